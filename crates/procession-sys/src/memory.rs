@@ -1,0 +1,354 @@
+//! Memory that other processes may write at any instant.
+//!
+//! # Safety
+//!
+//! The second zone of `unsafe`. Rules that every line here keeps:
+//!
+//! - No `&[u8]` or `&mut` into the memory ever exists: bytes go in and out by
+//!   copy, through relaxed atomic accesses, so a concurrent writer makes the
+//!   copy *mixed*, never undefined.
+//! - Offsets are checked against the length that was mapped, without trusting
+//!   anything that is stored in the memory.
+//! - A [`Region`] outlives every [`SharedBytes`] that points into it.
+//!
+//! What no rule can keep: if the *file* behind a mapping is truncated, the
+//! kernel answers an access beyond its new end with `SIGBUS`. Sealed memfds
+//! and System V segments cannot shrink; for the others see
+//! `procession::os::mmap`.
+
+use crate::Result;
+use rustix::mm::{MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
+use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+/// How a region came to be, and so how it is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Mapped,
+    Attached,
+}
+
+/// A piece of shared memory, mapped into this process until dropped.
+///
+/// A fork copies the mapping into the child: the same memory, unmapped by
+/// each process for itself.
+#[derive(Debug)]
+pub struct Region {
+    address: NonNull<u8>,
+    length: usize,
+    writable: bool,
+    origin: Origin,
+}
+
+// SAFETY: the region is an address range; all access goes through
+// `SharedBytes`, whose operations are atomic.
+unsafe impl Send for Region {}
+// SAFETY: as for Send; no method needs exclusive access but `drop`.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Maps `length` bytes of a file from its start, shared; mmap(2).
+    ///
+    /// # Errors
+    /// `EINVAL` for a length of zero, `EACCES`, `ENODEV`, `ENOMEM`, `EPERM`.
+    pub fn map(file: BorrowedFd<'_>, length: usize, writable: bool) -> Result<Region> {
+        let protection = if writable {
+            ProtFlags::READ | ProtFlags::WRITE
+        } else {
+            ProtFlags::READ
+        };
+        // SAFETY: a null hint lets the kernel choose a free range, so no
+        // existing mapping is replaced.
+        let address = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                length,
+                protection,
+                MapFlags::SHARED,
+                file,
+                0,
+            )
+        }?;
+        Region::new(address.cast(), length, writable, Origin::Mapped)
+    }
+
+    /// Maps zeroed memory that this process shares with those it forks.
+    ///
+    /// # Errors
+    /// `EINVAL` for a length of zero, `ENOMEM`.
+    pub fn anonymous(length: usize) -> Result<Region> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: as in `map`.
+        let address = unsafe {
+            rustix::mm::mmap_anonymous(std::ptr::null_mut(), length, protection, MapFlags::SHARED)
+        }?;
+        Region::new(address.cast(), length, true, Origin::Mapped)
+    }
+
+    /// Attaches a System V segment of `length` bytes; shmat(2).
+    ///
+    /// # Errors
+    /// As in shmop(2), and `EINVAL` if the segment is shorter than `length`.
+    pub fn attach(id: i32, length: usize, read_only: bool) -> Result<Region> {
+        let address = crate::sysv::shm::attach(id, read_only)?;
+        let region = Region::new(address.as_ptr(), length, !read_only, Origin::Attached)?;
+        // The id may have been reused since the caller learnt the length.
+        if crate::sysv::shm::status(id)?.size < length {
+            return Err(crate::Errno::INVAL);
+        }
+        Ok(region)
+    }
+
+    fn new(address: *mut u8, length: usize, writable: bool, origin: Origin) -> Result<Region> {
+        let address = NonNull::new(address).ok_or(crate::Errno::INVAL)?;
+        Ok(Region {
+            address,
+            length,
+            writable,
+            origin,
+        })
+    }
+
+    /// The bytes, for copying in and out.
+    #[must_use]
+    pub fn bytes(&self) -> SharedBytes<'_> {
+        SharedBytes {
+            address: self.address,
+            length: self.length,
+            writable: self.writable,
+            region: PhantomData,
+        }
+    }
+
+    /// Address of the byte at `offset`, for libc objects that live in the
+    /// region; `None` if `size` bytes from there do not fit, are not aligned,
+    /// or may not be written.
+    #[must_use]
+    pub fn place(&self, offset: usize, size: usize, align: usize) -> Option<NonNull<u8>> {
+        let fits = offset
+            .checked_add(size)
+            .is_some_and(|end| end <= self.length);
+        let address = self.address.as_ptr().wrapping_add(offset);
+        if !fits || !self.writable || !address.addr().is_multiple_of(align) {
+            return None;
+        }
+        NonNull::new(address)
+    }
+
+    /// Writes changed pages of a file mapping to the file; msync(2).
+    ///
+    /// # Errors
+    /// `EIO` and others of the file system; `EINVAL` for a range outside.
+    pub fn flush(&self, offset: usize, length: usize, wait: bool) -> Result<()> {
+        let end = offset.checked_add(length).filter(|&end| end <= self.length);
+        let end = end.ok_or(crate::Errno::INVAL)?;
+        // msync wants a page boundary; the rest of the page is flushed too.
+        let start = offset & !(rustix::param::page_size() - 1);
+        let address = self.address.as_ptr().wrapping_add(start);
+        let flags = if wait {
+            MsyncFlags::SYNC
+        } else {
+            MsyncFlags::ASYNC
+        };
+        // SAFETY: the range lies inside this live mapping.
+        unsafe { rustix::mm::msync(address.cast(), end - start, flags) }
+    }
+
+    /// Takes away the right to write, for this mapping and for good.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn make_read_only(&mut self) -> Result<()> {
+        self.writable = false;
+        // SAFETY: the range is this mapping; `&mut self` proves that no
+        // `SharedBytes` that believes in writing is alive.
+        unsafe {
+            rustix::mm::mprotect(
+                self.address.as_ptr().cast(),
+                self.length,
+                MprotectFlags::READ,
+            )
+        }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        match self.origin {
+            Origin::Mapped => {
+                // SAFETY: the range was mapped by this type, and every view
+                // of it has ended because views borrow the region.
+                let _ = unsafe { rustix::mm::munmap(self.address.as_ptr().cast(), self.length) };
+            }
+            Origin::Attached => {
+                // SAFETY: as above, with the address that shmat returned.
+                let _ = unsafe { crate::sysv::shm::detach(self.address) };
+            }
+        }
+    }
+}
+
+/// A window on shared memory: copy in, copy out, atomics. Nothing else.
+///
+/// # Panics
+/// Every method panics when offset and length leave the window, as slice
+/// indexing does, and when writing through a read-only window: both are
+/// mistakes of the program, not events of the world.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedBytes<'a> {
+    address: NonNull<u8>,
+    length: usize,
+    writable: bool,
+    region: PhantomData<&'a Region>,
+}
+
+// SAFETY: all access is atomic; the lifetime keeps the region mapped.
+unsafe impl Send for SharedBytes<'_> {}
+// SAFETY: as for Send.
+unsafe impl Sync for SharedBytes<'_> {}
+
+impl<'a> SharedBytes<'a> {
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether the window has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Whether the window may be written.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// A window on `length` bytes from `offset`.
+    #[must_use]
+    pub fn slice(&self, offset: usize, length: usize) -> SharedBytes<'a> {
+        SharedBytes {
+            address: self.at(offset, length),
+            length,
+            ..*self
+        }
+    }
+
+    fn at(&self, offset: usize, length: usize) -> NonNull<u8> {
+        assert!(
+            offset
+                .checked_add(length)
+                .is_some_and(|end| end <= self.length),
+            "{length} bytes at {offset} leave shared memory of {} bytes",
+            self.length
+        );
+        // SAFETY: the assertion keeps the sum inside the mapped range.
+        unsafe { self.address.add(offset) }
+    }
+
+    fn writable_at(&self, offset: usize, length: usize) -> NonNull<u8> {
+        assert!(
+            self.writable,
+            "writing to shared memory that is mapped read-only"
+        );
+        self.at(offset, length)
+    }
+
+    /// The 32-bit word at `offset`, which must be a multiple of four from the
+    /// start of the region.
+    #[must_use]
+    pub fn atomic_u32(&self, offset: usize) -> &'a AtomicU32 {
+        let address = self.writable_at(offset, 4).cast();
+        assert!(address.is_aligned(), "unaligned atomic word");
+        // SAFETY: in range, aligned, writable and mapped for 'a; every other
+        // access to the region is atomic too.
+        unsafe { AtomicU32::from_ptr(address.as_ptr()) }
+    }
+
+    /// The 64-bit word at `offset`, which must be a multiple of eight from
+    /// the start of the region.
+    #[must_use]
+    pub fn atomic_u64(&self, offset: usize) -> &'a AtomicU64 {
+        let address = self.writable_at(offset, 8).cast();
+        assert!(address.is_aligned(), "unaligned atomic word");
+        // SAFETY: as in `atomic_u32`.
+        unsafe { AtomicU64::from_ptr(address.as_ptr()) }
+    }
+
+    /// Copies bytes out. If another process writes meanwhile, old and new
+    /// bytes may mix, in words of eight.
+    pub fn read(&self, offset: usize, into: &mut [u8]) {
+        let (start, end) = (self.at(offset, into.len()), into.len());
+        let mut done = 0;
+        while done < end && !(start.addr().get() + done).is_multiple_of(8) {
+            into[done] = load_byte(start, done);
+            done += 1;
+        }
+        let mut words = into[done..].chunks_exact_mut(8);
+        for word in &mut words {
+            let place = start.as_ptr().wrapping_add(done).cast();
+            // SAFETY: in range by `at`, aligned by the loop above, mapped;
+            // loading atomically from read-only memory is allowed for words
+            // of this size.
+            let value = unsafe { AtomicU64::from_ptr(place) };
+            word.copy_from_slice(&value.load(Ordering::Relaxed).to_ne_bytes());
+            done += 8;
+        }
+        for byte in words.into_remainder() {
+            *byte = load_byte(start, done);
+            done += 1;
+        }
+    }
+
+    /// Copies bytes in. A reader in another process may see a mix of old and
+    /// new bytes until the writer has told it that the copy is complete.
+    pub fn write(&self, offset: usize, from: &[u8]) {
+        let (start, end) = (self.writable_at(offset, from.len()), from.len());
+        let mut done = 0;
+        while done < end && !(start.addr().get() + done).is_multiple_of(8) {
+            store_byte(start, done, from[done]);
+            done += 1;
+        }
+        let words = from[done..].chunks_exact(8);
+        let rest = words.remainder();
+        for word in words {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(word);
+            let place = start.as_ptr().wrapping_add(done).cast();
+            // SAFETY: in range and writable by `writable_at`, aligned by the
+            // loop above, mapped.
+            let place = unsafe { AtomicU64::from_ptr(place) };
+            place.store(u64::from_ne_bytes(bytes), Ordering::Relaxed);
+            done += 8;
+        }
+        for &byte in rest {
+            store_byte(start, done, byte);
+            done += 1;
+        }
+    }
+
+    /// Copies `length` bytes out into a new vector.
+    #[must_use]
+    pub fn to_vec(&self, offset: usize, length: usize) -> Vec<u8> {
+        let _ = self.at(offset, length);
+        let mut bytes = vec![0; length];
+        self.read(offset, &mut bytes);
+        bytes
+    }
+}
+
+fn load_byte(start: NonNull<u8>, offset: usize) -> u8 {
+    // SAFETY: the callers have checked the range that `offset` lies in.
+    let byte = unsafe { AtomicU8::from_ptr(start.as_ptr().wrapping_add(offset)) };
+    byte.load(Ordering::Relaxed)
+}
+
+fn store_byte(start: NonNull<u8>, offset: usize, value: u8) {
+    // SAFETY: the callers have checked the range that `offset` lies in.
+    let byte = unsafe { AtomicU8::from_ptr(start.as_ptr().wrapping_add(offset)) };
+    byte.store(value, Ordering::Relaxed);
+}

@@ -1,0 +1,4 @@
+//! POSIX message queues and semaphores.
+
+pub mod mq;
+pub mod sem;

@@ -1,0 +1,145 @@
+//! Descriptors in messages: SCM_RIGHTS of unix(7).
+
+use crate::poll::repeat;
+use crate::{Deadline, Error, ErrorKind, Result};
+use rustix::event::PollFlags;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Most descriptors in one message, `SCM_MAX_FD` of the kernel.
+pub const MAX_DESCRIPTORS: usize = 253;
+
+/// Sends bytes, at least one, and copies of descriptors with them.
+///
+/// # If a process dies
+/// Once sent, the descriptors are in the message: the receiver gets them even
+/// if the sender is gone. If the receiver goes without receiving, the kernel
+/// closes them.
+///
+/// # Errors
+/// - [`InvalidInput`](ErrorKind::InvalidInput): no byte, or more than
+///   [`MAX_DESCRIPTORS`]
+/// - [`LimitReached`](ErrorKind::LimitReached): too many descriptors in
+///   flight for this user (ETOOMANYREFS)
+/// - [`Disconnected`](ErrorKind::Disconnected): the other side is gone
+/// - the deadline's
+///
+/// # Cost
+/// One system call if there is room.
+///
+/// # Examples
+/// ```
+/// use procession::{Deadline, os::{descriptors, pipe}};
+/// use std::os::{fd::AsFd, unix::net::UnixStream};
+/// let (a, b) = UnixStream::pair().unwrap();
+/// let (reader, writer) = pipe::pipe()?;
+/// descriptors::send(&a, b"!", &[writer.as_fd()], Deadline::NEVER)?;
+/// let mut byte = [0];
+/// let (length, received) = descriptors::receive(&b, &mut byte, 1, Deadline::NEVER)?;
+/// assert_eq!((length, received.len()), (1, 1));
+/// rustix::io::write(&received[0], b"x").unwrap();
+/// assert_eq!(reader.available()?, 1);
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn send(
+    socket: impl AsFd,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+    deadline: Deadline,
+) -> Result<usize> {
+    let operation = "sending descriptors";
+    let socket = socket.as_fd();
+    let wrong = match (bytes.len(), descriptors.len()) {
+        (0, _) => Some("descriptors travel with at least one byte".to_owned()),
+        (_, count) if count > MAX_DESCRIPTORS => Some(format!(
+            "{count} descriptors, and one message carries {MAX_DESCRIPTORS}"
+        )),
+        _ => None,
+    };
+    if let Some(wrong) = wrong {
+        return Err(Error::new(ErrorKind::InvalidInput, operation, "").because(wrong));
+    }
+    repeat(socket, PollFlags::OUT, deadline, operation, &"", || {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            // The space is that of the most descriptors, and there are no more.
+            assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)));
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)
+    })
+}
+
+/// Receives bytes and exactly `expected` descriptors, close-on-exec; zero
+/// bytes and no descriptors are end of file.
+///
+/// A message with more descriptors, or fewer, or with some that this process
+/// had no room for, is an error, and all that came are closed: a peer cannot
+/// fill our table, and a caller cannot mistake half a message for a whole.
+///
+/// # Errors
+/// - [`Corrupt`](ErrorKind::Corrupt): another number of descriptors, or a
+///   message longer than the buffer (message sockets)
+/// - [`LimitReached`](ErrorKind::LimitReached): no room for them in this
+///   process
+/// - the deadline's
+///
+/// # Cost
+/// One system call if a message is there.
+///
+/// # Examples
+/// See [`send`].
+pub fn receive(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    expected: usize,
+    deadline: Deadline,
+) -> Result<(usize, Vec<OwnedFd>)> {
+    let operation = "receiving descriptors";
+    let socket = socket.as_fd();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = repeat(socket, PollFlags::IN, deadline, operation, &"", || {
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)
+    })?;
+    let mut received: Vec<OwnedFd> = Vec::new();
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = part {
+            received.extend(descriptors);
+        }
+    }
+    // From here on every return closes what was received unless it returns it.
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(Error::new(ErrorKind::LimitReached, operation, "")
+            .because(format!(
+                "only {} of the message's descriptors fit",
+                received.len()
+            ))
+            .with_hint(crate::limits::open_files().hint()));
+    }
+    if message.flags.contains(ReturnFlags::TRUNC) {
+        return Err(
+            Error::new(ErrorKind::Corrupt, operation, "").because(format!(
+                "the message is longer than the buffer of {} bytes",
+                buffer.len()
+            )),
+        );
+    }
+    let end_of_file = message.bytes == 0 && received.is_empty();
+    if received.len() != expected && !end_of_file {
+        return Err(
+            Error::new(ErrorKind::Corrupt, operation, "").because(format!(
+                "{} descriptors came, {expected} were expected",
+                received.len()
+            )),
+        );
+    }
+    Ok((message.bytes, received))
+}

@@ -1,0 +1,102 @@
+//! System V message queues, semaphore sets and shared memory, sysvipc(7).
+//!
+//! Objects have an integer id, found through an integer [`Key`], and live in
+//! the IPC namespace until they are removed: dropping a handle removes
+//! nothing, and no process's death does. `ipcs` lists them.
+
+mod message_queue;
+mod semaphore_set;
+mod shared_memory;
+
+pub use message_queue::{Flags, MessageQueue, QueueStatus, Select};
+pub use procession_sys::sysv::Permissions;
+pub use semaphore_set::{Operation, SemaphoreSet, SetStatus};
+pub use shared_memory::{Attachment, SegmentStatus, SharedMemory};
+
+use crate::error::Context;
+use crate::{Error, ErrorKind, Result};
+use std::ffi::CString;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+const CREATE: i32 = 0o1000;
+const EXCLUSIVE: i32 = 0o2000;
+const PRIVATE_MODE: i32 = 0o600;
+
+/// What a System V object is found by.
+///
+/// # Examples
+/// ```
+/// use procession::os::sysv::Key;
+/// assert_eq!(Key::from_raw(42).as_raw(), 42);
+/// assert_eq!(Key::from_path("/", 7)?, Key::from_path("/", 7)?);
+/// assert!(Key::from_path("/no/such/file", 7).is_err());
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key(i32);
+
+impl Key {
+    /// The key under which every creation makes a new object that nobody can
+    /// look up: hand its id to others.
+    pub const PRIVATE: Key = Key(procession_sys::sysv::PRIVATE);
+
+    /// A number agreed on by other means; zero is [`PRIVATE`](Key::PRIVATE).
+    #[must_use]
+    pub fn from_raw(key: i32) -> Key {
+        Key(key)
+    }
+
+    /// The key that unrelated programs derive from an existing file and a
+    /// project number. It is 8 bits of the project, 8 of the device and 16 of
+    /// the inode, so two files may well collide; create exclusively.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound);
+    /// [`InvalidInput`](ErrorKind::InvalidInput): project zero, which the
+    /// manual leaves undefined.
+    #[doc(alias = "ftok")]
+    pub fn from_path(path: impl AsRef<Path>, project: u8) -> Result<Key> {
+        let path = path.as_ref();
+        let operation = "making System V key";
+        let invalid =
+            |why| Error::new(ErrorKind::InvalidInput, operation, path.display()).because(why);
+        if project == 0 {
+            return Err(invalid("the project number must not be zero"));
+        }
+        let c_path = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| invalid("the path contains a NUL"))?;
+        procession_sys::sysv::ftok(&c_path, project.into())
+            .during(operation, path.display())
+            .map(Key)
+    }
+
+    /// A key that nobody can guess and that is not [`PRIVATE`](Key::PRIVATE).
+    ///
+    /// # Errors
+    /// The kernel has no random numbers to give.
+    pub fn random() -> Result<Key> {
+        loop {
+            let key = i32::from_ne_bytes(crate::name::random_bytes()?) & i32::MAX;
+            if key != 0 {
+                return Ok(Key(key));
+            }
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn as_raw(self) -> i32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Key::PRIVATE => f.write_str("private"),
+            Key(raw) => write!(f, "{raw:#010x}"),
+        }
+    }
+}

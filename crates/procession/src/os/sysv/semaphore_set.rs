@@ -1,0 +1,524 @@
+//! System V semaphore sets.
+
+use super::message_queue::gone;
+use super::{CREATE, EXCLUSIVE, Key, PRIVATE_MODE};
+use crate::{Deadline, Error, ErrorKind, Result, limits};
+use procession_sys::Errno;
+use procession_sys::sysv::sem::{self, Query};
+use std::time::Duration;
+
+pub use procession_sys::sysv::sem::Status as SetStatus;
+
+/// One step of an atomic operation on a set.
+///
+/// # Examples
+/// ```
+/// use procession::os::sysv::Operation;
+/// let take_three = Operation::take(0, 3).with_undo();
+/// let wait_for_zero = Operation::wait_for_zero(1);
+/// # let _ = (take_three, wait_for_zero);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation(sem::Operation);
+
+impl Operation {
+    /// Adds `amount` to the semaphore at `index`; never waits.
+    ///
+    /// # Panics
+    /// If `amount` exceeds 32,767, the largest value there is.
+    #[must_use]
+    pub fn add(index: u16, amount: u16) -> Operation {
+        Operation::change(index, signed(amount))
+    }
+
+    /// Takes `amount` from the semaphore at `index`, waiting until its value
+    /// is at least that.
+    ///
+    /// # Panics
+    /// If `amount` exceeds 32,767, the largest value there is.
+    #[must_use]
+    pub fn take(index: u16, amount: u16) -> Operation {
+        Operation::change(index, -signed(amount))
+    }
+
+    /// Waits until the semaphore at `index` is zero.
+    #[must_use]
+    pub fn wait_for_zero(index: u16) -> Operation {
+        Operation::change(index, 0)
+    }
+
+    fn change(index: u16, change: i16) -> Operation {
+        Operation(sem::Operation {
+            index,
+            change,
+            undo: false,
+            nowait: false,
+        })
+    }
+
+    /// Undone by the kernel when this process ends, however it ends. Setting
+    /// a value with [`SemaphoreSet::set_value`] or
+    /// [`set_values`](SemaphoreSet::set_values) forgets what is to be undone.
+    #[doc(alias = "SEM_UNDO")]
+    #[must_use]
+    pub fn with_undo(self) -> Operation {
+        Operation(sem::Operation {
+            undo: true,
+            ..self.0
+        })
+    }
+}
+
+fn signed(amount: u16) -> i16 {
+    i16::try_from(amount).expect("a semaphore's value is at most 32,767")
+}
+
+/// An array of counters that change together or not at all, semget(2).
+///
+/// # Units and limits
+/// Values are 0 to 32,767. `kernel.sem` limits semaphores per set, in all,
+/// operations per call, and sets.
+///
+/// # Blocking
+/// An operation waits until all of its steps are possible at once; others may
+/// pass it meanwhile. The deadline is monotonic.
+///
+/// # If a process dies
+/// Steps made [`with_undo`](Operation::with_undo) are given back by the
+/// kernel. The set outlives every process until
+/// [`remove`](SemaphoreSet::remove): whoever waits then gets
+/// [`Removed`](ErrorKind::Removed).
+///
+/// # Across fork and exec
+/// The id stays valid. A forked child does not inherit what its parent has to
+/// undo; exec keeps it.
+///
+/// # Cost
+/// One system call per operation.
+///
+/// # Examples
+/// ```
+/// use procession::os::sysv::{Key, Operation, SemaphoreSet};
+/// let set = SemaphoreSet::create(Key::PRIVATE, &[3, 0])?;
+/// set.operate(&[Operation::take(0, 2), Operation::add(1, 5)])?;
+/// assert_eq!(set.values()?, [1, 5]);
+/// assert!(set.try_operate(&[Operation::take(0, 2)]).unwrap_err().is_would_block());
+/// set.remove()?;
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SemaphoreSet {
+    id: i32,
+    key: Key,
+    count: usize,
+}
+
+impl SemaphoreSet {
+    /// Creates a set of `values.len()` semaphores with these values, for this
+    /// user alone.
+    ///
+    /// # Errors
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): the key is taken
+    /// - [`LimitReached`](ErrorKind::LimitReached): one of `kernel.sem`
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): no semaphore, or a value
+    ///   over 32,767
+    #[doc(alias = "semget")]
+    pub fn create(key: Key, values: &[u16]) -> Result<SemaphoreSet> {
+        let operation = "creating System V semaphores";
+        require_values(operation, key, values)?;
+        let id = get(
+            key,
+            values.len(),
+            CREATE | EXCLUSIVE | PRIVATE_MODE,
+            operation,
+        )?;
+        let set = SemaphoreSet {
+            id,
+            key,
+            count: values.len(),
+        };
+        match set.set_values(values) {
+            Ok(()) => Ok(set),
+            Err(error) => {
+                let _ = set.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// Finds a set. It may not have been given its values yet: programs that
+    /// create and open at the same time should all use
+    /// [`open_or_create`](SemaphoreSet::open_or_create).
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound),
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    pub fn open(key: Key) -> Result<SemaphoreSet> {
+        let operation = "opening System V semaphores";
+        if key == Key::PRIVATE {
+            return Err(Error::new(ErrorKind::InvalidInput, operation, key)
+                .because("a private set has no key to be found by"));
+        }
+        let id = get(key, 0, 0, operation)?;
+        let count = sem::status(id)
+            .map_err(|errno| gone(operation, id, errno))?
+            .count;
+        Ok(SemaphoreSet { id, key, count })
+    }
+
+    /// Finds a set, or creates it with these values, without the race between
+    /// creating and initialising that semget(2) warns of.
+    ///
+    /// The set gets one semaphore more than `values` has, the last: it is the
+    /// mark that says "initialised". Values and mark are added by *one*
+    /// operation that is possible only while the mark is zero, so whoever
+    /// comes first initialises the set, exactly once, and a process killed
+    /// between creating and initialising leaves the work to the next.
+    ///
+    /// # Errors
+    /// As [`create`](SemaphoreSet::create) and [`open`](SemaphoreSet::open);
+    /// [`InvalidInput`](ErrorKind::InvalidInput): the set exists with another
+    /// number of semaphores.
+    pub fn open_or_create(key: Key, values: &[u16]) -> Result<SemaphoreSet> {
+        let operation = "opening System V semaphores";
+        require_values(operation, key, values)?;
+        let count = values.len() + 1;
+        let mark = u16::try_from(values.len()).unwrap_or(u16::MAX);
+        loop {
+            let id = get(key, count, CREATE | PRIVATE_MODE, operation)?;
+            let found = match sem::status(id) {
+                Ok(status) => status.count,
+                // Removed between the two calls.
+                Err(Errno::INVAL | Errno::IDRM) => continue,
+                Err(errno) => return Err(gone(operation, id, errno)),
+            };
+            if found != count {
+                return Err(
+                    Error::new(ErrorKind::InvalidInput, operation, key).because(format!(
+                        "the set has {found} semaphores, {count} are wanted ({} and the mark)",
+                        values.len()
+                    )),
+                );
+            }
+            let nowait = |index, change| sem::Operation {
+                index,
+                change,
+                undo: false,
+                nowait: true,
+            };
+            let mut steps = vec![nowait(mark, 0), nowait(mark, 1)];
+            for (index, &value) in (0..).zip(values).filter(|(_, value)| **value > 0) {
+                steps.push(nowait(index, signed(value)));
+            }
+            match sem::operate(id, &steps, None) {
+                // Initialised by us, or before us.
+                Ok(()) | Err(Errno::AGAIN) => return Ok(SemaphoreSet { id, key, count }),
+                Err(Errno::INTR | Errno::IDRM | Errno::INVAL) => continue,
+                Err(errno) => {
+                    return Err(explain_operation(Error::os(operation, key, errno), errno));
+                }
+            }
+        }
+    }
+
+    /// The set with this id, as `ipcs -s` shows it.
+    ///
+    /// # Errors
+    /// [`Removed`](ErrorKind::Removed): no set has it.
+    pub fn from_id(id: i32) -> Result<SemaphoreSet> {
+        let status =
+            sem::status(id).map_err(|errno| gone("opening System V semaphores", id, errno))?;
+        Ok(SemaphoreSet {
+            id,
+            key: Key::from_raw(status.permissions.key),
+            count: status.count,
+        })
+    }
+
+    /// The id, valid in every process of the IPC namespace.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// The key it was found by.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Semaphores in the set, the mark of
+    /// [`open_or_create`](SemaphoreSet::open_or_create) included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Always false: a set has at least one semaphore.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Performs all steps at once, waiting until that is possible.
+    ///
+    /// # Errors
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): no step, an index outside
+    ///   the set, or a value beyond 32,767
+    /// - [`LimitReached`](ErrorKind::LimitReached): too many steps
+    /// - [`Removed`](ErrorKind::Removed)
+    #[doc(alias = "semop")]
+    pub fn operate(&self, steps: &[Operation]) -> Result<()> {
+        self.operate_deadline(steps, Deadline::NEVER)
+    }
+
+    /// Performs all steps if that is possible now.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock), and as
+    /// [`operate`](SemaphoreSet::operate).
+    pub fn try_operate(&self, steps: &[Operation]) -> Result<()> {
+        self.operate_deadline(steps, Deadline::NOW)
+    }
+
+    /// Performs all steps at once, waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), and as
+    /// [`operate`](SemaphoreSet::operate).
+    #[doc(alias = "semtimedop")]
+    pub fn operate_timeout(&self, steps: &[Operation], timeout: Duration) -> Result<()> {
+        self.operate_deadline(steps, Deadline::after(timeout))
+    }
+
+    /// Performs all steps at once, waiting until the deadline.
+    ///
+    /// # Errors
+    /// As [`operate`](SemaphoreSet::operate), and the deadline's.
+    pub fn operate_deadline(&self, steps: &[Operation], deadline: Deadline) -> Result<()> {
+        let operation = "operating on System V semaphores";
+        let raw: Vec<sem::Operation> = steps
+            .iter()
+            .map(|step| sem::Operation {
+                nowait: deadline == Deadline::NOW,
+                ..step.0
+            })
+            .collect();
+        if raw.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidInput, operation, self.id)
+                .because("there is no step to perform"));
+        }
+        loop {
+            match sem::operate(self.id, &raw, deadline.remaining()) {
+                Ok(()) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if deadline.has_passed() => {
+                    return Err(Error::new(deadline.error_kind(), operation, self.id));
+                }
+                Err(Errno::AGAIN) => {}
+                Err(errno) => {
+                    return Err(explain_operation(gone(operation, self.id, errno), errno));
+                }
+            }
+        }
+    }
+
+    /// Adds one to a semaphore.
+    ///
+    /// # Errors
+    /// As [`operate`](SemaphoreSet::operate).
+    pub fn post(&self, index: u16) -> Result<()> {
+        self.operate(&[Operation::add(index, 1)])
+    }
+
+    /// Takes one from a semaphore, waiting until it is positive.
+    ///
+    /// # Errors
+    /// As [`operate`](SemaphoreSet::operate).
+    pub fn wait(&self, index: u16) -> Result<()> {
+        self.operate(&[Operation::take(index, 1)])
+    }
+
+    /// All values at one instant.
+    ///
+    /// # Errors
+    /// [`Removed`](ErrorKind::Removed),
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    #[doc(alias = "GETALL")]
+    pub fn values(&self) -> Result<Vec<u16>> {
+        sem::values(self.id, self.count)
+            .map_err(|errno| gone("reading System V semaphores", self.id, errno))
+    }
+
+    /// Sets all values at one instant. What processes have to undo is
+    /// forgotten; waiters whose operation is possible now go on.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput): not one value per semaphore,
+    /// or one over 32,767.
+    #[doc(alias = "SETALL")]
+    pub fn set_values(&self, values: &[u16]) -> Result<()> {
+        let operation = "setting System V semaphores";
+        if values.len() != self.count {
+            return Err(
+                Error::new(ErrorKind::InvalidInput, operation, self.id).because(format!(
+                    "{} values for {} semaphores",
+                    values.len(),
+                    self.count
+                )),
+            );
+        }
+        sem::set_values(self.id, values)
+            .map_err(|errno| explain_operation(gone(operation, self.id, errno), errno))
+    }
+
+    /// One value.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput): an index outside the set;
+    /// [`Removed`](ErrorKind::Removed).
+    #[doc(alias = "GETVAL")]
+    pub fn value(&self, index: u16) -> Result<u16> {
+        let value = self.query(index, Query::Value)?;
+        Ok(u16::try_from(value).unwrap_or(0))
+    }
+
+    /// Sets one value; see [`set_values`](SemaphoreSet::set_values).
+    ///
+    /// # Errors
+    /// As [`value`](SemaphoreSet::value), and for a value over 32,767.
+    #[doc(alias = "SETVAL")]
+    pub fn set_value(&self, index: u16, value: u16) -> Result<()> {
+        let operation = "setting System V semaphore";
+        self.require_index(operation, index)?;
+        sem::set_value(self.id, index, value)
+            .map_err(|errno| explain_operation(gone(operation, self.id, errno), errno))
+    }
+
+    /// The process that operated on a semaphore last; zero if none has.
+    ///
+    /// # Errors
+    /// As [`value`](SemaphoreSet::value).
+    #[doc(alias = "GETPID")]
+    pub fn last_pid(&self, index: u16) -> Result<i32> {
+        self.query(index, Query::LastPid)
+    }
+
+    /// Processes that wait for a semaphore to grow.
+    ///
+    /// # Errors
+    /// As [`value`](SemaphoreSet::value).
+    #[doc(alias = "GETNCNT")]
+    pub fn waiting_for_increase(&self, index: u16) -> Result<usize> {
+        Ok(usize::try_from(self.query(index, Query::WaitingForIncrease)?).unwrap_or(0))
+    }
+
+    /// Processes that wait for a semaphore to become zero.
+    ///
+    /// # Errors
+    /// As [`value`](SemaphoreSet::value).
+    #[doc(alias = "GETZCNT")]
+    pub fn waiting_for_zero(&self, index: u16) -> Result<usize> {
+        Ok(usize::try_from(self.query(index, Query::WaitingForZero)?).unwrap_or(0))
+    }
+
+    fn query(&self, index: u16, what: Query) -> Result<i32> {
+        let operation = "reading System V semaphore";
+        self.require_index(operation, index)?;
+        sem::query(self.id, index, what).map_err(|errno| gone(operation, self.id, errno))
+    }
+
+    fn require_index(&self, operation: &'static str, index: u16) -> Result<()> {
+        if usize::from(index) < self.count {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::InvalidInput, operation, self.id)
+            .because(format!("index {index} in a set of {}", self.count)))
+    }
+
+    /// Owner, size and times.
+    ///
+    /// # Errors
+    /// [`Removed`](ErrorKind::Removed),
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    #[doc(alias = "semctl", alias = "IPC_STAT")]
+    pub fn status(&self) -> Result<SetStatus> {
+        sem::status(self.id).map_err(|errno| gone("inspecting System V semaphores", self.id, errno))
+    }
+
+    /// Changes the permission bits.
+    ///
+    /// # Errors
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
+    /// [`Removed`](ErrorKind::Removed).
+    #[doc(alias = "IPC_SET")]
+    pub fn set_mode(&self, mode: u32) -> Result<()> {
+        sem::set(self.id, None, Some(mode))
+            .map_err(|errno| gone("changing System V semaphores", self.id, errno))
+    }
+
+    /// Gives the set to another user and group.
+    ///
+    /// # Errors
+    /// As [`set_mode`](SemaphoreSet::set_mode).
+    pub fn set_owner(&self, uid: u32, gid: u32) -> Result<()> {
+        sem::set(self.id, Some((uid, gid)), None)
+            .map_err(|errno| gone("changing System V semaphores", self.id, errno))
+    }
+
+    /// Removes the set for everybody, at once.
+    ///
+    /// # Errors
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
+    /// [`Removed`](ErrorKind::Removed).
+    #[doc(alias = "IPC_RMID")]
+    pub fn remove(self) -> Result<()> {
+        sem::remove(self.id).map_err(|errno| gone("removing System V semaphores", self.id, errno))
+    }
+}
+
+fn require_values(operation: &'static str, key: Key, values: &[u16]) -> Result<()> {
+    let wrong = match values {
+        [] => "a set needs at least one semaphore".to_owned(),
+        _ => match values.iter().find(|value| i16::try_from(**value).is_err()) {
+            Some(value) => format!("the value {value} exceeds 32,767"),
+            None => return Ok(()),
+        },
+    };
+    Err(Error::new(ErrorKind::InvalidInput, operation, key).because(wrong))
+}
+
+fn get(key: Key, count: usize, flags: i32, operation: &'static str) -> Result<i32> {
+    let wanted = i32::try_from(count).unwrap_or(i32::MAX);
+    sem::get(key.as_raw(), wanted, flags).map_err(|errno| {
+        let error = Error::os(operation, key, errno);
+        let per_set = limits::sysv_semaphores_per_set();
+        let limit = match errno {
+            Errno::INVAL if per_set.value().is_some_and(|most| count as u64 > most) => per_set,
+            Errno::INVAL => return error.because("the set exists with fewer semaphores"),
+            Errno::NOSPC => limits::sysv_semaphore_sets(),
+            _ => return error,
+        };
+        error
+            .of_kind(ErrorKind::LimitReached)
+            .because(limit.to_string())
+            .with_hint(limit.hint())
+    })
+}
+
+fn explain_operation(error: Error, errno: Errno) -> Error {
+    match errno {
+        Errno::RANGE => error.because("a value would exceed 32,767"),
+        Errno::FBIG => error
+            .of_kind(ErrorKind::InvalidInput)
+            .because("an index is outside the set"),
+        Errno::TOOBIG => {
+            let limit = limits::sysv_semaphore_operations();
+            error
+                .of_kind(ErrorKind::LimitReached)
+                .because(limit.to_string())
+                .with_hint(limit.hint())
+        }
+        _ => error,
+    }
+}

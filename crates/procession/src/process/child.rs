@@ -1,0 +1,214 @@
+//! A child process, held by pidfd.
+
+use super::{ExitStatus, ProcessState, reaper};
+use crate::error::Context;
+use crate::signal::Signal;
+use crate::{Deadline, Error, ErrorKind, Result, poll};
+use procession_sys::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// A child process.
+///
+/// # If the handle is dropped
+/// The child goes on running. When it ends it is reaped, so it does not stay
+/// a zombie: at once if it has ended already, else by a small thread that the
+/// library starts then (it makes system calls and nothing else, so
+/// [`fork`](super::fork) does not count it).
+///
+/// # Across fork and exec
+/// A copy in a forked child can signal the process, but cannot wait for it,
+/// and its drop does nothing. The descriptor is closed by exec.
+///
+/// # Examples
+/// ```
+/// use procession::process::{fork, exit, Fork, Signal};
+/// use std::time::Duration;
+/// match fork()? {
+///     Fork::Child => loop { std::thread::park() },
+///     Fork::Parent(mut child) => {
+///         assert!(child.wait_timeout(Duration::from_millis(5)).unwrap_err().is_timeout());
+///         child.kill()?;
+///         let status = child.wait()?;
+///         assert_eq!(status.signal(), Some(Signal::KILL));
+///         assert_eq!(child.wait()?, status); // asked again, answered again
+///     }
+/// }
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    /// `None` only between `drop` taking it and the end of `drop`.
+    pidfd: Option<OwnedFd>,
+    parent: Pid,
+    status: Option<ExitStatus>,
+}
+
+impl Child {
+    pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Child {
+        Child {
+            pid,
+            pidfd: Some(pidfd),
+            parent: rustix::process::getpid(),
+            status: None,
+        }
+    }
+
+    fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd
+            .as_ref()
+            .expect("the descriptor is there until drop")
+            .as_fd()
+    }
+
+    /// The process id. Once the child has been waited for, the number may be
+    /// given to another process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().cast_unsigned()
+    }
+
+    /// Waits until the child ends and reaps it.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) (ECHILD): somebody else reaped it
+    /// and its status is lost — a wait for any child elsewhere in the
+    /// program, or `SIGCHLD` set to ignore — or the caller is a forked copy.
+    #[doc(alias = "waitpid")]
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        self.wait_deadline(Deadline::NEVER)
+    }
+
+    /// The status, if the child has ended.
+    ///
+    /// # Errors
+    /// As [`wait`](Child::wait).
+    #[doc(alias = "WNOHANG")]
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        match self.wait_deadline(Deadline::NOW) {
+            Err(error) if error.is_would_block() => Ok(None),
+            outcome => outcome.map(Some),
+        }
+    }
+
+    /// Waits at most `timeout`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), and as [`wait`](Child::wait).
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<ExitStatus> {
+        self.wait_deadline(Deadline::after(timeout))
+    }
+
+    /// Waits until the deadline.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), or
+    /// [`WouldBlock`](ErrorKind::WouldBlock) with [`Deadline::NOW`]; and as
+    /// [`wait`](Child::wait).
+    ///
+    /// # Cost
+    /// waitid(2), and poll(2) and another waitid if the child is running.
+    pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<ExitStatus> {
+        let operation = "waiting for process";
+        loop {
+            if let Some(status) = self.status {
+                return Ok(status);
+            }
+            match reap(self.pidfd()) {
+                Ok(Some(status)) => self.status = Some(status),
+                Ok(None) => match poll::readable(self.pidfd(), deadline) {
+                    Err(error) if error.is_timeout() || error.is_would_block() => {
+                        return Err(Error::new(error.kind(), operation, self.pid));
+                    }
+                    outcome => outcome?,
+                },
+                Err(Errno::CHILD) => {
+                    return Err(Error::os(operation, self.pid, Errno::CHILD)
+                        .of_kind(ErrorKind::NotFound)
+                        .because("its status is lost: it was reaped elsewhere"));
+                }
+                Err(errno) => return Err(Error::os(operation, self.pid, errno)),
+            }
+        }
+    }
+
+    /// Sends a signal to this very process, whatever has happened to its
+    /// number since.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) (ESRCH): it has been reaped;
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied): it has changed its
+    /// user.
+    #[doc(alias = "pidfd_send_signal")]
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        procession_sys::signal::send(self.pidfd(), signal.as_raw())
+            .during("signalling process", format!("{} with {signal}", self.pid))
+    }
+
+    /// Ends the child without appeal (`SIGKILL`); wait for it afterwards.
+    ///
+    /// # Errors
+    /// As [`signal`](Child::signal).
+    pub fn kill(&self) -> Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Asks the child to end (`SIGTERM`), which it may ignore.
+    ///
+    /// # Errors
+    /// As [`signal`](Child::signal).
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// What the child is doing; [`ProcessState::Zombie`] when it has ended
+    /// and has not been waited for, `None` when it has.
+    ///
+    /// # Errors
+    /// Those of reading `/proc`.
+    ///
+    /// # Cost
+    /// Reads one file under `/proc`.
+    pub fn state(&self) -> Result<Option<ProcessState>> {
+        if self.status.is_some() {
+            return Ok(None);
+        }
+        // Until we reap it the number is the child's.
+        Ok(super::inspect(self.id())?.map(|info| info.state))
+    }
+}
+
+/// Reaps the process if it has ended.
+pub(super) fn reap(pidfd: BorrowedFd<'_>) -> procession_sys::Result<Option<ExitStatus>> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let status =
+        rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::PidFd(pidfd), options))?;
+    Ok(status.map(|status| {
+        ExitStatus::from_parts(
+            status.exit_status(),
+            status.terminating_signal(),
+            status.dumped(),
+        )
+    }))
+}
+
+impl AsFd for Child {
+    /// The pidfd: readable when the child has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let Some(pidfd) = self.pidfd.take() else {
+            return;
+        };
+        let ours = self.parent == rustix::process::getpid();
+        if ours && self.status.is_none() && reap(pidfd.as_fd()) == Ok(None) {
+            reaper::adopt(pidfd);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Processes: forking, waiting, signalling, looking.
+//!
+//! A [`Child`] holds a pidfd, so a signal or a wait reaches the process that
+//! was started and never another that got its number; it is reaped even if
+//! the handle is dropped. Nothing here touches `SIGCHLD` or waits for
+//! children that are not ours, so it mixes with other code that has children.
+
+mod child;
+mod exit_status;
+mod fork;
+mod list;
+mod reaper;
+
+pub use child::Child;
+pub use exit_status::ExitStatus;
+pub use fork::{Fork, die_with, exit, fork, fork_unchecked};
+pub use list::{ProcessInfo, ProcessState, children, inspect};
+
+pub use crate::signal::Signal;
+
+use crate::Result;
+use crate::error::Context;
+
+/// Sends a signal to the calling process.
+///
+/// # Errors
+/// None that a valid signal can cause; reported all the same.
+///
+/// # Examples
+/// See [`signal::Signals`](crate::signal::Signals).
+#[doc(alias = "raise")]
+pub fn send_signal_to_self(signal: Signal) -> Result<()> {
+    procession_sys::signal::send_to_self(signal.as_raw()).during("signalling self", signal)
+}

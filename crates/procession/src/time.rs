@@ -1,0 +1,151 @@
+//! Deadlines on the monotonic clock.
+
+use rustix::time::Timespec;
+use std::time::{Duration, Instant};
+
+/// Until when an operation may wait.
+///
+/// Every operation that can wait comes in four forms: `op` waits for ever,
+/// `try_op` does not wait, `op_timeout(Duration)` and `op_deadline(Deadline)`
+/// wait for a while. The last is the general one, and the one to use when
+/// several operations share a budget.
+///
+/// A deadline is measured on `CLOCK_MONOTONIC`: setting the wall clock
+/// neither shortens nor stretches it, and a signal handler that interrupts
+/// the wait does not restart it.
+///
+/// # Examples
+/// ```
+/// use procession::Deadline;
+/// use std::time::Duration;
+/// let deadline = Deadline::after(Duration::from_secs(5));
+/// assert!(!deadline.has_passed());
+/// assert!(deadline.remaining().unwrap() <= Duration::from_secs(5));
+/// assert_eq!(Deadline::NEVER.remaining(), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(Until);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    Now,
+    At(Instant),
+    Never,
+}
+
+impl Deadline {
+    /// Wait for ever.
+    pub const NEVER: Deadline = Deadline(Until::Never);
+
+    /// Do not wait at all; an operation that would have to answers with
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock), not with a timeout.
+    pub const NOW: Deadline = Deadline(Until::Now);
+
+    /// Wait this long from now; a time beyond what the clock can count is
+    /// for ever.
+    #[must_use]
+    pub fn after(timeout: Duration) -> Deadline {
+        Instant::now()
+            .checked_add(timeout)
+            .map_or(Deadline::NEVER, Deadline::at)
+    }
+
+    /// Wait until this instant.
+    #[must_use]
+    pub fn at(instant: Instant) -> Deadline {
+        Deadline(Until::At(instant))
+    }
+
+    /// What is left; `None` is for ever, zero when it has passed.
+    #[must_use]
+    pub fn remaining(self) -> Option<Duration> {
+        match self.0 {
+            Until::Now => Some(Duration::ZERO),
+            Until::At(instant) => Some(instant.saturating_duration_since(Instant::now())),
+            Until::Never => None,
+        }
+    }
+
+    /// Whether nothing is left.
+    #[must_use]
+    pub fn has_passed(self) -> bool {
+        self.remaining() == Some(Duration::ZERO)
+    }
+
+    /// The earlier of the two.
+    #[must_use]
+    pub fn min(self, other: Deadline) -> Deadline {
+        match (self.0, other.0) {
+            (Until::Now, _) | (_, Until::Now) => Deadline::NOW,
+            (Until::Never, _) => other,
+            (_, Until::Never) => self,
+            (Until::At(a), Until::At(b)) => Deadline::at(a.min(b)),
+        }
+    }
+
+    /// The kind of error that says "I would have had to wait longer".
+    pub(crate) fn error_kind(self) -> crate::ErrorKind {
+        match self.0 {
+            Until::Now => crate::ErrorKind::WouldBlock,
+            _ => crate::ErrorKind::TimedOut,
+        }
+    }
+
+    /// What is left, as the kernel wants it.
+    pub(crate) fn timespec(self) -> Option<Timespec> {
+        // A duration beyond what a timespec holds is waited for in pieces: the
+        // callers loop until the deadline has passed.
+        self.remaining().map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX / 2),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        })
+    }
+}
+
+impl From<Duration> for Deadline {
+    fn from(timeout: Duration) -> Deadline {
+        Deadline::after(timeout)
+    }
+}
+
+impl From<Instant> for Deadline {
+    fn from(instant: Instant) -> Deadline {
+        Deadline::at(instant)
+    }
+}
+
+impl From<Option<Duration>> for Deadline {
+    fn from(timeout: Option<Duration>) -> Deadline {
+        timeout.map_or(Deadline::NEVER, Deadline::after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_deadline_wins() {
+        let soon = Deadline::after(Duration::from_secs(1));
+        let late = Deadline::after(Duration::from_secs(60));
+        assert_eq!(soon.min(late), soon);
+        assert_eq!(late.min(soon), soon);
+        assert_eq!(Deadline::NEVER.min(soon), soon);
+        assert_eq!(soon.min(Deadline::NOW), Deadline::NOW);
+    }
+
+    #[test]
+    fn an_endless_timeout_is_never() {
+        assert_eq!(Deadline::after(Duration::MAX), Deadline::NEVER);
+    }
+
+    #[test]
+    fn a_passed_deadline_has_nothing_left() {
+        let passed = Deadline::after(Duration::ZERO);
+        assert!(passed.has_passed());
+        assert_eq!(
+            passed.timespec().map(|left| (left.tv_sec, left.tv_nsec)),
+            Some((0, 0))
+        );
+    }
+}
