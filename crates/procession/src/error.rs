@@ -202,6 +202,15 @@ impl Error {
         self.change(|inner| inner.cause = Some(Arc::new(cause)))
     }
 
+    /// Names the object where a lower layer could not.
+    pub(crate) fn about(self, object: impl fmt::Display) -> Error {
+        self.change(|inner| {
+            if inner.object.is_empty() {
+                inner.object = object.to_string();
+            }
+        })
+    }
+
     /// The class of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

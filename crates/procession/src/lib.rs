@@ -9,6 +9,7 @@ pub mod poll;
 pub mod process;
 pub mod signal;
 mod time;
+pub mod transport;
 
 pub use error::{Error, ErrorKind, Result};
 pub use name::Name;

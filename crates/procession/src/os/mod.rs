@@ -50,7 +50,7 @@ use std::os::fd::BorrowedFd;
 
 /// Makes a file `length` bytes long with its space allocated, so that a full
 /// file system is an error here and not a SIGBUS at the first touch.
-fn allocate(
+pub(crate) fn allocate(
     file: BorrowedFd<'_>,
     length: usize,
     operation: &'static str,

@@ -307,3 +307,17 @@ impl Write for Writer {
         Ok(())
     }
 }
+
+impl Reader {
+    /// The descriptor as it is, non-blocking.
+    pub(crate) fn into_descriptor(self) -> OwnedFd {
+        self.0
+    }
+}
+
+impl Writer {
+    /// The descriptor as it is, non-blocking.
+    pub(crate) fn into_descriptor(self) -> OwnedFd {
+        self.0
+    }
+}

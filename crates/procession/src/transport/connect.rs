@@ -1,0 +1,255 @@
+//! Streams that senders connect themselves: Unix socket and TCP.
+//!
+//! A sender proves that it is one by a token of 256 random bits, which it has
+//! from the fork. Whoever connects without it gets five seconds and forty
+//! bytes of attention, beside everybody else's traffic, and at most 64 such
+//! connections are kept: a stranger can neither inject nor stall.
+
+use super::frame::Inbox;
+use super::lease::Lease;
+use super::stream::{Calls, Readers, StreamOutlet};
+use super::{Channel, Inlet, Outlet, wait_for};
+use crate::error::Context;
+use crate::os::socket;
+use crate::{Deadline, Result};
+use procession_sys::Errno;
+use rustix::net::{RecvFlags, SocketFlags};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const TOKEN_BYTES: usize = 32;
+const HELLO_BYTES: usize = 4 + TOKEN_BYTES + 4;
+const HELLO_MARK: [u8; 4] = *b"pCh1";
+const HELLO_TIME: Duration = Duration::from_secs(5);
+const MAX_STRANGERS: usize = 64;
+/// How long to leave a listener alone that could not accept for want of
+/// descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+type Token = [u8; TOKEN_BYTES];
+
+#[derive(Clone, Debug)]
+enum Address {
+    Unix(PathBuf),
+    Tcp(SocketAddr),
+}
+
+/// A listener that all senders connect to after the fork.
+#[derive(Debug)]
+pub(super) struct Connections {
+    listener: OwnedFd,
+    address: Address,
+    token: Token,
+    senders: usize,
+    /// Holds the socket's path until every sender has connected.
+    lease: Option<Lease>,
+}
+
+impl Connections {
+    pub(super) fn unix(senders: usize) -> Result<Connections> {
+        let lease = Lease::new()?;
+        let path = lease.path("socket");
+        let listener = socket::listen_stream(&path)?.into();
+        Connections::new(listener, Address::Unix(path), senders, Some(lease))
+    }
+
+    pub(super) fn tcp(senders: usize) -> Result<Connections> {
+        let operation = "listening on loopback";
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).during(operation, "127.0.0.1")?;
+        let address = Address::Tcp(listener.local_addr().during(operation, "127.0.0.1")?);
+        Connections::new(listener.into(), address, senders, None)
+    }
+
+    fn new(
+        listener: OwnedFd,
+        address: Address,
+        senders: usize,
+        lease: Option<Lease>,
+    ) -> Result<Connections> {
+        rustix::io::ioctl_fionbio(&listener, true).during("preparing listener", "")?;
+        let token = crate::name::random_bytes()?;
+        Ok(Connections { listener, address, token, senders, lease })
+    }
+}
+
+impl Channel for Connections {
+    fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
+        let operation = "connecting to receiver";
+        let stream: OwnedFd = match &self.address {
+            Address::Unix(path) => {
+                UnixStream::connect(path).during(operation, path.display())?.into()
+            }
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address).during(operation, address)?;
+                // Frames are written whole; waiting to join them costs 40 ms.
+                stream.set_nodelay(true).during(operation, address)?;
+                stream.into()
+            }
+        };
+        let outlet = StreamOutlet::new(stream, Calls::Socket);
+        let index = u32::try_from(sender).expect("senders are counted in 32 bits");
+        let hello = [&HELLO_MARK[..], &self.token, &index.to_le_bytes()].concat();
+        outlet.write_all(&hello, Deadline::after(HELLO_TIME))?;
+        Ok(Box::new(outlet))
+    }
+
+    fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
+        Ok(Box::new(ConnectionInlet {
+            readers: Readers::new((0..self.senders).map(|_| None).collect(), Calls::Socket),
+            listener: self.listener,
+            token: self.token,
+            seen: vec![false; self.senders],
+            strangers: Vec::new(),
+            pause: None,
+            lease: self.lease,
+        }))
+    }
+}
+
+/// A connection that has not said who it is.
+#[derive(Debug)]
+struct Stranger {
+    stream: OwnedFd,
+    hello: [u8; HELLO_BYTES],
+    received: usize,
+    deadline: Deadline,
+}
+
+/// What became of a stranger.
+enum Verdict {
+    Waiting,
+    Refused,
+    Sender(usize),
+}
+
+#[derive(Debug)]
+struct ConnectionInlet {
+    listener: OwnedFd,
+    token: Token,
+    readers: Readers,
+    /// Senders that have introduced themselves; each may once.
+    seen: Vec<bool>,
+    strangers: Vec<Stranger>,
+    /// Until when not to accept.
+    pause: Option<Deadline>,
+    lease: Option<Lease>,
+}
+
+impl ConnectionInlet {
+    fn is_accepting(&self) -> bool {
+        self.strangers.len() < MAX_STRANGERS && self.pause.is_none_or(Deadline::has_passed)
+    }
+
+    fn accept(&mut self) -> Result<bool> {
+        let mut progress = false;
+        while self.is_accepting() {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            match rustix::net::accept_with(&self.listener, flags) {
+                Ok(stream) => {
+                    let deadline = Deadline::after(HELLO_TIME);
+                    let hello = [0; HELLO_BYTES];
+                    self.strangers.push(Stranger { stream, hello, received: 0, deadline });
+                    progress = true;
+                }
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                    self.pause = Some(Deadline::after(ACCEPT_PAUSE));
+                    break;
+                }
+                Err(errno) => return Err(errno).during("accepting connection", ""),
+            }
+        }
+        Ok(progress)
+    }
+
+    fn question_strangers(&mut self) -> bool {
+        let mut progress = false;
+        for mut stranger in std::mem::take(&mut self.strangers) {
+            match self.question(&mut stranger) {
+                Verdict::Waiting => self.strangers.push(stranger),
+                Verdict::Refused => {}
+                Verdict::Sender(sender) => {
+                    self.seen[sender] = true;
+                    self.readers.insert(sender, stranger.stream);
+                    progress = true;
+                }
+            }
+        }
+        if self.seen.iter().all(|seen| *seen) {
+            // Every side holds its stream: the path has done its work.
+            self.lease = None;
+        }
+        progress
+    }
+
+    fn question(&self, stranger: &mut Stranger) -> Verdict {
+        while stranger.received < HELLO_BYTES {
+            let rest = &mut stranger.hello[stranger.received..];
+            match rustix::net::recv(&stranger.stream, rest, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return Verdict::Refused,
+                Ok((length, _)) => stranger.received += length,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if !stranger.deadline.has_passed() => return Verdict::Waiting,
+                Err(_) => return Verdict::Refused,
+            }
+        }
+        let (mark, rest) = stranger.hello.split_at(HELLO_MARK.len());
+        let (token, index) = rest.split_at(TOKEN_BYTES);
+        let sender = u32::from_le_bytes([index[0], index[1], index[2], index[3]]) as usize;
+        let known = same(token, &self.token) && mark == HELLO_MARK;
+        match self.seen.get(sender) {
+            Some(false) if known => Verdict::Sender(sender),
+            _ => Verdict::Refused,
+        }
+    }
+}
+
+/// Compares without telling by its duration where the difference is.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
+    a.len() == b.len() && std::hint::black_box(difference) == 0
+}
+
+impl Inlet for ConnectionInlet {
+    fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
+        let accepted = self.accept()?;
+        let introduced = self.question_strangers();
+        let read = self.readers.drain(inbox)?;
+        Ok(accepted || introduced || read)
+    }
+
+    fn drain_dead(&mut self, sender: usize, inbox: &mut Inbox) -> Result<()> {
+        // It may have connected and died before we accepted: accept all there
+        // are. Those that are still strangers behind it are questioned now.
+        while self.accept()? | self.question_strangers() {
+            if self.readers.has(sender) {
+                break;
+            }
+        }
+        self.readers.drain_dead(sender, inbox)
+    }
+
+    fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+        let (senders, mut watched): (Vec<usize>, Vec<BorrowedFd<'_>>) = self.readers.open().unzip();
+        let mut deadline = deadline;
+        for stranger in &self.strangers {
+            deadline = deadline.min(stranger.deadline);
+            watched.push(stranger.stream.as_fd());
+        }
+        if self.is_accepting() {
+            watched.push(self.listener.as_fd());
+        } else if let Some(pause) = self.pause.filter(|pause| !pause.has_passed()) {
+            deadline = deadline.min(pause);
+        }
+        let ready = wait_for(&watched, also, deadline)?;
+        for (sender, _) in senders.into_iter().zip(ready).filter(|(_, ready)| *ready) {
+            self.readers.mark_ready(sender);
+        }
+        Ok(())
+    }
+}
+

@@ -1,0 +1,396 @@
+//! Workers in forked processes, and one receiver that hears of each of them
+//! how it ended.
+
+use super::frame::Arrival;
+use super::{Link, Receiver, Sender, Transport};
+use crate::process::{self, Child, ExitStatus, Fork};
+use crate::signal::{self, Signal};
+use crate::{Deadline, Error, ErrorKind, Result};
+use rustix::event::{PollFd, PollFlags};
+use std::fmt;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+/// Exit code of a worker whose function returned an error.
+const EXIT_ERROR: i32 = 1;
+
+/// Exit code of a worker whose function panicked, as Rust's runtime uses.
+const EXIT_PANIC: i32 = 101;
+
+/// What happens in a crew.
+#[derive(Debug)]
+pub enum Event {
+    /// A worker's message came, whole.
+    Message {
+        /// Whose it is.
+        worker: usize,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// A worker finished and has been reaped; nothing more comes from it.
+    Finished {
+        /// Which one.
+        worker: usize,
+    },
+    /// A worker failed and has been reaped; nothing more comes from it. What
+    /// it had sent whole was delivered before.
+    Failed(WorkerError),
+}
+
+/// How a worker failed: which one, over which transport, and what it was at.
+#[derive(Clone, Debug)]
+pub struct WorkerError {
+    /// Which worker, from zero.
+    pub worker: usize,
+    /// Its process id, which is no longer its own.
+    pub pid: u32,
+    /// The transport it was sending over.
+    pub transport: Transport,
+    /// What happened.
+    pub failure: Failure,
+    /// Messages that it had sent whole.
+    pub messages: u64,
+    /// Whether it was in the middle of another.
+    pub in_message: bool,
+}
+
+/// What went wrong with a worker.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Failure {
+    /// Its process ended before it had finished, or badly after.
+    Ended(ExitStatus),
+    /// Its function returned an error or panicked; the text of either.
+    Reported(String),
+    /// It broke the rules of the channel.
+    Protocol(Error),
+    /// Its process was reaped elsewhere, so its end is unknown.
+    Lost(Error),
+}
+
+impl WorkerError {
+    /// The signal that killed the worker, if one did.
+    #[must_use]
+    pub fn signal(&self) -> Option<Signal> {
+        match &self.failure {
+            Failure::Ended(status) => status.signal(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for WorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker {} (pid {}) over {}: ", self.worker, self.pid, self.transport)?;
+        match &self.failure {
+            Failure::Ended(status) => status.fmt(f)?,
+            Failure::Reported(reason) => f.write_str(reason)?,
+            Failure::Protocol(error) | Failure::Lost(error) => error.fmt(f)?,
+        }
+        match (self.in_message, self.messages) {
+            (true, sent) => write!(f, ", in the middle of message {sent}"),
+            (false, 0) => f.write_str(", before its first message"),
+            (false, 1) => f.write_str(", after 1 message"),
+            (false, sent) => write!(f, ", after {sent} messages"),
+        }
+    }
+}
+
+impl std::error::Error for WorkerError {}
+
+impl From<WorkerError> for Error {
+    fn from(error: WorkerError) -> Error {
+        Error::new(ErrorKind::ProcessDied, "gathering", error.transport).because(error.to_string())
+    }
+}
+
+/// A worker that has not come to its end yet, or has.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    messages: u64,
+    ended: bool,
+    /// The worker has said "that was all".
+    finished: bool,
+    failure: Option<Failure>,
+    status: Option<ExitStatus>,
+}
+
+impl Worker {
+    /// The worker's process.
+    #[must_use]
+    pub fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// Whether it has been reported as finished or failed.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+/// Forked workers and the receiver of their messages.
+///
+/// # If a process dies
+/// A worker that ends without finishing becomes [`Event::Failed`] as soon as
+/// its death is seen — at once where the transport can be polled, within 20 ms
+/// elsewhere — after all that it had sent. If the parent dies, the kernel
+/// kills the workers ([`process::die_with`]).
+///
+/// # When dropped
+/// Workers that still run are killed and reaped.
+#[derive(Debug)]
+pub struct Crew {
+    workers: Vec<Worker>,
+    receiver: Receiver,
+}
+
+impl Crew {
+    /// Forks one worker for each sender of the link. Each runs `work` with
+    /// its number and its sender, finishes, and exits; an error or panic of
+    /// `work` arrives as [`Failure::Reported`].
+    ///
+    /// Workers ignore `SIGINT`: at a terminal Ctrl-C goes to the whole group,
+    /// and the parent decides. They die with the thread that calls this.
+    ///
+    /// # Errors
+    /// As [`process::fork`]; workers that were started are killed.
+    pub fn start<E: fmt::Display>(
+        link: Link,
+        work: impl Fn(usize, &mut Sender) -> std::result::Result<(), E>,
+    ) -> Result<Crew> {
+        let parent = std::process::id();
+        let _ = std::io::stderr().flush();
+        let mut children = Children(Vec::with_capacity(link.senders()));
+        for index in 0..link.senders() {
+            match process::fork()? {
+                Fork::Child => process::exit(run_worker(link, index, parent, &work)),
+                Fork::Parent(child) => children.0.push(child),
+            }
+        }
+        let receiver = link.into_receiver()?;
+        let worker = |child| Worker {
+            child,
+            messages: 0,
+            ended: false,
+            finished: false,
+            failure: None,
+            status: None,
+        };
+        let workers = std::mem::take(&mut children.0).into_iter().map(worker).collect();
+        Ok(Crew { workers, receiver })
+    }
+
+    /// The workers, by number.
+    #[must_use]
+    pub fn workers(&self) -> &[Worker] {
+        &self.workers
+    }
+
+    /// Waits for the next event; `None` when every worker has ended.
+    ///
+    /// # Errors
+    /// Those of the channel as a whole.
+    #[allow(clippy::should_implement_trait, reason = "an iterator could not report errors once")]
+    pub fn next(&mut self) -> Result<Option<Event>> {
+        self.next_until(Deadline::NEVER, None)
+    }
+
+    /// Waits for the next event, at most `timeout`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), and as [`next`](Crew::next).
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Event>> {
+        self.next_until(Deadline::after(timeout), None)
+    }
+
+    /// Waits for the next event until the deadline, or until `interrupt` is
+    /// readable — a [`Signals`](signal::Signals), say.
+    ///
+    /// # Errors
+    /// The deadline's; [`Interrupted`](ErrorKind::Interrupted); and as
+    /// [`next`](Crew::next).
+    pub fn next_until(
+        &mut self,
+        deadline: Deadline,
+        interrupt: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<Event>> {
+        loop {
+            if let Some(event) = self.next_arrival() {
+                return Ok(Some(event));
+            }
+            if self.collect_dead()? {
+                continue;
+            }
+            if let Some(event) = self.next_end() {
+                return Ok(Some(event));
+            }
+            if self.workers.iter().all(|worker| worker.ended) {
+                return Ok(None);
+            }
+            if self.receiver.drain()? {
+                continue;
+            }
+            let running = self.workers.iter().filter(|worker| worker.status.is_none());
+            let mut also: Vec<BorrowedFd<'_>> = running.map(|worker| worker.child.as_fd()).collect();
+            also.extend(interrupt);
+            if interrupt.is_some_and(is_readable) {
+                return Err(Error::new(
+                    ErrorKind::Interrupted,
+                    "gathering",
+                    self.receiver.transport,
+                ));
+            }
+            if deadline.has_passed() {
+                return Err(Error::new(
+                    deadline.error_kind(),
+                    "gathering",
+                    self.receiver.transport,
+                ));
+            }
+            self.receiver.wait(&also, deadline)?;
+        }
+    }
+
+    /// What has come over the channel.
+    fn next_arrival(&mut self) -> Option<Event> {
+        while let Some(arrival) = self.receiver.inbox.pop() {
+            match arrival {
+                Arrival::Message { sender, bytes } => {
+                    self.workers[sender].messages += 1;
+                    return Some(Event::Message { worker: sender, bytes });
+                }
+                Arrival::End { sender } => self.workers[sender].finished = true,
+                Arrival::Failure { sender, reason } => {
+                    self.workers[sender].failure.get_or_insert(Failure::Reported(reason));
+                }
+                Arrival::Broken { sender, error } => {
+                    let worker = &mut self.workers[sender];
+                    worker.failure.get_or_insert(Failure::Protocol(error));
+                    // What it goes on to say is not listened to.
+                    let _ = worker.child.kill();
+                }
+            }
+        }
+        None
+    }
+
+    /// Reaps workers that have ended and takes what they left in the channel;
+    /// whether there were any.
+    fn collect_dead(&mut self) -> Result<bool> {
+        let running = self.workers.iter().filter(|worker| worker.status.is_none());
+        let mut descriptors: Vec<PollFd<'_>> =
+            running.map(|worker| PollFd::new(&worker.child, PollFlags::IN)).collect();
+        if descriptors.is_empty()
+            || crate::poll::wait(&mut descriptors, Deadline::NOW)? == 0
+        {
+            return Ok(false);
+        }
+        for index in 0..self.workers.len() {
+            let worker = &mut self.workers[index];
+            if worker.status.is_some() {
+                continue;
+            }
+            let status = match worker.child.try_wait() {
+                Ok(None) => continue,
+                Ok(Some(status)) => status,
+                Err(error) => {
+                    worker.failure.get_or_insert(Failure::Lost(error));
+                    ExitStatus::from_raw(0)
+                }
+            };
+            worker.status = Some(status);
+            self.receiver.drain_dead(index)?;
+        }
+        Ok(true)
+    }
+
+    /// The end of a worker whose last words have been heard.
+    fn next_end(&mut self) -> Option<Event> {
+        let done = |worker: &Worker| worker.status.is_some() && !worker.ended;
+        let index = self.workers.iter().position(done)?;
+        let worker = &mut self.workers[index];
+        worker.ended = true;
+        let status = worker.status?;
+        if worker.finished && status.success() && worker.failure.is_none() {
+            return Some(Event::Finished { worker: index });
+        }
+        Some(Event::Failed(WorkerError {
+            worker: index,
+            pid: worker.child.id(),
+            transport: self.receiver.transport,
+            failure: worker.failure.clone().unwrap_or(Failure::Ended(status)),
+            messages: worker.messages,
+            in_message: self.receiver.inbox.is_partial(index),
+        }))
+    }
+}
+
+fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
+    crate::poll::readable(descriptor, Deadline::NOW).is_ok()
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        let running = self.workers.iter_mut().filter(|worker| worker.status.is_none());
+        let running: Vec<&mut Child> = running.map(|worker| &mut worker.child).collect();
+        end(running);
+    }
+}
+
+/// Workers of a crew that is being started: ended if it is not.
+struct Children(Vec<Child>);
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        end(self.0.iter_mut().collect());
+    }
+}
+
+/// Kills all, then waits for all.
+fn end(mut children: Vec<&mut Child>) {
+    for child in &children {
+        let _ = child.kill();
+    }
+    for child in &mut children {
+        let _ = child.wait();
+    }
+}
+
+/// A worker's life; returns its exit code.
+fn run_worker<E: fmt::Display>(
+    link: Link,
+    index: usize,
+    parent: u32,
+    work: &impl Fn(usize, &mut Sender) -> std::result::Result<(), E>,
+) -> i32 {
+    let prepared = process::die_with(parent)
+        .and_then(|()| signal::ignore(Signal::INT))
+        .and_then(|()| link.into_sender(index));
+    let mut sender = match prepared {
+        Ok(sender) => sender,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "worker {index}: {error}");
+            return EXIT_ERROR;
+        }
+    };
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| work(index, &mut sender)));
+    let (sent, code) = match outcome {
+        Ok(Ok(())) => (sender.finish(), 0),
+        Ok(Err(error)) => (sender.fail(&error.to_string()), EXIT_ERROR),
+        Err(panic) => (sender.fail(&format!("panicked: {}", text_of(&*panic))), EXIT_PANIC),
+    };
+    // A receiver that is gone has nobody to tell.
+    if code == 0 && sent.is_err() { EXIT_ERROR } else { code }
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a value that is no text")
+}

@@ -1,0 +1,103 @@
+//! One FIFO that all senders write to.
+//!
+//! A frame is at most `PIPE_BUF` long, so the kernel writes it whole or not
+//! at all, whoever else writes and whoever is killed. The path is gone before
+//! the first fork: every side holds the FIFO by then.
+
+use super::frame::{HEADER_BYTES, Inbox};
+use super::lease::Lease;
+use super::{Channel, Inlet, Outlet, wait_for};
+use crate::os::fifo::Fifo;
+use crate::os::pipe::{ATOMIC_WRITE_BYTES, Reader, Writer};
+use crate::{Deadline, Result};
+use std::os::fd::{AsFd, BorrowedFd};
+
+#[derive(Debug)]
+pub(super) struct FifoChannel {
+    reader: Reader,
+    writer: Writer,
+}
+
+impl FifoChannel {
+    pub(super) fn new() -> Result<FifoChannel> {
+        let lease = Lease::new()?;
+        let fifo = Fifo::create(lease.path("fifo"))?;
+        let reader = fifo.reader()?.into_reader();
+        let writer = fifo.try_writer()?;
+        fifo.unlink()?;
+        Ok(FifoChannel { reader, writer })
+    }
+}
+
+impl Channel for FifoChannel {
+    fn into_outlet(self: Box<Self>, _sender: usize) -> Result<Box<dyn Outlet>> {
+        Ok(Box::new(FifoOutlet { writer: self.writer, frame: Vec::new() }))
+    }
+
+    fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
+        let buffer = vec![0; 64 * 1024];
+        Ok(Box::new(FifoInlet { reader: self.reader, _anchor: self.writer, buffer }))
+    }
+}
+
+#[derive(Debug)]
+struct FifoOutlet {
+    writer: Writer,
+    frame: Vec<u8>,
+}
+
+impl Outlet for FifoOutlet {
+    fn max_payload(&self) -> usize {
+        ATOMIC_WRITE_BYTES - HEADER_BYTES
+    }
+
+    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+        self.frame.clear();
+        self.frame.extend_from_slice(header);
+        self.frame.extend_from_slice(payload);
+        self.writer.write_all_deadline(&self.frame, deadline)
+    }
+}
+
+#[derive(Debug)]
+struct FifoInlet {
+    reader: Reader,
+    /// Keeps the FIFO from reporting "hung up" when the senders are gone.
+    _anchor: Writer,
+    buffer: Vec<u8>,
+}
+
+impl FifoInlet {
+    fn read(&mut self, inbox: &mut Inbox) -> Result<usize> {
+        match self.reader.try_read(&mut self.buffer) {
+            Ok(length) => {
+                inbox.shared_stream(&self.buffer[..length])?;
+                Ok(length)
+            }
+            Err(error) if error.is_would_block() => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Inlet for FifoInlet {
+    fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
+        Ok(self.read(inbox)? > 0)
+    }
+
+    fn drain_dead(&mut self, _sender: usize, inbox: &mut Inbox) -> Result<()> {
+        // What the dead sender wrote is among the bytes that are there now.
+        let mut left = self.reader.available()?;
+        while left > 0 {
+            match self.read(inbox)? {
+                0 => break,
+                length => left = left.saturating_sub(length),
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+        wait_for(&[self.reader.as_fd()], also, deadline).map(drop)
+    }
+}

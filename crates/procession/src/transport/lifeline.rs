@@ -1,0 +1,60 @@
+//! How a sender hears that the receiver is gone, on channels whose kernel
+//! object does not say: a pipe that nobody writes to.
+
+use crate::os::pipe::{self, Reader, Writer};
+use crate::{Deadline, Error, ErrorKind, Result, poll};
+use rustix::event::{PollFd, PollFlags};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// How long a sender waits on something that cannot be polled before it looks
+/// at the lifeline again.
+pub(super) const SLICE: Duration = Duration::from_millis(50);
+
+/// The receiver's end: while it is open, the receiver lives.
+#[derive(Debug)]
+pub(super) struct Held {
+    _end: Writer,
+}
+
+/// A sender's end.
+#[derive(Debug)]
+pub(super) struct Lifeline(Reader);
+
+pub(super) fn lifeline() -> Result<(Held, Lifeline)> {
+    let (reader, writer) = pipe::pipe()?;
+    Ok((Held { _end: writer }, Lifeline(reader)))
+}
+
+impl Lifeline {
+    /// An error if the receiver is gone.
+    pub(super) fn check(&self) -> Result<()> {
+        match poll::readable(&self.0, Deadline::NOW) {
+            Err(error) if error.is_would_block() => Ok(()),
+            Ok(()) => Err(gone()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until the descriptor has the event, the deadline passes, or the
+    /// receiver is gone.
+    pub(super) fn wait(
+        &self,
+        descriptor: BorrowedFd<'_>,
+        events: PollFlags,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let mut descriptors = [
+            PollFd::from_borrowed_fd(descriptor, events),
+            PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN),
+        ];
+        if poll::wait(&mut descriptors, deadline)? == 0 {
+            return Err(Error::new(deadline.error_kind(), "sending", ""));
+        }
+        if descriptors[1].revents().is_empty() { Ok(()) } else { Err(gone()) }
+    }
+}
+
+pub(super) fn gone() -> Error {
+    Error::new(ErrorKind::Disconnected, "sending", "").because("the receiver is gone")
+}

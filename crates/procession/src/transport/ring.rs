@@ -1,0 +1,456 @@
+//! Byte rings in shared memory, one for each sender, and the ways to wake
+//! whoever waits for them: POSIX shared memory with POSIX semaphores, System
+//! V shared memory with a System V set, a mapped file with event counters.
+//!
+//! ```text
+//!  0            64                         per sender, behind the semaphores:
+//! ┌────────────┬─────────────┬─ ─ ─       ┌──────┬──────┬────────────┬──────────┐
+//! │ receiver   │ POSIX       │            │ tail │ head │ wants room │ capacity │
+//! │ sleeps     │ semaphores  │            │  64  │  64  │     64     │  bytes   │
+//! └────────────┴─────────────┴─ ─ ─       └──────┴──────┴────────────┴──────────┘
+//! ```
+//!
+//! No lock is involved, because a sender may be killed at any instruction and
+//! its peers must go on: each ring has one writer and one reader, `tail` is
+//! advanced after the bytes are in place, `head` after they are out. What a
+//! dead sender has published is read; what it has not is not there.
+//!
+//! Sleeping is a flag, a second look, and a wait of at most a few
+//! milliseconds; waking is a swap of the flag and a post. A waker that is
+//! killed between the two costs one such wait, never a hang.
+//!
+//! Trust: *may crash*. `head` and `tail` are checked before they are used.
+
+use super::frame::{HEADER_BYTES, Inbox};
+use super::lease::{Lease, Object};
+use super::lifeline::{Held, Lifeline, lifeline};
+use super::{Channel, Inlet, Outlet, wait_for};
+use crate::error::Context;
+use crate::os::eventfd::{EventFd, Mode};
+use crate::os::memory::{Region, SharedBytes};
+use crate::os::posix::{self, Semaphore};
+use crate::os::sysv::{self, Key, SemaphoreSet};
+use crate::{Deadline, Error, ErrorKind, Name, Result};
+use rustix::event::PollFlags;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::time::{Duration, Instant};
+
+/// Bytes that a sender may be ahead, unless told otherwise.
+const DEFAULT_CAPACITY: usize = 64 * 1024;
+
+/// Longest wait on a semaphore: deaths are noticed, and lost wakes made good,
+/// within it.
+const SLICE: Duration = Duration::from_millis(5);
+
+/// Time to look again before sleeping, of the order of what a wake-up costs.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// Frames up to this length are joined, so that they are published at once.
+const JOIN_BYTES: usize = 16 * 1024;
+
+const LINE: usize = 64;
+
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    senders: usize,
+    capacity: usize,
+}
+
+impl Layout {
+    fn new(senders: usize, capacity: Option<usize>) -> Layout {
+        let capacity = capacity.unwrap_or(DEFAULT_CAPACITY).max(LINE).next_multiple_of(LINE);
+        Layout { senders, capacity }
+    }
+
+    /// Place of a POSIX semaphore: number 0 wakes the receiver, number 1 + i
+    /// sender i.
+    fn semaphore(self, number: usize) -> usize {
+        LINE + number * LINE
+    }
+
+    fn ring(self, sender: usize) -> usize {
+        self.semaphore(self.senders + 1) + sender * (3 * LINE + self.capacity)
+    }
+
+    fn bytes(self) -> usize {
+        self.ring(self.senders)
+    }
+}
+
+/// The way to wake the receiver and the senders.
+#[derive(Debug)]
+enum Bells {
+    Posix { receiver: Semaphore, senders: Vec<Semaphore> },
+    /// The set's key is kept by the lease, in the receiver, until the end.
+    Sysv { set: SemaphoreSet, lease: Option<Lease> },
+    Events { receiver: EventFd, senders: Vec<EventFd> },
+}
+
+impl Bells {
+    fn ring_receiver(&self) -> Result<()> {
+        match self {
+            Bells::Posix { receiver, .. } => receiver.post(),
+            Bells::Sysv { set, .. } => set.post(0),
+            Bells::Events { receiver, .. } => receiver.add(1),
+        }
+    }
+
+    fn ring_sender(&self, sender: usize) -> Result<()> {
+        match self {
+            Bells::Posix { senders, .. } => senders[sender].post(),
+            Bells::Sysv { set, .. } => set.post(sysv_index(sender)),
+            Bells::Events { senders, .. } => senders[sender].add(1),
+        }
+    }
+
+    /// Waits to be rung; returns early and for no reason as it likes.
+    fn wait_receiver(&self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+        let slice = deadline.min(Deadline::after(SLICE));
+        match self {
+            Bells::Posix { receiver, .. } => unless_late(receiver.wait_deadline(slice)),
+            Bells::Sysv { set, .. } => unless_late(take(set, 0, slice)),
+            Bells::Events { receiver, .. } => {
+                wait_for(&[receiver.as_fd()], also, deadline)?;
+                unless_late(receiver.try_take().map(drop))
+            }
+        }
+    }
+
+    fn wait_sender(&self, sender: usize, lifeline: &Lifeline, deadline: Deadline) -> Result<()> {
+        let slice = deadline.min(Deadline::after(SLICE));
+        match self {
+            Bells::Posix { senders, .. } => {
+                unless_late(senders[sender].wait_deadline(slice))?;
+                lifeline.check()
+            }
+            Bells::Sysv { set, .. } => {
+                unless_late(take(set, sysv_index(sender), slice))?;
+                lifeline.check()
+            }
+            Bells::Events { senders, .. } => {
+                unless_late(lifeline.wait(senders[sender].as_fd(), PollFlags::IN, slice))?;
+                unless_late(senders[sender].try_take().map(drop))
+            }
+        }
+    }
+}
+
+fn sysv_index(sender: usize) -> u16 {
+    u16::try_from(sender + 1).expect("a set has at most 32,000 semaphores")
+}
+
+fn take(set: &SemaphoreSet, index: u16, deadline: Deadline) -> Result<()> {
+    set.operate_deadline(&[sysv::Operation::take(index, 1)], deadline)
+}
+
+fn unless_late(outcome: Result<()>) -> Result<()> {
+    match outcome {
+        Err(error) if error.is_timeout() || error.is_would_block() => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Rings of all senders, made before the fork.
+#[derive(Debug)]
+pub(super) struct Rings {
+    memory: Arc<Region>,
+    layout: Layout,
+    bells: Bells,
+    may_spin: bool,
+    held: Held,
+    lifeline: Lifeline,
+}
+
+impl Rings {
+    /// POSIX shared memory, whose name is gone before the first fork, with
+    /// POSIX semaphores inside.
+    pub(super) fn posix(senders: usize, capacity: Option<usize>) -> Result<Rings> {
+        let layout = Layout::new(senders, capacity);
+        let mut lease = Lease::new()?;
+        let name = Name::random("procession")?;
+        lease.will_create(Object::PosixMemory(name.clone()))?;
+        let memory = posix::SharedMemory::create(&name.to_string(), layout.bytes())?;
+        let memory = Arc::new(memory.map()?);
+        let semaphore =
+            |number| Semaphore::init_in(Arc::clone(&memory), layout.semaphore(number), 0);
+        let receiver = semaphore(0)?;
+        let senders = (1..=senders).map(semaphore).collect::<Result<_>>()?;
+        Rings::new(memory, layout, Bells::Posix { receiver, senders })
+    }
+
+    /// System V shared memory, marked for removal before the first fork, with
+    /// a System V set.
+    pub(super) fn sysv(senders: usize, capacity: Option<usize>) -> Result<Rings> {
+        let layout = Layout::new(senders, capacity);
+        let mut lease = Lease::new()?;
+        let (memory_key, set_key) = (Key::random()?, Key::random()?);
+        lease.will_create(Object::SysvMemory(memory_key))?;
+        let segment = sysv::SharedMemory::create(memory_key, layout.bytes())?;
+        let attachment = segment.attach()?;
+        segment.remove()?;
+        lease.will_create(Object::SysvSemaphores(set_key))?;
+        let set = SemaphoreSet::create(set_key, &vec![0; senders + 1])?;
+        let memory = Arc::clone(attachment.region());
+        Rings::new(memory, layout, Bells::Sysv { set, lease: Some(lease) })
+    }
+
+    /// A mapped file without a name, with event counters.
+    pub(super) fn file(senders: usize, capacity: Option<usize>) -> Result<Rings> {
+        let layout = Layout::new(senders, capacity);
+        let operation = "creating mapped file";
+        let file = super::file::temporary_file()?;
+        crate::os::allocate(file.as_fd(), layout.bytes(), operation, &"")?;
+        let memory = Region::map(file.as_fd(), layout.bytes(), true).during(operation, "")?;
+        let receiver = EventFd::new(0, Mode::Counter)?;
+        let new = |_| EventFd::new(0, Mode::Counter);
+        let senders = (0..senders).map(new).collect::<Result<_>>()?;
+        Rings::new(Arc::new(memory), layout, Bells::Events { receiver, senders })
+    }
+
+    fn new(memory: Arc<Region>, layout: Layout, bells: Bells) -> Result<Rings> {
+        let (held, lifeline) = lifeline()?;
+        let may_spin = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+        Ok(Rings { memory, layout, bells, may_spin, held, lifeline })
+    }
+}
+
+impl Channel for Rings {
+    fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
+        let Rings { memory, layout, mut bells, may_spin, lifeline, .. } = *self;
+        if let Bells::Sysv { lease, .. } = &mut bells {
+            *lease = None;
+        }
+        let joined = Vec::new();
+        Ok(Box::new(RingOutlet { memory, layout, bells, may_spin, lifeline, sender, joined }))
+    }
+
+    fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
+        let Rings { memory, layout, bells, may_spin, held, .. } = *self;
+        let buffer = vec![0; layout.capacity];
+        Ok(Box::new(RingInlet { memory, layout, bells, may_spin, _held: held, buffer }))
+    }
+}
+
+/// One ring, as both sides see it.
+struct Ring<'a> {
+    tail: &'a AtomicU64,
+    head: &'a AtomicU64,
+    wants_room: &'a AtomicU32,
+    data: SharedBytes<'a>,
+}
+
+impl<'a> Ring<'a> {
+    fn of(memory: &'a Region, layout: Layout, sender: usize) -> Ring<'a> {
+        let (bytes, at) = (memory.bytes(), layout.ring(sender));
+        Ring {
+            tail: bytes.atomic_u64(at),
+            head: bytes.atomic_u64(at + LINE),
+            wants_room: bytes.atomic_u32(at + 2 * LINE),
+            data: bytes.slice(at + 3 * LINE, layout.capacity),
+        }
+    }
+
+    /// Bytes in the ring, given both counters.
+    fn used(&self, tail: u64, head: u64) -> Result<usize> {
+        let used = tail.wrapping_sub(head);
+        usize::try_from(used).ok().filter(|used| *used <= self.data.len()).ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "reading shared ring", "")
+                .because(format!("tail {tail} and head {head} of a ring of {}", self.data.len()))
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        // SYNC(ring-tail): acquires the bytes that `push` published.
+        self.tail.load(Ordering::Acquire) == self.head.load(Ordering::Relaxed)
+    }
+
+    fn is_full(&self) -> Result<bool> {
+        // SYNC(ring-head): acquires the reader's copies, so that their places
+        // may be overwritten.
+        let head = self.head.load(Ordering::Acquire);
+        Ok(self.used(self.tail.load(Ordering::Relaxed), head)? == self.data.len())
+    }
+
+    /// Puts in as many bytes as there is room for; called by the sender only.
+    fn push(&self, bytes: &[u8]) -> Result<usize> {
+        let tail = self.tail.load(Ordering::Relaxed);
+        let head = self.head.load(Ordering::Acquire); // SYNC(ring-head)
+        let length = bytes.len().min(self.data.len() - self.used(tail, head)?);
+        let start = (tail % self.data.len() as u64) as usize;
+        let first = length.min(self.data.len() - start);
+        self.data.write(start, &bytes[..first]);
+        self.data.write(0, &bytes[first..length]);
+        // SYNC(ring-tail): publishes the bytes just written.
+        self.tail.store(tail.wrapping_add(length as u64), Ordering::Release);
+        Ok(length)
+    }
+
+    /// Takes all bytes out, into the front of `buffer`; called by the
+    /// receiver only.
+    fn pop(&self, buffer: &mut [u8]) -> Result<usize> {
+        let head = self.head.load(Ordering::Relaxed);
+        let tail = self.tail.load(Ordering::Acquire); // SYNC(ring-tail)
+        let length = self.used(tail, head)?;
+        let start = (head % self.data.len() as u64) as usize;
+        let first = length.min(self.data.len() - start);
+        self.data.read(start, &mut buffer[..first]);
+        self.data.read(0, &mut buffer[first..length]);
+        // SYNC(ring-head): gives the places back.
+        self.head.store(head.wrapping_add(length as u64), Ordering::Release);
+        Ok(length)
+    }
+}
+
+/// Looks for a short while whether `ready` comes true.
+fn spin(may_spin: bool, mut ready: impl FnMut() -> bool) -> bool {
+    let start = may_spin.then(Instant::now);
+    loop {
+        if ready() {
+            return true;
+        }
+        if start.is_none_or(|start| start.elapsed() > SPIN) {
+            return false;
+        }
+        for _ in 0..16 {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RingOutlet {
+    memory: Arc<Region>,
+    layout: Layout,
+    bells: Bells,
+    may_spin: bool,
+    lifeline: Lifeline,
+    sender: usize,
+    joined: Vec<u8>,
+}
+
+impl RingOutlet {
+    fn push_all(&self, mut bytes: &[u8], deadline: Deadline) -> Result<()> {
+        let ring = Ring::of(&self.memory, self.layout, self.sender);
+        let receiver_sleeps = self.memory.bytes().atomic_u32(0);
+        while !bytes.is_empty() {
+            let length = ring.push(bytes)?;
+            bytes = &bytes[length..];
+            if length > 0 {
+                // SYNC(sleep): either this sees the flag, or the receiver's
+                // second look sees the bytes.
+                fence(Ordering::SeqCst);
+                if receiver_sleeps.load(Ordering::Relaxed) == 1
+                    && receiver_sleeps.swap(0, Ordering::Relaxed) == 1
+                {
+                    self.bells.ring_receiver()?;
+                }
+                continue;
+            }
+            if spin(self.may_spin, || !ring.is_full().unwrap_or(false)) {
+                continue;
+            }
+            if deadline.has_passed() {
+                return Err(Error::new(deadline.error_kind(), "sending", ""));
+            }
+            ring.wants_room.store(1, Ordering::Relaxed);
+            // SYNC(room): either the receiver sees the flag, or this second
+            // look sees the room.
+            fence(Ordering::SeqCst);
+            if ring.is_full()? {
+                self.bells.wait_sender(self.sender, &self.lifeline, deadline)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Outlet for RingOutlet {
+    fn max_payload(&self) -> usize {
+        1 << 20
+    }
+
+    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+        if payload.len() > JOIN_BYTES {
+            self.push_all(header, deadline)?;
+            return self.push_all(payload, deadline);
+        }
+        let mut joined = std::mem::take(&mut self.joined);
+        joined.clear();
+        joined.extend_from_slice(header);
+        joined.extend_from_slice(payload);
+        let outcome = self.push_all(&joined, deadline);
+        self.joined = joined;
+        outcome
+    }
+}
+
+#[derive(Debug)]
+struct RingInlet {
+    memory: Arc<Region>,
+    layout: Layout,
+    bells: Bells,
+    may_spin: bool,
+    _held: Held,
+    buffer: Vec<u8>,
+}
+
+impl RingInlet {
+    fn ring(&self, sender: usize) -> Ring<'_> {
+        Ring::of(&self.memory, self.layout, sender)
+    }
+
+    fn has_bytes(&self) -> bool {
+        (0..self.layout.senders).any(|sender| !self.ring(sender).is_empty())
+    }
+
+    fn read(&mut self, sender: usize, inbox: &mut Inbox) -> Result<bool> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let ring = self.ring(sender);
+        let length = ring.pop(&mut buffer)?;
+        if length > 0 {
+            // SYNC(room): either this sees the flag, or the sender's second
+            // look sees the room.
+            fence(Ordering::SeqCst);
+            if ring.wants_room.load(Ordering::Relaxed) == 1
+                && ring.wants_room.swap(0, Ordering::Relaxed) == 1
+            {
+                self.bells.ring_sender(sender)?;
+            }
+            inbox.stream(sender, &buffer[..length]);
+        }
+        self.buffer = buffer;
+        Ok(length > 0)
+    }
+}
+
+impl Inlet for RingInlet {
+    fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
+        let mut progress = false;
+        for sender in 0..self.layout.senders {
+            progress |= self.read(sender, inbox)?;
+        }
+        Ok(progress)
+    }
+
+    fn drain_dead(&mut self, sender: usize, inbox: &mut Inbox) -> Result<()> {
+        self.read(sender, inbox).map(drop)
+    }
+
+    fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+        if spin(self.may_spin, || self.has_bytes()) {
+            return Ok(());
+        }
+        let sleeps = self.memory.bytes().atomic_u32(0);
+        sleeps.store(1, Ordering::Relaxed);
+        // SYNC(sleep): either a sender sees the flag, or this second look
+        // sees its bytes.
+        fence(Ordering::SeqCst);
+        if !self.has_bytes() {
+            self.bells.wait_receiver(also, deadline)?;
+        }
+        sleeps.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+}

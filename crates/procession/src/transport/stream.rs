@@ -1,0 +1,231 @@
+//! Byte streams, one per sender: pipe and socket pair.
+
+use super::frame::{HEADER_BYTES, Inbox};
+use super::{Channel, Inlet, Outlet, wait_for};
+use crate::error::Context;
+use crate::poll::repeat;
+use crate::{Deadline, Result};
+use procession_sys::Errno;
+use rustix::event::PollFlags;
+use rustix::net::{RecvFlags, SendFlags};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Frames up to this length are copied together to save a system call.
+const JOIN_BYTES: usize = 16 * 1024;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Room asked for in a pipe; a user short of it gets less and is slower.
+const PIPE_BYTES: usize = 256 * 1024;
+
+/// Which calls move the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calls {
+    /// read(2), write(2) on non-blocking descriptors.
+    Pipe,
+    /// recv(2), send(2) with `MSG_DONTWAIT`, without SIGPIPE.
+    Socket,
+}
+
+/// A stream for each sender, made before the fork.
+#[derive(Debug)]
+pub(super) struct Streams {
+    calls: Calls,
+    /// Reading and writing end.
+    pairs: Vec<(OwnedFd, OwnedFd)>,
+}
+
+impl Streams {
+    pub(super) fn pipes(senders: usize) -> Result<Streams> {
+        let pair = |_| {
+            let (reader, writer) = crate::os::pipe::pipe()?;
+            // More room is faster and never needed.
+            let _ = writer.set_capacity(PIPE_BYTES);
+            Ok((reader.into_descriptor(), writer.into_descriptor()))
+        };
+        let pairs = (0..senders).map(pair).collect::<Result<_>>()?;
+        Ok(Streams { calls: Calls::Pipe, pairs })
+    }
+
+    pub(super) fn socket_pairs(senders: usize) -> Result<Streams> {
+        let pair = |_| {
+            let (receiver, sender) = std::os::unix::net::UnixStream::pair()
+                .during("creating socket pair", "")?;
+            Ok((receiver.into(), sender.into()))
+        };
+        let pairs = (0..senders).map(pair).collect::<Result<_>>()?;
+        Ok(Streams { calls: Calls::Socket, pairs })
+    }
+}
+
+impl Channel for Streams {
+    fn into_outlet(mut self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
+        let (_, stream) = self.pairs.swap_remove(sender);
+        Ok(Box::new(StreamOutlet::new(stream, self.calls)))
+    }
+
+    fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
+        let streams = self.pairs.into_iter().map(|(reader, _)| Some(reader)).collect();
+        Ok(Box::new(StreamInlet { readers: Readers::new(streams, self.calls) }))
+    }
+}
+
+/// The sending end of a stream.
+#[derive(Debug)]
+pub(super) struct StreamOutlet {
+    stream: OwnedFd,
+    calls: Calls,
+    joined: Vec<u8>,
+}
+
+impl StreamOutlet {
+    pub(super) fn new(stream: OwnedFd, calls: Calls) -> StreamOutlet {
+        StreamOutlet { stream, calls, joined: Vec::new() }
+    }
+
+    pub(super) fn write_all(&self, mut bytes: &[u8], deadline: Deadline) -> Result<()> {
+        let stream = self.stream.as_fd();
+        while !bytes.is_empty() {
+            let written = repeat(stream, PollFlags::OUT, deadline, "sending", &"", || {
+                match self.calls {
+                    Calls::Pipe => rustix::io::write(stream, bytes),
+                    Calls::Socket => {
+                        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+                        rustix::net::send(stream, bytes, flags)
+                    }
+                }
+            })?;
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+}
+
+impl Outlet for StreamOutlet {
+    fn max_payload(&self) -> usize {
+        1 << 20
+    }
+
+    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+        if payload.len() > JOIN_BYTES {
+            self.write_all(header, deadline)?;
+            return self.write_all(payload, deadline);
+        }
+        let mut joined = std::mem::take(&mut self.joined);
+        joined.clear();
+        joined.extend_from_slice(header);
+        joined.extend_from_slice(payload);
+        let outcome = self.write_all(&joined, deadline);
+        self.joined = joined;
+        outcome
+    }
+}
+
+/// The receiving ends of all streams, read as they become ready.
+#[derive(Debug)]
+pub(super) struct Readers {
+    calls: Calls,
+    streams: Vec<Option<OwnedFd>>,
+    /// Streams that may have something to read.
+    ready: Vec<bool>,
+    buffer: Vec<u8>,
+}
+
+impl Readers {
+    pub(super) fn new(streams: Vec<Option<OwnedFd>>, calls: Calls) -> Readers {
+        let ready = vec![true; streams.len()];
+        Readers { calls, streams, ready, buffer: vec![0; READ_BYTES] }
+    }
+
+    pub(super) fn insert(&mut self, sender: usize, stream: OwnedFd) {
+        self.streams[sender] = Some(stream);
+        self.ready[sender] = true;
+    }
+
+    pub(super) fn has(&self, sender: usize) -> bool {
+        self.streams[sender].is_some()
+    }
+
+    /// Reads once from every stream that may have something.
+    pub(super) fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
+        let mut progress = false;
+        for sender in 0..self.streams.len() {
+            if self.ready[sender] && self.read(sender, inbox)? {
+                progress = true;
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Reads all that a dead sender has left.
+    pub(super) fn drain_dead(&mut self, sender: usize, inbox: &mut Inbox) -> Result<()> {
+        while self.read(sender, inbox)? {}
+        Ok(())
+    }
+
+    fn read(&mut self, sender: usize, inbox: &mut Inbox) -> Result<bool> {
+        let Some(stream) = &self.streams[sender] else { return Ok(false) };
+        let buffer = &mut self.buffer[..];
+        let outcome = rustix::io::retry_on_intr(|| match self.calls {
+            Calls::Pipe => rustix::io::read(stream, &mut *buffer),
+            Calls::Socket => {
+                rustix::net::recv(stream, &mut *buffer, RecvFlags::DONTWAIT).map(|(read, _)| read)
+            }
+        });
+        match outcome {
+            Ok(0) | Err(Errno::CONNRESET) => {
+                self.streams[sender] = None;
+                self.ready[sender] = false;
+                Ok(false)
+            }
+            Ok(length) => {
+                inbox.stream(sender, &self.buffer[..length]);
+                Ok(true)
+            }
+            Err(Errno::AGAIN) => {
+                self.ready[sender] = false;
+                Ok(false)
+            }
+            Err(errno) => Err(errno).during("receiving", ""),
+        }
+    }
+
+    /// The open streams, with their senders.
+    pub(super) fn open(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
+        let open = |(sender, stream): (usize, &'_ Option<OwnedFd>)| {
+            stream.as_ref().map(|_| sender)
+        };
+        self.streams.iter().enumerate().filter_map(open).map(|sender| {
+            (sender, self.streams[sender].as_ref().expect("filtered above").as_fd())
+        })
+    }
+
+    pub(super) fn mark_ready(&mut self, sender: usize) {
+        self.ready[sender] = true;
+    }
+}
+
+#[derive(Debug)]
+struct StreamInlet {
+    readers: Readers,
+}
+
+impl Inlet for StreamInlet {
+    fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
+        self.readers.drain(inbox)
+    }
+
+    fn drain_dead(&mut self, sender: usize, inbox: &mut Inbox) -> Result<()> {
+        self.readers.drain_dead(sender, inbox)
+    }
+
+    fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+        let (senders, open): (Vec<usize>, Vec<BorrowedFd<'_>>) = self.readers.open().unzip();
+        let ready = wait_for(&open, also, deadline)?;
+        for (sender, _) in senders.into_iter().zip(ready).filter(|(_, ready)| *ready) {
+            self.readers.mark_ready(sender);
+        }
+        Ok(())
+    }
+}
