@@ -1,1 +1,52 @@
-//! x
+//! How procession is tested.
+//!
+//! A test binary with `harness = false` lists its tests and calls [`run`]:
+//!
+//! ```no_run
+//! mod pipe {
+//!     pub fn a_test_is_a_sentence() { assert_eq!(1 + 1, 2); }
+//! }
+//! testkit::run(testkit::tests![pipe::a_test_is_a_sentence])
+//! ```
+//!
+//! Each test then runs in a process of its own — this binary, executed again
+//! — on the main thread, with nothing beside it: it may fork. A watchdog ends
+//! it, with stacks, when it hangs ([`watchdog`]). When it is over, an
+//! [`audit`] asks whether everything is as before: descriptors, threads,
+//! children, processes left behind, names under `/dev/shm`, message queues,
+//! System V ids, temporary files.
+//!
+//! [`fault`] makes the Nth system call fail, or be the last; [`random`] makes
+//! moments and bytes that a printed seed repeats.
+
+pub mod audit;
+#[cfg(target_arch = "x86_64")]
+pub mod fault;
+pub mod random;
+mod runner;
+pub mod watchdog;
+
+pub use runner::{Test, run};
+
+/// Lists tests by path: `tests![module::name, ...]`.
+#[macro_export]
+macro_rules! tests {
+    ($($test:path),* $(,)?) => {
+        &[$($crate::Test { name: stringify!($test), body: $test }),*]
+    };
+}
+
+/// Waits until a condition holds, looking every millisecond; panics after ten
+/// seconds. For conditions that nothing announces, such as another process's
+/// state; never a substitute for waiting on the thing itself.
+///
+/// # Panics
+/// If the condition does not come true in time.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !condition() {
+        assert!(start.elapsed().as_secs() < 10, "not within ten seconds: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}

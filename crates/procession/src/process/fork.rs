@@ -121,18 +121,16 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
             });
         }
     };
-    match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) => {
-            unmasked.during(operation, "")?;
-            Ok(Fork::Parent(Child::new(pid, pidfd)))
-        }
+    let opened = unmasked.and_then(|_| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
+    match opened {
+        Ok(pidfd) => Ok(Fork::Parent(Child::new(pid, pidfd))),
         Err(errno) => {
             // The number is the child's until it is reaped here.
             let _ = rustix::process::kill_process(pid, Signal::KILL);
             let _ = rustix::io::retry_on_intr(|| {
                 rustix::process::waitpid(Some(pid), WaitOptions::empty())
             });
-            Err(errno).during("opening pidfd of forked process", pid)
+            Err(errno).during("holding forked process", pid)
         }
     }
 }

@@ -41,6 +41,20 @@ impl Orphans {
         self.epoll.is_some()
     }
 
+    /// Reaps those of the children that have ended and are `wanted`.
+    fn reap_ended(&mut self, wanted: impl Fn(u64) -> bool) {
+        let Orphans { waiting, epoll } = self;
+        waiting.retain(|pidfd| {
+            let running = !wanted(key(pidfd)) || reap(pidfd.as_fd()) == Ok(None);
+            if let (false, Some(epoll)) = (running, epoll.as_ref()) {
+                // A forked child may hold a copy of the descriptor, so that
+                // closing ours would not end the registration.
+                let _ = epoll::delete(epoll, pidfd);
+            }
+            running
+        });
+    }
+
     /// In a forked child, where neither thread nor children exist.
     pub(super) fn forget(&mut self) {
         self.waiting.clear();
@@ -59,10 +73,15 @@ pub(super) fn adopt(pidfd: OwnedFd) {
         orphans.epoll = start();
     }
     if let Some(epoll) = &orphans.epoll {
-        let key = epoll::EventData::new_u64(pidfd.as_raw_fd().unsigned_abs().into());
-        let _ = epoll::add(epoll, &pidfd, key, epoll::EventFlags::IN);
+        let data = epoll::EventData::new_u64(key(&pidfd));
+        let _ = epoll::add(epoll, &pidfd, data, epoll::EventFlags::IN);
     }
     orphans.waiting.push(pidfd);
+}
+
+/// What an epoll event calls the child.
+fn key(pidfd: &OwnedFd) -> u64 {
+    u64::from(pidfd.as_raw_fd().unsigned_abs())
 }
 
 fn start() -> Option<OwnedFd> {
@@ -88,19 +107,9 @@ fn wait_and_reap(epoll: &OwnedFd) {
             continue;
         };
         let mut orphans = lock();
-        for event in &events[..count] {
-            let key = event.data.u64();
-            let place = orphans
-                .waiting
-                .iter()
-                .position(|pidfd| u64::from(pidfd.as_raw_fd().unsigned_abs()) == key);
-            if let Some(place) = place {
-                let pidfd = orphans.waiting.swap_remove(place);
-                // A forked child may hold a copy of the descriptor, so
-                // closing ours would not end the registration.
-                let _ = epoll::delete(epoll, &pidfd);
-                let _ = reap(pidfd.as_fd());
-            }
-        }
+        // An event may be older than the lock: its number may belong to
+        // another child by now, which is then asked and goes on waiting.
+        let events = &events[..count];
+        orphans.reap_ended(|key| events.iter().any(|event| event.data.u64() == key));
     }
 }

@@ -1,0 +1,82 @@
+//! How a command fails: what it says, and its exit code.
+
+use procession::ErrorKind;
+use procession::signal::Signal;
+use procession::transport::WorkerError;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The library said no.
+    Library(procession::Error),
+    /// A worker did not do its work.
+    Worker(WorkerError),
+    /// Several runs, some of which failed; the table says which.
+    Runs { failed: usize, of: usize },
+    /// A signal asked us to stop.
+    Signal(Signal),
+    /// Nobody reads our output any more.
+    OutputClosed,
+    /// Our output could not be written.
+    Output(std::io::Error),
+}
+
+impl Failure {
+    /// 1 a task failed, 3 not found, 4 permission, 124 timeout, 125 our own
+    /// failure, 128+n signal n. (0 is success, 2 is clap's for usage.)
+    pub(crate) fn code(&self) -> i32 {
+        match self {
+            Failure::Library(error) => match error.kind() {
+                ErrorKind::NotFound => 3,
+                ErrorKind::PermissionDenied | ErrorKind::Untrusted => 4,
+                ErrorKind::TimedOut => 124,
+                ErrorKind::ProcessDied => 1,
+                ErrorKind::InvalidInput => 2,
+                _ => 125,
+            },
+            Failure::Worker(_) | Failure::Runs { .. } => 1,
+            Failure::Signal(signal) => 128 + signal.as_raw(),
+            Failure::OutputClosed => 0,
+            Failure::Output(_) => 125,
+        }
+    }
+
+    /// Says on standard error what happened, and what to try.
+    pub(crate) fn report(&self) {
+        let red = anstyle::AnsiColor::Red.on_default().bold();
+        let say = |text: &dyn std::fmt::Display| {
+            anstream::eprintln!("{red}error:{red:#} {text}");
+        };
+        match self {
+            Failure::Library(error) => {
+                say(error);
+                if let Some(hint) = error.hint() {
+                    anstream::eprintln!("  try: {hint}");
+                }
+            }
+            Failure::Worker(error) => say(error),
+            Failure::Runs { failed, of } => say(&format!("{failed} of {of} runs failed")),
+            Failure::Signal(signal) => {
+                anstream::eprintln!("stopped by {signal}; workers are gone and nothing is left");
+            }
+            Failure::OutputClosed => {}
+            Failure::Output(error) => say(&format!("writing standard output: {error}")),
+        }
+    }
+}
+
+impl From<procession::Error> for Failure {
+    fn from(error: procession::Error) -> Failure {
+        Failure::Library(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Failure::OutputClosed
+        } else {
+            Failure::Output(error)
+        }
+    }
+}

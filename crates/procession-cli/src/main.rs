@@ -1,0 +1,27 @@
+//! The `procession` command.
+//!
+//! Data goes to standard output, talk to standard error; every command that
+//! prints facts prints them as JSON too. Exit codes are in [`failure`].
+#![deny(unsafe_code)]
+
+mod args;
+mod failure;
+mod output;
+mod pi;
+mod transports;
+
+use args::{Arguments, Command};
+use clap::Parser;
+
+fn main() {
+    let arguments = Arguments::parse();
+    arguments.color.apply();
+    let outcome = match &arguments.command {
+        Command::Pi(arguments) => pi::run(arguments),
+        Command::Transports(arguments) => transports::run(arguments),
+    };
+    if let Err(failure) = outcome {
+        failure.report();
+        std::process::exit(failure.code());
+    }
+}

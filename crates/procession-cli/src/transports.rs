@@ -1,0 +1,90 @@
+//! `procession transports`: what the channels are like, on this machine.
+
+use crate::args::TransportsArguments;
+use crate::failure::Failure;
+use crate::output;
+use procession::transport::Transport;
+use serde::Serialize;
+
+/// What is printed as JSON.
+#[derive(Debug, Serialize)]
+struct Report {
+    schema: &'static str,
+    transports: Vec<Entry>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: &'static str,
+    boundaries: String,
+    named: bool,
+    lifetime: String,
+    largest_message_bytes: Option<u64>,
+    crosses_hosts: bool,
+    available: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    limits: Vec<LimitEntry>,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitEntry {
+    name: &'static str,
+    value: Option<u64>,
+}
+
+pub(crate) fn run(arguments: &TransportsArguments) -> Result<(), Failure> {
+    let options = arguments.redis.options();
+    let entry = |transport: Transport| {
+        let facts = transport.facts();
+        let problem = transport.probe(&options).err();
+        let limit = |limit: &procession::limits::Limit| LimitEntry {
+            name: limit.name(),
+            value: limit.value(),
+        };
+        Entry {
+            name: transport.name(),
+            boundaries: facts.boundaries.to_string(),
+            named: facts.named,
+            lifetime: facts.lifetime.to_string(),
+            largest_message_bytes: facts.largest_message,
+            crosses_hosts: facts.crosses_hosts,
+            available: problem.is_none(),
+            reason: problem.map(|error| error.to_string()),
+            limits: facts.limits.iter().map(limit).collect(),
+        }
+    };
+    let transports: Vec<Entry> = Transport::ALL.into_iter().map(entry).collect();
+    if arguments.format.is_json() {
+        return output::print_json(&Report { schema: "procession.transports/1", transports });
+    }
+    let header =
+        ["name", "carries", "named", "lives as long as", "largest piece", "hosts", "available", "limits"];
+    let mut table = output::table(&header, &[4]);
+    for entry in &transports {
+        let largest = entry.largest_message_bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
+        let limits: Vec<String> = entry
+            .limits
+            .iter()
+            .map(|limit| {
+                let value = limit.value.map_or("unlimited".to_owned(), |value| value.to_string());
+                format!("{} = {value}", limit.name)
+            })
+            .collect();
+        table.add_row([
+            entry.name,
+            &entry.boundaries,
+            yes_or_no(entry.named),
+            &entry.lifetime,
+            &largest,
+            if entry.crosses_hosts { "any" } else { "this" },
+            entry.reason.as_deref().unwrap_or("yes"),
+            &limits.join("\n"),
+        ]);
+    }
+    output::print(table.trim_fmt())
+}
+
+fn yes_or_no(fact: bool) -> &'static str {
+    if fact { "yes" } else { "no" }
+}

@@ -1,0 +1,167 @@
+//! Making the Nth system call fail, or be the last: by ptrace, so that the
+//! code under test is the code that ships.
+//!
+//! # Safety
+//! `unsafe` here is fork and ptrace; the process under trace is a child of
+//! ours that asked for it.
+
+use std::mem::MaybeUninit;
+use std::panic::AssertUnwindSafe;
+
+/// What to do at the chosen system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Skip the call and let it return this error number.
+    Fail(i32),
+    /// `SIGKILL` before the call is made.
+    Kill,
+}
+
+/// Which calls are counted, and which of them is hit.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault<'a> {
+    /// Numbers of the calls that count; empty for all.
+    pub calls: &'a [i64],
+    /// The call to hit, from zero.
+    pub nth: usize,
+    /// What happens to it.
+    pub action: Action,
+}
+
+/// How the body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether there was an Nth call to hit.
+    pub hit: bool,
+    /// Exit code, or 128 + signal.
+    pub code: i32,
+}
+
+/// Calls that make a descriptor.
+pub const DESCRIPTOR_CALLS: &[i64] = &[
+    libc::SYS_open,
+    libc::SYS_openat,
+    libc::SYS_pipe2,
+    libc::SYS_socket,
+    libc::SYS_socketpair,
+    libc::SYS_accept4,
+    libc::SYS_eventfd2,
+    libc::SYS_memfd_create,
+    libc::SYS_epoll_create1,
+    libc::SYS_mq_open,
+    libc::SYS_pidfd_open,
+    libc::SYS_fcntl,
+];
+
+/// Runs `body` in a forked child, under trace, and hits its Nth system call.
+/// The child exits with code 0 if `body` returns and 101 if it panics.
+///
+/// The calling process must have one thread, as tests of this kit have.
+///
+/// # Panics
+/// If ptrace is not permitted.
+#[must_use]
+pub fn run(fault: Fault<'_>, body: impl FnOnce()) -> Outcome {
+    // SAFETY: the process has one thread, so the child may do anything.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "fork failed");
+    if child == 0 {
+        let code = if request_trace() {
+            std::panic::catch_unwind(AssertUnwindSafe(body)).map_or(101, |()| 0)
+        } else {
+            102
+        };
+        use std::io::Write;
+        let _ = std::io::stdout().flush();
+        // SAFETY: ends the child without running the parent's destructors.
+        unsafe { libc::_exit(code) }
+    }
+    trace(child, fault)
+}
+
+fn request_trace() -> bool {
+    let null = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: asks to be traced by the parent; takes no pointers.
+    let traced = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, null, null) } == 0;
+    // SAFETY: stops here until the parent has set its options.
+    traced && unsafe { libc::raise(libc::SIGSTOP) } == 0
+}
+
+fn trace(child: i32, fault: Fault<'_>) -> Outcome {
+    let status = wait(child);
+    assert!(libc::WIFSTOPPED(status), "ptrace is not permitted here (status {status:#x})");
+    let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
+    ptrace(libc::PTRACE_SETOPTIONS, child, options as usize);
+    let (mut counted, mut hit, mut entering, mut failing) = (0, false, true, None);
+    let mut signal = 0;
+    loop {
+        ptrace(libc::PTRACE_SYSCALL, child, signal as usize);
+        signal = 0;
+        let status = wait(child);
+        if libc::WIFEXITED(status) {
+            return Outcome { hit, code: libc::WEXITSTATUS(status) };
+        }
+        if libc::WIFSIGNALED(status) {
+            return Outcome { hit, code: 128 + libc::WTERMSIG(status) };
+        }
+        if libc::WSTOPSIG(status) != libc::SIGTRAP | 0x80 {
+            signal = libc::WSTOPSIG(status);
+            continue;
+        }
+        let mut registers = registers(child);
+        if entering {
+            let number = registers.orig_rax.cast_signed();
+            if fault.calls.is_empty() || fault.calls.contains(&number) {
+                if counted == fault.nth {
+                    hit = true;
+                    match fault.action {
+                        Action::Kill => {
+                            // SAFETY: the child is ours and not reaped yet.
+                            unsafe { libc::kill(child, libc::SIGKILL) };
+                        }
+                        Action::Fail(errno) => {
+                            registers.orig_rax = u64::MAX;
+                            set_registers(child, &registers);
+                            failing = Some(errno);
+                        }
+                    }
+                }
+                counted += 1;
+            }
+        } else if let Some(errno) = failing.take() {
+            registers.rax = i64::from(-errno).cast_unsigned();
+            set_registers(child, &registers);
+        }
+        entering = !entering;
+    }
+}
+
+fn wait(child: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: `status` is live; the child is ours.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, libc::__WALL) };
+    assert_eq!(waited, child, "waiting for the traced child");
+    status
+}
+
+fn ptrace(request: libc::c_uint, child: i32, data: usize) {
+    let null = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: the requests used pass numbers, not pointers, in `data`. It may
+    // fail when the child was killed; the next wait tells.
+    unsafe { libc::ptrace(request, child, null, data) };
+}
+
+fn registers(child: i32) -> libc::user_regs_struct {
+    let mut registers = MaybeUninit::<libc::user_regs_struct>::zeroed();
+    let null = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: PTRACE_GETREGS writes one user_regs_struct.
+    unsafe { libc::ptrace(libc::PTRACE_GETREGS, child, null, registers.as_mut_ptr()) };
+    // SAFETY: zeroed, and filled in unless the child is gone.
+    unsafe { registers.assume_init() }
+}
+
+fn set_registers(child: i32, registers: &libc::user_regs_struct) {
+    let null = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: PTRACE_SETREGS reads one user_regs_struct.
+    unsafe { libc::ptrace(libc::PTRACE_SETREGS, child, null, std::ptr::from_ref(registers)) };
+}
