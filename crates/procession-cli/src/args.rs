@@ -152,9 +152,15 @@ impl Via {
         match word {
             "all" => Ok(Via::All),
             "none" => Ok(Via::None),
-            name => name.parse().map(Via::Transport).map_err(|error: procession::Error| {
-                format!("no transport has that name; all, none, or {}", error.hint().unwrap_or(""))
-            }),
+            name => name
+                .parse()
+                .map(Via::Transport)
+                .map_err(|error: procession::Error| {
+                    format!(
+                        "no transport has that name; all, none, or {}",
+                        error.hint().unwrap_or("")
+                    )
+                }),
         }
     }
 }

@@ -36,9 +36,17 @@ struct Run {
 #[derive(Debug, Serialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 enum Outcome {
-    Ok { value: f64, error_ulp: f64, seconds: f64 },
-    Unavailable { reason: String },
-    Failed { reason: String },
+    Ok {
+        value: f64,
+        error_ulp: f64,
+        seconds: f64,
+    },
+    Unavailable {
+        reason: String,
+    },
+    Failed {
+        reason: String,
+    },
 }
 
 pub(crate) fn run(arguments: &PiArguments) -> Result<(), Failure> {
@@ -50,12 +58,21 @@ pub(crate) fn run(arguments: &PiArguments) -> Result<(), Failure> {
     let single = plan.len() == 1;
     let mut runs = Vec::with_capacity(plan.len());
     for step in &plan {
-        let job = Job { arguments, kernel, options: &options, step };
+        let job = Job {
+            arguments,
+            kernel,
+            options: &options,
+            step,
+        };
         let start = Instant::now();
         let outcome = match job.run(&mut signals) {
             Ok(value) => {
                 let seconds = start.elapsed().as_secs_f64();
-                Outcome::Ok { value, error_ulp: error_ulp(value, arguments.terms), seconds }
+                Outcome::Ok {
+                    value,
+                    error_ulp: error_ulp(value, arguments.terms),
+                    seconds,
+                }
             }
             Err(failure @ Failure::Signal(_)) => return Err(failure),
             Err(failure) if single || (step.is_required && is_unavailable(&failure)) => {
@@ -63,15 +80,29 @@ pub(crate) fn run(arguments: &PiArguments) -> Result<(), Failure> {
             }
             Err(failure) => job.explain(&failure),
         };
-        runs.push(Run { via: step.name(), start: step.start(), outcome });
+        runs.push(Run {
+            via: step.name(),
+            start: step.start(),
+            outcome,
+        });
     }
-    let failed = runs.iter().filter(|run| matches!(run.outcome, Outcome::Failed { .. })).count();
-    let report =
-        Report { schema: "procession.pi/1", terms: arguments.terms, workers: arguments.workers, runs };
+    let failed = runs
+        .iter()
+        .filter(|run| matches!(run.outcome, Outcome::Failed { .. }))
+        .count();
+    let report = Report {
+        schema: "procession.pi/1",
+        terms: arguments.terms,
+        workers: arguments.workers,
+        runs,
+    };
     print(&report, arguments, single)?;
     match failed {
         0 => Ok(()),
-        _ => Err(Failure::Runs { failed, of: report.runs.len() }),
+        _ => Err(Failure::Runs {
+            failed,
+            of: report.runs.len(),
+        }),
     }
 }
 
@@ -90,7 +121,11 @@ impl Step {
     }
 
     fn start(&self) -> &'static str {
-        if self.transport.is_some() { "fork" } else { "none" }
+        if self.transport.is_some() {
+            "fork"
+        } else {
+            "none"
+        }
     }
 }
 
@@ -105,7 +140,10 @@ fn plan(via: &[Via]) -> Vec<Step> {
         for transport in transports {
             match steps.iter_mut().find(|step| step.transport == transport) {
                 Some(step) => step.is_required |= is_required,
-                None => steps.push(Step { transport, is_required }),
+                None => steps.push(Step {
+                    transport,
+                    is_required,
+                }),
             }
         }
     }
@@ -195,7 +233,9 @@ impl Job<'_> {
 
 /// Whether the machine, rather than the run, is to blame.
 fn is_unavailable(failure: &Failure) -> bool {
-    let Failure::Library(error) = failure else { return false };
+    let Failure::Library(error) = failure else {
+        return false;
+    };
     matches!(
         error.kind(),
         ErrorKind::NotFound
@@ -218,31 +258,51 @@ fn stop_on_signal(signals: &mut Signals) -> Result<(), Failure> {
 /// A bar on standard error, if that is a terminal, for runs that take a while.
 fn progress(transport: Transport, workers: u64) -> ProgressBar {
     let template = "{msg:>10} [{bar:30}] {pos}/{len} workers, {elapsed}";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(workers).with_style(style.progress_chars("=> ")).with_message(transport.name())
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(workers)
+        .with_style(style.progress_chars("=> "))
+        .with_message(transport.name())
 }
 
 fn print(report: &Report, arguments: &PiArguments, single: bool) -> Result<(), Failure> {
     if arguments.format.is_json() {
         return output::print_json(report);
     }
-    if single && let [Run { via, outcome: Outcome::Ok { value, seconds, .. }, .. }] = &report.runs[..] {
+    if single
+        && let [
+            Run {
+                via,
+                outcome: Outcome::Ok { value, seconds, .. },
+                ..
+            },
+        ] = &report.runs[..]
+    {
         output::print(value)?;
         let time = Duration::from_secs_f64(*seconds);
         anstream::eprintln!("{} terms, via {via}, in {time:.2?}", report.terms);
         return Ok(());
     }
-    let mut table = output::table(&["via", "status", "value", "error (ulp)", "seconds"], &[3, 4]);
+    let mut table = output::table(
+        &["via", "status", "value", "error (ulp)", "seconds"],
+        &[3, 4],
+    );
     for run in &report.runs {
         match &run.outcome {
-            Outcome::Ok { value, error_ulp, seconds } => table.add_row([
+            Outcome::Ok {
+                value,
+                error_ulp,
+                seconds,
+            } => table.add_row([
                 run.via,
                 "ok",
                 &value.to_string(),
                 &format!("{error_ulp:+.2}"),
                 &format!("{seconds:.4}"),
             ]),
-            Outcome::Unavailable { reason } => table.add_row([run.via, "unavailable", reason, "", ""]),
+            Outcome::Unavailable { reason } => {
+                table.add_row([run.via, "unavailable", reason, "", ""])
+            }
             Outcome::Failed { reason } => table.add_row([run.via, "failed", reason, "", ""]),
         };
     }

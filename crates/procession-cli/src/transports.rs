@@ -56,18 +56,33 @@ pub(crate) fn run(arguments: &TransportsArguments) -> Result<(), Failure> {
     };
     let transports: Vec<Entry> = Transport::ALL.into_iter().map(entry).collect();
     if arguments.format.is_json() {
-        return output::print_json(&Report { schema: "procession.transports/1", transports });
+        return output::print_json(&Report {
+            schema: "procession.transports/1",
+            transports,
+        });
     }
-    let header =
-        ["name", "carries", "named", "lives as long as", "largest piece", "hosts", "available", "limits"];
+    let header = [
+        "name",
+        "carries",
+        "named",
+        "lives as long as",
+        "largest piece",
+        "hosts",
+        "available",
+        "limits",
+    ];
     let mut table = output::table(&header, &[4]);
     for entry in &transports {
-        let largest = entry.largest_message_bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
+        let largest = entry
+            .largest_message_bytes
+            .map_or("-".to_owned(), |bytes| bytes.to_string());
         let limits: Vec<String> = entry
             .limits
             .iter()
             .map(|limit| {
-                let value = limit.value.map_or("unlimited".to_owned(), |value| value.to_string());
+                let value = limit
+                    .value
+                    .map_or("unlimited".to_owned(), |value| value.to_string());
                 format!("{} = {value}", limit.name)
             })
             .collect();

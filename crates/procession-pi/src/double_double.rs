@@ -33,8 +33,10 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 
 impl DoubleDouble {
     /// π to 32 digits.
-    pub const PI: DoubleDouble =
-        DoubleDouble { high: std::f64::consts::PI, low: 1.224_646_799_147_353_2e-16 };
+    pub const PI: DoubleDouble = DoubleDouble {
+        high: std::f64::consts::PI,
+        low: 1.224_646_799_147_353_2e-16,
+    };
 
     /// From both parts, in any order of size.
     #[must_use]
@@ -81,7 +83,10 @@ impl DoubleDouble {
     pub fn from_le_bytes(bytes: &[u8]) -> Option<DoubleDouble> {
         let (high, low) = bytes.split_at_checked(8)?;
         let part = |bytes: &[u8]| bytes.try_into().ok().map(f64::from_le_bytes);
-        Some(DoubleDouble { high: part(high)?, low: part(low)? })
+        Some(DoubleDouble {
+            high: part(high)?,
+            low: part(low)?,
+        })
     }
 }
 
@@ -106,7 +111,10 @@ impl Neg for DoubleDouble {
     type Output = DoubleDouble;
 
     fn neg(self) -> DoubleDouble {
-        DoubleDouble { high: -self.high, low: -self.low }
+        DoubleDouble {
+            high: -self.high,
+            low: -self.low,
+        }
     }
 }
 
@@ -124,7 +132,10 @@ impl Mul for DoubleDouble {
     fn mul(self, other: DoubleDouble) -> DoubleDouble {
         let product = self.high * other.high;
         let error = self.high.mul_add(other.high, -product);
-        DoubleDouble::new(product, error + (self.high * other.low + self.low * other.high))
+        DoubleDouble::new(
+            product,
+            error + (self.high * other.low + self.low * other.high),
+        )
     }
 }
 

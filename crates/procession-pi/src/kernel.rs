@@ -112,8 +112,12 @@ macro_rules! body {
                 let t = c * c;
                 let numerator = |j: f64| t + j;
                 let root = |j: f64| t - j;
-                let (n1, n3, n5, n7) =
-                    (numerator(1.0), numerator(9.0), numerator(25.0), numerator(49.0));
+                let (n1, n3, n5, n7) = (
+                    numerator(1.0),
+                    numerator(9.0),
+                    numerator(25.0),
+                    numerator(49.0),
+                );
                 let (r1, r3, r5, r7) = (root(1.0), root(9.0), root(25.0), root(49.0));
                 let (d1, d3, d5, d7) = (r1 * r1, r3 * r3, r5 * r5, r7 * r7);
                 let mul_add = |a: f64, b: f64, c: f64| {

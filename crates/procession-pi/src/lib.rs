@@ -129,8 +129,7 @@ pub fn exact(terms: u64) -> DoubleDouble {
                 + square
                     * (coefficient(7.0, 960.0)
                         + square
-                            * (coefficient(-31.0, 5376.0)
-                                + square * coefficient(127.0, 15360.0))));
+                            * (coefficient(-31.0, 5376.0) + square * coefficient(127.0, 15360.0))));
     let tail = series / n;
     let pi = DoubleDouble::PI;
     (pi * pi - DoubleDouble::from(8.0) * tail).sqrt()
@@ -162,7 +161,11 @@ mod tests {
         // elsewhere with 40 digits.
         for (terms, high, low) in [
             (10_000_000, 3.141592621758804, 0.000_000_000_000_000_458_826),
-            (100_000_000, 3.141592650406694, 0.000_000_000_000_000_375_012),
+            (
+                100_000_000,
+                3.141592650406694,
+                0.000_000_000_000_000_375_012,
+            ),
         ] {
             let reference = DoubleDouble::from(high) + DoubleDouble::from(low);
             // The decimal literals carry 16 digits exactly only up to their

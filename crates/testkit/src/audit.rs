@@ -28,14 +28,20 @@ impl OfProcess {
         let mut descriptors = BTreeMap::new();
         for path in entries(Path::new("/proc/self/fd")) {
             // The descriptor that lists the directory is gone by now.
-            let Ok(target) = fs::read_link(&path) else { continue };
+            let Ok(target) = fs::read_link(&path) else {
+                continue;
+            };
             let target = target.display().to_string();
             if !(has_reaper && target.contains("[eventpoll]")) {
                 descriptors.insert(path.display().to_string(), target);
             }
         }
         let children = children_of(std::process::id());
-        OfProcess { descriptors, threads, children }
+        OfProcess {
+            descriptors,
+            threads,
+            children,
+        }
     }
 
     /// What there is now and was not before, in words.
@@ -47,11 +53,20 @@ impl OfProcess {
                 leaks.push(format!("descriptor {number} -> {target}"));
             }
         }
-        for number in before.descriptors.keys().filter(|it| !self.descriptors.contains_key(*it)) {
-            leaks.push(format!("closed a descriptor that was not its own: {number}"));
+        for number in before
+            .descriptors
+            .keys()
+            .filter(|it| !self.descriptors.contains_key(*it))
+        {
+            leaks.push(format!(
+                "closed a descriptor that was not its own: {number}"
+            ));
         }
         if self.threads.len() > before.threads.len() {
-            leaks.push(format!("threads {:?}, before {:?}", self.threads, before.threads));
+            leaks.push(format!(
+                "threads {:?}, before {:?}",
+                self.threads, before.threads
+            ));
         }
         leaks.extend(self.children.iter().map(|child| format!("child {child}")));
         leaks
@@ -70,7 +85,10 @@ impl OfMachine {
     #[must_use]
     pub fn take(queues: Option<&Path>) -> OfMachine {
         let mut names = BTreeSet::new();
-        for path in entries(Path::new("/dev/shm")).into_iter().chain(queues.map(entries).into_iter().flatten()) {
+        for path in entries(Path::new("/dev/shm"))
+            .into_iter()
+            .chain(queues.map(entries).into_iter().flatten())
+        {
             names.insert(path.display().to_string());
         }
         for kind in ["msg", "sem", "shm"] {
@@ -97,7 +115,11 @@ impl OfMachine {
 pub fn temporary_files(directory: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for path in entries(directory) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let is_base = name.starts_with("procession-") || name == "procession";
         if is_base && path.is_dir() {
             found.extend(entries(&path).iter().map(|path| path.display().to_string()));
@@ -111,7 +133,10 @@ pub fn temporary_files(directory: &Path) -> Vec<String> {
 /// The processes whose parent is `pid`, as "pid (name) state".
 #[must_use]
 pub fn children_of(pid: u32) -> Vec<String> {
-    processes().filter(|process| process.parent == pid).map(|process| process.text).collect()
+    processes()
+        .filter(|process| process.parent == pid)
+        .map(|process| process.text)
+        .collect()
 }
 
 pub(crate) struct Process {
@@ -128,15 +153,24 @@ pub(crate) fn processes() -> impl Iterator<Item = Process> {
         let mut fields = tail.split_whitespace();
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
-        Some(Process { pid, parent, text: format!("{head}) {state}") })
+        Some(Process {
+            pid,
+            parent,
+            text: format!("{head}) {state}"),
+        })
     })
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten();
-    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
 }
 
 fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+    fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }

@@ -53,7 +53,24 @@ pub const DESCRIPTOR_CALLS: &[i64] = &[
     libc::SYS_fcntl,
 ];
 
-/// Runs `body` in a forked child, under trace, and hits its Nth system call.
+/// No process group has this id; asking for it is how a body talks to us.
+const ARM: i32 = i32::MAX - 1;
+const DISARM: i32 = i32::MAX - 2;
+
+/// Runs `body` while its system calls count, and only then.
+pub fn armed<T>(body: impl FnOnce() -> T) -> T {
+    let say = |what| {
+        // SAFETY: a question about a process that does not exist.
+        unsafe { libc::getpgid(what) };
+    };
+    say(ARM);
+    let value = body();
+    say(DISARM);
+    value
+}
+
+/// Runs `body` in a forked child, under trace, and hits the Nth of the system
+/// calls that it makes inside [`armed`].
 /// The child exits with code 0 if `body` returns and 101 if it panics.
 ///
 /// The calling process must have one thread, as tests of this kit have.
@@ -89,20 +106,30 @@ fn request_trace() -> bool {
 
 fn trace(child: i32, fault: Fault<'_>) -> Outcome {
     let status = wait(child);
-    assert!(libc::WIFSTOPPED(status), "ptrace is not permitted here (status {status:#x})");
+    assert!(
+        libc::WIFSTOPPED(status),
+        "ptrace is not permitted here (status {status:#x})"
+    );
     let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
     ptrace(libc::PTRACE_SETOPTIONS, child, options as usize);
     let (mut counted, mut hit, mut entering, mut failing) = (0, false, true, None);
+    let mut armed = false;
     let mut signal = 0;
     loop {
         ptrace(libc::PTRACE_SYSCALL, child, signal as usize);
         signal = 0;
         let status = wait(child);
         if libc::WIFEXITED(status) {
-            return Outcome { hit, code: libc::WEXITSTATUS(status) };
+            return Outcome {
+                hit,
+                code: libc::WEXITSTATUS(status),
+            };
         }
         if libc::WIFSIGNALED(status) {
-            return Outcome { hit, code: 128 + libc::WTERMSIG(status) };
+            return Outcome {
+                hit,
+                code: 128 + libc::WTERMSIG(status),
+            };
         }
         if libc::WSTOPSIG(status) != libc::SIGTRAP | 0x80 {
             signal = libc::WSTOPSIG(status);
@@ -111,22 +138,28 @@ fn trace(child: i32, fault: Fault<'_>) -> Outcome {
         let mut registers = registers(child);
         if entering {
             let number = registers.orig_rax.cast_signed();
-            if fault.calls.is_empty() || fault.calls.contains(&number) {
-                if counted == fault.nth {
-                    hit = true;
-                    match fault.action {
-                        Action::Kill => {
-                            // SAFETY: the child is ours and not reaped yet.
-                            unsafe { libc::kill(child, libc::SIGKILL) };
-                        }
-                        Action::Fail(errno) => {
-                            registers.orig_rax = u64::MAX;
-                            set_registers(child, &registers);
-                            failing = Some(errno);
+            let wanted = fault.calls.is_empty() || fault.calls.contains(&number);
+            match registers.rdi as i32 {
+                ARM if number == libc::SYS_getpgid => armed = true,
+                DISARM if number == libc::SYS_getpgid => armed = false,
+                _ if !armed || !wanted => {}
+                _ => {
+                    if counted == fault.nth {
+                        hit = true;
+                        match fault.action {
+                            Action::Kill => {
+                                // SAFETY: the child is ours and not reaped yet.
+                                unsafe { libc::kill(child, libc::SIGKILL) };
+                            }
+                            Action::Fail(errno) => {
+                                registers.orig_rax = u64::MAX;
+                                set_registers(child, &registers);
+                                failing = Some(errno);
+                            }
                         }
                     }
+                    counted += 1;
                 }
-                counted += 1;
             }
         } else if let Some(errno) = failing.take() {
             registers.rax = i64::from(-errno).cast_unsigned();
@@ -163,5 +196,12 @@ fn registers(child: i32) -> libc::user_regs_struct {
 fn set_registers(child: i32, registers: &libc::user_regs_struct) {
     let null = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: PTRACE_SETREGS reads one user_regs_struct.
-    unsafe { libc::ptrace(libc::PTRACE_SETREGS, child, null, std::ptr::from_ref(registers)) };
+    unsafe {
+        libc::ptrace(
+            libc::PTRACE_SETREGS,
+            child,
+            null,
+            std::ptr::from_ref(registers),
+        )
+    };
 }

@@ -32,7 +32,7 @@ pub use runner::{Test, run};
 #[macro_export]
 macro_rules! tests {
     ($($test:path),* $(,)?) => {
-        &[$($crate::Test { name: stringify!($test), body: $test }),*]
+        vec![$($crate::Test::new(stringify!($test), $test)),*]
     };
 }
 
@@ -46,7 +46,10 @@ macro_rules! tests {
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
     while !condition() {
-        assert!(start.elapsed().as_secs() < 10, "not within ten seconds: {what}");
+        assert!(
+            start.elapsed().as_secs() < 10,
+            "not within ten seconds: {what}"
+        );
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }

@@ -15,7 +15,9 @@ impl Random {
     /// Seeds the generator and prints the seed.
     #[must_use]
     pub fn new() -> Random {
-        let given = std::env::var("PROCESSION_SEED").ok().and_then(|seed| seed.parse().ok());
+        let given = std::env::var("PROCESSION_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             now.map_or(1, |now| now.as_nanos() as u64) | 1

@@ -12,15 +12,31 @@ use std::os::unix::process::CommandExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A test: a sentence and what proves it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Test {
-    /// Its path, such as `pipe::reader_sees_the_end`.
-    pub name: &'static str,
-    /// Panics if the sentence is not true.
-    pub body: fn(),
+    name: String,
+    body: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Test {
+    /// A test by path, such as `pipe::reader_sees_the_end`; the body panics if
+    /// the sentence is not true.
+    pub fn new(name: impl Into<String>, body: impl Fn() + Send + Sync + 'static) -> Test {
+        Test {
+            name: name.into(),
+            body: Arc::new(body),
+        }
+    }
+}
+
+impl std::fmt::Debug for Test {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Test").field(&self.name).finish()
+    }
 }
 
 /// Tells the re-executed binary which test it is.
@@ -35,9 +51,9 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The `main` of a test binary.
 #[must_use]
-pub fn run(tests: &'static [Test]) -> ExitCode {
+pub fn run(tests: Vec<Test>) -> ExitCode {
     if let Some(name) = std::env::var_os(CHILD) {
-        return run_here(tests, &name.to_string_lossy());
+        return run_here(&tests, &name.to_string_lossy());
     }
     let mut arguments = Arguments::from_args();
     // One at a time: the audit is of the whole machine.
@@ -52,12 +68,14 @@ pub fn run(tests: &'static [Test]) -> ExitCode {
     libtest_mimic::run(&arguments, trials(tests, queues)).exit_code()
 }
 
-fn trials(tests: &'static [Test], queues: Option<PathBuf>) -> Vec<Trial> {
-    let trial = |test: &'static Test| {
+fn trials(tests: Vec<Test>, queues: Option<PathBuf>) -> Vec<Trial> {
+    let trial = |test: Test| {
         let queues = queues.clone();
-        Trial::test(test.name, move || supervise(test, queues.as_deref()))
+        Trial::test(test.name.clone(), move || {
+            supervise(&test.name, queues.as_deref())
+        })
     };
-    tests.iter().map(trial).collect()
+    tests.into_iter().map(trial).collect()
 }
 
 /// Moves to namespaces of our own, if we may, so that other programs' IPC
@@ -92,7 +110,7 @@ fn run_here(tests: &[Test], name: &str) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let before = OfProcess::take();
-    if std::panic::catch_unwind(AssertUnwindSafe(test.body)).is_err() {
+    if std::panic::catch_unwind(AssertUnwindSafe(|| (test.body)())).is_err() {
         return ExitCode::from(101);
     }
     // A thread that was joined is listed for an instant longer.
@@ -112,7 +130,7 @@ fn run_here(tests: &[Test], name: &str) -> ExitCode {
 }
 
 /// In the parent: runs the child, watches it, and audits the machine.
-fn supervise(test: &Test, queues: Option<&Path>) -> Result<(), Failed> {
+fn supervise(name: &str, queues: Option<&Path>) -> Result<(), Failed> {
     let directory = tempfile::tempdir()?;
     let temporary = directory.path().join("tmp");
     std::fs::create_dir(&temporary)?;
@@ -120,7 +138,7 @@ fn supervise(test: &Test, queues: Option<&Path>) -> Result<(), Failed> {
     let output = std::fs::File::create(&output_path)?;
     let before = OfMachine::take(queues);
     let mut child = Command::new(std::env::current_exe()?)
-        .env(CHILD, test.name)
+        .env(CHILD, name)
         .env("TMPDIR", &temporary)
         .env_remove("XDG_RUNTIME_DIR")
         .env_remove("REDIS_URL")
@@ -131,7 +149,10 @@ fn supervise(test: &Test, queues: Option<&Path>) -> Result<(), Failed> {
         .spawn()?;
     let mut problems = Vec::new();
     if !ended_in_time(child.id())? {
-        problems.push(format!("hung; evidence:\n{}", watchdog::evidence(child.id())));
+        problems.push(format!(
+            "hung; evidence:\n{}",
+            watchdog::evidence(child.id())
+        ));
         for pid in watchdog::family(child.id()) {
             kill(pid);
         }
@@ -140,16 +161,32 @@ fn supervise(test: &Test, queues: Option<&Path>) -> Result<(), Failed> {
     if !status.success() {
         problems.push(format!("ended with {status}"));
     }
-    problems.extend(orphans().into_iter().map(|orphan| format!("left running: {orphan}")));
+    problems.extend(
+        orphans()
+            .into_iter()
+            .map(|orphan| format!("left running: {orphan}")),
+    );
     let left = OfMachine::take(queues).leaks_since(&before);
-    problems.extend(left.into_iter().map(|name| format!("left on the machine: {name}")));
+    problems.extend(
+        left.into_iter()
+            .map(|name| format!("left on the machine: {name}")),
+    );
     let files = temporary_files(&temporary);
-    problems.extend(files.into_iter().map(|file| format!("left in the file system: {file}")));
+    problems.extend(
+        files
+            .into_iter()
+            .map(|file| format!("left in the file system: {file}")),
+    );
     if problems.is_empty() {
         return Ok(());
     }
     let said = std::fs::read(&output_path)?;
-    Err(format!("{}\noutput:\n{}", problems.join("\n"), String::from_utf8_lossy(&said)).into())
+    Err(format!(
+        "{}\noutput:\n{}",
+        problems.join("\n"),
+        String::from_utf8_lossy(&said)
+    )
+    .into())
 }
 
 fn ended_in_time(pid: u32) -> Result<bool, Failed> {
@@ -158,7 +195,10 @@ fn ended_in_time(pid: u32) -> Result<bool, Failed> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        let timeout = Timespec {
+            tv_sec: left.as_secs() as i64,
+            tv_nsec: left.subsec_nanos().into(),
+        };
         let mut descriptors = [PollFd::new(&pidfd, PollFlags::IN)];
         match rustix::event::poll(&mut descriptors, Some(&timeout)) {
             Ok(0) => return Ok(false),
@@ -181,7 +221,9 @@ fn orphans() -> Vec<String> {
             return left;
         }
         if start.elapsed() > ORPHAN_PATIENCE {
-            let pids = processes().filter(|process| process.parent == me).map(|it| it.pid);
+            let pids = processes()
+                .filter(|process| process.parent == me)
+                .map(|it| it.pid);
             pids.for_each(kill);
             return left;
         }

@@ -10,17 +10,25 @@ use std::process::{Command, Stdio};
 pub fn evidence(root: u32) -> String {
     let mut text = String::new();
     for pid in family(root) {
-        let read = |file: &str| {
-            std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default()
-        };
+        let read =
+            |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let status = read("status");
         let fields = ["Name", "State", "PPid", "Threads", "SigBlk", "SigPnd"];
         let summary: Vec<&str> = status
             .lines()
             .filter(|line| fields.iter().any(|field| line.starts_with(field)))
             .collect();
-        let _ = writeln!(text, "--- process {pid}: {}", summary.join(", ").replace('\t', " "));
-        let _ = writeln!(text, "in the kernel at {}, system call {}", read("wchan"), read("syscall").trim());
+        let _ = writeln!(
+            text,
+            "--- process {pid}: {}",
+            summary.join(", ").replace('\t', " ")
+        );
+        let _ = writeln!(
+            text,
+            "in the kernel at {}, system call {}",
+            read("wchan"),
+            read("syscall").trim()
+        );
         let _ = write!(text, "{}", read("stack"));
         let _ = writeln!(text, "{}", stacks(pid));
     }
@@ -35,7 +43,11 @@ pub fn family(root: u32) -> Vec<u32> {
     let mut next = 0;
     while next < family.len() {
         let parent = family[next];
-        family.extend(all.iter().filter(|process| process.parent == parent).map(|it| it.pid));
+        family.extend(
+            all.iter()
+                .filter(|process| process.parent == parent)
+                .map(|it| it.pid),
+        );
         next += 1;
     }
     family
@@ -43,14 +55,24 @@ pub fn family(root: u32) -> Vec<u32> {
 
 fn stacks(pid: u32) -> String {
     let output = Command::new("timeout")
-        .args(["20", "gdb", "-p", &pid.to_string(), "-batch", "-ex", "thread apply all backtrace"])
+        .args([
+            "20",
+            "gdb",
+            "-p",
+            &pid.to_string(),
+            "-batch",
+            "-ex",
+            "thread apply all backtrace",
+        ])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
     match output {
         Ok(output) if output.status.success() => {
             let text = String::from_utf8_lossy(&output.stdout);
-            let frames = text.lines().filter(|line| line.starts_with('#') || line.starts_with("Thread"));
+            let frames = text
+                .lines()
+                .filter(|line| line.starts_with('#') || line.starts_with("Thread"));
             frames.collect::<Vec<_>>().join("\n")
         }
         _ => "(no stacks: gdb is not installed or may not attach)".to_owned(),

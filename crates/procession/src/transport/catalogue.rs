@@ -146,7 +146,14 @@ impl Transport {
         use Boundaries::{Messages, Stream};
         let open_files = limits::open_files;
         let (boundaries, named, lifetime, largest_message, crosses_hosts, limits) = match self {
-            Transport::File => (Stream, true, Lifetime::FileSystem, None, false, vec![open_files()]),
+            Transport::File => (
+                Stream,
+                true,
+                Lifetime::FileSystem,
+                None,
+                false,
+                vec![open_files()],
+            ),
             Transport::Pipe => {
                 let limits = vec![limits::pipe_bytes(), open_files()];
                 (Stream, false, Lifetime::Process, None, false, limits)
@@ -169,7 +176,14 @@ impl Transport {
             }
             Transport::Udp => {
                 let limits = vec![limits::socket_send_bytes(), open_files()];
-                (Messages, true, Lifetime::Process, Some(65_507), true, limits)
+                (
+                    Messages,
+                    true,
+                    Lifetime::Process,
+                    Some(65_507),
+                    true,
+                    limits,
+                )
             }
             Transport::PosixMq => {
                 let largest = limits::mq_message_bytes();
@@ -179,16 +193,39 @@ impl Transport {
                     limits::mq_queues(),
                     limits::message_queue_bytes(),
                 ];
-                (Messages, true, Lifetime::Kernel, largest.value(), false, limits)
+                (
+                    Messages,
+                    true,
+                    Lifetime::Kernel,
+                    largest.value(),
+                    false,
+                    limits,
+                )
             }
             Transport::SysvMq => {
                 let largest = limits::sysv_message_bytes();
-                let limits = vec![largest.clone(), limits::sysv_queue_bytes(), limits::sysv_queues()];
-                (Messages, true, Lifetime::Kernel, largest.value(), false, limits)
+                let limits = vec![
+                    largest.clone(),
+                    limits::sysv_queue_bytes(),
+                    limits::sysv_queues(),
+                ];
+                (
+                    Messages,
+                    true,
+                    Lifetime::Kernel,
+                    largest.value(),
+                    false,
+                    limits,
+                )
             }
-            Transport::PosixShm => {
-                (Stream, true, Lifetime::Kernel, None, false, vec![open_files()])
-            }
+            Transport::PosixShm => (
+                Stream,
+                true,
+                Lifetime::Kernel,
+                None,
+                false,
+                vec![open_files()],
+            ),
             Transport::SysvShm => {
                 let limits = vec![
                     limits::sysv_segment_bytes(),
@@ -199,12 +236,31 @@ impl Transport {
                 ];
                 (Stream, true, Lifetime::Kernel, None, false, limits)
             }
-            Transport::Mmap => (Stream, true, Lifetime::FileSystem, None, false, vec![open_files()]),
-            Transport::Redis => {
-                (Messages, true, Lifetime::Server, Some(512 << 20), true, vec![open_files()])
-            }
+            Transport::Mmap => (
+                Stream,
+                true,
+                Lifetime::FileSystem,
+                None,
+                false,
+                vec![open_files()],
+            ),
+            Transport::Redis => (
+                Messages,
+                true,
+                Lifetime::Server,
+                Some(512 << 20),
+                true,
+                vec![open_files()],
+            ),
         };
-        Facts { boundaries, named, lifetime, largest_message, crosses_hosts, limits }
+        Facts {
+            boundaries,
+            named,
+            lifetime,
+            largest_message,
+            crosses_hosts,
+            limits,
+        }
     }
 
     /// Whether this machine can run it, found out by opening a link.
@@ -230,9 +286,14 @@ impl FromStr for Transport {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Transport> {
-        let found = Transport::ALL.into_iter().find(|transport| transport.name() == name);
+        let found = Transport::ALL
+            .into_iter()
+            .find(|transport| transport.name() == name);
         found.ok_or_else(|| {
-            let names: Vec<&str> = Transport::ALL.iter().map(|transport| transport.name()).collect();
+            let names: Vec<&str> = Transport::ALL
+                .iter()
+                .map(|transport| transport.name())
+                .collect();
             Error::new(ErrorKind::InvalidInput, "looking for transport", name)
                 .because("there is none of that name")
                 .with_hint(format!("one of {}", names.join(", ")))
@@ -249,6 +310,13 @@ mod tests {
         for transport in Transport::ALL {
             assert_eq!(transport.name().parse::<Transport>().unwrap(), transport);
         }
-        assert!("carrier-pigeon".parse::<Transport>().unwrap_err().hint().unwrap().contains("fifo"));
+        assert!(
+            "carrier-pigeon"
+                .parse::<Transport>()
+                .unwrap_err()
+                .hint()
+                .unwrap()
+                .contains("fifo")
+        );
     }
 }

@@ -58,7 +58,8 @@ impl Connections {
 
     pub(super) fn tcp(senders: usize) -> Result<Connections> {
         let operation = "listening on loopback";
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).during(operation, "127.0.0.1")?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).during(operation, "127.0.0.1")?;
         let address = Address::Tcp(listener.local_addr().during(operation, "127.0.0.1")?);
         Connections::new(listener.into(), address, senders, None)
     }
@@ -71,7 +72,13 @@ impl Connections {
     ) -> Result<Connections> {
         rustix::io::ioctl_fionbio(&listener, true).during("preparing listener", "")?;
         let token = crate::name::random_bytes()?;
-        Ok(Connections { listener, address, token, senders, lease })
+        Ok(Connections {
+            listener,
+            address,
+            token,
+            senders,
+            lease,
+        })
     }
 }
 
@@ -79,9 +86,9 @@ impl Channel for Connections {
     fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
         let operation = "connecting to receiver";
         let stream: OwnedFd = match &self.address {
-            Address::Unix(path) => {
-                UnixStream::connect(path).during(operation, path.display())?.into()
-            }
+            Address::Unix(path) => UnixStream::connect(path)
+                .during(operation, path.display())?
+                .into(),
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(address).during(operation, address)?;
                 // Frames are written whole; waiting to join them costs 40 ms.
@@ -151,7 +158,12 @@ impl ConnectionInlet {
                 Ok(stream) => {
                     let deadline = Deadline::after(HELLO_TIME);
                     let hello = [0; HELLO_BYTES];
-                    self.strangers.push(Stranger { stream, hello, received: 0, deadline });
+                    self.strangers.push(Stranger {
+                        stream,
+                        hello,
+                        received: 0,
+                        deadline,
+                    });
                     progress = true;
                 }
                 Err(Errno::AGAIN) => break,
@@ -210,7 +222,10 @@ impl ConnectionInlet {
 
 /// Compares without telling by its duration where the difference is.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
+    let difference = a
+        .iter()
+        .zip(b)
+        .fold(0, |difference, (a, b)| difference | (a ^ b));
     a.len() == b.len() && std::hint::black_box(difference) == 0
 }
 
@@ -252,4 +267,3 @@ impl Inlet for ConnectionInlet {
         Ok(())
     }
 }
-

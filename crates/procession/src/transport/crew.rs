@@ -83,7 +83,11 @@ impl WorkerError {
 
 impl fmt::Display for WorkerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "worker {} (pid {}) over {}: ", self.worker, self.pid, self.transport)?;
+        write!(
+            f,
+            "worker {} (pid {}) over {}: ",
+            self.worker, self.pid, self.transport
+        )?;
         match &self.failure {
             Failure::Ended(status) => status.fmt(f)?,
             Failure::Reported(reason) => f.write_str(reason)?,
@@ -180,7 +184,10 @@ impl Crew {
             failure: None,
             status: None,
         };
-        let workers = std::mem::take(&mut children.0).into_iter().map(worker).collect();
+        let workers = std::mem::take(&mut children.0)
+            .into_iter()
+            .map(worker)
+            .collect();
         Ok(Crew { workers, receiver })
     }
 
@@ -194,7 +201,10 @@ impl Crew {
     ///
     /// # Errors
     /// Those of the channel as a whole.
-    #[allow(clippy::should_implement_trait, reason = "an iterator could not report errors once")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "an iterator could not report errors once"
+    )]
     pub fn next(&mut self) -> Result<Option<Event>> {
         self.next_until(Deadline::NEVER, None)
     }
@@ -235,7 +245,8 @@ impl Crew {
                 continue;
             }
             let running = self.workers.iter().filter(|worker| worker.status.is_none());
-            let mut also: Vec<BorrowedFd<'_>> = running.map(|worker| worker.child.as_fd()).collect();
+            let mut also: Vec<BorrowedFd<'_>> =
+                running.map(|worker| worker.child.as_fd()).collect();
             also.extend(interrupt);
             if interrupt.is_some_and(is_readable) {
                 return Err(Error::new(
@@ -261,11 +272,16 @@ impl Crew {
             match arrival {
                 Arrival::Message { sender, bytes } => {
                     self.workers[sender].messages += 1;
-                    return Some(Event::Message { worker: sender, bytes });
+                    return Some(Event::Message {
+                        worker: sender,
+                        bytes,
+                    });
                 }
                 Arrival::End { sender } => self.workers[sender].finished = true,
                 Arrival::Failure { sender, reason } => {
-                    self.workers[sender].failure.get_or_insert(Failure::Reported(reason));
+                    self.workers[sender]
+                        .failure
+                        .get_or_insert(Failure::Reported(reason));
                 }
                 Arrival::Broken { sender, error } => {
                     let worker = &mut self.workers[sender];
@@ -282,11 +298,10 @@ impl Crew {
     /// whether there were any.
     fn collect_dead(&mut self) -> Result<bool> {
         let running = self.workers.iter().filter(|worker| worker.status.is_none());
-        let mut descriptors: Vec<PollFd<'_>> =
-            running.map(|worker| PollFd::new(&worker.child, PollFlags::IN)).collect();
-        if descriptors.is_empty()
-            || crate::poll::wait(&mut descriptors, Deadline::NOW)? == 0
-        {
+        let mut descriptors: Vec<PollFd<'_>> = running
+            .map(|worker| PollFd::new(&worker.child, PollFlags::IN))
+            .collect();
+        if descriptors.is_empty() || crate::poll::wait(&mut descriptors, Deadline::NOW)? == 0 {
             return Ok(false);
         }
         for index in 0..self.workers.len() {
@@ -335,7 +350,10 @@ fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        let running = self.workers.iter_mut().filter(|worker| worker.status.is_none());
+        let running = self
+            .workers
+            .iter_mut()
+            .filter(|worker| worker.status.is_none());
         let running: Vec<&mut Child> = running.map(|worker| &mut worker.child).collect();
         end(running);
     }
@@ -381,10 +399,17 @@ fn run_worker<E: fmt::Display>(
     let (sent, code) = match outcome {
         Ok(Ok(())) => (sender.finish(), 0),
         Ok(Err(error)) => (sender.fail(&error.to_string()), EXIT_ERROR),
-        Err(panic) => (sender.fail(&format!("panicked: {}", text_of(&*panic))), EXIT_PANIC),
+        Err(panic) => (
+            sender.fail(&format!("panicked: {}", text_of(&*panic))),
+            EXIT_PANIC,
+        ),
     };
     // A receiver that is gone has nobody to tell.
-    if code == 0 && sent.is_err() { EXIT_ERROR } else { code }
+    if code == 0 && sent.is_err() {
+        EXIT_ERROR
+    } else {
+        code
+    }
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {

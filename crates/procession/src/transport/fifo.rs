@@ -31,12 +31,19 @@ impl FifoChannel {
 
 impl Channel for FifoChannel {
     fn into_outlet(self: Box<Self>, _sender: usize) -> Result<Box<dyn Outlet>> {
-        Ok(Box::new(FifoOutlet { writer: self.writer, frame: Vec::new() }))
+        Ok(Box::new(FifoOutlet {
+            writer: self.writer,
+            frame: Vec::new(),
+        }))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
         let buffer = vec![0; 64 * 1024];
-        Ok(Box::new(FifoInlet { reader: self.reader, _anchor: self.writer, buffer }))
+        Ok(Box::new(FifoInlet {
+            reader: self.reader,
+            _anchor: self.writer,
+            buffer,
+        }))
     }
 }
 
@@ -51,7 +58,12 @@ impl Outlet for FifoOutlet {
         ATOMIC_WRITE_BYTES - HEADER_BYTES
     }
 
-    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+    fn put(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
         self.frame.clear();
         self.frame.extend_from_slice(header);
         self.frame.extend_from_slice(payload);

@@ -34,12 +34,20 @@ pub(super) struct FileChannel {
 
 impl FileChannel {
     pub(super) fn new(senders: usize) -> Result<FileChannel> {
-        let files = (0..senders).map(|_| temporary_file()).collect::<Result<_>>()?;
+        let files = (0..senders)
+            .map(|_| temporary_file())
+            .collect::<Result<_>>()?;
         let credit = |_| EventFd::new(CREDITS, Mode::Semaphore);
         let credits = (0..senders).map(credit).collect::<Result<_>>()?;
         let (held, lifeline) = lifeline()?;
         let bell = EventFd::new(0, Mode::Counter)?;
-        Ok(FileChannel { files, credits, bell, held, lifeline })
+        Ok(FileChannel {
+            files,
+            credits,
+            bell,
+            held,
+            lifeline,
+        })
     }
 }
 
@@ -73,7 +81,13 @@ impl Channel for FileChannel {
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
-        let new = |(file, credits)| Incoming { file, credits, offset: 0, punched: 0, credited: 0 };
+        let new = |(file, credits)| Incoming {
+            file,
+            credits,
+            offset: 0,
+            punched: 0,
+            credited: 0,
+        };
         Ok(Box::new(FileInlet {
             files: self.files.into_iter().zip(self.credits).map(new).collect(),
             bell: self.bell,
@@ -110,12 +124,18 @@ impl Outlet for FileOutlet {
         256 * 1024
     }
 
-    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+    fn put(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
         while let Err(error) = self.credits.try_take() {
             if !error.is_would_block() {
                 return Err(error);
             }
-            self.lifeline.wait(self.credits.as_fd(), PollFlags::IN, deadline)?;
+            self.lifeline
+                .wait(self.credits.as_fd(), PollFlags::IN, deadline)?;
         }
         self.append(header)?;
         self.append(payload)?;

@@ -80,17 +80,28 @@ impl Header {
     }
 
     pub(super) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Header> {
-        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let word = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
         if bytes[..2] != MAGIC {
             return Err(corrupt("a frame does not begin with its mark"));
         }
         if bytes[2] != VERSION {
-            return Err(corrupt(format!("frame version {}, not {VERSION}", bytes[2])));
+            return Err(corrupt(format!(
+                "frame version {}, not {VERSION}",
+                bytes[2]
+            )));
         }
         let kind = Kind::from_byte(bytes[3])
             .ok_or_else(|| corrupt(format!("unknown kind of frame {}", bytes[3])))?;
         let total = u64::from(word(16)) | u64::from(word(20)) << 32;
-        Ok(Header { kind, sender: word(4), message: word(8), length: word(12), total })
+        Ok(Header {
+            kind,
+            sender: word(4),
+            message: word(8),
+            length: word(12),
+            total,
+        })
     }
 }
 
@@ -113,7 +124,13 @@ pub(super) fn frames(
     let pieces = pieces.chain(bytes.is_empty().then_some(empty));
     pieces.map(move |piece| {
         let length = u32::try_from(piece.len()).expect("a piece is at most max_payload long");
-        let header = Header { kind, sender, message, length, total: bytes.len() as u64 };
+        let header = Header {
+            kind,
+            sender,
+            message,
+            length,
+            total: bytes.len() as u64,
+        };
         (header.encode(), piece)
     })
 }
@@ -156,7 +173,11 @@ impl Assembler {
         }
         let have = match &self.partial {
             None => {
-                let partial = Partial { kind: header.kind, total: header.total, bytes: Vec::new() };
+                let partial = Partial {
+                    kind: header.kind,
+                    total: header.total,
+                    bytes: Vec::new(),
+                };
                 self.partial.insert(partial).bytes.len()
             }
             Some(partial) if partial.kind != header.kind || partial.total != header.total => {
@@ -205,11 +226,22 @@ struct StreamDecoder {
 /// Something that came from a sender.
 #[derive(Debug)]
 pub(super) enum Arrival {
-    Message { sender: usize, bytes: Vec<u8> },
-    End { sender: usize },
-    Failure { sender: usize, reason: String },
+    Message {
+        sender: usize,
+        bytes: Vec<u8>,
+    },
+    End {
+        sender: usize,
+    },
+    Failure {
+        sender: usize,
+        reason: String,
+    },
     /// The sender broke the rules; nothing more is taken from it.
-    Broken { sender: usize, error: Error },
+    Broken {
+        sender: usize,
+        error: Error,
+    },
 }
 
 /// The messages of all senders, put together from whatever order and pieces
@@ -357,7 +389,10 @@ impl Inbox {
         if sender < self.senders() {
             return Ok(sender);
         }
-        Err(corrupt(format!("a frame of sender {sender}, and there are {}", self.senders())))
+        Err(corrupt(format!(
+            "a frame of sender {sender}, and there are {}",
+            self.senders()
+        )))
     }
 
     fn begin(&mut self, sender: usize, header: Header) {

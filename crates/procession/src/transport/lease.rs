@@ -63,7 +63,12 @@ impl Object {
     /// names an object that was never created.
     fn parse(line: &str) -> Option<Object> {
         let (kind, name) = line.split_once(' ')?;
-        let key = || name.parse().ok().map(Key::from_raw).filter(|key| *key != Key::PRIVATE);
+        let key = || {
+            name.parse()
+                .ok()
+                .map(Key::from_raw)
+                .filter(|key| *key != Key::PRIVATE)
+        };
         Some(match kind {
             "posix-queue" => Object::PosixQueue(Name::new(name).ok()?),
             "posix-memory" => Object::PosixMemory(Name::new(name).ok()?),
@@ -82,7 +87,9 @@ impl Object {
             Object::PosixQueue(name) => posix::MessageQueue::unlink(&name.to_string()),
             Object::PosixMemory(name) => posix::SharedMemory::unlink(&name.to_string()),
             Object::SysvQueue(key) => sysv::MessageQueue::open(*key).and_then(|it| it.remove()),
-            Object::SysvSemaphores(key) => sysv::SemaphoreSet::open(*key).and_then(|it| it.remove()),
+            Object::SysvSemaphores(key) => {
+                sysv::SemaphoreSet::open(*key).and_then(|it| it.remove())
+            }
             Object::SysvMemory(key) => sysv::SharedMemory::open(*key).and_then(|it| it.remove()),
         };
     }
@@ -116,7 +123,12 @@ impl Lease {
             Ok(lock) => {
                 ours().insert(directory.clone());
                 let owner = std::process::id();
-                Ok(Lease { directory, owner, objects: Vec::new(), _lock: lock })
+                Ok(Lease {
+                    directory,
+                    owner,
+                    objects: Vec::new(),
+                    _lock: lock,
+                })
             }
             Err(error) => {
                 let _ = std::fs::remove_dir_all(&directory);
@@ -199,14 +211,19 @@ fn require_ours(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = match rustix::fs::open(path, flags, Mode::empty()) {
         Err(Errno::LOOP | Errno::NOTDIR) => {
-            return Err(untrusted("it is not a directory, or a symbolic link".to_owned()));
+            return Err(untrusted(
+                "it is not a directory, or a symbolic link".to_owned(),
+            ));
         }
         outcome => outcome.during(operation, path.display())?,
     };
     let status = rustix::fs::fstat(&directory).during(operation, path.display())?;
     let me = rustix::process::geteuid().as_raw();
     if status.st_uid != me {
-        return Err(untrusted(format!("it belongs to user {}, not to user {me}", status.st_uid)));
+        return Err(untrusted(format!(
+            "it belongs to user {}, not to user {me}",
+            status.st_uid
+        )));
     }
     if status.st_mode & 0o077 != 0 {
         let mode = status.st_mode & 0o777;
@@ -227,8 +244,12 @@ fn lock_base(base: &Path) -> Result<OwnedFd> {
             }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                return Err(Error::new(ErrorKind::TimedOut, "locking private directory", base.display())
-                    .because("another process has held it for five seconds"));
+                return Err(Error::new(
+                    ErrorKind::TimedOut,
+                    "locking private directory",
+                    base.display(),
+                )
+                .because("another process has held it for five seconds"));
             }
             outcome => {
                 outcome.during("locking private directory", base.display())?;
@@ -259,7 +280,10 @@ fn sweep(base: &Path) -> Result<()> {
         });
         if dead {
             let manifest = std::fs::read_to_string(directory.join("manifest")).unwrap_or_default();
-            manifest.lines().filter_map(Object::parse).for_each(|object| object.remove());
+            manifest
+                .lines()
+                .filter_map(Object::parse)
+                .for_each(|object| object.remove());
             let _ = std::fs::remove_dir_all(&directory);
         }
     }
@@ -286,7 +310,14 @@ mod tests {
 
     #[test]
     fn a_line_that_was_cut_or_planted_removes_nothing() {
-        for line in ["", "sysv-queue", "sysv-queue ", "sysv-queue 0", "sysv-queue x", "file /etc"] {
+        for line in [
+            "",
+            "sysv-queue",
+            "sysv-queue ",
+            "sysv-queue 0",
+            "sysv-queue x",
+            "file /etc",
+        ] {
             assert_eq!(Object::parse(line), None, "{line:?}");
         }
     }

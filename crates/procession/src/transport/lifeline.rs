@@ -51,7 +51,11 @@ impl Lifeline {
         if poll::wait(&mut descriptors, deadline)? == 0 {
             return Err(Error::new(deadline.error_kind(), "sending", ""));
         }
-        if descriptors[1].revents().is_empty() { Ok(()) } else { Err(gone()) }
+        if descriptors[1].revents().is_empty() {
+            Ok(())
+        } else {
+            Err(gone())
+        }
     }
 }
 

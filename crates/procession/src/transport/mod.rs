@@ -83,7 +83,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { max_message_bytes: 1 << 30, ring_bytes: None, redis_url: None }
+        Options {
+            max_message_bytes: 1 << 30,
+            ring_bytes: None,
+            redis_url: None,
+        }
     }
 }
 
@@ -100,8 +104,12 @@ trait Outlet: fmt::Debug {
     /// Longest payload of one frame in bytes, at least 1.
     fn max_payload(&self) -> usize;
     /// Sends one frame, waiting for room until the deadline.
-    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline)
-    -> Result<()>;
+    fn put(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<()>;
 }
 
 /// Where all senders' frames come from.
@@ -159,8 +167,11 @@ impl Link {
     ///   private
     pub fn open(transport: Transport, senders: usize, options: &Options) -> Result<Link> {
         if !(1..=MAX_SENDERS).contains(&senders) {
-            return Err(Error::new(ErrorKind::InvalidInput, "opening transport", transport)
-                .because(format!("{senders} senders; 1 to {MAX_SENDERS} are possible")));
+            return Err(
+                Error::new(ErrorKind::InvalidInput, "opening transport", transport).because(
+                    format!("{senders} senders; 1 to {MAX_SENDERS} are possible"),
+                ),
+            );
         }
         let ring = options.ring_bytes;
         let channel: Box<dyn Channel> = match transport {
@@ -177,16 +188,21 @@ impl Link {
             Transport::SysvShm => Box::new(ring::Rings::sysv(senders, ring)?),
             Transport::Mmap => Box::new(ring::Rings::file(senders, ring)?),
             #[cfg(feature = "redis")]
-            Transport::Redis => {
-                Box::new(redis::RedisChannel::new(options.redis_url.as_deref())?)
-            }
+            Transport::Redis => Box::new(redis::RedisChannel::new(options.redis_url.as_deref())?),
             #[cfg(not(feature = "redis"))]
             Transport::Redis => {
-                return Err(Error::new(ErrorKind::Unsupported, "opening transport", transport)
-                    .because("procession was built without the feature `redis`"));
+                return Err(
+                    Error::new(ErrorKind::Unsupported, "opening transport", transport)
+                        .because("procession was built without the feature `redis`"),
+                );
             }
         };
-        Ok(Link { transport, senders, max_message: options.max_message_bytes, channel })
+        Ok(Link {
+            transport,
+            senders,
+            max_message: options.max_message_bytes,
+            channel,
+        })
     }
 
     /// The mechanism.
@@ -207,13 +223,27 @@ impl Link {
     /// [`InvalidInput`](ErrorKind::InvalidInput): there is no such sender;
     /// [`Disconnected`](ErrorKind::Disconnected): the receiver is gone.
     pub fn into_sender(self, index: usize) -> Result<Sender> {
-        let Link { transport, senders, channel, .. } = self;
-        let number = u32::try_from(index).ok().filter(|_| index < senders).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "taking sender", transport)
-                .because(format!("sender {index} of {senders}"))
-        })?;
+        let Link {
+            transport,
+            senders,
+            channel,
+            ..
+        } = self;
+        let number = u32::try_from(index)
+            .ok()
+            .filter(|_| index < senders)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::InvalidInput, "taking sender", transport)
+                    .because(format!("sender {index} of {senders}"))
+            })?;
         let outlet = channel.into_outlet(index)?;
-        Ok(Sender { transport, index: number, outlet, messages: 0, damage: None })
+        Ok(Sender {
+            transport,
+            index: number,
+            outlet,
+            messages: 0,
+            damage: None,
+        })
     }
 
     /// Keeps the receiver's end and closes all others.
@@ -221,9 +251,18 @@ impl Link {
     /// # Errors
     /// [`Disconnected`](ErrorKind::Disconnected): the Redis server is gone.
     pub fn into_receiver(self) -> Result<Receiver> {
-        let Link { transport, senders, max_message, channel } = self;
+        let Link {
+            transport,
+            senders,
+            max_message,
+            channel,
+        } = self;
         let inbox = Inbox::new(senders, max_message);
-        Ok(Receiver { transport, inlet: channel.into_inlet()?, inbox })
+        Ok(Receiver {
+            transport,
+            inlet: channel.into_inlet()?,
+            inbox,
+        })
     }
 }
 
@@ -304,7 +343,8 @@ impl Sender {
             return Err(damage.clone());
         }
         let max_payload = self.outlet.max_payload();
-        for (header, payload) in frame::frames(kind, self.index, self.messages, bytes, max_payload) {
+        for (header, payload) in frame::frames(kind, self.index, self.messages, bytes, max_payload)
+        {
             if let Err(error) = self.outlet.put(&header, payload, deadline) {
                 let error = error.about(self.transport);
                 self.damage = Some(error.clone());
@@ -400,7 +440,11 @@ impl Receiver {
             }
             if !self.drain()? {
                 if deadline.has_passed() {
-                    return Err(Error::new(deadline.error_kind(), "receiving", self.transport));
+                    return Err(Error::new(
+                        deadline.error_kind(),
+                        "receiving",
+                        self.transport,
+                    ));
                 }
                 self.wait(&[], deadline)?;
             }
@@ -413,16 +457,22 @@ impl Receiver {
             Arrival::End { sender } => Delivery::Finished { sender },
             Arrival::Failure { sender, reason } => {
                 let error = Error::new(ErrorKind::Other, "receiving", self.transport);
-                Delivery::Failed { sender, error: error.because(reason) }
+                Delivery::Failed {
+                    sender,
+                    error: error.because(reason),
+                }
             }
-            Arrival::Broken { sender, error } => {
-                Delivery::Failed { sender, error: error.about(self.transport) }
-            }
+            Arrival::Broken { sender, error } => Delivery::Failed {
+                sender,
+                error: error.about(self.transport),
+            },
         }
     }
 
     fn drain(&mut self) -> Result<bool> {
-        self.inlet.drain(&mut self.inbox).map_err(|error| error.about(self.transport))
+        self.inlet
+            .drain(&mut self.inbox)
+            .map_err(|error| error.about(self.transport))
     }
 
     fn drain_dead(&mut self, sender: usize) -> Result<()> {
@@ -431,6 +481,8 @@ impl Receiver {
     }
 
     fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
-        self.inlet.wait(also, deadline).map_err(|error| error.about(self.transport))
+        self.inlet
+            .wait(also, deadline)
+            .map_err(|error| error.about(self.transport))
     }
 }

@@ -25,21 +25,33 @@ impl PosixQueue {
         let name = Name::random("procession")?;
         lease.will_create(Object::PosixQueue(name.clone()))?;
         let capped = |limit: limits::Limit, most: usize| {
-            limit.value().map_or(most, |value| most.min(usize::try_from(value).unwrap_or(most)))
+            limit.value().map_or(most, |value| {
+                most.min(usize::try_from(value).unwrap_or(most))
+            })
         };
         let messages = capped(limits::mq_messages(), 10);
         let bytes = capped(limits::mq_message_bytes(), 8192);
         let queue = posix::MessageQueue::create(&name.to_string(), messages, bytes)?;
         let (held, lifeline) = lifeline()?;
         // The lease is dropped here and removes the name.
-        Ok(PosixQueue { queue, held, lifeline })
+        Ok(PosixQueue {
+            queue,
+            held,
+            lifeline,
+        })
     }
 }
 
 impl Channel for PosixQueue {
     fn into_outlet(self: Box<Self>, _sender: usize) -> Result<Box<dyn Outlet>> {
-        let PosixQueue { queue, lifeline, .. } = *self;
-        Ok(Box::new(PosixOutlet { queue, lifeline, frame: Vec::new() }))
+        let PosixQueue {
+            queue, lifeline, ..
+        } = *self;
+        Ok(Box::new(PosixOutlet {
+            queue,
+            lifeline,
+            frame: Vec::new(),
+        }))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
@@ -57,17 +69,26 @@ struct PosixOutlet {
 
 impl Outlet for PosixOutlet {
     fn max_payload(&self) -> usize {
-        self.queue.max_message_bytes().saturating_sub(HEADER_BYTES).max(1)
+        self.queue
+            .max_message_bytes()
+            .saturating_sub(HEADER_BYTES)
+            .max(1)
     }
 
-    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+    fn put(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
         self.frame.clear();
         self.frame.extend_from_slice(header);
         self.frame.extend_from_slice(payload);
         loop {
             match self.queue.try_send(&self.frame, 0) {
                 Err(error) if error.is_would_block() => {
-                    self.lifeline.wait(self.queue.as_fd(), PollFlags::OUT, deadline)?;
+                    self.lifeline
+                        .wait(self.queue.as_fd(), PollFlags::OUT, deadline)?;
                 }
                 outcome => return outcome,
             }
@@ -135,24 +156,59 @@ impl SysvQueue {
         let queue = sysv::MessageQueue::create(key)?;
         let most = limits::sysv_message_bytes().value().unwrap_or(8192);
         // At least two frames must fit, or sender and receiver take turns.
-        let max_packet = most.min(queue.status()?.max_bytes / 2).max(HEADER_BYTES as u64 + 1);
+        let max_packet = most
+            .min(queue.status()?.max_bytes / 2)
+            .max(HEADER_BYTES as u64 + 1);
         let (held, lifeline) = lifeline()?;
         let bell = EventFd::new(0, Mode::Counter)?;
         let max_packet = usize::try_from(max_packet).unwrap_or(8192);
-        Ok(SysvQueue { queue, max_packet, bell, held, lifeline, lease })
+        Ok(SysvQueue {
+            queue,
+            max_packet,
+            bell,
+            held,
+            lifeline,
+            lease,
+        })
     }
 }
 
 impl Channel for SysvQueue {
     fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
-        let SysvQueue { queue, max_packet, bell, lifeline, .. } = *self;
+        let SysvQueue {
+            queue,
+            max_packet,
+            bell,
+            lifeline,
+            ..
+        } = *self;
         let kind = kind_of(sender);
-        Ok(Box::new(SysvOutlet { queue, max_packet, bell, lifeline, kind, frame: Vec::new() }))
+        Ok(Box::new(SysvOutlet {
+            queue,
+            max_packet,
+            bell,
+            lifeline,
+            kind,
+            frame: Vec::new(),
+        }))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
-        let SysvQueue { queue, max_packet, bell, held, lease, .. } = *self;
-        Ok(Box::new(SysvInlet { queue, max_packet, bell, _held: held, _lease: lease }))
+        let SysvQueue {
+            queue,
+            max_packet,
+            bell,
+            held,
+            lease,
+            ..
+        } = *self;
+        Ok(Box::new(SysvInlet {
+            queue,
+            max_packet,
+            bell,
+            _held: held,
+            _lease: lease,
+        }))
     }
 }
 
@@ -176,7 +232,12 @@ impl Outlet for SysvOutlet {
         self.max_packet - HEADER_BYTES
     }
 
-    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+    fn put(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
         self.frame.clear();
         self.frame.extend_from_slice(header);
         self.frame.extend_from_slice(payload);
@@ -212,7 +273,8 @@ struct SysvInlet {
 impl SysvInlet {
     fn take(&mut self, select: Select, inbox: &mut Inbox) -> Result<bool> {
         let received =
-            self.queue.receive_at_most(select, self.max_packet, Flags::default(), Deadline::NOW);
+            self.queue
+                .receive_at_most(select, self.max_packet, Flags::default(), Deadline::NOW);
         match received {
             Ok((packet, _)) => inbox.packet(&packet).map(|()| true),
             Err(error) if error.is_would_block() => Ok(false),

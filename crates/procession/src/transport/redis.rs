@@ -62,7 +62,16 @@ impl PrivateServer {
         let directory = lease.path("");
         let mut command = Command::new(program);
         command
-            .args(["--port", "0", "--unixsocketperm", "700", "--save", "", "--appendonly", "no"])
+            .args([
+                "--port",
+                "0",
+                "--unixsocketperm",
+                "700",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
             .args(["--daemonize", "no", "--loglevel", "warning"])
             .arg("--unixsocket")
             .arg(&socket)
@@ -76,7 +85,11 @@ impl PrivateServer {
         let process = procession_sys::process::kill_with_parent(&mut command)
             .spawn()
             .during(operation, "redis-server")?;
-        let mut server = PrivateServer { process, owner: std::process::id(), _lease: lease };
+        let mut server = PrivateServer {
+            process,
+            owner: std::process::id(),
+            _lease: lease,
+        };
         let url = format!("redis+unix://{}", socket.display());
         let deadline = Deadline::after(PATIENCE);
         loop {
@@ -85,8 +98,10 @@ impl PrivateServer {
                 Err(error) => error,
             };
             if let Ok(Some(status)) = server.process.try_wait() {
-                return Err(Error::new(ErrorKind::ProcessDied, operation, "redis-server")
-                    .because(format!("it {}", crate::process::ExitStatus::from(status))));
+                return Err(
+                    Error::new(ErrorKind::ProcessDied, operation, "redis-server")
+                        .because(format!("it {}", crate::process::ExitStatus::from(status))),
+                );
             }
             if deadline.has_passed() {
                 return Err(error);
@@ -124,9 +139,8 @@ fn find_server() -> Result<PathBuf> {
 
 fn connect(url: &str) -> Result<Connection> {
     let operation = "connecting to Redis";
-    let client = Client::open(url).map_err(|error| {
-        explain(error, operation, url).of_kind(ErrorKind::InvalidInput)
-    })?;
+    let client = Client::open(url)
+        .map_err(|error| explain(error, operation, url).of_kind(ErrorKind::InvalidInput))?;
     let connection = client
         .get_connection_with_timeout(PATIENCE)
         .map_err(|error| explain(error, operation, url))?;
@@ -158,21 +172,50 @@ impl RedisChannel {
             }
         };
         let (held, lifeline) = lifeline()?;
-        Ok(RedisChannel { url, list: format!("procession:{}", random_hex()?), server, held, lifeline })
+        Ok(RedisChannel {
+            url,
+            list: format!("procession:{}", random_hex()?),
+            server,
+            held,
+            lifeline,
+        })
     }
 }
 
 impl Channel for RedisChannel {
     fn into_outlet(self: Box<Self>, _sender: usize) -> Result<Box<dyn Outlet>> {
-        let RedisChannel { url, list, lifeline, .. } = *self;
+        let RedisChannel {
+            url,
+            list,
+            lifeline,
+            ..
+        } = *self;
         let connection = connect(&url)?;
-        Ok(Box::new(RedisOutlet { connection: Secret(connection), url, list, lifeline }))
+        Ok(Box::new(RedisOutlet {
+            connection: Secret(connection),
+            url,
+            list,
+            lifeline,
+        }))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
-        let RedisChannel { url, list, server, held, .. } = *self;
+        let RedisChannel {
+            url,
+            list,
+            server,
+            held,
+            ..
+        } = *self;
         let connection = Secret(connect(&url)?);
-        Ok(Box::new(RedisInlet { connection, url, list, taken: None, _server: server, _held: held }))
+        Ok(Box::new(RedisInlet {
+            connection,
+            url,
+            list,
+            taken: None,
+            _server: server,
+            _held: held,
+        }))
     }
 }
 
@@ -198,7 +241,12 @@ impl Outlet for RedisOutlet {
         256 * 1024
     }
 
-    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+    fn put(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
         let connection = &mut self.connection.0;
         let frame = [&header[..], payload].concat();
         let pushed: RedisResult<(usize,)> = ::redis::pipe()
@@ -217,7 +265,10 @@ impl Outlet for RedisOutlet {
             if deadline.has_passed() {
                 return Err(Error::new(deadline.error_kind(), "sending", ""));
             }
-            poll::wait(&mut [], deadline.min(Deadline::after(Duration::from_millis(1))))?;
+            poll::wait(
+                &mut [],
+                deadline.min(Deadline::after(Duration::from_millis(1))),
+            )?;
             backlog = ::redis::cmd("LLEN")
                 .arg(&self.list)
                 .query(connection)
@@ -240,10 +291,17 @@ struct RedisInlet {
 
 impl RedisInlet {
     fn pop(&mut self, most: usize) -> Result<Vec<Vec<u8>>> {
-        let popped: RedisResult<Option<Vec<Vec<u8>>>> =
-            ::redis::cmd("LPOP").arg(&self.list).arg(most).query(&mut self.connection.0);
+        let popped: RedisResult<Option<Vec<Vec<u8>>>> = ::redis::cmd("LPOP")
+            .arg(&self.list)
+            .arg(most)
+            .query(&mut self.connection.0);
         let popped = popped.map_err(|error| explain(error, "receiving", &self.url))?;
-        Ok(self.taken.take().into_iter().chain(popped.unwrap_or_default()).collect())
+        Ok(self
+            .taken
+            .take()
+            .into_iter()
+            .chain(popped.unwrap_or_default())
+            .collect())
     }
 }
 
@@ -286,7 +344,8 @@ impl Inlet for RedisInlet {
 
 impl Drop for RedisInlet {
     fn drop(&mut self) {
-        let _: RedisResult<()> =
-            ::redis::cmd("DEL").arg(&self.list).query(&mut self.connection.0);
+        let _: RedisResult<()> = ::redis::cmd("DEL")
+            .arg(&self.list)
+            .query(&mut self.connection.0);
     }
 }

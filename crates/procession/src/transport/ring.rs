@@ -60,7 +60,10 @@ struct Layout {
 
 impl Layout {
     fn new(senders: usize, capacity: Option<usize>) -> Layout {
-        let capacity = capacity.unwrap_or(DEFAULT_CAPACITY).max(LINE).next_multiple_of(LINE);
+        let capacity = capacity
+            .unwrap_or(DEFAULT_CAPACITY)
+            .max(LINE)
+            .next_multiple_of(LINE);
         Layout { senders, capacity }
     }
 
@@ -82,10 +85,19 @@ impl Layout {
 /// The way to wake the receiver and the senders.
 #[derive(Debug)]
 enum Bells {
-    Posix { receiver: Semaphore, senders: Vec<Semaphore> },
+    Posix {
+        receiver: Semaphore,
+        senders: Vec<Semaphore>,
+    },
     /// The set's key is kept by the lease, in the receiver, until the end.
-    Sysv { set: SemaphoreSet, lease: Option<Lease> },
-    Events { receiver: EventFd, senders: Vec<EventFd> },
+    Sysv {
+        set: SemaphoreSet,
+        lease: Option<Lease>,
+    },
+    Events {
+        receiver: EventFd,
+        senders: Vec<EventFd>,
+    },
 }
 
 impl Bells {
@@ -193,7 +205,14 @@ impl Rings {
         lease.will_create(Object::SysvSemaphores(set_key))?;
         let set = SemaphoreSet::create(set_key, &vec![0; senders + 1])?;
         let memory = Arc::clone(attachment.region());
-        Rings::new(memory, layout, Bells::Sysv { set, lease: Some(lease) })
+        Rings::new(
+            memory,
+            layout,
+            Bells::Sysv {
+                set,
+                lease: Some(lease),
+            },
+        )
     }
 
     /// A mapped file without a name, with event counters.
@@ -206,30 +225,70 @@ impl Rings {
         let receiver = EventFd::new(0, Mode::Counter)?;
         let new = |_| EventFd::new(0, Mode::Counter);
         let senders = (0..senders).map(new).collect::<Result<_>>()?;
-        Rings::new(Arc::new(memory), layout, Bells::Events { receiver, senders })
+        Rings::new(
+            Arc::new(memory),
+            layout,
+            Bells::Events { receiver, senders },
+        )
     }
 
     fn new(memory: Arc<Region>, layout: Layout, bells: Bells) -> Result<Rings> {
         let (held, lifeline) = lifeline()?;
         let may_spin = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-        Ok(Rings { memory, layout, bells, may_spin, held, lifeline })
+        Ok(Rings {
+            memory,
+            layout,
+            bells,
+            may_spin,
+            held,
+            lifeline,
+        })
     }
 }
 
 impl Channel for Rings {
     fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
-        let Rings { memory, layout, mut bells, may_spin, lifeline, .. } = *self;
+        let Rings {
+            memory,
+            layout,
+            mut bells,
+            may_spin,
+            lifeline,
+            ..
+        } = *self;
         if let Bells::Sysv { lease, .. } = &mut bells {
             *lease = None;
         }
         let joined = Vec::new();
-        Ok(Box::new(RingOutlet { memory, layout, bells, may_spin, lifeline, sender, joined }))
+        Ok(Box::new(RingOutlet {
+            memory,
+            layout,
+            bells,
+            may_spin,
+            lifeline,
+            sender,
+            joined,
+        }))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
-        let Rings { memory, layout, bells, may_spin, held, .. } = *self;
+        let Rings {
+            memory,
+            layout,
+            bells,
+            may_spin,
+            held,
+            ..
+        } = *self;
         let buffer = vec![0; layout.capacity];
-        Ok(Box::new(RingInlet { memory, layout, bells, may_spin, _held: held, buffer }))
+        Ok(Box::new(RingInlet {
+            memory,
+            layout,
+            bells,
+            may_spin,
+            _held: held,
+            buffer,
+        }))
     }
 }
 
@@ -255,10 +314,15 @@ impl<'a> Ring<'a> {
     /// Bytes in the ring, given both counters.
     fn used(&self, tail: u64, head: u64) -> Result<usize> {
         let used = tail.wrapping_sub(head);
-        usize::try_from(used).ok().filter(|used| *used <= self.data.len()).ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, "reading shared ring", "")
-                .because(format!("tail {tail} and head {head} of a ring of {}", self.data.len()))
-        })
+        usize::try_from(used)
+            .ok()
+            .filter(|used| *used <= self.data.len())
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Corrupt, "reading shared ring", "").because(format!(
+                    "tail {tail} and head {head} of a ring of {}",
+                    self.data.len()
+                ))
+            })
     }
 
     fn is_empty(&self) -> bool {
@@ -283,7 +347,8 @@ impl<'a> Ring<'a> {
         self.data.write(start, &bytes[..first]);
         self.data.write(0, &bytes[first..length]);
         // SYNC(ring-tail): publishes the bytes just written.
-        self.tail.store(tail.wrapping_add(length as u64), Ordering::Release);
+        self.tail
+            .store(tail.wrapping_add(length as u64), Ordering::Release);
         Ok(length)
     }
 
@@ -298,7 +363,8 @@ impl<'a> Ring<'a> {
         self.data.read(start, &mut buffer[..first]);
         self.data.read(0, &mut buffer[first..length]);
         // SYNC(ring-head): gives the places back.
-        self.head.store(head.wrapping_add(length as u64), Ordering::Release);
+        self.head
+            .store(head.wrapping_add(length as u64), Ordering::Release);
         Ok(length)
     }
 }
@@ -359,7 +425,8 @@ impl RingOutlet {
             // look sees the room.
             fence(Ordering::SeqCst);
             if ring.is_full()? {
-                self.bells.wait_sender(self.sender, &self.lifeline, deadline)?;
+                self.bells
+                    .wait_sender(self.sender, &self.lifeline, deadline)?;
             }
         }
         Ok(())
@@ -371,7 +438,12 @@ impl Outlet for RingOutlet {
         1 << 20
     }
 
-    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+    fn put(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
         if payload.len() > JOIN_BYTES {
             self.push_all(header, deadline)?;
             return self.push_all(payload, deadline);

@@ -45,17 +45,23 @@ impl Streams {
             Ok((reader.into_descriptor(), writer.into_descriptor()))
         };
         let pairs = (0..senders).map(pair).collect::<Result<_>>()?;
-        Ok(Streams { calls: Calls::Pipe, pairs })
+        Ok(Streams {
+            calls: Calls::Pipe,
+            pairs,
+        })
     }
 
     pub(super) fn socket_pairs(senders: usize) -> Result<Streams> {
         let pair = |_| {
-            let (receiver, sender) = std::os::unix::net::UnixStream::pair()
-                .during("creating socket pair", "")?;
+            let (receiver, sender) =
+                std::os::unix::net::UnixStream::pair().during("creating socket pair", "")?;
             Ok((receiver.into(), sender.into()))
         };
         let pairs = (0..senders).map(pair).collect::<Result<_>>()?;
-        Ok(Streams { calls: Calls::Socket, pairs })
+        Ok(Streams {
+            calls: Calls::Socket,
+            pairs,
+        })
     }
 }
 
@@ -66,8 +72,14 @@ impl Channel for Streams {
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
-        let streams = self.pairs.into_iter().map(|(reader, _)| Some(reader)).collect();
-        Ok(Box::new(StreamInlet { readers: Readers::new(streams, self.calls) }))
+        let streams = self
+            .pairs
+            .into_iter()
+            .map(|(reader, _)| Some(reader))
+            .collect();
+        Ok(Box::new(StreamInlet {
+            readers: Readers::new(streams, self.calls),
+        }))
     }
 }
 
@@ -81,21 +93,30 @@ pub(super) struct StreamOutlet {
 
 impl StreamOutlet {
     pub(super) fn new(stream: OwnedFd, calls: Calls) -> StreamOutlet {
-        StreamOutlet { stream, calls, joined: Vec::new() }
+        StreamOutlet {
+            stream,
+            calls,
+            joined: Vec::new(),
+        }
     }
 
     pub(super) fn write_all(&self, mut bytes: &[u8], deadline: Deadline) -> Result<()> {
         let stream = self.stream.as_fd();
         while !bytes.is_empty() {
-            let written = repeat(stream, PollFlags::OUT, deadline, "sending", &"", || {
-                match self.calls {
+            let written = repeat(
+                stream,
+                PollFlags::OUT,
+                deadline,
+                "sending",
+                &"",
+                || match self.calls {
                     Calls::Pipe => rustix::io::write(stream, bytes),
                     Calls::Socket => {
                         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
                         rustix::net::send(stream, bytes, flags)
                     }
-                }
-            })?;
+                },
+            )?;
             bytes = &bytes[written..];
         }
         Ok(())
@@ -107,7 +128,12 @@ impl Outlet for StreamOutlet {
         1 << 20
     }
 
-    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+    fn put(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
         if payload.len() > JOIN_BYTES {
             self.write_all(header, deadline)?;
             return self.write_all(payload, deadline);
@@ -135,7 +161,12 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn new(streams: Vec<Option<OwnedFd>>, calls: Calls) -> Readers {
         let ready = vec![true; streams.len()];
-        Readers { calls, streams, ready, buffer: vec![0; READ_BYTES] }
+        Readers {
+            calls,
+            streams,
+            ready,
+            buffer: vec![0; READ_BYTES],
+        }
     }
 
     pub(super) fn insert(&mut self, sender: usize, stream: OwnedFd) {
@@ -165,7 +196,9 @@ impl Readers {
     }
 
     fn read(&mut self, sender: usize, inbox: &mut Inbox) -> Result<bool> {
-        let Some(stream) = &self.streams[sender] else { return Ok(false) };
+        let Some(stream) = &self.streams[sender] else {
+            return Ok(false);
+        };
         let buffer = &mut self.buffer[..];
         let outcome = rustix::io::retry_on_intr(|| match self.calls {
             Calls::Pipe => rustix::io::read(stream, &mut *buffer),
@@ -193,12 +226,20 @@ impl Readers {
 
     /// The open streams, with their senders.
     pub(super) fn open(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
-        let open = |(sender, stream): (usize, &'_ Option<OwnedFd>)| {
-            stream.as_ref().map(|_| sender)
-        };
-        self.streams.iter().enumerate().filter_map(open).map(|sender| {
-            (sender, self.streams[sender].as_ref().expect("filtered above").as_fd())
-        })
+        let open = |(sender, stream): (usize, &'_ Option<OwnedFd>)| stream.as_ref().map(|_| sender);
+        self.streams
+            .iter()
+            .enumerate()
+            .filter_map(open)
+            .map(|sender| {
+                (
+                    sender,
+                    self.streams[sender]
+                        .as_ref()
+                        .expect("filtered above")
+                        .as_fd(),
+                )
+            })
     }
 
     pub(super) fn mark_ready(&mut self, sender: usize) {

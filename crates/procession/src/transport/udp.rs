@@ -50,7 +50,13 @@ impl Datagrams {
         // More room means fewer repetitions; the kernel gives what it allows.
         let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 4 << 20);
         let (held, lifeline) = lifeline()?;
-        Ok(Datagrams { socket, address, token: crate::name::random_bytes()?, held, lifeline })
+        Ok(Datagrams {
+            socket,
+            address,
+            token: crate::name::random_bytes()?,
+            held,
+            lifeline,
+        })
     }
 }
 
@@ -63,7 +69,12 @@ impl Channel for Datagrams {
         socket.set_nonblocking(true).during(operation, address)?;
         let sender = u32::try_from(sender).expect("senders are counted in 32 bits");
         let label = [&self.token[..], &sender.to_le_bytes()].concat();
-        Ok(Box::new(DatagramOutlet { socket, label, number: 0, lifeline: self.lifeline }))
+        Ok(Box::new(DatagramOutlet {
+            socket,
+            label,
+            number: 0,
+            lifeline: self.lifeline,
+        }))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
@@ -109,7 +120,12 @@ impl Outlet for DatagramOutlet {
         MAX_PAYLOAD
     }
 
-    fn put(&mut self, header: &[u8; HEADER_BYTES], payload: &[u8], deadline: Deadline) -> Result<()> {
+    fn put(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
         let expected = [&self.label[..], &self.number.to_le_bytes()].concat();
         let datagram = [&expected[..], header, payload].concat();
         let mut pause = RESEND.0;
@@ -122,7 +138,10 @@ impl Outlet for DatagramOutlet {
             }
             let resend = deadline.min(Deadline::after(pause));
             while !resend.has_passed() {
-                match self.lifeline.wait(self.socket.as_fd(), PollFlags::IN, resend) {
+                match self
+                    .lifeline
+                    .wait(self.socket.as_fd(), PollFlags::IN, resend)
+                {
                     Err(error) if error.is_timeout() || error.is_would_block() => break,
                     outcome => outcome?,
                 }
@@ -163,14 +182,19 @@ impl DatagramInlet {
             Err(error) => return Err(error).during("receiving", ""),
         };
         let datagram = &self.buffer[..length];
-        let Some((label, frame)) = datagram.split_at_checked(ANSWER_BYTES) else { return Ok(true) };
+        let Some((label, frame)) = datagram.split_at_checked(ANSWER_BYTES) else {
+            return Ok(true);
+        };
         let (token, rest) = label.split_at(TOKEN_BYTES);
         if token != self.token {
             return Ok(true);
         }
-        let word = |at: usize| u32::from_le_bytes([rest[at], rest[at + 1], rest[at + 2], rest[at + 3]]);
+        let word =
+            |at: usize| u32::from_le_bytes([rest[at], rest[at + 1], rest[at + 2], rest[at + 3]]);
         let number = u64::from(word(4)) | u64::from(word(8)) << 32;
-        let Some(due) = self.due.get_mut(word(0) as usize) else { return Ok(true) };
+        let Some(due) = self.due.get_mut(word(0) as usize) else {
+            return Ok(true);
+        };
         if number > *due {
             return Ok(true);
         }

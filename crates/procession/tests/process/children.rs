@@ -20,20 +20,32 @@ fn sleeper() -> Child {
 
 pub(crate) fn raw_status_holds_code_signal_and_core_flag() {
     let status = child(|| 3).wait().unwrap();
-    assert_eq!((status.raw(), status.code(), status.signal()), (3 << 8, Some(3), None));
+    assert_eq!(
+        (status.raw(), status.code(), status.signal()),
+        (3 << 8, Some(3), None)
+    );
     let mut killed = sleeper();
     killed.terminate().unwrap();
     let status = killed.wait().unwrap();
     // What the notes show as `(13191, 15)`.
-    assert_eq!((status.raw(), status.code(), status.signal()), (15, None, Some(Signal::TERM)));
+    assert_eq!(
+        (status.raw(), status.code(), status.signal()),
+        (15, None, Some(Signal::TERM))
+    );
     assert!(!status.core_dumped());
     let mut aborted = child(|| {
-        let limit = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        let limit = rustix::process::Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
         let _ = rustix::process::setrlimit(rustix::process::Resource::Core, limit);
         std::process::abort()
     });
     let status = aborted.wait().unwrap();
-    assert_eq!((status.raw() & 0x7f, status.signal()), (6, Some(Signal::ABRT)));
+    assert_eq!(
+        (status.raw() & 0x7f, status.signal()),
+        (6, Some(Signal::ABRT))
+    );
 }
 
 pub(crate) fn waiting_again_gives_the_same_status() {
@@ -72,7 +84,10 @@ pub(crate) fn a_zombie_is_seen_and_reaped() {
     poll::readable(child.as_fd(), Deadline::NEVER).unwrap();
     assert_eq!(child.state().unwrap(), Some(ProcessState::Zombie));
     let listed = process::children().unwrap();
-    assert_eq!((listed[0].pid, listed[0].state), (child.id(), ProcessState::Zombie));
+    assert_eq!(
+        (listed[0].pid, listed[0].state),
+        (child.id(), ProcessState::Zombie)
+    );
     child.wait().unwrap();
     assert!(process::children().unwrap().is_empty());
 }
@@ -81,7 +96,10 @@ pub(crate) fn a_signal_never_reaches_a_process_with_the_same_number() {
     let mut gone = child(|| 0);
     gone.wait().unwrap();
     let error = gone.kill().unwrap_err();
-    assert_eq!((error.kind(), error.errno_name()), (ErrorKind::NotFound, Some("ESRCH")));
+    assert_eq!(
+        (error.kind(), error.errno_name()),
+        (ErrorKind::NotFound, Some("ESRCH"))
+    );
 }
 
 pub(crate) fn a_status_that_was_reaped_elsewhere_is_an_error() {
@@ -89,7 +107,10 @@ pub(crate) fn a_status_that_was_reaped_elsewhere_is_an_error() {
     let pid = rustix::process::Pid::from_raw(child.id().cast_signed());
     rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap();
     let error = child.wait().unwrap_err();
-    assert_eq!((error.kind(), error.errno_name()), (ErrorKind::NotFound, Some("ECHILD")));
+    assert_eq!(
+        (error.kind(), error.errno_name()),
+        (ErrorKind::NotFound, Some("ECHILD"))
+    );
     assert!(error.to_string().contains("reaped elsewhere"), "{error}");
 }
 
@@ -113,7 +134,10 @@ pub(crate) fn dropped_children_are_reaped() {
     let ended = child(|| 0);
     poll::readable(ended.as_fd(), Deadline::NEVER).unwrap();
     drop(ended);
-    assert!(process::children().unwrap().is_empty(), "reaped by the drop itself");
+    assert!(
+        process::children().unwrap().is_empty(),
+        "reaped by the drop itself"
+    );
     let running = sleeper();
     let pid = running.id();
     drop(running);
@@ -121,7 +145,9 @@ pub(crate) fn dropped_children_are_reaped() {
     assert_eq!(listed[0].pid, pid, "goes on running");
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    testkit::eventually("the reaper reaps", || process::children().unwrap().is_empty());
+    testkit::eventually("the reaper reaps", || {
+        process::children().unwrap().is_empty()
+    });
 }
 
 pub(crate) fn a_thousand_dropped_children_leave_no_zombie() {
@@ -140,6 +166,11 @@ pub(crate) fn waiting_survives_a_storm_of_signals() {
         }
         0
     });
-    assert!(storm.wait_timeout(Duration::from_secs(30)).unwrap().success());
+    assert!(
+        storm
+            .wait_timeout(Duration::from_secs(30))
+            .unwrap()
+            .success()
+    );
     drop(signals);
 }

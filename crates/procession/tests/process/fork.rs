@@ -8,7 +8,11 @@ pub(crate) fn parent_and_child_know_each_other() {
     let me = std::process::id();
     match process::fork().unwrap() {
         Fork::Child => {
-            let told = format!("{} {}", std::process::id(), std::os::unix::process::parent_id());
+            let told = format!(
+                "{} {}",
+                std::process::id(),
+                std::os::unix::process::parent_id()
+            );
             writer.write_all(told.as_bytes()).unwrap();
             process::exit(0)
         }
@@ -72,9 +76,7 @@ pub(crate) fn the_reaper_thread_does_not_count() {
         // The thread does not exist in the child, which may fork as well.
         Fork::Child => match process::fork().unwrap() {
             Fork::Child => process::exit(0),
-            Fork::Parent(mut child) => {
-                process::exit(i32::from(!child.wait().unwrap().success()))
-            }
+            Fork::Parent(mut child) => process::exit(i32::from(!child.wait().unwrap().success())),
         },
         Fork::Parent(mut child) => child.wait().unwrap(),
     };
@@ -117,12 +119,18 @@ pub(crate) fn running_out_of_descriptors_starts_no_child() {
             Err(error) => break error,
         }
         if held.len() == 1 {
-            let limit = rustix::process::Rlimit { current: Some(24), maximum: Some(24) };
+            let limit = rustix::process::Rlimit {
+                current: Some(24),
+                maximum: Some(24),
+            };
             rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
         }
     };
     assert_eq!(error.kind(), ErrorKind::LimitReached);
-    assert!(error.hint().unwrap().contains("RLIMIT_NOFILE is 24"), "{error:?}");
+    assert!(
+        error.hint().unwrap().contains("RLIMIT_NOFILE is 24"),
+        "{error:?}"
+    );
     drop(held);
     assert!(process::children().unwrap().is_empty());
 }
@@ -131,7 +139,7 @@ pub(crate) fn a_failing_system_call_leaks_nothing() {
     #[cfg(target_arch = "x86_64")]
     {
         use testkit::audit::OfProcess;
-        use testkit::fault::{Action, Fault, run};
+        use testkit::fault::{Action, Fault, armed, run};
         let calls = &[
             libc::SYS_eventfd2,
             libc::SYS_clone,
@@ -141,18 +149,25 @@ pub(crate) fn a_failing_system_call_leaks_nothing() {
         ];
         let (mut nth, mut hits) = (0, 0);
         loop {
-            let outcome = run(Fault { calls, nth, action: Action::Fail(libc::EAGAIN) }, || {
-                let before = OfProcess::take();
-                match process::fork() {
-                    Ok(Fork::Child) => process::exit(0),
-                    Ok(Fork::Parent(mut child)) => {
-                        child.wait().unwrap();
+            let outcome = run(
+                Fault {
+                    calls,
+                    nth,
+                    action: Action::Fail(libc::EAGAIN),
+                },
+                || {
+                    let before = OfProcess::take();
+                    match armed(process::fork) {
+                        Ok(Fork::Child) => process::exit(0),
+                        Ok(Fork::Parent(mut child)) => {
+                            child.wait().unwrap();
+                        }
+                        Err(error) => assert!(!error.to_string().is_empty()),
                     }
-                    Err(error) => assert!(!error.to_string().is_empty()),
-                }
-                let leaks = OfProcess::take().leaks_since(&before);
-                assert!(leaks.is_empty(), "{leaks:?}");
-            });
+                    let leaks = OfProcess::take().leaks_since(&before);
+                    assert!(leaks.is_empty(), "{leaks:?}");
+                },
+            );
             assert_eq!(outcome.code, 0, "call {nth}");
             if !outcome.hit {
                 break;

@@ -1,1 +1,46 @@
-fn main(){}
+//! Every transport, by the same bodies, and what is special to some.
+
+mod conformance;
+mod death;
+mod names;
+mod strangers;
+
+use procession::transport::Transport;
+use testkit::Test;
+
+fn main() -> std::process::ExitCode {
+    let mut tests = testkit::tests![
+        strangers::a_stranger_on_tcp_neither_injects_nor_stalls,
+        strangers::a_stranger_on_a_unix_socket_neither_injects_nor_stalls,
+        strangers::a_datagram_without_the_token_is_ignored,
+        names::a_symbolic_link_for_the_private_directory_is_refused,
+        names::a_private_directory_that_others_may_enter_is_refused,
+        names::names_are_private_and_gone_when_both_sides_hold_the_object,
+        names::a_live_owner_is_never_swept,
+        names::unavailable_redis_says_why,
+    ];
+    for transport in Transport::ALL {
+        for (name, body) in conformance::BODIES.iter().chain(death::BODIES) {
+            tests.push(Test::new(format!("{transport}::{name}"), move || {
+                body(transport)
+            }));
+        }
+    }
+    testkit::run(tests)
+}
+
+/// Whether the test for this transport can be run; says loudly if not.
+fn is_available(transport: Transport) -> bool {
+    match transport.probe(&Default::default()) {
+        Ok(()) => true,
+        Err(error) if transport == Transport::Redis && error.is_not_found() => {
+            println!("NOT TESTED: {error}");
+            assert!(
+                std::env::var_os("PROCESSION_REQUIRE_ALL").is_none(),
+                "PROCESSION_REQUIRE_ALL is set and {error}"
+            );
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}

@@ -108,7 +108,13 @@ proptest! {
 
 #[test]
 fn a_huge_length_allocates_nothing() {
-    let header = Header { kind: Kind::Data, sender: 0, message: 0, length: u32::MAX, total: 1 << 40 };
+    let header = Header {
+        kind: Kind::Data,
+        sender: 0,
+        message: 0,
+        length: u32::MAX,
+        total: 1 << 40,
+    };
     let mut inbox = Inbox::new(1, u64::MAX);
     inbox.stream(0, &header.encode());
     assert!(inbox.is_partial(0));
@@ -120,7 +126,10 @@ fn a_huge_length_allocates_nothing() {
 fn a_message_beyond_the_limit_is_refused() {
     let mut inbox = Inbox::new(1, 10);
     inbox.stream(0, &encode(0, &[vec![0; 11]], 100).concat());
-    assert!(matches!(inbox.pop(), Some(Arrival::Broken { sender: 0, .. })));
+    assert!(matches!(
+        inbox.pop(),
+        Some(Arrival::Broken { sender: 0, .. })
+    ));
     assert!(inbox.is_closed(0));
 }
 
@@ -141,14 +150,24 @@ fn nothing_may_follow_the_end() {
         }
     }
     assert!(matches!(inbox.pop(), Some(Arrival::End { sender: 0 })));
-    assert!(matches!(inbox.pop(), Some(Arrival::Broken { sender: 0, .. })));
+    assert!(matches!(
+        inbox.pop(),
+        Some(Arrival::Broken { sender: 0, .. })
+    ));
 }
 
 #[test]
 fn a_broken_sender_does_not_put_a_shared_stream_out_of_step() {
     let mut inbox = Inbox::new(2, 10);
-    inbox.shared_stream(&encode(0, &[vec![7; 50]], 20).concat()).unwrap();
-    inbox.shared_stream(&encode(1, &[b"fine".to_vec()], 20).concat()).unwrap();
-    assert!(matches!(inbox.pop(), Some(Arrival::Broken { sender: 0, .. })));
+    inbox
+        .shared_stream(&encode(0, &[vec![7; 50]], 20).concat())
+        .unwrap();
+    inbox
+        .shared_stream(&encode(1, &[b"fine".to_vec()], 20).concat())
+        .unwrap();
+    assert!(matches!(
+        inbox.pop(),
+        Some(Arrival::Broken { sender: 0, .. })
+    ));
     assert_eq!(messages_of(&mut inbox, 1), [b"fine".to_vec()]);
 }
