@@ -1,2 +1,143 @@
-//! x
-fn main() {}
+//! The project's own commands: `cargo xtask test`, `cargo xtask ci`,
+//! `cargo xtask bench`.
+
+use std::process::{Command, ExitCode, Stdio};
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  test [ARGS]   run all tests, installing what optional ones need where that is
+                allowed; ARGS go to `cargo test`
+  ci            everything that must hold: tests, format, lints, documentation
+  bench [ARGS]  run the benchmarks; ARGS go to them (see `bench/README.md`)
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let ok = match command.as_deref() {
+        Some("test") => test(&rest),
+        Some("ci") => test(&[]) && checks(),
+        Some("bench") => {
+            let mut arguments = vec!["run", "--release", "--package", "bench", "--"];
+            arguments.extend(rest.iter().map(String::as_str));
+            cargo(&arguments)
+        }
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Runs cargo in the workspace and says whether it succeeded.
+fn cargo(arguments: &[&str]) -> bool {
+    eprintln!("+ cargo {}", arguments.join(" "));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(arguments)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn test(arguments: &[String]) -> bool {
+    let missing = missing_after_install();
+    let mut command = vec!["test", "--workspace"];
+    command.extend(arguments.iter().map(String::as_str));
+    let ok = cargo(&command);
+    for program in missing {
+        eprintln!("\nNOT TESTED: what needs {program}. Install it and run the tests again.");
+    }
+    ok
+}
+
+/// Programs that optional tests need, with their Debian packages.
+const OPTIONAL: &[(&str, &str)] = &[("redis-server", "redis-server")];
+
+/// Installs what is missing, where we may; what is missing after that.
+fn missing_after_install() -> Vec<&'static str> {
+    let missing = || {
+        OPTIONAL
+            .iter()
+            .filter(|(program, _)| !is_installed(program))
+    };
+    let packages: Vec<&str> = missing().map(|(_, package)| *package).collect();
+    if !packages.is_empty() && is_root() && is_installed("apt-get") {
+        eprintln!("+ apt-get install {}", packages.join(" "));
+        let apt_get = |arguments: &[&str]| {
+            Command::new("apt-get")
+                .args(arguments)
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                // Installed to be run by the tests, not as a service.
+                .env("RUNLEVEL", "1")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        let install = [
+            &["install", "--yes", "--no-install-recommends"],
+            &packages[..],
+        ]
+        .concat();
+        let _ = apt_get(&install) || apt_get(&["update"]) && apt_get(&install);
+    }
+    let missing: Vec<&str> = missing().map(|(program, _)| *program).collect();
+    for program in &missing {
+        eprintln!("note: {program} is not installed; the tests that need it say NOT TESTED");
+    }
+    missing
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+        status.lines().any(|line| {
+            line.strip_prefix("Uid:")
+                .is_some_and(|ids| ids.split_whitespace().nth(1) == Some("0"))
+        })
+    })
+}
+
+fn checks() -> bool {
+    let documentation = || {
+        eprintln!("+ RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        Command::new(cargo)
+            .args(["doc", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    cargo(&["fmt", "--all", "--check"])
+        && cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+        && cargo(&[
+            "clippy",
+            "--package",
+            "procession",
+            "--no-default-features",
+            "--",
+            "-D",
+            "warnings",
+        ])
+        && documentation()
+}

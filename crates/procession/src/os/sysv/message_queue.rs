@@ -184,8 +184,21 @@ impl MessageQueue {
                 .because(format!("the type {kind} is not positive")));
         }
         let mut buffer = Buffer::default();
+        let mut asked = false;
         let sent = self.repeat(deadline, operation, |flags| {
-            msg::send(self.id, kind, message, flags, &mut buffer)
+            // The kernel would wait for ever for room that a queue smaller
+            // than the message can never have: ask without waiting first.
+            let flags = if asked { flags } else { flags::NOWAIT };
+            match msg::send(self.id, kind, message, flags, &mut buffer) {
+                Err(Errno::AGAIN) if !asked => {
+                    asked = true;
+                    match msg::status(self.id) {
+                        Ok(status) if message.len() as u64 > status.max_bytes => Err(Errno::INVAL),
+                        _ => Err(Errno::AGAIN),
+                    }
+                }
+                outcome => outcome,
+            }
         });
         sent.map_err(|error| match error.errno_name() {
             Some("EINVAL") => self.explain_size(error, message.len()),
