@@ -1,0 +1,186 @@
+//! Every example is run, and prints what it should.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use testkit::Test;
+
+const PI: &str = "3.1415926504066944\n";
+
+fn main() -> std::process::ExitCode {
+    let directory = examples_directory();
+    let expected = expected();
+    let mut tests: Vec<Test> = expected
+        .iter()
+        .map(|(&name, &output)| {
+            let program = directory.join(name);
+            Test::new(name, move || prints(&program, output))
+        })
+        .collect();
+    tests.push(Test::new("every_example_is_listed", move || {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        let found = std::fs::read_dir(sources).unwrap().map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        });
+        let mut found: Vec<String> = found.collect();
+        found.sort();
+        assert_eq!(found, expected.keys().copied().collect::<Vec<_>>());
+    }));
+    testkit::run(tests)
+}
+
+/// Where cargo puts examples: beside the directory of this test. Running this
+/// test alone does not build them, so cargo is asked to.
+fn examples_directory() -> PathBuf {
+    let me = std::env::current_exe().unwrap();
+    let profile = me.parent().unwrap().parent().unwrap();
+    if std::env::var_os("PROCESSION_TEST_CHILD").is_none() {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", "procession", "--examples"]);
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().unwrap().success(), "building the examples");
+    }
+    profile.join("examples")
+}
+
+fn prints(program: &Path, expected: &str) {
+    let output = Command::new(program).output().unwrap();
+    let (printed, said) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{}\n{printed}{said}",
+        output.status
+    );
+    let redis_is_missing = printed.starts_with("no Redis here");
+    if redis_is_missing {
+        assert!(
+            std::env::var_os("PROCESSION_REQUIRE_ALL").is_none(),
+            "{printed}"
+        );
+        println!("NOT TESTED: {printed}");
+        return;
+    }
+    assert_eq!(printed, expected, "{said}");
+}
+
+fn expected() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([
+        (
+            "01_fork_one",
+            "in child process; my parent is the one that forked me: true\n\
+             in parent process; my child is another: true\n",
+        ),
+        (
+            "02_fork_ten",
+            "child process 0\nchild process 1\nchild process 2\nchild process 3\n\
+             child process 4\nchild process 5\nchild process 6\nchild process 7\n\
+             child process 8\nchild process 9\n",
+        ),
+        (
+            "03_kill",
+            "killed by SIGKILL\nkilled by SIGTERM\nkilled by SIGINT\n",
+        ),
+        (
+            "04_zombie",
+            "before waiting: zombie <defunct>: true\nafter waiting: 0 children\n",
+        ),
+        (
+            "05_raw_status",
+            "raw 15, signal Some(Signal(15)), killed by SIGTERM\n\
+             raw 768, code Some(3), exited with code 3\n",
+        ),
+        (
+            "06_ignore_then_kill",
+            "SIGTERM sent\nthe child is still there: true\nSIGKILL sent: killed by SIGKILL\n",
+        ),
+        (
+            "07_own_handler",
+            "SIGTERM: child will die\nexited with code 0\n",
+        ),
+        ("08_pi_single", PI),
+        ("09_pi_temporary_file", PI),
+        ("10_pi_pipe", PI),
+        ("11_pi_tcp", PI),
+        ("12_pi_unix", PI),
+        ("13_pi_socketpair", PI),
+        ("14_pi_fifo", PI),
+        ("15_pi_posix_mq", PI),
+        ("16_pi_sysv_mq", PI),
+        ("17_pi_posix_shm", PI),
+        ("18_pi_sysv_shm", PI),
+        ("19_pi_mmap", PI),
+        ("20_pi_redis", PI),
+        (
+            "21_fifo_outside_writer",
+            "start read pipe data\nts\nwriter close\nstart read pipe data\nts\nwriter close\n",
+        ),
+        (
+            "22_sysv_message_types",
+            "the sender is gone, 5 messages wait\n\
+             type = 0, the first: five (type 5)\n\
+             type = 9, the first of type 9: nine (type 9)\n\
+             type = -4, the lowest up to 4: two (type 2)\n\
+             any but 2: three (type 3)\n\
+             the first again: two again (type 2)\n",
+        ),
+        (
+            "23_posix_messages",
+            "told by SIGUSR1\nthe name is gone: true\n9: urgent\n5: soon\n0: can wait\n",
+        ),
+        (
+            "24_semaphore_three_of_five",
+            "acquire sem\nacquire sem\nacquire sem\nthe other two wait: true\n\
+             release sem\nacquire sem\nrelease sem\nacquire sem\nall left, 3 permits\n",
+        ),
+        (
+            "25_semaphore_set",
+            "three of one and one of the other, at once: [2, 0]\n\
+             three more in 10 ms: true\n\
+             the child took the rest: [0, 0]\n\
+             killed, and undone: [2, 0]\n",
+        ),
+        (
+            "26_named_semaphore_and_memory",
+            "64 bytes: left here by the other program\ngone: true\n",
+        ),
+        (
+            "27_sysv_shared_memory",
+            "hello from the child\nattached 1 time\nremoved: true, and no longer found: true\n\
+             still readable: hello\ngone: true\n",
+        ),
+        (
+            "28_mmap_writer_reader",
+            "read msg 1\nread msg 1 msg 2\nread msg 1 msg 2 msg 3\n\
+             read msg 1 msg 2 msg 3 msg 4\nread msg 1 msg 2 msg 3 msg 4 msg 5\n\
+             read msg 1 msg 2 msg 3 msg 4 msg 5 msg 6\n\
+             read msg 1 msg 2 msg 3 msg 4 msg 5 msg 6 msg 7\n\
+             read msg 1 msg 2 msg 3 msg 4 msg 5 msg 6 msg 7 msg 8\n\
+             read msg 1 msg 2 msg 3 msg 4 msg 5 msg 6 msg 7 msg 8 msg 9\n\
+             read msg 1 msg 2 msg 3 msg 4 msg 5 msg 6 msg 7 msg 8 msg 9 msg 10\n",
+        ),
+        ("29_udp", "are you there?\nthe sender exited with code 0\n"),
+        (
+            "30_packets_and_descriptors",
+            "a message of Some(3) bytes\na message of Some(5) bytes\n\
+             a file: written by the child, read by the parent\nend of file: None\n",
+        ),
+        (
+            "31_crew",
+            "0: finished\n0: hello from worker 0\n\
+             1: failed over sysv-mq: Some(Signal(9))\n1: hello from worker 1\n\
+             2: finished\n2: hello from worker 2\n",
+        ),
+    ])
+}
