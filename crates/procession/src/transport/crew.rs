@@ -169,12 +169,15 @@ impl Crew {
         let parent = std::process::id();
         let _ = std::io::stderr().flush();
         let mut children = Children(Vec::with_capacity(link.senders()));
+        // Until a worker ignores it, a Ctrl-C would be its end.
+        let held = signal::block(&[Signal::INT])?;
         for index in 0..link.senders() {
             match process::fork()? {
-                Fork::Child => process::exit(run_worker(link, index, parent, &work)),
+                Fork::Child => process::exit(run_worker(link, index, parent, held, &work)),
                 Fork::Parent(child) => children.0.push(child),
             }
         }
+        drop(held);
         let receiver = link.into_receiver()?;
         let worker = |child| Worker {
             child,
@@ -229,6 +232,11 @@ impl Crew {
         interrupt: Option<BorrowedFd<'_>>,
     ) -> Result<Option<Event>> {
         loop {
+            // Before any bad news: what stops us may have stopped workers too.
+            if interrupt.is_some_and(is_readable) {
+                let transport = self.receiver.transport;
+                return Err(Error::new(ErrorKind::Interrupted, "gathering", transport));
+            }
             if let Some(event) = self.next_arrival() {
                 return Ok(Some(event));
             }
@@ -248,13 +256,6 @@ impl Crew {
             let mut also: Vec<BorrowedFd<'_>> =
                 running.map(|worker| worker.child.as_fd()).collect();
             also.extend(interrupt);
-            if interrupt.is_some_and(is_readable) {
-                return Err(Error::new(
-                    ErrorKind::Interrupted,
-                    "gathering",
-                    self.receiver.transport,
-                ));
-            }
             if deadline.has_passed() {
                 return Err(Error::new(
                     deadline.error_kind(),
@@ -383,11 +384,15 @@ fn run_worker<E: fmt::Display>(
     link: Link,
     index: usize,
     parent: u32,
+    held: signal::Blocked,
     work: &impl Fn(usize, &mut Sender) -> std::result::Result<(), E>,
 ) -> i32 {
     let prepared = process::die_with(parent)
         .and_then(|()| signal::ignore(Signal::INT))
-        .and_then(|()| link.into_sender(index));
+        .and_then(|()| {
+            drop(held);
+            link.into_sender(index)
+        });
     let mut sender = match prepared {
         Ok(sender) => sender,
         Err(error) => {

@@ -45,6 +45,19 @@ fn explain(error: ::redis::RedisError, operation: &'static str, url: &str) -> Er
     Error::new(kind, operation, shown).because(error.to_string())
 }
 
+/// Runs a conversation with the server while signals wait: a read with a time
+/// limit is not restarted after a handler, and half an answer cannot be put
+/// back. Conversations are short; the longest waits of the receiver are
+/// [`SLICE`]s.
+fn undisturbed<T>(talk: impl FnOnce() -> T) -> T {
+    let mask = procession_sys::signal::Mask::all().block();
+    let outcome = talk();
+    if let Ok(mask) = mask {
+        let _ = mask.install();
+    }
+    outcome
+}
+
 /// A server of our own.
 #[derive(Debug)]
 struct PrivateServer {
@@ -141,8 +154,7 @@ fn connect(url: &str) -> Result<Connection> {
     let operation = "connecting to Redis";
     let client = Client::open(url)
         .map_err(|error| explain(error, operation, url).of_kind(ErrorKind::InvalidInput))?;
-    let connection = client
-        .get_connection_with_timeout(PATIENCE)
+    let connection = undisturbed(|| client.get_connection_with_timeout(PATIENCE))
         .map_err(|error| explain(error, operation, url))?;
     for set in [Connection::set_read_timeout, Connection::set_write_timeout] {
         set(&connection, Some(PATIENCE)).map_err(|error| explain(error, operation, url))?;
@@ -249,16 +261,13 @@ impl Outlet for RedisOutlet {
     ) -> Result<()> {
         let connection = &mut self.connection.0;
         let frame = [&header[..], payload].concat();
-        let pushed: RedisResult<(usize,)> = ::redis::pipe()
-            .atomic()
-            .cmd("RPUSH")
-            .arg(&self.list)
-            .arg(frame)
-            .cmd("EXPIRE")
+        let mut push = ::redis::pipe();
+        push.atomic().cmd("RPUSH").arg(&self.list).arg(frame);
+        push.cmd("EXPIRE")
             .arg(&self.list)
             .arg(EXPIRY_SECONDS)
-            .ignore()
-            .query(connection);
+            .ignore();
+        let pushed: RedisResult<(usize,)> = undisturbed(|| push.query(connection));
         let (mut backlog,) = pushed.map_err(|error| explain(error, "sending", &self.url))?;
         while backlog > MAX_BACKLOG {
             self.lifeline.check()?;
@@ -269,9 +278,7 @@ impl Outlet for RedisOutlet {
                 &mut [],
                 deadline.min(Deadline::after(Duration::from_millis(1))),
             )?;
-            backlog = ::redis::cmd("LLEN")
-                .arg(&self.list)
-                .query(connection)
+            backlog = undisturbed(|| ::redis::cmd("LLEN").arg(&self.list).query(connection))
                 .map_err(|error| explain(error, "sending", &self.url))?;
         }
         Ok(())
@@ -291,10 +298,13 @@ struct RedisInlet {
 
 impl RedisInlet {
     fn pop(&mut self, most: usize) -> Result<Vec<Vec<u8>>> {
-        let popped: RedisResult<Option<Vec<Vec<u8>>>> = ::redis::cmd("LPOP")
-            .arg(&self.list)
-            .arg(most)
-            .query(&mut self.connection.0);
+        let connection = &mut self.connection.0;
+        let popped: RedisResult<Option<Vec<Vec<u8>>>> = undisturbed(|| {
+            ::redis::cmd("LPOP")
+                .arg(&self.list)
+                .arg(most)
+                .query(connection)
+        });
         let popped = popped.map_err(|error| explain(error, "receiving", &self.url))?;
         Ok(self
             .taken
@@ -316,9 +326,8 @@ impl Inlet for RedisInlet {
 
     fn drain_dead(&mut self, _sender: usize, inbox: &mut Inbox) -> Result<()> {
         // What the dead sender pushed is among the frames that are there now.
-        let there: usize = ::redis::cmd("LLEN")
-            .arg(&self.list)
-            .query(&mut self.connection.0)
+        let connection = &mut self.connection.0;
+        let there: usize = undisturbed(|| ::redis::cmd("LLEN").arg(&self.list).query(connection))
             .map_err(|error| explain(error, "receiving", &self.url))?;
         for frame in self.pop(there.max(1))? {
             inbox.packet(&frame)?;
@@ -332,10 +341,13 @@ impl Inlet for RedisInlet {
         if left < Duration::from_millis(1) {
             return Ok(());
         }
-        let popped: RedisResult<Option<(String, Vec<u8>)>> = ::redis::cmd("BLPOP")
-            .arg(&self.list)
-            .arg(left.as_secs_f64())
-            .query(&mut self.connection.0);
+        let connection = &mut self.connection.0;
+        let popped: RedisResult<Option<(String, Vec<u8>)>> = undisturbed(|| {
+            ::redis::cmd("BLPOP")
+                .arg(&self.list)
+                .arg(left.as_secs_f64())
+                .query(connection)
+        });
         let popped = popped.map_err(|error| explain(error, "receiving", &self.url))?;
         self.taken = popped.map(|(_, frame)| frame);
         Ok(())
@@ -344,8 +356,8 @@ impl Inlet for RedisInlet {
 
 impl Drop for RedisInlet {
     fn drop(&mut self) {
-        let _: RedisResult<()> = ::redis::cmd("DEL")
-            .arg(&self.list)
-            .query(&mut self.connection.0);
+        let connection = &mut self.connection.0;
+        let _: RedisResult<()> =
+            undisturbed(|| ::redis::cmd("DEL").arg(&self.list).query(connection));
     }
 }

@@ -1,0 +1,58 @@
+//! The command line, as a user meets it.
+
+mod interruption;
+mod pi;
+mod transports;
+
+use serde_json::Value;
+use std::process::{Command, Output, Stdio};
+
+fn main() -> std::process::ExitCode {
+    testkit::run(testkit::tests![
+        pi::one_transport_prints_the_value_alone,
+        pi::every_transport_agrees_and_the_json_is_valid,
+        pi::several_transports_make_a_table,
+        pi::json_is_a_format,
+        pi::any_number_of_terms_and_workers_is_within_four_ulp,
+        pi::bad_input_is_a_usage_error,
+        pi::an_unavailable_transport_named_is_an_error,
+        pi::an_unavailable_transport_among_all_is_listed,
+        pi::too_few_descriptors_is_an_error_that_names_the_limit,
+        transports::every_transport_is_listed_with_its_limits,
+        transports::a_transport_that_cannot_run_says_why,
+        transports::a_closed_output_is_a_quiet_end,
+        transports::colour_is_asked_for_or_absent,
+        interruption::ctrl_c_stops_the_workers_and_leaves_nothing,
+        interruption::a_termination_request_does_too,
+        interruption::ctrl_c_stops_the_computation_in_one_process,
+        interruption::a_killed_run_leaves_nothing_after_the_next,
+        interruption::a_killed_worker_is_named,
+    ])
+}
+
+fn procession(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_procession"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env_remove("NO_COLOR");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    procession(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", stderr(output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
