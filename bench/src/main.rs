@@ -1,2 +1,56 @@
-//! x
-fn main() {}
+//! Benchmarks: `cargo xtask bench [pi] [messages]`.
+//!
+//! Both sides of every ratio are measured in turn, in one run, on one machine;
+//! figures are medians. See `bench/README.md` for how to read them.
+
+mod messages;
+mod pi;
+mod raw;
+
+use std::time::{Duration, Instant};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    if let Some(word) = wanted
+        .iter()
+        .find(|word| !["pi", "messages"].contains(&word.as_str()))
+    {
+        return Err(format!("no benchmark is called {word}; there are pi and messages").into());
+    }
+    println!("{}", machine());
+    if is_wanted("pi") {
+        pi::run()?;
+    }
+    if is_wanted("messages") {
+        messages::run()?;
+    }
+    Ok(())
+}
+
+/// What the figures were measured on.
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let model = cpus
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("");
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let load = read("/proc/loadavg");
+    let load = load.split_whitespace().next().unwrap_or("?");
+    format!("{cores} x {model}, Linux {}, load {load}", kernel.trim())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn time<T>(body: impl FnOnce() -> T) -> (Duration, T) {
+    let start = Instant::now();
+    let value = body();
+    (start.elapsed(), value)
+}
