@@ -1,4 +1,4 @@
-//! Benchmarks: `cargo xtask bench [pi] [messages]`.
+//! Benchmarks: `cargo xtask bench [pi] [messages] [TRANSPORT...]`.
 //!
 //! Both sides of every ratio are measured in turn, in one run, on one machine;
 //! figures are medians. See `bench/README.md` for how to read them.
@@ -7,23 +7,29 @@ mod messages;
 mod pi;
 mod raw;
 
+use procession::transport::Transport;
 use std::time::{Duration, Instant};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
-    if let Some(word) = wanted
+    let (names, rest): (Vec<_>, Vec<_>) = wanted
+        .into_iter()
+        .partition(|word| ["pi", "messages"].contains(&word.as_str()));
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|word| word == name);
+    // Whatever is no benchmark is a transport to restrict the messages to.
+    let mut transports: Vec<Transport> = rest
         .iter()
-        .find(|word| !["pi", "messages"].contains(&word.as_str()))
-    {
-        return Err(format!("no benchmark is called {word}; there are pi and messages").into());
+        .map(|word| word.parse())
+        .collect::<procession::Result<_>>()?;
+    if transports.is_empty() {
+        transports = Transport::ALL.to_vec();
     }
     println!("{}", machine());
     if is_wanted("pi") {
         pi::run()?;
     }
     if is_wanted("messages") {
-        messages::run()?;
+        messages::run(&transports)?;
     }
     Ok(())
 }

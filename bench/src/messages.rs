@@ -10,6 +10,7 @@ use procession::os::eventfd::{EventFd, Mode};
 use procession::process::{self, Child, Fork};
 use procession::transport::{Delivery, Link, Options, Transport};
 use rustix::thread::CpuSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 type Failure = Box<dyn std::error::Error>;
@@ -24,7 +25,7 @@ const SIZES: [(usize, usize, usize); 4] = [
 
 const ROUNDS: usize = 5;
 
-pub(crate) fn run() -> Result<(), Failure> {
+pub(crate) fn run(transports: &[Transport]) -> Result<(), Failure> {
     println!(
         "\nmessages: one sender, one receiver, pinned to two cores; medians of {ROUNDS} rounds"
     );
@@ -35,7 +36,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         "{:<11} {:>8} | {:>10} {:>10} {:>6} | {:>10} {:>10} {:>6}",
         "via", "bytes", "raw us", "ours us", "ratio", "raw MB/s", "ours MB/s", "ratio"
     );
-    for transport in Transport::ALL {
+    for &transport in transports {
         if let Err(error) = transport.probe(&Options::default()) {
             println!("{transport:<11} unavailable: {error}");
             continue;
@@ -86,8 +87,12 @@ fn print(transport: Transport, size: usize, trips: Series, flow: Series) {
     );
 }
 
+/// Cores of this process before anything was pinned.
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+
 fn pin(core: usize) {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = *CORES;
     let mut set = CpuSet::new();
     set.set(core % cores);
     let _ = rustix::thread::sched_setaffinity(None, &set);

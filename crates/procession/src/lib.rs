@@ -1,4 +1,55 @@
-//! Multiprocessing for Linux.
+//! Multiprocessing for Linux: processes that are always reaped, every Unix
+//! channel behind one API, errors instead of hangs.
+//!
+//! # What is here
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`process`] | fork (refused where it would be a trap), wait, signal, look at zombies; no zombie is left |
+//! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
+//! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
+//! | [`transport`] | many senders, one receiver, whole messages, over thirteen mechanisms; a dead sender is an error that names it |
+//! | [`limits`] | the kernel's limits by name, value and remedy |
+//! | [`Error`] | operation, object, errno name, hint |
+//! | [`Deadline`] | until when an operation may wait, on the monotonic clock |
+//!
+//! # What it promises
+//!
+//! - **No hang.** Every wait has `try_`, `_timeout` and `_deadline` forms, on
+//!   the monotonic clock; the death of another process becomes a result.
+//! - **No leak.** Children are reaped even if their handles are dropped. Names
+//!   that a transport needs for a while are removed as soon as both sides hold
+//!   the object, and by the next run if this one is killed in between.
+//! - **No lie.** An error says operation, object and errno name, and which
+//!   limit is in the way.
+//! - **No trap.** The safe API cannot fork a process with several threads, and
+//!   gives no `&T` into memory that others may write.
+//!
+//! # What it refuses
+//!
+//! Systems other than 64-bit Linux (it fails to compile), abstract sockets,
+//! waiting for children that are not its own, `SIGCHLD` handlers, timeouts as
+//! proof of death.
+//!
+//! # Example
+//!
+//! ```
+//! use procession::process::{self, Fork};
+//! use procession::os::pipe;
+//! let (reader, writer) = pipe::pipe()?;
+//! match process::fork()? {
+//!     Fork::Child => {
+//!         writer.write_all(b"hello")?;
+//!         process::exit(0)
+//!     }
+//!     Fork::Parent(mut child) => {
+//!         let mut text = [0; 5];
+//!         assert_eq!(reader.read(&mut text)?, 5);
+//!         assert!(child.wait()?.success());
+//!     }
+//! }
+//! # Ok::<(), procession::Error>(())
+//! ```
 #![deny(unsafe_code)]
 
 mod error;

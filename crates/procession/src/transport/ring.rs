@@ -50,6 +50,10 @@ const SPIN: Duration = Duration::from_micros(20);
 /// Frames up to this length are joined, so that they are published at once.
 const JOIN_BYTES: usize = 16 * 1024;
 
+/// Bytes published or taken at a time: while one side copies a piece, the
+/// other copies the next.
+const PIECE_BYTES: usize = 16 * 1024;
+
 const LINE: usize = 64;
 
 #[derive(Clone, Copy, Debug)]
@@ -280,7 +284,7 @@ impl Channel for Rings {
             held,
             ..
         } = *self;
-        let buffer = vec![0; layout.capacity];
+        let buffer = vec![0; layout.capacity.min(PIECE_BYTES)];
         Ok(Box::new(RingInlet {
             memory,
             layout,
@@ -337,11 +341,12 @@ impl<'a> Ring<'a> {
         Ok(self.used(self.tail.load(Ordering::Relaxed), head)? == self.data.len())
     }
 
-    /// Puts in as many bytes as there is room for; called by the sender only.
+    /// Puts in a piece, as far as there is room; called by the sender only.
     fn push(&self, bytes: &[u8]) -> Result<usize> {
         let tail = self.tail.load(Ordering::Relaxed);
         let head = self.head.load(Ordering::Acquire); // SYNC(ring-head)
-        let length = bytes.len().min(self.data.len() - self.used(tail, head)?);
+        let room = self.data.len() - self.used(tail, head)?;
+        let length = bytes.len().min(room).min(PIECE_BYTES);
         let start = (tail % self.data.len() as u64) as usize;
         let first = length.min(self.data.len() - start);
         self.data.write(start, &bytes[..first]);
@@ -352,12 +357,12 @@ impl<'a> Ring<'a> {
         Ok(length)
     }
 
-    /// Takes all bytes out, into the front of `buffer`; called by the
-    /// receiver only.
+    /// Takes a piece out, into the front of `buffer`; called by the receiver
+    /// only.
     fn pop(&self, buffer: &mut [u8]) -> Result<usize> {
         let head = self.head.load(Ordering::Relaxed);
         let tail = self.tail.load(Ordering::Acquire); // SYNC(ring-tail)
-        let length = self.used(tail, head)?;
+        let length = self.used(tail, head)?.min(buffer.len());
         let start = (head % self.data.len() as u64) as usize;
         let first = length.min(self.data.len() - start);
         self.data.read(start, &mut buffer[..first]);
@@ -507,7 +512,8 @@ impl Inlet for RingInlet {
     }
 
     fn drain_dead(&mut self, sender: usize, inbox: &mut Inbox) -> Result<()> {
-        self.read(sender, inbox).map(drop)
+        while self.read(sender, inbox)? {}
+        Ok(())
     }
 
     fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
