@@ -6,7 +6,9 @@
 //! mod pipe {
 //!     pub fn a_test_is_a_sentence() { assert_eq!(1 + 1, 2); }
 //! }
-//! testkit::run(testkit::tests![pipe::a_test_is_a_sentence])
+//! fn main() -> std::process::ExitCode {
+//!     testkit::run(testkit::tests![pipe::a_test_is_a_sentence])
+//! }
 //! ```
 //!
 //! Each test then runs in a process of its own — this binary, executed again

@@ -117,3 +117,18 @@ pub fn remove(id: i32) -> Result<()> {
     check(unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) })?;
     Ok(())
 }
+
+/// Keeps the segment in memory, away from swap, or no longer.
+///
+/// # Errors
+/// `EPERM`, `ENOMEM` (beyond `RLIMIT_MEMLOCK`), `EIDRM`, `EINVAL`.
+pub fn lock(id: i32, locked: bool) -> Result<()> {
+    let command = if locked {
+        libc::SHM_LOCK
+    } else {
+        libc::SHM_UNLOCK
+    };
+    // SAFETY: both commands ignore the pointer.
+    check(unsafe { libc::shmctl(id, command, std::ptr::null_mut()) })?;
+    Ok(())
+}

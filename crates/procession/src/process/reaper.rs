@@ -13,6 +13,7 @@
 use super::child::reap;
 use rustix::event::epoll;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Name of the thread, as `ps -L` shows it.
@@ -89,13 +90,26 @@ fn start() -> Option<OwnedFd> {
     let theirs = ours.try_clone().ok()?;
     // Signals are for the program's own threads.
     let mask = procession_sys::signal::Mask::all().block().ok()?;
+    READY.store(false, Ordering::Relaxed);
     let thread = std::thread::Builder::new()
         .name(THREAD_NAME.to_owned())
         .stack_size(64 * 1024)
-        .spawn(move || wait_and_reap(&theirs));
+        .spawn(move || {
+            READY.store(true, Ordering::Release);
+            wait_and_reap(&theirs);
+        });
     let _ = mask.install();
-    thread.ok().map(|_| ours)
+    thread.ok()?;
+    // Starting a thread allocates and locks in the thread itself, which must
+    // not coincide with a fork: our lock is held until that is over.
+    while !READY.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+    Some(ours)
 }
+
+/// The thread has come as far as its loop.
+static READY: AtomicBool = AtomicBool::new(false);
 
 fn wait_and_reap(epoll: &OwnedFd) {
     let mut events = [epoll::Event {

@@ -295,6 +295,15 @@ impl Inbox {
         self.broken[sender] || self.assemblers[sender].ended
     }
 
+    /// Nothing more comes from anybody: fails those that had not finished.
+    pub(super) fn close_all(&mut self, error: impl Fn() -> Error) {
+        for sender in 0..self.senders() {
+            if !self.is_closed(sender) {
+                self.fail(sender, error());
+            }
+        }
+    }
+
     /// Takes one whole frame, from a channel that keeps boundaries.
     ///
     /// # Errors

@@ -58,11 +58,12 @@ mod udp;
 pub use catalogue::{Boundaries, Facts, Lifetime, Transport};
 pub use crew::{Crew, Event, Failure, Worker, WorkerError};
 
+use crate::os::pipe;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use frame::{Arrival, HEADER_BYTES, Inbox, Kind};
 use rustix::event::{PollFd, PollFlags};
 use std::fmt;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// Most senders of one link.
@@ -152,6 +153,9 @@ pub struct Link {
     senders: usize,
     max_message: u64,
     channel: Box<dyn Channel>,
+    /// A pipe that nobody writes to: senders hold the writing end, so that the
+    /// receiver sees its end when the last of them is gone.
+    presence: (pipe::Reader, pipe::Writer),
 }
 
 impl Link {
@@ -197,11 +201,13 @@ impl Link {
                 );
             }
         };
+        let max_message = options.max_message_bytes;
         Ok(Link {
             transport,
             senders,
-            max_message: options.max_message_bytes,
+            max_message,
             channel,
+            presence: pipe::pipe()?,
         })
     }
 
@@ -227,6 +233,7 @@ impl Link {
             transport,
             senders,
             channel,
+            presence,
             ..
         } = self;
         let number = u32::try_from(index)
@@ -243,6 +250,7 @@ impl Link {
             outlet,
             messages: 0,
             damage: None,
+            _presence: presence.1,
         })
     }
 
@@ -256,12 +264,14 @@ impl Link {
             senders,
             max_message,
             channel,
+            presence,
         } = self;
         let inbox = Inbox::new(senders, max_message);
         Ok(Receiver {
             transport,
             inlet: channel.into_inlet()?,
             inbox,
+            presence: presence.0,
         })
     }
 }
@@ -281,6 +291,8 @@ pub struct Sender {
     messages: u32,
     /// Why the stream of frames is out of step, if it is.
     damage: Option<Error>,
+    /// Held, never written; see [`Link`].
+    _presence: pipe::Writer,
 }
 
 impl Sender {
@@ -383,13 +395,17 @@ pub enum Delivery {
 
 /// The end that messages come out of.
 ///
-/// It knows channels, not processes: the death of a sender is silent here.
-/// [`Crew`] watches both.
+/// # If a process dies
+/// It knows channels, not processes: the death of one sender among others is
+/// silent here until the last is gone, and [`Delivery::Failed`] then.
+/// [`Crew`] watches processes too and tells at once.
 #[derive(Debug)]
 pub struct Receiver {
     transport: Transport,
     inlet: Box<dyn Inlet>,
     inbox: Inbox,
+    /// At its end when every sender is gone.
+    presence: pipe::Reader,
 }
 
 impl Receiver {
@@ -438,16 +454,28 @@ impl Receiver {
             if (0..self.inbox.senders()).all(|sender| self.inbox.is_closed(sender)) {
                 return Ok(None);
             }
-            if !self.drain()? {
-                if deadline.has_passed() {
-                    return Err(Error::new(
-                        deadline.error_kind(),
-                        "receiving",
-                        self.transport,
-                    ));
-                }
-                self.wait(&[], deadline)?;
+            if self.drain()? {
+                continue;
             }
+            if poll::readable(&self.presence, Deadline::NOW).is_ok() {
+                // Whatever they sent was sent before they went.
+                while self.drain()? {}
+                self.inbox.close_all(|| {
+                    Error::new(ErrorKind::Disconnected, "receiving", self.transport)
+                        .because("the sender is gone and had not finished")
+                });
+                continue;
+            }
+            if deadline.has_passed() {
+                return Err(Error::new(
+                    deadline.error_kind(),
+                    "receiving",
+                    self.transport,
+                ));
+            }
+            self.inlet
+                .wait(&[self.presence.as_fd()], deadline)
+                .map_err(|error| error.about(self.transport))?;
         }
     }
 

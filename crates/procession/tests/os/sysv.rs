@@ -415,6 +415,8 @@ pub(crate) fn a_segment_attached_for_reading_cannot_be_written() {
     let segment = SharedMemory::create(Key::PRIVATE, 100).unwrap();
     let writer = segment.attach().unwrap();
     let reader = segment.attach_read_only().unwrap();
+    segment.lock_in_memory().unwrap();
+    segment.unlock_from_memory().unwrap();
     segment.remove().unwrap();
     writer.bytes().write(10, b"seen");
     assert_eq!(reader.bytes().to_vec(10, 4), b"seen");

@@ -174,3 +174,29 @@ pub(crate) fn waiting_survives_a_storm_of_signals() {
     );
     drop(signals);
 }
+
+pub(crate) fn other_code_with_children_is_not_disturbed() {
+    use procession::signal::{Disposition, disposition};
+    let mut foreign = std::process::Command::new("sh")
+        .args(["-c", "exit 5"])
+        .spawn()
+        .unwrap();
+    drop(sleeper_ended());
+    drop(child(|| 0));
+    child(|| 1).wait().unwrap();
+    assert_eq!(
+        disposition(Signal::CHLD).unwrap(),
+        Some(Disposition::Default)
+    );
+    // Nobody reaped it for us.
+    assert_eq!(foreign.wait().unwrap().code(), Some(5));
+    testkit::eventually("ours are reaped", || {
+        process::children().unwrap().is_empty()
+    });
+}
+
+fn sleeper_ended() -> Child {
+    let child = sleeper();
+    child.kill().unwrap();
+    child
+}

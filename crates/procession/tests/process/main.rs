@@ -26,6 +26,7 @@ fn main() -> std::process::ExitCode {
         children::a_copy_in_a_forked_child_neither_waits_nor_reaps,
         children::dropped_children_are_reaped,
         children::a_thousand_dropped_children_leave_no_zombie,
+        children::other_code_with_children_is_not_disturbed,
         children::waiting_survives_a_storm_of_signals,
         signals::an_ignored_signal_does_nothing_and_kill_ends_it_all,
         signals::a_handler_is_ordinary_code,

@@ -4,6 +4,7 @@ use crate::is_available;
 use procession::transport::{Crew, Delivery, Event, Failure, Link, Options, Transport};
 use procession::{ErrorKind, os::pipe, process};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub(crate) type Body = (&'static str, fn(Transport));
 
@@ -18,6 +19,10 @@ pub(crate) const BODIES: &[Body] = &[
         beyond_the_limit,
     ),
     ("a_receiver_alone_hears_of_the_end", receiver_alone),
+    (
+        "a_receiver_alone_hears_when_all_senders_are_gone",
+        senders_gone,
+    ),
     ("a_sender_hears_that_the_receiver_is_gone", receiver_gone),
     ("a_small_ring_carries_large_messages", small_ring),
     ("no_sender_and_too_many_are_refused", wrong_counts),
@@ -229,6 +234,44 @@ fn receiver_alone(transport: Transport) {
             assert!(receiver.receive().unwrap().is_none());
             assert!(child.wait().unwrap().success());
         }
+    }
+}
+
+fn senders_gone(transport: Transport) {
+    if !is_available(transport) {
+        return;
+    }
+    let link = std::cell::Cell::new(Some(open(transport, 2)));
+    let children: Vec<_> = (0..2)
+        .map(|index| match process::fork().unwrap() {
+            process::Fork::Child => {
+                let mut sender = link.take().unwrap().into_sender(index).unwrap();
+                sender.send(&pattern(index, 0, 3000)).unwrap();
+                // Killed without a word.
+                process::send_signal_to_self(process::Signal::KILL).unwrap();
+                unreachable!()
+            }
+            process::Fork::Parent(child) => child,
+        })
+        .collect();
+    let mut receiver = link.take().unwrap().into_receiver().unwrap();
+    let (mut messages, mut failed) = (0, Vec::new());
+    while let Some(delivery) = receiver.receive_timeout(Duration::from_secs(30)).unwrap() {
+        match delivery {
+            Delivery::Message { sender, bytes } => {
+                assert!(bytes == pattern(sender, 0, 3000));
+                messages += 1;
+            }
+            Delivery::Failed { sender, error } => {
+                assert!(error.is_disconnected(), "{error}");
+                failed.push(sender);
+            }
+            Delivery::Finished { .. } => panic!("nobody finished"),
+        }
+    }
+    assert_eq!((messages, failed), (2, vec![0, 1]));
+    for mut child in children {
+        child.wait().unwrap();
     }
 }
 

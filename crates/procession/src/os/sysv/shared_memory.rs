@@ -205,6 +205,28 @@ impl SharedMemory {
             .map_err(|errno| gone("changing System V shared memory", self.id, errno))
     }
 
+    /// Keeps the segment in memory, away from swap, once it has been touched.
+    ///
+    /// # Errors
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied) and
+    /// [`NoSpace`](ErrorKind::NoSpace): beyond `RLIMIT_MEMLOCK`.
+    #[doc(alias = "SHM_LOCK")]
+    pub fn lock_in_memory(&self) -> Result<()> {
+        shm::lock(self.id, true)
+            .map_err(|errno| gone("locking System V shared memory", self.id, errno))
+    }
+
+    /// Lets the segment be swapped out again.
+    ///
+    /// # Errors
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
+    /// [`Removed`](ErrorKind::Removed).
+    #[doc(alias = "SHM_UNLOCK")]
+    pub fn unlock_from_memory(&self) -> Result<()> {
+        shm::lock(self.id, false)
+            .map_err(|errno| gone("unlocking System V shared memory", self.id, errno))
+    }
+
     /// Marks the segment for removal: its key is free at once, its memory
     /// goes with the last attachment.
     ///
