@@ -1,16 +1,15 @@
 //! Tables and JSON on standard output.
 
 use crate::failure::Failure;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 use std::io::Write;
 
-/// A table with a header, columns right-aligned where `right` says so, no
-/// wider than the terminal.
+/// A table with a header, one line for each row whatever the terminal's width,
+/// columns right-aligned where `right` says so.
 pub(crate) fn table(header: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_style(comfy_table::TableStyle::default());
-    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_header(header.to_vec());
     for &column in right {
         if let Some(column) = table.column_mut(column) {

@@ -3,17 +3,23 @@
 use crate::args::{PiArguments, Via};
 use crate::failure::Failure;
 use crate::output;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use procession::signal::{Signal, Signals};
 use procession::transport::{Crew, Event, Link, Options, Transport};
 use procession::{Deadline, ErrorKind};
 use procession_pi::{DoubleDouble, Kernel, error_ulp, pi_from, slices, sum_with};
 use serde::Serialize;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// Terms between two looks at the signals where nobody else watches them.
-const TERMS_PER_LOOK: u64 = 1 << 28;
+/// Terms that are summed before a worker reports, and before one process
+/// alone looks at the signals: some 25 ms.
+const TERMS_PER_REPORT: u64 = 1 << 28;
+
+/// How long a run goes on in silence before a bar appears, and how often the
+/// bar's clock moves.
+const TICK: Duration = Duration::from_millis(200);
 
 /// What is printed as JSON.
 #[derive(Debug, Serialize)]
@@ -170,11 +176,8 @@ impl Job<'_> {
     fn compute_here(&self, signals: &mut Signals) -> Result<DoubleDouble, Failure> {
         let terms = self.arguments.terms;
         let mut total = DoubleDouble::default();
-        let mut start = 0;
-        while start < terms {
-            let end = terms.min(start + TERMS_PER_LOOK);
-            total = total + sum_with(self.kernel, start..end);
-            start = end;
+        for part in parts(0..terms) {
+            total = total + sum_with(self.kernel, part);
             stop_on_signal(signals)?;
         }
         Ok(total)
@@ -185,15 +188,22 @@ impl Job<'_> {
         let link = Link::open(transport, workers, self.options)?;
         let slices: Vec<_> = slices(self.arguments.terms, workers).collect();
         let mut crew = Crew::start(link, |worker, sender| {
-            let sum = sum_with(self.kernel, slices[worker].clone());
-            sender.send(&sum.to_le_bytes())
+            parts(slices[worker].clone()).try_for_each(|part| {
+                let terms = part.end - part.start;
+                let sum = sum_with(self.kernel, part);
+                sender.send(&[&sum.to_le_bytes()[..], &terms.to_le_bytes()].concat())
+            })
         })?;
-        let progress = progress(transport, self.arguments.workers);
+        let progress = Progress::new(transport, self.arguments.terms);
         let mut total = DoubleDouble::default();
         loop {
-            let event = match crew.next_until(Deadline::NEVER, Some(signals.as_fd())) {
+            let event = match crew.next_until(Deadline::after(TICK), Some(signals.as_fd())) {
+                Err(error) if error.is_timeout() => {
+                    progress.tick();
+                    continue;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {
-                    progress.finish_and_clear();
+                    drop(progress);
                     // Kills and reaps the workers before anything is said.
                     drop(crew);
                     stop_on_signal(signals)?;
@@ -203,18 +213,17 @@ impl Job<'_> {
             };
             match event {
                 Some(Event::Message { worker, bytes }) => {
-                    let part = DoubleDouble::from_le_bytes(&bytes).ok_or_else(|| {
+                    let (part, terms) = read_report(&bytes).ok_or_else(|| {
                         procession::Error::new(ErrorKind::Corrupt, "adding slice", worker)
                     })?;
                     total = total + part;
+                    progress.add(terms);
                 }
-                Some(Event::Finished { .. }) => progress.inc(1),
+                Some(Event::Finished { .. }) => {}
                 Some(Event::Failed(error)) => return Err(Failure::Worker(error)),
-                None => break,
+                None => return Ok(total),
             }
         }
-        progress.finish_and_clear();
-        Ok(total)
     }
 
     fn explain(&self, failure: &Failure) -> Outcome {
@@ -255,14 +264,51 @@ fn stop_on_signal(signals: &mut Signals) -> Result<(), Failure> {
     }
 }
 
+/// Pieces of a slice, each short enough to report on.
+fn parts(slice: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let cuts = slice.clone().step_by(TERMS_PER_REPORT as usize);
+    cuts.map(move |start| start..slice.end.min(start + TERMS_PER_REPORT))
+}
+
+/// What a worker reports: a sum, and of how many terms.
+fn read_report(bytes: &[u8]) -> Option<(DoubleDouble, u64)> {
+    let (sum, terms) = bytes.split_at_checked(16)?;
+    Some((
+        DoubleDouble::from_le_bytes(sum)?,
+        u64::from_le_bytes(terms.try_into().ok()?),
+    ))
+}
+
 /// A bar on standard error, if that is a terminal, for runs that take a while.
-fn progress(transport: Transport, workers: u64) -> ProgressBar {
-    let template = "{msg:>10} [{bar:30}] {pos}/{len} workers, {elapsed}";
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(workers)
-        .with_style(style.progress_chars("=> "))
-        .with_message(transport.name())
+struct Progress(ProgressBar);
+
+impl Progress {
+    fn new(transport: Transport, terms: u64) -> Progress {
+        let template = "{msg:>10} [{bar:40}] {percent:>3}%  {elapsed} elapsed, {eta} to go";
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+        let bar = ProgressBar::with_draw_target(Some(terms), ProgressDrawTarget::hidden());
+        Progress(bar.with_style(style).with_message(transport.name()))
+    }
+
+    fn add(&self, terms: u64) {
+        self.0.inc(terms);
+        if self.0.is_hidden() && self.0.elapsed() > TICK {
+            self.0.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
+    fn tick(&self) {
+        self.add(0);
+        self.0.tick();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 fn print(report: &Report, arguments: &PiArguments, single: bool) -> Result<(), Failure> {

@@ -33,6 +33,20 @@ struct LimitEntry {
     value: Option<u64>,
 }
 
+impl LimitEntry {
+    /// The limit in as few characters as tell it: where it is part of a
+    /// longer setting, the JSON says which.
+    fn short(&self) -> String {
+        let name = self.name.split(" (").next().unwrap_or(self.name);
+        match self.value {
+            // The kernel's way of saying that there is none.
+            None => format!("{name} unlimited"),
+            Some(value) if value >= 1 << 62 => format!("{name} unlimited"),
+            Some(value) => format!("{name} {value}"),
+        }
+    }
+}
+
 pub(crate) fn run(arguments: &TransportsArguments) -> Result<(), Failure> {
     let options = arguments.redis.options();
     let entry = |transport: Transport| {
@@ -76,16 +90,7 @@ pub(crate) fn run(arguments: &TransportsArguments) -> Result<(), Failure> {
         let largest = entry
             .largest_message_bytes
             .map_or("-".to_owned(), |bytes| bytes.to_string());
-        let limits: Vec<String> = entry
-            .limits
-            .iter()
-            .map(|limit| {
-                let value = limit
-                    .value
-                    .map_or("unlimited".to_owned(), |value| value.to_string());
-                format!("{} = {value}", limit.name)
-            })
-            .collect();
+        let limits: Vec<String> = entry.limits.iter().map(LimitEntry::short).collect();
         table.add_row([
             entry.name,
             &entry.boundaries,
@@ -94,7 +99,7 @@ pub(crate) fn run(arguments: &TransportsArguments) -> Result<(), Failure> {
             &largest,
             if entry.crosses_hosts { "any" } else { "this" },
             entry.reason.as_deref().unwrap_or("yes"),
-            &limits.join("\n"),
+            &limits.join(", "),
         ]);
     }
     output::print(table.trim_fmt())
