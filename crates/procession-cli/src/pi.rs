@@ -329,28 +329,23 @@ fn print(report: &Report, arguments: &PiArguments, single: bool) -> Result<(), F
         anstream::eprintln!("{} terms, via {via}, in {time:.2?}", report.terms);
         return Ok(());
     }
-    let mut table = output::table(
-        &["via", "status", "value", "error (ulp)", "seconds"],
-        &[3, 4],
-    );
+    let header = ["via", "status", "value", "error (ulp)", "seconds", ""];
+    let mut table = output::table(&header, &[3, 4]);
     for run in &report.runs {
-        match &run.outcome {
+        let (status, reason) = match &run.outcome {
             Outcome::Ok {
                 value,
                 error_ulp,
                 seconds,
-            } => table.add_row([
-                run.via,
-                "ok",
-                &value.to_string(),
-                &format!("{error_ulp:+.2}"),
-                &format!("{seconds:.4}"),
-            ]),
-            Outcome::Unavailable { reason } => {
-                table.add_row([run.via, "unavailable", reason, "", ""])
+            } => {
+                let (value, error) = (value.to_string(), format!("{error_ulp:+.2}"));
+                table.add_row([run.via, "ok", &value, &error, &format!("{seconds:.4}"), ""]);
+                continue;
             }
-            Outcome::Failed { reason } => table.add_row([run.via, "failed", reason, "", ""]),
+            Outcome::Unavailable { reason } => ("unavailable", reason),
+            Outcome::Failed { reason } => ("failed", reason),
         };
+        table.add_row([run.via, status, "", "", "", reason]);
     }
     output::print(table.trim_fmt())
 }

@@ -79,7 +79,8 @@ fn trials(tests: Vec<Test>, queues: Option<PathBuf>) -> Vec<Trial> {
 }
 
 /// Moves to namespaces of our own, if we may, so that other programs' IPC
-/// objects do not disturb the audit; returns where message queues are listed.
+/// objects and names under `/dev/shm` do not disturb the audit; returns where
+/// message queues are listed.
 fn separate(home: &Path) -> Option<PathBuf> {
     let flags = UnshareFlags::NEWIPC | UnshareFlags::NEWNS;
     // SAFETY: the process has one thread, and no IPC object and no path that
@@ -88,9 +89,13 @@ fn separate(home: &Path) -> Option<PathBuf> {
     if alone {
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         let queues = home.join("mqueue");
+        let mount = |kind: &str, at: &Path| {
+            rustix::mount::mount("none", at, kind, MountFlags::empty(), None).is_ok()
+        };
         let mounted = rustix::mount::mount_change("/", private).is_ok()
+            && mount("tmpfs", Path::new("/dev/shm"))
             && std::fs::create_dir(&queues).is_ok()
-            && rustix::mount::mount("none", &queues, "mqueue", MountFlags::empty(), None).is_ok();
+            && mount("mqueue", &queues);
         if mounted {
             return Some(queues);
         }

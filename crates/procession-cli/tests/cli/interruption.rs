@@ -1,4 +1,4 @@
-use crate::{procession, run, stderr};
+use crate::{has_redis, procession, run, stderr};
 use rustix::process::{Pid, Signal};
 use std::process::{Child, Stdio};
 use testkit::watchdog::family;
@@ -22,10 +22,6 @@ fn endless(via: &str, workers: usize) -> Child {
 
 fn signal(pid: u32, signal: Signal) {
     rustix::process::kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
-}
-
-fn has_redis() -> bool {
-    std::path::Path::new("/usr/bin/redis-server").exists()
 }
 
 const TRANSPORTS: [&str; 12] = [

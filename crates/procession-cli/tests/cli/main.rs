@@ -56,3 +56,13 @@ fn json(output: &Output) -> Value {
     assert!(output.status.success(), "{}", stderr(output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
+
+/// Whether Redis can be tested; says loudly if not.
+fn has_redis() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|it| it.join("redis-server").is_file());
+    if !found {
+        println!("NOT TESTED: redis, because redis-server is not installed");
+    }
+    found
+}

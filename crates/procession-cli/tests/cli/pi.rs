@@ -1,4 +1,4 @@
-use crate::{json, procession, run, stderr, stdout};
+use crate::{has_redis, json, procession, run, stderr, stdout};
 use procession_pi::{error_ulp, exact};
 
 const NAMES: [&str; 13] = [
@@ -16,16 +16,6 @@ const NAMES: [&str; 13] = [
     "mmap",
     "redis",
 ];
-
-fn has_redis() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found =
-        std::env::split_paths(&path).any(|directory| directory.join("redis-server").is_file());
-    if !found {
-        println!("NOT TESTED: redis, because redis-server is not installed");
-    }
-    found
-}
 
 pub(crate) fn one_transport_prints_the_value_alone() {
     for arguments in [

@@ -33,7 +33,6 @@ impl Channel for FifoChannel {
     fn into_outlet(self: Box<Self>, _sender: usize) -> Result<Box<dyn Outlet>> {
         Ok(Box::new(FifoOutlet {
             writer: self.writer,
-            frame: Vec::new(),
         }))
     }
 
@@ -50,7 +49,6 @@ impl Channel for FifoChannel {
 #[derive(Debug)]
 struct FifoOutlet {
     writer: Writer,
-    frame: Vec<u8>,
 }
 
 impl Outlet for FifoOutlet {
@@ -58,16 +56,8 @@ impl Outlet for FifoOutlet {
         ATOMIC_WRITE_BYTES - HEADER_BYTES
     }
 
-    fn put(
-        &mut self,
-        header: &[u8; HEADER_BYTES],
-        payload: &[u8],
-        deadline: Deadline,
-    ) -> Result<()> {
-        self.frame.clear();
-        self.frame.extend_from_slice(header);
-        self.frame.extend_from_slice(payload);
-        self.writer.write_all_deadline(&self.frame, deadline)
+    fn put(&mut self, frame: &[u8], deadline: Deadline) -> Result<()> {
+        self.writer.write_all_deadline(frame, deadline)
     }
 }
 

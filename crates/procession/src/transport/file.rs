@@ -5,7 +5,7 @@
 //! Credits bound what may lie unread. The files have no name from the start
 //! (`O_TMPFILE`), or none after the instant it takes to remove it.
 
-use super::frame::{HEADER_BYTES, Inbox};
+use super::frame::Inbox;
 use super::lease::Lease;
 use super::lifeline::{Held, Lifeline, lifeline};
 use super::{Channel, Inlet, Outlet, wait_for};
@@ -124,12 +124,7 @@ impl Outlet for FileOutlet {
         256 * 1024
     }
 
-    fn put(
-        &mut self,
-        header: &[u8; HEADER_BYTES],
-        payload: &[u8],
-        deadline: Deadline,
-    ) -> Result<()> {
+    fn put(&mut self, frame: &[u8], deadline: Deadline) -> Result<()> {
         while let Err(error) = self.credits.try_take() {
             if !error.is_would_block() {
                 return Err(error);
@@ -137,8 +132,7 @@ impl Outlet for FileOutlet {
             self.lifeline
                 .wait(self.credits.as_fd(), PollFlags::IN, deadline)?;
         }
-        self.append(header)?;
-        self.append(payload)?;
+        self.append(frame)?;
         self.bell.add(1)
     }
 }

@@ -69,6 +69,10 @@ use std::time::Duration;
 /// Most senders of one link.
 pub const MAX_SENDERS: usize = 4096;
 
+/// On a stream, payloads up to this length are copied behind their header to
+/// save a system call.
+const JOIN_BYTES: usize = 16 * 1024;
+
 /// Settings of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -104,13 +108,12 @@ trait Channel: fmt::Debug {
 trait Outlet: fmt::Debug {
     /// Longest payload of one frame in bytes, at least 1.
     fn max_payload(&self) -> usize;
-    /// Sends one frame, waiting for room until the deadline.
-    fn put(
-        &mut self,
-        header: &[u8; HEADER_BYTES],
-        payload: &[u8],
-        deadline: Deadline,
-    ) -> Result<()>;
+    /// Whether a frame may come in pieces; else each `put` is a whole frame.
+    fn is_stream(&self) -> bool {
+        false
+    }
+    /// Sends a frame, or a piece of one, waiting for room until the deadline.
+    fn put(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()>;
 }
 
 /// Where all senders' frames come from.
@@ -248,6 +251,7 @@ impl Link {
             transport,
             index: number,
             outlet,
+            frame: Vec::new(),
             messages: 0,
             damage: None,
             _presence: presence.1,
@@ -288,6 +292,8 @@ pub struct Sender {
     transport: Transport,
     index: u32,
     outlet: Box<dyn Outlet>,
+    /// The frame being sent, kept to be allocated once.
+    frame: Vec<u8>,
     messages: u32,
     /// Why the stream of frames is out of step, if it is.
     damage: Option<Error>,
@@ -357,7 +363,7 @@ impl Sender {
         let max_payload = self.outlet.max_payload();
         for (header, payload) in frame::frames(kind, self.index, self.messages, bytes, max_payload)
         {
-            if let Err(error) = self.outlet.put(&header, payload, deadline) {
+            if let Err(error) = self.put_frame(&header, payload, deadline) {
                 let error = error.about(self.transport);
                 self.damage = Some(error.clone());
                 return Err(error);
@@ -365,6 +371,22 @@ impl Sender {
         }
         self.messages = self.messages.wrapping_add(1);
         Ok(())
+    }
+
+    fn put_frame(
+        &mut self,
+        header: &[u8; HEADER_BYTES],
+        payload: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
+        if self.outlet.is_stream() && payload.len() > JOIN_BYTES {
+            self.outlet.put(header, deadline)?;
+            return self.outlet.put(payload, deadline);
+        }
+        self.frame.clear();
+        self.frame.extend_from_slice(header);
+        self.frame.extend_from_slice(payload);
+        self.outlet.put(&self.frame, deadline)
     }
 }
 

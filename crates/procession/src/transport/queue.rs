@@ -47,11 +47,7 @@ impl Channel for PosixQueue {
         let PosixQueue {
             queue, lifeline, ..
         } = *self;
-        Ok(Box::new(PosixOutlet {
-            queue,
-            lifeline,
-            frame: Vec::new(),
-        }))
+        Ok(Box::new(PosixOutlet { queue, lifeline }))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
@@ -64,7 +60,6 @@ impl Channel for PosixQueue {
 struct PosixOutlet {
     queue: posix::MessageQueue,
     lifeline: Lifeline,
-    frame: Vec<u8>,
 }
 
 impl Outlet for PosixOutlet {
@@ -75,17 +70,9 @@ impl Outlet for PosixOutlet {
             .max(1)
     }
 
-    fn put(
-        &mut self,
-        header: &[u8; HEADER_BYTES],
-        payload: &[u8],
-        deadline: Deadline,
-    ) -> Result<()> {
-        self.frame.clear();
-        self.frame.extend_from_slice(header);
-        self.frame.extend_from_slice(payload);
+    fn put(&mut self, frame: &[u8], deadline: Deadline) -> Result<()> {
         loop {
-            match self.queue.try_send(&self.frame, 0) {
+            match self.queue.try_send(frame, 0) {
                 Err(error) if error.is_would_block() => {
                     self.lifeline
                         .wait(self.queue.as_fd(), PollFlags::OUT, deadline)?;
@@ -189,7 +176,6 @@ impl Channel for SysvQueue {
             bell,
             lifeline,
             kind,
-            frame: Vec::new(),
         }))
     }
 
@@ -224,7 +210,6 @@ struct SysvOutlet {
     bell: EventFd,
     lifeline: Lifeline,
     kind: i64,
-    frame: Vec<u8>,
 }
 
 impl Outlet for SysvOutlet {
@@ -232,16 +217,8 @@ impl Outlet for SysvOutlet {
         self.max_packet - HEADER_BYTES
     }
 
-    fn put(
-        &mut self,
-        header: &[u8; HEADER_BYTES],
-        payload: &[u8],
-        deadline: Deadline,
-    ) -> Result<()> {
-        self.frame.clear();
-        self.frame.extend_from_slice(header);
-        self.frame.extend_from_slice(payload);
-        let mut outcome = self.queue.try_send(self.kind, &self.frame);
+    fn put(&mut self, frame: &[u8], deadline: Deadline) -> Result<()> {
+        let mut outcome = self.queue.try_send(self.kind, frame);
         while let Err(error) = &outcome {
             if !error.is_would_block() {
                 break;
@@ -251,7 +228,7 @@ impl Outlet for SysvOutlet {
             }
             self.lifeline.check()?;
             let slice = deadline.min(Deadline::after(SLICE));
-            outcome = match self.queue.send_deadline(self.kind, &self.frame, slice) {
+            outcome = match self.queue.send_deadline(self.kind, frame, slice) {
                 Err(error) if error.is_timeout() => continue,
                 sent => sent,
             };

@@ -7,7 +7,7 @@
 //! minutes after its last use if nobody is left to delete it — the one place
 //! where age decides, because that server may outlive this machine.
 
-use super::frame::{HEADER_BYTES, Inbox};
+use super::frame::Inbox;
 use super::lease::Lease;
 use super::lifeline::{Held, Lifeline, lifeline};
 use super::{Channel, Inlet, Outlet};
@@ -253,14 +253,8 @@ impl Outlet for RedisOutlet {
         256 * 1024
     }
 
-    fn put(
-        &mut self,
-        header: &[u8; HEADER_BYTES],
-        payload: &[u8],
-        deadline: Deadline,
-    ) -> Result<()> {
+    fn put(&mut self, frame: &[u8], deadline: Deadline) -> Result<()> {
         let connection = &mut self.connection.0;
-        let frame = [&header[..], payload].concat();
         let mut push = ::redis::pipe();
         push.atomic().cmd("RPUSH").arg(&self.list).arg(frame);
         push.cmd("EXPIRE")

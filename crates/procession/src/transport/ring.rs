@@ -21,7 +21,7 @@
 //!
 //! Trust: *may crash*. `head` and `tail` are checked before they are used.
 
-use super::frame::{HEADER_BYTES, Inbox};
+use super::frame::Inbox;
 use super::lease::{Lease, Object};
 use super::lifeline::{Held, Lifeline, lifeline};
 use super::{Channel, Inlet, Outlet, wait_for};
@@ -46,9 +46,6 @@ const SLICE: Duration = Duration::from_millis(5);
 
 /// Time to look again before sleeping, of the order of what a wake-up costs.
 const SPIN: Duration = Duration::from_micros(20);
-
-/// Frames up to this length are joined, so that they are published at once.
-const JOIN_BYTES: usize = 16 * 1024;
 
 /// Bytes published or taken at a time: while one side copies a piece, the
 /// other copies the next.
@@ -263,7 +260,6 @@ impl Channel for Rings {
         if let Bells::Sysv { lease, .. } = &mut bells {
             *lease = None;
         }
-        let joined = Vec::new();
         Ok(Box::new(RingOutlet {
             memory,
             layout,
@@ -271,7 +267,6 @@ impl Channel for Rings {
             may_spin,
             lifeline,
             sender,
-            joined,
         }))
     }
 
@@ -398,7 +393,6 @@ struct RingOutlet {
     may_spin: bool,
     lifeline: Lifeline,
     sender: usize,
-    joined: Vec<u8>,
 }
 
 impl RingOutlet {
@@ -443,23 +437,12 @@ impl Outlet for RingOutlet {
         1 << 20
     }
 
-    fn put(
-        &mut self,
-        header: &[u8; HEADER_BYTES],
-        payload: &[u8],
-        deadline: Deadline,
-    ) -> Result<()> {
-        if payload.len() > JOIN_BYTES {
-            self.push_all(header, deadline)?;
-            return self.push_all(payload, deadline);
-        }
-        let mut joined = std::mem::take(&mut self.joined);
-        joined.clear();
-        joined.extend_from_slice(header);
-        joined.extend_from_slice(payload);
-        let outcome = self.push_all(&joined, deadline);
-        self.joined = joined;
-        outcome
+    fn is_stream(&self) -> bool {
+        true
+    }
+
+    fn put(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        self.push_all(bytes, deadline)
     }
 }
 

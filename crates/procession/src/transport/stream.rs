@@ -1,6 +1,6 @@
 //! Byte streams, one per sender: pipe and socket pair.
 
-use super::frame::{HEADER_BYTES, Inbox};
+use super::frame::Inbox;
 use super::{Channel, Inlet, Outlet, wait_for};
 use crate::error::Context;
 use crate::poll::repeat;
@@ -9,9 +9,6 @@ use procession_sys::Errno;
 use rustix::event::PollFlags;
 use rustix::net::{RecvFlags, SendFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// Frames up to this length are copied together to save a system call.
-const JOIN_BYTES: usize = 16 * 1024;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -88,16 +85,11 @@ impl Channel for Streams {
 pub(super) struct StreamOutlet {
     stream: OwnedFd,
     calls: Calls,
-    joined: Vec<u8>,
 }
 
 impl StreamOutlet {
     pub(super) fn new(stream: OwnedFd, calls: Calls) -> StreamOutlet {
-        StreamOutlet {
-            stream,
-            calls,
-            joined: Vec::new(),
-        }
+        StreamOutlet { stream, calls }
     }
 
     pub(super) fn write_all(&self, mut bytes: &[u8], deadline: Deadline) -> Result<()> {
@@ -128,23 +120,12 @@ impl Outlet for StreamOutlet {
         1 << 20
     }
 
-    fn put(
-        &mut self,
-        header: &[u8; HEADER_BYTES],
-        payload: &[u8],
-        deadline: Deadline,
-    ) -> Result<()> {
-        if payload.len() > JOIN_BYTES {
-            self.write_all(header, deadline)?;
-            return self.write_all(payload, deadline);
-        }
-        let mut joined = std::mem::take(&mut self.joined);
-        joined.clear();
-        joined.extend_from_slice(header);
-        joined.extend_from_slice(payload);
-        let outcome = self.write_all(&joined, deadline);
-        self.joined = joined;
-        outcome
+    fn is_stream(&self) -> bool {
+        true
+    }
+
+    fn put(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        self.write_all(bytes, deadline)
     }
 }
 

@@ -10,7 +10,7 @@
 //! receiver's buffer is full, so losing one is ordinary; the token, known by
 //! inheritance only, keeps strangers' datagrams out.
 
-use super::frame::{HEADER_BYTES, Inbox};
+use super::frame::Inbox;
 use super::lifeline::{Held, Lifeline, gone, lifeline};
 use super::{Channel, Inlet, Outlet, wait_for};
 use crate::error::Context;
@@ -120,14 +120,9 @@ impl Outlet for DatagramOutlet {
         MAX_PAYLOAD
     }
 
-    fn put(
-        &mut self,
-        header: &[u8; HEADER_BYTES],
-        payload: &[u8],
-        deadline: Deadline,
-    ) -> Result<()> {
+    fn put(&mut self, frame: &[u8], deadline: Deadline) -> Result<()> {
         let expected = [&self.label[..], &self.number.to_le_bytes()].concat();
-        let datagram = [&expected[..], header, payload].concat();
+        let datagram = [&expected[..], frame].concat();
         let mut pause = RESEND.0;
         loop {
             match self.socket.send(&datagram) {
