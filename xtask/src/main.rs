@@ -130,14 +130,6 @@ fn checks() -> bool {
             "-D",
             "warnings",
         ])
-        && cargo(&[
-            "clippy",
-            "--package",
-            "procession",
-            "--no-default-features",
-            "--",
-            "-D",
-            "warnings",
-        ])
+        && cargo(&["clippy", "--package", "procession", "--", "-D", "warnings"])
         && documentation()
 }

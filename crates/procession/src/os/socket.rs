@@ -68,7 +68,7 @@ pub fn peer_credentials(socket: impl AsFd) -> Result<PeerCredentials> {
 /// # Errors
 /// - [`AlreadyExists`](ErrorKind::AlreadyExists) (EADDRINUSE): something has
 ///   that path; nothing is ever replaced
-/// - [`InvalidInput`](ErrorKind::InvalidInput): over 107 bytes
+/// - [`LimitReached`](ErrorKind::LimitReached): over 107 bytes
 ///
 /// # Examples
 /// ```
@@ -90,8 +90,12 @@ fn listen(kind: SocketType, path: &Path) -> Result<OwnedFd> {
     // Linux gives the path the mode that the socket has when it is bound, so
     // there is no instant at which others could connect.
     rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR).during(operation, object)?;
-    let object = path.display();
-    let address = SocketAddrUnix::new(path).during(operation, object)?;
+    let address = SocketAddrUnix::new(path).map_err(|errno| {
+        Error::os(operation, path.display(), errno)
+            .of_kind(ErrorKind::LimitReached)
+            .because("a socket's path has at most 107 bytes")
+            .with_hint("choose a shorter path, or set TMPDIR or XDG_RUNTIME_DIR to one")
+    })?;
     rustix::net::bind(&socket, &address).map_err(|errno| {
         let error = Error::os(operation, path.display(), errno);
         if errno == Errno::ADDRINUSE {

@@ -234,7 +234,7 @@ impl Crew {
         loop {
             // Before any bad news: what stops us may have stopped workers too.
             if interrupt.is_some_and(is_readable) {
-                let transport = self.receiver.transport;
+                let transport = self.receiver.transport();
                 return Err(Error::new(ErrorKind::Interrupted, "gathering", transport));
             }
             if let Some(event) = self.next_arrival() {
@@ -260,7 +260,7 @@ impl Crew {
                 return Err(Error::new(
                     deadline.error_kind(),
                     "gathering",
-                    self.receiver.transport,
+                    self.receiver.transport(),
                 ));
             }
             self.receiver.wait(&also, deadline)?;
@@ -337,7 +337,7 @@ impl Crew {
         Some(Event::Failed(WorkerError {
             worker: index,
             pid: worker.child.id(),
-            transport: self.receiver.transport,
+            transport: self.receiver.transport(),
             failure: worker.failure.clone().unwrap_or(Failure::Ended(status)),
             messages: worker.messages,
             in_message: self.receiver.inbox.is_partial(index),
@@ -401,15 +401,19 @@ fn run_worker<E: fmt::Display>(
         }
     };
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| work(index, &mut sender)));
-    let (sent, code) = match outcome {
-        Ok(Ok(())) => (sender.finish(), 0),
-        Ok(Err(error)) => (sender.fail(&error.to_string()), EXIT_ERROR),
-        Err(panic) => (
-            sender.fail(&format!("panicked: {}", text_of(&*panic))),
-            EXIT_PANIC,
-        ),
+    let (reason, code) = match outcome {
+        Ok(Ok(())) => (None, 0),
+        Ok(Err(error)) => (Some(error.to_string()), EXIT_ERROR),
+        Err(panic) => (Some(format!("panicked: {}", text_of(&*panic))), EXIT_PANIC),
     };
-    // A receiver that is gone has nobody to tell.
+    let sent = match &reason {
+        None => sender.finish(),
+        Some(reason) => sender.fail(reason),
+    };
+    if let (Err(error), Some(reason)) = (&sent, &reason) {
+        // The channel cannot carry the reason; the terminal may.
+        let _ = writeln!(std::io::stderr(), "worker {index}: {reason} ({error})");
+    }
     if code == 0 && sent.is_err() {
         EXIT_ERROR
     } else {

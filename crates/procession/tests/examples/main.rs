@@ -43,7 +43,8 @@ fn examples_directory() -> PathBuf {
     let profile = me.parent().unwrap().parent().unwrap();
     if std::env::var_os("PROCESSION_TEST_CHILD").is_none() {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "procession", "--examples"]);
+        // The whole workspace: another choice of features would build them anew.
+        cargo.args(["build", "--quiet", "--workspace", "--examples"]);
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }

@@ -21,35 +21,31 @@
 //!
 //! Trust: *may crash*. `head` and `tail` are checked before they are used.
 
+mod bells;
+mod bytes;
+
 use super::frame::Inbox;
 use super::lease::{Lease, Object};
 use super::lifeline::{Held, Lifeline, lifeline};
-use super::{Channel, Inlet, Outlet, wait_for};
+use super::{Channel, Inlet, Outlet};
 use crate::error::Context;
 use crate::os::eventfd::{EventFd, Mode};
-use crate::os::memory::{Region, SharedBytes};
+use crate::os::memory::Region;
 use crate::os::posix::{self, Semaphore};
 use crate::os::sysv::{self, Key, SemaphoreSet};
-use crate::{Deadline, Error, ErrorKind, Name, Result};
-use rustix::event::PollFlags;
+use crate::{Deadline, Error, Name, Result};
+use bells::Bells;
+use bytes::{PIECE_BYTES, Ring};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 /// Bytes that a sender may be ahead, unless told otherwise.
 const DEFAULT_CAPACITY: usize = 64 * 1024;
 
-/// Longest wait on a semaphore: deaths are noticed, and lost wakes made good,
-/// within it.
-const SLICE: Duration = Duration::from_millis(5);
-
 /// Time to look again before sleeping, of the order of what a wake-up costs.
 const SPIN: Duration = Duration::from_micros(20);
-
-/// Bytes published or taken at a time: while one side copies a piece, the
-/// other copies the next.
-const PIECE_BYTES: usize = 16 * 1024;
 
 const LINE: usize = 64;
 
@@ -80,88 +76,6 @@ impl Layout {
 
     fn bytes(self) -> usize {
         self.ring(self.senders)
-    }
-}
-
-/// The way to wake the receiver and the senders.
-#[derive(Debug)]
-enum Bells {
-    Posix {
-        receiver: Semaphore,
-        senders: Vec<Semaphore>,
-    },
-    /// The set's key is kept by the lease, in the receiver, until the end.
-    Sysv {
-        set: SemaphoreSet,
-        lease: Option<Lease>,
-    },
-    Events {
-        receiver: EventFd,
-        senders: Vec<EventFd>,
-    },
-}
-
-impl Bells {
-    fn ring_receiver(&self) -> Result<()> {
-        match self {
-            Bells::Posix { receiver, .. } => receiver.post(),
-            Bells::Sysv { set, .. } => set.post(0),
-            Bells::Events { receiver, .. } => receiver.add(1),
-        }
-    }
-
-    fn ring_sender(&self, sender: usize) -> Result<()> {
-        match self {
-            Bells::Posix { senders, .. } => senders[sender].post(),
-            Bells::Sysv { set, .. } => set.post(sysv_index(sender)),
-            Bells::Events { senders, .. } => senders[sender].add(1),
-        }
-    }
-
-    /// Waits to be rung; returns early and for no reason as it likes.
-    fn wait_receiver(&self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
-        let slice = deadline.min(Deadline::after(SLICE));
-        match self {
-            Bells::Posix { receiver, .. } => unless_late(receiver.wait_deadline(slice)),
-            Bells::Sysv { set, .. } => unless_late(take(set, 0, slice)),
-            Bells::Events { receiver, .. } => {
-                wait_for(&[receiver.as_fd()], also, deadline)?;
-                unless_late(receiver.try_take().map(drop))
-            }
-        }
-    }
-
-    fn wait_sender(&self, sender: usize, lifeline: &Lifeline, deadline: Deadline) -> Result<()> {
-        let slice = deadline.min(Deadline::after(SLICE));
-        match self {
-            Bells::Posix { senders, .. } => {
-                unless_late(senders[sender].wait_deadline(slice))?;
-                lifeline.check()
-            }
-            Bells::Sysv { set, .. } => {
-                unless_late(take(set, sysv_index(sender), slice))?;
-                lifeline.check()
-            }
-            Bells::Events { senders, .. } => {
-                unless_late(lifeline.wait(senders[sender].as_fd(), PollFlags::IN, slice))?;
-                unless_late(senders[sender].try_take().map(drop))
-            }
-        }
-    }
-}
-
-fn sysv_index(sender: usize) -> u16 {
-    u16::try_from(sender + 1).expect("a set has at most 32,000 semaphores")
-}
-
-fn take(set: &SemaphoreSet, index: u16, deadline: Deadline) -> Result<()> {
-    set.operate_deadline(&[sysv::Operation::take(index, 1)], deadline)
-}
-
-fn unless_late(outcome: Result<()>) -> Result<()> {
-    match outcome {
-        Err(error) if error.is_timeout() || error.is_would_block() => Ok(()),
-        outcome => outcome,
     }
 }
 
@@ -288,84 +202,6 @@ impl Channel for Rings {
             _held: held,
             buffer,
         }))
-    }
-}
-
-/// One ring, as both sides see it.
-struct Ring<'a> {
-    tail: &'a AtomicU64,
-    head: &'a AtomicU64,
-    wants_room: &'a AtomicU32,
-    data: SharedBytes<'a>,
-}
-
-impl<'a> Ring<'a> {
-    fn of(memory: &'a Region, layout: Layout, sender: usize) -> Ring<'a> {
-        let (bytes, at) = (memory.bytes(), layout.ring(sender));
-        Ring {
-            tail: bytes.atomic_u64(at),
-            head: bytes.atomic_u64(at + LINE),
-            wants_room: bytes.atomic_u32(at + 2 * LINE),
-            data: bytes.slice(at + 3 * LINE, layout.capacity),
-        }
-    }
-
-    /// Bytes in the ring, given both counters.
-    fn used(&self, tail: u64, head: u64) -> Result<usize> {
-        let used = tail.wrapping_sub(head);
-        usize::try_from(used)
-            .ok()
-            .filter(|used| *used <= self.data.len())
-            .ok_or_else(|| {
-                Error::new(ErrorKind::Corrupt, "reading shared ring", "").because(format!(
-                    "tail {tail} and head {head} of a ring of {}",
-                    self.data.len()
-                ))
-            })
-    }
-
-    fn is_empty(&self) -> bool {
-        // SYNC(ring-tail): acquires the bytes that `push` published.
-        self.tail.load(Ordering::Acquire) == self.head.load(Ordering::Relaxed)
-    }
-
-    fn is_full(&self) -> Result<bool> {
-        // SYNC(ring-head): acquires the reader's copies, so that their places
-        // may be overwritten.
-        let head = self.head.load(Ordering::Acquire);
-        Ok(self.used(self.tail.load(Ordering::Relaxed), head)? == self.data.len())
-    }
-
-    /// Puts in a piece, as far as there is room; called by the sender only.
-    fn push(&self, bytes: &[u8]) -> Result<usize> {
-        let tail = self.tail.load(Ordering::Relaxed);
-        let head = self.head.load(Ordering::Acquire); // SYNC(ring-head)
-        let room = self.data.len() - self.used(tail, head)?;
-        let length = bytes.len().min(room).min(PIECE_BYTES);
-        let start = (tail % self.data.len() as u64) as usize;
-        let first = length.min(self.data.len() - start);
-        self.data.write(start, &bytes[..first]);
-        self.data.write(0, &bytes[first..length]);
-        // SYNC(ring-tail): publishes the bytes just written.
-        self.tail
-            .store(tail.wrapping_add(length as u64), Ordering::Release);
-        Ok(length)
-    }
-
-    /// Takes a piece out, into the front of `buffer`; called by the receiver
-    /// only.
-    fn pop(&self, buffer: &mut [u8]) -> Result<usize> {
-        let head = self.head.load(Ordering::Relaxed);
-        let tail = self.tail.load(Ordering::Acquire); // SYNC(ring-tail)
-        let length = self.used(tail, head)?.min(buffer.len());
-        let start = (head % self.data.len() as u64) as usize;
-        let first = length.min(self.data.len() - start);
-        self.data.read(start, &mut buffer[..first]);
-        self.data.read(0, &mut buffer[first..length]);
-        // SYNC(ring-head): gives the places back.
-        self.head
-            .store(head.wrapping_add(length as u64), Ordering::Release);
-        Ok(length)
     }
 }
 

@@ -1,0 +1,104 @@
+//! Waking whoever waits for a ring: POSIX semaphores, a System V set, or event
+//! counters.
+
+use super::super::lease::Lease;
+use super::super::lifeline::Lifeline;
+use super::super::wait_for;
+use crate::os::eventfd::EventFd;
+use crate::os::posix::Semaphore;
+use crate::os::sysv::{self, SemaphoreSet};
+use crate::{Deadline, Result};
+use rustix::event::PollFlags;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// Longest wait on a semaphore: deaths are noticed, and lost wakes made good,
+/// within it.
+const SLICE: Duration = Duration::from_millis(5);
+
+/// The way to wake the receiver and the senders.
+#[derive(Debug)]
+pub(super) enum Bells {
+    Posix {
+        receiver: Semaphore,
+        senders: Vec<Semaphore>,
+    },
+    /// The set's key is kept by the lease, in the receiver, until the end.
+    Sysv {
+        set: SemaphoreSet,
+        lease: Option<Lease>,
+    },
+    Events {
+        receiver: EventFd,
+        senders: Vec<EventFd>,
+    },
+}
+
+impl Bells {
+    pub(super) fn ring_receiver(&self) -> Result<()> {
+        match self {
+            Bells::Posix { receiver, .. } => receiver.post(),
+            Bells::Sysv { set, .. } => set.post(0),
+            Bells::Events { receiver, .. } => receiver.add(1),
+        }
+    }
+
+    pub(super) fn ring_sender(&self, sender: usize) -> Result<()> {
+        match self {
+            Bells::Posix { senders, .. } => senders[sender].post(),
+            Bells::Sysv { set, .. } => set.post(sysv_index(sender)),
+            Bells::Events { senders, .. } => senders[sender].add(1),
+        }
+    }
+
+    /// Waits to be rung; returns early and for no reason as it likes.
+    pub(super) fn wait_receiver(&self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+        let slice = deadline.min(Deadline::after(SLICE));
+        match self {
+            Bells::Posix { receiver, .. } => unless_late(receiver.wait_deadline(slice)),
+            Bells::Sysv { set, .. } => unless_late(take(set, 0, slice)),
+            Bells::Events { receiver, .. } => {
+                wait_for(&[receiver.as_fd()], also, deadline)?;
+                unless_late(receiver.try_take().map(drop))
+            }
+        }
+    }
+
+    pub(super) fn wait_sender(
+        &self,
+        sender: usize,
+        lifeline: &Lifeline,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let slice = deadline.min(Deadline::after(SLICE));
+        match self {
+            Bells::Posix { senders, .. } => {
+                unless_late(senders[sender].wait_deadline(slice))?;
+                lifeline.check()
+            }
+            Bells::Sysv { set, .. } => {
+                unless_late(take(set, sysv_index(sender), slice))?;
+                lifeline.check()
+            }
+            Bells::Events { senders, .. } => {
+                unless_late(lifeline.wait(senders[sender].as_fd(), PollFlags::IN, slice))?;
+                unless_late(senders[sender].try_take().map(drop))
+            }
+        }
+    }
+}
+
+fn sysv_index(sender: usize) -> u16 {
+    u16::try_from(sender + 1).expect("a set has at most 32,000 semaphores")
+}
+
+fn take(set: &SemaphoreSet, index: u16, deadline: Deadline) -> Result<()> {
+    set.operate_deadline(&[sysv::Operation::take(index, 1)], deadline)
+}
+
+fn unless_late(outcome: Result<()>) -> Result<()> {
+    match outcome {
+        Err(error) if error.is_timeout() || error.is_would_block() => Ok(()),
+        outcome => outcome,
+    }
+}
