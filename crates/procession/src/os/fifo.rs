@@ -96,6 +96,20 @@ impl Fifo {
         &self.path
     }
 
+    /// Owner, permissions and times.
+    ///
+    /// # Errors
+    /// As [`open`](Fifo::open).
+    #[doc(alias = "fstat")]
+    pub fn status(&self) -> Result<super::ObjectStatus> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let object = self.path.display();
+        let handle = rustix::fs::open(&self.path, flags, Mode::empty())
+            .during("inspecting FIFO", &object)?;
+        require_fifo(handle.as_fd(), &self.path)?;
+        super::ObjectStatus::of(handle.as_fd(), "inspecting FIFO", &object)
+    }
+
     /// Opens the reading end without waiting for a writer.
     ///
     /// A read waits for the first byte, and then sees end of file when the

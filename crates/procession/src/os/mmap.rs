@@ -189,6 +189,19 @@ impl MappedFile {
         Ok(())
     }
 
+    /// Owner, permissions and times.
+    ///
+    /// # Errors
+    /// None that an open object can cause; reported all the same.
+    #[doc(alias = "fstat")]
+    pub fn status(&self) -> Result<crate::os::ObjectStatus> {
+        crate::os::ObjectStatus::of(
+            self.file.as_fd(),
+            "inspecting mapped file",
+            &self.path.display(),
+        )
+    }
+
     fn require_mapped(&self, operation: &'static str, offset: usize, length: usize) -> Result<()> {
         if offset
             .checked_add(length)

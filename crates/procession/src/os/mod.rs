@@ -48,6 +48,46 @@ use procession_sys::Errno;
 use rustix::fs::FallocateFlags;
 use std::os::fd::BorrowedFd;
 
+/// Whose an object with a descriptor or a path is, and when it was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectStatus {
+    /// User id of the owner.
+    pub uid: u32,
+    /// Group id of the owner.
+    pub gid: u32,
+    /// Permission bits, the lowest nine.
+    pub mode: u32,
+    /// Last read, in seconds since 1970; as exact as the file system keeps it.
+    pub accessed: i64,
+    /// Last write, in seconds since 1970.
+    pub modified: i64,
+    /// Last change of owner, permissions or name, in seconds since 1970.
+    pub changed: i64,
+}
+
+impl ObjectStatus {
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "the fields' types differ between architectures"
+    )]
+    fn of(
+        descriptor: BorrowedFd<'_>,
+        operation: &'static str,
+        object: &dyn std::fmt::Display,
+    ) -> Result<ObjectStatus> {
+        let status = rustix::fs::fstat(descriptor).during(operation, object)?;
+        Ok(ObjectStatus {
+            uid: status.st_uid,
+            gid: status.st_gid,
+            mode: status.st_mode & 0o777,
+            accessed: status.st_atime as i64,
+            modified: status.st_mtime as i64,
+            changed: status.st_ctime as i64,
+        })
+    }
+}
+
 /// Makes a file `length` bytes long with its space allocated, so that a full
 /// file system is an error here and not a SIGBUS at the first touch.
 pub(crate) fn allocate(

@@ -63,6 +63,7 @@ fn main() -> std::process::ExitCode {
         posix::shared_memory_for_reading_only_cannot_be_written,
         posix::a_full_dev_shm_is_found_at_creation,
         posix::opening_or_creating_agrees_on_one_object,
+        posix::owners_permissions_and_times_are_told,
         sysv::message_types_select,
         sysv::a_long_message_is_kept_or_cut_as_asked,
         sysv::a_full_queue_and_an_empty_one_say_so,

@@ -351,3 +351,29 @@ pub(crate) fn opening_or_creating_agrees_on_one_object() {
         "all of them wrote to the same object"
     );
 }
+
+pub(crate) fn owners_permissions_and_times_are_told() {
+    let me = rustix::process::geteuid().as_raw();
+    let before = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse).tv_sec;
+    let name = name();
+    let queue = MessageQueue::create(&name, 1, 8).unwrap();
+    let memory = SharedMemory::create(&name, 8).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = procession::os::fifo::Fifo::create(directory.path().join("fifo")).unwrap();
+    let file = procession::os::mmap::MappedFile::create(directory.path().join("file"), 8).unwrap();
+    MessageQueue::unlink(&name).unwrap();
+    SharedMemory::unlink(&name).unwrap();
+    for status in [
+        queue.status(),
+        memory.status(),
+        fifo.status(),
+        file.status(),
+    ] {
+        let status = status.unwrap();
+        assert_eq!((status.uid, status.mode), (me, 0o600));
+        assert!(
+            status.changed >= before && status.modified >= before,
+            "{status:?}"
+        );
+    }
+}

@@ -20,6 +20,8 @@ pub(crate) const BODIES: &[Body] = &[
         "a_parent_killed_at_any_system_call_of_opening_leaves_nothing",
         killed_while_opening,
     ),
+    ("a_panic_of_the_parent_leaves_nothing", panicking_parent),
+    ("a_fork_that_fails_ends_the_workers_started", failing_fork),
     (
         "a_failing_descriptor_call_is_an_error_that_leaks_nothing",
         starved,
@@ -296,6 +298,55 @@ fn dropped(transport: Transport) {
     assert!(matches!(crew.next().unwrap(), Some(Event::Message { .. })));
     drop(crew);
     assert!(process::children().unwrap().is_empty());
+}
+
+fn panicking_parent(transport: Transport) {
+    if !is_available(transport) {
+        return;
+    }
+    let outcome = std::panic::catch_unwind(|| {
+        let mut crew = Crew::start(open(transport, 3), |worker, sender| {
+            loop {
+                sender.send(&pattern(worker, 0, 10_000))?;
+            }
+            #[allow(unreachable_code)]
+            Ok::<(), procession::Error>(())
+        })
+        .unwrap();
+        let event = crew.next().unwrap();
+        panic!("in the middle of things: {}", event.is_some());
+    });
+    assert!(outcome.is_err());
+    assert!(process::children().unwrap().is_empty());
+}
+
+fn failing_fork(transport: Transport) {
+    // A private server is forked too.
+    if transport == Transport::Redis {
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        use testkit::audit::OfProcess;
+        use testkit::fault::{Action, Fault, armed, run};
+        let calls = &[libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork];
+        let fault = Fault {
+            calls,
+            nth: 2,
+            action: Action::Fail(libc::EAGAIN),
+        };
+        let outcome = run(fault, || {
+            let before = OfProcess::take();
+            let link = open(transport, 4);
+            let crew = armed(|| Crew::start(link, |_, sender| sender.send(b"never heard")));
+            let error = crew.unwrap_err();
+            assert!(error.is_limit_reached(), "{error}");
+            assert!(error.hint().unwrap().contains("RLIMIT_NPROC"), "{error:?}");
+            let leaks = OfProcess::take().leaks_since(&before);
+            assert!(leaks.is_empty(), "{leaks:?}");
+        });
+        assert_eq!((outcome.hit, outcome.code), (true, 0));
+    }
 }
 
 fn killed_while_opening(transport: Transport) {

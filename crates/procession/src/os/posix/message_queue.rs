@@ -214,6 +214,19 @@ impl MessageQueue {
         })
     }
 
+    /// Owner, permissions and times.
+    ///
+    /// # Errors
+    /// None that an open object can cause; reported all the same.
+    #[doc(alias = "fstat")]
+    pub fn status(&self) -> Result<crate::os::ObjectStatus> {
+        crate::os::ObjectStatus::of(
+            self.descriptor.as_fd(),
+            "inspecting message queue",
+            &self.name,
+        )
+    }
+
     /// Sends a message, waiting for room.
     ///
     /// # Errors

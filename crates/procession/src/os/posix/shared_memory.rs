@@ -167,6 +167,19 @@ impl SharedMemory {
         Ok(self.len()? == 0)
     }
 
+    /// Owner, permissions and times.
+    ///
+    /// # Errors
+    /// None that an open object can cause; reported all the same.
+    #[doc(alias = "fstat")]
+    pub fn status(&self) -> Result<crate::os::ObjectStatus> {
+        crate::os::ObjectStatus::of(
+            self.descriptor.as_fd(),
+            "inspecting shared memory",
+            &self.name,
+        )
+    }
+
     /// Changes the length. Existing mappings keep theirs: map again to reach
     /// new bytes, and do not touch what was cut off.
     ///
