@@ -32,6 +32,7 @@ pub mod memory;
 pub mod posix;
 pub mod process;
 pub mod signal;
+pub mod socket;
 pub mod sysv;
 
 pub use rustix::io::Errno;

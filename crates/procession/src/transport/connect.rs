@@ -1,9 +1,10 @@
 //! Streams that senders connect themselves: Unix socket and TCP.
 //!
 //! A sender proves that it is one by a token of 256 random bits, which it has
-//! from the fork. Whoever connects without it gets five seconds and forty
-//! bytes of attention, beside everybody else's traffic, and at most 64 such
-//! connections are kept: a stranger can neither inject nor stall.
+//! from the fork, in the first bytes that it sends. Whoever connects without it
+//! gets five seconds and forty bytes of attention, beside everybody else's
+//! traffic; of more than 256 such connections the oldest are closed. So a
+//! stranger, or a thousand, can neither inject nor stall.
 
 use super::frame::Inbox;
 use super::lease::Lease;
@@ -24,7 +25,9 @@ const TOKEN_BYTES: usize = 32;
 const HELLO_BYTES: usize = 4 + TOKEN_BYTES + 4;
 const HELLO_MARK: [u8; 4] = *b"pCh1";
 const HELLO_TIME: Duration = Duration::from_secs(5);
-const MAX_STRANGERS: usize = 64;
+const MAX_STRANGERS: usize = 256;
+/// Connections accepted before other traffic has its turn.
+const ACCEPT_AT_ONCE: usize = 64;
 /// How long to leave a listener alone that could not accept for want of
 /// descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -71,6 +74,11 @@ impl Connections {
         lease: Option<Lease>,
     ) -> Result<Connections> {
         rustix::io::ioctl_fionbio(&listener, true).during("preparing listener", "")?;
+        // All senders may connect before the first is accepted. Listening
+        // again changes the length of the queue; the kernel caps it at
+        // net.core.somaxconn.
+        let queue = i32::try_from(senders + MAX_STRANGERS).unwrap_or(i32::MAX);
+        rustix::net::listen(&listener, queue).during("preparing listener", "")?;
         let token = crate::name::random_bytes()?;
         Ok(Connections {
             listener,
@@ -85,18 +93,19 @@ impl Connections {
 impl Channel for Connections {
     fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
         let operation = "connecting to receiver";
-        let stream: OwnedFd = match &self.address {
-            Address::Unix(path) => UnixStream::connect(path)
-                .during(operation, path.display())?
-                .into(),
+        let (stream, calls): (OwnedFd, Calls) = match &self.address {
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path).during(operation, path.display())?;
+                (stream.into(), Calls::Socket)
+            }
             Address::Tcp(address) => {
                 let stream = TcpStream::connect(address).during(operation, address)?;
                 // Frames are written whole; waiting to join them costs 40 ms.
                 stream.set_nodelay(true).during(operation, address)?;
-                stream.into()
+                (stream.into(), Calls::Tcp)
             }
         };
-        let outlet = StreamOutlet::new(stream, Calls::Socket);
+        let outlet = StreamOutlet::new(stream, calls);
         let index = u32::try_from(sender).expect("senders are counted in 32 bits");
         let hello = [&HELLO_MARK[..], &self.token, &index.to_le_bytes()].concat();
         outlet.write_all(&hello, Deadline::after(HELLO_TIME))?;
@@ -147,12 +156,15 @@ struct ConnectionInlet {
 
 impl ConnectionInlet {
     fn is_accepting(&self) -> bool {
-        self.strangers.len() < MAX_STRANGERS && self.pause.is_none_or(Deadline::has_passed)
+        self.pause.is_none_or(Deadline::has_passed)
     }
 
     fn accept(&mut self) -> Result<bool> {
         let mut progress = false;
-        while self.is_accepting() {
+        for _ in 0..ACCEPT_AT_ONCE {
+            if !self.is_accepting() {
+                break;
+            }
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             match rustix::net::accept_with(&self.listener, flags) {
                 Ok(stream) => {
@@ -191,6 +203,10 @@ impl ConnectionInlet {
                 }
             }
         }
+        // A sender speaks as soon as it is connected; who has kept silent for
+        // longest is the least likely to be one.
+        let surplus = self.strangers.len().saturating_sub(MAX_STRANGERS);
+        self.strangers.drain(..surplus);
         if self.seen.iter().all(|seen| *seen) {
             // Every side holds its stream: the path has done its work.
             self.lease = None;

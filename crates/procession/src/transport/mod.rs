@@ -114,6 +114,10 @@ trait Outlet: fmt::Debug {
     }
     /// Sends a frame, or a piece of one, waiting for room until the deadline.
     fn put(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()>;
+    /// Waits until all that was put outlives this process.
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Where all senders' frames come from.

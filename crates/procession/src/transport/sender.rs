@@ -93,7 +93,8 @@ impl Sender {
     /// # Errors
     /// As [`send`](Sender::send).
     pub fn finish(mut self) -> Result<()> {
-        self.put(Kind::End, &[], Deadline::NEVER)
+        self.put(Kind::End, &[], Deadline::NEVER)?;
+        self.outlet.flush()
     }
 
     /// Tells the receiver that this sender gives up, and why.
@@ -101,7 +102,8 @@ impl Sender {
     /// # Errors
     /// As [`send`](Sender::send).
     pub fn fail(mut self, reason: &str) -> Result<()> {
-        self.put(Kind::Failure, reason.as_bytes(), Deadline::NEVER)
+        self.put(Kind::Failure, reason.as_bytes(), Deadline::NEVER)?;
+        self.outlet.flush()
     }
 
     fn put(&mut self, kind: Kind, bytes: &[u8], deadline: Deadline) -> Result<()> {

@@ -3,12 +3,13 @@
 use super::frame::Inbox;
 use super::{Channel, Inlet, Outlet, wait_for};
 use crate::error::Context;
-use crate::poll::repeat;
+use crate::poll::{self, repeat};
 use crate::{Deadline, Result};
 use procession_sys::Errno;
 use rustix::event::PollFlags;
 use rustix::net::{RecvFlags, SendFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -23,6 +24,8 @@ pub(super) enum Calls {
     Pipe,
     /// recv(2), send(2) with `MSG_DONTWAIT`, without SIGPIPE.
     Socket,
+    /// The same over TCP, where sent is not yet arrived.
+    Tcp,
 }
 
 /// A stream for each sender, made before the fork.
@@ -103,7 +106,7 @@ impl StreamOutlet {
                 &"",
                 || match self.calls {
                     Calls::Pipe => rustix::io::write(stream, bytes),
-                    Calls::Socket => {
+                    Calls::Socket | Calls::Tcp => {
                         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
                         rustix::net::send(stream, bytes, flags)
                     }
@@ -126,6 +129,26 @@ impl Outlet for StreamOutlet {
 
     fn put(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
         self.write_all(bytes, deadline)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        // A connection whose last handshake packet was dropped, because the
+        // listener's queue was full, takes bytes that nobody has yet. They
+        // arrive when the kernel sends again; this process must not be taken
+        // for dead before.
+        while self.calls == Calls::Tcp
+            && procession_sys::socket::unacknowledged(self.stream.as_fd()).during("sending", "")?
+                > 0
+        {
+            let pause = Deadline::after(Duration::from_millis(1));
+            match poll::readable(&self.stream, pause) {
+                // The receiver never writes: it has closed or reset.
+                Ok(()) => return Err(super::lifeline::gone()),
+                Err(error) if error.is_timeout() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -183,7 +206,7 @@ impl Readers {
         let buffer = &mut self.buffer[..];
         let outcome = rustix::io::retry_on_intr(|| match self.calls {
             Calls::Pipe => rustix::io::read(stream, &mut *buffer),
-            Calls::Socket => {
+            Calls::Socket | Calls::Tcp => {
                 rustix::net::recv(stream, &mut *buffer, RecvFlags::DONTWAIT).map(|(read, _)| read)
             }
         });

@@ -12,6 +12,7 @@ fn main() -> std::process::ExitCode {
     let mut tests = testkit::tests![
         strangers::a_stranger_on_tcp_neither_injects_nor_stalls,
         strangers::a_stranger_on_a_unix_socket_neither_injects_nor_stalls,
+        strangers::a_crowd_of_senders_loses_nothing,
         strangers::a_datagram_without_the_token_is_ignored,
         names::a_symbolic_link_for_the_private_directory_is_refused,
         names::a_private_directory_that_others_may_enter_is_refused,

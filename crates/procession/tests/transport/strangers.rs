@@ -67,6 +67,12 @@ fn speeches() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Connects without waiting for a listener whose queue is full.
+fn connect_soon(port: u16) -> std::io::Result<TcpStream> {
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    TcpStream::connect_timeout(&address, Duration::from_millis(20))
+}
+
 pub(crate) fn a_stranger_on_tcp_neither_injects_nor_stalls() {
     let mut strangers = Vec::new();
     undisturbed(Transport::Tcp, || {
@@ -75,6 +81,12 @@ pub(crate) fn a_stranger_on_tcp_neither_injects_nor_stalls() {
             let mut stranger = TcpStream::connect(("127.0.0.1", port)).unwrap();
             stranger.write_all(&speech).unwrap();
             strangers.push(stranger);
+        }
+        // A crowd that says nothing.
+        for _ in 0..500 {
+            if let Ok(stranger) = connect_soon(port) {
+                strangers.push(stranger);
+            }
         }
     });
     for mut stranger in strangers {
@@ -116,4 +128,28 @@ pub(crate) fn a_datagram_without_the_token_is_ignored() {
                 .unwrap();
         }
     });
+}
+
+/// More senders than any queue of connections holds: all are done and gone
+/// before the receiver looks, and nothing is lost.
+pub(crate) fn a_crowd_of_senders_loses_nothing() {
+    const CROWD: usize = 300;
+    for transport in [Transport::Tcp, Transport::Unix, Transport::Udp] {
+        let mut crew = Crew::start(open(transport, CROWD), |worker, sender| {
+            sender.send(&pattern(worker, 0, 1000))
+        })
+        .unwrap();
+        let mut messages = 0;
+        while let Some(event) = crew.next_timeout(Duration::from_secs(60)).unwrap() {
+            match event {
+                Event::Message { worker, bytes } => {
+                    assert!(bytes == pattern(worker, 0, 1000));
+                    messages += 1;
+                }
+                Event::Finished { .. } => {}
+                Event::Failed(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(messages, CROWD, "{transport}");
+    }
 }
