@@ -5,11 +5,6 @@ use crate::os::pipe::{self, Reader, Writer};
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
-
-/// How long a sender waits on something that cannot be polled before it looks
-/// at the lifeline again.
-pub(super) const SLICE: Duration = Duration::from_millis(50);
 
 /// The receiver's end: while it is open, the receiver lives.
 #[derive(Debug)]
@@ -29,8 +24,13 @@ pub(super) fn lifeline() -> Result<(Held, Lifeline)> {
 impl Lifeline {
     /// An error if the receiver is gone.
     pub(super) fn check(&self) -> Result<()> {
-        match poll::readable(&self.0, Deadline::NOW) {
-            Err(error) if error.is_would_block() => Ok(()),
+        self.pause(Deadline::NOW)
+    }
+
+    /// Sleeps until the deadline, or fails as soon as the receiver is gone.
+    pub(super) fn pause(&self, deadline: Deadline) -> Result<()> {
+        match poll::readable(&self.0, deadline) {
+            Err(error) if error.is_would_block() || error.is_timeout() => Ok(()),
             Ok(()) => Err(gone()),
             Err(error) => Err(error),
         }

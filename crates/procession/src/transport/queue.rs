@@ -2,7 +2,7 @@
 
 use super::frame::{HEADER_BYTES, Inbox};
 use super::lease::{Lease, Object};
-use super::lifeline::{Held, Lifeline, SLICE, lifeline};
+use super::lifeline::{Held, Lifeline, lifeline};
 use super::{Channel, Inlet, Outlet, wait_for};
 use crate::os::eventfd::{EventFd, Mode};
 use crate::os::sysv::{self, Key, Select};
@@ -10,6 +10,10 @@ use crate::os::{posix, sysv::Flags};
 use crate::{Deadline, Error, Name, Result, limits};
 use rustix::event::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// Longest sleep of a sender before it asks a full System V queue again.
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// A POSIX queue. Its name is gone before the first fork.
 #[derive(Debug)]
@@ -218,22 +222,19 @@ impl Outlet for SysvOutlet {
     }
 
     fn put(&mut self, frame: &[u8], deadline: Deadline) -> Result<()> {
-        let mut outcome = self.queue.try_send(self.kind, frame);
-        while let Err(error) = &outcome {
-            if !error.is_would_block() {
-                break;
+        // The kernel's own wait would not end with the receiver.
+        let mut pause = Duration::from_micros(20);
+        loop {
+            match self.queue.try_send(self.kind, frame) {
+                Err(error) if error.is_would_block() => {}
+                sent => break sent?,
             }
             if deadline.has_passed() {
                 return Err(Error::new(deadline.error_kind(), "sending", ""));
             }
-            self.lifeline.check()?;
-            let slice = deadline.min(Deadline::after(SLICE));
-            outcome = match self.queue.send_deadline(self.kind, frame, slice) {
-                Err(error) if error.is_timeout() => continue,
-                sent => sent,
-            };
+            self.lifeline.pause(deadline.min(Deadline::after(pause)))?;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        outcome?;
         self.bell.add(1)
     }
 }

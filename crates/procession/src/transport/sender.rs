@@ -14,7 +14,7 @@ const JOIN_BYTES: usize = 16 * 1024;
 ///
 /// # If a process dies
 /// When the receiver is gone, sending fails with
-/// [`Disconnected`](crate::ErrorKind::Disconnected), within 50 ms where the kernel
+/// [`Disconnected`](crate::ErrorKind::Disconnected), within 10 ms where the kernel
 /// does not say so at once. Dropping a sender without
 /// [`finish`](Sender::finish) looks like a death to the receiver.
 #[derive(Debug)]
