@@ -5,12 +5,14 @@
 //! nothing, and no process's death does. `ipcs` lists them.
 
 mod message_queue;
+mod operation;
 mod semaphore_set;
 mod shared_memory;
 
 pub use message_queue::{Flags, MessageQueue, QueueStatus, Select};
+pub use operation::Operation;
 pub use procession_sys::sysv::Permissions;
-pub use semaphore_set::{Operation, SemaphoreSet, SetStatus};
+pub use semaphore_set::{SemaphoreSet, SetStatus};
 pub use shared_memory::{Attachment, SegmentStatus, SharedMemory};
 
 use crate::error::Context;
