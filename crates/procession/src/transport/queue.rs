@@ -12,8 +12,9 @@ use rustix::event::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-/// Longest sleep of a sender before it asks a full System V queue again.
-const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+/// Longest sleep of a sender before it asks a full System V queue again: long
+/// enough for thousands of them to leave the receiver some processor time.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A POSIX queue. Its name is gone before the first fork.
 #[derive(Debug)]
