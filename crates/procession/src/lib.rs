@@ -65,3 +65,8 @@ pub mod transport;
 pub use error::{Error, ErrorKind, Result};
 pub use name::Name;
 pub use time::Deadline;
+
+/// Compiles the sample of the project's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-use crate::{has_redis, procession, run, stderr};
+use crate::{NAMES, has_redis, procession, run, stderr};
 use rustix::process::{Pid, Signal};
 use std::process::{Child, Stdio};
 use testkit::watchdog::family;
@@ -24,23 +24,11 @@ fn signal(pid: u32, signal: Signal) {
     rustix::process::kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
 }
 
-const TRANSPORTS: [&str; 12] = [
-    "file",
-    "pipe",
-    "tcp",
-    "udp",
-    "unix",
-    "socketpair",
-    "fifo",
-    "posix-mq",
-    "sysv-mq",
-    "posix-shm",
-    "sysv-shm",
-    "mmap",
-];
-
 fn transports() -> impl Iterator<Item = &'static str> {
-    TRANSPORTS.into_iter().chain(has_redis().then_some("redis"))
+    let redis = has_redis();
+    NAMES
+        .into_iter()
+        .filter(move |name| redis || *name != "redis")
 }
 
 fn ends_with(via: &str, by: Signal, code: i32) {

@@ -30,6 +30,23 @@ fn main() -> std::process::ExitCode {
     ])
 }
 
+/// Every transport, as the command names and orders them; Redis is the last.
+const NAMES: [&str; 13] = [
+    "file",
+    "pipe",
+    "tcp",
+    "udp",
+    "unix",
+    "socketpair",
+    "fifo",
+    "posix-mq",
+    "sysv-mq",
+    "posix-shm",
+    "sysv-shm",
+    "mmap",
+    "redis",
+];
+
 fn procession(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_procession"));
     command

@@ -1,21 +1,5 @@
-use crate::{has_redis, json, procession, run, stderr, stdout};
+use crate::{NAMES, has_redis, json, procession, run, stderr, stdout};
 use procession_pi::{error_ulp, exact};
-
-const NAMES: [&str; 13] = [
-    "file",
-    "pipe",
-    "tcp",
-    "udp",
-    "unix",
-    "socketpair",
-    "fifo",
-    "posix-mq",
-    "sysv-mq",
-    "posix-shm",
-    "sysv-shm",
-    "mmap",
-    "redis",
-];
 
 pub(crate) fn one_transport_prints_the_value_alone() {
     for arguments in [

@@ -24,9 +24,14 @@ pub(crate) const BODIES: &[Body] = &[
         senders_gone,
     ),
     ("a_sender_hears_that_the_receiver_is_gone", receiver_gone),
-    ("a_small_ring_carries_large_messages", small_ring),
     ("no_sender_and_too_many_are_refused", wrong_counts),
 ];
+
+/// Those that carry messages through rings in shared memory.
+pub(crate) const RINGS: [Transport; 3] = [Transport::PosixShm, Transport::SysvShm, Transport::Mmap];
+
+/// What only rings do.
+pub(crate) const RING_BODIES: &[Body] = &[("a_small_ring_carries_large_messages", small_ring)];
 
 /// Bytes that tell whose they are and where they belong.
 pub(crate) fn pattern(worker: usize, number: usize, length: usize) -> Vec<u8> {
@@ -311,12 +316,6 @@ fn receiver_gone(transport: Transport) {
 }
 
 fn small_ring(transport: Transport) {
-    if !matches!(
-        transport,
-        Transport::PosixShm | Transport::SysvShm | Transport::Mmap
-    ) {
-        return;
-    }
     let mut options = Options::default();
     options.ring_bytes = Some(1);
     let link = Link::open(transport, 3, &options).unwrap();

@@ -16,17 +16,26 @@ pub(crate) const BODIES: &[Body] = &[
     ("a_stopped_worker_holds_nobody_up", stopped),
     ("a_killed_parent_leaves_nothing", killed_parent),
     ("dropping_the_crew_ends_the_workers", dropped),
+    ("a_panic_of_the_parent_leaves_nothing", panicking_parent),
+];
+
+/// What is done to one system call after another, and so not to Redis, which
+/// starts a server in the course of it: too many calls, most of them another
+/// program's.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const CALL_BY_CALL: &[Body] = &[
     (
         "a_parent_killed_at_any_system_call_of_opening_leaves_nothing",
         killed_while_opening,
     ),
-    ("a_panic_of_the_parent_leaves_nothing", panicking_parent),
     ("a_fork_that_fails_ends_the_workers_started", failing_fork),
     (
         "a_failing_descriptor_call_is_an_error_that_leaks_nothing",
         starved,
     ),
 ];
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) const CALL_BY_CALL: &[Body] = &[];
 
 struct Gathered {
     messages: BTreeMap<usize, Vec<Vec<u8>>>,
@@ -322,105 +331,87 @@ fn panicking_parent(transport: Transport) {
     assert!(process::children().unwrap().is_empty());
 }
 
+#[cfg(target_arch = "x86_64")]
 fn failing_fork(transport: Transport) {
-    // A private server is forked too.
-    if transport == Transport::Redis {
-        return;
+    use testkit::audit::OfProcess;
+    use testkit::fault::{Action, Fault, armed, run};
+    let calls = &[libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork];
+    let fault = Fault {
+        calls,
+        nth: 2,
+        action: Action::Fail(libc::EAGAIN),
+    };
+    let outcome = run(fault, || {
+        let before = OfProcess::take();
+        let link = open(transport, 4);
+        let crew = armed(|| Crew::start(link, |_, sender| sender.send(b"never heard")));
+        let error = crew.unwrap_err();
+        assert!(error.is_limit_reached(), "{error}");
+        assert!(error.hint().unwrap().contains("RLIMIT_NPROC"), "{error:?}");
+        let leaks = OfProcess::take().leaks_since(&before);
+        assert!(leaks.is_empty(), "{leaks:?}");
+    });
+    assert_eq!((outcome.hit, outcome.code), (true, 0));
+}
+
+#[cfg(target_arch = "x86_64")]
+fn killed_while_opening(transport: Transport) {
+    use testkit::fault::{Action, Fault, armed, run};
+    let mut nth = 0;
+    loop {
+        let outcome = run(
+            Fault {
+                calls: &[],
+                nth,
+                action: Action::Kill,
+            },
+            || {
+                // The receiver's half of the life, to its end.
+                armed(|| drop(open(transport, 2).into_receiver().unwrap()));
+            },
+        );
+        sweep();
+        if !outcome.hit {
+            assert_eq!(outcome.code, 0);
+            break;
+        }
+        assert_eq!(outcome.code, 128 + 9, "call {nth}");
+        nth += 1;
     }
-    #[cfg(target_arch = "x86_64")]
-    {
-        use testkit::audit::OfProcess;
-        use testkit::fault::{Action, Fault, armed, run};
-        let calls = &[libc::SYS_clone, libc::SYS_clone3, libc::SYS_fork];
+    println!("killed at each of {nth} system calls");
+    assert!(nth > 5);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn starved(transport: Transport) {
+    use testkit::audit::OfProcess;
+    use testkit::fault::{Action, DESCRIPTOR_CALLS, Fault, armed, run};
+    let mut nth = 0;
+    loop {
         let fault = Fault {
-            calls,
-            nth: 2,
-            action: Action::Fail(libc::EAGAIN),
+            calls: DESCRIPTOR_CALLS,
+            nth,
+            action: Action::Fail(libc::EMFILE),
         };
         let outcome = run(fault, || {
             let before = OfProcess::take();
-            let link = open(transport, 4);
-            let crew = armed(|| Crew::start(link, |_, sender| sender.send(b"never heard")));
-            let error = crew.unwrap_err();
-            assert!(error.is_limit_reached(), "{error}");
-            assert!(error.hint().unwrap().contains("RLIMIT_NPROC"), "{error:?}");
+            let opened = armed(|| {
+                Link::open(transport, 2, &Options::default()).and_then(Link::into_receiver)
+            });
+            match opened {
+                Err(error) => assert_eq!(error.errno_name(), Some("EMFILE"), "{error}"),
+                // It can do without the call.
+                Ok(receiver) => drop(receiver),
+            }
             let leaks = OfProcess::take().leaks_since(&before);
             assert!(leaks.is_empty(), "{leaks:?}");
         });
-        assert_eq!((outcome.hit, outcome.code), (true, 0));
-    }
-}
-
-fn killed_while_opening(transport: Transport) {
-    // A server is started in the course of it: too many calls, and its death
-    // with its parent is the test of `killed_parent`.
-    if transport == Transport::Redis {
-        return;
-    }
-    #[cfg(target_arch = "x86_64")]
-    {
-        use testkit::fault::{Action, Fault, armed, run};
-        let mut nth = 0;
-        loop {
-            let outcome = run(
-                Fault {
-                    calls: &[],
-                    nth,
-                    action: Action::Kill,
-                },
-                || {
-                    // The receiver's half of the life, to its end.
-                    armed(|| drop(open(transport, 2).into_receiver().unwrap()));
-                },
-            );
-            sweep();
-            if !outcome.hit {
-                assert_eq!(outcome.code, 0);
-                break;
-            }
-            assert_eq!(outcome.code, 128 + 9, "call {nth}");
-            nth += 1;
+        assert_eq!(outcome.code, 0, "call {nth}");
+        if !outcome.hit {
+            break;
         }
-        println!("killed at each of {nth} system calls");
-        assert!(nth > 5);
+        nth += 1;
     }
-}
-
-fn starved(transport: Transport) {
-    if transport == Transport::Redis {
-        return;
-    }
-    #[cfg(target_arch = "x86_64")]
-    {
-        use testkit::audit::OfProcess;
-        use testkit::fault::{Action, DESCRIPTOR_CALLS, Fault, armed, run};
-        let mut nth = 0;
-        loop {
-            let fault = Fault {
-                calls: DESCRIPTOR_CALLS,
-                nth,
-                action: Action::Fail(libc::EMFILE),
-            };
-            let outcome = run(fault, || {
-                let before = OfProcess::take();
-                let opened = armed(|| {
-                    Link::open(transport, 2, &Options::default()).and_then(Link::into_receiver)
-                });
-                match opened {
-                    Err(error) => assert_eq!(error.errno_name(), Some("EMFILE"), "{error}"),
-                    // It can do without the call.
-                    Ok(receiver) => drop(receiver),
-                }
-                let leaks = OfProcess::take().leaks_since(&before);
-                assert!(leaks.is_empty(), "{leaks:?}");
-            });
-            assert_eq!(outcome.code, 0, "call {nth}");
-            if !outcome.hit {
-                break;
-            }
-            nth += 1;
-        }
-        println!("{nth} calls that make descriptors failed in turn");
-        assert!(nth > 0);
-    }
+    println!("{nth} calls that make descriptors failed in turn");
+    assert!(nth > 0);
 }

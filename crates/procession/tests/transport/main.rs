@@ -20,12 +20,22 @@ fn main() -> std::process::ExitCode {
         names::a_live_owner_is_never_swept,
         names::unavailable_redis_says_why,
     ];
-    for transport in Transport::ALL {
-        for (name, body) in conformance::BODIES.iter().chain(death::BODIES) {
+    let mut add = |transport: Transport, bodies: &[conformance::Body]| {
+        for &(name, body) in bodies {
             tests.push(Test::new(format!("{transport}::{name}"), move || {
                 body(transport)
             }));
         }
+    };
+    for transport in Transport::ALL {
+        add(transport, conformance::BODIES);
+        add(transport, death::BODIES);
+        if transport != Transport::Redis {
+            add(transport, death::CALL_BY_CALL);
+        }
+    }
+    for transport in conformance::RINGS {
+        add(transport, conformance::RING_BODIES);
     }
     testkit::run(tests)
 }
