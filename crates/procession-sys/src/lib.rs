@@ -28,6 +28,7 @@
 compile_error!("procession supports 64-bit Linux (x86-64 and aarch64) only");
 
 pub mod errno;
+pub mod image;
 pub mod memory;
 pub mod posix;
 pub mod process;

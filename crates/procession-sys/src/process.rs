@@ -76,3 +76,172 @@ pub fn kill_with_parent(command: &mut std::process::Command) -> &mut std::proces
         })
     }
 }
+
+/// A timer that sends a signal to the calling process, once, unless it is
+/// dropped before. It counts on the monotonic clock; fork does not copy it and
+/// exec removes it.
+#[derive(Debug)]
+pub struct Timer(libc::timer_t);
+
+// SAFETY: the handle is a number of the process, valid in all its threads.
+unsafe impl Send for Timer {}
+// SAFETY: as above; there are no methods but drop.
+unsafe impl Sync for Timer {}
+
+impl Timer {
+    /// Starts a timer.
+    ///
+    /// # Errors
+    /// `EAGAIN`: the queue of signals is full (`RLIMIT_SIGPENDING`);
+    /// `EINVAL`: no such signal.
+    ///
+    /// # References
+    /// timer_create(2)
+    pub fn start(signal: i32, after: std::time::Duration) -> Result<Timer> {
+        // SAFETY: an all-zero sigevent is a valid value.
+        let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_signo = signal;
+        let mut timer = std::mem::MaybeUninit::uninit();
+        // SAFETY: both structures are live; `timer` is filled in on success.
+        check(unsafe {
+            libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, timer.as_mut_ptr())
+        })?;
+        // SAFETY: filled in by the call above.
+        let timer = Timer(unsafe { timer.assume_init() });
+        // Zero would disarm it.
+        let after = after.max(std::time::Duration::from_nanos(1));
+        let time = libc::itimerspec {
+            it_interval: libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            },
+            it_value: libc::timespec {
+                tv_sec: libc::time_t::try_from(after.as_secs()).unwrap_or(libc::time_t::MAX),
+                tv_nsec: after.subsec_nanos().into(),
+            },
+        };
+        // SAFETY: the timer is ours and `time` is a normalised duration.
+        check(unsafe { libc::timer_settime(timer.0, 0, &raw const time, std::ptr::null_mut()) })?;
+        Ok(timer)
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // SAFETY: the timer is ours, and this is the end of its only handle.
+        unsafe { libc::timer_delete(self.0) };
+    }
+}
+
+/// Closes all descriptors from `first` up.
+///
+/// # Errors
+/// `ENOSYS` before Linux 5.9.
+///
+/// # Safety
+/// No descriptor in that range is owned by anything that is used or dropped
+/// afterwards.
+///
+/// # References
+/// close_range(2)
+pub unsafe fn close_from(first: u32) -> Result<()> {
+    // SAFETY: the caller vouches for the descriptors.
+    close_range(first, 0)
+}
+
+/// Marks all descriptors from `first` up as not to be inherited across exec.
+///
+/// # Errors
+/// `EINVAL` before Linux 5.11.
+pub fn close_on_exec_from(first: u32) -> Result<()> {
+    close_range(first, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+fn close_range(first: u32, flags: libc::c_uint) -> Result<()> {
+    // SAFETY: takes numbers only; which descriptors it closes is the affair of
+    // `close_from`, the only caller that closes any.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    if closed == 0 {
+        Ok(())
+    } else {
+        Err(crate::last_errno())
+    }
+}
+
+/// Becomes another user and group for good, in all threads, with no
+/// supplementary groups. `None` leaves one as it is; the groups are dropped
+/// whenever either changes and the caller may drop them.
+///
+/// # Errors
+/// `EPERM`: the caller is not privileged; `EAGAIN`: the user has too many
+/// processes.
+///
+/// # References
+/// setresuid(2), setresgid(2), setgroups(2)
+pub fn become_user(user: Option<u32>, group: Option<u32>) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        // SAFETY: an empty list needs no pointer.
+        check(unsafe { libc::setgroups(0, std::ptr::null()) })?;
+    }
+    // The group first: without privileges it could not be changed any more.
+    if let Some(group) = group {
+        // SAFETY: takes numbers only.
+        check(unsafe { libc::setresgid(group, group, group) })?;
+    }
+    if let Some(user) = user {
+        // SAFETY: takes numbers only.
+        check(unsafe { libc::setresuid(user, user, user) })?;
+    }
+    Ok(())
+}
+
+/// The wait status of a process that has been reaped, by anybody; `None` where
+/// it has not been, or the kernel does not keep it (before Linux 6.15).
+///
+/// # References
+/// `PIDFD_GET_INFO` and `PIDFD_INFO_EXIT` in linux/pidfd.h
+#[must_use]
+pub fn status_after_reaping(pidfd: std::os::fd::BorrowedFd<'_>) -> Option<i32> {
+    use std::os::fd::AsRawFd;
+    /// `struct pidfd_info` as first published: 64 bytes.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    // _IOWR(0xFF, 11, struct pidfd_info)
+    const PIDFD_GET_INFO: libc::c_ulong =
+        3 << 30 | (size_of::<Info>() as libc::c_ulong) << 16 | 0xff << 8 | 11;
+    let mut info = Info {
+        mask: PIDFD_INFO_EXIT,
+        ..Info::default()
+    };
+    // SAFETY: the request carries the structure's size, and the kernel writes
+    // no more than that.
+    let answer = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO as _, &raw mut info) };
+    (answer == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
+}
+
+/// A child of the calling process that has ended and has not been waited for,
+/// which it stays. For processes whose children are all their own.
+///
+/// # Errors
+/// `ECHILD`: there are no children at all.
+///
+/// # References
+/// waitid(2) "WNOWAIT"
+pub fn next_zombie() -> Result<Option<Pid>> {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is live; zeroed, so that "none" reads as pid zero.
+    check(unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) })?;
+    // SAFETY: zeroed, and filled in if there was one.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: waitid fills in this part of the union; else it is zero.
+    Ok(Pid::from_raw(unsafe { info.si_pid() }))
+}

@@ -90,6 +90,12 @@ impl Mask {
         Mask(unsafe { set.assume_init() })
     }
 
+    /// Takes a signal out of the set.
+    pub fn remove(&mut self, signal: i32) {
+        // SAFETY: the set is initialised; a bad number is answered by EINVAL.
+        unsafe { libc::sigdelset(&raw mut self.0, signal) };
+    }
+
     /// Whether the set holds `signal`.
     #[must_use]
     pub fn contains(&self, signal: i32) -> bool {
@@ -278,6 +284,20 @@ pub fn is_caught(signal: i32) -> bool {
 /// # References
 /// pidfd_send_signal(2)
 pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
+    send_with(pidfd, signal, 0)
+}
+
+/// Sends a signal to every process of the group of the pidfd's process, also
+/// after that process has ended, and never to a group that got its number.
+///
+/// # Errors
+/// `EINVAL` before Linux 6.9; `ESRCH`: nobody is left in the group.
+pub fn send_to_group(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
+    const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 1 << 2;
+    send_with(pidfd, signal, PIDFD_SIGNAL_PROCESS_GROUP)
+}
+
+fn send_with(pidfd: BorrowedFd<'_>, signal: i32, flags: libc::c_uint) -> Result<()> {
     let no_info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: the arguments are those of the manual page; a null info asks
     // for the one that kill(2) would send.
@@ -287,7 +307,7 @@ pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
             pidfd.as_raw_fd(),
             signal,
             no_info,
-            0,
+            flags,
         )
     };
     check(result as i32)?;

@@ -52,7 +52,9 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod codec;
 mod error;
+mod handle;
 pub mod limits;
 mod name;
 pub mod os;
@@ -63,7 +65,9 @@ mod time;
 pub mod transport;
 
 pub use error::{Error, ErrorKind, Result};
+pub use handle::Handle;
 pub use name::Name;
+pub use process::init;
 pub use time::Deadline;
 
 /// Compiles the sample of the project's front page.

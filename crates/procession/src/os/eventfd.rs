@@ -139,6 +139,13 @@ impl EventFd {
     }
 }
 
+impl EventFd {
+    /// What another process of the family made and sent.
+    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> EventFd {
+        EventFd(descriptor)
+    }
+}
+
 impl AsFd for EventFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -197,6 +197,13 @@ impl MemFd {
     }
 }
 
+impl MemFd {
+    /// What another process of the family made and sent.
+    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> MemFd {
+        MemFd(descriptor)
+    }
+}
+
 impl AsFd for MemFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -309,6 +309,11 @@ impl Write for Writer {
 }
 
 impl Reader {
+    /// What another process of the family made and sent.
+    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Reader {
+        Reader(descriptor)
+    }
+
     /// The descriptor as it is, non-blocking.
     pub(crate) fn into_descriptor(self) -> OwnedFd {
         self.0
@@ -316,6 +321,11 @@ impl Reader {
 }
 
 impl Writer {
+    /// What another process of the family made and sent.
+    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Writer {
+        Writer(descriptor)
+    }
+
     /// The descriptor as it is, non-blocking.
     pub(crate) fn into_descriptor(self) -> OwnedFd {
         self.0

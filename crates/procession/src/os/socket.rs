@@ -310,6 +310,13 @@ impl SeqPacket {
     }
 }
 
+impl SeqPacket {
+    /// What another process of the family made and sent.
+    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> SeqPacket {
+        SeqPacket(descriptor)
+    }
+}
+
 impl AsFd for SeqPacket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -368,6 +375,13 @@ impl SeqPacketListener {
                 outcome => return outcome.during(operation, "").map(SeqPacket),
             }
         }
+    }
+}
+
+impl SeqPacketListener {
+    /// What another process of the family made and sent.
+    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> SeqPacketListener {
+        SeqPacketListener(descriptor)
     }
 }
 

@@ -56,6 +56,25 @@ impl Child {
         }
     }
 
+    /// Takes the process apart; whoever does reaps it.
+    pub(super) fn into_parts(mut self) -> (Pid, OwnedFd) {
+        let pidfd = self.pidfd.take();
+        (self.pid, pidfd.expect("the descriptor is there until drop"))
+    }
+
+    /// Signals the group that the child leads.
+    pub(super) fn signal_group(&self, signal: Signal) -> Result<()> {
+        if self.status.is_some() {
+            return Ok(());
+        }
+        // Until we reap it the number is the child's, and its group's.
+        let signal_number = rustix::process::Signal::from_named_raw(signal.as_raw());
+        let signal_number = signal_number.ok_or(Errno::INVAL);
+        signal_number
+            .and_then(|number| rustix::process::kill_process_group(self.pid, number))
+            .during("signalling process group", format!("{} with {signal}", self.pid))
+    }
+
     fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd
             .as_ref()

@@ -5,16 +5,32 @@
 //! the handle is dropped. Nothing here touches `SIGCHLD` or waits for
 //! children that are not ours, so it mixes with other code that has children.
 
+mod builder;
 mod child;
+mod current;
 mod exit_status;
 mod fork;
+mod join_handle;
 mod list;
 mod reaper;
+mod running;
+mod start;
+mod stop;
+mod task;
+mod task_error;
 
+pub use builder::{Builder, StartMethod, Stdio, preload, spawn, spawn_task};
 pub use child::Child;
+pub use current::{Current, Parent, current, parent};
 pub use exit_status::ExitStatus;
 pub use fork::{Fork, die_with, exit, fork, fork_unchecked};
+pub use join_handle::{JoinHandle, OnDrop, wait_all, wait_any};
 pub use list::{ProcessInfo, ProcessState, children, inspect};
+pub use start::entry::init;
+pub use start::settings::LimitedResource;
+pub use stop::Stop;
+pub use task::Task;
+pub use task_error::{Panic, TaskError};
 
 pub use crate::signal::Signal;
 

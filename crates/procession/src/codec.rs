@@ -1,0 +1,362 @@
+//! How values become bytes and descriptors, and values again.
+//!
+//! The bytes are [postcard](https://docs.rs/postcard)'s; descriptors, which no
+//! byte format can carry, are put beside them in a table, and their places in
+//! the table among the bytes. Short encodings stay in memory; long ones go to
+//! a sealed memory file, which the receiver maps: the kernel copies nothing.
+
+use crate::error::Context;
+use crate::{Error, ErrorKind, Result};
+use postcard::ser_flavors::Flavor;
+use procession_sys::memory::SealedBytes;
+use rustix::fs::{MemfdFlags, SealFlags};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Longest encoding that travels inside a packet.
+pub(crate) const MAX_INLINE: usize = 16 * 1024;
+
+/// Bytes gathered before they are written to a memory file.
+const CHUNK: usize = 1 << 20;
+
+/// A value on its way: bytes, and the descriptors they speak of.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) body: Body,
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+/// The bytes of an encoding.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// At most [`MAX_INLINE`] of them.
+    Inline(Vec<u8>),
+    /// More, in a memory file that nobody can change.
+    Memory(OwnedFd),
+}
+
+/// The bytes of an encoding that arrived.
+#[derive(Debug)]
+pub(crate) enum Arrived {
+    Inline(Vec<u8>),
+    Memory(SealedBytes),
+}
+
+impl std::ops::Deref for Arrived {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Arrived::Inline(bytes) => bytes,
+            Arrived::Memory(bytes) => bytes,
+        }
+    }
+}
+
+/// Encodes several values one behind the other.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    buffer: Vec<u8>,
+    file: Option<File>,
+    failure: Option<Error>,
+    descriptors: Vec<OwnedFd>,
+}
+
+thread_local! {
+    /// The descriptors of the value that this thread is encoding or decoding.
+    static TABLE: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
+}
+
+impl Encoder {
+    pub(crate) fn new() -> Encoder {
+        Encoder {
+            buffer: Vec::new(),
+            file: None,
+            failure: None,
+            descriptors: Vec::new(),
+        }
+    }
+
+    /// Adds a value.
+    pub(crate) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        let table = std::mem::take(&mut self.descriptors);
+        let table = table.into_iter().map(Some).collect();
+        let (outcome, table) =
+            with_table(table, || postcard::serialize_with_flavor(value, &mut *self));
+        self.descriptors = table.into_iter().flatten().collect();
+        match (self.failure.take(), outcome) {
+            (Some(error), _) => Err(error),
+            (None, Ok(())) => Ok(()),
+            (None, Err(error)) => Err(failed::<T>("encoding value", error)),
+        }
+    }
+
+    /// Adds bytes that are encoded already, with copies of their descriptors.
+    pub(crate) fn encoded(&mut self, bytes: &[u8], descriptors: &[OwnedFd]) -> Result<()> {
+        for descriptor in descriptors {
+            let copy = descriptor.try_clone();
+            self.descriptors.push(copy.during("encoding value", "")?);
+        }
+        self.extend(bytes)
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Encoded> {
+        let body = if self.file.is_none() && self.buffer.len() <= MAX_INLINE {
+            Body::Inline(self.buffer)
+        } else {
+            self.spill()?;
+            let file = self.file.take().expect("spilling made it");
+            let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
+            rustix::fs::fcntl_add_seals(&file, seals).during("sealing memory file", "")?;
+            Body::Memory(file.into())
+        };
+        Ok(Encoded {
+            body,
+            descriptors: self.descriptors,
+        })
+    }
+
+    fn extend(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.buffer.len() + bytes.len() > CHUNK {
+            self.spill()?;
+        }
+        match &mut self.file {
+            Some(file) if bytes.len() > CHUNK => {
+                file.write_all(bytes).during("writing memory file", "")
+            }
+            _ => {
+                self.buffer.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    #[cold]
+    fn spill(&mut self) -> Result<()> {
+        if self.file.is_none() {
+            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+            let file = rustix::fs::memfd_create("procession-message", flags);
+            self.file = Some(File::from(file.during("creating memory file", "")?));
+        }
+        if let Some(file) = &mut self.file {
+            file.write_all(&self.buffer)
+                .during("writing memory file", "")?;
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl Flavor for &mut Encoder {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        if self.buffer.len() >= CHUNK
+            && let Err(error) = self.spill()
+        {
+            self.failure = Some(error);
+            return Err(postcard::Error::SerializeBufferFull);
+        }
+        self.buffer.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.extend(bytes).map_err(|error| {
+            self.failure = Some(error);
+            postcard::Error::SerializeBufferFull
+        })
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Encodes one value.
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded> {
+    let mut encoder = Encoder::new();
+    encoder.value(value)?;
+    encoder.finish()
+}
+
+/// Decodes values that were encoded one behind the other.
+#[derive(Debug)]
+pub(crate) struct Decoder<'a> {
+    bytes: &'a [u8],
+    table: Vec<Option<OwnedFd>>,
+}
+
+impl<'a> Decoder<'a> {
+    pub(crate) fn new(bytes: &'a [u8], descriptors: Vec<OwnedFd>) -> Decoder<'a> {
+        Decoder {
+            bytes,
+            table: descriptors.into_iter().map(Some).collect(),
+        }
+    }
+
+    /// Goes on where another decoder was suspended.
+    pub(crate) fn resume(bytes: &'a [u8], table: Table) -> Decoder<'a> {
+        Decoder { bytes, table }
+    }
+
+    /// How many bytes are left, and the descriptors.
+    pub(crate) fn suspend(self) -> (usize, Table) {
+        (self.bytes.len(), self.table)
+    }
+
+    /// Takes the next value.
+    pub(crate) fn value<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let table = std::mem::take(&mut self.table);
+        let (outcome, table) = with_table(table, || postcard::take_from_bytes(self.bytes));
+        self.table = table;
+        let (value, rest) = outcome.map_err(|error| failed::<T>("decoding value", error))?;
+        self.bytes = rest;
+        Ok(value)
+    }
+
+    /// Requires that nothing is left.
+    pub(crate) fn finish(self) -> Result<()> {
+        let left = self.bytes.len();
+        let unused = self.table.iter().flatten().count();
+        if left == 0 && unused == 0 {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Corrupt, "decoding value", "")
+            .because(format!("{left} bytes and {unused} descriptors too many")))
+    }
+}
+
+/// Decodes one value.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<T> {
+    let mut decoder = Decoder::new(bytes, descriptors);
+    let value = decoder.value()?;
+    decoder.finish()?;
+    Ok(value)
+}
+
+fn failed<T: ?Sized>(operation: &'static str, error: postcard::Error) -> Error {
+    Error::new(ErrorKind::Corrupt, operation, std::any::type_name::<T>()).caused_by(error)
+}
+
+/// Descriptors by place; taken ones leave a gap.
+pub(crate) type Table = Vec<Option<OwnedFd>>;
+
+/// Runs `code` with a table of descriptors in place, and takes it out again.
+fn with_table<T>(table: Table, code: impl FnOnce() -> T) -> (T, Table) {
+    /// A value's own code may panic, or encode another value by itself.
+    struct Restore(Option<Table>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            TABLE.set(self.0.take());
+        }
+    }
+    let restore = Restore(TABLE.replace(Some(table)));
+    let value = code();
+    let table = TABLE.take().unwrap_or_default();
+    drop(restore);
+    (value, table)
+}
+
+/// Puts a copy of a descriptor into the table of the value being encoded;
+/// returns its place.
+pub(crate) fn put(descriptor: BorrowedFd<'_>) -> std::result::Result<u32, String> {
+    TABLE.with_borrow_mut(|table| {
+        let table = table.as_mut().ok_or(OUTSIDE)?;
+        let place = u32::try_from(table.len()).map_err(|_| "too many descriptors")?;
+        let copy = descriptor
+            .try_clone_to_owned()
+            .map_err(|error| error.to_string())?;
+        table.push(Some(copy));
+        Ok(place)
+    })
+}
+
+/// Takes a descriptor out of the table of the value being decoded.
+pub(crate) fn take(place: u32) -> std::result::Result<OwnedFd, String> {
+    TABLE.with_borrow_mut(|table| {
+        let table = table.as_mut().ok_or(OUTSIDE)?;
+        let slot = table.get_mut(place as usize).and_then(Option::take);
+        slot.ok_or_else(|| format!("no descriptor came with the place {place}"))
+    })
+}
+
+const OUTSIDE: &str = "descriptors travel only in messages between processes";
+
+/// The bytes of a memory file that somebody sent.
+pub(crate) fn open_memory(file: &OwnedFd) -> Result<Arrived> {
+    let bytes = SealedBytes::map(file.as_fd()).during("mapping message", "")?;
+    Ok(Arrived::Memory(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Handle;
+    use proptest::prelude::*;
+
+    fn round_trip<T: Serialize + DeserializeOwned>(value: &T) -> T {
+        let Encoded { body, descriptors } = encode(value).unwrap();
+        let arrived = match body {
+            Body::Inline(bytes) => Arrived::Inline(bytes),
+            Body::Memory(file) => open_memory(&file).unwrap(),
+        };
+        decode(&arrived, descriptors).unwrap()
+    }
+
+    #[test]
+    fn lengths_around_every_boundary_come_back() {
+        for boundary in [0, MAX_INLINE, CHUNK, 3 * CHUNK] {
+            for length in boundary.saturating_sub(12)..boundary + 3 {
+                let value: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
+                assert_eq!(round_trip(&value), value, "{length} bytes, one by one");
+                let value = serde_bytes::ByteBuf::from(value);
+                assert_eq!(round_trip(&value), value, "{length} bytes at once");
+            }
+        }
+    }
+
+    #[test]
+    fn a_descriptor_refused_outside_a_message_says_why() {
+        let file = Handle::new(File::open("/dev/null").unwrap());
+        assert!(postcard::to_stdvec(&file).is_err());
+    }
+
+    #[test]
+    fn bytes_or_descriptors_too_many_are_an_error() {
+        assert!(decode::<u8>(&[1, 2], Vec::new()).is_err());
+        let file = File::open("/dev/null").unwrap();
+        let error = decode::<u8>(&[1], vec![file.into()]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn a_place_is_taken_once() {
+        let file = File::open("/dev/null").unwrap();
+        let twice = decode::<(Handle<File>, Handle<File>)>(&[0, 0], vec![file.into()]);
+        assert_eq!(twice.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_decode_or_fail_and_never_panic(bytes: Vec<u8>) {
+            let _ = decode::<Vec<(String, Option<u64>, Handle<File>)>>(&bytes, Vec::new());
+        }
+
+        #[test]
+        fn values_come_back(value: Vec<(String, Option<i64>, Vec<f64>, char)>) {
+            let equal = |a: &f64, b: &f64| a.to_bits() == b.to_bits();
+            let back = round_trip(&value);
+            prop_assert_eq!(back.len(), value.len());
+            for (a, b) in back.iter().zip(&value) {
+                prop_assert_eq!((&a.0, a.1, a.3), (&b.0, b.1, b.3));
+                prop_assert!(a.2.iter().zip(&b.2).all(|(a, b)| equal(a, b)));
+            }
+        }
+    }
+}

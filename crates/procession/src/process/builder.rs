@@ -1,0 +1,661 @@
+//! Starting a task, with everything that can be said about its process.
+
+use super::join_handle::Pipes;
+use super::running::Running;
+use super::start::packet::{self, Kind};
+use super::start::server::Work;
+use super::start::settings::{Group, LimitedResource, Settings};
+use super::start::{client, entry, settings, worker};
+use super::task::{self, Call, Outcome, Task};
+use super::{Fork, JoinHandle, OnDrop, current, die_with, exit, fork};
+use crate::codec::{Arrived, Encoded};
+use crate::error::Context;
+use crate::os::pipe;
+use crate::signal::{self, Signal};
+use crate::{Error, ErrorKind, Result, codec, name};
+use procession_sys::signal::{Disposition, Mask, set_disposition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How a task's process comes into being.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum StartMethod {
+    /// A copy of the calling process, with all its memory and descriptors;
+    /// the argument is not encoded. Refused when the caller has several
+    /// threads. Costs more the more memory the caller has.
+    Fork,
+    /// This program executed anew, by the family's server: nothing is
+    /// inherited but what is listed at [`Builder`]. Costs what starting the
+    /// program costs.
+    Spawn,
+    /// A copy of the family's server: a process with one thread and little
+    /// memory, executed once, when first used. As clean as `Spawn` and almost
+    /// as fast as `Fork`, however large the caller.
+    #[default]
+    ForkServer,
+}
+
+impl std::fmt::Display for StartMethod {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            StartMethod::Fork => "fork",
+            StartMethod::Spawn => "spawn",
+            StartMethod::ForkServer => "forkserver",
+        })
+    }
+}
+
+impl std::str::FromStr for StartMethod {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<StartMethod> {
+        [StartMethod::Fork, StartMethod::Spawn, StartMethod::ForkServer]
+            .into_iter()
+            .find(|method| method.to_string() == text)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::InvalidInput, "choosing start method", text)
+                    .because("there are fork, spawn and forkserver")
+            })
+    }
+}
+
+/// What one of a process's standard streams is.
+#[derive(Debug, Default)]
+pub enum Stdio {
+    /// The caller's.
+    #[default]
+    Inherit,
+    /// The null device.
+    Null,
+    /// A pipe, whose other end the handle gives.
+    Piped,
+    /// This file, or whatever else is a descriptor.
+    Descriptor(OwnedFd),
+}
+
+impl From<File> for Stdio {
+    fn from(file: File) -> Stdio {
+        Stdio::Descriptor(file.into())
+    }
+}
+
+impl From<OwnedFd> for Stdio {
+    fn from(descriptor: OwnedFd) -> Stdio {
+        Stdio::Descriptor(descriptor)
+    }
+}
+
+/// How long a task that is executed anew may take to reach
+/// [`init`](crate::init), unless the builder says otherwise.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A task to be started, and what its process is to be like.
+///
+/// # What a process inherits
+///
+/// | | [`Fork`](StartMethod::Fork) | [`Spawn`](StartMethod::Spawn) | [`ForkServer`](StartMethod::ForkServer) |
+/// |---|---|---|---|
+/// | memory | a copy | nothing | what was preloaded |
+/// | descriptors | all | 0, 1, 2 and those in the argument | 0, 1, 2 and those in the argument |
+/// | standard streams, environment, directory | the caller's, as they are now | the same | the same |
+/// | program arguments | the caller's | the first process's | the first process's |
+/// | signal mask | empty | empty | empty |
+/// | dispositions | default; SIGINT, SIGPIPE ignored | the same | the same |
+/// | umask, limits, niceness, CPUs, user | the caller's | the server's: the first process's, when it first used one | as `Spawn` |
+/// | process group, session, terminal | the caller's | the server's | the server's |
+/// | parent, as getppid(2) sees it | the caller | the server | the server |
+///
+/// SIGINT is ignored because at a terminal Ctrl-C goes to every process of
+/// the group: the first process decides, and when it ends, all do.
+///
+/// # If a process dies
+/// The process dies with the one that started it, within a second, however
+/// that ends: `kill -9` included.
+///
+/// # Examples
+/// ```
+/// use procession::process::{Builder, StartMethod, Stdio};
+/// use std::io::Read;
+/// let mut child = Builder::new()
+///     .name("greeter")
+///     .start_method(StartMethod::Spawn)
+///     .env("GREETING", "hello")
+///     .stdout(Stdio::Piped)
+///     .spawn(|name: String| println!("{} {name}", std::env::var("GREETING").unwrap()),
+///            "world".to_owned())?;
+/// let mut text = String::new();
+/// child.take_stdout().unwrap().read_to_string(&mut text).unwrap();
+/// child.join().unwrap();
+/// assert_eq!(text, "hello world\n");
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Builder {
+    method: StartMethod,
+    name: Option<String>,
+    environment: Environment,
+    directory: Option<PathBuf>,
+    settings: Settings,
+    start_timeout: Duration,
+    stdio: [Stdio; 3],
+    on_drop: OnDrop,
+}
+
+/// Changes to the caller's environment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Environment {
+    clear: bool,
+    /// Set, or removed.
+    changes: BTreeMap<OsString, Option<OsString>>,
+}
+
+impl Environment {
+    pub(super) fn set(&mut self, key: OsString, value: Option<OsString>) {
+        self.changes.insert(key, value);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.clear = true;
+        self.changes.clear();
+    }
+
+    /// The variables of the new process.
+    pub(super) fn resolve(&self) -> Vec<(OsString, OsString)> {
+        let mut all: Vec<_> = if self.clear {
+            Vec::new()
+        } else {
+            std::env::vars_os().collect()
+        };
+        if !self.changes.is_empty() {
+            all.retain(|(key, _)| !self.changes.contains_key(key));
+            let set = self.changes.iter();
+            all.extend(set.filter_map(|(key, value)| Some((key.clone(), value.clone()?))));
+        }
+        all
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    /// A task on the family's server, with everything as it is.
+    #[must_use]
+    pub fn new() -> Builder {
+        Builder {
+            method: StartMethod::default(),
+            name: None,
+            environment: Environment::default(),
+            directory: None,
+            settings: Settings::new(),
+            start_timeout: START_PATIENCE,
+            stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
+            on_drop: OnDrop::Detach,
+        }
+    }
+
+    /// How the process comes into being.
+    #[must_use]
+    pub fn start_method(mut self, method: StartMethod) -> Builder {
+        self.method = method;
+        self
+    }
+
+    /// A name, for `ps` (15 bytes of it for `ps -e`) and for errors; `task-N`
+    /// unless given.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Builder {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Builder {
+        let value = value.as_ref().to_owned();
+        self.environment.set(key.as_ref().to_owned(), Some(value));
+        self
+    }
+
+    /// Removes an environment variable.
+    #[must_use]
+    pub fn env_remove(mut self, key: impl AsRef<OsStr>) -> Builder {
+        self.environment.set(key.as_ref().to_owned(), None);
+        self
+    }
+
+    /// Removes all environment variables, but those set after this.
+    #[must_use]
+    pub fn env_clear(mut self) -> Builder {
+        self.environment.clear();
+        self
+    }
+
+    /// The directory to begin in.
+    #[must_use]
+    pub fn current_dir(mut self, directory: impl AsRef<Path>) -> Builder {
+        self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Standard input.
+    #[must_use]
+    pub fn stdin(mut self, stdio: impl Into<Stdio>) -> Builder {
+        self.stdio[0] = stdio.into();
+        self
+    }
+
+    /// Standard output.
+    #[must_use]
+    pub fn stdout(mut self, stdio: impl Into<Stdio>) -> Builder {
+        self.stdio[1] = stdio.into();
+        self
+    }
+
+    /// Standard error.
+    #[must_use]
+    pub fn stderr(mut self, stdio: impl Into<Stdio>) -> Builder {
+        self.stdio[2] = stdio.into();
+        self
+    }
+
+    /// Sets a limit of the kernel, soft and hard alike; `None` is no limit.
+    #[doc(alias = "setrlimit")]
+    #[must_use]
+    pub fn limit(mut self, resource: LimitedResource, value: Option<u64>) -> Builder {
+        self.settings.limits.push((resource, value, value));
+        self
+    }
+
+    /// The most private writable memory in bytes ([`LimitedResource::Data`]).
+    /// An allocation beyond it fails, and Rust then aborts the process: the
+    /// task's end is SIGABRT.
+    #[must_use]
+    pub fn memory_limit(self, bytes: u64) -> Builder {
+        self.limit(LimitedResource::Data, Some(bytes))
+    }
+
+    /// Niceness, −20 to 19; lowering it takes privileges.
+    #[doc(alias = "setpriority")]
+    #[must_use]
+    pub fn niceness(mut self, niceness: i32) -> Builder {
+        self.settings.niceness = Some(niceness);
+        self
+    }
+
+    /// The CPUs it may run on, from zero.
+    #[doc(alias = "sched_setaffinity")]
+    #[must_use]
+    pub fn cpus(mut self, cpus: impl IntoIterator<Item = usize>) -> Builder {
+        self.settings.cpus = Some(cpus.into_iter().collect());
+        self
+    }
+
+    /// Makes it the leader of a process group of its own. When it ends,
+    /// whoever is left in the group is killed.
+    #[doc(alias = "setpgid")]
+    #[must_use]
+    pub fn process_group(mut self) -> Builder {
+        self.settings.group = Group::Own;
+        self
+    }
+
+    /// Makes it the leader of a session of its own, without a terminal, and so
+    /// of a process group.
+    #[doc(alias = "setsid")]
+    #[must_use]
+    pub fn session(mut self) -> Builder {
+        self.settings.group = Group::Session;
+        self
+    }
+
+    /// Becomes this user, without supplementary groups; takes privileges.
+    #[doc(alias = "setuid")]
+    #[must_use]
+    pub fn uid(mut self, user: u32) -> Builder {
+        self.settings.user = Some(user);
+        self
+    }
+
+    /// Becomes this group, without supplementary groups; takes privileges.
+    #[doc(alias = "setgid")]
+    #[must_use]
+    pub fn gid(mut self, group: u32) -> Builder {
+        self.settings.user_group = Some(group);
+        self
+    }
+
+    /// How long the task may run; then the kernel kills its process, and
+    /// joining it says [`TaskError::TimedOut`](super::TaskError::TimedOut).
+    /// (With [`Fork`](StartMethod::Fork) any SIGKILL that is first seen after
+    /// that time counts as this one.)
+    #[must_use]
+    pub fn deadline(mut self, after: Duration) -> Builder {
+        self.settings.deadline = Some(after);
+        self
+    }
+
+    /// How long a process that is executed anew may take to reach
+    /// [`init`](crate::init), in programs that call it; ten seconds unless
+    /// set.
+    #[must_use]
+    pub fn start_timeout(mut self, timeout: Duration) -> Builder {
+        self.start_timeout = timeout;
+        self
+    }
+
+    /// What becomes of the task when its handle is dropped.
+    #[must_use]
+    pub fn on_drop(mut self, policy: OnDrop) -> Builder {
+        self.on_drop = policy;
+        self
+    }
+
+    /// Calls a function in the new process before the task, and with
+    /// [`Spawn`](StartMethod::Spawn) before the program is executed anew.
+    ///
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported): it is code of a shared
+    /// library.
+    ///
+    /// # Safety
+    /// The function runs after fork, in a process whose descriptors, signals
+    /// and memory are not those of a fresh program; what it changes, the task
+    /// inherits.
+    #[allow(unsafe_code, reason = "a promise that only the caller can make")]
+    pub unsafe fn pre_start(mut self, hook: fn()) -> Result<Builder> {
+        self.settings.hook = Some(task::locate_hook(hook)?);
+        Ok(self)
+    }
+
+    /// Starts a process that calls `function` with `argument`.
+    ///
+    /// # Errors
+    /// - [`MultiThreaded`](ErrorKind::MultiThreaded): with
+    ///   [`Fork`](StartMethod::Fork)
+    /// - [`Unsupported`](ErrorKind::Unsupported): this program cannot be
+    ///   executed anew, or the function is code of a shared library
+    /// - [`Corrupt`](ErrorKind::Corrupt): the argument cannot be encoded
+    /// - [`LimitReached`](ErrorKind::LimitReached),
+    ///   [`NoSpace`](ErrorKind::NoSpace): processes, descriptors, memory
+    ///
+    /// What cannot be applied in the new process (a directory that is not
+    /// there) is told when it is joined, as
+    /// [`NeverStarted`](super::TaskError::NeverStarted).
+    pub fn spawn<A, R>(self, function: fn(A) -> R, argument: A) -> Result<JoinHandle<R>>
+    where
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        if self.method == StartMethod::Fork {
+            return self.spawn_forked(move || Outcome::of(function(argument)));
+        }
+        self.spawn_task(&Task::new(function)?, argument)
+    }
+
+    /// Starts a process that runs a task with an argument; see
+    /// [`task!`](crate::task).
+    ///
+    /// # Errors
+    /// As [`spawn`](Builder::spawn).
+    pub fn spawn_task<A, R>(self, task: &Task<A, R>, argument: A) -> Result<JoinHandle<R>>
+    where
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        let call = task.encode_call(&argument)?;
+        drop(argument);
+        if self.method == StartMethod::Fork {
+            return self.spawn_forked(move || here(call));
+        }
+        self.spawn_served(&call)
+    }
+
+    fn finish_settings(&mut self) {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        self.settings.name = self.name.take().unwrap_or_else(|| {
+            format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+        });
+    }
+
+    fn spawn_forked<R>(mut self, work: impl FnOnce() -> Outcome) -> Result<JoinHandle<R>> {
+        self.finish_settings();
+        let (stdio, pipes) = open_stdio(self.stdio)?;
+        let (mailbox, theirs) = packet::pair()?;
+        let me = packet::own_pidfd()?;
+        let environment = self.environment.resolve_if_changed();
+        let settings = self.settings;
+        let leads_group = settings.group != Group::Parents;
+        let parent = std::process::id();
+        let deadline = settings.deadline.and_then(|after| Instant::now().checked_add(after));
+        // Until it is done with its dispositions, a Ctrl-C would be its end.
+        let held = Mask::all().block().during("blocking signals", "")?;
+        let forked = fork();
+        if !matches!(forked, Ok(Fork::Child)) {
+            held.install().during("unblocking signals", "")?;
+        }
+        match forked? {
+            Fork::Parent(child) => {
+                let running = Running::forked(settings.name, mailbox, child, deadline);
+                Ok(JoinHandle::new(running, self.on_drop, leads_group, pipes))
+            }
+            Fork::Child => {
+                drop((mailbox, pipes));
+                let task = current::Task {
+                    name: settings.name.clone(),
+                    method: StartMethod::Fork,
+                    pid: rustix::process::getpid(),
+                    mailbox: packet::Mailbox::new(theirs),
+                    parent_pid: parent,
+                    parent: me,
+                    knock: None,
+                };
+                let task = current::become_task(task);
+                let directory = self.directory.clone();
+                let prepared = prepare_forked(parent, settings, directory, &stdio, environment);
+                drop(stdio);
+                match prepared {
+                    Ok(()) => exit(worker::run(&task, work)),
+                    Err(error) => {
+                        let _ = task.mailbox.send_value(Kind::Failed, &error);
+                        exit(worker::EXIT_FAILED)
+                    }
+                }
+            }
+        }
+    }
+
+    fn spawn_served<R>(mut self, call: &Encoded) -> Result<JoinHandle<R>> {
+        self.finish_settings();
+        let (stdio, pipes) = open_stdio(self.stdio)?;
+        let settings = self.settings;
+        let surroundings = client::Surroundings {
+            environment: self.environment.resolve(),
+            directory: match &self.directory {
+                Some(directory) => Some(
+                    std::path::absolute(directory)
+                        .during("finding directory", directory.display())?,
+                ),
+                None => std::env::current_dir().ok(),
+            },
+        };
+        let (mailbox, theirs) = packet::pair()?;
+        let anew = self.method == StartMethod::Spawn;
+        let (work, token) = if anew {
+            let token = name::random_bytes()?;
+            let main = entry::is_init_called().then_some(self.start_timeout);
+            (Work::Again { token, main }, token)
+        } else {
+            (Work::Call, [0; 16])
+        };
+        // It waits in the socket for the process to come.
+        packet::send(mailbox.as_fd(), Kind::Call, token, call)?;
+        let leads_group = settings.group != Group::Parents;
+        let descriptors = std::iter::once(theirs).chain(stdio).collect();
+        client::start(&settings, &surroundings, &work, descriptors)?;
+        let running = Running::await_start(settings.name, mailbox, !anew)?;
+        Ok(JoinHandle::new(running, self.on_drop, leads_group, pipes))
+    }
+}
+
+impl Environment {
+    fn resolve_if_changed(&self) -> Option<Vec<(OsString, OsString)>> {
+        (self.clear || !self.changes.is_empty()).then(|| self.resolve())
+    }
+}
+
+/// What a forked child does before its work.
+fn prepare_forked(
+    parent: u32,
+    mut settings: Settings,
+    directory: Option<PathBuf>,
+    stdio: &[OwnedFd; 3],
+    environment: Option<Vec<(OsString, OsString)>>,
+) -> Result<()> {
+    die_with(parent)?;
+    for number in 1..=64 {
+        // Those that cannot be set are not set.
+        let _ = set_disposition(number, Disposition::Default);
+    }
+    signal::ignore(Signal::INT)?;
+    signal::ignore(Signal::PIPE)?;
+    settings.directory = directory;
+    settings::apply(&settings, stdio)?;
+    if let Some(environment) = environment {
+        entry::replace_environment(&environment);
+    }
+    if let Some(hook) = settings.hook {
+        task::call_hook(hook)?;
+    }
+    Mask::of(&[]).install().during("unblocking signals", "")?;
+    Ok(())
+}
+
+/// Performs a call in the process that encoded it, or a copy of it.
+fn here(call: Encoded) -> Outcome {
+    let body = match call.body {
+        codec::Body::Inline(bytes) => Ok(Arrived::Inline(bytes)),
+        codec::Body::Memory(file) => codec::open_memory(&file),
+    };
+    match body {
+        Ok(body) => Call::new(body, call.descriptors).perform(),
+        Err(error) => Outcome::Untranslatable(error),
+    }
+}
+
+/// The new process's ends of the standard streams, and ours.
+pub(super) fn open_stdio(stdio: [Stdio; 3]) -> Result<([OwnedFd; 3], Pipes)> {
+    let mut theirs = settings::own_stdio()?;
+    let mut pipes = Pipes::default();
+    for (number, stdio) in stdio.into_iter().enumerate() {
+        theirs[number] = match stdio {
+            Stdio::Inherit => continue,
+            Stdio::Null => settings::null()?,
+            Stdio::Descriptor(descriptor) => descriptor,
+            Stdio::Piped => {
+                let (reader, writer) = pipe::pipe()?;
+                match number {
+                    0 => {
+                        pipes.stdin = Some(writer);
+                        reader.into_blocking()?
+                    }
+                    1 => {
+                        pipes.stdout = Some(reader);
+                        writer.into_blocking()?
+                    }
+                    _ => {
+                        pipes.stderr = Some(reader);
+                        writer.into_blocking()?
+                    }
+                }
+            }
+        };
+    }
+    Ok((theirs, pipes))
+}
+
+/// Starts a process that calls `function` with `argument`, on the family's
+/// server ([`StartMethod::ForkServer`]). Like [`std::thread::spawn`], but what
+/// the function does to memory, or to itself, stays in its process.
+///
+/// The argument and the result are copied, with the descriptors in them
+/// ([`Handle`](crate::Handle)); the function is any `fn` or closure that
+/// captures nothing ([`task!`](crate::task) captures).
+///
+/// # Blocking
+/// Until the process exists: some 100 µs; the first call of a process starts
+/// the server, which takes as long as executing the program.
+///
+/// # Errors
+/// As [`Builder::spawn`].
+///
+/// # Cost
+/// Three messages between processes and a fork of the server.
+///
+/// # Examples
+/// ```
+/// use procession::process;
+/// fn square(x: u64) -> u64 { x * x }
+/// let mut child = process::spawn(square, 7)?;
+/// assert_eq!(child.join().unwrap(), 49);
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn spawn<A, R>(function: fn(A) -> R, argument: A) -> Result<JoinHandle<R>>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    Builder::new().spawn(function, argument)
+}
+
+/// Starts a process that runs a task with an argument, on the family's
+/// server; see [`task!`](crate::task).
+///
+/// # Errors
+/// As [`Builder::spawn`].
+///
+/// # Examples
+/// See [`Task`].
+pub fn spawn_task<A, R>(task: &Task<A, R>, argument: A) -> Result<JoinHandle<R>>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    Builder::new().spawn_task(task, argument)
+}
+
+/// Has the family's server call a function when it starts, so that what the
+/// function loads into memory is there in all tasks at no cost. Call it before
+/// the first task is started, and in the family's first process only.
+///
+/// If the function panics, or starts a thread that goes on, starting tasks
+/// fails and says so.
+///
+/// # Errors
+/// [`Busy`](ErrorKind::Busy): the server runs already;
+/// [`Unsupported`](ErrorKind::Unsupported): code of a shared library.
+///
+/// # Examples
+/// ```
+/// use procession::process;
+/// use std::sync::OnceLock;
+/// static TABLE: OnceLock<Vec<u32>> = OnceLock::new();
+/// fn load() { TABLE.get_or_init(|| (0..1000).collect()); }
+/// process::preload(load)?;
+/// let loaded = process::spawn(|()| TABLE.get().map(Vec::len), ())?.join().unwrap();
+/// assert_eq!((loaded, TABLE.get()), (Some(1000), None));
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn preload(function: fn()) -> Result<()> {
+    client::set_preload(task::locate_hook(function)?)
+}

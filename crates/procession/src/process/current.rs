@@ -1,0 +1,156 @@
+//! The calling process as a task, and its parent.
+
+use super::StartMethod;
+use super::start::packet::Mailbox;
+use crate::{Deadline, Error, Result, poll};
+use rustix::process::Pid;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+/// What a task's process knows of itself.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) name: String,
+    pub(crate) method: StartMethod,
+    /// Whose the values here are; a forked copy is another process.
+    pub(crate) pid: Pid,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) parent_pid: u32,
+    pub(crate) parent: OwnedFd,
+    /// Where to knock at the family's server, if it made this process.
+    pub(crate) knock: Option<Mailbox>,
+}
+
+static TASK: RwLock<Option<Arc<Task>>> = RwLock::new(None);
+
+/// Makes the calling process a task.
+pub(crate) fn become_task(task: Task) -> Arc<Task> {
+    let task = Arc::new(task);
+    *TASK.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&task));
+    task
+}
+
+/// The task that the calling process runs, if it does.
+pub(crate) fn task() -> Option<Arc<Task>> {
+    let task = TASK.read().unwrap_or_else(PoisonError::into_inner).clone();
+    task.filter(|task| task.pid == rustix::process::getpid())
+}
+
+/// The calling process, if it was started by [`spawn`](super::spawn) or a
+/// [`Builder`](super::Builder); `None` in others, the program's first process
+/// among them.
+///
+/// # Examples
+/// ```
+/// use procession::process::{self, Builder};
+/// assert!(process::current().is_none());
+/// let name = || process::current().unwrap().name().to_owned();
+/// let mut child = Builder::new().name("worker").spawn(|()| {
+///     process::current().unwrap().name().to_owned()
+/// }, ())?;
+/// assert_eq!(child.join().unwrap(), "worker");
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[must_use]
+pub fn current() -> Option<Current> {
+    task().map(Current)
+}
+
+/// The calling process as a task; see [`current`].
+#[derive(Clone, Debug)]
+pub struct Current(Arc<Task>);
+
+impl Current {
+    /// Its name, given or `task-N`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How it was started.
+    #[must_use]
+    pub fn start_method(&self) -> StartMethod {
+        self.0.method
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        std::process::id()
+    }
+
+    /// Whether the parent has asked the task to end
+    /// ([`Stop::request`](super::Stop::request)), or is gone. A task that runs
+    /// for long looks now and then, and returns.
+    ///
+    /// # Cost
+    /// One poll(2).
+    #[must_use]
+    pub fn stop_requested(&self) -> bool {
+        self.0.mailbox.has_news()
+    }
+}
+
+impl AsFd for Current {
+    /// Readable when the parent has asked the task to end.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.mailbox.as_fd()
+    }
+}
+
+/// The process that started this one with [`spawn`](super::spawn) or a
+/// [`Builder`](super::Builder); `None` in others. It is the process whose
+/// program asked for this one, whoever forked it.
+///
+/// # Examples
+/// ```
+/// use procession::process;
+/// let me = std::process::id();
+/// let mut child = process::spawn(|()| process::parent().unwrap().id(), ())?;
+/// assert_eq!(child.join().unwrap(), me);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[must_use]
+pub fn parent() -> Option<Parent> {
+    task().map(Parent)
+}
+
+/// The process that started this one; see [`parent`].
+///
+/// # If a process dies
+/// When the parent ends, the kernel or the family's server kills this process
+/// within a second, so there is rarely something to do about it.
+#[derive(Clone, Debug)]
+pub struct Parent(Arc<Task>);
+
+impl Parent {
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.parent_pid
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        poll::readable(&self.0.parent, Deadline::NOW).is_err()
+    }
+
+    /// Waits until it has ended, at most `timeout`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut).
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
+        poll::readable(&self.0.parent, Deadline::after(timeout)).map_err(|error| {
+            Error::new(error.kind(), "waiting for the end of parent", self.id())
+        })
+    }
+}
+
+impl AsFd for Parent {
+    /// Its pidfd: readable when it has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.parent.as_fd()
+    }
+}

@@ -1,0 +1,355 @@
+//! Waiting for a task, and stopping it.
+
+use super::running::Running;
+use super::{Signal, Stop, TaskError};
+use crate::codec;
+use crate::os::pipe;
+use crate::{Deadline, Error, ErrorKind, Result, poll};
+use rustix::event::{PollFd, PollFlags};
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// What becomes of a task whose handle is dropped before it was joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnDrop {
+    /// It goes on, until it ends or its family does; as with threads.
+    #[default]
+    Detach,
+    /// It is killed, and is gone when the drop returns.
+    Kill,
+    /// The drop waits for its end, however long that takes.
+    Join,
+}
+
+/// A process that runs a task and will have a result.
+///
+/// It is a descriptor (the process's pidfd, readable when the process has
+/// ended), so it can be polled beside others; with the feature `tokio` it is
+/// also a future.
+///
+/// # If the handle is dropped
+/// As [`Builder::on_drop`](super::Builder::on_drop) says; unless it does, the
+/// task goes on, and dies with its family at the latest. No zombie is left.
+///
+/// # If a process dies
+/// The task's death is a [`TaskError`]. If this process dies, the task is
+/// killed within a second.
+///
+/// # Across fork and exec
+/// A forked copy can signal the task; it must not join it.
+///
+/// # Examples
+/// ```
+/// use procession::process;
+/// use std::time::Duration;
+/// fn slowly(seconds: u64) -> u64 {
+///     std::thread::sleep(Duration::from_secs(seconds));
+///     seconds
+/// }
+/// let mut slow = process::spawn(slowly, 3600)?;
+/// assert!(slow.join_timeout(Duration::from_millis(5)).is_none());
+/// slow.kill()?;
+/// assert_eq!(slow.join().unwrap_err().signal(), Some(process::Signal::KILL));
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct JoinHandle<R> {
+    pub(super) running: Running,
+    on_drop: OnDrop,
+    leads_group: bool,
+    stopped: bool,
+    joined: bool,
+    stdin: Option<pipe::Writer>,
+    stdout: Option<pipe::Reader>,
+    stderr: Option<pipe::Reader>,
+    result: PhantomData<fn() -> R>,
+}
+
+/// Our ends of a task's piped standard streams.
+#[derive(Debug, Default)]
+pub(crate) struct Pipes {
+    pub(crate) stdin: Option<pipe::Writer>,
+    pub(crate) stdout: Option<pipe::Reader>,
+    pub(crate) stderr: Option<pipe::Reader>,
+}
+
+impl<R> JoinHandle<R> {
+    pub(super) fn new(running: Running, on_drop: OnDrop, leads_group: bool, pipes: Pipes) -> Self {
+        JoinHandle {
+            running,
+            on_drop,
+            leads_group,
+            stopped: false,
+            joined: false,
+            stdin: pipes.stdin,
+            stdout: pipes.stdout,
+            stderr: pipes.stderr,
+            result: PhantomData,
+        }
+    }
+
+    /// The task's process id. When the task has ended, the number may be
+    /// given to another process.
+    #[doc(alias = "id")]
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// The task's name, given or `task-N`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.running.name()
+    }
+
+    /// Whether the process has ended, so that joining would not wait.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.joined || poll::readable(self.running.pidfd(), Deadline::NOW).is_ok()
+    }
+
+    /// The writing end of the task's standard input, once, if it was
+    /// [`piped`](super::Stdio::Piped).
+    pub fn take_stdin(&mut self) -> Option<pipe::Writer> {
+        self.stdin.take()
+    }
+
+    /// The reading end of the task's standard output, once, if it was piped.
+    pub fn take_stdout(&mut self) -> Option<pipe::Reader> {
+        self.stdout.take()
+    }
+
+    /// The reading end of the task's standard error, once, if it was piped.
+    pub fn take_stderr(&mut self) -> Option<pipe::Reader> {
+        self.stderr.take()
+    }
+
+    /// Sends the process a signal: this very process, whatever has happened to
+    /// its number since.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) (ESRCH): it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.running.signal(signal)
+    }
+
+    /// Ends the task without appeal (`SIGKILL`); join it afterwards.
+    ///
+    /// # Errors
+    /// As [`signal`](JoinHandle::signal).
+    pub fn kill(&self) -> Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Asks the process to end (`SIGTERM`), which kills it unless it has
+    /// decided otherwise.
+    ///
+    /// # Errors
+    /// As [`signal`](JoinHandle::signal).
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Signals the whole process group, if the task leads one
+    /// ([`Builder::process_group`](super::Builder::process_group)).
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput): it does not;
+    /// [`NotFound`](ErrorKind::NotFound): nobody is left in it.
+    pub fn signal_group(&self, signal: Signal) -> Result<()> {
+        if !self.leads_group {
+            let error = Error::new(ErrorKind::InvalidInput, "signalling group of", self.name());
+            return Err(error
+                .because("the task is in its parent's group")
+                .with_hint("start it with `Builder::process_group`"));
+        }
+        self.running.signal_group(signal)
+    }
+
+    /// Waits until the process has ended, at most until the deadline, and
+    /// leaves the result to be joined.
+    ///
+    /// # Errors
+    /// The deadline's.
+    pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<()> {
+        // A task that waits for the end of its input would never end.
+        self.stdin = None;
+        self.running.wait(deadline)
+    }
+}
+
+impl<R: DeserializeOwned> JoinHandle<R> {
+    /// Waits until the task's process has ended, and returns what the function
+    /// returned.
+    ///
+    /// Joining a second time is an error ([`TaskError::Io`]). Standard input,
+    /// if piped and not taken, is closed first.
+    ///
+    /// # Errors
+    /// How the task failed.
+    ///
+    /// # Cost
+    /// Two polls if it runs; a result beyond 16 KiB is mapped, not copied,
+    /// and decoded from there.
+    ///
+    /// # Examples
+    /// See [`spawn`](super::spawn).
+    pub fn join(&mut self) -> std::result::Result<R, TaskError> {
+        self.join_deadline(Deadline::NEVER)
+            .unwrap_or_else(|| unreachable!("never does not pass"))
+    }
+
+    /// The result, if the task has ended.
+    pub fn try_join(&mut self) -> Option<std::result::Result<R, TaskError>> {
+        self.join_deadline(Deadline::NOW)
+    }
+
+    /// Waits at most `timeout`; `None` when the task is still running.
+    pub fn join_timeout(&mut self, timeout: Duration) -> Option<std::result::Result<R, TaskError>> {
+        self.join_deadline(Deadline::after(timeout))
+    }
+
+    /// Waits until the deadline; `None` when the task is still running.
+    pub fn join_deadline(
+        &mut self,
+        deadline: Deadline,
+    ) -> Option<std::result::Result<R, TaskError>> {
+        if self.joined {
+            let error = Error::new(ErrorKind::InvalidInput, "joining process", self.name());
+            return Some(Err(TaskError::Io(error.because("it was joined before"))));
+        }
+        match self.wait_deadline(deadline) {
+            Ok(()) => {}
+            Err(error) if error.is_timeout() || error.is_would_block() => return None,
+            Err(error) => return Some(Err(TaskError::Io(error))),
+        }
+        self.joined = true;
+        let result = self.running.take_result().and_then(|(body, descriptors)| {
+            codec::decode(&body, descriptors).map_err(TaskError::Codec)
+        });
+        Some(match result {
+            Err(TaskError::Signaled { .. }) if self.stopped => Err(TaskError::Cancelled),
+            result => result,
+        })
+    }
+
+    /// Ends the task step by step — a request, `SIGTERM`, `SIGKILL` — and
+    /// joins it: its result if it still came to one, else
+    /// [`TaskError::Cancelled`].
+    ///
+    /// # Blocking
+    /// At most as long as the steps take, and then until the kernel has ended
+    /// the process.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{self, Stop, TaskError};
+    /// use std::time::Duration;
+    /// let mut polite = process::spawn(|()| {
+    ///     let me = process::current().unwrap();
+    ///     procession::poll::readable(&me, procession::Deadline::NEVER).unwrap();
+    ///     "as you wish".to_owned()
+    /// }, ())?;
+    /// let stop = Stop::new().request(Duration::from_secs(10));
+    /// assert_eq!(polite.stop(stop).unwrap(), "as you wish");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn stop(&mut self, stop: Stop) -> std::result::Result<R, TaskError> {
+        let whole_group = stop.is_group() && self.leads_group;
+        for (step, grace) in stop.steps() {
+            if self.is_finished() {
+                break;
+            }
+            self.stopped = true;
+            // It may end by itself at any moment.
+            let _ = match step {
+                None => self.running.request_stop(),
+                Some(signal) if whole_group => self.running.signal_group(signal),
+                Some(signal) => self.running.signal(signal),
+            };
+            if let Some(result) = self.join_timeout(grace) {
+                return result;
+            }
+        }
+        self.join()
+    }
+}
+
+impl<R> AsFd for JoinHandle<R> {
+    /// The pidfd: readable when the process has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.running.pidfd()
+    }
+}
+
+impl<R> Drop for JoinHandle<R> {
+    fn drop(&mut self) {
+        if self.joined {
+            return;
+        }
+        match self.on_drop {
+            OnDrop::Detach => {}
+            OnDrop::Kill => {
+                let _ = self.kill();
+                let _ = self.wait_deadline(Deadline::NEVER);
+            }
+            OnDrop::Join => {
+                let _ = self.wait_deadline(Deadline::NEVER);
+            }
+        }
+    }
+}
+
+/// Waits until one of the processes has ended; returns its place. Takes
+/// whatever is a pidfd: [`JoinHandle`], [`Child`](super::Child), mixed as
+/// `&dyn AsFd`.
+///
+/// # Errors
+/// The deadline's; [`InvalidInput`](ErrorKind::InvalidInput): there are none,
+/// so that it would be for ever.
+///
+/// # Cost
+/// One poll(2).
+///
+/// # Examples
+/// ```
+/// use procession::{process, Deadline};
+/// use std::time::Duration;
+/// fn nap(milliseconds: u64) { std::thread::sleep(Duration::from_millis(milliseconds)) }
+/// let naps = [process::spawn(nap, 3_600_000)?, process::spawn(nap, 1)?];
+/// assert_eq!(process::wait_any(&naps, Deadline::NEVER)?, 1);
+/// naps[0].kill()?;
+/// process::wait_all(&naps, Deadline::NEVER)?;
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn wait_any<P: AsFd>(processes: &[P], deadline: Deadline) -> Result<usize> {
+    let operation = "waiting for one of several processes";
+    if processes.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidInput, operation, "").because("there are none"));
+    }
+    let watched = processes.iter().map(|one| PollFd::new(one, PollFlags::IN));
+    let mut watched: Vec<PollFd<'_>> = watched.collect();
+    if poll::wait(&mut watched, deadline)? == 0 {
+        return Err(Error::new(deadline.error_kind(), operation, ""));
+    }
+    let ended = |watched: &PollFd<'_>| !watched.revents().is_empty();
+    Ok(watched.iter().position(ended).unwrap_or(0))
+}
+
+/// Waits until all of the processes have ended, in whatever order.
+///
+/// # Errors
+/// The deadline's.
+///
+/// # Examples
+/// See [`wait_any`].
+pub fn wait_all<P: AsFd>(processes: &[P], deadline: Deadline) -> Result<()> {
+    for process in processes {
+        poll::readable(process.as_fd(), deadline)
+            .map_err(|error| Error::new(error.kind(), "waiting for several processes", ""))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,329 @@
+//! A process that runs a task, whoever forked it.
+
+use super::start::packet::{Kind, Mailbox, Packet};
+use super::start::server::Ended;
+use super::start::{client, packet};
+use super::task_error::TaskError;
+use super::{Child, ExitStatus, Panic};
+use crate::codec::{self, Arrived};
+use crate::error::Context;
+use crate::signal::Signal;
+use crate::{Deadline, Error, ErrorKind, Result, poll};
+use rustix::event::{PollFd, PollFlags};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+/// How the process is reaped.
+#[derive(Debug)]
+enum Keeper {
+    /// It is our child.
+    Us(Child),
+    /// It is the server's child; we hold its pidfd.
+    Server { pid: u32, pidfd: OwnedFd },
+}
+
+/// What the task has said.
+#[derive(Debug)]
+enum Said {
+    Returned { body: Arrived, descriptors: Vec<OwnedFd> },
+    Panicked(Panic),
+    Untranslatable(Error),
+    Failed(Error),
+}
+
+/// A process that runs a task.
+#[derive(Debug)]
+pub(crate) struct Running {
+    name: String,
+    mailbox: Mailbox,
+    keeper: Keeper,
+    /// The task has taken over its process.
+    booted: bool,
+    said: Option<Said>,
+    ended: Option<Ended>,
+    /// When it is to be killed, where we are the ones to tell.
+    deadline: Option<Instant>,
+    /// The far end of the mailbox is closed everywhere.
+    silent: bool,
+}
+
+impl Running {
+    /// A task in a child of ours.
+    pub(super) fn forked(
+        name: String,
+        mailbox: Mailbox,
+        child: Child,
+        deadline: Option<Instant>,
+    ) -> Running {
+        Running {
+            name,
+            mailbox,
+            keeper: Keeper::Us(child),
+            booted: true,
+            said: None,
+            ended: None,
+            deadline,
+            silent: false,
+        }
+    }
+
+    /// Waits until the server has said that the process exists. A process
+    /// that is executed anew has not `booted` by then.
+    pub(super) fn await_start(name: String, mut mailbox: Mailbox, booted: bool) -> Result<Running> {
+        let (mut said, mut early) = (None, false);
+        loop {
+            match mailbox.receive(Deadline::NEVER)? {
+                Some(packet) if packet.kind == Kind::Started => {
+                    let (pid, pidfd) = read_started(packet)?;
+                    return Ok(Running {
+                        name,
+                        mailbox,
+                        keeper: Keeper::Server { pid, pidfd },
+                        booted: booted || early,
+                        said,
+                        ended: None,
+                        deadline: None,
+                        silent: false,
+                    });
+                }
+                // The server is told of the fork later than the child is born.
+                Some(packet) if packet.kind == Kind::Booted => early = true,
+                Some(packet) if packet.kind == Kind::Failed && said.is_none() => {
+                    let error = codec::decode(&packet.body, Vec::new())?;
+                    // The server could not fork; or the child is telling, and
+                    // the server will say that it exists.
+                    if !is_from_child(&mut mailbox)? {
+                        return Err(error);
+                    }
+                    said = Some(Said::Failed(error));
+                }
+                Some(packet) => said = said.or(read_said(packet)?),
+                None => {
+                    return Err(Error::new(ErrorKind::ProcessDied, "starting process", name)
+                        .because("the server was killed meanwhile")
+                        .with_hint("try again: the next start makes a new server"));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        match &self.keeper {
+            Keeper::Us(child) => child.id(),
+            Keeper::Server { pid, .. } => *pid,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        match &self.keeper {
+            Keeper::Us(child) => child.as_fd(),
+            Keeper::Server { pidfd, .. } => pidfd.as_fd(),
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        procession_sys::signal::send(self.pidfd(), signal.as_raw()).during(
+            "signalling process",
+            format_args!("{} with {signal}", self.id()),
+        )
+    }
+
+    /// Signals the group that the process leads.
+    pub(crate) fn signal_group(&self, signal: Signal) -> Result<()> {
+        use procession_sys::{Errno, signal::send_to_group};
+        match send_to_group(self.pidfd(), signal.as_raw()) {
+            // Before Linux 6.9, whoever will reap it knows the number is its.
+            Err(Errno::INVAL) => match &self.keeper {
+                Keeper::Server { pid, .. } => client::signal_group(*pid, signal.as_raw()),
+                Keeper::Us(child) => child.signal_group(signal),
+            },
+            outcome => outcome.during(
+                "signalling process group",
+                format_args!("{} with {signal}", self.id()),
+            ),
+        }
+    }
+
+    /// Asks the task to end.
+    pub(crate) fn request_stop(&self) -> Result<()> {
+        match self.mailbox.send_word(Kind::Stop) {
+            Err(error) if error.is_disconnected() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Waits until the process has ended; its words have been heard then.
+    pub(crate) fn wait(&mut self, deadline: Deadline) -> Result<()> {
+        loop {
+            if self.ended.is_some() {
+                return Ok(());
+            }
+            let pidfd = self.pidfd();
+            let mut watched = vec![PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+            if !self.silent {
+                watched.push(PollFd::new(&self.mailbox, PollFlags::IN));
+            }
+            if poll::wait(&mut watched, deadline)? == 0 {
+                let operation = "waiting for process";
+                return Err(Error::new(deadline.error_kind(), operation, &self.name));
+            }
+            // Before the mailbox is emptied: what it said last is in there.
+            let over = !watched[0].revents().is_empty();
+            drop(watched);
+            self.listen(Deadline::NOW)?;
+            if over {
+                self.conclude(deadline)?;
+            }
+        }
+    }
+
+    /// Takes what is in the mailbox.
+    fn listen(&mut self, deadline: Deadline) -> Result<()> {
+        while !self.silent && self.ended.is_none() {
+            match self.mailbox.receive(deadline) {
+                Ok(Some(packet)) if packet.kind == Kind::Booted => self.booted = true,
+                Ok(Some(packet)) if packet.kind == Kind::Ended => {
+                    self.ended = Some(codec::decode(&packet.body, Vec::new())?);
+                }
+                Ok(Some(packet)) => {
+                    let said = read_said(packet)?;
+                    // What it says first counts.
+                    self.said = self.said.take().or(said);
+                }
+                Ok(None) => self.silent = true,
+                Err(error) if error.is_would_block() || error.is_timeout() => return Ok(()),
+                // A message that does not fit (no descriptor is free, say) or
+                // makes no sense is the task's last.
+                Err(error) => {
+                    self.said.get_or_insert(Said::Untranslatable(error));
+                    self.silent = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out how the process ended, which it has.
+    fn conclude(&mut self, deadline: Deadline) -> Result<()> {
+        let status = match &mut self.keeper {
+            Keeper::Us(child) => child.wait()?,
+            Keeper::Server { pidfd, .. } => {
+                if matches!(self.said, Some(Said::Returned { .. } | Said::Panicked(_))) {
+                    // Nothing that the server could add would matter.
+                    ExitStatus::from_raw(0)
+                } else {
+                    let pidfd = pidfd.try_clone().during("waiting for process", &self.name)?;
+                    self.listen(deadline)?;
+                    if self.ended.is_some() || !self.silent {
+                        return Ok(());
+                    }
+                    // The server died too. The kernel may remember.
+                    let after = procession_sys::process::status_after_reaping(pidfd.as_fd());
+                    match after {
+                        Some(status) => ExitStatus::from_raw(status as u16),
+                        None => {
+                            self.said.get_or_insert_with(|| {
+                                Said::Failed(
+                                    Error::new(ErrorKind::ProcessDied, "waiting for process", &self.name)
+                                        .because("the server that started it was killed, and it with the server"),
+                                )
+                            });
+                            ExitStatus::from_raw(Signal::KILL.as_raw() as u16)
+                        }
+                    }
+                }
+            }
+        };
+        let killed = status.signal() == Some(Signal::KILL);
+        self.ended = Some(Ended {
+            status: status.raw(),
+            timed_out: killed && self.deadline.is_some_and(|at| at <= Instant::now()),
+            out_of_memory: false,
+        });
+        Ok(())
+    }
+
+    /// How the process ended, once [`wait`](Running::wait) has returned.
+    pub(crate) fn status(&self) -> Option<ExitStatus> {
+        self.ended.map(|ended| ExitStatus::from_raw(ended.status))
+    }
+
+    /// The result, once [`wait`](Running::wait) has returned.
+    pub(super) fn take_result(
+        &mut self,
+    ) -> std::result::Result<(Arrived, Vec<OwnedFd>), TaskError> {
+        let Some(ended) = self.ended else {
+            return Err(TaskError::Io(
+                Error::new(ErrorKind::Busy, "joining process", &self.name).because("it is running"),
+            ));
+        };
+        let status = ExitStatus::from_raw(ended.status);
+        match self.said.take() {
+            Some(Said::Returned { body, descriptors }) => Ok((body, descriptors)),
+            Some(Said::Panicked(panic)) => Err(TaskError::Panicked(panic)),
+            Some(Said::Untranslatable(error)) => Err(TaskError::Codec(error)),
+            Some(Said::Failed(error)) if error.kind() == ErrorKind::ProcessDied => {
+                Err(TaskError::Io(error))
+            }
+            Some(Said::Failed(error)) => Err(TaskError::NeverStarted(error)),
+            None if ended.timed_out => Err(TaskError::TimedOut),
+            None if !self.booted => Err(TaskError::NeverStarted(
+                Error::new(ErrorKind::ProcessDied, "starting process", &self.name)
+                    .because(format!("it {status} before it began"))
+                    .with_hint("make `procession::init()` the first line of `main`, or leave it out"),
+            )),
+            None => Err(match (status.signal(), status.code()) {
+                (Some(signal), _) => TaskError::Signaled {
+                    signal,
+                    core_dumped: status.core_dumped(),
+                    out_of_memory: match &self.keeper {
+                        Keeper::Server { .. } if signal == Signal::KILL => {
+                            Some(ended.out_of_memory)
+                        }
+                        _ => None,
+                    },
+                },
+                (None, code) => TaskError::Exited(code.unwrap_or(0)),
+            }),
+        }
+    }
+}
+
+/// Whether what is in the mailbox next comes with a process: that the server
+/// goes on to say so, or that it has closed its end.
+fn is_from_child(mailbox: &mut Mailbox) -> Result<bool> {
+    // The server closes its end of a process that it could not fork.
+    poll::readable(&*mailbox, Deadline::NEVER)?;
+    Ok(packet::peek_kind(mailbox.as_fd()) == Some(Kind::Started))
+}
+
+fn read_started(packet: Packet) -> Result<(u32, OwnedFd)> {
+    let pid = <[u8; 4]>::try_from(&packet.body[..]).map(u32::from_le_bytes);
+    match (pid, packet.descriptors.into_iter().next()) {
+        (Ok(pid), Some(pidfd)) => Ok((pid, pidfd)),
+        _ => Err(Error::new(ErrorKind::Corrupt, "starting process", "")
+            .because("the server's answer makes no sense")),
+    }
+}
+
+fn read_said(packet: Packet) -> Result<Option<Said>> {
+    let text = |packet: &Packet| codec::decode::<Error>(&packet.body, Vec::new());
+    Ok(match packet.kind {
+        Kind::Returned => Some(Said::Returned {
+            body: packet.body,
+            descriptors: packet.descriptors,
+        }),
+        Kind::Panicked => Some(Said::Panicked(codec::decode(&packet.body, Vec::new())?)),
+        Kind::Untranslatable => Some(Said::Untranslatable(text(&packet)?)),
+        Kind::Failed => Some(Said::Failed(text(&packet)?)),
+        _ => None,
+    })
+}

@@ -1,0 +1,219 @@
+//! Asking the family's server for processes.
+
+use super::entry::{self, Boot, Role};
+use super::packet::{self, Kind, Mailbox};
+use super::server::{Hello, SignalGroup, Start, Work};
+use super::settings::Settings;
+use crate::codec::{self, Encoded};
+use crate::error::Context;
+use crate::process::{current, reaper};
+use crate::{Deadline, Error, ErrorKind, Result, name};
+use rustix::process::{Pid, PidfdFlags};
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a server may take to come to life.
+const SERVER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A way to a server, of one process.
+struct Connection {
+    owner: Pid,
+    mailbox: Mailbox,
+    /// What the server was started with, if it was by us.
+    inherited: Option<(Vec<(OsString, OsString)>, Option<PathBuf>)>,
+}
+
+struct State {
+    connection: Option<Arc<Connection>>,
+    preload: Option<u64>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State {
+    connection: None,
+    preload: None,
+});
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The connection of this process, made if there is none.
+fn connection() -> Result<Arc<Connection>> {
+    let mut state = state();
+    let owner = rustix::process::getpid();
+    if let Some(connection) = &state.connection
+        && connection.owner == owner
+    {
+        return Ok(Arc::clone(connection));
+    }
+    let knock = current::task().filter(|task| task.knock.is_some());
+    let connection = match knock {
+        Some(task) => knock_at(&task, owner)?,
+        None => start_server(owner, state.preload)?,
+    };
+    let connection = Arc::new(connection);
+    state.connection = Some(Arc::clone(&connection));
+    Ok(connection)
+}
+
+/// What a process is to be like where the server may not be like it already.
+pub(crate) struct Surroundings {
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) directory: Option<PathBuf>,
+}
+
+/// Asks the server for a process; a server that was killed is replaced first.
+pub(crate) fn start(
+    settings: &Settings,
+    surroundings: &Surroundings,
+    work: &Work,
+    descriptors: Vec<OwnedFd>,
+) -> Result<()> {
+    let mut message = Encoded {
+        body: codec::Body::Inline(Vec::new()),
+        descriptors,
+    };
+    let mut retried = false;
+    loop {
+        let connection = connection()?;
+        let inherited = connection.inherited.as_ref();
+        let mut settings = settings.clone();
+        if inherited.is_none_or(|(has, _)| *has != surroundings.environment) {
+            settings.environment = Some(surroundings.environment.clone());
+        }
+        if inherited.is_none_or(|(_, has)| *has != surroundings.directory) {
+            settings.directory.clone_from(&surroundings.directory);
+        }
+        let work = work.clone();
+        message.body = codec::encode(&Start { settings, work })?.body;
+        match connection.mailbox.send(Kind::Start, &message) {
+            Err(error) if error.is_disconnected() && !retried => {
+                forget(&connection);
+                retried = true;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Drops a connection whose server is gone, so that the next use makes a new
+/// one.
+fn forget(connection: &Arc<Connection>) {
+    let mut state = state();
+    if let Some(current) = &state.connection
+        && Arc::ptr_eq(current, connection)
+    {
+        state.connection = None;
+    }
+}
+
+/// Asks for a signal to the group that a process leads.
+pub(crate) fn signal_group(pid: u32, signal: i32) -> Result<()> {
+    let message = codec::encode(&SignalGroup { pid, signal })?;
+    connection()?.mailbox.send(Kind::SignalGroup, &message)
+}
+
+/// Has the server call a function before it serves.
+pub(crate) fn set_preload(hook: u64) -> Result<()> {
+    let mut state = state();
+    let owner = rustix::process::getpid();
+    let serving = |connection: &Arc<Connection>| connection.owner == owner;
+    if state.connection.as_ref().is_some_and(serving) || current::task().is_some() {
+        return Err(Error::new(ErrorKind::Busy, "preloading", "")
+            .because("the server has been started already"));
+    }
+    state.preload = Some(hook);
+    Ok(())
+}
+
+/// Becomes a client of the server that made this process.
+fn knock_at(task: &current::Task, owner: Pid) -> Result<Connection> {
+    let (mailbox, theirs) = packet::pair()?;
+    let pid = owner.as_raw_nonzero().get().cast_unsigned();
+    let hello = Hello { pid, preload: None };
+    let message = Encoded {
+        body: codec::encode(&hello)?.body,
+        descriptors: vec![theirs, packet::own_pidfd()?],
+    };
+    if let Some(knock) = &task.knock {
+        knock.send(Kind::Knock, &message)?;
+    }
+    Ok(Connection {
+        owner,
+        mailbox,
+        inherited: None,
+    })
+}
+
+/// Executes this program anew as a server.
+fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
+    let operation = "starting server";
+    entry::require_entry()?;
+    let (mut mailbox, theirs) = packet::pair()?;
+    let token = name::random_bytes()?;
+    let pid = owner.as_raw_nonzero().get().cast_unsigned();
+    let message = Encoded {
+        body: codec::encode(&Hello { pid, preload })?.body,
+        descriptors: vec![packet::own_pidfd()?],
+    };
+    // Before the server exists, so that it finds the token.
+    packet::send(
+        std::os::fd::AsFd::as_fd(&mailbox),
+        Kind::Hello,
+        token,
+        &message,
+    )?;
+    let role = Role::Server { control: 0 };
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let title = format!("{} [procession server]", program.to_string_lossy());
+    let inherited = (
+        std::env::vars_os().collect(),
+        std::env::current_dir().ok(),
+    );
+    // Nothing here needs code between fork and exec, so std can use vfork,
+    // which costs the same in a process with much memory.
+    let child = Command::new("/proc/self/exe")
+        .arg0(title)
+        .args(words)
+        .env(entry::VARIABLE, Boot { role, token }.to_string())
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .spawn()
+        .during(operation, "/proc/self/exe")?;
+    let child = Pid::from_child(&child);
+    let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty()).during(operation, child)?;
+    let watched = pidfd.try_clone().during(operation, child)?;
+    reaper::adopt(pidfd);
+    let begun = match mailbox.receive(Deadline::after(SERVER_PATIENCE)) {
+        Ok(Some(packet)) if packet.kind == Kind::Booted => mailbox.receive(Deadline::NEVER),
+        outcome => outcome,
+    };
+    let error = match begun {
+        Ok(Some(packet)) if packet.kind == Kind::Ready => {
+            return Ok(Connection {
+                owner,
+                mailbox,
+                inherited: Some(inherited),
+            });
+        }
+        Ok(Some(packet)) if packet.kind == Kind::Failed => {
+            codec::decode(&packet.body, Vec::new()).unwrap_or_else(|error| error)
+        }
+        Ok(Some(_)) => Error::new(ErrorKind::Corrupt, operation, child),
+        Ok(None) => Error::new(ErrorKind::ProcessDied, operation, child)
+            .because("it ended before it served"),
+        Err(error) => error.about(child),
+    };
+    // It may be doing something else entirely.
+    let _ = procession_sys::signal::send(
+        std::os::fd::AsFd::as_fd(&watched),
+        crate::signal::Signal::KILL.as_raw(),
+    );
+    Err(error)
+}

@@ -1,0 +1,349 @@
+//! How a process that was executed anew finds out that it is not to run the
+//! program's `main`.
+//!
+//! A small function, linked into every program that contains this library, is
+//! called before `main`. It looks for one environment variable and returns;
+//! in a process that the family's server or a client of it has executed, the
+//! variable names a socket on which a packet with a secret token waits. Then,
+//! and only then, the process is a server, or a task:
+//!
+//! - `early`: it never reaches `main`. So it is with the server, and with
+//!   tasks of programs whose `main` does not call [`init`]: test harnesses,
+//!   benchmarks, doc tests.
+//! - `main`: the program has called [`init`], so it will again; the task is
+//!   taken over there, with a complete runtime. A timer of the kernel kills the
+//!   process if that does not happen.
+//!
+//! A variable that leaked, from a log or a captured environment, names no such
+//! socket and is taken away.
+//!
+//! # Safety
+//!
+//! `unsafe` here: the section that the function is listed in; descriptors by
+//! number, which belong to this process because its maker says so, with a
+//! token to prove it; the environment, while there is one thread.
+#![allow(unsafe_code)]
+
+use super::packet::{Kind, Mailbox, Token};
+use super::{server, worker};
+use crate::process::{StartMethod, current};
+use crate::signal::Signal;
+use crate::{Error, ErrorKind, Result};
+use procession_sys::{image, process as sys};
+use std::ffi::OsString;
+use std::fmt;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Carries a [`Boot`] to a process that is executed anew.
+pub(super) const VARIABLE: &str = "PROCESSION_BOOT";
+
+/// What the variable says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Boot {
+    pub(super) role: Role,
+    pub(super) token: Token,
+}
+
+/// What the process is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The family's server, with its control socket.
+    Server { control: RawFd },
+    /// A task, with its mailbox, its parent, and where to knock.
+    Task {
+        mailbox: RawFd,
+        parent: RawFd,
+        parent_pid: u32,
+        knock: RawFd,
+        /// Patience with `main`, or none: it is not reached.
+        main: Option<Duration>,
+    },
+}
+
+impl fmt::Display for Boot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.role {
+            Role::Server { control } => write!(f, "1 server {control}")?,
+            Role::Task {
+                mailbox,
+                parent,
+                parent_pid,
+                knock,
+                main,
+            } => {
+                let patience = main.map_or(0, |patience| patience.as_millis().max(1));
+                write!(f, "1 task {mailbox} {parent} {parent_pid} {knock} {patience}")?;
+            }
+        }
+        write!(f, " {:032x}", u128::from_le_bytes(self.token))
+    }
+}
+
+impl Boot {
+    fn parse(text: &str) -> Option<Boot> {
+        let mut words = text.split(' ');
+        if words.next()? != "1" {
+            return None;
+        }
+        let role = words.next()?;
+        let mut number = || words.next()?.parse::<u32>().ok();
+        let mut descriptor = || RawFd::try_from(number()?).ok();
+        let role = match role {
+            "server" => Role::Server {
+                control: descriptor()?,
+            },
+            "task" => {
+                let (mailbox, parent) = (descriptor()?, descriptor()?);
+                let (parent_pid, knock) = (descriptor()?.cast_unsigned(), descriptor()?);
+                let patience = u64::from(number()?);
+                Role::Task {
+                    mailbox,
+                    parent,
+                    parent_pid,
+                    knock,
+                    main: (patience > 0).then(|| Duration::from_millis(patience)),
+                }
+            }
+            _ => return None,
+        };
+        let token = u128::from_str_radix(words.next()?, 16).ok()?.to_le_bytes();
+        words.next().is_none().then_some(Boot { role, token })
+    }
+
+    /// Whether the socket is there, with a packet that carries the token.
+    fn is_genuine(&self) -> bool {
+        let (Role::Server { control: socket } | Role::Task { mailbox: socket, .. }) = self.role;
+        // SAFETY: used for one system call, which fails if it is not open.
+        let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+        Mailbox::has_token(socket, &self.token)
+    }
+}
+
+/// Called before `main`, in every process of every program with this library.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static HOOK: extern "C" fn() = hook;
+
+static HOOKED: AtomicBool = AtomicBool::new(false);
+static INIT_CALLED: AtomicBool = AtomicBool::new(false);
+
+/// A task that `main` is to bring to [`init`].
+struct Pending {
+    task: current::Task,
+    /// Kills the process when it is not brought there.
+    _timer: Option<sys::Timer>,
+}
+
+static PENDING: Mutex<Option<Pending>> = Mutex::new(None);
+
+extern "C" fn hook() {
+    HOOKED.store(true, Ordering::Relaxed);
+    let Some(text) = std::env::var_os(VARIABLE) else {
+        return;
+    };
+    if image::is_privileged() || !is_in_main_program() {
+        return;
+    }
+    if sys::is_single_threaded() == Ok(true) {
+        // SAFETY: this is the only thread.
+        unsafe { std::env::remove_var(VARIABLE) };
+    }
+    let boot = text.to_str().and_then(Boot::parse);
+    let Some(boot) = boot.filter(Boot::is_genuine) else {
+        return;
+    };
+    // As the runtime does before `main`.
+    let _ = crate::signal::ignore(Signal::PIPE);
+    match boot.role {
+        Role::Server { control } => {
+            // SAFETY: the token proves that it was opened for this process.
+            let control = unsafe { adopt(control) };
+            server::run(control)
+        }
+        Role::Task {
+            mailbox,
+            parent,
+            parent_pid,
+            knock,
+            main,
+        } => {
+            let task = current::Task {
+                name: std::env::args().next().unwrap_or_default(),
+                method: StartMethod::Spawn,
+                pid: rustix::process::getpid(),
+                // SAFETY: the token proves that these three were opened for
+                // this process, and nobody else here knows of them.
+                mailbox: Mailbox::new(unsafe { adopt(mailbox) }),
+                parent_pid,
+                // SAFETY: as above.
+                parent: unsafe { adopt(parent) },
+                // SAFETY: as above.
+                knock: Some(Mailbox::new(unsafe { adopt(knock) })),
+            };
+            match main {
+                None => run(task),
+                Some(patience) => {
+                    let timer = sys::Timer::start(Signal::KILL.as_raw(), patience);
+                    *pending() = Some(Pending {
+                        task,
+                        _timer: timer.ok(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The descriptor is open and nobody else's.
+unsafe fn adopt(descriptor: RawFd) -> OwnedFd {
+    // SAFETY: the caller's promise.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    let _ = rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC);
+    descriptor
+}
+
+fn pending() -> std::sync::MutexGuard<'static, Option<Pending>> {
+    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run(task: current::Task) -> ! {
+    let _ = task.mailbox.send_word(Kind::Booted);
+    std::process::exit(worker::live(task))
+}
+
+/// Makes these the variables of the calling process, a newborn.
+pub(crate) fn replace_environment(environment: &[(OsString, OsString)]) {
+    for (key, _) in std::env::vars_os() {
+        // SAFETY: the process has one thread: it was just forked.
+        unsafe { std::env::remove_var(key) };
+    }
+    for (key, value) in environment {
+        // SAFETY: as above; the names and values are those of variables.
+        unsafe { std::env::set_var(key, value) };
+    }
+}
+
+/// Lets tasks that are executed anew ([`StartMethod::Spawn`]) begin here, with
+/// a complete runtime: the first line of `main`. In such a process it does not
+/// return; in all others it does nothing.
+///
+/// It is optional. Without it such tasks begin before `main`, where the
+/// constructors of C and C++ libraries may not have run yet, and a stack
+/// overflow is a plain SIGSEGV. Whatever `main` does before this line, tasks do
+/// too.
+///
+/// # Examples
+/// ```
+/// procession::init();
+/// let sum = procession::process::spawn(|(a, b): (u32, u32)| a + b, (1, 2))?.join();
+/// assert_eq!(sum.unwrap(), 3);
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn init() {
+    INIT_CALLED.store(true, Ordering::Relaxed);
+    let pending = pending().take();
+    if let Some(Pending { task, _timer }) = pending {
+        drop(_timer);
+        run(task)
+    }
+}
+
+/// Whether `main` calls [`init`].
+pub(crate) fn is_init_called() -> bool {
+    INIT_CALLED.load(Ordering::Relaxed)
+}
+
+fn is_in_main_program() -> bool {
+    let hook: extern "C" fn() = hook;
+    image::main_program().offset(hook as *const ()).is_some()
+}
+
+/// Refuses where this program cannot be executed anew.
+pub(super) fn require_entry() -> Result<()> {
+    let refuse = |why: &'static str, hint: &'static str| {
+        let error = Error::new(ErrorKind::Unsupported, "starting process", "");
+        Err(error.because(why).with_hint(hint))
+    };
+    if !is_in_main_program() {
+        return refuse(
+            "this code is in a shared library, and the main program is another",
+            "start processes from the main program",
+        );
+    }
+    if !HOOKED.load(Ordering::Relaxed) {
+        return refuse(
+            "the code that runs before `main` was not linked into the program",
+            "keep the section .init_array in the linker script",
+        );
+    }
+    if image::is_privileged() {
+        return refuse(
+            "the program runs with more rights than its caller has (set-uid, set-gid or capabilities)",
+            "use `StartMethod::Fork` before starting threads",
+        );
+    }
+    if pending().is_some() {
+        return refuse(
+            "this process is a task that has not come to `procession::init()` yet",
+            "make `procession::init()` the first line of `main`",
+        );
+    }
+    match image::main_program().is_loaded_by_kernel() {
+        Ok(true) => Ok(()),
+        Ok(false) => refuse(
+            "the program was started through an explicit dynamic loader, which `/proc/self/exe` names instead of it",
+            "start the program directly",
+        ),
+        Err(error) => Err(
+            Error::new(ErrorKind::Unsupported, "starting process", "/proc/self/auxv")
+                .caused_by(error)
+                .with_hint("mount /proc"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let server = Role::Server { control: 0 };
+        let task = |main| Role::Task {
+            mailbox: 3,
+            parent: 4,
+            parent_pid: 77,
+            knock: 5,
+            main,
+        };
+        for role in [server, task(None), task(Some(Duration::from_secs(10)))] {
+            let boot = Boot {
+                role,
+                token: [0xab; 16],
+            };
+            assert_eq!(Boot::parse(&boot.to_string()), Some(boot));
+        }
+    }
+
+    #[test]
+    fn a_variable_that_leaked_names_no_socket() {
+        let role = Role::Server { control: 0 };
+        let boot = Boot {
+            role,
+            token: [1; 16],
+        };
+        assert!(!boot.is_genuine());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text: String) {
+            let _ = Boot::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! How a process comes to run a task: forked from the caller, forked from the
+//! family's server, or executed anew by it.
+
+pub(crate) mod client;
+pub(crate) mod entry;
+pub(crate) mod packet;
+pub(crate) mod server;
+pub(crate) mod settings;
+mod title;
+pub(crate) mod worker;

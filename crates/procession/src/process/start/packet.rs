@@ -1,0 +1,386 @@
+//! What travels between a process and those it starts: packets on a
+//! sequenced-packet socket pair, each a kind, a body and descriptors.
+//!
+//! ```text
+//! byte 0      kind
+//!      1      1 if the body is a memory file, the first of the descriptors
+//!      4…8    how many descriptors belong to it, the body's not counted
+//!      8…24   token of the first packet, zeros in others
+//!     24…     the body, if it is not a memory file
+//! ```
+//!
+//! One packet carries 253 descriptors; further ones follow in packets of kind
+//! [`Kind::More`]. Trust: *same binary* — both ends are processes of one
+//! family — but every length is checked, because a process may be killed, and
+//! its memory spoilt, at any instant.
+
+use crate::codec::{Arrived, Body, Encoded, MAX_INLINE, open_memory};
+use crate::error::Context;
+use crate::os::descriptors::MAX_DESCRIPTORS;
+use crate::poll::repeat;
+use crate::{Deadline, Error, ErrorKind, Result};
+use rustix::event::PollFlags;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Bytes before the body.
+const HEADER: usize = 24;
+
+/// What tells a process's first packet from another's.
+pub(crate) type Token = [u8; 16];
+
+/// What a packet is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// More descriptors of the packet before.
+    More = 1,
+    /// To a server: whom it serves, and what it loads first.
+    Hello,
+    /// From a server: it serves.
+    Ready,
+    /// To a server: another process to serve.
+    Knock,
+    /// To a server: a process to start.
+    Start,
+    /// To a server: a signal for a group of processes.
+    SignalGroup,
+    /// From a server: the process exists, and here is its pidfd.
+    Started,
+    /// It cannot be started, or not as asked.
+    Failed,
+    /// From a server: it has ended, and how.
+    Ended,
+    /// To a task: the function and its argument.
+    Call,
+    /// To a task: please end.
+    Stop,
+    /// From a task: it has taken over its process.
+    Booted,
+    /// From a task: the result.
+    Returned,
+    /// From a task: it panicked.
+    Panicked,
+    /// From a task: the argument cannot be decoded, or the result encoded.
+    Untranslatable,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Kind> {
+        use Kind::{
+            Booted, Call, Ended, Failed, Hello, Knock, More, Panicked, Ready, Returned,
+            SignalGroup, Start, Started, Stop, Untranslatable,
+        };
+        [
+            More,
+            Hello,
+            Ready,
+            Knock,
+            Start,
+            SignalGroup,
+            Started,
+            Failed,
+            Ended,
+            Call,
+            Stop,
+            Booted,
+            Returned,
+            Panicked,
+            Untranslatable,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// A packet that arrived whole.
+#[derive(Debug)]
+pub(crate) struct Packet {
+    pub(crate) kind: Kind,
+    pub(crate) body: Arrived,
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+/// An end of the socket pair.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    socket: OwnedFd,
+    /// A packet that waits for more descriptors, and for how many.
+    partial: Option<(Packet, usize)>,
+}
+
+impl Mailbox {
+    pub(crate) fn new(socket: OwnedFd) -> Mailbox {
+        Mailbox {
+            socket,
+            partial: None,
+        }
+    }
+
+    /// Sends a packet.
+    pub(crate) fn send(&self, kind: Kind, message: &Encoded) -> Result<()> {
+        send(self.socket.as_fd(), kind, [0; 16], message)
+    }
+
+    /// Sends a packet whose body is a short value.
+    pub(crate) fn send_value(&self, kind: Kind, value: &impl serde::Serialize) -> Result<()> {
+        self.send(kind, &crate::codec::encode(value)?)
+    }
+
+    /// Sends a packet that says all by its kind.
+    pub(crate) fn send_word(&self, kind: Kind) -> Result<()> {
+        let message = Encoded {
+            body: Body::Inline(Vec::new()),
+            descriptors: Vec::new(),
+        };
+        self.send(kind, &message)
+    }
+
+    /// Waits for the next packet; `None` is the end: the other side is gone.
+    pub(crate) fn receive(&mut self, deadline: Deadline) -> Result<Option<Packet>> {
+        loop {
+            let Some((kind, announced, packet)) = self.receive_one(deadline)? else {
+                return Ok(None);
+            };
+            let Some(packet) = packet else {
+                return Err(malformed("a packet of unknown kind"));
+            };
+            if kind != Kind::More {
+                if packet.descriptors.len() == announced {
+                    return Ok(Some(packet));
+                }
+                self.partial = Some((packet, announced));
+                continue;
+            }
+            let Some((mut whole, announced)) = self.partial.take() else {
+                return Err(malformed("descriptors of no packet"));
+            };
+            whole.descriptors.extend(packet.descriptors);
+            match whole.descriptors.len().cmp(&announced) {
+                std::cmp::Ordering::Less => self.partial = Some((whole, announced)),
+                std::cmp::Ordering::Equal => return Ok(Some(whole)),
+                std::cmp::Ordering::Greater => return Err(malformed("too many descriptors")),
+            }
+        }
+    }
+
+    #[allow(
+        clippy::type_complexity,
+        reason = "taken apart by the only caller, a few lines above"
+    )]
+    fn receive_one(&self, deadline: Deadline) -> Result<Option<(Kind, usize, Option<Packet>)>> {
+        let operation = "receiving from process";
+        let mut bytes = [0; HEADER + MAX_INLINE];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let socket = self.socket.as_fd();
+        let received = repeat(socket, PollFlags::IN, deadline, operation, &"", || {
+            let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+            let mut parts = [IoSliceMut::new(&mut bytes)];
+            rustix::net::recvmsg(socket, &mut parts, &mut control, flags)
+        });
+        let message = match received {
+            Err(error) if error.is_disconnected() => return Ok(None),
+            outcome => outcome?,
+        };
+        let mut descriptors: Vec<OwnedFd> = Vec::new();
+        for part in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(received) = part {
+                descriptors.extend(received);
+            }
+        }
+        if message.flags.contains(ReturnFlags::CTRUNC) {
+            return Err(Error::new(ErrorKind::LimitReached, operation, "")
+                .because("no room for the descriptors that came with a message")
+                .with_hint(crate::limits::open_files().hint()));
+        }
+        if message.bytes == 0 {
+            return Ok(None);
+        }
+        let (header, body) = bytes[..message.bytes]
+            .split_at_checked(HEADER)
+            .ok_or_else(|| malformed("a packet without a header"))?;
+        let count = [header[4], header[5], header[6], header[7]];
+        let announced = u32::from_le_bytes(count) as usize;
+        let Some(kind) = Kind::from_byte(header[0]) else {
+            return Ok(Some((Kind::More, 0, None)));
+        };
+        let body = if header[1] == 1 {
+            if descriptors.is_empty() {
+                return Err(malformed("a memory file is missing"));
+            }
+            open_memory(&descriptors.remove(0))?
+        } else {
+            Arrived::Inline(body.to_vec())
+        };
+        if kind != Kind::More && descriptors.len() != announced.min(descriptors.len()) {
+            return Err(malformed("too many descriptors"));
+        }
+        let packet = Packet {
+            kind,
+            body,
+            descriptors,
+        };
+        Ok(Some((kind, announced, Some(packet))))
+    }
+
+    /// Whether the first packet, which stays, carries this token.
+    pub(crate) fn has_token(socket: BorrowedFd<'_>, token: &Token) -> bool {
+        let mut header = [0; HEADER];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = rustix::net::recv(socket, &mut header, flags);
+        peeked.is_ok_and(|(length, _)| length == HEADER && header[8..] == token[..])
+    }
+
+    /// Whether something has come, or the other side is gone.
+    pub(crate) fn has_news(&self) -> bool {
+        crate::poll::readable(&self.socket, Deadline::NOW).is_ok()
+    }
+}
+
+impl AsFd for Mailbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// What the next packet, which is there and stays, is about.
+pub(crate) fn peek_kind(socket: BorrowedFd<'_>) -> Option<Kind> {
+    let mut byte = [0];
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let (length, _) = rustix::net::recv(socket, &mut byte, flags).ok()?;
+    Kind::from_byte(byte[0]).filter(|_| length > 0)
+}
+
+/// Sends a packet with a token.
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    kind: Kind,
+    token: Token,
+    message: &Encoded,
+) -> Result<()> {
+    let (inline, memory): (&[u8], _) = match &message.body {
+        Body::Inline(bytes) => (bytes, None),
+        Body::Memory(file) => (&[], Some(file)),
+    };
+    let count = u32::try_from(message.descriptors.len())
+        .map_err(|_| malformed("more descriptors than can be counted"))?;
+    let mut all: Vec<BorrowedFd<'_>> = memory.into_iter().map(AsFd::as_fd).collect();
+    all.extend(message.descriptors.iter().map(AsFd::as_fd));
+    let mut header = [0; HEADER];
+    header[1] = u8::from(memory.is_some());
+    header[4..8].copy_from_slice(&count.to_le_bytes());
+    header[8..].copy_from_slice(&token);
+    let mut batches = all.chunks(MAX_DESCRIPTORS);
+    header[0] = kind as u8;
+    send_one(socket, &header, inline, batches.next().unwrap_or(&[]))?;
+    header = [0; HEADER];
+    header[0] = Kind::More as u8;
+    for batch in batches {
+        send_one(socket, &header, &[], batch)?;
+    }
+    Ok(())
+}
+
+fn send_one(
+    socket: BorrowedFd<'_>,
+    header: &[u8],
+    body: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<()> {
+    let (operation, never) = ("sending to process", Deadline::NEVER);
+    let parts = [IoSlice::new(header), IoSlice::new(body)];
+    repeat(socket, PollFlags::OUT, never, operation, &"", || {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            // The space is that of the most descriptors in one batch.
+            assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)));
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        rustix::net::sendmsg(socket, &parts, &mut control, flags)
+    })?;
+    Ok(())
+}
+
+fn malformed(why: &'static str) -> Error {
+    Error::new(ErrorKind::Corrupt, "receiving from process", "").because(why)
+}
+
+/// A socket pair: ours, and the one to give away.
+pub(crate) fn pair() -> Result<(Mailbox, OwnedFd)> {
+    let (ours, theirs) = crate::os::socket::SeqPacket::pair()?;
+    Ok((Mailbox::new(ours.into()), theirs.into()))
+}
+
+/// A descriptor for the calling process, which tells others of its death.
+pub(crate) fn own_pidfd() -> Result<OwnedFd> {
+    let flags = rustix::process::PidfdFlags::empty();
+    rustix::process::pidfd_open(rustix::process::getpid(), flags).during("opening own pidfd", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs::File;
+
+    #[test]
+    fn three_hundred_descriptors_and_a_long_body_arrive() {
+        let (ours, theirs) = pair().unwrap();
+        let mut theirs = Mailbox::new(theirs);
+        for count in [0, 1, 252, 253, 254, 300, 506, 507] {
+            for length in [0, 100, MAX_INLINE, MAX_INLINE + 1] {
+                let mut encoder = crate::codec::Encoder::new();
+                let file: OwnedFd = File::open("/dev/null").unwrap().into();
+                let bytes = vec![7; length];
+                encoder.encoded(&bytes, &[]).unwrap();
+                for _ in 0..count {
+                    encoder
+                        .encoded(&[], std::slice::from_ref(&file))
+                        .unwrap();
+                }
+                ours.send(Kind::Call, &encoder.finish().unwrap()).unwrap();
+                let packet = theirs.receive(Deadline::NOW).unwrap().unwrap();
+                assert_eq!(packet.kind, Kind::Call);
+                assert_eq!(packet.descriptors.len(), count);
+                assert_eq!(&packet.body[..], bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_other_side_is_not_an_error() {
+        let (ours, theirs) = pair().unwrap();
+        drop(theirs);
+        let mut ours = ours;
+        assert!(ours.receive(Deadline::NEVER).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_token_is_recognised_and_stays() {
+        let (ours, theirs) = pair().unwrap();
+        let message = crate::codec::encode(&7_u8).unwrap();
+        assert!(!Mailbox::has_token(theirs.as_fd(), &[9; 16]));
+        send(ours.as_fd(), Kind::Call, [9; 16], &message).unwrap();
+        assert!(!Mailbox::has_token(theirs.as_fd(), &[8; 16]));
+        assert!(Mailbox::has_token(theirs.as_fd(), &[9; 16]));
+        let packet = Mailbox::new(theirs).receive(Deadline::NOW).unwrap();
+        assert_eq!(&packet.unwrap().body[..], [7]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_packet_is_taken_or_refused(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
+            let (ours, theirs) = pair().unwrap();
+            rustix::net::send(&ours, &bytes, SendFlags::empty()).unwrap();
+            drop(ours);
+            let _ = Mailbox::new(theirs).receive(Deadline::NOW);
+        }
+    }
+}

@@ -1,0 +1,587 @@
+//! The family's server: a process with one thread and little memory, executed
+//! by the family's first process, that makes all others and watches over them.
+//!
+//! - Forking it costs the same however large the program has grown, and no
+//!   lock of another thread is ever copied.
+//! - Its children die with it: the kernel sees to that
+//!   (`PR_SET_PDEATHSIG`, which is about the forking *thread*; here that is
+//!   the process).
+//! - It dies with the family's first process, and takes with it everything
+//!   below: it is the subreaper, so that orphans of its children, daemons
+//!   included, become its own children, and it ends when it has none left.
+//! - A client that ends takes its own children with it in the same way.
+//!
+//! It waits for any child there is, which elsewhere in the library would be a
+//! trap: here there is no code but this, and all children are ours.
+
+use super::packet::{Kind, Mailbox, Packet};
+use super::settings::{self, Group, Settings};
+use super::{entry, worker};
+use crate::codec;
+use crate::error::Context;
+use crate::process::{ExitStatus, Fork, StartMethod, current, die_with, fork, task};
+use crate::signal::{self, Signal, Signals};
+use crate::{Deadline, Error, ErrorKind, Result, poll};
+use procession_sys::process as sys;
+use procession_sys::signal::Mask;
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, WaitOptions};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The first packet to a server; its descriptor is the client's pidfd.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Hello {
+    pub(super) pid: u32,
+    /// Offset of a function to call before anything is started.
+    pub(super) preload: Option<u64>,
+}
+
+/// Asks for a process. Descriptors: its mailbox, standard input, output and
+/// error; for a program one more, which its exec closes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Start {
+    pub(super) settings: Settings,
+    pub(super) work: Work,
+}
+
+/// What the process is to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Work {
+    /// The call in its mailbox, at once.
+    Call,
+    /// Execute this program anew, for the call in its mailbox.
+    Again {
+        token: [u8; 16],
+        main: Option<Duration>,
+    },
+    /// Execute another program.
+    Program {
+        program: OsString,
+        arguments: Vec<OsString>,
+    },
+}
+
+/// How a process ended, as the server tells its client.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    pub(crate) status: u16,
+    /// By SIGKILL, when its deadline had passed.
+    pub(crate) timed_out: bool,
+    /// By SIGKILL, and the kernel's count of processes killed for want of
+    /// memory had gone up.
+    pub(crate) out_of_memory: bool,
+}
+
+/// Asks for a signal to the group that a process leads.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SignalGroup {
+    pub(super) pid: u32,
+    pub(super) signal: i32,
+}
+
+/// Name of the server's process, as `ps -e` shows it.
+pub(crate) const NAME: &str = "procession-srv";
+
+/// How old the count of out-of-memory kills may be when a process starts.
+const COUNT_AGE: Duration = Duration::from_millis(100);
+
+struct Server {
+    /// The first is the family's first process.
+    clients: Vec<Client>,
+    /// Clients admitted so far.
+    admitted: u64,
+    children: HashMap<Pid, Running>,
+    /// Where children that want to be clients knock, and our end of it.
+    knocks: Mailbox,
+    knock: OwnedFd,
+    signals: Signals,
+    memory_kills: MemoryKills,
+}
+
+/// A process that may ask for others.
+struct Client {
+    number: u64,
+    mailbox: Mailbox,
+    pidfd: OwnedFd,
+    pid: u32,
+}
+
+/// A process that was asked for.
+struct Running {
+    /// The far end of its client's mailbox, to tell how it ended.
+    client_mailbox: Mailbox,
+    /// Number of its client.
+    client: u64,
+    leads_group: bool,
+    started: Instant,
+    deadline: Option<Duration>,
+}
+
+/// The life of the server.
+pub(super) fn run(control: OwnedFd) -> ! {
+    let Ok(server) = Server::begin(control) else {
+        sys::exit_now(worker::EXIT_FAILED)
+    };
+    server.serve()
+}
+
+impl Server {
+    fn begin(control: OwnedFd) -> Result<Server> {
+        let operation = "starting server";
+        // The control socket came as standard input.
+        let socket = rustix::io::fcntl_dupfd_cloexec(&control, 3).during(operation, "")?;
+        let mut mailbox = Mailbox::new(socket);
+        rustix::stdio::dup2_stdin(settings::null()?).during(operation, "")?;
+        // Its number is that of standard input, which is something else now.
+        std::mem::forget(control);
+        let _ = rustix::thread::set_name(c"procession-srv");
+        // Death is told by pidfd; until then nothing is to disturb.
+        Mask::all().block().during(operation, "")?;
+        let signals = Signals::new(&[Signal::CHLD])?;
+        let mut wanted = Mask::all();
+        wanted.remove(Signal::CHLD.as_raw());
+        wanted.install().during(operation, "")?;
+        rustix::process::set_child_subreaper(Pid::from_raw(1)).during(operation, "")?;
+        let hello = mailbox.receive(Deadline::NEVER)?;
+        let gone = || Error::new(ErrorKind::Disconnected, operation, "");
+        let mut hello = hello.ok_or_else(gone)?;
+        let Hello { pid, preload } = codec::decode(&hello.body, Vec::new())?;
+        let pidfd = hello.descriptors.pop().ok_or_else(gone)?;
+        mailbox.send_word(Kind::Booted)?;
+        if let Some(hook) = preload {
+            let loaded = std::panic::catch_unwind(|| task::call_hook(hook));
+            let failure = match loaded {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error),
+                Err(panic) => Some(
+                    Error::new(ErrorKind::Other, "preloading", "")
+                        .because(format!("it panicked: {}", worker::text_of(&*panic))),
+                ),
+            };
+            if let Some(error) = failure {
+                mailbox.send_value(Kind::Failed, &error)?;
+                return Err(error);
+            }
+        }
+        // Whoever reads what the program writes shall not wait for us.
+        let null = settings::null()?;
+        let _ = rustix::stdio::dup2_stdout(&null);
+        let _ = rustix::stdio::dup2_stderr(&null);
+        let (knocks, knock) = super::packet::pair()?;
+        mailbox.send_word(Kind::Ready)?;
+        Ok(Server {
+            clients: vec![Client {
+                number: 0,
+                mailbox,
+                pidfd,
+                pid,
+            }],
+            admitted: 1,
+            children: HashMap::new(),
+            knocks,
+            knock,
+            signals,
+            memory_kills: MemoryKills::new(),
+        })
+    }
+
+    fn serve(mut self) -> ! {
+        loop {
+            let ready = self.wait();
+            if ready[0] {
+                while self.signals.try_wait().is_ok() {}
+                self.reap();
+            }
+            if ready[1] {
+                self.admit();
+            }
+            // From the last, because those that are gone are taken out.
+            for index in (0..(ready.len() - 2) / 2).rev() {
+                let (asks, ended) = (ready[2 + 2 * index], ready[3 + 2 * index]);
+                let answer = if ended {
+                    Answer::Gone
+                } else if asks {
+                    self.answer(index)
+                } else {
+                    Answer::Done
+                };
+                match answer {
+                    Answer::Done => {}
+                    Answer::Gone => self.dismiss(index),
+                    Answer::Born(birth) => {
+                        let client = self.clients.swap_remove(index);
+                        let knock = self.knock;
+                        // What else is in there belongs to the server.
+                        drop((self.clients, self.children, self.knocks, self.signals));
+                        birth.live(client, knock)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits; tells which of signals, knocks, and each client's socket and
+    /// pidfd are ready.
+    fn wait(&self) -> Vec<bool> {
+        let mut all = vec![
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.knocks, PollFlags::IN),
+        ];
+        for client in &self.clients {
+            all.push(PollFd::new(&client.mailbox, PollFlags::IN));
+            all.push(PollFd::new(&client.pidfd, PollFlags::IN));
+        }
+        let _ = poll::wait(&mut all, Deadline::NEVER);
+        all.iter().map(|one| !one.revents().is_empty()).collect()
+    }
+
+    /// Lets a process in that has knocked.
+    fn admit(&mut self) {
+        let Ok(Some(mut packet)) = self.knocks.receive(Deadline::NOW) else {
+            return;
+        };
+        let hello = codec::decode::<Hello>(&packet.body, Vec::new());
+        let descriptors = (packet.descriptors.pop(), packet.descriptors.pop());
+        if let (Ok(hello), (Some(pidfd), Some(socket))) = (hello, descriptors) {
+            self.clients.push(Client {
+                number: self.admitted,
+                mailbox: Mailbox::new(socket),
+                pidfd,
+                pid: hello.pid,
+            });
+            self.admitted += 1;
+        }
+    }
+
+    /// Does what a client asks.
+    fn answer(&mut self, index: usize) -> Answer {
+        match self.clients[index].mailbox.receive(Deadline::NOW) {
+            Ok(None) => Answer::Gone,
+            Ok(Some(packet)) => match packet.kind {
+                Kind::Start => self.start(index, packet),
+                Kind::SignalGroup => {
+                    self.signal_group(&packet);
+                    Answer::Done
+                }
+                _ => Answer::Done,
+            },
+            // Not yet; or a message that did not fit is lost, and with it the
+            // mailbox in it, which tells the client.
+            Err(_) => Answer::Done,
+        }
+    }
+
+    fn start(&mut self, index: usize, packet: Packet) -> Answer {
+        let mut descriptors = packet.descriptors.into_iter();
+        let Some(mailbox) = descriptors.next().map(Mailbox::new) else {
+            return Answer::Done;
+        };
+        let stdio: Vec<OwnedFd> = descriptors.by_ref().take(3).collect();
+        let exec_status = descriptors.next();
+        let decoded = codec::decode(&packet.body, Vec::new());
+        let (Start { settings, work }, stdio) = match (decoded, <[OwnedFd; 3]>::try_from(stdio)) {
+            (Ok(start), Ok(stdio)) => (start, stdio),
+            (Err(error), _) => {
+                let _ = mailbox.send_value(Kind::Failed, &error);
+                return Answer::Done;
+            }
+            (Ok(_), Err(_)) => return Answer::Done,
+        };
+        let started = Instant::now();
+        let leads_group = settings.group != Group::Parents && !matches!(work, Work::Program { .. });
+        let deadline = settings.deadline;
+        match fork() {
+            Err(error) => {
+                let _ = mailbox.send_value(Kind::Failed, &error);
+            }
+            Ok(Fork::Child) => {
+                return Answer::Born(Box::new(Birth {
+                    mailbox,
+                    stdio,
+                    exec_status,
+                    settings,
+                    work,
+                }));
+            }
+            Ok(Fork::Parent(child)) => {
+                let (pid, pidfd) = child.into_parts();
+                let message = codec::Encoded {
+                    body: codec::Body::Inline(pid.as_raw_nonzero().get().to_le_bytes().to_vec()),
+                    descriptors: vec![pidfd],
+                };
+                let _ = mailbox.send(Kind::Started, &message);
+                self.memory_kills.refresh();
+                let running = Running {
+                    client_mailbox: mailbox,
+                    client: self.clients[index].number,
+                    leads_group,
+                    started,
+                    deadline,
+                };
+                self.children.insert(pid, running);
+            }
+        }
+        Answer::Done
+    }
+
+    fn signal_group(&self, packet: &Packet) {
+        let Ok(SignalGroup { pid, signal }) = codec::decode(&packet.body, Vec::new()) else {
+            return;
+        };
+        // Until we reap it, the number is the child's.
+        let pid = Pid::from_raw(pid.cast_signed()).filter(|pid| self.children.contains_key(pid));
+        if let (Some(pid), Some(signal)) = (pid, rustix::process::Signal::from_named_raw(signal)) {
+            let _ = rustix::process::kill_process_group(pid, signal);
+        }
+    }
+
+    /// Reaps all children that have ended, and tells their clients.
+    fn reap(&mut self) {
+        while let Ok(Some(pid)) = sys::next_zombie() {
+            let child = self.children.remove(&pid);
+            if child.as_ref().is_some_and(|child| child.leads_group) {
+                // The leader is not reaped yet, so the number is its group's.
+                let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+            }
+            let reaped = rustix::io::retry_on_intr(|| {
+                rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)
+            });
+            // An orphan that we inherited is nobody's business.
+            let (Some(child), Ok(Some((_, status)))) = (child, reaped) else {
+                continue;
+            };
+            let status = ExitStatus::from_raw(status.as_raw() as u16);
+            let killed = status.signal() == Some(Signal::KILL);
+            let ended = Ended {
+                status: status.raw(),
+                timed_out: killed
+                    && child
+                        .deadline
+                        .is_some_and(|deadline| child.started.elapsed() >= deadline),
+                out_of_memory: killed && self.memory_kills.has_risen(),
+            };
+            let _ = child.client_mailbox.send_value(Kind::Ended, &ended);
+        }
+    }
+
+    /// A client is gone: its children go too, and with the first client all.
+    fn dismiss(&mut self, index: usize) {
+        let client = self.clients.swap_remove(index);
+        if index == 0 {
+            self.end()
+        }
+        for (pid, child) in &self.children {
+            if child.client == client.number {
+                kill(*pid, child.leads_group);
+            }
+        }
+    }
+
+    /// Kills every process below, however it got there, and ends.
+    fn end(&mut self) -> ! {
+        loop {
+            for (pid, child) in &self.children {
+                if child.leads_group {
+                    kill(*pid, true);
+                }
+            }
+            for child in children_of_this() {
+                kill(child, false);
+            }
+            // Those whose parent dies become our own and are seen next time.
+            match rustix::io::retry_on_intr(|| rustix::process::wait(WaitOptions::empty())) {
+                Ok(Some((pid, _))) => {
+                    self.children.remove(&pid);
+                }
+                Ok(None) => {}
+                Err(_) => sys::exit_now(0),
+            }
+        }
+    }
+}
+
+fn kill(pid: Pid, group: bool) {
+    let signal = rustix::process::Signal::KILL;
+    let _ = rustix::process::kill_process(pid, signal);
+    if group {
+        let _ = rustix::process::kill_process_group(pid, signal);
+    }
+}
+
+/// The children of the calling process, which has one thread.
+fn children_of_this() -> Vec<Pid> {
+    let pid = std::process::id();
+    let path = format!("/proc/self/task/{pid}/children");
+    // Kernels without that file: the long way.
+    let text = std::fs::read_to_string(path).unwrap_or_else(|_| {
+        let all = crate::process::children().unwrap_or_default();
+        let pids: Vec<String> = all.iter().map(|child| child.pid.to_string()).collect();
+        pids.join(" ")
+    });
+    text.split_whitespace()
+        .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+        .collect()
+}
+
+/// What came of a client's message.
+enum Answer {
+    Done,
+    Gone,
+    /// This is the process that was asked for.
+    Born(Box<Birth>),
+}
+
+/// A process that has just been forked from the server.
+struct Birth {
+    mailbox: Mailbox,
+    stdio: [OwnedFd; 3],
+    exec_status: Option<OwnedFd>,
+    settings: Settings,
+    work: Work,
+}
+
+impl Birth {
+    fn live(self, client: Client, knock: OwnedFd) -> ! {
+        let Birth {
+            mailbox,
+            stdio,
+            exec_status,
+            settings,
+            work,
+        } = self;
+        drop(client.mailbox);
+        let error = match (prepare(&settings, stdio, &work), work) {
+            (Err(error), _) => error,
+            (Ok(()), Work::Call) => {
+                if let Some(environment) = &settings.environment {
+                    entry::replace_environment(environment);
+                }
+                super::title::set(&settings.name);
+                let code = worker::live(current::Task {
+                    name: settings.name,
+                    method: StartMethod::ForkServer,
+                    pid: rustix::process::getpid(),
+                    mailbox,
+                    parent_pid: client.pid,
+                    parent: client.pidfd,
+                    knock: Some(Mailbox::new(knock)),
+                });
+                std::process::exit(code)
+            }
+            (Ok(()), Work::Again { token, main }) => {
+                let descriptors = [mailbox.as_fd(), client.pidfd.as_fd(), knock.as_fd()];
+                let [mailbox, parent, knock] = descriptors.map(|one| one.as_raw_fd());
+                let parent_pid = client.pid;
+                let role = entry::Role::Task {
+                    mailbox,
+                    parent,
+                    parent_pid,
+                    knock,
+                    main,
+                };
+                let boot = entry::Boot { role, token };
+                let mut command = Command::new("/proc/self/exe");
+                command.arg0(&settings.name).args(std::env::args_os().skip(1));
+                execute(command, &settings, Some(boot), &descriptors)
+            }
+            (Ok(()), Work::Program { program, arguments }) => {
+                let mut command = Command::new(program);
+                command.args(arguments);
+                execute(command, &settings, None, &[])
+            }
+        };
+        match &exec_status {
+            None => {
+                let _ = mailbox.send_value(Kind::Failed, &error);
+            }
+            Some(pipe) => {
+                let bytes = postcard::to_stdvec(&error).unwrap_or_default();
+                let _ = rustix::io::write(pipe, &bytes);
+            }
+        }
+        sys::exit_now(worker::EXIT_FAILED)
+    }
+}
+
+fn prepare(settings: &Settings, stdio: [OwnedFd; 3], work: &Work) -> Result<()> {
+    let server = rustix::process::getppid();
+    die_with(server.map_or(0, |pid| pid.as_raw_nonzero().get().cast_unsigned()))?;
+    if !matches!(work, Work::Program { .. }) {
+        // At a terminal Ctrl-C goes to all; the parent decides.
+        signal::ignore(Signal::INT)?;
+    }
+    settings::apply(settings, &stdio)?;
+    if let Some(hook) = settings.hook {
+        task::call_hook(hook)?;
+    }
+    Mask::of(&[]).install().during("unblocking signals", "")?;
+    Ok(())
+}
+
+/// Executes a program, with no descriptor but the standard three and those
+/// listed; returns only if that fails.
+fn execute(
+    mut command: Command,
+    settings: &Settings,
+    boot: Option<entry::Boot>,
+    inherited: &[BorrowedFd<'_>],
+) -> Error {
+    if let Some(environment) = &settings.environment {
+        let pairs = environment.iter().map(|(key, value)| (key, value));
+        command.env_clear().envs(pairs);
+    }
+    if let Some(boot) = boot {
+        command.env(entry::VARIABLE, boot.to_string());
+    }
+    // Before Linux 5.11 what the preloaded code may have left open stays so.
+    let _ = sys::close_on_exec_from(3);
+    for descriptor in inherited {
+        let _ = rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty());
+    }
+    let program = command.get_program().to_string_lossy().into_owned();
+    let failed = command.exec();
+    Err::<(), _>(failed)
+        .during("executing", program)
+        .unwrap_err()
+}
+
+/// Counts processes that the kernel killed for want of memory.
+struct MemoryKills {
+    count: Option<u64>,
+    read: Instant,
+}
+
+impl MemoryKills {
+    fn new() -> MemoryKills {
+        MemoryKills {
+            count: read_memory_kills(),
+            read: Instant::now(),
+        }
+    }
+
+    /// Reads the count again, if the last reading is old.
+    fn refresh(&mut self) {
+        if self.read.elapsed() > COUNT_AGE {
+            *self = MemoryKills::new();
+        }
+    }
+
+    /// Whether it has gone up since the last reading.
+    fn has_risen(&mut self) -> bool {
+        let before = std::mem::replace(self, MemoryKills::new()).count;
+        before.is_some() && self.count > before
+    }
+}
+
+/// The kernel's count, since it was started, of the whole machine.
+fn read_memory_kills() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/vmstat").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    line?.parse().ok()
+}

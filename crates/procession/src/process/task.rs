@@ -1,0 +1,374 @@
+//! A function and what it has captured, as something that can be sent.
+//!
+//! # Safety
+//!
+//! `unsafe` here is one step: from a function's distance to the load address
+//! back to the function. What makes it sound: the distance was measured from a
+//! function of the very type that the code at the other end was compiled for
+//! (both are written down by the same generic function), in a process of the
+//! same build (the build id travels along and is compared), inside the code
+//! of the main program (checked at both ends).
+#![allow(unsafe_code)]
+
+use crate::codec::{self, Arrived, Decoder, Encoded, Encoder};
+use crate::{Error, ErrorKind, Result};
+use procession_sys::image;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// A function from `A` to `R` that another process can call, with the values
+/// it captured; made by [`task!`](crate::task).
+///
+/// A task names its function by position in the program, so it can only be
+/// run by processes of the same build, and never carries code. It is cheap to
+/// clone, and can itself be an argument, a captured value or a result.
+///
+/// # Examples
+/// ```
+/// use procession::{process, task};
+/// let factor = 3;
+/// let scale = task!([factor] |x| x * factor);
+/// assert_eq!(process::spawn_task(&scale, 5)?.join().unwrap(), 15);
+/// assert_eq!(process::spawn_task(&scale, 7)?.join().unwrap(), 21);
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub struct Task<A, R> {
+    pub(crate) function: Function,
+    captured: Arc<Captured>,
+    types: PhantomData<fn(A) -> R>,
+}
+
+/// Where in the program a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Function {
+    /// The function that knows the types: decodes, calls, encodes.
+    trampoline: u64,
+    /// The user's function.
+    target: u64,
+}
+
+#[derive(Debug, Default)]
+struct Captured {
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+/// What became of a call.
+pub(crate) enum Outcome {
+    Returned(Encoded),
+    Untranslatable(Error),
+}
+
+impl Outcome {
+    pub(crate) fn of<R: Serialize>(result: R) -> Outcome {
+        match codec::encode(&result) {
+            Ok(encoded) => Outcome::Returned(encoded),
+            Err(error) => Outcome::Untranslatable(error),
+        }
+    }
+}
+
+/// A call as it arrives.
+pub(crate) struct Call {
+    body: Arrived,
+    /// Bytes of the body that have been read.
+    read: usize,
+    descriptors: codec::Table,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    build: Vec<u8>,
+    function: Function,
+}
+
+type Trampoline = fn(u64, Call) -> Outcome;
+
+impl<A, R> Task<A, R>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    /// A task that is a function and nothing else.
+    ///
+    /// # Errors
+    /// [`Unsupported`](ErrorKind::Unsupported): the function is not code of
+    /// the main program but of a shared library.
+    pub fn new(function: fn(A) -> R) -> Result<Task<A, R>> {
+        let trampoline: Trampoline = call_plain::<A, R>;
+        Ok(Task {
+            function: locate(trampoline, function as *const ())?,
+            captured: Arc::default(),
+            types: PhantomData,
+        })
+    }
+
+    /// A task that calls `function` with copies of the captured values.
+    ///
+    /// # Errors
+    /// As [`new`](Task::new); [`Corrupt`](ErrorKind::Corrupt): the values
+    /// cannot be encoded.
+    pub fn bind<C>(captured: C, function: fn(C, A) -> R) -> Result<Task<A, R>>
+    where
+        C: Serialize + DeserializeOwned,
+    {
+        let trampoline: Trampoline = call_bound::<C, A, R>;
+        let function = locate(trampoline, function as *const ())?;
+        let Encoded { body, descriptors } = codec::encode(&captured)?;
+        let bytes = match body {
+            codec::Body::Inline(bytes) => bytes,
+            codec::Body::Memory(file) => codec::open_memory(&file)?.to_vec(),
+        };
+        Ok(Task {
+            function,
+            captured: Arc::new(Captured { bytes, descriptors }),
+            types: PhantomData,
+        })
+    }
+
+    /// The call of this task with an argument, for another process.
+    pub(crate) fn encode_call(&self, argument: &A) -> Result<Encoded> {
+        let mut encoder = Encoder::new();
+        encoder.value(&Header {
+            build: image::main_program().build_id().to_vec(),
+            function: self.function,
+        })?;
+        encoder.encoded(&self.captured.bytes, &self.captured.descriptors)?;
+        encoder.value(argument)?;
+        encoder.finish()
+    }
+}
+
+impl<A, R> Clone for Task<A, R> {
+    fn clone(&self) -> Task<A, R> {
+        Task {
+            function: self.function,
+            captured: Arc::clone(&self.captured),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<A, R> fmt::Debug for Task<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("function", &format_args!("{:#x}", self.function.target))
+            .field("captured_bytes", &self.captured.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a task is written down: its build, where it is, its types by name, and
+/// what it captured.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    header: Header,
+    types: String,
+    bytes: Vec<u8>,
+    descriptors: Vec<crate::Handle<OwnedFd>>,
+}
+
+impl<A, R> Serialize for Task<A, R> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let copy = |descriptor: &OwnedFd| descriptor.try_clone().map(crate::Handle::new);
+        let descriptors: std::io::Result<_> = self.captured.descriptors.iter().map(copy).collect();
+        Written {
+            header: Header {
+                build: image::main_program().build_id().to_vec(),
+                function: self.function,
+            },
+            types: std::any::type_name::<fn(A) -> R>().to_owned(),
+            bytes: self.captured.bytes.clone(),
+            descriptors: descriptors.map_err(serde::ser::Error::custom)?,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de, A, R> Deserialize<'de> for Task<A, R> {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Task<A, R>, D::Error> {
+        let written = Written::deserialize(deserializer)?;
+        let program = image::main_program();
+        if written.header.build != program.build_id() {
+            return Err(serde::de::Error::custom("a task of another build"));
+        }
+        if written.types != std::any::type_name::<fn(A) -> R>() {
+            return Err(serde::de::Error::custom("a task of another type"));
+        }
+        let descriptors = written.descriptors.into_iter();
+        Ok(Task {
+            function: written.header.function,
+            captured: Arc::new(Captured {
+                bytes: written.bytes,
+                descriptors: descriptors.map(crate::Handle::into_inner).collect(),
+            }),
+            types: PhantomData,
+        })
+    }
+}
+
+/// Measures where the two functions are.
+fn locate(trampoline: Trampoline, target: *const ()) -> Result<Function> {
+    let program = image::main_program();
+    let place = |function| {
+        program.offset(function).ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "naming function", "")
+                .because("it is not code of the main program")
+                .with_hint("functions of shared libraries cannot be found again in another process")
+        })
+    };
+    Ok(Function {
+        trampoline: place(trampoline as *const ())?,
+        target: place(target)?,
+    })
+}
+
+impl Call {
+    pub(crate) fn new(body: Arrived, descriptors: Vec<OwnedFd>) -> Call {
+        Call {
+            body,
+            read: 0,
+            descriptors: descriptors.into_iter().map(Some).collect(),
+        }
+    }
+
+    /// Finds the function and calls it.
+    pub(crate) fn perform(mut self) -> Outcome {
+        let header: Header = match self.next() {
+            Ok(header) => header,
+            Err(error) => return Outcome::Untranslatable(error),
+        };
+        let wrong = |why| {
+            let error = Error::new(ErrorKind::Corrupt, "finding function", "");
+            Outcome::Untranslatable(error.because(why))
+        };
+        let program = image::main_program();
+        if header.build != program.build_id() {
+            return wrong("the call comes from another build of the program");
+        }
+        // SAFETY: the build is the same, and `locate` took this offset from a
+        // `Trampoline`.
+        match unsafe { program.function::<Trampoline>(header.function.trampoline) } {
+            Some(trampoline) => trampoline(header.function.target, self),
+            None => wrong("no code is where the call says"),
+        }
+    }
+
+    /// Decodes the next value.
+    fn next<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let descriptors = std::mem::take(&mut self.descriptors);
+        let mut decoder = Decoder::resume(&self.body[self.read..], descriptors);
+        let value = decoder.value();
+        let (left, descriptors) = decoder.suspend();
+        self.read = self.body.len() - left;
+        self.descriptors = descriptors;
+        value
+    }
+}
+
+fn call_plain<A: DeserializeOwned, R: Serialize>(target: u64, mut call: Call) -> Outcome {
+    let argument: A = match call.next() {
+        Ok(argument) => argument,
+        Err(error) => return Outcome::Untranslatable(error),
+    };
+    drop(call);
+    // SAFETY: this instance was named by `Task::<A, R>::new` together with a
+    // target of this type; `Call::perform` has compared the builds.
+    match unsafe { image::main_program().function::<fn(A) -> R>(target) } {
+        Some(function) => Outcome::of(function(argument)),
+        None => Outcome::Untranslatable(no_code()),
+    }
+}
+
+fn call_bound<C, A, R>(target: u64, mut call: Call) -> Outcome
+where
+    C: DeserializeOwned,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    let decoded = call.next().and_then(|captured: C| Ok((captured, call.next::<A>()?)));
+    let (captured, argument) = match decoded {
+        Ok(decoded) => decoded,
+        Err(error) => return Outcome::Untranslatable(error),
+    };
+    drop(call);
+    // SAFETY: this instance was named by `Task::<A, R>::bind::<C>` together
+    // with a target of this type; `Call::perform` has compared the builds.
+    match unsafe { image::main_program().function::<fn(C, A) -> R>(target) } {
+        Some(function) => Outcome::of(function(captured, argument)),
+        None => Outcome::Untranslatable(no_code()),
+    }
+}
+
+fn no_code() -> Error {
+    Error::new(ErrorKind::Corrupt, "finding function", "").because("no code is where the call says")
+}
+
+/// The offset of a function without arguments, to be called by [`call_hook`].
+pub(crate) fn locate_hook(hook: fn()) -> Result<u64> {
+    let trampoline: Trampoline = call_plain::<(), ()>;
+    Ok(locate(trampoline, hook as *const ())?.target)
+}
+
+/// Calls a function without arguments at its offset, in a process of the same
+/// build.
+pub(crate) fn call_hook(offset: u64) -> Result<()> {
+    // SAFETY: `locate_hook` took the offset from a `fn()`, and both processes
+    // are executions of one file.
+    let hook = unsafe { image::main_program().function::<fn()>(offset) };
+    hook.ok_or_else(no_code)?();
+    Ok(())
+}
+
+/// A [`Task`](crate::process::Task) that captures the named values: `task!([a,
+/// mut b] |x| ...)`. The values are moved into the task and copied to each
+/// process that runs it; types are inferred.
+///
+/// # Panics
+/// If the values cannot be encoded, or the function is code of a shared
+/// library; [`Task::bind`](crate::process::Task::bind) returns these errors.
+///
+/// # Examples
+/// ```
+/// use procession::{process, task};
+/// let (greeting, mut count) = (String::from("hello"), 0);
+/// let greet = task!([greeting, mut count] |name: String| {
+///     count += 1;
+///     format!("{greeting} {name} {count}")
+/// });
+/// let said = process::spawn_task(&greet, "world".to_owned())?.join().unwrap();
+/// assert_eq!(said, "hello world 1");
+/// # Ok::<(), procession::Error>(())
+/// ```
+///
+/// Using a value that is not in the list does not compile:
+/// ```compile_fail
+/// let (a, b) = (1, 2);
+/// let sum = procession::task!([a] |x: i32| a + b + x);
+/// ```
+#[macro_export]
+macro_rules! task {
+    // Splits the list into the values and the patterns that take them.
+    (@bind [$($value:ident,)*] [$($pattern:pat,)*] [] $argument:tt $(: $type:ty)? => $body:expr) => {
+        $crate::process::Task::bind(($($value,)*), |($($pattern,)*), $argument $(: $type)?| $body)
+            .expect("the task can be sent")
+    };
+    (@bind [$($value:ident,)*] [$($pattern:pat,)*] [mut $next:ident $(, $($rest:tt)*)?] $($end:tt)*) => {
+        $crate::task!(@bind [$($value,)* $next,] [$($pattern,)* mut $next,] [$($($rest)*)?] $($end)*)
+    };
+    (@bind [$($value:ident,)*] [$($pattern:pat,)*] [$next:ident $(, $($rest:tt)*)?] $($end:tt)*) => {
+        $crate::task!(@bind [$($value,)* $next,] [$($pattern,)* $next,] [$($($rest)*)?] $($end)*)
+    };
+    ([$($captured:tt)*] || $body:expr) => {
+        $crate::task!(@bind [] [] [$($captured)*] (): () => $body)
+    };
+    ([$($captured:tt)*] |$argument:tt $(: $type:ty)?| $body:expr) => {
+        $crate::task!(@bind [] [] [$($captured)*] $argument $(: $type)? => $body)
+    };
+}

@@ -1,0 +1,153 @@
+//! How a task failed.
+
+use crate::Error;
+use crate::signal::Signal;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How a task failed, as data.
+///
+/// # Examples
+/// ```
+/// use procession::process::{self, Signal, TaskError};
+///
+/// let failed = process::spawn(|()| -> u32 { panic!("no luck") }, ())?.join();
+/// match failed.unwrap_err() {
+///     TaskError::Panicked(panic) => assert_eq!(panic.message, "no luck"),
+///     other => panic!("{other}"),
+/// }
+/// let exited = process::spawn(|code| std::process::exit(code), 3)?.join::<()>();
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// Its function panicked.
+    Panicked(Panic),
+    /// Its process exited before the function returned, with this code.
+    Exited(u8),
+    /// A signal killed its process.
+    #[non_exhaustive]
+    Signaled {
+        /// Which.
+        signal: Signal,
+        /// Whether it left a core dump.
+        core_dumped: bool,
+        /// For SIGKILL: whether the kernel killed some process for want of
+        /// memory while the task ran; `None` where nobody looked. Likely this
+        /// one, but the kernel does not say.
+        out_of_memory: Option<bool>,
+    },
+    /// Its deadline passed, and it was killed.
+    TimedOut,
+    /// It was stopped by [`JoinHandle::stop`](super::JoinHandle::stop).
+    Cancelled,
+    /// Its process never came as far as calling the function.
+    NeverStarted(Error),
+    /// The argument could not be decoded, or the result not be encoded or
+    /// decoded.
+    Codec(Error),
+    /// The kernel failed us, or the status is lost.
+    Io(Error),
+}
+
+/// A panic that happened in another process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Panic {
+    /// What it said.
+    pub message: String,
+    /// Where, as `file:line:column`.
+    pub location: Option<String>,
+    /// The call stack, if `RUST_BACKTRACE` is set in the task's environment.
+    pub backtrace: Option<String>,
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.location {
+            Some(location) => write!(f, "panicked at {location}: {}", self.message),
+            None => write!(f, "panicked: {}", self.message),
+        }
+    }
+}
+
+impl TaskError {
+    /// The signal that killed the process, if one did.
+    #[must_use]
+    pub fn signal(&self) -> Option<Signal> {
+        match self {
+            TaskError::Signaled { signal, .. } => Some(*signal),
+            _ => None,
+        }
+    }
+
+    /// Whether the deadline passed.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, TaskError::TimedOut)
+    }
+
+    /// What to try, where the library knows.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            TaskError::NeverStarted(error) | TaskError::Codec(error) | TaskError::Io(error) => {
+                error.hint()
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TaskError::Panicked(panic) => panic.fmt(f),
+            TaskError::Exited(code) => write!(f, "exited with code {code} instead of returning"),
+            TaskError::Signaled {
+                signal,
+                core_dumped,
+                out_of_memory,
+            } => {
+                write!(f, "killed by {signal}")?;
+                if *core_dumped {
+                    f.write_str(" (core dumped)")?;
+                }
+                if *out_of_memory == Some(true) {
+                    f.write_str(" (the kernel was out of memory)")?;
+                }
+                Ok(())
+            }
+            TaskError::TimedOut => f.write_str("killed at its deadline"),
+            TaskError::Cancelled => f.write_str("stopped"),
+            TaskError::NeverStarted(error) => write!(f, "never started: {error}"),
+            TaskError::Codec(error) | TaskError::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TaskError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            TaskError::NeverStarted(error) | TaskError::Codec(error) | TaskError::Io(error) => {
+                Some(error)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<TaskError> for Error {
+    fn from(error: TaskError) -> Error {
+        match error {
+            TaskError::NeverStarted(error) | TaskError::Codec(error) | TaskError::Io(error) => {
+                error
+            }
+            TaskError::TimedOut => Error::new(crate::ErrorKind::TimedOut, "running task", "")
+                .because(error.to_string()),
+            other => Error::new(crate::ErrorKind::ProcessDied, "running task", "")
+                .because(other.to_string()),
+        }
+    }
+}
