@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -361,17 +361,17 @@ impl Builder {
         self
     }
 
-    /// Calls a function in the new process before the task, and with
-    /// [`Spawn`](StartMethod::Spawn) before the program is executed anew.
+    /// Calls a function in the new process before the task, as the last thing
+    /// before it.
     ///
     /// # Errors
     /// [`Unsupported`](ErrorKind::Unsupported): it is code of a shared
     /// library.
     ///
     /// # Safety
-    /// The function runs after fork, in a process whose descriptors, signals
-    /// and memory are not those of a fresh program; what it changes, the task
-    /// inherits.
+    /// The function runs in a process that was just forked, or before `main`:
+    /// signals are blocked, and constructors of other libraries may not have
+    /// run. With [`Fork`](StartMethod::Fork) it is in a copy of this process.
     #[allow(unsafe_code, reason = "a promise that only the caller can make")]
     pub unsafe fn pre_start(mut self, hook: fn()) -> Result<Builder> {
         self.settings.hook = Some(task::locate_hook(hook)?);
@@ -430,7 +430,13 @@ impl Builder {
 
     fn spawn_forked<R>(mut self, work: impl FnOnce() -> Outcome) -> Result<JoinHandle<R>> {
         self.finish_settings();
-        let (stdio, pipes) = open_stdio(self.stdio)?;
+        let inherits = |stdio: &Stdio| matches!(stdio, Stdio::Inherit);
+        let (stdio, pipes) = if self.stdio.iter().all(inherits) {
+            (None, Pipes::default())
+        } else {
+            let (stdio, pipes) = open_stdio(self.stdio)?;
+            (Some(stdio), pipes)
+        };
         let (mailbox, theirs) = packet::pair()?;
         let me = packet::own_pidfd()?;
         let environment = self.environment.resolve_if_changed();
@@ -462,8 +468,7 @@ impl Builder {
                 };
                 let task = current::become_task(task);
                 let directory = self.directory.clone();
-                let prepared = prepare_forked(parent, settings, directory, &stdio, environment);
-                drop(stdio);
+                let prepared = prepare_forked(parent, settings, directory, stdio, environment);
                 match prepared {
                     Ok(()) => exit(worker::run(&task, work)),
                     Err(error) => {
@@ -491,18 +496,18 @@ impl Builder {
         };
         let (mailbox, theirs) = packet::pair()?;
         let anew = self.method == StartMethod::Spawn;
-        let (work, token) = if anew {
+        let work = if anew {
             let token = name::random_bytes()?;
             let main = entry::is_init_called().then_some(self.start_timeout);
-            (Work::Again { token, main }, token)
+            Work::Again { token, main }
         } else {
-            (Work::Call, [0; 16])
+            Work::Call
         };
-        // It waits in the socket for the process to come.
-        packet::send(mailbox.as_fd(), Kind::Call, token, call)?;
         let leads_group = settings.group != Group::Parents;
-        let descriptors = std::iter::once(theirs).chain(stdio).collect();
-        client::start(&settings, &surroundings, &work, descriptors)?;
+        client::check()?;
+        client::start(&settings, &surroundings, &work, &mailbox, theirs, stdio, None)?;
+        // It waits in the socket for the process, if that is not there yet.
+        mailbox.send(Kind::Call, call)?;
         let running = Running::await_start(settings.name, mailbox, !anew)?;
         Ok(JoinHandle::new(running, self.on_drop, leads_group, pipes))
     }
@@ -519,7 +524,7 @@ fn prepare_forked(
     parent: u32,
     mut settings: Settings,
     directory: Option<PathBuf>,
-    stdio: &[OwnedFd; 3],
+    stdio: Option<[OwnedFd; 3]>,
     environment: Option<Vec<(OsString, OsString)>>,
 ) -> Result<()> {
     die_with(parent)?;
@@ -530,7 +535,10 @@ fn prepare_forked(
     signal::ignore(Signal::INT)?;
     signal::ignore(Signal::PIPE)?;
     settings.directory = directory;
-    settings::apply(&settings, stdio)?;
+    if let Some(stdio) = stdio {
+        settings::set_stdio(&stdio)?;
+    }
+    settings::apply(&settings)?;
     if let Some(environment) = environment {
         entry::replace_environment(&environment);
     }

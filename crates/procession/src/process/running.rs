@@ -11,7 +11,10 @@ use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long only the end of a process is waited for, not its words.
+const BRIEF: Duration = Duration::from_millis(5);
 
 /// How the process is reaped.
 #[derive(Debug)]
@@ -162,22 +165,28 @@ impl Running {
 
     /// Waits until the process has ended; its words have been heard then.
     pub(crate) fn wait(&mut self, deadline: Deadline) -> Result<()> {
+        // A result nearly always fits into the mailbox, so that its coming is
+        // no reason to wake up: the end of the process, a moment later, is.
+        let mut until = deadline.min(Deadline::after(BRIEF));
+        let mut brief = deadline != Deadline::NOW;
         loop {
             if self.ended.is_some() {
                 return Ok(());
             }
             let pidfd = self.pidfd();
             let mut watched = vec![PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
-            if !self.silent {
+            if !brief && !self.silent {
                 watched.push(PollFd::new(&self.mailbox, PollFlags::IN));
             }
-            if poll::wait(&mut watched, deadline)? == 0 {
-                let operation = "waiting for process";
-                return Err(Error::new(deadline.error_kind(), operation, &self.name));
-            }
+            let ready = poll::wait(&mut watched, until)?;
             // Before the mailbox is emptied: what it said last is in there.
             let over = !watched[0].revents().is_empty();
             drop(watched);
+            if ready == 0 && !std::mem::take(&mut brief) {
+                let operation = "waiting for process";
+                return Err(Error::new(deadline.error_kind(), operation, &self.name));
+            }
+            until = deadline;
             self.listen(Deadline::NOW)?;
             if over {
                 self.conclude(deadline)?;

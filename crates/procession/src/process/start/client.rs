@@ -2,7 +2,7 @@
 
 use super::entry::{self, Boot, Role};
 use super::packet::{self, Kind, Mailbox};
-use super::server::{Hello, SignalGroup, Start, Work};
+use super::server::{Hello, Prepare, SignalGroup, Start, Work};
 use super::settings::Settings;
 use crate::codec::{self, Encoded};
 use crate::error::Context;
@@ -10,7 +10,7 @@ use crate::process::{current, reaper};
 use crate::{Deadline, Error, ErrorKind, Result, name};
 use rustix::process::{Pid, PidfdFlags};
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -24,6 +24,8 @@ const SERVER_PATIENCE: Duration = Duration::from_secs(10);
 struct Connection {
     owner: Pid,
     mailbox: Mailbox,
+    /// Where processes that are executed anew knock at the server.
+    knock: OwnedFd,
     /// What the server was started with, if it was by us.
     inherited: Option<(Vec<(OsString, OsString)>, Option<PathBuf>)>,
 }
@@ -51,9 +53,9 @@ fn connection() -> Result<Arc<Connection>> {
     {
         return Ok(Arc::clone(connection));
     }
-    let knock = current::task().filter(|task| task.knock.is_some());
-    let connection = match knock {
-        Some(task) => knock_at(&task, owner)?,
+    let task = current::task();
+    let connection = match task.as_ref().and_then(|task| task.knock.as_ref()) {
+        Some(knock) => knock_at(knock, owner)?,
         None => start_server(owner, state.preload)?,
     };
     let connection = Arc::new(connection);
@@ -68,20 +70,55 @@ pub(crate) struct Surroundings {
 }
 
 /// Asks the server for a process; a server that was killed is replaced first.
+///
+/// `ours` is the near end of the mailbox, empty yet: a process that is
+/// executed anew finds there what it is to be like.
 pub(crate) fn start(
     settings: &Settings,
     surroundings: &Surroundings,
     work: &Work,
-    descriptors: Vec<OwnedFd>,
+    ours: &Mailbox,
+    theirs: OwnedFd,
+    stdio: [OwnedFd; 3],
+    exec_status: Option<OwnedFd>,
 ) -> Result<()> {
-    let mut message = Encoded {
-        body: codec::Body::Inline(Vec::new()),
+    let connection = connection()?;
+    let settings = connection.complete(settings, surroundings);
+    let mut descriptors = vec![theirs];
+    if let Work::Again { token, .. } = work {
+        let prepare = Prepare {
+            parent_pid: std::process::id(),
+            settings: settings.clone(),
+        };
+        let knock = connection.knock.try_clone().during("starting process", "")?;
+        let extra = [packet::own_pidfd()?, knock];
+        let message = Encoded {
+            body: codec::encode(&prepare)?.body,
+            descriptors: stdio.into_iter().chain(extra).collect(),
+        };
+        packet::send(ours.as_fd(), Kind::Prepare, *token, &message)?;
+    } else {
+        descriptors.extend(stdio);
+        descriptors.extend(exec_status);
+    }
+    let work = work.clone();
+    let message = Encoded {
+        body: codec::encode(&Start { settings, work })?.body,
         descriptors,
     };
-    let mut retried = false;
-    loop {
-        let connection = connection()?;
-        let inherited = connection.inherited.as_ref();
+    match connection.mailbox.send(Kind::Start, &message) {
+        Err(error) if error.is_disconnected() => {
+            forget(&connection);
+            Err(error)
+        }
+        outcome => outcome,
+    }
+}
+
+impl Connection {
+    /// The settings with what the server is not like already.
+    fn complete(&self, settings: &Settings, surroundings: &Surroundings) -> Settings {
+        let inherited = self.inherited.as_ref();
         let mut settings = settings.clone();
         if inherited.is_none_or(|(has, _)| *has != surroundings.environment) {
             settings.environment = Some(surroundings.environment.clone());
@@ -89,16 +126,19 @@ pub(crate) fn start(
         if inherited.is_none_or(|(_, has)| *has != surroundings.directory) {
             settings.directory.clone_from(&surroundings.directory);
         }
-        let work = work.clone();
-        message.body = codec::encode(&Start { settings, work })?.body;
-        match connection.mailbox.send(Kind::Start, &message) {
-            Err(error) if error.is_disconnected() && !retried => {
-                forget(&connection);
-                retried = true;
-            }
-            outcome => return outcome,
-        }
+        settings
     }
+}
+
+/// Whether the server is there; if it was killed, the next use makes a new
+/// one.
+pub(crate) fn check() -> Result<()> {
+    let connection = connection()?;
+    if connection.mailbox.has_news() {
+        // It says nothing after "ready", so this is its end.
+        forget(&connection);
+    }
+    Ok(())
 }
 
 /// Drops a connection whose server is gone, so that the next use makes a new
@@ -132,7 +172,7 @@ pub(crate) fn set_preload(hook: u64) -> Result<()> {
 }
 
 /// Becomes a client of the server that made this process.
-fn knock_at(task: &current::Task, owner: Pid) -> Result<Connection> {
+fn knock_at(knock: &Mailbox, owner: Pid) -> Result<Connection> {
     let (mailbox, theirs) = packet::pair()?;
     let pid = owner.as_raw_nonzero().get().cast_unsigned();
     let hello = Hello { pid, preload: None };
@@ -140,12 +180,12 @@ fn knock_at(task: &current::Task, owner: Pid) -> Result<Connection> {
         body: codec::encode(&hello)?.body,
         descriptors: vec![theirs, packet::own_pidfd()?],
     };
-    if let Some(knock) = &task.knock {
-        knock.send(Kind::Knock, &message)?;
-    }
+    knock.send(Kind::Knock, &message)?;
+    let copy = knock.as_fd().try_clone_to_owned();
     Ok(Connection {
         owner,
         mailbox,
+        knock: copy.during("knocking at server", "")?,
         inherited: None,
     })
 }
@@ -163,12 +203,12 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
     };
     // Before the server exists, so that it finds the token.
     packet::send(
-        std::os::fd::AsFd::as_fd(&mailbox),
+        mailbox.as_fd(),
         Kind::Hello,
         token,
         &message,
     )?;
-    let role = Role::Server { control: 0 };
+    let role = Role::Server;
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let title = format!("{} [procession server]", program.to_string_lossy());
@@ -195,10 +235,11 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
         outcome => outcome,
     };
     let error = match begun {
-        Ok(Some(packet)) if packet.kind == Kind::Ready => {
+        Ok(Some(mut packet)) if packet.kind == Kind::Ready && packet.descriptors.len() == 1 => {
             return Ok(Connection {
                 owner,
                 mailbox,
+                knock: packet.descriptors.remove(0),
                 inherited: Some(inherited),
             });
         }
@@ -212,7 +253,7 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
     };
     // It may be doing something else entirely.
     let _ = procession_sys::signal::send(
-        std::os::fd::AsFd::as_fd(&watched),
+        watched.as_fd(),
         crate::signal::Signal::KILL.as_raw(),
     );
     Err(error)

@@ -4,7 +4,8 @@
 //! A small function, linked into every program that contains this library, is
 //! called before `main`. It looks for one environment variable and returns;
 //! in a process that the family's server or a client of it has executed, the
-//! variable names a socket on which a packet with a secret token waits. Then,
+//! variable names a token, and standard input is a socket on which a packet
+//! with that token waits. Then,
 //! and only then, the process is a server, or a task:
 //!
 //! - `early`: it never reaches `main`. So it is with the server, and with
@@ -14,25 +15,26 @@
 //!   taken over there, with a complete runtime. A timer of the kernel kills the
 //!   process if that does not happen.
 //!
-//! A variable that leaked, from a log or a captured environment, names no such
-//! socket and is taken away.
+//! A variable that leaked, from a log or a captured environment, finds no such
+//! packet and is taken away.
 //!
 //! # Safety
 //!
-//! `unsafe` here: the section that the function is listed in; descriptors by
-//! number, which belong to this process because its maker says so, with a
-//! token to prove it; the environment, while there is one thread.
+//! `unsafe` here: the section that the function is listed in; and the
+//! environment, while there is one thread.
 #![allow(unsafe_code)]
 
 use super::packet::{Kind, Mailbox, Token};
-use super::{server, worker};
+use super::server::Prepare;
+use super::{server, settings, worker};
 use crate::process::{StartMethod, current};
 use crate::signal::Signal;
-use crate::{Error, ErrorKind, Result};
+use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_sys::{image, process as sys};
 use std::ffi::OsString;
 use std::fmt;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::process::Pid;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -50,14 +52,12 @@ pub(super) struct Boot {
 /// What the process is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// The family's server, with its control socket.
-    Server { control: RawFd },
-    /// A task, with its mailbox, its parent, and where to knock.
+    /// The family's server.
+    Server,
+    /// A task.
     Task {
-        mailbox: RawFd,
-        parent: RawFd,
-        parent_pid: u32,
-        knock: RawFd,
+        /// Process id of the server, whose death is the task's.
+        server: u32,
         /// Patience with `main`, or none: it is not reached.
         main: Option<Duration>,
     },
@@ -66,16 +66,10 @@ pub(super) enum Role {
 impl fmt::Display for Boot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.role {
-            Role::Server { control } => write!(f, "1 server {control}")?,
-            Role::Task {
-                mailbox,
-                parent,
-                parent_pid,
-                knock,
-                main,
-            } => {
+            Role::Server => write!(f, "1 server")?,
+            Role::Task { server, main } => {
                 let patience = main.map_or(0, |patience| patience.as_millis().max(1));
-                write!(f, "1 task {mailbox} {parent} {parent_pid} {knock} {patience}")?;
+                write!(f, "1 task {server} {patience}")?;
             }
         }
         write!(f, " {:032x}", u128::from_le_bytes(self.token))
@@ -89,23 +83,13 @@ impl Boot {
             return None;
         }
         let role = words.next()?;
-        let mut number = || words.next()?.parse::<u32>().ok();
-        let mut descriptor = || RawFd::try_from(number()?).ok();
         let role = match role {
-            "server" => Role::Server {
-                control: descriptor()?,
-            },
+            "server" => Role::Server,
             "task" => {
-                let (mailbox, parent) = (descriptor()?, descriptor()?);
-                let (parent_pid, knock) = (descriptor()?.cast_unsigned(), descriptor()?);
-                let patience = u64::from(number()?);
-                Role::Task {
-                    mailbox,
-                    parent,
-                    parent_pid,
-                    knock,
-                    main: (patience > 0).then(|| Duration::from_millis(patience)),
-                }
+                let server = words.next()?.parse().ok()?;
+                let patience = words.next()?.parse().ok()?;
+                let main = (patience > 0).then(|| Duration::from_millis(patience));
+                Role::Task { server, main }
             }
             _ => return None,
         };
@@ -113,12 +97,16 @@ impl Boot {
         words.next().is_none().then_some(Boot { role, token })
     }
 
-    /// Whether the socket is there, with a packet that carries the token.
-    fn is_genuine(&self) -> bool {
-        let (Role::Server { control: socket } | Role::Task { mailbox: socket, .. }) = self.role;
-        // SAFETY: used for one system call, which fails if it is not open.
-        let socket = unsafe { BorrowedFd::borrow_raw(socket) };
-        Mailbox::has_token(socket, &self.token)
+    /// The socket that is standard input, if a packet with the token waits
+    /// there.
+    fn take_socket(&self) -> Option<OwnedFd> {
+        let stdin = std::io::stdin();
+        if !Mailbox::has_token(stdin.as_fd(), &self.token) {
+            return None;
+        }
+        let socket = rustix::io::fcntl_dupfd_cloexec(&stdin, 3).ok()?;
+        rustix::stdio::dup2_stdin(settings::null().ok()?).ok()?;
+        Some(socket)
     }
 }
 
@@ -152,36 +140,21 @@ extern "C" fn hook() {
         unsafe { std::env::remove_var(VARIABLE) };
     }
     let boot = text.to_str().and_then(Boot::parse);
-    let Some(boot) = boot.filter(Boot::is_genuine) else {
+    let Some((boot, socket)) = boot.and_then(|boot| Some((boot, boot.take_socket()?))) else {
         return;
     };
     // As the runtime does before `main`.
     let _ = crate::signal::ignore(Signal::PIPE);
     match boot.role {
-        Role::Server { control } => {
-            // SAFETY: the token proves that it was opened for this process.
-            let control = unsafe { adopt(control) };
-            server::run(control)
-        }
-        Role::Task {
-            mailbox,
-            parent,
-            parent_pid,
-            knock,
-            main,
-        } => {
-            let task = current::Task {
-                name: std::env::args().next().unwrap_or_default(),
-                method: StartMethod::Spawn,
-                pid: rustix::process::getpid(),
-                // SAFETY: the token proves that these three were opened for
-                // this process, and nobody else here knows of them.
-                mailbox: Mailbox::new(unsafe { adopt(mailbox) }),
-                parent_pid,
-                // SAFETY: as above.
-                parent: unsafe { adopt(parent) },
-                // SAFETY: as above.
-                knock: Some(Mailbox::new(unsafe { adopt(knock) })),
+        Role::Server => server::run(socket),
+        Role::Task { server, main } => {
+            let mut mailbox = Mailbox::new(socket);
+            let task = match prepare(&mut mailbox, server) {
+                Ok(parts) => parts.into_task(mailbox),
+                Err(error) => {
+                    let _ = mailbox.send_value(Kind::Failed, &error);
+                    sys::exit_now(worker::EXIT_FAILED)
+                }
             };
             match main {
                 None => run(task),
@@ -197,13 +170,46 @@ extern "C" fn hook() {
     }
 }
 
-/// # Safety
-/// The descriptor is open and nobody else's.
-unsafe fn adopt(descriptor: RawFd) -> OwnedFd {
-    // SAFETY: the caller's promise.
-    let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    let _ = rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC);
-    descriptor
+/// What a task has beside its mailbox.
+struct Parts {
+    name: String,
+    parent_pid: u32,
+    parent: OwnedFd,
+    knock: OwnedFd,
+}
+
+impl Parts {
+    fn into_task(self, mailbox: Mailbox) -> current::Task {
+        current::Task {
+            name: self.name,
+            method: StartMethod::Spawn,
+            pid: rustix::process::getpid(),
+            mailbox,
+            parent_pid: self.parent_pid,
+            parent: self.parent,
+            knock: Some(Mailbox::new(self.knock)),
+        }
+    }
+}
+
+/// Makes the process what the first packet says.
+fn prepare(mailbox: &mut Mailbox, server: u32) -> Result<Parts> {
+    let malformed = || Error::new(ErrorKind::Corrupt, "preparing process", "");
+    let packet = mailbox.receive(Deadline::NOW)?.ok_or_else(malformed)?;
+    let Prepare {
+        settings,
+        parent_pid,
+    } = codec::decode(&packet.body, Vec::new())?;
+    let descriptors = <[OwnedFd; 5]>::try_from(packet.descriptors);
+    let [input, output, error, parent, knock] = descriptors.map_err(|_| malformed())?;
+    let server = Pid::from_raw(server.cast_signed());
+    server::prepare(&settings, &[input, output, error], server)?;
+    Ok(Parts {
+        name: settings.name,
+        parent_pid,
+        parent,
+        knock,
+    })
 }
 
 fn pending() -> std::sync::MutexGuard<'static, Option<Pending>> {
@@ -313,15 +319,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let server = Role::Server { control: 0 };
-        let task = |main| Role::Task {
-            mailbox: 3,
-            parent: 4,
-            parent_pid: 77,
-            knock: 5,
-            main,
-        };
-        for role in [server, task(None), task(Some(Duration::from_secs(10)))] {
+        let task = |main| Role::Task { server: 77, main };
+        for role in [Role::Server, task(None), task(Some(Duration::from_secs(10)))] {
             let boot = Boot {
                 role,
                 token: [0xab; 16],
@@ -332,12 +331,11 @@ mod tests {
 
     #[test]
     fn a_variable_that_leaked_names_no_socket() {
-        let role = Role::Server { control: 0 };
         let boot = Boot {
-            role,
+            role: Role::Server,
             token: [1; 16],
         };
-        assert!(!boot.is_genuine());
+        assert!(boot.take_socket().is_none());
     }
 
     proptest! {

@@ -56,6 +56,8 @@ pub(crate) enum Kind {
     Failed,
     /// From a server: it has ended, and how.
     Ended,
+    /// To a task that is executed anew: what it is to be like.
+    Prepare,
     /// To a task: the function and its argument.
     Call,
     /// To a task: please end.
@@ -73,7 +75,7 @@ pub(crate) enum Kind {
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
         use Kind::{
-            Booted, Call, Ended, Failed, Hello, Knock, More, Panicked, Ready, Returned,
+            Booted, Call, Ended, Failed, Hello, Knock, More, Panicked, Prepare, Ready, Returned,
             SignalGroup, Start, Started, Stop, Untranslatable,
         };
         [
@@ -86,6 +88,7 @@ impl Kind {
             Started,
             Failed,
             Ended,
+            Prepare,
             Call,
             Stop,
             Booted,

@@ -14,22 +14,22 @@
 //! It waits for any child there is, which elsewhere in the library would be a
 //! trap: here there is no code but this, and all children are ours.
 
-use super::packet::{Kind, Mailbox, Packet};
+use super::packet::{self, Kind, Mailbox, Packet};
 use super::settings::{self, Group, Settings};
 use super::{entry, worker};
 use crate::codec;
 use crate::error::Context;
 use crate::process::{ExitStatus, Fork, StartMethod, current, die_with, fork, task};
-use crate::signal::{self, Signal, Signals};
+use crate::signal::{self, Disposition, Signal, Signals};
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use procession_sys::process as sys;
 use procession_sys::signal::Mask;
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, PidfdFlags, WaitOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -42,8 +42,9 @@ pub(super) struct Hello {
     pub(super) preload: Option<u64>,
 }
 
-/// Asks for a process. Descriptors: its mailbox, standard input, output and
-/// error; for a program one more, which its exec closes.
+/// Asks for a process. Descriptors: its mailbox; unless this program is
+/// executed anew, standard input, output and error; for another program one
+/// more, which its exec closes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Start {
     pub(super) settings: Settings,
@@ -55,9 +56,10 @@ pub(super) struct Start {
 pub(crate) enum Work {
     /// The call in its mailbox, at once.
     Call,
-    /// Execute this program anew, for the call in its mailbox.
+    /// Execute this program anew, for what is in its mailbox.
     Again {
-        token: [u8; 16],
+        token: packet::Token,
+        /// Patience until `main` comes to `init`, if it does.
         main: Option<Duration>,
     },
     /// Execute another program.
@@ -65,6 +67,15 @@ pub(crate) enum Work {
         program: OsString,
         arguments: Vec<OsString>,
     },
+}
+
+/// What a process that was executed anew finds first in its mailbox: what it
+/// is to be like. Descriptors: standard input, output and error, its parent's
+/// pidfd, and where to knock at the server.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Prepare {
+    pub(crate) settings: Settings,
+    pub(crate) parent_pid: u32,
 }
 
 /// How a process ended, as the server tells its client.
@@ -101,6 +112,8 @@ struct Server {
     knocks: Mailbox,
     knock: OwnedFd,
     signals: Signals,
+    /// The family's first process was told to ignore Ctrl-C.
+    ignores_interrupt: bool,
     memory_kills: MemoryKills,
 }
 
@@ -141,6 +154,10 @@ impl Server {
         // Its number is that of standard input, which is something else now.
         std::mem::forget(control);
         let _ = rustix::thread::set_name(c"procession-srv");
+        let interrupt = signal::disposition(Signal::INT)?;
+        // At a terminal Ctrl-C goes to all; the parents decide. What is
+        // executed here inherits that.
+        signal::ignore(Signal::INT)?;
         // Death is told by pidfd; until then nothing is to disturb.
         Mask::all().block().during(operation, "")?;
         let signals = Signals::new(&[Signal::CHLD])?;
@@ -173,8 +190,14 @@ impl Server {
         let null = settings::null()?;
         let _ = rustix::stdio::dup2_stdout(&null);
         let _ = rustix::stdio::dup2_stderr(&null);
-        let (knocks, knock) = super::packet::pair()?;
-        mailbox.send_word(Kind::Ready)?;
+        // Before Linux 5.11 what preloaded code left open, programs inherit.
+        let _ = sys::close_on_exec_from(3);
+        let (knocks, knock) = packet::pair()?;
+        let ready = codec::Encoded {
+            body: codec::Body::Inline(Vec::new()),
+            descriptors: vec![knock.try_clone().during(operation, "")?],
+        };
+        mailbox.send(Kind::Ready, &ready)?;
         Ok(Server {
             clients: vec![Client {
                 number: 0,
@@ -187,6 +210,7 @@ impl Server {
             knocks,
             knock,
             signals,
+            ignores_interrupt: interrupt == Some(Disposition::Ignore),
             memory_kills: MemoryKills::new(),
         })
     }
@@ -282,51 +306,60 @@ impl Server {
         let Some(mailbox) = descriptors.next().map(Mailbox::new) else {
             return Answer::Done;
         };
-        let stdio: Vec<OwnedFd> = descriptors.by_ref().take(3).collect();
-        let exec_status = descriptors.next();
-        let decoded = codec::decode(&packet.body, Vec::new());
-        let (Start { settings, work }, stdio) = match (decoded, <[OwnedFd; 3]>::try_from(stdio)) {
-            (Ok(start), Ok(stdio)) => (start, stdio),
-            (Err(error), _) => {
-                let _ = mailbox.send_value(Kind::Failed, &error);
-                return Answer::Done;
-            }
-            (Ok(_), Err(_)) => return Answer::Done,
+        let Start { settings, work } = match codec::decode(&packet.body, Vec::new()) {
+            Ok(start) => start,
+            Err(error) => return refuse(&mailbox, &error),
         };
-        let started = Instant::now();
-        let leads_group = settings.group != Group::Parents && !matches!(work, Work::Program { .. });
-        let deadline = settings.deadline;
-        match fork() {
-            Err(error) => {
-                let _ = mailbox.send_value(Kind::Failed, &error);
-            }
-            Ok(Fork::Child) => {
-                return Answer::Born(Box::new(Birth {
-                    mailbox,
-                    stdio,
-                    exec_status,
-                    settings,
-                    work,
-                }));
-            }
-            Ok(Fork::Parent(child)) => {
-                let (pid, pidfd) = child.into_parts();
-                let message = codec::Encoded {
-                    body: codec::Body::Inline(pid.as_raw_nonzero().get().to_le_bytes().to_vec()),
-                    descriptors: vec![pidfd],
-                };
-                let _ = mailbox.send(Kind::Started, &message);
-                self.memory_kills.refresh();
-                let running = Running {
-                    client_mailbox: mailbox,
-                    client: self.clients[index].number,
-                    leads_group,
-                    started,
-                    deadline,
-                };
-                self.children.insert(pid, running);
-            }
+        let child = Running {
+            client: self.clients[index].number,
+            leads_group: settings.group != Group::Parents,
+            started: Instant::now(),
+            deadline: settings.deadline,
+            client_mailbox: mailbox,
+        };
+        let mailbox = &child.client_mailbox;
+        if let Work::Again { token, main } = work {
+            return match execute_again(&settings, mailbox, token, main) {
+                Ok((pid, pidfd)) => self.announce(pid, pidfd, child),
+                Err(error) => refuse(mailbox, &error),
+            };
         }
+        let stdio: Vec<OwnedFd> = descriptors.by_ref().take(3).collect();
+        let Ok(stdio) = <[OwnedFd; 3]>::try_from(stdio) else {
+            return Answer::Done;
+        };
+        let exec_status = descriptors.next();
+        match fork() {
+            Err(error) => refuse(mailbox, &error),
+            Ok(Fork::Parent(newborn)) => {
+                let (pid, pidfd) = newborn.into_parts();
+                if settings.group == Group::Own {
+                    // Before anybody can signal it; the child does the same.
+                    let _ = rustix::process::setpgid(Some(pid), Some(pid));
+                }
+                self.announce(pid, pidfd, child)
+            }
+            Ok(Fork::Child) => Answer::Born(Box::new(Birth {
+                mailbox: child.client_mailbox,
+                stdio,
+                exec_status,
+                ignores_interrupt: self.ignores_interrupt,
+                settings,
+                work,
+            })),
+        }
+    }
+
+    /// Tells the client that its process exists.
+    fn announce(&mut self, pid: Pid, pidfd: OwnedFd, child: Running) -> Answer {
+        let message = codec::Encoded {
+            body: codec::Body::Inline(pid.as_raw_nonzero().get().to_le_bytes().to_vec()),
+            descriptors: vec![pidfd],
+        };
+        // A client that is not interested any more has closed its end.
+        let _ = child.client_mailbox.send(Kind::Started, &message);
+        self.memory_kills.refresh();
+        self.children.insert(pid, child);
         Answer::Done
     }
 
@@ -442,6 +475,7 @@ struct Birth {
     mailbox: Mailbox,
     stdio: [OwnedFd; 3],
     exec_status: Option<OwnedFd>,
+    ignores_interrupt: bool,
     settings: Settings,
     work: Work,
 }
@@ -452,13 +486,27 @@ impl Birth {
             mailbox,
             stdio,
             exec_status,
+            ignores_interrupt,
             settings,
             work,
         } = self;
         drop(client.mailbox);
-        let error = match (prepare(&settings, stdio, &work), work) {
+        let server = rustix::process::getppid();
+        let prepared = prepare(&settings, &stdio, server);
+        drop(stdio);
+        let error = match (prepared, work) {
             (Err(error), _) => error,
-            (Ok(()), Work::Call) => {
+            (Ok(()), Work::Program { program, arguments }) => {
+                if !ignores_interrupt {
+                    let _ = signal::default(Signal::INT);
+                }
+                let mut command = Command::new(&program);
+                command.args(arguments);
+                set_environment(&mut command, &settings);
+                let failed = Err::<(), _>(command.exec());
+                failed.during("executing", program.display()).unwrap_err()
+            }
+            (Ok(()), _) => {
                 if let Some(environment) = &settings.environment {
                     entry::replace_environment(environment);
                 }
@@ -474,27 +522,6 @@ impl Birth {
                 });
                 std::process::exit(code)
             }
-            (Ok(()), Work::Again { token, main }) => {
-                let descriptors = [mailbox.as_fd(), client.pidfd.as_fd(), knock.as_fd()];
-                let [mailbox, parent, knock] = descriptors.map(|one| one.as_raw_fd());
-                let parent_pid = client.pid;
-                let role = entry::Role::Task {
-                    mailbox,
-                    parent,
-                    parent_pid,
-                    knock,
-                    main,
-                };
-                let boot = entry::Boot { role, token };
-                let mut command = Command::new("/proc/self/exe");
-                command.arg0(&settings.name).args(std::env::args_os().skip(1));
-                execute(command, &settings, Some(boot), &descriptors)
-            }
-            (Ok(()), Work::Program { program, arguments }) => {
-                let mut command = Command::new(program);
-                command.args(arguments);
-                execute(command, &settings, None, &[])
-            }
         };
         match &exec_status {
             None => {
@@ -509,14 +536,15 @@ impl Birth {
     }
 }
 
-fn prepare(settings: &Settings, stdio: [OwnedFd; 3], work: &Work) -> Result<()> {
-    let server = rustix::process::getppid();
+/// Makes a new process what it is to be like, and ties it to the server.
+pub(super) fn prepare(
+    settings: &Settings,
+    stdio: &[OwnedFd; 3],
+    server: Option<Pid>,
+) -> Result<()> {
     die_with(server.map_or(0, |pid| pid.as_raw_nonzero().get().cast_unsigned()))?;
-    if !matches!(work, Work::Program { .. }) {
-        // At a terminal Ctrl-C goes to all; the parent decides.
-        signal::ignore(Signal::INT)?;
-    }
-    settings::apply(settings, &stdio)?;
+    settings::set_stdio(stdio)?;
+    settings::apply(settings)?;
     if let Some(hook) = settings.hook {
         task::call_hook(hook)?;
     }
@@ -524,31 +552,54 @@ fn prepare(settings: &Settings, stdio: [OwnedFd; 3], work: &Work) -> Result<()> 
     Ok(())
 }
 
-/// Executes a program, with no descriptor but the standard three and those
-/// listed; returns only if that fails.
-fn execute(
-    mut command: Command,
+/// Executes this program anew, with its mailbox as standard input until it
+/// comes to itself.
+///
+/// Nothing here needs code between fork and exec, so std can use vfork, which
+/// copies no page tables.
+fn execute_again(
     settings: &Settings,
-    boot: Option<entry::Boot>,
-    inherited: &[BorrowedFd<'_>],
-) -> Error {
+    mailbox: &Mailbox,
+    token: packet::Token,
+    main: Option<Duration>,
+) -> Result<(Pid, OwnedFd)> {
+    let operation = "executing program anew";
+    let server = std::process::id();
+    let boot = entry::Boot {
+        role: entry::Role::Task { server, main },
+        token,
+    };
+    let stdin = mailbox.as_fd().try_clone_to_owned().during(operation, "")?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0(&settings.name)
+        .args(std::env::args_os().skip(1))
+        .stdin(stdin);
+    set_environment(&mut command, settings);
+    command.env(entry::VARIABLE, boot.to_string());
+    if settings.group == Group::Own {
+        command.process_group(0);
+    }
+    let child = command.spawn().during(operation, "/proc/self/exe")?;
+    let pid = Pid::from_child(&child);
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
+    if pidfd.is_err() {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    Ok((pid, pidfd.during(operation, pid)?))
+}
+
+fn set_environment(command: &mut Command, settings: &Settings) {
     if let Some(environment) = &settings.environment {
         let pairs = environment.iter().map(|(key, value)| (key, value));
         command.env_clear().envs(pairs);
     }
-    if let Some(boot) = boot {
-        command.env(entry::VARIABLE, boot.to_string());
-    }
-    // Before Linux 5.11 what the preloaded code may have left open stays so.
-    let _ = sys::close_on_exec_from(3);
-    for descriptor in inherited {
-        let _ = rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty());
-    }
-    let program = command.get_program().to_string_lossy().into_owned();
-    let failed = command.exec();
-    Err::<(), _>(failed)
-        .during("executing", program)
-        .unwrap_err()
+}
+
+/// Tells a client that its process cannot be had.
+fn refuse(mailbox: &Mailbox, error: &Error) -> Answer {
+    let _ = mailbox.send_value(Kind::Failed, error);
+    Answer::Done
 }
 
 /// Counts processes that the kernel killed for want of memory.

@@ -108,11 +108,8 @@ resources! {
 ///
 /// The environment is the caller's affair: a process that will exec passes it
 /// there.
-pub(crate) fn apply(settings: &Settings, stdio: &[OwnedFd; 3]) -> Result<()> {
+pub(crate) fn apply(settings: &Settings) -> Result<()> {
     let object = &settings.name;
-    rustix::stdio::dup2_stdin(&stdio[0]).during("setting standard input of", object)?;
-    rustix::stdio::dup2_stdout(&stdio[1]).during("setting standard output of", object)?;
-    rustix::stdio::dup2_stderr(&stdio[2]).during("setting standard error of", object)?;
     set_name(object);
     match settings.group {
         Group::Parents => {}
@@ -163,6 +160,14 @@ pub(crate) fn apply(settings: &Settings, stdio: &[OwnedFd; 3]) -> Result<()> {
         std::mem::forget(timer);
     }
     Ok(())
+}
+
+/// Makes these the standard streams of the calling process.
+pub(crate) fn set_stdio(stdio: &[OwnedFd; 3]) -> Result<()> {
+    let operation = "setting standard streams";
+    rustix::stdio::dup2_stdin(&stdio[0]).during(operation, "")?;
+    rustix::stdio::dup2_stdout(&stdio[1]).during(operation, "")?;
+    rustix::stdio::dup2_stderr(&stdio[2]).during(operation, "")
 }
 
 /// Names the calling thread, which is the main one, for `ps` and `top`.
