@@ -134,7 +134,7 @@ impl Drop for Timer {
     }
 }
 
-/// Closes all descriptors from `first` up.
+/// Closes all descriptors from `first` to `last`; none if `last` is less.
 ///
 /// # Errors
 /// `ENOSYS` before Linux 5.9.
@@ -145,9 +145,14 @@ impl Drop for Timer {
 ///
 /// # References
 /// close_range(2)
-pub unsafe fn close_from(first: u32) -> Result<()> {
-    // SAFETY: the caller vouches for the descriptors.
-    close_range(first, 0)
+pub unsafe fn close_range(first: u32, last: u32) -> Result<()> {
+    if last < first {
+        return Ok(());
+    }
+    // SAFETY: takes numbers only; the caller vouches for the descriptors.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    check(closed as i32)?;
+    Ok(())
 }
 
 /// Marks all descriptors from `first` up as not to be inherited across exec.
@@ -155,18 +160,11 @@ pub unsafe fn close_from(first: u32) -> Result<()> {
 /// # Errors
 /// `EINVAL` before Linux 5.11.
 pub fn close_on_exec_from(first: u32) -> Result<()> {
-    close_range(first, libc::CLOSE_RANGE_CLOEXEC)
-}
-
-fn close_range(first: u32, flags: libc::c_uint) -> Result<()> {
-    // SAFETY: takes numbers only; which descriptors it closes is the affair of
-    // `close_from`, the only caller that closes any.
-    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
-    if closed == 0 {
-        Ok(())
-    } else {
-        Err(crate::last_errno())
-    }
+    let flags = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: takes numbers only, and closes nothing in this process.
+    let marked = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    check(marked as i32)?;
+    Ok(())
 }
 
 /// Becomes another user and group for good, in all threads, with no
@@ -244,4 +242,20 @@ pub fn next_zombie() -> Result<Option<Pid>> {
     let info = unsafe { info.assume_init() };
     // SAFETY: waitid fills in this part of the union; else it is zero.
     Ok(Pid::from_raw(unsafe { info.si_pid() }))
+}
+
+/// Has a function called when the process exits, by returning from `main` or
+/// by `exit`, but not when it is killed; in forked copies too.
+///
+/// # Errors
+/// `ENOMEM`.
+///
+/// # References
+/// atexit(3)
+pub fn at_exit(function: extern "C" fn()) -> Result<()> {
+    // SAFETY: the function is code of this program, which is never unloaded.
+    match unsafe { libc::atexit(function) } {
+        0 => Ok(()),
+        _ => Err(Errno::NOMEM),
+    }
 }

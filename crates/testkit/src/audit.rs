@@ -15,6 +15,18 @@ pub struct OfProcess {
 /// The thread that procession starts to reap orphans, and keeps.
 const REAPER: &str = "procession-reap";
 
+/// The child that procession starts to make processes, and keeps.
+const SERVER: &str = "(procession-srv)";
+
+/// What a process holds of such a child: two sockets, and a pidfd for each of
+/// two who watch it.
+const OF_SERVER: [&str; 4] = [
+    "socket:[",
+    "socket:[",
+    "anon_inode:[pidfd]",
+    "anon_inode:[pidfd]",
+];
+
 impl OfProcess {
     /// Looks at the calling process.
     #[must_use]
@@ -36,7 +48,20 @@ impl OfProcess {
                 descriptors.insert(path.display().to_string(), target);
             }
         }
-        let children = children_of(std::process::id());
+        let mut children = children_of(std::process::id());
+        if let Some(server) = children.iter().position(|child| child.contains(SERVER)) {
+            if !children[server].ends_with('Z') {
+                children.remove(server);
+                for kind in OF_SERVER {
+                    // The last opened ones are the likeliest.
+                    let is_kind = |entry: &(&String, &String)| entry.1.starts_with(kind);
+                    let found = descriptors.iter().filter(is_kind).next_back();
+                    if let Some(number) = found.map(|(number, _)| number.clone()) {
+                        descriptors.remove(&number);
+                    }
+                }
+            }
+        }
         OfProcess {
             descriptors,
             threads,

@@ -309,6 +309,16 @@ impl Write for Writer {
 }
 
 impl Reader {
+    /// Another descriptor for the same end, to give to another process.
+    /// Readers of one pipe share what comes out of it; end of file reaches
+    /// all of them.
+    ///
+    /// # Errors
+    /// [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor left.
+    pub fn try_clone(&self) -> Result<Reader> {
+        self.0.try_clone().map(Reader).during("copying end of pipe", "")
+    }
+
     /// What another process of the family made and sent.
     pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Reader {
         Reader(descriptor)
@@ -321,6 +331,15 @@ impl Reader {
 }
 
 impl Writer {
+    /// Another descriptor for the same end, to give to another process.
+    /// The reader sees end of file when the last copy is gone.
+    ///
+    /// # Errors
+    /// [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor left.
+    pub fn try_clone(&self) -> Result<Writer> {
+        self.0.try_clone().map(Writer).during("copying end of pipe", "")
+    }
+
     /// What another process of the family made and sent.
     pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Writer {
         Writer(descriptor)

@@ -301,8 +301,9 @@ impl Builder {
         self
     }
 
-    /// Makes it the leader of a process group of its own. When it ends,
-    /// whoever is left in the group is killed.
+    /// Makes it the leader of a process group of its own. When it has ended,
+    /// whoever is left in the group is killed (with
+    /// [`Fork`](StartMethod::Fork) when the task is joined).
     #[doc(alias = "setpgid")]
     #[must_use]
     pub fn process_group(mut self) -> Builder {
@@ -452,7 +453,7 @@ impl Builder {
         }
         match forked? {
             Fork::Parent(child) => {
-                let running = Running::forked(settings.name, mailbox, child, deadline);
+                let running = Running::forked(settings.name, mailbox, child, deadline, leads_group);
                 Ok(JoinHandle::new(running, self.on_drop, leads_group, pipes))
             }
             Fork::Child => {
@@ -496,9 +497,11 @@ impl Builder {
         };
         let (mailbox, theirs) = packet::pair()?;
         let anew = self.method == StartMethod::Spawn;
+        let mut start_deadline = None;
         let work = if anew {
             let token = name::random_bytes()?;
             let main = entry::is_init_called().then_some(self.start_timeout);
+            start_deadline = main.and_then(|patience| Instant::now().checked_add(patience));
             Work::Again { token, main }
         } else {
             Work::Call
@@ -508,7 +511,7 @@ impl Builder {
         client::start(&settings, &surroundings, &work, &mailbox, theirs, stdio, None)?;
         // It waits in the socket for the process, if that is not there yet.
         mailbox.send(Kind::Call, call)?;
-        let running = Running::await_start(settings.name, mailbox, !anew)?;
+        let running = Running::await_start(settings.name, mailbox, !anew, start_deadline)?;
         Ok(JoinHandle::new(running, self.on_drop, leads_group, pipes))
     }
 }

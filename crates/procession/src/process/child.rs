@@ -56,6 +56,11 @@ impl Child {
         }
     }
 
+    /// Whether this is the process that started it, not a forked copy.
+    fn is_ours(&self) -> bool {
+        self.parent == rustix::process::getpid()
+    }
+
     /// Takes the process apart; whoever does reaps it.
     pub(super) fn into_parts(mut self) -> (Pid, OwnedFd) {
         let pidfd = self.pidfd.take();
@@ -91,10 +96,13 @@ impl Child {
 
     /// Waits until the child ends and reaps it.
     ///
+    /// Where somebody else has reaped it — a wait for any child elsewhere in
+    /// the program, or `SIGCHLD` set to ignore — the status is had from the
+    /// kernel all the same, from Linux 6.15 on.
+    ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) (ECHILD): somebody else reaped it
-    /// and its status is lost — a wait for any child elsewhere in the
-    /// program, or `SIGCHLD` set to ignore — or the caller is a forked copy.
+    /// [`NotFound`](ErrorKind::NotFound) (ECHILD): somebody else reaped it and
+    /// its status is lost, before Linux 6.15; or the caller is a forked copy.
     #[doc(alias = "waitpid")]
     pub fn wait(&mut self) -> Result<ExitStatus> {
         self.wait_deadline(Deadline::NEVER)
@@ -144,6 +152,12 @@ impl Child {
                     outcome => outcome?,
                 },
                 Err(Errno::CHILD) => {
+                    // Somebody else has reaped it; the kernel may remember.
+                    let status = procession_sys::process::status_after_reaping(self.pidfd());
+                    if let Some(status) = status.filter(|_| self.is_ours()) {
+                        self.status = Some(ExitStatus::from_raw(status as u16));
+                        continue;
+                    }
                     return Err(Error::os(operation, self.pid, Errno::CHILD)
                         .of_kind(ErrorKind::NotFound)
                         .because("its status is lost: it was reaped elsewhere"));
@@ -225,7 +239,7 @@ impl Drop for Child {
         let Some(pidfd) = self.pidfd.take() else {
             return;
         };
-        let ours = self.parent == rustix::process::getpid();
+        let ours = self.is_ours();
         if ours && self.status.is_none() && reap(pidfd.as_fd()) == Ok(None) {
             reaper::adopt(pidfd);
         }

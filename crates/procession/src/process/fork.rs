@@ -6,6 +6,7 @@
 //! the child runs only what is marked `FORK:`, with the reason why it may.
 #![allow(unsafe_code)]
 
+use super::start::client::end_server;
 use super::{Child, reaper};
 use crate::error::Context;
 use crate::os::eventfd::{EventFd, Mode};
@@ -167,7 +168,8 @@ fn count_threads() -> Result<usize> {
 
 /// Ends the calling process after flushing standard output, without running
 /// destructors and exit handlers: the way out of a forked child, whose copies
-/// of the parent's values are not its own to destroy.
+/// of the parent's values are not its own to destroy. Processes that it has
+/// started itself ([`spawn`](super::spawn)) are ended first.
 ///
 /// Only the low eight bits of the code reach the parent.
 ///
@@ -175,6 +177,7 @@ fn count_threads() -> Result<usize> {
 /// See [`fork`].
 #[doc(alias = "_exit")]
 pub fn exit(code: i32) -> ! {
+    end_server();
     let _ = std::io::stdout().flush();
     sys::exit_now(code)
 }

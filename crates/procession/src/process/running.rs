@@ -46,6 +46,10 @@ pub(crate) struct Running {
     ended: Option<Ended>,
     /// When it is to be killed, where we are the ones to tell.
     deadline: Option<Instant>,
+    /// When it is killed unless it has taken over its process.
+    start_deadline: Option<Instant>,
+    /// Whether we are to end what is left of its group.
+    leads_group: bool,
     /// The far end of the mailbox is closed everywhere.
     silent: bool,
 }
@@ -57,6 +61,7 @@ impl Running {
         mailbox: Mailbox,
         child: Child,
         deadline: Option<Instant>,
+        leads_group: bool,
     ) -> Running {
         Running {
             name,
@@ -66,13 +71,21 @@ impl Running {
             said: None,
             ended: None,
             deadline,
+            start_deadline: None,
+            leads_group,
             silent: false,
         }
     }
 
     /// Waits until the server has said that the process exists. A process
-    /// that is executed anew has not `booted` by then.
-    pub(super) fn await_start(name: String, mut mailbox: Mailbox, booted: bool) -> Result<Running> {
+    /// that is executed anew has to take over by `start_deadline`, if there is
+    /// one; others have done so when they exist.
+    pub(super) fn await_start(
+        name: String,
+        mut mailbox: Mailbox,
+        booted: bool,
+        start_deadline: Option<Instant>,
+    ) -> Result<Running> {
         let (mut said, mut early) = (None, false);
         loop {
             match mailbox.receive(Deadline::NEVER)? {
@@ -86,6 +99,8 @@ impl Running {
                         said,
                         ended: None,
                         deadline: None,
+                        start_deadline,
+                        leads_group: false,
                         silent: false,
                     });
                 }
@@ -223,7 +238,19 @@ impl Running {
     /// Finds out how the process ended, which it has.
     fn conclude(&mut self, deadline: Deadline) -> Result<()> {
         let status = match &mut self.keeper {
-            Keeper::Us(child) => child.wait()?,
+            Keeper::Us(child) => {
+                if self.leads_group {
+                    // Until it is reaped, the number is its group's.
+                    let _ = child.signal_group(Signal::KILL);
+                }
+                match child.wait() {
+                    // Reaped by other code; what it has said is enough.
+                    Err(error) if error.is_not_found() && self.said.is_some() => {
+                        ExitStatus::from_raw(0)
+                    }
+                    outcome => outcome?,
+                }
+            }
             Keeper::Server { pidfd, .. } => {
                 if matches!(self.said, Some(Said::Returned { .. } | Said::Panicked(_))) {
                     // Nothing that the server could add would matter.
@@ -265,6 +292,13 @@ impl Running {
         self.ended.map(|ended| ExitStatus::from_raw(ended.status))
     }
 
+    /// Whether it ended, by itself or by the timer that watches over that,
+    /// without having begun.
+    fn has_never_started(&self, status: ExitStatus) -> bool {
+        let late = || self.start_deadline.is_some_and(|at| at <= Instant::now());
+        !self.booted && (status.signal().is_none() || status.signal() == Some(Signal::KILL) && late())
+    }
+
     /// The result, once [`wait`](Running::wait) has returned.
     pub(super) fn take_result(
         &mut self,
@@ -284,9 +318,9 @@ impl Running {
             }
             Some(Said::Failed(error)) => Err(TaskError::NeverStarted(error)),
             None if ended.timed_out => Err(TaskError::TimedOut),
-            None if !self.booted => Err(TaskError::NeverStarted(
+            None if self.has_never_started(status) => Err(TaskError::NeverStarted(
                 Error::new(ErrorKind::ProcessDied, "starting process", &self.name)
-                    .because(format!("it {status} before it began"))
+                    .because(format!("its process {status} before the task began"))
                     .with_hint("make `procession::init()` the first line of `main`, or leave it out"),
             )),
             None => Err(match (status.signal(), status.code()) {

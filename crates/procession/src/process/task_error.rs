@@ -16,7 +16,8 @@ use std::fmt;
 ///     TaskError::Panicked(panic) => assert_eq!(panic.message, "no luck"),
 ///     other => panic!("{other}"),
 /// }
-/// let exited = process::spawn(|code| std::process::exit(code), 3)?.join::<()>();
+/// let exited = process::spawn(|code| -> u32 { std::process::exit(code) }, 3)?.join();
+/// assert!(matches!(exited, Err(TaskError::Exited(3))));
 /// # Ok::<(), procession::Error>(())
 /// ```
 #[derive(Clone, Debug)]

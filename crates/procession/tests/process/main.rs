@@ -22,7 +22,7 @@ fn main() -> std::process::ExitCode {
         children::a_stopped_child_is_not_an_ended_one,
         children::a_zombie_is_seen_and_reaped,
         children::a_signal_never_reaches_a_process_with_the_same_number,
-        children::a_status_that_was_reaped_elsewhere_is_an_error,
+        children::a_status_that_was_reaped_elsewhere_is_the_kernels_or_an_error,
         children::a_copy_in_a_forked_child_neither_waits_nor_reaps,
         children::dropped_children_are_reaped,
         children::a_thousand_dropped_children_leave_no_zombie,

@@ -6,19 +6,24 @@ use super::server::{Hello, Prepare, SignalGroup, Start, Work};
 use super::settings::Settings;
 use crate::codec::{self, Encoded};
 use crate::error::Context;
+use crate::process::child::reap;
 use crate::process::{current, reaper};
-use crate::{Deadline, Error, ErrorKind, Result, name};
+use crate::{Deadline, Error, ErrorKind, Result, name, poll};
+use procession_sys::process as sys;
 use rustix::process::{Pid, PidfdFlags};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 /// How long a server may take to come to life.
 const SERVER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the end of a process may wait for the end of its server.
+const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A way to a server, of one process.
 struct Connection {
@@ -26,6 +31,8 @@ struct Connection {
     mailbox: Mailbox,
     /// Where processes that are executed anew knock at the server.
     knock: OwnedFd,
+    /// The server's pidfd, if it is our child.
+    server: Option<OwnedFd>,
     /// What the server was started with, if it was by us.
     inherited: Option<(Vec<(OsString, OsString)>, Option<PathBuf>)>,
 }
@@ -186,6 +193,7 @@ fn knock_at(knock: &Mailbox, owner: Pid) -> Result<Connection> {
         owner,
         mailbox,
         knock: copy.during("knocking at server", "")?,
+        server: None,
         inherited: None,
     })
 }
@@ -230,6 +238,11 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
     let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty()).during(operation, child)?;
     let watched = pidfd.try_clone().during(operation, child)?;
     reaper::adopt(pidfd);
+    static AT_EXIT: Once = Once::new();
+    AT_EXIT.call_once(|| {
+        // If it cannot be had, the server ends a little later than we do.
+        let _ = sys::at_exit(end_server);
+    });
     let begun = match mailbox.receive(Deadline::after(SERVER_PATIENCE)) {
         Ok(Some(packet)) if packet.kind == Kind::Booted => mailbox.receive(Deadline::NEVER),
         outcome => outcome,
@@ -240,6 +253,7 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
                 owner,
                 mailbox,
                 knock: packet.descriptors.remove(0),
+                server: Some(watched),
                 inherited: Some(inherited),
             });
         }
@@ -257,4 +271,24 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
         crate::signal::Signal::KILL.as_raw(),
     );
     Err(error)
+}
+
+/// At the end of the process: has the server kill what is below it, and waits
+/// for it, so that nothing is left when we are gone.
+pub(crate) extern "C" fn end_server() {
+    // Another thread that is just starting a process loses it a little later.
+    let Ok(mut state) = STATE.try_lock() else {
+        return;
+    };
+    let connection = state.connection.take();
+    drop(state);
+    let Some(connection) = connection.filter(|it| it.owner == rustix::process::getpid()) else {
+        return;
+    };
+    if let Some(server) = &connection.server {
+        // Forked copies of the socket do not matter to that.
+        let _ = rustix::net::shutdown(&connection.mailbox, rustix::net::Shutdown::Both);
+        let _ = poll::readable(server, Deadline::after(END_PATIENCE));
+        let _ = reap(server.as_fd());
+    }
 }

@@ -146,7 +146,7 @@ extern "C" fn hook() {
     // As the runtime does before `main`.
     let _ = crate::signal::ignore(Signal::PIPE);
     match boot.role {
-        Role::Server => server::run(socket),
+        Role::Server => server::run(alone(socket)),
         Role::Task { server, main } => {
             let mut mailbox = Mailbox::new(socket);
             let task = match prepare(&mut mailbox, server) {
@@ -168,6 +168,21 @@ extern "C" fn hook() {
             }
         }
     }
+}
+
+/// Closes what the process inherited beside its standard streams and the
+/// socket: children of the server would inherit it too.
+fn alone(socket: OwnedFd) -> OwnedFd {
+    use std::os::fd::AsRawFd;
+    let own = socket.as_raw_fd().cast_unsigned();
+    // SAFETY: this runs before `main`, in a process that does nothing but
+    // serve: nothing here uses what is below the socket and not standard.
+    let below = unsafe { sys::close_range(3, own - 1) };
+    // SAFETY: as above, for what is beyond the socket.
+    let beyond = unsafe { sys::close_range(own + 1, u32::MAX) };
+    // Before Linux 5.9 the children inherit it.
+    let _ = below.and(beyond);
+    socket
 }
 
 /// What a task has beside its mailbox.

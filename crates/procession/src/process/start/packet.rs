@@ -188,7 +188,9 @@ impl Mailbox {
             rustix::net::recvmsg(socket, &mut parts, &mut control, flags)
         });
         let message = match received {
-            Err(error) if error.is_disconnected() => return Ok(None),
+            // The other side ended without having read all; the kernel says so
+            // once, before it gives us what the other side had sent.
+            Err(error) if error.is_disconnected() => return self.receive_one(deadline),
             outcome => outcome?,
         };
         let mut descriptors: Vec<OwnedFd> = Vec::new();
@@ -362,6 +364,18 @@ mod tests {
         let (ours, theirs) = pair().unwrap();
         drop(theirs);
         let mut ours = ours;
+        assert!(ours.receive(Deadline::NEVER).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_sent_before_the_end_arrives_though_not_all_was_read() {
+        let (mut ours, theirs) = pair().unwrap();
+        let theirs = Mailbox::new(theirs);
+        ours.send_word(Kind::Stop).unwrap();
+        theirs.send_word(Kind::Booted).unwrap();
+        drop(theirs);
+        let packet = ours.receive(Deadline::NEVER).unwrap().unwrap();
+        assert_eq!(packet.kind, Kind::Booted);
         assert!(ours.receive(Deadline::NEVER).unwrap().is_none());
     }
 

@@ -20,10 +20,10 @@ use super::{entry, worker};
 use crate::codec;
 use crate::error::Context;
 use crate::process::{ExitStatus, Fork, StartMethod, current, die_with, fork, task};
-use crate::signal::{self, Disposition, Signal, Signals};
+use crate::signal::{self, Signal, Signals};
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use procession_sys::process as sys;
-use procession_sys::signal::Mask;
+use procession_sys::signal::{Disposition, Mask, set_disposition};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, WaitOptions};
 use serde::{Deserialize, Serialize};
@@ -112,8 +112,9 @@ struct Server {
     knocks: Mailbox,
     knock: OwnedFd,
     signals: Signals,
-    /// The family's first process was told to ignore Ctrl-C.
-    ignores_interrupt: bool,
+    /// Signals that the family's first process ignored when it started us,
+    /// which programs inherit and tasks do not.
+    ignored: Vec<i32>,
     memory_kills: MemoryKills,
 }
 
@@ -147,17 +148,19 @@ pub(super) fn run(control: OwnedFd) -> ! {
 impl Server {
     fn begin(control: OwnedFd) -> Result<Server> {
         let operation = "starting server";
-        // The control socket came as standard input.
-        let socket = rustix::io::fcntl_dupfd_cloexec(&control, 3).during(operation, "")?;
-        let mut mailbox = Mailbox::new(socket);
-        rustix::stdio::dup2_stdin(settings::null()?).during(operation, "")?;
-        // Its number is that of standard input, which is something else now.
-        std::mem::forget(control);
+        let mut mailbox = Mailbox::new(control);
         let _ = rustix::thread::set_name(c"procession-srv");
-        let interrupt = signal::disposition(Signal::INT)?;
-        // At a terminal Ctrl-C goes to all; the parents decide. What is
-        // executed here inherits that.
+        // What is executed here inherits what is ignored.
+        let mut ignored = Vec::new();
+        for number in 1..=64 {
+            if procession_sys::signal::disposition(number) == Ok(Some(Disposition::Ignore)) {
+                let _ = set_disposition(number, Disposition::Default);
+                ignored.push(number);
+            }
+        }
+        // At a terminal Ctrl-C goes to all; the parents decide.
         signal::ignore(Signal::INT)?;
+        signal::ignore(Signal::PIPE)?;
         // Death is told by pidfd; until then nothing is to disturb.
         Mask::all().block().during(operation, "")?;
         let signals = Signals::new(&[Signal::CHLD])?;
@@ -210,7 +213,7 @@ impl Server {
             knocks,
             knock,
             signals,
-            ignores_interrupt: interrupt == Some(Disposition::Ignore),
+            ignored,
             memory_kills: MemoryKills::new(),
         })
     }
@@ -343,7 +346,7 @@ impl Server {
                 mailbox: child.client_mailbox,
                 stdio,
                 exec_status,
-                ignores_interrupt: self.ignores_interrupt,
+                ignored: std::mem::take(&mut self.ignored),
                 settings,
                 work,
             })),
@@ -475,7 +478,7 @@ struct Birth {
     mailbox: Mailbox,
     stdio: [OwnedFd; 3],
     exec_status: Option<OwnedFd>,
-    ignores_interrupt: bool,
+    ignored: Vec<i32>,
     settings: Settings,
     work: Work,
 }
@@ -486,7 +489,7 @@ impl Birth {
             mailbox,
             stdio,
             exec_status,
-            ignores_interrupt,
+            ignored,
             settings,
             work,
         } = self;
@@ -497,8 +500,9 @@ impl Birth {
         let error = match (prepared, work) {
             (Err(error), _) => error,
             (Ok(()), Work::Program { program, arguments }) => {
-                if !ignores_interrupt {
-                    let _ = signal::default(Signal::INT);
+                let _ = signal::default(Signal::INT);
+                for number in ignored {
+                    let _ = set_disposition(number, Disposition::Ignore);
                 }
                 let mut command = Command::new(&program);
                 command.args(arguments);

@@ -1,0 +1,274 @@
+use crate::by;
+use crate::entry::fixture;
+use procession::os::pipe;
+use procession::process::{self, Child, Fork, Signal, StartMethod, TaskError};
+use procession::{Deadline, poll, signal};
+use rustix::process::{Pid, PidfdFlags, WaitOptions};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// Says its process id, and holds its end of the pipe until it is killed.
+fn hold(writer: pipe::Writer) {
+    writer
+        .write_all(&std::process::id().to_ne_bytes())
+        .unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Starts a task that holds, and holds.
+fn hold_two((writer, method): (pipe::Writer, String)) {
+    let copy = writer.try_clone().unwrap();
+    let _nested = by(method.parse().unwrap()).spawn(hold, copy).unwrap();
+    hold(writer);
+}
+
+/// A forked child that starts such a task, which starts another.
+fn family(method: StartMethod, writer: pipe::Writer) -> Child {
+    match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            let copy = writer.try_clone().unwrap();
+            let _task = by(method).spawn(hold_two, (copy, method.to_string()));
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+/// The next processes that say so.
+fn hear(reader: &mut pipe::Reader, count: usize) -> Vec<OwnedFd> {
+    let mut found = Vec::new();
+    for _ in 0..count {
+        let mut number = [0; 4];
+        reader.read_exact(&mut number).unwrap();
+        let pid = Pid::from_raw(i32::from_ne_bytes(number)).unwrap();
+        found.push(rustix::process::pidfd_open(pid, PidfdFlags::empty()).unwrap());
+    }
+    found
+}
+
+/// Waits until all of them have ended, and nobody holds the pipe any more.
+fn await_gone(reader: &mut pipe::Reader, processes: &[OwnedFd]) {
+    process::wait_all(processes, Deadline::NEVER).unwrap();
+    assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap(), 0);
+}
+
+/// The server of a process, by its process id.
+fn server_of(pid: u32) -> Pid {
+    let children = testkit::audit::children_of(pid);
+    let server = children.iter().find(|child| child.contains("(procession-srv)"));
+    let number = server.unwrap().split(' ').next().unwrap().parse().unwrap();
+    Pid::from_raw(number).unwrap()
+}
+
+fn kill(pid: Pid) {
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+pub(crate) fn killing_the_parent_kills_all(method: StartMethod) {
+    let (mut reader, writer) = pipe::pipe().unwrap();
+    let mut parent = family(method, writer);
+    let processes = hear(&mut reader, 2);
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    await_gone(&mut reader, &processes);
+}
+
+pub(crate) fn killing_a_task_kills_its_tasks(method: StartMethod) {
+    let (mut reader, writer) = pipe::pipe().unwrap();
+    let mut task = by(method)
+        .spawn(hold_two, (writer, method.to_string()))
+        .unwrap();
+    let processes = hear(&mut reader, 2);
+    task.kill().unwrap();
+    assert_eq!(task.join().unwrap_err().signal(), Some(Signal::KILL));
+    await_gone(&mut reader, &processes);
+}
+
+pub(crate) fn ctrl_c_is_the_parents_affair(method: StartMethod) {
+    let (mut reader, writer) = pipe::pipe().unwrap();
+    let copy = writer.try_clone().unwrap();
+    // A group of its own, as a shell would make it.
+    let mut parent = by(StartMethod::Fork)
+        .process_group()
+        .spawn(
+            |(writer, method): (pipe::Writer, String)| {
+                let mut interrupts = signal::Signals::new(&[Signal::INT]).unwrap();
+                let work = (writer.try_clone().unwrap(), method.clone());
+                let mut task = by(method.parse().unwrap()).spawn(hold_two, work).unwrap();
+                interrupts.wait().unwrap();
+                // The task has not been disturbed.
+                let running = task.join_timeout(Duration::from_millis(5)).is_none();
+                task.kill().unwrap();
+                let _ = task.join();
+                running
+            },
+            (copy, method.to_string()),
+        )
+        .unwrap();
+    drop(writer);
+    let processes = hear(&mut reader, 2);
+    parent.signal_group(Signal::INT).unwrap();
+    assert!(parent.join().unwrap());
+    await_gone(&mut reader, &processes);
+}
+
+pub(crate) fn a_killed_server_takes_its_tasks_with_it_and_is_replaced() {
+    for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+        let (mut reader, writer) = pipe::pipe().unwrap();
+        let mut task = by(method)
+            .spawn(hold_two, (writer, method.to_string()))
+            .unwrap();
+        let processes = hear(&mut reader, 2);
+        let server = server_of(std::process::id());
+        let watched = rustix::process::pidfd_open(server, PidfdFlags::empty()).unwrap();
+        kill(server);
+        match task.join().unwrap_err() {
+            TaskError::Signaled { signal, .. } => assert_eq!(signal, Signal::KILL),
+            TaskError::Io(error) => assert!(error.to_string().contains("server"), "{error}"),
+            other => panic!("{other}"),
+        }
+        await_gone(&mut reader, &processes);
+        poll::readable(&watched, Deadline::NEVER).unwrap();
+        // No zombie is left of it, and the next start makes a new one.
+        testkit::eventually("the server is reaped", || {
+            testkit::audit::children_of(std::process::id()).is_empty()
+        });
+        assert_eq!(by(method).spawn(|x: u8| x, 7).unwrap().join().unwrap(), 7);
+        assert_ne!(server_of(std::process::id()), server);
+    }
+}
+
+pub(crate) fn killing_parent_and_server_leaves_nobody() {
+    for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+        let (mut reader, writer) = pipe::pipe().unwrap();
+        let mut parent = family(method, writer);
+        let processes = hear(&mut reader, 2);
+        let server = server_of(parent.id());
+        let group = [Pid::from_raw(parent.id().cast_signed()).unwrap(), server];
+        group.map(kill);
+        parent.wait().unwrap();
+        await_gone(&mut reader, &processes);
+    }
+}
+
+/// Becomes a daemon, as programs do: two forks and a session.
+fn become_daemon(writer: pipe::Writer) {
+    for step in 0..2 {
+        match process::fork().unwrap() {
+            Fork::Child if step == 0 => {
+                rustix::process::setsid().unwrap();
+            }
+            Fork::Child => {}
+            Fork::Parent(child) => {
+                drop(child);
+                process::exit(0);
+            }
+        }
+    }
+    signal::ignore(Signal::TERM).unwrap();
+    hold(writer);
+}
+
+pub(crate) fn a_daemon_does_not_outlive_the_family() {
+    let (mut reader, writer) = pipe::pipe().unwrap();
+    let mut parent = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            let copy = writer.try_clone().unwrap();
+            let mut task = by(StartMethod::ForkServer)
+                .spawn(become_daemon, copy)
+                .unwrap();
+            let _ = task.join();
+            loop {
+                std::thread::park();
+            }
+        }
+    };
+    drop(writer);
+    let processes = hear(&mut reader, 1);
+    assert!(poll::readable(&processes[0], Deadline::NOW).is_err());
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    await_gone(&mut reader, &processes);
+}
+
+pub(crate) fn at_a_normal_end_nobody_is_left() {
+    let (mut reader, writer) = pipe::pipe().unwrap();
+    let (go, told) = pipe::pipe().unwrap();
+    let mut parent = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+                let copy = writer.try_clone().unwrap();
+                drop(by(method).spawn(hold, copy).unwrap());
+            }
+            go.read(&mut [0]).unwrap();
+            process::exit(0)
+        }
+    };
+    drop(writer);
+    let processes = hear(&mut reader, 2);
+    told.write_all(b"!").unwrap();
+    parent.wait().unwrap();
+    // It has waited for their end.
+    process::wait_all(&processes, Deadline::NOW).unwrap();
+    await_gone(&mut reader, &processes);
+}
+
+pub(crate) fn the_thread_that_starts_a_task_may_end() {
+    for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+        let (mut reader, writer) = pipe::pipe().unwrap();
+        let thread = std::thread::spawn(move || by(method).spawn(hold, writer).unwrap());
+        let mut task = thread.join().unwrap();
+        let processes = hear(&mut reader, 1);
+        assert!(task.join_timeout(Duration::from_millis(20)).is_none());
+        task.kill().unwrap();
+        let _ = task.join();
+        await_gone(&mut reader, &processes);
+    }
+}
+
+/// What [`the_parent_may_be_killed_at_any_moment`] kills.
+pub(crate) fn start_tasks_for_ever() {
+    fn nested(method: String) -> u32 {
+        let method = method.parse().unwrap();
+        by(method).spawn(|x: u32| x, 1).unwrap().join().unwrap()
+    }
+    loop {
+        let work = |method: StartMethod| {
+            let by = by(method).process_group();
+            by.spawn(nested, method.to_string())
+        };
+        let forked = work(StartMethod::Fork);
+        let served = work(StartMethod::ForkServer);
+        let anew = work(StartMethod::Spawn);
+        for mut task in [forked, served, anew].into_iter().flatten() {
+            let _ = task.join();
+        }
+    }
+}
+
+pub(crate) fn the_parent_may_be_killed_at_any_moment() {
+    const KILLS: usize = 1000;
+    let mut random = testkit::random::Random::new();
+    // Orphans become ours.
+    rustix::process::set_child_subreaper(Pid::from_raw(1)).unwrap();
+    let me = std::process::id();
+    for kill in 0..KILLS {
+        let mut parent = fixture("start-tasks-for-ever").spawn().unwrap();
+        std::thread::sleep(random.moment(Duration::from_millis(12)));
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        testkit::eventually(&format!("nobody survives kill {kill}"), || {
+            let all = WaitOptions::NOHANG;
+            while let Ok(Some(_)) = rustix::process::wait(all) {}
+            testkit::audit::children_of(me).is_empty()
+        });
+    }
+    println!("{KILLS} kills");
+}

@@ -1,0 +1,128 @@
+//! Tasks: functions in other processes, by every start method.
+
+mod builder;
+mod entry;
+mod family;
+mod handles;
+mod many;
+mod results;
+mod waiting;
+
+use procession::process::{Builder, StartMethod};
+use testkit::Test;
+
+/// A test of what holds for every start method.
+type Body = fn(StartMethod);
+
+pub(crate) const METHODS: [StartMethod; 3] = [
+    StartMethod::Fork,
+    StartMethod::Spawn,
+    StartMethod::ForkServer,
+];
+
+/// A builder for the method.
+pub(crate) fn by(method: StartMethod) -> Builder {
+    Builder::new().start_method(method)
+}
+
+macro_rules! bodies {
+    ($($test:path),* $(,)?) => { [$((stringify!($test), $test as Body)),*] };
+}
+
+fn main() -> std::process::ExitCode {
+    if entry::run_fixture() {
+        return std::process::ExitCode::SUCCESS;
+    }
+    let for_each_method = bodies![
+        results::a_value_returns,
+        results::a_panic_returns_as_data,
+        results::a_panic_payload_may_be_anything,
+        results::a_backtrace_comes_if_asked_for,
+        results::an_exit_code_is_told,
+        results::an_abort_is_a_signal,
+        results::a_signal_is_told,
+        results::a_stack_overflow_is_a_signal,
+        results::a_stopped_task_is_running,
+        results::a_task_that_never_returns_can_be_killed,
+        results::an_argument_that_does_not_decode_is_an_error,
+        results::a_result_that_does_not_decode_is_an_error,
+        results::a_result_that_does_not_encode_is_an_error,
+        results::joining_twice_is_an_error,
+        results::trying_and_timing_do_not_disturb,
+        results::errors_of_this_library_are_results,
+        results::lengths_around_every_boundary_travel,
+        results::many_megabytes_travel_while_nobody_joins,
+        results::captured_values_travel,
+        results::a_task_is_a_value,
+        results::a_task_may_start_tasks,
+        results::parent_and_name_are_known,
+        results::the_end_of_the_parent_can_be_waited_for,
+        handles::a_file_travels_there_and_back,
+        handles::a_captured_file_is_shared,
+        handles::three_hundred_files_travel,
+        handles::pipes_sockets_and_memory_files_travel,
+        handles::sockets_of_std_travel,
+        handles::nothing_but_the_listed_descriptors_is_inherited,
+        builder::a_name_is_shown_by_ps,
+        builder::variables_are_set_removed_and_cleared,
+        builder::the_environment_is_the_callers_of_now,
+        builder::the_directory_is_the_callers_of_now_or_the_given,
+        builder::a_directory_that_is_not_there_is_an_error,
+        builder::standard_streams_are_pipes_files_or_nothing,
+        builder::standard_streams_may_be_closed,
+        builder::limits_niceness_and_cpus_are_applied,
+        builder::a_cpu_that_is_not_there_is_an_error,
+        builder::a_group_or_session_is_led,
+        builder::another_user_is_become,
+        builder::a_hook_runs_before_the_task,
+        builder::a_deadline_is_kept,
+        builder::memory_beyond_the_limit_ends_the_task,
+        builder::signals_are_as_documented,
+        waiting::a_request_comes_first,
+        waiting::terminate_comes_second,
+        waiting::kill_comes_last,
+        waiting::the_whole_group_is_stopped,
+        waiting::a_group_does_not_outlive_its_leader,
+        waiting::a_dropped_handle_detaches_kills_or_joins,
+        waiting::any_and_all_of_several_are_waited_for,
+        waiting::a_signal_never_reaches_a_stranger,
+        waiting::a_storm_of_signals_disturbs_nothing,
+        family::killing_the_parent_kills_all,
+        family::killing_a_task_kills_its_tasks,
+        family::ctrl_c_is_the_parents_affair,
+        many::a_thousand_in_a_row,
+        many::two_hundred_at_once,
+        many::other_code_that_reaps_everything_changes_nothing,
+    ];
+    let mut tests = testkit::tests![
+        results::a_gibibyte_travels_there_and_back,
+        results::a_forked_argument_is_not_encoded,
+        handles::a_task_with_no_room_for_descriptors_is_told,
+        family::a_killed_server_takes_its_tasks_with_it_and_is_replaced,
+        family::killing_parent_and_server_leaves_nobody,
+        family::a_daemon_does_not_outlive_the_family,
+        family::at_a_normal_end_nobody_is_left,
+        family::the_parent_may_be_killed_at_any_moment,
+        family::the_thread_that_starts_a_task_may_end,
+        entry::a_program_replaced_or_deleted_still_starts_tasks,
+        entry::a_variable_that_leaked_is_harmless,
+        entry::a_program_that_comes_late_to_init_is_told,
+        entry::a_program_that_spawns_before_init_is_refused_in_its_tasks,
+        entry::a_program_with_init_runs_its_tasks_there,
+        entry::an_explicit_loader_is_refused,
+        entry::a_set_user_id_program_is_refused,
+        entry::a_function_of_a_shared_library_is_refused,
+        many::sixteen_busy_threads_do_not_matter,
+        many::starting_from_many_threads,
+        many::a_failing_system_call_starts_nothing_or_works,
+        many::a_server_without_descriptors_refuses,
+        builder::a_preloaded_value_is_there_in_every_task,
+        builder::a_preload_that_panics_is_told,
+    ];
+    for (name, body) in for_each_method {
+        for method in METHODS {
+            tests.push(Test::new(format!("{name}::{method}"), move || body(method)));
+        }
+    }
+    testkit::run(tests)
+}

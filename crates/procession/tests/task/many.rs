@@ -1,0 +1,175 @@
+use crate::by;
+use procession::ErrorKind;
+use procession::process::{self, StartMethod};
+use std::sync::atomic::{AtomicBool, Ordering};
+use testkit::fault::{self, Action, Fault};
+
+pub(crate) fn a_thousand_in_a_row(method: StartMethod) {
+    for number in 0..1000_u32 {
+        let mut child = by(method).spawn(|x: u32| x + 1, number).unwrap();
+        assert_eq!(child.join().unwrap(), number + 1);
+    }
+}
+
+pub(crate) fn two_hundred_at_once(method: StartMethod) {
+    let mut children: Vec<_> = (0..200_u32)
+        .map(|number| by(method).spawn(|x: u32| x * 2, number).unwrap())
+        .collect();
+    for (number, child) in (0..).zip(&mut children) {
+        assert_eq!(child.join().unwrap(), number * 2);
+    }
+}
+
+pub(crate) fn other_code_that_reaps_everything_changes_nothing(method: StartMethod) {
+    for _ in 0..20 {
+        let mut child = by(method).spawn(|x: u32| x + 1, 1).unwrap();
+        procession::poll::readable(&child, procession::Deadline::NEVER).unwrap();
+        while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
+        assert_eq!(child.join().unwrap(), 2);
+    }
+}
+
+pub(crate) fn sixteen_busy_threads_do_not_matter() {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let busy = || {
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        while !STOP.load(Ordering::Relaxed) {
+            // Locks of the allocator, the environment and of output.
+            kept.push(vec![1; 1000 + kept.len() % 5000]);
+            if kept.len() > 200 {
+                kept.clear();
+            }
+            let _ = std::env::var("PATH");
+            use std::io::Write;
+            let _ = write!(std::io::stderr(), "");
+        }
+    };
+    let threads: Vec<_> = (0..16).map(|_| std::thread::spawn(busy)).collect();
+    for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+        for number in 0..50_u32 {
+            let text = by(method).spawn(|x: u32| format!("{x}"), number);
+            assert_eq!(text.unwrap().join().unwrap(), number.to_string());
+        }
+    }
+    let refused = by(StartMethod::Fork).spawn(|()| (), ()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::MultiThreaded);
+    STOP.store(true, Ordering::Relaxed);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+pub(crate) fn starting_from_many_threads() {
+    let start = |thread: u32| {
+        std::thread::spawn(move || {
+            for number in 0..50 {
+                let mut child = process::spawn(|(a, b)| a * 1000 + b, (thread, number)).unwrap();
+                assert_eq!(child.join().unwrap(), thread * 1000 + number);
+            }
+        })
+    };
+    let threads: Vec<_> = (0..8).map(start).collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// Calls that the start of a task makes and that may fail, with an error they
+/// may have.
+const FAULTS: [(&str, &[i64], i32); 4] = [
+    ("EMFILE", fault::DESCRIPTOR_CALLS, libc::EMFILE),
+    (
+        "ENOMEM",
+        &[
+            libc::SYS_memfd_create,
+            libc::SYS_socketpair,
+            libc::SYS_clone,
+            libc::SYS_clone3,
+            libc::SYS_pidfd_open,
+        ],
+        libc::ENOMEM,
+    ),
+    ("EAGAIN", &[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN),
+    (
+        "ENOBUFS",
+        &[libc::SYS_sendmsg, libc::SYS_sendto],
+        libc::ENOBUFS,
+    ),
+];
+
+pub(crate) fn a_failing_system_call_starts_nothing_or_works() {
+    for method in crate::METHODS {
+        for (name, calls, errno) in FAULTS {
+            // The first task of a family starts its server too.
+            for warm in [false, true] {
+                let mut nth = 0;
+                loop {
+                    let fault = Fault {
+                        calls,
+                        nth,
+                        action: Action::Fail(errno),
+                    };
+                    let outcome = fault::run(fault, || {
+                        if warm {
+                            by(method).spawn(|()| (), ()).unwrap().join().unwrap();
+                        }
+                        let result = fault::armed(|| {
+                            let mut child = by(method).spawn(|x: u32| x + 1, 4)?;
+                            procession::Result::Ok(child.join())
+                        });
+                        match result {
+                            Ok(Ok(sum)) => assert_eq!(sum, 5),
+                            Ok(Err(error)) => assert!(!error.to_string().is_empty()),
+                            Err(error) => assert!(!error.to_string().is_empty()),
+                        }
+                        // Afterwards everything works.
+                        let mut child = by(method).spawn(|x: u32| x + 1, 4).unwrap();
+                        assert_eq!(child.join().unwrap(), 5, "after {name} {nth}");
+                    });
+                    assert_eq!(outcome.code, 0, "{method}, {name} at call {nth}, warm {warm}");
+                    if !outcome.hit {
+                        break;
+                    }
+                    nth += 1;
+                }
+                println!("{method}: {nth} calls failed with {name}, warm: {warm}");
+            }
+        }
+    }
+}
+
+pub(crate) fn a_server_without_descriptors_refuses() {
+    use rustix::process::{Pid, Resource, Rlimit};
+    for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+        by(method).spawn(|()| (), ()).unwrap().join().unwrap();
+        let children = process::children().unwrap();
+        let server = children.iter().find(|child| child.name == "procession-srv");
+        let server = Pid::from_raw(server.unwrap().pid.cast_signed());
+        let before = rustix::process::prlimit(
+            server,
+            Resource::Nofile,
+            Rlimit {
+                current: Some(3),
+                maximum: Some(1024),
+            },
+        )
+        .unwrap();
+        for limit in 3..20 {
+            let now = Rlimit {
+                current: Some(limit),
+                maximum: Some(1024),
+            };
+            rustix::process::prlimit(server, Resource::Nofile, now).unwrap();
+            // One of the two, and soon.
+            match by(method).spawn(|()| 5, ()) {
+                Err(error) => println!("{limit}: {error}"),
+                Ok(mut child) => match child.join() {
+                    Ok(value) => assert_eq!(value, 5),
+                    Err(error) => println!("{limit}: {error}"),
+                },
+            }
+        }
+        let _ = before;
+        by(method).spawn(|()| (), ()).unwrap().join().unwrap();
+    }
+}
