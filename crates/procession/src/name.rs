@@ -16,8 +16,23 @@ use std::fmt;
 /// assert_ne!(Name::random("jobs")?, Name::random("jobs")?);
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Name(CString);
+
+impl TryFrom<String> for Name {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Name> {
+        Name::new(&name)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> String {
+        name.to_string()
+    }
+}
 
 /// Bytes behind the slash: `NAME_MAX` less the `sem.` that libc puts in front
 /// of a semaphore's name, so that one rule holds for all three kinds.

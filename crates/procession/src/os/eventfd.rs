@@ -140,6 +140,15 @@ impl EventFd {
 }
 
 impl EventFd {
+    /// Another descriptor for the same counter.
+    ///
+    /// # Errors
+    /// [`LimitReached`](ErrorKind::LimitReached): no descriptor left.
+    pub fn try_clone(&self) -> Result<EventFd> {
+        let copy = self.0.try_clone();
+        copy.during("copying event counter", "").map(EventFd)
+    }
+
     /// What another process of the family made and sent.
     pub(crate) fn from_descriptor(descriptor: OwnedFd) -> EventFd {
         EventFd(descriptor)

@@ -29,6 +29,7 @@ pub use list::{ProcessInfo, ProcessState, children, inspect};
 pub use start::entry::init;
 pub use start::settings::LimitedResource;
 pub use stop::Stop;
+pub(crate) use start::worker::text_of as text_of_panic;
 pub use task::Task;
 pub use task_error::{Panic, TaskError};
 

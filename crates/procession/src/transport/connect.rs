@@ -9,7 +9,7 @@
 use super::frame::Inbox;
 use super::lease::Lease;
 use super::stream::{Calls, Readers, StreamOutlet};
-use super::{Channel, Inlet, Outlet, wait_for};
+use super::{Channel, Inlet, Outlet, ticket, wait_for};
 use crate::error::Context;
 use crate::os::socket;
 use crate::{Deadline, Result};
@@ -34,7 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 type Token = [u8; TOKEN_BYTES];
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 enum Address {
     Unix(PathBuf),
     Tcp(SocketAddr),
@@ -90,8 +90,16 @@ impl Connections {
     }
 }
 
-impl Channel for Connections {
-    fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
+/// What a sender needs: where to connect, and what to say there.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Route {
+    address: Address,
+    token: Token,
+    sender: u32,
+}
+
+impl Route {
+    pub(super) fn open(self) -> Result<Box<dyn Outlet>> {
         let operation = "connecting to receiver";
         let (stream, calls): (OwnedFd, Calls) = match &self.address {
             Address::Unix(path) => {
@@ -106,10 +114,19 @@ impl Channel for Connections {
             }
         };
         let outlet = StreamOutlet::new(stream, calls);
-        let index = u32::try_from(sender).expect("senders are counted in 32 bits");
-        let hello = [&HELLO_MARK[..], &self.token, &index.to_le_bytes()].concat();
+        let hello = [&HELLO_MARK[..], &self.token, &self.sender.to_le_bytes()].concat();
         outlet.write_all(&hello, Deadline::after(HELLO_TIME))?;
         Ok(Box::new(outlet))
+    }
+}
+
+impl Channel for Connections {
+    fn route(&self, sender: usize) -> Result<ticket::Route> {
+        Ok(ticket::Route::Connection(Route {
+            address: self.address.clone(),
+            token: self.token,
+            sender: u32::try_from(sender).expect("senders are counted in 32 bits"),
+        }))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {

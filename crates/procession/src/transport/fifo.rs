@@ -6,7 +6,7 @@
 
 use super::frame::{HEADER_BYTES, Inbox};
 use super::lease::Lease;
-use super::{Channel, Inlet, Outlet, wait_for};
+use super::{Channel, Inlet, Outlet, ticket, wait_for};
 use crate::os::fifo::Fifo;
 use crate::os::pipe::{ATOMIC_WRITE_BYTES, Reader, Writer};
 use crate::{Deadline, Result};
@@ -29,11 +29,19 @@ impl FifoChannel {
     }
 }
 
+/// What a sender needs: the writing end.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Route(Writer);
+
+impl Route {
+    pub(super) fn open(self) -> Box<dyn Outlet> {
+        Box::new(FifoOutlet { writer: self.0 })
+    }
+}
+
 impl Channel for FifoChannel {
-    fn into_outlet(self: Box<Self>, _sender: usize) -> Result<Box<dyn Outlet>> {
-        Ok(Box::new(FifoOutlet {
-            writer: self.writer,
-        }))
+    fn route(&self, _sender: usize) -> Result<ticket::Route> {
+        Ok(ticket::Route::Fifo(Route(self.writer.try_clone()?)))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {

@@ -8,10 +8,10 @@
 use super::frame::Inbox;
 use super::lease::Lease;
 use super::lifeline::{Held, Lifeline, lifeline};
-use super::{Channel, Inlet, Outlet, wait_for};
+use super::{Channel, Inlet, Outlet, ticket, wait_for};
 use crate::error::Context;
 use crate::os::eventfd::{EventFd, Mode};
-use crate::{Deadline, Result};
+use crate::{Deadline, Handle, Result};
 use procession_sys::Errno;
 use rustix::event::PollFlags;
 use rustix::fs::{FallocateFlags, OFlags};
@@ -69,14 +69,35 @@ pub(super) fn temporary_file() -> Result<OwnedFd> {
     }
 }
 
-impl Channel for FileChannel {
-    fn into_outlet(mut self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
-        Ok(Box::new(FileOutlet {
-            file: self.files.swap_remove(sender),
-            credits: self.credits.swap_remove(sender),
+/// What a sender needs: its file, its credits, and the receiver's bell.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Route {
+    file: Handle<OwnedFd>,
+    credits: EventFd,
+    bell: EventFd,
+    lifeline: Lifeline,
+}
+
+impl Route {
+    pub(super) fn open(self) -> Box<dyn Outlet> {
+        Box::new(FileOutlet {
+            file: self.file.into_inner(),
+            credits: self.credits,
             bell: self.bell,
             lifeline: self.lifeline,
             offset: 0,
+        })
+    }
+}
+
+impl Channel for FileChannel {
+    fn route(&self, sender: usize) -> Result<ticket::Route> {
+        let file = self.files[sender].try_clone();
+        Ok(ticket::Route::File(Route {
+            file: file.during("taking sender", sender)?.into(),
+            credits: self.credits[sender].try_clone()?,
+            bell: self.bell.try_clone()?,
+            lifeline: self.lifeline.try_clone()?,
         }))
     }
 

@@ -13,7 +13,7 @@ pub(super) struct Held {
 }
 
 /// A sender's end.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Lifeline(Reader);
 
 pub(super) fn lifeline() -> Result<(Held, Lifeline)> {
@@ -22,6 +22,10 @@ pub(super) fn lifeline() -> Result<(Held, Lifeline)> {
 }
 
 impl Lifeline {
+    pub(super) fn try_clone(&self) -> Result<Lifeline> {
+        self.0.try_clone().map(Lifeline)
+    }
+
     /// An error if the receiver is gone.
     pub(super) fn check(&self) -> Result<()> {
         self.pause(Deadline::NOW)

@@ -1,7 +1,7 @@
 //! A channel before it is taken apart.
 
 use super::frame::Inbox;
-use super::{Channel, MAX_SENDERS, Options, Receiver, Sender, Transport};
+use super::{Channel, MAX_SENDERS, Options, Receiver, Sender, Ticket, Transport};
 use super::{connect, fifo, file, queue, ring, stream, udp};
 use crate::os::pipe;
 use crate::{Error, ErrorKind, Result};
@@ -96,22 +96,40 @@ impl Link {
     /// [`InvalidInput`](ErrorKind::InvalidInput): there is no such sender;
     /// [`Disconnected`](ErrorKind::Disconnected): the receiver is gone.
     pub fn into_sender(self, index: usize) -> Result<Sender> {
+        let number = u32::try_from(index).ok().filter(|_| index < self.senders);
+        let number = number.ok_or_else(|| self.no_sender(index))?;
         let Link {
             transport,
-            senders,
             channel,
             presence,
             ..
         } = self;
-        let number = u32::try_from(index)
-            .ok()
-            .filter(|_| index < senders)
-            .ok_or_else(|| {
-                Error::new(ErrorKind::InvalidInput, "taking sender", transport)
-                    .because(format!("sender {index} of {senders}"))
-            })?;
-        let outlet = channel.into_outlet(index)?;
-        Ok(Sender::new(transport, number, outlet, presence.1))
+        let route = channel.route(index)?;
+        // Closes all other ends.
+        drop(channel);
+        Ok(Sender::new(transport, number, route.open()?, presence.1))
+    }
+
+    /// The right to be sender `index`, for a process that is not forked from
+    /// this one. Take it once; then keep the [receiver](Link::into_receiver).
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput): there is no such sender;
+    /// [`LimitReached`](ErrorKind::LimitReached): no descriptor left.
+    pub fn ticket(&self, index: usize) -> Result<Ticket> {
+        let number = u32::try_from(index).ok().filter(|_| index < self.senders);
+        Ok(Ticket {
+            transport: self.transport,
+            index: number.ok_or_else(|| self.no_sender(index))?,
+            presence: self.presence.1.try_clone()?,
+            route: self.channel.route(index)?,
+        })
+    }
+
+    fn no_sender(&self, index: usize) -> Error {
+        let (transport, senders) = (self.transport, self.senders);
+        Error::new(ErrorKind::InvalidInput, "taking sender", transport)
+            .because(format!("sender {index} of {senders}"))
     }
 
     /// Keeps the receiver's end and closes all others.

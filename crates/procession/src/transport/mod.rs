@@ -56,6 +56,7 @@ mod redis;
 mod ring;
 mod sender;
 mod stream;
+mod ticket;
 mod udp;
 
 pub use catalogue::{Boundaries, Facts, Lifetime, Transport};
@@ -63,9 +64,11 @@ pub use crew::{Crew, Event, Failure, Worker, WorkerError};
 pub use link::Link;
 pub use receiver::{Delivery, Receiver};
 pub use sender::Sender;
+pub use ticket::Ticket;
 
 use crate::{Deadline, Result, poll};
 use frame::Inbox;
+use ticket::Route;
 use rustix::event::{PollFd, PollFlags};
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -96,11 +99,11 @@ impl Default for Options {
     }
 }
 
-/// A mechanism before the fork: all ends in one process.
+/// A mechanism with all its ends in one process.
 trait Channel: fmt::Debug {
-    /// Keeps the end of one sender; in the child.
-    fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>>;
-    /// Keeps the receiver's ends; in the parent.
+    /// What a sender needs to send, in whatever process.
+    fn route(&self, sender: usize) -> Result<Route>;
+    /// Keeps the receiver's ends.
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>>;
 }
 

@@ -3,7 +3,7 @@
 use super::frame::{HEADER_BYTES, Inbox};
 use super::lease::{Lease, Object};
 use super::lifeline::{Held, Lifeline, lifeline};
-use super::{Channel, Inlet, Outlet, wait_for};
+use super::{Channel, Inlet, Outlet, ticket, wait_for};
 use crate::os::eventfd::{EventFd, Mode};
 use crate::os::sysv::{self, Key, Select};
 use crate::os::{posix, sysv::Flags};
@@ -47,12 +47,26 @@ impl PosixQueue {
     }
 }
 
+/// What a sender needs: the queue.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct PosixRoute {
+    queue: posix::MessageQueue,
+    lifeline: Lifeline,
+}
+
+impl PosixRoute {
+    pub(super) fn open(self) -> Box<dyn Outlet> {
+        let PosixRoute { queue, lifeline } = self;
+        Box::new(PosixOutlet { queue, lifeline })
+    }
+}
+
 impl Channel for PosixQueue {
-    fn into_outlet(self: Box<Self>, _sender: usize) -> Result<Box<dyn Outlet>> {
-        let PosixQueue {
-            queue, lifeline, ..
-        } = *self;
-        Ok(Box::new(PosixOutlet { queue, lifeline }))
+    fn route(&self, _sender: usize) -> Result<ticket::Route> {
+        Ok(ticket::Route::PosixQueue(PosixRoute {
+            queue: self.queue.try_clone()?,
+            lifeline: self.lifeline.try_clone()?,
+        }))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
@@ -165,22 +179,36 @@ impl SysvQueue {
     }
 }
 
+/// What a sender needs: the queue, by its id, and the receiver's bell.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct SysvRoute {
+    queue: sysv::MessageQueue,
+    max_packet: usize,
+    bell: EventFd,
+    lifeline: Lifeline,
+    sender: usize,
+}
+
+impl SysvRoute {
+    pub(super) fn open(self) -> Box<dyn Outlet> {
+        Box::new(SysvOutlet {
+            queue: self.queue,
+            max_packet: self.max_packet,
+            bell: self.bell,
+            lifeline: self.lifeline,
+            kind: kind_of(self.sender),
+        })
+    }
+}
+
 impl Channel for SysvQueue {
-    fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
-        let SysvQueue {
-            queue,
-            max_packet,
-            bell,
-            lifeline,
-            ..
-        } = *self;
-        let kind = kind_of(sender);
-        Ok(Box::new(SysvOutlet {
-            queue,
-            max_packet,
-            bell,
-            lifeline,
-            kind,
+    fn route(&self, sender: usize) -> Result<ticket::Route> {
+        Ok(ticket::Route::SysvQueue(SysvRoute {
+            queue: self.queue.clone(),
+            max_packet: self.max_packet,
+            bell: self.bell.try_clone()?,
+            lifeline: self.lifeline.try_clone()?,
+            sender,
         }))
     }
 

@@ -10,7 +10,7 @@
 use super::frame::Inbox;
 use super::lease::Lease;
 use super::lifeline::{Held, Lifeline, lifeline};
-use super::{Channel, Inlet, Outlet};
+use super::{Channel, Inlet, Outlet, ticket};
 use crate::error::Context;
 use crate::name::random_hex;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
@@ -194,20 +194,37 @@ impl RedisChannel {
     }
 }
 
-impl Channel for RedisChannel {
-    fn into_outlet(self: Box<Self>, _sender: usize) -> Result<Box<dyn Outlet>> {
-        let RedisChannel {
+/// What a sender needs: the server and the list.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Route {
+    url: String,
+    list: String,
+    lifeline: Lifeline,
+}
+
+impl Route {
+    pub(super) fn open(self) -> Result<Box<dyn Outlet>> {
+        let Route {
             url,
             list,
             lifeline,
-            ..
-        } = *self;
+        } = self;
         let connection = connect(&url)?;
         Ok(Box::new(RedisOutlet {
             connection: Secret(connection),
             url,
             list,
             lifeline,
+        }))
+    }
+}
+
+impl Channel for RedisChannel {
+    fn route(&self, _sender: usize) -> Result<ticket::Route> {
+        Ok(ticket::Route::Redis(Route {
+            url: self.url.clone(),
+            list: self.list.clone(),
+            lifeline: self.lifeline.try_clone()?,
         }))
     }
 

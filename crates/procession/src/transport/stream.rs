@@ -1,10 +1,10 @@
 //! Byte streams, one per sender: pipe and socket pair.
 
 use super::frame::Inbox;
-use super::{Channel, Inlet, Outlet, wait_for};
+use super::{Channel, Inlet, Outlet, ticket, wait_for};
 use crate::error::Context;
 use crate::poll::{self, repeat};
-use crate::{Deadline, Result};
+use crate::{Deadline, Handle, Result};
 use procession_sys::Errno;
 use rustix::event::PollFlags;
 use rustix::net::{RecvFlags, SendFlags};
@@ -18,7 +18,7 @@ const READ_BYTES: usize = 256 * 1024;
 const PIPE_BYTES: usize = 256 * 1024;
 
 /// Which calls move the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Calls {
     /// read(2), write(2) on non-blocking descriptors.
     Pipe,
@@ -65,10 +65,26 @@ impl Streams {
     }
 }
 
+/// What a sender needs: its stream.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Route {
+    stream: Handle<OwnedFd>,
+    calls: Calls,
+}
+
+impl Route {
+    pub(super) fn open(self) -> Box<dyn Outlet> {
+        Box::new(StreamOutlet::new(self.stream.into_inner(), self.calls))
+    }
+}
+
 impl Channel for Streams {
-    fn into_outlet(mut self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
-        let (_, stream) = self.pairs.swap_remove(sender);
-        Ok(Box::new(StreamOutlet::new(stream, self.calls)))
+    fn route(&self, sender: usize) -> Result<ticket::Route> {
+        let stream = self.pairs[sender].1.try_clone();
+        Ok(ticket::Route::Stream(Route {
+            stream: stream.during("taking sender", sender)?.into(),
+            calls: self.calls,
+        }))
     }
 
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {

@@ -12,7 +12,7 @@
 
 use super::frame::Inbox;
 use super::lifeline::{Held, Lifeline, gone, lifeline};
-use super::{Channel, Inlet, Outlet, wait_for};
+use super::{Channel, Inlet, Outlet, ticket, wait_for};
 use crate::error::Context;
 use crate::{Deadline, Error, Result};
 use rustix::event::PollFlags;
@@ -60,20 +60,39 @@ impl Datagrams {
     }
 }
 
-impl Channel for Datagrams {
-    fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
+/// What a sender needs: where to send, and what in front of everything.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Route {
+    address: SocketAddr,
+    token: Token,
+    sender: u32,
+    lifeline: Lifeline,
+}
+
+impl Route {
+    pub(super) fn open(self) -> Result<Box<dyn Outlet>> {
         let operation = "connecting UDP socket";
         let address = self.address;
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).during(operation, address)?;
         socket.connect(address).during(operation, address)?;
         socket.set_nonblocking(true).during(operation, address)?;
-        let sender = u32::try_from(sender).expect("senders are counted in 32 bits");
-        let label = [&self.token[..], &sender.to_le_bytes()].concat();
+        let label = [&self.token[..], &self.sender.to_le_bytes()].concat();
         Ok(Box::new(DatagramOutlet {
             socket,
             label,
             number: 0,
             lifeline: self.lifeline,
+        }))
+    }
+}
+
+impl Channel for Datagrams {
+    fn route(&self, sender: usize) -> Result<ticket::Route> {
+        Ok(ticket::Route::Datagrams(Route {
+            address: self.address,
+            token: self.token,
+            sender: u32::try_from(sender).expect("senders are counted in 32 bits"),
+            lifeline: self.lifeline.try_clone()?,
         }))
     }
 

@@ -53,7 +53,8 @@ pub enum Notification {
 /// closed; dropping the handle closes and does not unlink.
 ///
 /// # Across fork and exec
-/// The descriptor is inherited by fork and closed by exec.
+/// The descriptor is inherited by fork and closed by exec. The handle can be
+/// an argument or a result of a [task](crate::process::spawn).
 ///
 /// # Cost
 /// One system call per operation that need not wait.
@@ -71,14 +72,28 @@ pub enum Notification {
 /// assert!(queue.try_receive().unwrap_err().is_would_block());
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct MessageQueue {
+    #[serde(with = "crate::handle")]
     descriptor: OwnedFd,
     name: Name,
     max_message_bytes: usize,
 }
 
 impl MessageQueue {
+    /// Another descriptor for the same queue.
+    ///
+    /// # Errors
+    /// [`LimitReached`](ErrorKind::LimitReached): no descriptor left.
+    pub fn try_clone(&self) -> Result<MessageQueue> {
+        let descriptor = self.descriptor.try_clone();
+        Ok(MessageQueue {
+            descriptor: descriptor.during("copying message queue", &self.name)?,
+            name: self.name.clone(),
+            max_message_bytes: self.max_message_bytes,
+        })
+    }
+
     /// Creates a queue that only this user may open.
     ///
     /// # Errors

@@ -34,8 +34,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// assert_eq!(other.bytes().to_vec(0, 8), 1.5_f64.to_ne_bytes());
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct SharedMemory {
+    #[serde(with = "crate::handle")]
     descriptor: OwnedFd,
     name: Name,
 }

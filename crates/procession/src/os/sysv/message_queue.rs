@@ -68,7 +68,7 @@ pub struct Flags {
 /// queue.remove()?;
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MessageQueue {
     id: i32,
     key: Key,

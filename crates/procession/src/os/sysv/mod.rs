@@ -36,7 +36,7 @@ const PRIVATE_MODE: i32 = 0o600;
 /// assert!(Key::from_path("/no/such/file", 7).is_err());
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Key(i32);
 
 impl Key {

@@ -43,7 +43,7 @@ pub use procession_sys::sysv::sem::Status as SetStatus;
 /// set.remove()?;
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SemaphoreSet {
     id: i32,
     key: Key,

@@ -34,7 +34,7 @@ pub use procession_sys::sysv::shm::Status as SegmentStatus;
 /// assert_eq!(memory.bytes().to_vec(0, 10), b"still here");
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SharedMemory {
     id: i32,
     key: Key,

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// within it.
 const SLICE: Duration = Duration::from_millis(5);
 
-/// The way to wake the receiver and the senders.
+/// The receiver's part of the bells.
 #[derive(Debug)]
 pub(super) enum Bells {
     Posix {
@@ -26,7 +26,7 @@ pub(super) enum Bells {
     /// The set's key is kept by the lease, in the receiver, until the end.
     Sysv {
         set: SemaphoreSet,
-        lease: Option<Lease>,
+        _lease: Lease,
     },
     Events {
         receiver: EventFd,
@@ -35,14 +35,6 @@ pub(super) enum Bells {
 }
 
 impl Bells {
-    pub(super) fn ring_receiver(&self) -> Result<()> {
-        match self {
-            Bells::Posix { receiver, .. } => receiver.post(),
-            Bells::Sysv { set, .. } => set.post(0),
-            Bells::Events { receiver, .. } => receiver.add(1),
-        }
-    }
-
     pub(super) fn ring_sender(&self, sender: usize) -> Result<()> {
         match self {
             Bells::Posix { senders, .. } => senders[sender].post(),
@@ -63,26 +55,49 @@ impl Bells {
             }
         }
     }
+}
 
-    pub(super) fn wait_sender(
-        &self,
+/// A sender's part of the bells.
+#[derive(Debug)]
+pub(super) enum OutletBells {
+    Posix {
+        receiver: Semaphore,
+        sender: Semaphore,
+    },
+    Sysv {
+        set: SemaphoreSet,
         sender: usize,
-        lifeline: &Lifeline,
-        deadline: Deadline,
-    ) -> Result<()> {
+    },
+    Events {
+        receiver: EventFd,
+        sender: EventFd,
+    },
+}
+
+impl OutletBells {
+    pub(super) fn ring_receiver(&self) -> Result<()> {
+        match self {
+            OutletBells::Posix { receiver, .. } => receiver.post(),
+            OutletBells::Sysv { set, .. } => set.post(0),
+            OutletBells::Events { receiver, .. } => receiver.add(1),
+        }
+    }
+
+    /// Waits to be rung; returns early and for no reason as it likes.
+    pub(super) fn wait(&self, lifeline: &Lifeline, deadline: Deadline) -> Result<()> {
         let slice = deadline.min(Deadline::after(SLICE));
         match self {
-            Bells::Posix { senders, .. } => {
-                unless_late(senders[sender].wait_deadline(slice))?;
+            OutletBells::Posix { sender, .. } => {
+                unless_late(sender.wait_deadline(slice))?;
                 lifeline.check()
             }
-            Bells::Sysv { set, .. } => {
-                unless_late(take(set, sysv_index(sender), slice))?;
+            OutletBells::Sysv { set, sender } => {
+                unless_late(take(set, sysv_index(*sender), slice))?;
                 lifeline.check()
             }
-            Bells::Events { senders, .. } => {
-                unless_late(lifeline.wait(senders[sender].as_fd(), PollFlags::IN, slice))?;
-                unless_late(senders[sender].try_take().map(drop))
+            OutletBells::Events { sender, .. } => {
+                unless_late(lifeline.wait(sender.as_fd(), PollFlags::IN, slice))?;
+                unless_late(sender.try_take().map(drop))
             }
         }
     }

@@ -25,18 +25,18 @@ mod bells;
 mod bytes;
 
 use super::frame::Inbox;
-use super::lease::{Lease, Object};
+use super::lease::{self, Lease};
 use super::lifeline::{Held, Lifeline, lifeline};
-use super::{Channel, Inlet, Outlet};
+use super::{Channel, Inlet, Outlet, ticket};
 use crate::error::Context;
 use crate::os::eventfd::{EventFd, Mode};
 use crate::os::memory::Region;
 use crate::os::posix::{self, Semaphore};
 use crate::os::sysv::{self, Key, SemaphoreSet};
-use crate::{Deadline, Error, Name, Result};
-use bells::Bells;
+use crate::{Deadline, Error, Handle, Name, Result};
+use bells::{Bells, OutletBells};
 use bytes::{PIECE_BYTES, Ring};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ const SPIN: Duration = Duration::from_micros(20);
 
 const LINE: usize = 64;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Layout {
     senders: usize,
     capacity: usize,
@@ -83,6 +83,7 @@ impl Layout {
 #[derive(Debug)]
 pub(super) struct Rings {
     memory: Arc<Region>,
+    object: Object,
     layout: Layout,
     bells: Bells,
     may_spin: bool,
@@ -97,14 +98,15 @@ impl Rings {
         let layout = Layout::new(senders, capacity);
         let mut lease = Lease::new()?;
         let name = Name::random("procession")?;
-        lease.will_create(Object::PosixMemory(name.clone()))?;
-        let memory = posix::SharedMemory::create(&name.to_string(), layout.bytes())?;
-        let memory = Arc::new(memory.map()?);
+        lease.will_create(lease::Object::PosixMemory(name.clone()))?;
+        let object = posix::SharedMemory::create(&name.to_string(), layout.bytes())?;
+        let memory = Arc::new(object.map()?);
         let semaphore =
             |number| Semaphore::init_in(Arc::clone(&memory), layout.semaphore(number), 0);
         let receiver = semaphore(0)?;
         let senders = (1..=senders).map(semaphore).collect::<Result<_>>()?;
-        Rings::new(memory, layout, Bells::Posix { receiver, senders })
+        let object = Object::Posix(Arc::new(object));
+        Rings::new(memory, object, layout, Bells::Posix { receiver, senders })
     }
 
     /// System V shared memory, marked for removal before the first fork, with
@@ -113,19 +115,20 @@ impl Rings {
         let layout = Layout::new(senders, capacity);
         let mut lease = Lease::new()?;
         let (memory_key, set_key) = (Key::random()?, Key::random()?);
-        lease.will_create(Object::SysvMemory(memory_key))?;
+        lease.will_create(lease::Object::SysvMemory(memory_key))?;
         let segment = sysv::SharedMemory::create(memory_key, layout.bytes())?;
         let attachment = segment.attach()?;
-        segment.remove()?;
-        lease.will_create(Object::SysvSemaphores(set_key))?;
+        segment.clone().remove()?;
+        lease.will_create(lease::Object::SysvSemaphores(set_key))?;
         let set = SemaphoreSet::create(set_key, &vec![0; senders + 1])?;
         let memory = Arc::clone(attachment.region());
         Rings::new(
             memory,
+            Object::Sysv(segment),
             layout,
             Bells::Sysv {
                 set,
-                lease: Some(lease),
+                _lease: lease,
             },
         )
     }
@@ -142,16 +145,23 @@ impl Rings {
         let senders = (0..senders).map(new).collect::<Result<_>>()?;
         Rings::new(
             Arc::new(memory),
+            Object::File(Arc::new(file)),
             layout,
             Bells::Events { receiver, senders },
         )
     }
 
-    fn new(memory: Arc<Region>, layout: Layout, bells: Bells) -> Result<Rings> {
+    fn new(
+        memory: Arc<Region>,
+        object: Object,
+        layout: Layout,
+        bells: Bells,
+    ) -> Result<Rings> {
         let (held, lifeline) = lifeline()?;
         let may_spin = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
         Ok(Rings {
             memory,
+            object,
             layout,
             bells,
             may_spin,
@@ -161,25 +171,110 @@ impl Rings {
     }
 }
 
-impl Channel for Rings {
-    fn into_outlet(self: Box<Self>, sender: usize) -> Result<Box<dyn Outlet>> {
-        let Rings {
-            memory,
+/// The kernel object behind the memory, by which other processes map it.
+#[derive(Debug)]
+enum Object {
+    Posix(Arc<posix::SharedMemory>),
+    /// Marked for removal, and there as long as somebody is attached: the
+    /// receiver is.
+    Sysv(sysv::SharedMemory),
+    File(Arc<OwnedFd>),
+}
+
+/// What a sender needs: the memory, and the way to wake the receiver and to be
+/// woken.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Route {
+    object: ObjectRoute,
+    layout: Layout,
+    may_spin: bool,
+    lifeline: Lifeline,
+    sender: usize,
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+enum ObjectRoute {
+    Posix(Handle<OwnedFd>),
+    Sysv(sysv::SharedMemory, SemaphoreSet),
+    File(Handle<OwnedFd>, SenderBells),
+}
+
+/// Event counters of the receiver and of one sender.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct SenderBells {
+    receiver: EventFd,
+    sender: EventFd,
+}
+
+impl Route {
+    pub(super) fn open(self) -> Result<Box<dyn Outlet>> {
+        let Route {
+            object,
             layout,
-            mut bells,
             may_spin,
             lifeline,
-            ..
-        } = *self;
-        if let Bells::Sysv { lease, .. } = &mut bells {
-            *lease = None;
-        }
+            sender,
+        } = self;
+        let map = |descriptor: &OwnedFd| {
+            let memory = Region::map(descriptor.as_fd(), layout.bytes(), true);
+            memory.map(Arc::new).during("mapping shared ring", "")
+        };
+        let (memory, bells) = match object {
+            ObjectRoute::Posix(descriptor) => {
+                let memory = map(&descriptor)?;
+                let at = |number| {
+                    Semaphore::attach_in(Arc::clone(&memory), layout.semaphore(number))
+                };
+                let bells = OutletBells::Posix {
+                    receiver: at(0)?,
+                    sender: at(sender + 1)?,
+                };
+                (memory, bells)
+            }
+            ObjectRoute::Sysv(segment, set) => {
+                let memory = Arc::clone(segment.attach()?.region());
+                (memory, OutletBells::Sysv { set, sender })
+            }
+            ObjectRoute::File(descriptor, SenderBells { receiver, sender }) => {
+                (map(&descriptor)?, OutletBells::Events { receiver, sender })
+            }
+        };
         Ok(Box::new(RingOutlet {
             memory,
             layout,
             bells,
             may_spin,
             lifeline,
+            sender,
+        }))
+    }
+}
+
+impl Channel for Rings {
+    fn route(&self, sender: usize) -> Result<ticket::Route> {
+        let copy = |descriptor: BorrowedFd<'_>| {
+            let copy = descriptor.try_clone_to_owned();
+            copy.during("taking sender", sender).map(Handle::new)
+        };
+        let object = match (&self.object, &self.bells) {
+            (Object::Posix(object), _) => ObjectRoute::Posix(copy(object.as_fd())?),
+            (Object::Sysv(segment), Bells::Sysv { set, .. }) => {
+                ObjectRoute::Sysv(segment.clone(), set.clone())
+            }
+            (Object::File(file), Bells::Events { receiver, senders }) => {
+                let bells = SenderBells {
+                    receiver: receiver.try_clone()?,
+                    sender: senders[sender].try_clone()?,
+                };
+                ObjectRoute::File(copy(file.as_fd())?, bells)
+            }
+            _ => unreachable!("each constructor pairs them so"),
+        };
+        Ok(ticket::Route::Ring(Route {
+            object,
+            layout: self.layout,
+            may_spin: self.may_spin,
+            lifeline: self.lifeline.try_clone()?,
             sender,
         }))
     }
@@ -225,7 +320,7 @@ fn spin(may_spin: bool, mut ready: impl FnMut() -> bool) -> bool {
 struct RingOutlet {
     memory: Arc<Region>,
     layout: Layout,
-    bells: Bells,
+    bells: OutletBells,
     may_spin: bool,
     lifeline: Lifeline,
     sender: usize,
@@ -260,8 +355,7 @@ impl RingOutlet {
             // look sees the room.
             fence(Ordering::SeqCst);
             if ring.is_full()? {
-                self.bells
-                    .wait_sender(self.sender, &self.lifeline, deadline)?;
+                self.bells.wait(&self.lifeline, deadline)?;
             }
         }
         Ok(())
