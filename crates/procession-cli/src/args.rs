@@ -1,6 +1,7 @@
 //! The command line, as data.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use procession::process::StartMethod;
 use procession::transport::{MAX_SENDERS, Options, Transport};
 use procession_pi::MAX_TERMS;
 
@@ -118,6 +119,20 @@ pub(crate) enum Start {
     /// Copies of this process.
     #[default]
     Fork,
+    /// This program, executed anew for each.
+    Spawn,
+    /// Copies of a small process that is executed once.
+    Forkserver,
+}
+
+impl Start {
+    pub(crate) fn method(self) -> StartMethod {
+        match self {
+            Start::Fork => StartMethod::Fork,
+            Start::Spawn => StartMethod::Spawn,
+            Start::Forkserver => StartMethod::ForkServer,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

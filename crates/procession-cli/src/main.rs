@@ -14,6 +14,7 @@ use args::{Arguments, Command};
 use clap::Parser;
 
 fn main() {
+    procession::init();
     let arguments = Arguments::parse();
     arguments.color.apply();
     let outcome = match &arguments.command {

@@ -4,9 +4,10 @@ use crate::args::{PiArguments, Via};
 use crate::failure::Failure;
 use crate::output;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use procession::process::{self, StartMethod};
 use procession::signal::{Signal, Signals};
-use procession::transport::{Crew, Event, Link, Options, Transport};
-use procession::{Deadline, ErrorKind};
+use procession::transport::{Crew, Event, Link, Options, Sender, Ticket, Transport};
+use procession::{Deadline, ErrorKind, task};
 use procession_pi::{DoubleDouble, Kernel, error_ulp, pi_from, slices, sum_with};
 use serde::Serialize;
 use std::ops::Range;
@@ -34,7 +35,7 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Run {
     via: &'static str,
-    start: &'static str,
+    start: String,
     #[serde(flatten)]
     outcome: Outcome,
 }
@@ -59,6 +60,7 @@ pub(crate) fn run(arguments: &PiArguments) -> Result<(), Failure> {
     let mut signals = Signals::new(&[Signal::INT, Signal::TERM, Signal::HUP])?;
     // Before the forks: each worker would have to ask the processor again.
     let kernel = Kernel::detect();
+    process::preload(|| _ = Kernel::detect())?;
     let options = arguments.redis.options();
     let plan = plan(&arguments.via);
     let single = plan.len() == 1;
@@ -88,7 +90,7 @@ pub(crate) fn run(arguments: &PiArguments) -> Result<(), Failure> {
         };
         runs.push(Run {
             via: step.name(),
-            start: step.start(),
+            start: step.start(arguments.start.method()),
             outcome,
         });
     }
@@ -126,11 +128,10 @@ impl Step {
         self.transport.map_or("none", Transport::name)
     }
 
-    fn start(&self) -> &'static str {
-        if self.transport.is_some() {
-            "fork"
-        } else {
-            "none"
+    fn start(&self, method: StartMethod) -> String {
+        match self.transport {
+            Some(_) => method.to_string(),
+            None => "none".to_owned(),
         }
     }
 }
@@ -186,14 +187,19 @@ impl Job<'_> {
     fn gather(&self, transport: Transport, signals: &mut Signals) -> Result<DoubleDouble, Failure> {
         let workers = usize::try_from(self.arguments.workers).unwrap_or(usize::MAX);
         let link = Link::open(transport, workers, self.options)?;
-        let slices: Vec<_> = slices(self.arguments.terms, workers).collect();
-        let mut crew = Crew::start(link, |worker, sender| {
-            parts(slices[worker].clone()).try_for_each(|part| {
-                let terms = part.end - part.start;
-                let sum = sum_with(self.kernel, part);
-                sender.send(&[&sum.to_le_bytes()[..], &terms.to_le_bytes()].concat())
-            })
-        })?;
+        let (terms, kernel) = (self.arguments.terms, self.kernel);
+        let mut crew = match self.arguments.start.method() {
+            StartMethod::Fork => {
+                Crew::start(link, |worker, sender| send_slice(terms, workers, kernel, worker, sender))
+            }
+            method => {
+                let work = task!([terms, workers] |ticket: Ticket| {
+                    let kernel = Kernel::detect();
+                    ticket.work(|worker, sender| send_slice(terms, workers, kernel, worker, sender))
+                });
+                Crew::spawn(link, method, &work)
+            }
+        }?;
         let progress = Progress::new(transport, self.arguments.terms);
         let mut total = DoubleDouble::default();
         loop {
@@ -262,6 +268,22 @@ fn stop_on_signal(signals: &mut Signals) -> Result<(), Failure> {
         Err(error) if error.is_would_block() => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a worker does: sends the sums of its slice, piece by piece.
+fn send_slice(
+    terms: u64,
+    workers: usize,
+    kernel: Kernel,
+    worker: usize,
+    sender: &mut Sender,
+) -> procession::Result<()> {
+    let slice = slices(terms, workers).nth(worker).unwrap_or(0..0);
+    parts(slice).try_for_each(|part| {
+        let terms = part.end - part.start;
+        let sum = sum_with(kernel, part);
+        sender.send(&[&sum.to_le_bytes()[..], &terms.to_le_bytes()].concat())
+    })
 }
 
 /// Pieces of a slice, each short enough to report on.

@@ -19,7 +19,13 @@ pub(crate) fn one_transport_prints_the_value_alone() {
 }
 
 pub(crate) fn every_transport_agrees_and_the_json_is_valid() {
-    let report = json(&run(&["pi", "--via", "all", "--json"]));
+    for start in ["fork", "spawn", "forkserver"] {
+        every_transport_agrees(start);
+    }
+}
+
+fn every_transport_agrees(start: &str) {
+    let report = json(&run(&["pi", "--via", "all", "--json", "--start", start]));
     assert_eq!(report["schema"], "procession.pi/1");
     assert_eq!(
         (report["terms"].as_u64(), report["workers"].as_u64()),
@@ -33,7 +39,7 @@ pub(crate) fn every_transport_agrees_and_the_json_is_valid() {
     assert_eq!(names, NAMES);
     let redis = has_redis();
     for run in runs {
-        assert_eq!(run["start"], "fork");
+        assert_eq!(run["start"], start);
         if run["via"] == "redis" && !redis {
             assert_eq!(run["status"], "unavailable");
             continue;

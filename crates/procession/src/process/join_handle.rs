@@ -105,6 +105,11 @@ impl<R> JoinHandle<R> {
         self.running.name()
     }
 
+    /// How the process ended, where that is how the task failed.
+    pub(crate) fn status(&self) -> Option<super::ExitStatus> {
+        self.running.status()
+    }
+
     /// Whether the process has ended, so that joining would not wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {

@@ -136,10 +136,6 @@ impl Running {
         &self.name
     }
 
-    pub(crate) fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
-    }
-
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
         match &self.keeper {
             Keeper::Us(child) => child.as_fd(),

@@ -2,8 +2,8 @@
 //! how it ended.
 
 use super::frame::Arrival;
-use super::{Link, Receiver, Sender, Transport};
-use crate::process::{self, Child, ExitStatus, Fork};
+use super::{Link, Receiver, Sender, Ticket, Transport};
+use crate::process::{self, Child, ExitStatus, Fork, JoinHandle, StartMethod, Task, TaskError};
 use crate::signal::{self, Signal};
 use crate::{Deadline, Error, ErrorKind, Result};
 use rustix::event::{PollFd, PollFlags};
@@ -113,20 +113,107 @@ impl From<WorkerError> for Error {
 /// A worker that has not come to its end yet, or has.
 #[derive(Debug)]
 pub struct Worker {
-    child: Child,
+    process: Process,
     messages: u64,
     ended: bool,
     /// The worker has said "that was all".
     finished: bool,
     failure: Option<Failure>,
+    /// What its process gave as the reason, if the channel did not carry it.
+    last_words: Option<Failure>,
     status: Option<ExitStatus>,
 }
 
+/// A worker's process, by whom it was started.
+#[derive(Debug)]
+enum Process {
+    Forked(Child),
+    Task(Box<JoinHandle<std::result::Result<(), String>>>),
+}
+
+impl Process {
+    fn signal(&self, signal: Signal) -> Result<()> {
+        match self {
+            Process::Forked(child) => child.signal(signal),
+            Process::Task(task) => task.signal(signal),
+        }
+    }
+
+    fn id(&self) -> u32 {
+        match self {
+            Process::Forked(child) => child.id(),
+            Process::Task(task) => task.pid(),
+        }
+    }
+
+    /// How it ended, if it has, and what it gave as the reason.
+    fn try_wait(&mut self) -> Result<Option<(ExitStatus, Option<Failure>)>> {
+        let task = match self {
+            Process::Forked(child) => {
+                return Ok(child.try_wait()?.map(|status| (status, None)));
+            }
+            Process::Task(task) => task,
+        };
+        let Some(outcome) = task.try_join() else {
+            return Ok(None);
+        };
+        let failed = |code: u8, text| {
+            let status = ExitStatus::from_raw(u16::from(code) << 8);
+            (status, Some(Failure::Reported(text)))
+        };
+        Ok(Some(match outcome {
+            Ok(Ok(())) => (ExitStatus::from_raw(0), None),
+            Ok(Err(reason)) => failed(1, reason),
+            Err(TaskError::Signaled { .. } | TaskError::Exited(_)) => {
+                (task.status().unwrap_or(ExitStatus::from_raw(0)), None)
+            }
+            Err(error) => failed(1, error.to_string()),
+        }))
+    }
+
+    /// Waits for its end.
+    fn wait(&mut self) {
+        let _ = match self {
+            Process::Forked(child) => child.wait().map(drop),
+            Process::Task(task) => task.wait_deadline(Deadline::NEVER),
+        };
+    }
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Process::Forked(child) => child.as_fd(),
+            Process::Task(task) => task.as_fd(),
+        }
+    }
+}
+
 impl Worker {
-    /// The worker's process.
+    fn new(process: Process) -> Worker {
+        Worker {
+            process,
+            messages: 0,
+            ended: false,
+            finished: false,
+            failure: None,
+            last_words: None,
+            status: None,
+        }
+    }
+
+    /// The worker's process id.
     #[must_use]
-    pub fn child(&self) -> &Child {
-        &self.child
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends the worker's process a signal.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound): it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
     }
 
     /// Whether it has been reported as finished or failed.
@@ -136,7 +223,7 @@ impl Worker {
     }
 }
 
-/// Forked workers and the receiver of their messages.
+/// Workers in other processes and the receiver of their messages.
 ///
 /// # If a process dies
 /// A worker that ends without finishing becomes [`Event::Failed`] as soon as
@@ -168,29 +255,77 @@ impl Crew {
     ) -> Result<Crew> {
         let parent = std::process::id();
         let _ = std::io::stderr().flush();
-        let mut children = Children(Vec::with_capacity(link.senders()));
+        let mut processes = Processes(Vec::with_capacity(link.senders()));
         // Until a worker ignores it, a Ctrl-C would be its end.
         let held = signal::block(&[Signal::INT])?;
         for index in 0..link.senders() {
             match process::fork()? {
                 Fork::Child => process::exit(run_worker(link, index, parent, held, &work)),
-                Fork::Parent(child) => children.0.push(child),
+                Fork::Parent(child) => processes.0.push(Process::Forked(child)),
             }
         }
         drop(held);
+        Crew::of(processes, link)
+    }
+
+    /// Starts one worker for each sender of the link on the family's server,
+    /// or by executing the program anew ([`StartMethod`]). Each gets its
+    /// [`Ticket`] as the argument of `work`, which most often is
+    /// [`Ticket::work`] and no more.
+    ///
+    /// # Errors
+    /// As [`Builder::spawn`](process::Builder::spawn); workers that were
+    /// started are killed. [`InvalidInput`](ErrorKind::InvalidInput): with
+    /// [`StartMethod::Fork`], for which there is [`start`](Crew::start): a
+    /// forked worker holds copies of everybody's ends.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::StartMethod;
+    /// use procession::task;
+    /// use procession::transport::{Crew, Event, Link, Options, Ticket, Transport};
+    /// let link = Link::open(Transport::Pipe, 2, &Options::default())?;
+    /// let factor = 10;
+    /// let work = task!([factor] |ticket: Ticket| {
+    ///     ticket.work(|index, sender| sender.send(&[factor * index as u8]))
+    /// });
+    /// let mut crew = Crew::spawn(link, StartMethod::ForkServer, &work)?;
+    /// let mut received = Vec::new();
+    /// while let Some(event) = crew.next()? {
+    ///     if let Event::Message { bytes, .. } = event {
+    ///         received.extend(bytes);
+    ///     }
+    /// }
+    /// received.sort();
+    /// assert_eq!(received, [0, 10]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn spawn(
+        link: Link,
+        method: StartMethod,
+        work: &Task<Ticket, std::result::Result<(), String>>,
+    ) -> Result<Crew> {
+        if method == StartMethod::Fork {
+            let error = Error::new(ErrorKind::InvalidInput, "starting crew", method);
+            return Err(error
+                .because("a forked worker would hold everybody's ends")
+                .with_hint("use `Crew::start`"));
+        }
+        let mut processes = Processes(Vec::with_capacity(link.senders()));
+        for index in 0..link.senders() {
+            let builder = process::Builder::new()
+                .start_method(method)
+                .name(format!("worker-{index}"));
+            let task = builder.spawn_task(work, link.ticket(index)?)?;
+            processes.0.push(Process::Task(Box::new(task)));
+        }
+        Crew::of(processes, link)
+    }
+
+    fn of(mut processes: Processes, link: Link) -> Result<Crew> {
         let receiver = link.into_receiver()?;
-        let worker = |child| Worker {
-            child,
-            messages: 0,
-            ended: false,
-            finished: false,
-            failure: None,
-            status: None,
-        };
-        let workers = std::mem::take(&mut children.0)
-            .into_iter()
-            .map(worker)
-            .collect();
+        let processes = std::mem::take(&mut processes.0);
+        let workers = processes.into_iter().map(Worker::new).collect();
         Ok(Crew { workers, receiver })
     }
 
@@ -254,7 +389,7 @@ impl Crew {
             }
             let running = self.workers.iter().filter(|worker| worker.status.is_none());
             let mut also: Vec<BorrowedFd<'_>> =
-                running.map(|worker| worker.child.as_fd()).collect();
+                running.map(|worker| worker.process.as_fd()).collect();
             also.extend(interrupt);
             if deadline.has_passed() {
                 return Err(Error::new(
@@ -288,7 +423,7 @@ impl Crew {
                     let worker = &mut self.workers[sender];
                     worker.failure.get_or_insert(Failure::Protocol(error));
                     // What it goes on to say is not listened to.
-                    let _ = worker.child.kill();
+                    let _ = worker.process.signal(Signal::KILL);
                 }
             }
         }
@@ -300,7 +435,7 @@ impl Crew {
     fn collect_dead(&mut self) -> Result<bool> {
         let running = self.workers.iter().filter(|worker| worker.status.is_none());
         let mut descriptors: Vec<PollFd<'_>> = running
-            .map(|worker| PollFd::new(&worker.child, PollFlags::IN))
+            .map(|worker| PollFd::new(&worker.process, PollFlags::IN))
             .collect();
         if descriptors.is_empty() || crate::poll::wait(&mut descriptors, Deadline::NOW)? == 0 {
             return Ok(false);
@@ -310,16 +445,14 @@ impl Crew {
             if worker.status.is_some() {
                 continue;
             }
-            let status = match worker.child.try_wait() {
+            let (status, failure) = match worker.process.try_wait() {
                 Ok(None) => continue,
-                Ok(Some(status)) => status,
-                Err(error) => {
-                    worker.failure.get_or_insert(Failure::Lost(error));
-                    ExitStatus::from_raw(0)
-                }
+                Ok(Some(end)) => end,
+                Err(error) => (ExitStatus::from_raw(0), Some(Failure::Lost(error))),
             };
             worker.status = Some(status);
             self.receiver.drain_dead(index)?;
+            self.workers[index].last_words = failure;
         }
         Ok(true)
     }
@@ -331,12 +464,15 @@ impl Crew {
         let worker = &mut self.workers[index];
         worker.ended = true;
         let status = worker.status?;
+        if worker.failure.is_none() {
+            worker.failure = worker.last_words.take();
+        }
         if worker.finished && status.success() && worker.failure.is_none() {
             return Some(Event::Finished { worker: index });
         }
         Some(Event::Failed(WorkerError {
             worker: index,
-            pid: worker.child.id(),
+            pid: worker.process.id(),
             transport: self.receiver.transport(),
             failure: worker.failure.clone().unwrap_or(Failure::Ended(status)),
             messages: worker.messages,
@@ -355,27 +491,26 @@ impl Drop for Crew {
             .workers
             .iter_mut()
             .filter(|worker| worker.status.is_none());
-        let running: Vec<&mut Child> = running.map(|worker| &mut worker.child).collect();
-        end(running);
+        end(running.map(|worker| &mut worker.process).collect());
     }
 }
 
 /// Workers of a crew that is being started: ended if it is not.
-struct Children(Vec<Child>);
+struct Processes(Vec<Process>);
 
-impl Drop for Children {
+impl Drop for Processes {
     fn drop(&mut self) {
         end(self.0.iter_mut().collect());
     }
 }
 
 /// Kills all, then waits for all.
-fn end(mut children: Vec<&mut Child>) {
-    for child in &children {
-        let _ = child.kill();
+fn end(mut processes: Vec<&mut Process>) {
+    for process in &processes {
+        let _ = process.signal(Signal::KILL);
     }
-    for child in &mut children {
-        let _ = child.wait();
+    for process in &mut processes {
+        process.wait();
     }
 }
 
@@ -404,7 +539,10 @@ fn run_worker<E: fmt::Display>(
     let (reason, code) = match outcome {
         Ok(Ok(())) => (None, 0),
         Ok(Err(error)) => (Some(error.to_string()), EXIT_ERROR),
-        Err(panic) => (Some(format!("panicked: {}", text_of(&*panic))), EXIT_PANIC),
+        Err(panic) => {
+            let text = process::text_of_panic(&*panic);
+            (Some(format!("panicked: {text}")), EXIT_PANIC)
+        }
     };
     let sent = match &reason {
         None => sender.finish(),
@@ -419,12 +557,4 @@ fn run_worker<E: fmt::Display>(
     } else {
         code
     }
-}
-
-fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a value that is no text")
 }

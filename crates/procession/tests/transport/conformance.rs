@@ -125,7 +125,7 @@ fn slow_receiver(transport: Transport) {
         crew.workers().iter().all(|worker| {
             use process::ProcessState::{Sleeping, Zombie};
             matches!(
-                worker.child().state().unwrap(),
+                process::inspect(worker.id()).unwrap().map(|info| info.state),
                 Some(Sleeping | Zombie) | None
             )
         })

@@ -78,7 +78,7 @@ fn before(transport: Transport) {
         sender.send(&pattern(worker, 0, 5000))
     })
     .unwrap();
-    let pid = crew.workers()[1].child().id();
+    let pid = crew.workers()[1].id();
     let gathered = gather(&mut crew);
     assert_eq!(gathered.finished, [0, 2]);
     assert_eq!(gathered.messages[&2], [pattern(2, 0, 5000)]);
@@ -158,7 +158,7 @@ fn storm(transport: Transport) {
         loop {
             if killed.is_none() && Instant::now() >= moment {
                 // Too late if it has been reaped.
-                let _ = crew.workers()[victim].child().kill();
+                let _ = crew.workers()[victim].signal(Signal::KILL);
                 killed = Some(Instant::now());
             }
             let slice = match killed {
@@ -229,9 +229,10 @@ fn stopped(transport: Transport) {
     finished.sort_unstable();
     assert_eq!(finished, [1, 2]);
     testkit::eventually("worker 0 stops", || {
-        crew.workers()[0].child().state().unwrap() == Some(process::ProcessState::Stopped)
+        let worker = process::inspect(crew.workers()[0].id()).unwrap();
+        worker.unwrap().state == process::ProcessState::Stopped
     });
-    crew.workers()[0].child().signal(Signal::CONT).unwrap();
+    crew.workers()[0].signal(Signal::CONT).unwrap();
     let gathered = gather(&mut crew);
     assert_eq!(gathered.finished, [0]);
     assert!(gathered.messages[&0].last().unwrap() == &pattern(0, 0, 200_000));

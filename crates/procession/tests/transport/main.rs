@@ -3,6 +3,7 @@
 mod conformance;
 mod death;
 mod names;
+mod started;
 mod strangers;
 
 use procession::transport::Transport;
@@ -30,6 +31,7 @@ fn main() -> std::process::ExitCode {
     for transport in Transport::ALL {
         add(transport, conformance::BODIES);
         add(transport, death::BODIES);
+        add(transport, started::BODIES);
         if transport != Transport::Redis {
             add(transport, death::CALL_BY_CALL);
         }

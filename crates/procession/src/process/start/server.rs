@@ -96,9 +96,6 @@ pub(super) struct SignalGroup {
     pub(super) signal: i32,
 }
 
-/// Name of the server's process, as `ps -e` shows it.
-pub(crate) const NAME: &str = "procession-srv";
-
 /// How old the count of out-of-memory kills may be when a process starts.
 const COUNT_AGE: Duration = Duration::from_millis(100);
 
