@@ -189,9 +189,9 @@ impl Job<'_> {
         let link = Link::open(transport, workers, self.options)?;
         let (terms, kernel) = (self.arguments.terms, self.kernel);
         let mut crew = match self.arguments.start.method() {
-            StartMethod::Fork => {
-                Crew::start(link, |worker, sender| send_slice(terms, workers, kernel, worker, sender))
-            }
+            StartMethod::Fork => Crew::start(link, |worker, sender| {
+                send_slice(terms, workers, kernel, worker, sender)
+            }),
             method => {
                 let work = task!([terms, workers] |ticket: Ticket| {
                     let kernel = Kernel::detect();

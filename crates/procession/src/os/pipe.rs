@@ -316,7 +316,10 @@ impl Reader {
     /// # Errors
     /// [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor left.
     pub fn try_clone(&self) -> Result<Reader> {
-        self.0.try_clone().map(Reader).during("copying end of pipe", "")
+        self.0
+            .try_clone()
+            .map(Reader)
+            .during("copying end of pipe", "")
     }
 
     /// What another process of the family made and sent.
@@ -337,7 +340,10 @@ impl Writer {
     /// # Errors
     /// [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor left.
     pub fn try_clone(&self) -> Result<Writer> {
-        self.0.try_clone().map(Writer).during("copying end of pipe", "")
+        self.0
+            .try_clone()
+            .map(Writer)
+            .during("copying end of pipe", "")
     }
 
     /// What another process of the family made and sent.

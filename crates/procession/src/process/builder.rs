@@ -56,13 +56,17 @@ impl std::str::FromStr for StartMethod {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<StartMethod> {
-        [StartMethod::Fork, StartMethod::Spawn, StartMethod::ForkServer]
-            .into_iter()
-            .find(|method| method.to_string() == text)
-            .ok_or_else(|| {
-                Error::new(ErrorKind::InvalidInput, "choosing start method", text)
-                    .because("there are fork, spawn and forkserver")
-            })
+        [
+            StartMethod::Fork,
+            StartMethod::Spawn,
+            StartMethod::ForkServer,
+        ]
+        .into_iter()
+        .find(|method| method.to_string() == text)
+        .ok_or_else(|| {
+            Error::new(ErrorKind::InvalidInput, "choosing start method", text)
+                .because("there are fork, spawn and forkserver")
+        })
     }
 }
 
@@ -150,7 +154,7 @@ pub struct Builder {
 
 /// Changes to the caller's environment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Environment {
+pub(crate) struct Environment {
     clear: bool,
     /// Set, or removed.
     changes: BTreeMap<OsString, Option<OsString>>,
@@ -167,7 +171,7 @@ impl Environment {
     }
 
     /// The variables of the new process.
-    pub(super) fn resolve(&self) -> Vec<(OsString, OsString)> {
+    pub(crate) fn resolve(&self) -> Vec<(OsString, OsString)> {
         let mut all: Vec<_> = if self.clear {
             Vec::new()
         } else {
@@ -424,9 +428,10 @@ impl Builder {
 
     fn finish_settings(&mut self) {
         static COUNT: AtomicU64 = AtomicU64::new(1);
-        self.settings.name = self.name.take().unwrap_or_else(|| {
-            format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed))
-        });
+        self.settings.name = self
+            .name
+            .take()
+            .unwrap_or_else(|| format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     }
 
     fn spawn_forked<R>(mut self, work: impl FnOnce() -> Outcome) -> Result<JoinHandle<R>> {
@@ -444,7 +449,9 @@ impl Builder {
         let settings = self.settings;
         let leads_group = settings.group != Group::Parents;
         let parent = std::process::id();
-        let deadline = settings.deadline.and_then(|after| Instant::now().checked_add(after));
+        let deadline = settings
+            .deadline
+            .and_then(|after| Instant::now().checked_add(after));
         // Until it is done with its dispositions, a Ctrl-C would be its end.
         let held = Mask::all().block().during("blocking signals", "")?;
         let forked = fork();
@@ -485,16 +492,8 @@ impl Builder {
         self.finish_settings();
         let (stdio, pipes) = open_stdio(self.stdio)?;
         let settings = self.settings;
-        let surroundings = client::Surroundings {
-            environment: self.environment.resolve(),
-            directory: match &self.directory {
-                Some(directory) => Some(
-                    std::path::absolute(directory)
-                        .during("finding directory", directory.display())?,
-                ),
-                None => std::env::current_dir().ok(),
-            },
-        };
+        let directory = self.directory.as_deref();
+        let surroundings = client::Surroundings::of(&self.environment, directory)?;
         let (mailbox, theirs) = packet::pair()?;
         let anew = self.method == StartMethod::Spawn;
         let mut start_deadline = None;
@@ -508,7 +507,15 @@ impl Builder {
         };
         let leads_group = settings.group != Group::Parents;
         client::check()?;
-        client::start(&settings, &surroundings, &work, &mailbox, theirs, stdio, None)?;
+        client::start(
+            &settings,
+            &surroundings,
+            &work,
+            &mailbox,
+            theirs,
+            stdio,
+            None,
+        )?;
         // It waits in the socket for the process, if that is not there yet.
         mailbox.send(Kind::Call, call)?;
         let running = Running::await_start(settings.name, mailbox, !anew, start_deadline)?;

@@ -77,7 +77,10 @@ impl Child {
         let signal_number = signal_number.ok_or(Errno::INVAL);
         signal_number
             .and_then(|number| rustix::process::kill_process_group(self.pid, number))
-            .during("signalling process group", format!("{} with {signal}", self.pid))
+            .during(
+                "signalling process group",
+                format!("{} with {signal}", self.pid),
+            )
     }
 
     fn pidfd(&self) -> BorrowedFd<'_> {

@@ -142,9 +142,8 @@ impl Parent {
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
-        poll::readable(&self.0.parent, Deadline::after(timeout)).map_err(|error| {
-            Error::new(error.kind(), "waiting for the end of parent", self.id())
-        })
+        poll::readable(&self.0.parent, Deadline::after(timeout))
+            .map_err(|error| Error::new(error.kind(), "waiting for the end of parent", self.id()))
     }
 }
 

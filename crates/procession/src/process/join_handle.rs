@@ -65,6 +65,8 @@ pub struct JoinHandle<R> {
     stdin: Option<pipe::Writer>,
     stdout: Option<pipe::Reader>,
     stderr: Option<pipe::Reader>,
+    #[cfg(feature = "tokio")]
+    pub(super) watch: Option<super::future::Watch>,
     result: PhantomData<fn() -> R>,
 }
 
@@ -87,6 +89,8 @@ impl<R> JoinHandle<R> {
             stdin: pipes.stdin,
             stdout: pipes.stdout,
             stderr: pipes.stderr,
+            #[cfg(feature = "tokio")]
+            watch: None,
             result: PhantomData,
         }
     }
@@ -110,7 +114,8 @@ impl<R> JoinHandle<R> {
         self.running.status()
     }
 
-    /// Whether the process has ended, so that joining would not wait.
+    /// Whether the process has ended, so that joining waits for its status at
+    /// most.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.joined || poll::readable(self.running.pidfd(), Deadline::NOW).is_ok()

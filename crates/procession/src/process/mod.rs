@@ -7,13 +7,17 @@
 
 mod builder;
 mod child;
+mod command;
 mod current;
 mod exit_status;
 mod fork;
+#[cfg(feature = "tokio")]
+mod future;
 mod join_handle;
 mod list;
 mod reaper;
 mod running;
+mod scope;
 mod start;
 mod stop;
 mod task;
@@ -21,15 +25,17 @@ mod task_error;
 
 pub use builder::{Builder, StartMethod, Stdio, preload, spawn, spawn_task};
 pub use child::Child;
+pub use command::{Command, CommandChild, CommandError, Output, Pipeline, PipelineChild};
 pub use current::{Current, Parent, current, parent};
 pub use exit_status::ExitStatus;
 pub use fork::{Fork, die_with, exit, fork, fork_unchecked};
 pub use join_handle::{JoinHandle, OnDrop, wait_all, wait_any};
 pub use list::{ProcessInfo, ProcessState, children, inspect};
+pub use scope::{Scope, scope};
 pub use start::entry::init;
 pub use start::settings::LimitedResource;
-pub use stop::Stop;
 pub(crate) use start::worker::text_of as text_of_panic;
+pub use stop::Stop;
 pub use task::Task;
 pub use task_error::{Panic, TaskError};
 

@@ -28,7 +28,10 @@ enum Keeper {
 /// What the task has said.
 #[derive(Debug)]
 enum Said {
-    Returned { body: Arrived, descriptors: Vec<OwnedFd> },
+    Returned {
+        body: Arrived,
+        descriptors: Vec<OwnedFd>,
+    },
     Panicked(Panic),
     Untranslatable(Error),
     Failed(Error),
@@ -136,6 +139,11 @@ impl Running {
         &self.name
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
         match &self.keeper {
             Keeper::Us(child) => child.as_fd(),
@@ -153,6 +161,11 @@ impl Running {
     /// Signals the group that the process leads.
     pub(crate) fn signal_group(&self, signal: Signal) -> Result<()> {
         use procession_sys::{Errno, signal::send_to_group};
+        let pid = rustix::process::Pid::from_raw(self.id().cast_signed());
+        if rustix::process::getpgid(pid).is_ok_and(|group| Some(group) != pid) {
+            // It has not come to leading a group yet: it is in ours.
+            return self.signal(signal);
+        }
         match send_to_group(self.pidfd(), signal.as_raw()) {
             // Before Linux 6.9, whoever will reap it knows the number is its.
             Err(Errno::INVAL) => match &self.keeper {
@@ -201,6 +214,11 @@ impl Running {
             self.listen(Deadline::NOW)?;
             if over {
                 self.conclude(deadline)?;
+                if self.ended.is_none() {
+                    // The server has not come to telling its status.
+                    let operation = "waiting for status of process";
+                    return Err(Error::new(deadline.error_kind(), operation, &self.name));
+                }
             }
         }
     }
@@ -252,7 +270,9 @@ impl Running {
                     // Nothing that the server could add would matter.
                     ExitStatus::from_raw(0)
                 } else {
-                    let pidfd = pidfd.try_clone().during("waiting for process", &self.name)?;
+                    let pidfd = pidfd
+                        .try_clone()
+                        .during("waiting for process", &self.name)?;
                     self.listen(deadline)?;
                     if self.ended.is_some() || !self.silent {
                         return Ok(());
@@ -292,7 +312,8 @@ impl Running {
     /// without having begun.
     fn has_never_started(&self, status: ExitStatus) -> bool {
         let late = || self.start_deadline.is_some_and(|at| at <= Instant::now());
-        !self.booted && (status.signal().is_none() || status.signal() == Some(Signal::KILL) && late())
+        !self.booted
+            && (status.signal().is_none() || status.signal() == Some(Signal::KILL) && late())
     }
 
     /// The result, once [`wait`](Running::wait) has returned.
@@ -317,7 +338,9 @@ impl Running {
             None if self.has_never_started(status) => Err(TaskError::NeverStarted(
                 Error::new(ErrorKind::ProcessDied, "starting process", &self.name)
                     .because(format!("its process {status} before the task began"))
-                    .with_hint("make `procession::init()` the first line of `main`, or leave it out"),
+                    .with_hint(
+                        "make `procession::init()` the first line of `main`, or leave it out",
+                    ),
             )),
             None => Err(match (status.signal(), status.code()) {
                 (Some(signal), _) => TaskError::Signaled {

@@ -173,7 +173,10 @@ struct Written {
 }
 
 impl<A, R> Serialize for Task<A, R> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
         let copy = |descriptor: &OwnedFd| descriptor.try_clone().map(crate::Handle::new);
         let descriptors: std::io::Result<_> = self.captured.descriptors.iter().map(copy).collect();
         Written {
@@ -292,7 +295,9 @@ where
     A: DeserializeOwned,
     R: Serialize,
 {
-    let decoded = call.next().and_then(|captured: C| Ok((captured, call.next::<A>()?)));
+    let decoded = call
+        .next()
+        .and_then(|captured: C| Ok((captured, call.next::<A>()?)));
     let (captured, argument) = match decoded {
         Ok(decoded) => decoded,
         Err(error) => return Outcome::Untranslatable(error),

@@ -7,7 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A mechanism that carries messages between processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[non_exhaustive]
 pub enum Transport {
     /// Temporary files, one for each sender.

@@ -68,10 +68,10 @@ pub use ticket::Ticket;
 
 use crate::{Deadline, Result, poll};
 use frame::Inbox;
-use ticket::Route;
 use rustix::event::{PollFd, PollFlags};
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use ticket::Route;
 
 /// Most senders of one link.
 pub const MAX_SENDERS: usize = 4096;

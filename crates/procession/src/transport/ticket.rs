@@ -83,7 +83,12 @@ impl Ticket {
     /// [`Disconnected`](crate::ErrorKind::Disconnected): the receiver is gone.
     pub fn into_sender(self) -> Result<Sender> {
         let outlet = self.route.open()?;
-        Ok(Sender::new(self.transport, self.index, outlet, self.presence))
+        Ok(Sender::new(
+            self.transport,
+            self.index,
+            outlet,
+            self.presence,
+        ))
     }
 
     /// Becomes the sender, runs `work` with its number and itself, and

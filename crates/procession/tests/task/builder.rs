@@ -15,7 +15,10 @@ fn read(path: &str) -> String {
 pub(crate) fn a_name_is_shown_by_ps(method: StartMethod) {
     let mut child = by(method)
         .name("a-rather-long-name-for-it")
-        .spawn(|()| (read("/proc/self/comm"), read("/proc/self/cmdline")), ())
+        .spawn(
+            |()| (read("/proc/self/comm"), read("/proc/self/cmdline")),
+            (),
+        )
         .unwrap();
     assert_eq!(child.name(), "a-rather-long-name-for-it");
     let (comm, words) = child.join().unwrap();
@@ -120,13 +123,19 @@ pub(crate) fn standard_streams_are_pipes_files_or_nothing(method: StartMethod) {
     let mut nothing = by(method)
         .stdin(Stdio::Null)
         .stdout(Stdio::Null)
-        .spawn(|()| std::io::stdin().read_to_string(&mut String::new()).unwrap(), ())
+        .spawn(
+            |()| std::io::stdin().read_to_string(&mut String::new()).unwrap(),
+            (),
+        )
         .unwrap();
     assert_eq!(nothing.join().unwrap(), 0);
     // A pipe that nobody takes does not keep the task waiting for its end.
     let mut waiting = by(method)
         .stdin(Stdio::Piped)
-        .spawn(|()| std::io::stdin().read_to_string(&mut String::new()).unwrap(), ())
+        .spawn(
+            |()| std::io::stdin().read_to_string(&mut String::new()).unwrap(),
+            (),
+        )
         .unwrap();
     assert_eq!(waiting.join().unwrap(), 0);
 }
@@ -168,7 +177,13 @@ pub(crate) fn limits_niceness_and_cpus_are_applied(method: StartMethod) {
                 let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
                 let nice = rustix::process::getpriority_process(None).unwrap();
                 let cpus = rustix::thread::sched_getaffinity(None).unwrap();
-                (limit.current, limit.maximum, nice, cpus.count(), cpus.is_set(1))
+                (
+                    limit.current,
+                    limit.maximum,
+                    nice,
+                    cpus.count(),
+                    cpus.is_set(1),
+                )
             },
             (),
         )
@@ -195,7 +210,10 @@ pub(crate) fn a_group_or_session_is_led(method: StartMethod) {
         let raw = |pid: rustix::process::Pid| pid.as_raw_nonzero().get();
         let me = raw(rustix::process::getpid());
         let group = raw(rustix::process::getpgrp());
-        (me == group, me == raw(rustix::process::getsid(None).unwrap()))
+        (
+            me == group,
+            me == raw(rustix::process::getsid(None).unwrap()),
+        )
     };
     let mut plain = by(method).spawn(groups, ()).unwrap();
     assert_eq!(plain.join().unwrap(), (false, false));
@@ -281,7 +299,10 @@ pub(crate) fn memory_beyond_the_limit_ends_the_task(method: StartMethod) {
             .memory_limit(256 << 20)
             .limit(LimitedResource::CoreDump, Some(0))
     };
-    assert_eq!(limited().spawn(take, 1 << 20).unwrap().join().unwrap(), 1 << 20);
+    assert_eq!(
+        limited().spawn(take, 1 << 20).unwrap().join().unwrap(),
+        1 << 20
+    );
     let error = limited().spawn(take, 1 << 30).unwrap().join().unwrap_err();
     assert_eq!(error.signal(), Some(Signal::ABRT), "{error}");
 }
@@ -300,7 +321,11 @@ pub(crate) fn signals_are_as_documented(method: StartMethod) {
                 };
                 // Synchronous signals are the runtime's.
                 let runtimes = 1 << (11 - 1) | 1 << (7 - 1);
-                (line("SigBlk:"), line("SigIgn:"), line("SigCgt:") & !runtimes)
+                (
+                    line("SigBlk:"),
+                    line("SigIgn:"),
+                    line("SigCgt:") & !runtimes,
+                )
             },
             (),
         )
@@ -338,4 +363,3 @@ pub(crate) fn a_preload_that_panics_is_told() {
         assert!(error.to_string().contains("cannot load"), "{error}");
     }
 }
-

@@ -3,8 +3,8 @@
 //! another `main`, chosen by an environment variable.
 
 use crate::{by, family};
-use procession::process::{self, StartMethod, Task, TaskError};
 use procession::ErrorKind;
+use procession::process::{self, StartMethod, Task, TaskError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;

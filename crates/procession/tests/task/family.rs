@@ -10,9 +10,7 @@ use std::time::Duration;
 
 /// Says its process id, and holds its end of the pipe until it is killed.
 fn hold(writer: pipe::Writer) {
-    writer
-        .write_all(&std::process::id().to_ne_bytes())
-        .unwrap();
+    writer.write_all(&std::process::id().to_ne_bytes()).unwrap();
     loop {
         std::thread::park();
     }
@@ -60,7 +58,9 @@ fn await_gone(reader: &mut pipe::Reader, processes: &[OwnedFd]) {
 /// The server of a process, by its process id.
 fn server_of(pid: u32) -> Pid {
     let children = testkit::audit::children_of(pid);
-    let server = children.iter().find(|child| child.contains("(procession-srv)"));
+    let server = children
+        .iter()
+        .find(|child| child.contains("(procession-srv)"));
     let number = server.unwrap().split(' ').next().unwrap().parse().unwrap();
     Pid::from_raw(number).unwrap()
 }
@@ -150,7 +150,7 @@ pub(crate) fn killing_parent_and_server_leaves_nobody() {
         let processes = hear(&mut reader, 2);
         let server = server_of(parent.id());
         let group = [Pid::from_raw(parent.id().cast_signed()).unwrap(), server];
-        group.map(kill);
+        group.into_iter().for_each(kill);
         parent.wait().unwrap();
         await_gone(&mut reader, &processes);
     }

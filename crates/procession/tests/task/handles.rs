@@ -92,7 +92,12 @@ pub(crate) fn pipes_sockets_and_memory_files_travel(method: StartMethod) {
             |mixed: Mixed| {
                 let mut bytes = [0; 8];
                 let length = mixed.reader.read(&mut bytes).unwrap();
-                mixed.writer.as_ref().unwrap().write_all(&bytes[..length]).unwrap();
+                mixed
+                    .writer
+                    .as_ref()
+                    .unwrap()
+                    .write_all(&bytes[..length])
+                    .unwrap();
                 mixed.memory.map().unwrap().bytes().write(9, b"shared");
                 mixed.socket.send(b"packet").unwrap();
                 mixed.bell.add(5).unwrap();

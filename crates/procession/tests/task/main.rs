@@ -1,11 +1,15 @@
 //! Tasks: functions in other processes, by every start method.
 
 mod builder;
+mod commands;
 mod entry;
 mod family;
+#[cfg(feature = "tokio")]
+mod future;
 mod handles;
 mod many;
 mod results;
+mod scope;
 mod waiting;
 
 use procession::process::{Builder, StartMethod};
@@ -90,6 +94,8 @@ fn main() -> std::process::ExitCode {
         family::killing_the_parent_kills_all,
         family::killing_a_task_kills_its_tasks,
         family::ctrl_c_is_the_parents_affair,
+        scope::a_scope_waits_for_all,
+        scope::a_panic_in_a_scope_kills_all,
         many::a_thousand_in_a_row,
         many::two_hundred_at_once,
         many::other_code_that_reaps_everything_changes_nothing,
@@ -116,9 +122,25 @@ fn main() -> std::process::ExitCode {
         many::starting_from_many_threads,
         many::a_failing_system_call_starts_nothing_or_works,
         many::a_server_without_descriptors_refuses,
+        commands::a_status_is_told,
+        commands::output_is_collected,
+        commands::a_check_tells_status_and_last_words,
+        commands::megabytes_in_and_out_do_not_deadlock,
+        commands::a_program_that_is_not_there_is_an_error,
+        commands::a_timeout_ends_the_whole_group,
+        commands::too_much_output_ends_it,
+        commands::communicating_again_loses_nothing,
+        commands::a_pipeline_is_one_command,
+        commands::settings_are_applied,
+        commands::a_program_is_stopped_step_by_step,
+        commands::a_dropped_program_goes_on_or_not,
+        commands::a_program_does_not_outlive_its_family,
+        commands::output_of_many_programs_at_once,
         builder::a_preloaded_value_is_there_in_every_task,
         builder::a_preload_that_panics_is_told,
     ];
+    #[cfg(feature = "tokio")]
+    tests.extend(future::tests());
     for (name, body) in for_each_method {
         for method in METHODS {
             tests.push(Test::new(format!("{name}::{method}"), move || body(method)));

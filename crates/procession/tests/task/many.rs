@@ -126,7 +126,10 @@ pub(crate) fn a_failing_system_call_starts_nothing_or_works() {
                         let mut child = by(method).spawn(|x: u32| x + 1, 4).unwrap();
                         assert_eq!(child.join().unwrap(), 5, "after {name} {nth}");
                     });
-                    assert_eq!(outcome.code, 0, "{method}, {name} at call {nth}, warm {warm}");
+                    assert_eq!(
+                        outcome.code, 0,
+                        "{method}, {name} at call {nth}, warm {warm}"
+                    );
                     if !outcome.hit {
                         break;
                     }

@@ -49,10 +49,16 @@ pub(crate) fn a_panic_payload_may_be_anything(method: StartMethod) {
     let told = panic(child.join().unwrap_err());
     assert_eq!(told.message, "a value that is no text");
     let mut child = by(method)
-        .spawn(|()| -> () { std::panic::resume_unwind(Box::new("unannounced")) }, ())
+        .spawn(
+            |()| -> () { std::panic::resume_unwind(Box::new("unannounced")) },
+            (),
+        )
         .unwrap();
     let told = panic(child.join().unwrap_err());
-    assert_eq!((told.message.as_str(), told.location), ("unannounced", None));
+    assert_eq!(
+        (told.message.as_str(), told.location),
+        ("unannounced", None)
+    );
 }
 
 pub(crate) fn a_backtrace_comes_if_asked_for(method: StartMethod) {
@@ -301,7 +307,10 @@ pub(crate) fn a_gibibyte_travels_there_and_back() {
     )
     .unwrap();
     let back = child.join().unwrap();
-    assert_eq!((back.len(), back[length - 1], back[length]), (length + 1, 5, 6));
+    assert_eq!(
+        (back.len(), back[length - 1], back[length]),
+        (length + 1, 5, 6)
+    );
 }
 
 pub(crate) fn a_forked_argument_is_not_encoded() {
@@ -334,9 +343,19 @@ pub(crate) fn captured_values_travel(method: StartMethod) {
     assert_eq!(second.join().unwrap(), ("sum".to_owned(), 6, 13));
     let (low, high) = (3, 4);
     let none = task!([low, high] || low * high);
-    assert_eq!(by(method).spawn_task(&none, ()).unwrap().join().unwrap(), 12);
+    assert_eq!(
+        by(method).spawn_task(&none, ()).unwrap().join().unwrap(),
+        12
+    );
     let pair = task!([] |(a, b): (u8, u8)| a + b);
-    assert_eq!(by(method).spawn_task(&pair, (1, 2)).unwrap().join().unwrap(), 3);
+    assert_eq!(
+        by(method)
+            .spawn_task(&pair, (1, 2))
+            .unwrap()
+            .join()
+            .unwrap(),
+        3
+    );
 }
 
 pub(crate) fn a_task_is_a_value(method: StartMethod) {
@@ -387,14 +406,24 @@ pub(crate) fn parent_and_name_are_known(method: StartMethod) {
                 let parent = process::parent().unwrap();
                 assert!(parent.is_alive());
                 assert!(!me.stop_requested());
-                (me.name().to_owned(), me.id(), parent.id(), me.start_method().to_string())
+                (
+                    me.name().to_owned(),
+                    me.id(),
+                    parent.id(),
+                    me.start_method().to_string(),
+                )
             },
             (),
         )
         .unwrap();
     let pid = child.pid();
     let told = child.join().unwrap();
-    let expected = ("known".to_owned(), pid, std::process::id(), method.to_string());
+    let expected = (
+        "known".to_owned(),
+        pid,
+        std::process::id(),
+        method.to_string(),
+    );
     assert_eq!(told, expected);
 }
 

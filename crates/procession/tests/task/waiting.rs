@@ -46,7 +46,10 @@ pub(crate) fn terminate_comes_second(method: StartMethod) {
                 let mut signals = signal::Signals::new(&[Signal::TERM]).unwrap();
                 ready.write_all(b"!").unwrap();
                 let signal = signals.wait().unwrap();
-                (signal == Signal::TERM, process::current().unwrap().stop_requested())
+                (
+                    signal == Signal::TERM,
+                    process::current().unwrap().stop_requested(),
+                )
             },
             ready,
         )
@@ -78,7 +81,9 @@ pub(crate) fn kill_comes_last(method: StartMethod) {
         .terminate(Duration::from_millis(2));
     assert!(matches!(child.stop(stop), Err(TaskError::Cancelled)));
     // A task that has failed by itself is not one that was stopped.
-    let mut failed = by(method).spawn(|()| -> () { panic!("first") }, ()).unwrap();
+    let mut failed = by(method)
+        .spawn(|()| -> () { panic!("first") }, ())
+        .unwrap();
     failed.wait_deadline(Deadline::NEVER).unwrap();
     let stop = Stop::new().request(LONG);
     assert!(matches!(failed.stop(stop), Err(TaskError::Panicked(_))));
@@ -144,10 +149,7 @@ pub(crate) fn a_dropped_handle_detaches_kills_or_joins(method: StartMethod) {
     assert_eq!(reader.read(&mut [0; 9]).unwrap(), 4);
     // Killed, it is gone when the drop returns.
     let (wait, ready) = ready();
-    let child = by(method)
-        .on_drop(OnDrop::Kill)
-        .spawn(park, ready)
-        .unwrap();
+    let child = by(method).on_drop(OnDrop::Kill).spawn(park, ready).unwrap();
     wait();
     let pidfd = child.as_fd().try_clone_to_owned().unwrap();
     drop(child);
@@ -175,12 +177,20 @@ pub(crate) fn any_and_all_of_several_are_waited_for(method: StartMethod) {
         .unwrap();
     children.insert(1, second);
     let soon = || Deadline::after(Duration::from_millis(3));
-    assert!(process::wait_any(&children, soon()).unwrap_err().is_timeout());
+    assert!(
+        process::wait_any(&children, soon())
+            .unwrap_err()
+            .is_timeout()
+    );
     let error = process::wait_any(&children, Deadline::NOW).unwrap_err();
     assert!(error.is_would_block());
     told.write_all(b"!").unwrap();
     assert_eq!(process::wait_any(&children, Deadline::NEVER).unwrap(), 1);
-    assert!(process::wait_all(&children, soon()).unwrap_err().is_timeout());
+    assert!(
+        process::wait_all(&children, soon())
+            .unwrap_err()
+            .is_timeout()
+    );
     children[0].kill().unwrap();
     children[2].kill().unwrap();
     process::wait_all(&children, Deadline::NEVER).unwrap();

@@ -125,7 +125,9 @@ fn slow_receiver(transport: Transport) {
         crew.workers().iter().all(|worker| {
             use process::ProcessState::{Sleeping, Zombie};
             matches!(
-                process::inspect(worker.id()).unwrap().map(|info| info.state),
+                process::inspect(worker.id())
+                    .unwrap()
+                    .map(|info| info.state),
                 Some(Sleeping | Zombie) | None
             )
         })

@@ -72,7 +72,10 @@ fn killed(transport: Transport) {
         }
         assert_eq!((finished, failed.len()), (2, 1));
         assert!(messages >= 2);
-        assert_eq!((failed[0].worker, failed[0].signal()), (1, Some(Signal::KILL)));
+        assert_eq!(
+            (failed[0].worker, failed[0].signal()),
+            (1, Some(Signal::KILL))
+        );
     }
 }
 

@@ -6,6 +6,7 @@ use super::server::{Hello, Prepare, SignalGroup, Start, Work};
 use super::settings::Settings;
 use crate::codec::{self, Encoded};
 use crate::error::Context;
+use crate::process::builder::Environment;
 use crate::process::child::reap;
 use crate::process::{current, reaper};
 use crate::{Deadline, Error, ErrorKind, Result, name, poll};
@@ -14,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
@@ -76,6 +77,22 @@ pub(crate) struct Surroundings {
     pub(crate) directory: Option<PathBuf>,
 }
 
+impl Surroundings {
+    /// The caller's own, with these changes.
+    pub(crate) fn of(environment: &Environment, directory: Option<&Path>) -> Result<Surroundings> {
+        Ok(Surroundings {
+            environment: environment.resolve(),
+            directory: match directory {
+                Some(directory) => {
+                    let absolute = std::path::absolute(directory);
+                    Some(absolute.during("finding directory", directory.display())?)
+                }
+                None => std::env::current_dir().ok(),
+            },
+        })
+    }
+}
+
 /// Asks the server for a process; a server that was killed is replaced first.
 ///
 /// `ours` is the near end of the mailbox, empty yet: a process that is
@@ -97,7 +114,10 @@ pub(crate) fn start(
             parent_pid: std::process::id(),
             settings: settings.clone(),
         };
-        let knock = connection.knock.try_clone().during("starting process", "")?;
+        let knock = connection
+            .knock
+            .try_clone()
+            .during("starting process", "")?;
         let extra = [packet::own_pidfd()?, knock];
         let message = Encoded {
             body: codec::encode(&prepare)?.body,
@@ -210,20 +230,12 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
         descriptors: vec![packet::own_pidfd()?],
     };
     // Before the server exists, so that it finds the token.
-    packet::send(
-        mailbox.as_fd(),
-        Kind::Hello,
-        token,
-        &message,
-    )?;
+    packet::send(mailbox.as_fd(), Kind::Hello, token, &message)?;
     let role = Role::Server;
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let title = format!("{} [procession server]", program.to_string_lossy());
-    let inherited = (
-        std::env::vars_os().collect(),
-        std::env::current_dir().ok(),
-    );
+    let inherited = (std::env::vars_os().collect(), std::env::current_dir().ok());
     // Nothing here needs code between fork and exec, so std can use vfork,
     // which costs the same in a process with much memory.
     let child = Command::new("/proc/self/exe")
@@ -266,10 +278,7 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
         Err(error) => error.about(child),
     };
     // It may be doing something else entirely.
-    let _ = procession_sys::signal::send(
-        watched.as_fd(),
-        crate::signal::Signal::KILL.as_raw(),
-    );
+    let _ = procession_sys::signal::send(watched.as_fd(), crate::signal::Signal::KILL.as_raw());
     Err(error)
 }
 

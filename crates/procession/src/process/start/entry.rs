@@ -31,9 +31,9 @@ use crate::process::{StartMethod, current};
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_sys::{image, process as sys};
+use rustix::process::Pid;
 use std::ffi::OsString;
 use std::fmt;
-use rustix::process::Pid;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -319,11 +319,13 @@ pub(super) fn require_entry() -> Result<()> {
             "the program was started through an explicit dynamic loader, which `/proc/self/exe` names instead of it",
             "start the program directly",
         ),
-        Err(error) => Err(
-            Error::new(ErrorKind::Unsupported, "starting process", "/proc/self/auxv")
-                .caused_by(error)
-                .with_hint("mount /proc"),
-        ),
+        Err(error) => Err(Error::new(
+            ErrorKind::Unsupported,
+            "starting process",
+            "/proc/self/auxv",
+        )
+        .caused_by(error)
+        .with_hint("mount /proc")),
     }
 }
 
@@ -335,7 +337,11 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let task = |main| Role::Task { server: 77, main };
-        for role in [Role::Server, task(None), task(Some(Duration::from_secs(10)))] {
+        for role in [
+            Role::Server,
+            task(None),
+            task(Some(Duration::from_secs(10))),
+        ] {
             let boot = Boot {
                 role,
                 token: [0xab; 16],

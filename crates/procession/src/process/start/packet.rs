@@ -346,9 +346,7 @@ mod tests {
                 let bytes = vec![7; length];
                 encoder.encoded(&bytes, &[]).unwrap();
                 for _ in 0..count {
-                    encoder
-                        .encoded(&[], std::slice::from_ref(&file))
-                        .unwrap();
+                    encoder.encoded(&[], std::slice::from_ref(&file)).unwrap();
                 }
                 ours.send(Kind::Call, &encoder.finish().unwrap()).unwrap();
                 let packet = theirs.receive(Deadline::NOW).unwrap().unwrap();

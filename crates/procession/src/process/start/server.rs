@@ -130,6 +130,8 @@ struct Running {
     /// Number of its client.
     client: u64,
     leads_group: bool,
+    /// Not a program: its group ends with it.
+    is_task: bool,
     started: Instant,
     deadline: Option<Duration>,
 }
@@ -313,6 +315,7 @@ impl Server {
         let child = Running {
             client: self.clients[index].number,
             leads_group: settings.group != Group::Parents,
+            is_task: !matches!(work, Work::Program { .. }),
             started: Instant::now(),
             deadline: settings.deadline,
             client_mailbox: mailbox,
@@ -378,7 +381,10 @@ impl Server {
     fn reap(&mut self) {
         while let Ok(Some(pid)) = sys::next_zombie() {
             let child = self.children.remove(&pid);
-            if child.as_ref().is_some_and(|child| child.leads_group) {
+            if child
+                .as_ref()
+                .is_some_and(|child| child.leads_group && child.is_task)
+            {
                 // The leader is not reaped yet, so the number is its group's.
                 let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
             }

@@ -70,11 +70,11 @@ pub(super) fn live(mut task: current::Task) -> i32 {
 fn take_call(mailbox: &mut Mailbox) -> Result<Call> {
     let never = Deadline::NEVER;
     match mailbox.receive(never)? {
-        Some(packet) if packet.kind == Kind::Call => {
-            Ok(Call::new(packet.body, packet.descriptors))
+        Some(packet) if packet.kind == Kind::Call => Ok(Call::new(packet.body, packet.descriptors)),
+        _ => {
+            Err(Error::new(ErrorKind::Disconnected, "receiving call", "")
+                .because("the parent is gone"))
         }
-        _ => Err(Error::new(ErrorKind::Disconnected, "receiving call", "")
-            .because("the parent is gone")),
     }
 }
 
@@ -100,8 +100,7 @@ fn describe(info: &PanicHookInfo<'_>) -> Panic {
     Panic {
         message: text_of(info.payload()),
         location: info.location().map(ToString::to_string),
-        backtrace: (backtrace.status() == BacktraceStatus::Captured)
-            .then(|| backtrace.to_string()),
+        backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string()),
     }
 }
 

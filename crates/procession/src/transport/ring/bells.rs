@@ -24,10 +24,7 @@ pub(super) enum Bells {
         senders: Vec<Semaphore>,
     },
     /// The set's key is kept by the lease, in the receiver, until the end.
-    Sysv {
-        set: SemaphoreSet,
-        _lease: Lease,
-    },
+    Sysv { set: SemaphoreSet, _lease: Lease },
     Events {
         receiver: EventFd,
         senders: Vec<EventFd>,

@@ -126,10 +126,7 @@ impl Rings {
             memory,
             Object::Sysv(segment),
             layout,
-            Bells::Sysv {
-                set,
-                _lease: lease,
-            },
+            Bells::Sysv { set, _lease: lease },
         )
     }
 
@@ -151,12 +148,7 @@ impl Rings {
         )
     }
 
-    fn new(
-        memory: Arc<Region>,
-        object: Object,
-        layout: Layout,
-        bells: Bells,
-    ) -> Result<Rings> {
+    fn new(memory: Arc<Region>, object: Object, layout: Layout, bells: Bells) -> Result<Rings> {
         let (held, lifeline) = lifeline()?;
         let may_spin = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
         Ok(Rings {
@@ -222,9 +214,8 @@ impl Route {
         let (memory, bells) = match object {
             ObjectRoute::Posix(descriptor) => {
                 let memory = map(&descriptor)?;
-                let at = |number| {
-                    Semaphore::attach_in(Arc::clone(&memory), layout.semaphore(number))
-                };
+                let at =
+                    |number| Semaphore::attach_in(Arc::clone(&memory), layout.semaphore(number));
                 let bells = OutletBells::Posix {
                     receiver: at(0)?,
                     sender: at(sender + 1)?,

@@ -1,0 +1,303 @@
+//! A program that runs.
+
+use super::communicate::{Conversation, Output};
+use super::{CommandError, ExitStatus, OnDrop};
+use crate::os::pipe;
+use crate::process::join_handle::Pipes;
+use crate::process::running::Running;
+use crate::process::{Signal, Stop};
+use crate::{Deadline, Error, ErrorKind, Result, poll};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// A program that was started by [`Command::spawn`](super::Command::spawn).
+///
+/// It is a descriptor, the program's pidfd, readable when it has ended.
+///
+/// # If the handle is dropped
+/// As [`Command::on_drop`](super::Command::on_drop) says; unless it does, the
+/// program goes on, and dies with its family. No zombie is left.
+///
+/// # Examples
+/// ```
+/// use procession::process::{Command, Signal, Stdio};
+/// let mut sleeper = Command::new("sleep").arg("60").spawn()?;
+/// assert_eq!(sleeper.try_wait()?, None);
+/// sleeper.terminate()?;
+/// assert_eq!(sleeper.wait()?.signal(), Some(Signal::TERM));
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct CommandChild {
+    running: Running,
+    leads_group: bool,
+    on_drop: OnDrop,
+    conversation: Conversation,
+}
+
+impl CommandChild {
+    pub(super) fn new(
+        running: Running,
+        leads_group: bool,
+        on_drop: OnDrop,
+        pipes: Pipes,
+    ) -> CommandChild {
+        CommandChild {
+            running,
+            leads_group,
+            on_drop,
+            conversation: Conversation::over(pipes),
+        }
+    }
+
+    /// The program's process id. When it has ended, the number may be given
+    /// to another process.
+    #[doc(alias = "id")]
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// The writing end of its standard input, once, if it was piped.
+    pub fn take_stdin(&mut self) -> Option<pipe::Writer> {
+        self.conversation.stdin.take()
+    }
+
+    /// The reading end of its standard output, once, if it was piped.
+    pub fn take_stdout(&mut self) -> Option<pipe::Reader> {
+        self.conversation.stdout.take()
+    }
+
+    /// The reading end of its standard error, once, if it was piped.
+    pub fn take_stderr(&mut self) -> Option<pipe::Reader> {
+        self.conversation.stderr.take()
+    }
+
+    pub(super) fn set_input(&mut self, input: Vec<u8>) {
+        self.conversation.input = input;
+    }
+
+    /// Feeds it these bytes, beyond those given before, collects what it
+    /// writes to its pipes, and waits for its end: all at once, so that
+    /// neither side waits for the other.
+    ///
+    /// # Blocking
+    /// Until its outputs are closed and it has ended. A program that it leaves
+    /// behind with its outputs open is waited for, too.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut): nothing is lost; calling again with
+    /// no input goes on where this ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process::{Command, Stdio}, Deadline};
+    /// use std::time::Duration;
+    /// let mut cat = Command::new("sh").args(["-c", "cat; sleep 0.05; echo end"])
+    ///     .stdin(Stdio::Piped).stdout(Stdio::Piped).spawn()?;
+    /// let soon = Deadline::after(Duration::from_millis(5));
+    /// assert!(cat.communicate(b"begin ", soon).unwrap_err().is_timeout());
+    /// let output = cat.communicate(b"", Deadline::NEVER)?;
+    /// assert_eq!(output.text(), "begin end");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn communicate(&mut self, input: &[u8], deadline: Deadline) -> Result<Output> {
+        self.conversation.input.extend_from_slice(input);
+        self.conversation.proceed(deadline, None)?;
+        self.running.wait(deadline)?;
+        self.take_output()
+    }
+
+    /// What it is to be fed, and where.
+    pub(super) fn take_input(&mut self) -> (Vec<u8>, Option<pipe::Writer>) {
+        let input = std::mem::take(&mut self.conversation.input);
+        (input, self.conversation.stdin.take())
+    }
+
+    /// [`finish`](CommandChild::finish), while another program is fed.
+    pub(super) fn finish_feeding(
+        &mut self,
+        line: &str,
+        deadline: Deadline,
+        limit: Option<usize>,
+        (input, stdin): (Vec<u8>, Option<pipe::Writer>),
+    ) -> std::result::Result<Output, CommandError> {
+        self.conversation.input = input;
+        self.conversation.stdin = stdin;
+        self.finish(line, deadline, limit)
+    }
+
+    /// Communicates until the end, or ends the program when it takes too long
+    /// or writes too much.
+    pub(super) fn finish(
+        &mut self,
+        line: &str,
+        deadline: Deadline,
+        limit: Option<usize>,
+    ) -> std::result::Result<Output, CommandError> {
+        let talked = self.conversation.proceed(deadline, limit);
+        let error = match talked.and_then(|()| self.running.wait(deadline)) {
+            Ok(()) => return self.take_output().map_err(CommandError::NotStarted),
+            Err(error) => error,
+        };
+        let _ = if self.leads_group {
+            self.signal_group(Signal::KILL)
+        } else {
+            self.kill()
+        };
+        // What it had written and nobody has read yet.
+        let moment = Deadline::after(Duration::from_millis(50));
+        let _ = self.conversation.proceed(moment, limit);
+        let ended = self.running.wait(Deadline::NEVER);
+        let output = ended.and_then(|()| self.take_output());
+        let output = output.map_err(CommandError::NotStarted)?;
+        let command = line.to_owned();
+        match error.kind() {
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+                Err(CommandError::TimedOut { command, output })
+            }
+            ErrorKind::LimitReached => Err(CommandError::TooMuchOutput { command, output }),
+            _ => Err(CommandError::NotStarted(error)),
+        }
+    }
+
+    fn take_output(&mut self) -> Result<Output> {
+        let status = self.ended()?;
+        let [stdout, stderr] = std::mem::take(&mut self.conversation.written);
+        Ok(Output::new(status, stdout, stderr))
+    }
+
+    fn ended(&self) -> Result<ExitStatus> {
+        self.running
+            .status()
+            .ok_or_else(|| Error::new(ErrorKind::Busy, "waiting for program", self.running.name()))
+    }
+
+    /// Waits until it has ended. Its standard input, if piped and not taken,
+    /// is closed first.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        self.wait_deadline(Deadline::NEVER)
+    }
+
+    /// Its status, if it has ended.
+    ///
+    /// # Errors
+    /// As [`wait`](CommandChild::wait).
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        match self.running.wait(Deadline::NOW) {
+            Ok(()) => self.ended().map(Some),
+            Err(error) if error.is_would_block() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits at most `timeout`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut).
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<ExitStatus> {
+        self.wait_deadline(Deadline::after(timeout))
+    }
+
+    /// Waits until the deadline.
+    ///
+    /// # Errors
+    /// The deadline's.
+    pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<ExitStatus> {
+        self.conversation.stdin = None;
+        self.running.wait(deadline)?;
+        self.ended()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound): it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.running.signal(signal)
+    }
+
+    /// Ends it without appeal (`SIGKILL`); wait for it afterwards.
+    ///
+    /// # Errors
+    /// As [`signal`](CommandChild::signal).
+    pub fn kill(&self) -> Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Asks it to end (`SIGTERM`).
+    ///
+    /// # Errors
+    /// As [`signal`](CommandChild::signal).
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Signals its whole process group, if it leads one.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput): it does not;
+    /// [`NotFound`](ErrorKind::NotFound): nobody is left in it.
+    pub fn signal_group(&self, signal: Signal) -> Result<()> {
+        if !self.leads_group {
+            let name = self.running.name();
+            let error = Error::new(ErrorKind::InvalidInput, "signalling group of", name);
+            return Err(error
+                .because("the program is in its parent's group")
+                .with_hint("start it with `Command::process_group`"));
+        }
+        self.running.signal_group(signal)
+    }
+
+    /// Ends it step by step — `SIGTERM`, `SIGKILL` — and waits.
+    ///
+    /// # Errors
+    /// As [`wait`](CommandChild::wait).
+    pub fn stop(&mut self, stop: Stop) -> Result<ExitStatus> {
+        let whole_group = stop.is_group() && self.leads_group;
+        for (step, grace) in stop.steps() {
+            let Some(signal) = step else { continue };
+            if poll::readable(&*self, Deadline::NOW).is_ok() && !whole_group {
+                break;
+            }
+            // It may end by itself at any moment.
+            let _ = if whole_group {
+                self.signal_group(signal)
+            } else {
+                self.signal(signal)
+            };
+            match self.wait_timeout(grace) {
+                Err(error) if error.is_timeout() => {}
+                outcome if !whole_group => return outcome,
+                // The rest of the group gets its last step, too.
+                _ => {}
+            }
+        }
+        self.wait()
+    }
+}
+
+impl AsFd for CommandChild {
+    /// The pidfd: readable when the program has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.running.pidfd()
+    }
+}
+
+impl Drop for CommandChild {
+    fn drop(&mut self) {
+        match self.on_drop {
+            OnDrop::Detach => {}
+            OnDrop::Kill => {
+                let _ = self.kill();
+                let _ = self.wait();
+            }
+            OnDrop::Join => {
+                let _ = self.wait();
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Feeding a program and collecting what it writes, all at once, so that
+//! neither waits for the other.
+
+use crate::os::pipe::{Reader, Writer};
+use crate::process::ExitStatus;
+use crate::process::join_handle::Pipes;
+use crate::{Deadline, Error, ErrorKind, Result, poll};
+use rustix::event::{PollFd, PollFlags};
+use std::fmt;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// What a program wrote, and how it ended.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to standard output, if that was collected.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error, if that was collected.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    pub(super) fn new(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>) -> Output {
+        Output {
+            status,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Standard output as text, without the newlines at its end; bytes that
+    /// are not UTF-8 are replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.stdout);
+        text.trim_end_matches('\n').to_owned()
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output")
+            .field("status", &self.status)
+            .field("stdout", &String::from_utf8_lossy(&self.stdout))
+            .field("stderr", &String::from_utf8_lossy(&self.stderr))
+            .finish()
+    }
+}
+
+/// Conversation with a program, as far as it has come.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    pub(super) input: Vec<u8>,
+    /// Bytes of the input that were taken.
+    fed: usize,
+    pub(super) stdin: Option<Writer>,
+    pub(super) stdout: Option<Reader>,
+    pub(super) stderr: Option<Reader>,
+    pub(super) written: [Vec<u8>; 2],
+}
+
+impl Conversation {
+    /// With a program at the other end of these pipes.
+    pub(super) fn over(pipes: Pipes) -> Conversation {
+        Conversation {
+            stdin: pipes.stdin,
+            stdout: pipes.stdout,
+            stderr: pipes.stderr,
+            ..Conversation::default()
+        }
+    }
+
+    /// Goes on until both outputs have ended and the input was taken, or the
+    /// deadline passes; nothing is lost then, and calling again goes on.
+    pub(super) fn proceed(&mut self, deadline: Deadline, limit: Option<usize>) -> Result<()> {
+        let operation = "communicating";
+        let mut buffer = Vec::new();
+        loop {
+            self.feed()?;
+            buffer.resize(READ_BYTES, 0);
+            let outputs = [&mut self.stdout, &mut self.stderr];
+            for (reader, written) in outputs.into_iter().zip(&mut self.written) {
+                collect(reader, written, &mut buffer, limit)?;
+            }
+            let mut watched: Vec<PollFd<'_>> = Vec::with_capacity(3);
+            for reader in [&self.stdout, &self.stderr].into_iter().flatten() {
+                watched.push(PollFd::new(reader, PollFlags::IN));
+            }
+            if let Some(stdin) = &self.stdin {
+                watched.push(PollFd::new(stdin, PollFlags::OUT));
+            }
+            if watched.is_empty() {
+                return Ok(());
+            }
+            if deadline.has_passed() || poll::wait(&mut watched, deadline)? == 0 {
+                return Err(Error::new(deadline.error_kind(), operation, ""));
+            }
+        }
+    }
+
+    /// Gives the program what it takes now.
+    fn feed(&mut self) -> Result<()> {
+        while let Some(stdin) = &self.stdin {
+            let left = &self.input[self.fed..];
+            if left.is_empty() {
+                self.stdin = None;
+                break;
+            }
+            match stdin.try_write(left) {
+                Ok(length) => self.fed += length,
+                Err(error) if error.is_would_block() => break,
+                // It does not want the rest, as `head` does not.
+                Err(error) if error.is_disconnected() => self.stdin = None,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes what is there now; forgets a reader at its end.
+fn collect(
+    reader: &mut Option<Reader>,
+    written: &mut Vec<u8>,
+    buffer: &mut [u8],
+    limit: Option<usize>,
+) -> Result<()> {
+    while let Some(open) = reader {
+        match open.try_read(buffer) {
+            Ok(0) => *reader = None,
+            Ok(length) => {
+                let room = limit.map_or(usize::MAX, |limit| limit - written.len());
+                written.extend_from_slice(&buffer[..length.min(room)]);
+                if length > room {
+                    let error = Error::new(ErrorKind::LimitReached, "communicating", "");
+                    return Err(error.because(format!(
+                        "the program wrote more than {} bytes",
+                        written.len()
+                    )));
+                }
+            }
+            Err(error) if error.is_would_block() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

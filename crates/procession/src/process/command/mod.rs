@@ -1,0 +1,407 @@
+//! Running other programs: what [`std::process::Command`] has, and what it
+//! lacks — output that is collected without deadlock, within a time and a
+//! size; a timeout that ends the whole group; errors that tell what the
+//! program said last; pipelines; and the promise that a program does not
+//! outlive whoever started it.
+//!
+//! The server of the family does the starting, with `std`'s own `exec`.
+
+mod child;
+mod communicate;
+mod error;
+mod pipeline;
+
+pub use child::CommandChild;
+pub use communicate::Output;
+pub use error::CommandError;
+pub use pipeline::{Pipeline, PipelineChild};
+
+use super::builder::{Environment, open_stdio};
+use super::running::Running;
+use super::start::client::{self, Surroundings};
+use super::start::packet;
+use super::start::server::Work;
+use super::start::settings::{Group, LimitedResource, Settings};
+use super::{ExitStatus, OnDrop, Stdio};
+use crate::error::Context;
+use crate::{Deadline, Error, Result};
+use rustix::pipe::PipeFlags;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A program to be run.
+///
+/// # What the program inherits
+/// The standard streams, environment and directory of the caller, as they are
+/// now, unless set; an empty signal mask; ignored signals that the family's
+/// first process ignored when it first started something; and no descriptor
+/// but 0, 1 and 2. Its parent, as getppid(2) sees it, is the family's server.
+///
+/// # If a process dies
+/// The program dies with the process that started it, within a second,
+/// however that ends. So do its children, with the family's first process,
+/// daemons included.
+///
+/// # Errors
+/// The methods that run it say [`CommandError::NotStarted`] where this program
+/// cannot start processes at all; see
+/// [`StartMethod::Spawn`](super::StartMethod::Spawn).
+///
+/// # Examples
+/// ```
+/// use procession::process::{Command, CommandError};
+/// use std::time::Duration;
+/// let output = Command::new("tr").args(["a-z", "A-Z"]).input("loud").check()?;
+/// assert_eq!(output.stdout, b"LOUD");
+///
+/// let failed = Command::new("sh").args(["-c", "echo no such luck >&2; exit 3"]).check();
+/// assert_eq!(
+///     failed.unwrap_err().to_string(),
+///     "`sh -c 'echo no such luck >&2; exit 3'` exited with code 3: no such luck"
+/// );
+///
+/// let slow = Command::new("sleep").arg("60").timeout(Duration::from_millis(5)).check();
+/// assert!(matches!(slow, Err(CommandError::TimedOut { .. })));
+/// # Ok::<(), CommandError>(())
+/// ```
+#[derive(Debug)]
+pub struct Command {
+    program: OsString,
+    arguments: Vec<OsString>,
+    environment: Environment,
+    directory: Option<PathBuf>,
+    settings: Settings,
+    stdio: [Option<Stdio>; 3],
+    input: Vec<u8>,
+    timeout: Option<Duration>,
+    output_limit: Option<usize>,
+    on_drop: OnDrop,
+}
+
+impl Command {
+    /// A program by path, or by name to be looked for in `PATH`.
+    #[must_use]
+    pub fn new(program: impl AsRef<OsStr>) -> Command {
+        Command {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            environment: Environment::default(),
+            directory: None,
+            settings: Settings::new(),
+            stdio: [None, None, None],
+            input: Vec::new(),
+            timeout: None,
+            output_limit: None,
+            on_drop: OnDrop::Detach,
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Command {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let arguments = arguments.into_iter();
+        self.arguments
+            .extend(arguments.map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Command {
+        let value = value.as_ref().to_owned();
+        self.environment.set(key.as_ref().to_owned(), Some(value));
+        self
+    }
+
+    /// Removes an environment variable.
+    #[must_use]
+    pub fn env_remove(mut self, key: impl AsRef<OsStr>) -> Command {
+        self.environment.set(key.as_ref().to_owned(), None);
+        self
+    }
+
+    /// Removes all environment variables, but those set after this.
+    #[must_use]
+    pub fn env_clear(mut self) -> Command {
+        self.environment.clear();
+        self
+    }
+
+    /// The directory to begin in.
+    #[must_use]
+    pub fn current_dir(mut self, directory: impl AsRef<Path>) -> Command {
+        self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Standard input; the caller's unless set, or the null device where the
+    /// output is collected.
+    #[must_use]
+    pub fn stdin(mut self, stdio: impl Into<Stdio>) -> Command {
+        self.stdio[0] = Some(stdio.into());
+        self
+    }
+
+    /// Standard output; the caller's unless set, or a pipe where the output is
+    /// collected.
+    #[must_use]
+    pub fn stdout(mut self, stdio: impl Into<Stdio>) -> Command {
+        self.stdio[1] = Some(stdio.into());
+        self
+    }
+
+    /// Standard error; the caller's unless set, or a pipe where the output is
+    /// collected.
+    #[must_use]
+    pub fn stderr(mut self, stdio: impl Into<Stdio>) -> Command {
+        self.stdio[2] = Some(stdio.into());
+        self
+    }
+
+    /// Bytes to be its standard input.
+    #[must_use]
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Command {
+        self.input = bytes.into();
+        self.stdio[0] = Some(Stdio::Piped);
+        self
+    }
+
+    /// How long it may run. It is started in a process group of its own then,
+    /// and all of that is killed when the time is over.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Command {
+        self.timeout = Some(timeout);
+        self.process_group()
+    }
+
+    /// How many bytes it may write to each of standard output and error where
+    /// these are collected; beyond that it is killed.
+    #[must_use]
+    pub fn output_limit(mut self, bytes: usize) -> Command {
+        self.output_limit = Some(bytes);
+        self
+    }
+
+    /// Makes it the leader of a process group of its own, which
+    /// [`CommandChild::signal_group`] reaches. Such a group may not read from
+    /// the terminal.
+    #[must_use]
+    pub fn process_group(mut self) -> Command {
+        self.settings.group = Group::Own;
+        self
+    }
+
+    /// Makes it the leader of a session of its own, without a terminal.
+    #[must_use]
+    pub fn session(mut self) -> Command {
+        self.settings.group = Group::Session;
+        self
+    }
+
+    /// Sets a limit of the kernel, soft and hard alike; `None` is no limit.
+    #[must_use]
+    pub fn limit(mut self, resource: LimitedResource, value: Option<u64>) -> Command {
+        self.settings.limits.push((resource, value, value));
+        self
+    }
+
+    /// Niceness, −20 to 19.
+    #[must_use]
+    pub fn niceness(mut self, niceness: i32) -> Command {
+        self.settings.niceness = Some(niceness);
+        self
+    }
+
+    /// The CPUs it may run on, from zero.
+    #[must_use]
+    pub fn cpus(mut self, cpus: impl IntoIterator<Item = usize>) -> Command {
+        self.settings.cpus = Some(cpus.into_iter().collect());
+        self
+    }
+
+    /// Becomes this user, without supplementary groups; takes privileges.
+    #[must_use]
+    pub fn uid(mut self, user: u32) -> Command {
+        self.settings.user = Some(user);
+        self
+    }
+
+    /// Becomes this group, without supplementary groups; takes privileges.
+    #[must_use]
+    pub fn gid(mut self, group: u32) -> Command {
+        self.settings.user_group = Some(group);
+        self
+    }
+
+    /// What becomes of the program when its handle is dropped.
+    #[must_use]
+    pub fn on_drop(mut self, policy: OnDrop) -> Command {
+        self.on_drop = policy;
+        self
+    }
+
+    /// Starts the program and returns when it runs.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::ErrorKind::NotFound): no such program or
+    ///   directory
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): it is no
+    ///   program, or its user may not be become
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached), and as
+    ///   [`Builder::spawn`](super::Builder::spawn)
+    pub fn spawn(mut self) -> Result<CommandChild> {
+        let stdio = std::mem::take(&mut self.stdio);
+        self.spawn_with(stdio.map(Option::unwrap_or_default))
+    }
+
+    /// Runs the program with the caller's standard streams; its status.
+    ///
+    /// # Errors
+    /// [`CommandError::NotStarted`], [`CommandError::TimedOut`].
+    pub fn status(self) -> std::result::Result<ExitStatus, CommandError> {
+        let deadline = self.deadline();
+        let line = self.to_string();
+        let input = self.input.clone();
+        let mut child = self.spawn().map_err(CommandError::NotStarted)?;
+        child.set_input(input);
+        child.finish(&line, deadline, None)?;
+        child.wait().map_err(CommandError::NotStarted)
+    }
+
+    /// Runs the program and collects what it writes, whatever its status.
+    ///
+    /// # Errors
+    /// [`CommandError::NotStarted`], [`CommandError::TimedOut`],
+    /// [`CommandError::TooMuchOutput`].
+    pub fn output(mut self) -> std::result::Result<Output, CommandError> {
+        self.collect();
+        let (deadline, limit) = (self.deadline(), self.output_limit);
+        let line = self.to_string();
+        let input = std::mem::take(&mut self.input);
+        let mut child = self.spawn().map_err(CommandError::NotStarted)?;
+        child.set_input(input);
+        child.finish(&line, deadline, limit)
+    }
+
+    /// [`output`](Command::output), where a status other than success is an
+    /// error that tells it, and what the program last wrote to standard error.
+    ///
+    /// # Errors
+    /// [`CommandError::Failed`], and as [`output`](Command::output).
+    pub fn check(self) -> std::result::Result<Output, CommandError> {
+        let line = self.to_string();
+        let output = self.output()?;
+        if output.status.success() {
+            Ok(output)
+        } else {
+            Err(CommandError::failed(line, output))
+        }
+    }
+
+    /// A pipeline: what this program writes, the next one reads.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// let lines = Command::new("printf").arg("b\\na\\nb\\n")
+    ///     .pipe(Command::new("sort"))
+    ///     .pipe(Command::new("uniq").arg("-c"))
+    ///     .check()?;
+    /// assert_eq!(lines.stdout.iter().filter(|byte| **byte == b'\n').count(), 2);
+    /// # Ok::<(), procession::process::CommandError>(())
+    /// ```
+    #[must_use]
+    pub fn pipe(self, next: Command) -> Pipeline {
+        Pipeline::new(self, next)
+    }
+
+    /// Sets pipes for what is not set.
+    fn collect(&mut self) {
+        let [stdin, stdout, stderr] = &mut self.stdio;
+        stdin.get_or_insert(Stdio::Null);
+        stdout.get_or_insert(Stdio::Piped);
+        stderr.get_or_insert(Stdio::Piped);
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.timeout.map_or(Deadline::NEVER, Deadline::after)
+    }
+
+    fn spawn_with(self, stdio: [Stdio; 3]) -> Result<CommandChild> {
+        let line = CommandLine(&self.program, &self.arguments).to_string();
+        let mut settings = self.settings;
+        settings.name = self.program.to_string_lossy().into_owned();
+        let leads_group = settings.group != Group::Parents;
+        let (stdio, pipes) = open_stdio(stdio)?;
+        let surroundings = Surroundings::of(&self.environment, self.directory.as_deref())?;
+        let (mailbox, theirs) = packet::pair()?;
+        // Its exec closes the other end; else the reason comes first.
+        let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+        let (failure, told) = pipe.during("starting program", &line)?;
+        let work = Work::Program {
+            program: self.program,
+            arguments: self.arguments,
+        };
+        client::check()?;
+        client::start(
+            &settings,
+            &surroundings,
+            &work,
+            &mailbox,
+            theirs,
+            stdio,
+            Some(told),
+        )?;
+        let mut running = Running::await_start(line.clone(), mailbox, true, None)?;
+        let mut reason = Vec::new();
+        std::fs::File::from(failure)
+            .read_to_end(&mut reason)
+            .during("starting program", &line)?;
+        if !reason.is_empty() {
+            running.wait(Deadline::NEVER)?;
+            let error = postcard::from_bytes::<Error>(&reason);
+            return Err(error.unwrap_or_else(|_| {
+                Error::new(crate::ErrorKind::Other, "starting program", line)
+            }));
+        }
+        Ok(CommandChild::new(running, leads_group, self.on_drop, pipes))
+    }
+}
+
+impl fmt::Display for Command {
+    /// As a shell would take it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        CommandLine(&self.program, &self.arguments).fmt(f)
+    }
+}
+
+struct CommandLine<'a>(&'a OsStr, &'a [OsString]);
+
+impl fmt::Display for CommandLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = std::iter::once(self.0).chain(self.1.iter().map(OsString::as_os_str));
+        for (place, word) in words.enumerate() {
+            if place > 0 {
+                f.write_str(" ")?;
+            }
+            let word = word.to_string_lossy();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+            if !word.is_empty() && word.chars().all(plain) {
+                f.write_str(&word)?;
+            } else {
+                write!(f, "'{}'", word.replace('\'', r"'\''"))?;
+            }
+        }
+        Ok(())
+    }
+}

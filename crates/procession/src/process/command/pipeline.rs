@@ -1,0 +1,223 @@
+//! Programs in a row, each reading what the one before writes.
+
+use super::communicate::Output;
+use super::{Command, CommandChild, CommandError, ExitStatus, Stdio};
+use crate::error::Context;
+use crate::{Deadline, Result};
+use rustix::pipe::PipeFlags;
+use std::fmt;
+use std::time::Duration;
+
+/// Programs in a row; made by [`Command::pipe`].
+///
+/// The first reads what its own [`stdin`](Command::stdin) or
+/// [`input`](Command::input) says, the last writes where its
+/// [`stdout`](Command::stdout) says; standard errors are each program's own.
+#[derive(Debug)]
+pub struct Pipeline {
+    commands: Vec<Command>,
+    timeout: Option<Duration>,
+    output_limit: Option<usize>,
+}
+
+impl Pipeline {
+    pub(super) fn new(first: Command, second: Command) -> Pipeline {
+        let mut pipeline = Pipeline {
+            timeout: None,
+            output_limit: None,
+            commands: Vec::new(),
+        };
+        for command in [first, second] {
+            pipeline = pipeline.pipe(command);
+        }
+        pipeline
+    }
+
+    /// Adds a program at the end.
+    #[must_use]
+    pub fn pipe(mut self, next: Command) -> Pipeline {
+        self.timeout = self.timeout.max(next.timeout);
+        self.output_limit = self.output_limit.max(next.output_limit);
+        self.commands.push(next);
+        self
+    }
+
+    /// How long all of it may run; then all of it is killed, each program with
+    /// its group.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Pipeline {
+        self.timeout = Some(timeout);
+        let lead = |command: Command| command.process_group();
+        self.commands = self.commands.into_iter().map(lead).collect();
+        self
+    }
+
+    /// How many bytes the last program may write to each of its outputs where
+    /// these are collected.
+    #[must_use]
+    pub fn output_limit(mut self, bytes: usize) -> Pipeline {
+        self.output_limit = Some(bytes);
+        self
+    }
+
+    /// Starts all programs.
+    ///
+    /// # Errors
+    /// As [`Command::spawn`]; programs that were started are killed.
+    pub fn spawn(self) -> Result<PipelineChild> {
+        let last = self.commands.len() - 1;
+        // Killed if a later one cannot be started.
+        let mut children = PipelineChild {
+            children: Vec::with_capacity(self.commands.len()),
+        };
+        let mut upstream = None;
+        for (place, mut command) in self.commands.into_iter().enumerate() {
+            if let Some(reader) = upstream.take() {
+                command.stdio[0] = Some(Stdio::Descriptor(reader));
+            }
+            if place < last {
+                let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+                let (reader, writer) = pipe.during("creating pipe", "")?;
+                command.stdio[1] = Some(Stdio::Descriptor(writer));
+                upstream = Some(reader);
+            }
+            let input = std::mem::take(&mut command.input);
+            match command.spawn() {
+                Ok(mut child) => {
+                    child.set_input(input);
+                    children.children.push(child);
+                }
+                Err(error) => {
+                    children.kill();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(children)
+    }
+
+    /// Runs all programs and collects what the last one writes; the status is
+    /// that of the last program that failed, or success.
+    ///
+    /// # Errors
+    /// As [`Command::output`].
+    pub fn output(self) -> std::result::Result<Output, CommandError> {
+        self.run().map(|(output, _)| output)
+    }
+
+    /// [`output`](Pipeline::output), where the failure of any program is an
+    /// error.
+    ///
+    /// # Errors
+    /// [`CommandError::Failed`], naming the program, and as
+    /// [`output`](Pipeline::output).
+    pub fn check(self) -> std::result::Result<Output, CommandError> {
+        match self.run()? {
+            (output, None) => Ok(output),
+            (output, Some(command)) => Err(CommandError::failed(command, output)),
+        }
+    }
+
+    /// What the last one wrote, and the last one that failed.
+    fn run(mut self) -> std::result::Result<(Output, Option<String>), CommandError> {
+        let last = self.commands.len() - 1;
+        self.commands[0].stdio[0].get_or_insert(Stdio::Null);
+        self.commands[last].stdio[1].get_or_insert(Stdio::Piped);
+        self.commands[last].stdio[2].get_or_insert(Stdio::Piped);
+        let lines: Vec<String> = self.commands.iter().map(ToString::to_string).collect();
+        let whole = self.to_string();
+        let deadline = self.timeout.map_or(Deadline::NEVER, Deadline::after);
+        let limit = self.output_limit;
+        let mut children = self.spawn().map_err(CommandError::NotStarted)?;
+        match children.communicate(&whole, deadline, limit) {
+            Ok((mut output, statuses)) => {
+                let failed = |status: &ExitStatus| !status.success();
+                let culprit = statuses.iter().rposition(failed);
+                if let Some(place) = culprit {
+                    output.status = statuses[place];
+                }
+                Ok((output, culprit.map(|place| lines[place].clone())))
+            }
+            Err(error) => {
+                children.kill();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, command) in self.commands.iter().enumerate() {
+            f.write_str(if place > 0 { " | " } else { "" })?;
+            command.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Programs in a row that run.
+#[derive(Debug)]
+pub struct PipelineChild {
+    children: Vec<CommandChild>,
+}
+
+impl PipelineChild {
+    /// The programs, first to last.
+    #[must_use]
+    pub fn children(&mut self) -> &mut [CommandChild] {
+        &mut self.children
+    }
+
+    /// Waits for all, and tells how each ended.
+    ///
+    /// # Errors
+    /// As [`CommandChild::wait`].
+    pub fn wait(&mut self) -> Result<Vec<ExitStatus>> {
+        self.children.iter_mut().map(CommandChild::wait).collect()
+    }
+
+    /// Kills all that run, with their groups, and waits for them.
+    pub fn kill(&mut self) {
+        for child in &self.children {
+            let _ = child
+                .signal_group(super::super::Signal::KILL)
+                .or_else(|_| child.kill());
+        }
+        let _ = self.wait();
+    }
+
+    fn communicate(
+        &mut self,
+        line: &str,
+        deadline: Deadline,
+        limit: Option<usize>,
+    ) -> std::result::Result<(Output, Vec<ExitStatus>), CommandError> {
+        let (last, others) = self
+            .children
+            .split_last_mut()
+            .expect("there are two at least");
+        // The first one is fed while the last one is read.
+        let output = match others.first_mut() {
+            Some(first) => {
+                let input = first.take_input();
+                last.finish_feeding(line, deadline, limit, input)?
+            }
+            None => last.finish(line, deadline, limit)?,
+        };
+        let mut statuses = Vec::with_capacity(others.len() + 1);
+        for child in others {
+            let ended = child.wait_deadline(deadline);
+            let late = |error: crate::Error| match error.kind() {
+                crate::ErrorKind::TimedOut => CommandError::TimedOut {
+                    command: line.to_owned(),
+                    output: output.clone(),
+                },
+                _ => CommandError::NotStarted(error),
+            };
+            statuses.push(ended.map_err(late)?);
+        }
+        statuses.push(output.status);
+        Ok((output, statuses))
+    }
+}

@@ -1,0 +1,77 @@
+//! A task's handle as a future, for tokio.
+
+use super::{JoinHandle, TaskError};
+use crate::error::Context;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// What a handle that is being awaited waits for.
+#[derive(Debug)]
+pub(super) enum Watch {
+    /// The end of the process.
+    End(AsyncFd<OwnedFd>),
+    /// The server's word on how it ended.
+    Status(AsyncFd<OwnedFd>),
+}
+
+fn watch(descriptor: impl AsFd) -> crate::Result<AsyncFd<OwnedFd>> {
+    let copy = descriptor.as_fd().try_clone_to_owned();
+    let copy = copy.during("awaiting task", "")?;
+    let watched = AsyncFd::register_with_interest(copy, Interest::READABLE);
+    watched
+        .map_err(std::io::Error::from)
+        .during("awaiting task", "")
+}
+
+/// With the feature `tokio`, awaiting a handle joins it. Dropping the future
+/// does with the task what dropping the handle does.
+///
+/// # Panics
+/// Outside a tokio runtime with I/O enabled.
+///
+/// # Cost
+/// Two descriptors in tokio's reactor, one after the other; no thread.
+impl<R: DeserializeOwned> Future for JoinHandle<R> {
+    type Output = Result<R, TaskError>;
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> Poll<Result<R, TaskError>> {
+        loop {
+            if let Some(result) = self.try_join() {
+                self.watch = None;
+                return Poll::Ready(result);
+            }
+            let made = match &self.watch {
+                None => watch(self.as_fd()).map(Watch::End),
+                Some(Watch::End(end)) => {
+                    // Once over, it stays so: it is asked once.
+                    match ready!(end.poll_read_ready(context)) {
+                        Ok(_) => watch(self.running.mailbox()).map(Watch::Status),
+                        Err(error) => Err(error).during("awaiting task", ""),
+                    }
+                }
+                Some(Watch::Status(status)) => {
+                    match ready!(status.poll_read_ready(context)) {
+                        Ok(mut guard) => guard.clear_ready(),
+                        Err(error) => {
+                            let error = Err::<(), _>(error).during("awaiting task", "");
+                            return Poll::Ready(Err(TaskError::Io(error.unwrap_err())));
+                        }
+                    }
+                    continue;
+                }
+            };
+            match made {
+                Ok(made) => self.watch = Some(made),
+                Err(error) => return Poll::Ready(Err(TaskError::Io(error))),
+            }
+        }
+    }
+}
