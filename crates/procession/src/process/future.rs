@@ -19,10 +19,13 @@ pub(super) enum Watch {
     Status(AsyncFd<OwnedFd>),
 }
 
+#[allow(unsafe_code, reason = "tokio's way to be given a descriptor")]
 fn watch(descriptor: impl AsFd) -> crate::Result<AsyncFd<OwnedFd>> {
     let copy = descriptor.as_fd().try_clone_to_owned();
     let copy = copy.during("awaiting task", "")?;
-    let watched = AsyncFd::register_with_interest(copy, Interest::READABLE);
+    // SAFETY: an `OwnedFd` is open and stays the same descriptor for as long as
+    // it lives, which is as long as the reactor has it.
+    let watched = unsafe { AsyncFd::register_with_interest(copy, Interest::READABLE) };
     watched
         .map_err(std::io::Error::from)
         .during("awaiting task", "")
