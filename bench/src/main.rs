@@ -1,20 +1,25 @@
-//! Benchmarks: `cargo xtask bench [pi] [messages] [TRANSPORT...]`.
+//! Benchmarks: `cargo xtask bench [pi] [messages] [processes] [TRANSPORT...]`.
 //!
 //! Both sides of every ratio are measured in turn, in one run, on one machine;
 //! figures are medians. See `bench/README.md` for how to read them.
 
 mod messages;
 mod pi;
+mod processes;
 mod raw;
 
 use procession::transport::Transport;
 use std::time::{Duration, Instant};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    procession::init();
+    if std::env::args().nth(1).as_deref() == Some(processes::NOTHING) {
+        return Ok(());
+    }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let (names, rest): (Vec<_>, Vec<_>) = wanted
         .into_iter()
-        .partition(|word| ["pi", "messages"].contains(&word.as_str()));
+        .partition(|word| ["pi", "messages", "processes"].contains(&word.as_str()));
     let is_wanted = |name: &str| names.is_empty() || names.iter().any(|word| word == name);
     // Whatever is no benchmark is a transport to restrict the messages to.
     let mut transports: Vec<Transport> = rest
@@ -30,6 +35,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if is_wanted("messages") {
         messages::run(&transports)?;
+    }
+    if is_wanted("processes") {
+        processes::run()?;
     }
     Ok(())
 }

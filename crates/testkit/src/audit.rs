@@ -49,16 +49,15 @@ impl OfProcess {
             }
         }
         let mut children = children_of(std::process::id());
-        if let Some(server) = children.iter().position(|child| child.contains(SERVER)) {
-            if !children[server].ends_with('Z') {
-                children.remove(server);
-                for kind in OF_SERVER {
-                    // The last opened ones are the likeliest.
-                    let is_kind = |entry: &(&String, &String)| entry.1.starts_with(kind);
-                    let found = descriptors.iter().filter(is_kind).next_back();
-                    if let Some(number) = found.map(|(number, _)| number.clone()) {
-                        descriptors.remove(&number);
-                    }
+        let is_server = |child: &String| child.contains(SERVER) && !child.ends_with('Z');
+        if let Some(server) = children.iter().position(is_server) {
+            children.remove(server);
+            for kind in OF_SERVER {
+                // The last opened ones are the likeliest.
+                let is_kind = |entry: &(&String, &String)| entry.1.starts_with(kind);
+                let found = descriptors.iter().rfind(is_kind);
+                if let Some(number) = found.map(|(number, _)| number.clone()) {
+                    descriptors.remove(&number);
                 }
             }
         }

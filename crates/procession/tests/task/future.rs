@@ -1,13 +1,13 @@
 //! Handles as futures.
 
-use crate::{METHODS, by};
+use crate::{Body, METHODS, by};
 use procession::os::pipe;
 use procession::process::{Signal, StartMethod, TaskError};
 use std::time::Duration;
 use testkit::Test;
 
 pub(crate) fn tests() -> Vec<Test> {
-    let bodies: [(&str, fn(StartMethod)); 3] = [
+    let bodies: [(&str, Body); 3] = [
         ("awaiting_joins", awaiting_joins),
         ("a_death_ends_the_wait", a_death_ends_the_wait),
         ("fifty_are_awaited_at_once", fifty_are_awaited_at_once),

@@ -103,9 +103,7 @@ pub(crate) fn an_abort_is_a_signal(method: StartMethod) {
 
 pub(crate) fn a_signal_is_told(method: StartMethod) {
     for signal in [Signal::KILL, Signal::TERM, Signal::USR1] {
-        let mut child = by(method)
-            .spawn(|number| kill_self(number), signal.as_raw())
-            .unwrap();
+        let mut child = by(method).spawn(kill_self, signal.as_raw()).unwrap();
         let error = child.join().unwrap_err();
         assert_eq!(error.signal(), Some(signal), "{error}");
     }

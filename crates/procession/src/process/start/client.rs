@@ -35,7 +35,7 @@ struct Connection {
     /// The server's pidfd, if it is our child.
     server: Option<OwnedFd>,
     /// What the server was started with, if it was by us.
-    inherited: Option<(Vec<(OsString, OsString)>, Option<PathBuf>)>,
+    inherited: Option<Surroundings>,
 }
 
 struct State {
@@ -147,10 +147,10 @@ impl Connection {
     fn complete(&self, settings: &Settings, surroundings: &Surroundings) -> Settings {
         let inherited = self.inherited.as_ref();
         let mut settings = settings.clone();
-        if inherited.is_none_or(|(has, _)| *has != surroundings.environment) {
+        if inherited.is_none_or(|has| has.environment != surroundings.environment) {
             settings.environment = Some(surroundings.environment.clone());
         }
-        if inherited.is_none_or(|(_, has)| *has != surroundings.directory) {
+        if inherited.is_none_or(|has| has.directory != surroundings.directory) {
             settings.directory.clone_from(&surroundings.directory);
         }
         settings
@@ -235,7 +235,7 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let title = format!("{} [procession server]", program.to_string_lossy());
-    let inherited = (std::env::vars_os().collect(), std::env::current_dir().ok());
+    let inherited = Surroundings::of(&Environment::default(), None)?;
     // Nothing here needs code between fork and exec, so std can use vfork,
     // which costs the same in a process with much memory.
     let child = Command::new("/proc/self/exe")
