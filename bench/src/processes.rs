@@ -3,9 +3,12 @@
 //! one; and a gibibyte there and back.
 
 use crate::{median, time};
+use procession::Bytes;
 use procession::process::{Builder, StartMethod};
 use procession_sys::process as sys;
 use rustix::process::WaitOptions;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +17,7 @@ use std::time::Duration;
 pub(crate) const NOTHING: &str = "--nothing";
 
 const ROUNDS: usize = 300;
-const LARGE_ROUNDS: usize = 15;
+const LARGE_ROUNDS: usize = 100;
 const GIBIBYTE: usize = 1 << 30;
 const LARGE: usize = 4 * GIBIBYTE;
 
@@ -76,22 +79,27 @@ pub(crate) fn run() -> Result<(), Failure> {
         "\nthe same with {} GiB resident, medians of {LARGE_ROUNDS}\n",
         LARGE >> 30
     );
-    let large = measure(LARGE_ROUNDS)?;
-    println!(
-        "{:<34} {:>10.1}",
-        "bare fork + _exit + waitpid",
-        us(large.fork)
-    );
-    for ((method, elapsed), before) in METHODS.into_iter().zip(&large.ours).zip(&small.ours) {
+    let started = METHODS[1..].iter().map(|method| {
+        median(
+            (0..LARGE_ROUNDS)
+                .map(|_| time(|| start(*method)).0)
+                .collect(),
+        )
+    });
+    let started: Vec<Duration> = started.collect();
+    // The bare fork last: after it, every page that we touch is copied.
+    let bare = median((0..3).map(|_| time(bare_fork).0).collect());
+    println!("{:<34} {:>10.1}", "bare fork + _exit + waitpid", us(bare));
+    for ((method, elapsed), before) in METHODS[1..].iter().zip(started).zip(&small.ours[1..]) {
         let ratio = elapsed.as_secs_f64() / before.as_secs_f64();
         println!(
-            "{:<34} {:>10.1}   {ratio:.2} x with a small parent",
-            method,
-            us(*elapsed)
+            "{method:<34} {:>10.1}   {ratio:.2} x with a small parent",
+            us(elapsed)
         );
     }
     drop(memory);
-    gibibyte()
+    gibibyte();
+    Ok(())
 }
 
 /// Medians of one set of rounds, all sides in turn.
@@ -204,56 +212,55 @@ fn peers(small: &Measured) {
     }
 }
 
-/// How fast a gibibyte goes to a task, and comes from one.
-fn gibibyte() -> Result<(), Failure> {
-    const TIMES: usize = 3;
-    println!("\na gibibyte as argument and as result, medians of {TIMES}\n");
+/// How fast a gibibyte goes to a task, and comes from one, the starting of
+/// the task included.
+fn gibibyte() {
+    const TIMES: usize = 5;
+    println!("\na gibibyte there, and back, by forkserver, medians of {TIMES}\n");
     let source = vec![1_u8; GIBIBYTE];
     let mut target = vec![0_u8; GIBIBYTE];
-    let argument = |method| {
-        let bytes = ByteBuf::from(source.clone());
-        let length = |bytes: ByteBuf| bytes.len();
-        let (elapsed, task) = time(|| {
-            let mut task = Builder::new().start_method(method).spawn(length, bytes)?;
-            procession::Result::Ok(task.join())
-        });
-        assert_eq!(task.expect("starting").expect("joining"), GIBIBYTE);
-        elapsed
-    };
-    let result = |method| {
-        let make = |length| ByteBuf::from(vec![1; length]);
-        let mut task = Builder::new()
-            .start_method(method)
-            .spawn(make, GIBIBYTE)
-            .expect("starting");
-        // Making the bytes is the task's affair; moving them is ours.
-        procession::process::wait_all(&[&task], procession::Deadline::NEVER).expect("waiting");
-        let (elapsed, bytes) = time(|| task.join());
-        assert_eq!(bytes.expect("joining").len(), GIBIBYTE);
-        elapsed
-    };
-    let (mut fresh, mut warm) = (Vec::new(), Vec::new());
-    let (mut arguments, mut results) = (Vec::new(), Vec::new());
+    let mut times = vec![Vec::new(); 6];
     for _ in 0..TIMES {
-        fresh.push(time(|| std::hint::black_box(source.clone())).0);
-        warm.push(time(|| target.copy_from_slice(&source)).0);
-        arguments.push(argument(StartMethod::ForkServer));
-        results.push(result(StartMethod::ForkServer));
+        let shared = Bytes::from(source.clone());
+        let buffer = ByteBuf::from(source.clone());
+        let round = [
+            time(|| drop(std::hint::black_box(source.clone()))).0,
+            time(|| std::hint::black_box(&mut target).copy_from_slice(&source)).0,
+            time(|| run_task(|bytes: Bytes| bytes.iter().step_by(4096).count(), shared)).0,
+            time(|| run_task(|bytes: ByteBuf| bytes.len(), buffer)).0,
+            time(|| run_task(|length| Bytes::from(vec![1; length]), GIBIBYTE)).0,
+            time(|| run_task(|length| ByteBuf::from(vec![1; length]), GIBIBYTE)).0,
+        ];
+        for (all, time) in times.iter_mut().zip(round) {
+            all.push(time);
+        }
     }
-    let (fresh, warm) = (median(fresh), median(warm));
-    let show = |name: &str, elapsed: Duration| {
+    let times: Vec<Duration> = times.into_iter().map(median).collect();
+    let names = [
+        "memcpy to fresh memory",
+        "memcpy to warm memory",
+        "argument, Bytes",
+        "argument, serde_bytes::ByteBuf",
+        "result, Bytes (made by the task)",
+        "result, ByteBuf (made by the task)",
+    ];
+    for (name, elapsed) in names.into_iter().zip(&times) {
         let rate = GIBIBYTE as f64 / elapsed.as_secs_f64() / 1e9;
-        let (to_fresh, to_warm) = (
-            fresh.as_secs_f64() / elapsed.as_secs_f64(),
-            warm.as_secs_f64() / elapsed.as_secs_f64(),
-        );
+        let ratio = |to: Duration| to.as_secs_f64() / elapsed.as_secs_f64();
         println!(
-            "{name:<34} {rate:>7.2} GB/s   {to_fresh:.2} of fresh, {to_warm:.2} of warm memcpy"
+            "{name:<36} {rate:>6.2} GB/s   {:.2} of fresh, {:.2} of warm memcpy",
+            ratio(times[0]),
+            ratio(times[1])
         );
-    };
-    show("memcpy to fresh memory", fresh);
-    show("memcpy to warm memory", warm);
-    show("argument, encoded to decoded", median(arguments));
-    show("result, end of task to decoded", median(results));
-    Ok(())
+    }
+}
+
+fn run_task<A, R>(function: fn(A) -> R, argument: A)
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    let task = procession::process::spawn(function, argument);
+    let result = task.expect("starting").join().expect("joining");
+    std::hint::black_box(&result);
 }

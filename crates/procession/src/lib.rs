@@ -52,6 +52,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod bytes;
 mod codec;
 mod error;
 mod handle;
@@ -64,6 +65,7 @@ pub mod signal;
 mod time;
 pub mod transport;
 
+pub use bytes::Bytes;
 pub use error::{Error, ErrorKind, Result};
 pub use handle::Handle;
 pub use name::Name;

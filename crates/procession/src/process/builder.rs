@@ -44,7 +44,7 @@ pub enum StartMethod {
 
 impl std::fmt::Display for StartMethod {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             StartMethod::Fork => "fork",
             StartMethod::Spawn => "spawn",
             StartMethod::ForkServer => "forkserver",

@@ -56,6 +56,7 @@ fn main() -> std::process::ExitCode {
         results::errors_of_this_library_are_results,
         results::lengths_around_every_boundary_travel,
         results::many_megabytes_travel_while_nobody_joins,
+        results::shared_bytes_travel_and_are_sent_on,
         results::captured_values_travel,
         results::a_task_is_a_value,
         results::a_task_may_start_tasks,

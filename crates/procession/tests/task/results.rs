@@ -1,6 +1,6 @@
 use crate::by;
 use procession::process::{self, Signal, StartMethod, TaskError};
-use procession::{ErrorKind, task};
+use procession::{Bytes, ErrorKind, task};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::time::Duration;
@@ -309,6 +309,23 @@ pub(crate) fn a_gibibyte_travels_there_and_back() {
         (back.len(), back[length - 1], back[length]),
         (length + 1, 5, 6)
     );
+}
+
+pub(crate) fn shared_bytes_travel_and_are_sent_on(method: StartMethod) {
+    for length in [0, 1, 16 * 1024, 16 * 1024 + 1, 5_000_000] {
+        let bytes = Bytes::from(vec![9; length]);
+        let mut child = by(method)
+            .spawn(
+                |bytes: Bytes| {
+                    // Sent on by one who has only mapped them.
+                    let mut nested = process::spawn(|bytes: Bytes| bytes, bytes).unwrap();
+                    nested.join().unwrap()
+                },
+                bytes.clone(),
+            )
+            .unwrap();
+        assert!(child.join().unwrap() == bytes, "{length} bytes");
+    }
 }
 
 pub(crate) fn a_forked_argument_is_not_encoded() {

@@ -16,6 +16,7 @@
 
 use super::packet::{self, Kind, Mailbox, Packet};
 use super::settings::{self, Group, Settings};
+use super::title::Title;
 use super::{entry, worker};
 use crate::codec;
 use crate::error::Context;
@@ -112,6 +113,7 @@ struct Server {
     /// Signals that the family's first process ignored when it started us,
     /// which programs inherit and tasks do not.
     ignored: Vec<i32>,
+    title: Option<Title>,
     memory_kills: MemoryKills,
 }
 
@@ -213,6 +215,7 @@ impl Server {
             knock,
             signals,
             ignored,
+            title: Title::find(),
             memory_kills: MemoryKills::new(),
         })
     }
@@ -347,6 +350,7 @@ impl Server {
                 stdio,
                 exec_status,
                 ignored: std::mem::take(&mut self.ignored),
+                title: self.title,
                 settings,
                 work,
             })),
@@ -482,6 +486,7 @@ struct Birth {
     stdio: [OwnedFd; 3],
     exec_status: Option<OwnedFd>,
     ignored: Vec<i32>,
+    title: Option<Title>,
     settings: Settings,
     work: Work,
 }
@@ -493,6 +498,7 @@ impl Birth {
             stdio,
             exec_status,
             ignored,
+            title,
             settings,
             work,
         } = self;
@@ -517,7 +523,9 @@ impl Birth {
                 if let Some(environment) = &settings.environment {
                     entry::replace_environment(environment);
                 }
-                super::title::set(&settings.name);
+                if let Some(title) = title {
+                    title.set(&settings.name);
+                }
                 let code = worker::live(current::Task {
                     name: settings.name,
                     method: StartMethod::ForkServer,
