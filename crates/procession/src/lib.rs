@@ -72,6 +72,13 @@ pub use name::Name;
 pub use process::init;
 pub use time::Deadline;
 
+/// What the code that macros write uses.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::process::{NAMED_TASKS, NamedTask};
+    pub use linkme;
+}
+
 /// Compiles the sample of the project's front page.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

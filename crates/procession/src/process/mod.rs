@@ -15,6 +15,7 @@ mod fork;
 mod future;
 mod join_handle;
 mod list;
+mod named;
 mod reaper;
 mod running;
 mod scope;
@@ -31,6 +32,10 @@ pub use exit_status::ExitStatus;
 pub use fork::{Fork, die_with, exit, fork, fork_unchecked};
 pub use join_handle::{JoinHandle, OnDrop, wait_all, wait_any};
 pub use list::{ProcessInfo, ProcessState, children, inspect};
+#[doc(hidden)]
+pub use named::NAMED_TASKS;
+pub use named::{NamedTask, named_tasks};
+pub use procession_derive::task;
 pub use scope::{Scope, scope};
 pub use start::entry::init;
 pub use start::settings::LimitedResource;

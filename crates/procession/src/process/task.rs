@@ -10,6 +10,7 @@
 //! of the main program (checked at both ends).
 #![allow(unsafe_code)]
 
+use super::named;
 use crate::codec::{self, Arrived, Decoder, Encoded, Encoder};
 use crate::{Error, ErrorKind, Result};
 use procession_sys::image;
@@ -42,13 +43,20 @@ pub struct Task<A, R> {
     types: PhantomData<fn(A) -> R>,
 }
 
-/// Where in the program a function is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Function {
-    /// The function that knows the types: decodes, calls, encodes.
-    trampoline: u64,
-    /// The user's function.
-    target: u64,
+/// Which function it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Function {
+    /// One of this build of the program, by where it is.
+    Here {
+        /// The build.
+        build: Vec<u8>,
+        /// The function that knows the types: decodes, calls, encodes.
+        trampoline: u64,
+        /// The user's function.
+        target: u64,
+    },
+    /// One that is listed under a name.
+    Named(String),
 }
 
 #[derive(Debug, Default)]
@@ -78,12 +86,6 @@ pub(crate) struct Call {
     /// Bytes of the body that have been read.
     read: usize,
     descriptors: codec::Table,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Header {
-    build: Vec<u8>,
-    function: Function,
 }
 
 type Trampoline = fn(u64, Call) -> Outcome;
@@ -130,13 +132,19 @@ where
         })
     }
 
+    /// The task that is listed under a name, and has these types.
+    pub(super) fn by_name(name: &str) -> Task<A, R> {
+        Task {
+            function: Function::Named(name.to_owned()),
+            captured: Arc::default(),
+            types: PhantomData,
+        }
+    }
+
     /// The call of this task with an argument, for another process.
     pub(crate) fn encode_call(&self, argument: &A) -> Result<Encoded> {
         let mut encoder = Encoder::new();
-        encoder.value(&Header {
-            build: image::main_program().build_id().to_vec(),
-            function: self.function,
-        })?;
+        encoder.value(&self.function)?;
         encoder.encoded(&self.captured.bytes, &self.captured.descriptors)?;
         encoder.value(argument)?;
         encoder.finish()
@@ -146,7 +154,7 @@ where
 impl<A, R> Clone for Task<A, R> {
     fn clone(&self) -> Task<A, R> {
         Task {
-            function: self.function,
+            function: self.function.clone(),
             captured: Arc::clone(&self.captured),
             types: PhantomData,
         }
@@ -156,17 +164,17 @@ impl<A, R> Clone for Task<A, R> {
 impl<A, R> fmt::Debug for Task<A, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task")
-            .field("function", &format_args!("{:#x}", self.function.target))
+            .field("function", &self.function)
             .field("captured_bytes", &self.captured.bytes.len())
             .finish_non_exhaustive()
     }
 }
 
-/// How a task is written down: its build, where it is, its types by name, and
-/// what it captured.
+/// How a task is written down: which function, its types by name, and what it
+/// captured.
 #[derive(Serialize, Deserialize)]
 struct Written {
-    header: Header,
+    function: Function,
     types: String,
     bytes: Vec<u8>,
     descriptors: Vec<crate::Handle<OwnedFd>>,
@@ -180,10 +188,7 @@ impl<A, R> Serialize for Task<A, R> {
         let copy = |descriptor: &OwnedFd| descriptor.try_clone().map(crate::Handle::new);
         let descriptors: std::io::Result<_> = self.captured.descriptors.iter().map(copy).collect();
         Written {
-            header: Header {
-                build: image::main_program().build_id().to_vec(),
-                function: self.function,
-            },
+            function: self.function.clone(),
             types: std::any::type_name::<fn(A) -> R>().to_owned(),
             bytes: self.captured.bytes.clone(),
             descriptors: descriptors.map_err(serde::ser::Error::custom)?,
@@ -197,8 +202,9 @@ impl<'de, A, R> Deserialize<'de> for Task<A, R> {
         deserializer: D,
     ) -> std::result::Result<Task<A, R>, D::Error> {
         let written = Written::deserialize(deserializer)?;
-        let program = image::main_program();
-        if written.header.build != program.build_id() {
+        if let Function::Here { build, .. } = &written.function
+            && build != image::main_program().build_id()
+        {
             return Err(serde::de::Error::custom("a task of another build"));
         }
         if written.types != std::any::type_name::<fn(A) -> R>() {
@@ -206,7 +212,7 @@ impl<'de, A, R> Deserialize<'de> for Task<A, R> {
         }
         let descriptors = written.descriptors.into_iter();
         Ok(Task {
-            function: written.header.function,
+            function: written.function,
             captured: Arc::new(Captured {
                 bytes: written.bytes,
                 descriptors: descriptors.map(crate::Handle::into_inner).collect(),
@@ -216,17 +222,20 @@ impl<'de, A, R> Deserialize<'de> for Task<A, R> {
     }
 }
 
+/// Where a function is.
+fn place(function: *const ()) -> Result<u64> {
+    let offset = image::main_program().offset(function);
+    offset.ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "naming function", "")
+            .because("it is not code of the main program")
+            .with_hint("functions of shared libraries cannot be found again in another process")
+    })
+}
+
 /// Measures where the two functions are.
 fn locate(trampoline: Trampoline, target: *const ()) -> Result<Function> {
-    let program = image::main_program();
-    let place = |function| {
-        program.offset(function).ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "naming function", "")
-                .because("it is not code of the main program")
-                .with_hint("functions of shared libraries cannot be found again in another process")
-        })
-    };
-    Ok(Function {
+    Ok(Function::Here {
+        build: image::main_program().build_id().to_vec(),
         trampoline: place(trampoline as *const ())?,
         target: place(target)?,
     })
@@ -243,28 +252,39 @@ impl Call {
 
     /// Finds the function and calls it.
     pub(crate) fn perform(mut self) -> Outcome {
-        let header: Header = match self.next() {
-            Ok(header) => header,
+        let function: Function = match self.next() {
+            Ok(function) => function,
             Err(error) => return Outcome::Untranslatable(error),
         };
-        let wrong = |why| {
-            let error = Error::new(ErrorKind::Corrupt, "finding function", "");
-            Outcome::Untranslatable(error.because(why))
+        let (build, trampoline, target) = match function {
+            Function::Named(name) => {
+                return match named::find(&name) {
+                    Ok(task) => task.perform(self),
+                    Err(error) => Outcome::Untranslatable(error),
+                };
+            }
+            Function::Here {
+                build,
+                trampoline,
+                target,
+            } => (build, trampoline, target),
         };
         let program = image::main_program();
-        if header.build != program.build_id() {
-            return wrong("the call comes from another build of the program");
+        if build != program.build_id() {
+            let error = Error::new(ErrorKind::Corrupt, "finding function", "");
+            let why = "the call comes from another build of the program";
+            return Outcome::Untranslatable(error.because(why));
         }
         // SAFETY: the build is the same, and `locate` took this offset from a
         // `Trampoline`.
-        match unsafe { program.function::<Trampoline>(header.function.trampoline) } {
-            Some(trampoline) => trampoline(header.function.target, self),
-            None => wrong("no code is where the call says"),
+        match unsafe { program.function::<Trampoline>(trampoline) } {
+            Some(trampoline) => trampoline(target, self),
+            None => Outcome::Untranslatable(no_code()),
         }
     }
 
     /// Decodes the next value.
-    fn next<T: DeserializeOwned>(&mut self) -> Result<T> {
+    pub(super) fn next<T: DeserializeOwned>(&mut self) -> Result<T> {
         let descriptors = std::mem::take(&mut self.descriptors);
         let mut decoder = Decoder::resume(&self.body[self.read..], descriptors);
         let value = decoder.value();
@@ -317,8 +337,7 @@ fn no_code() -> Error {
 
 /// The offset of a function without arguments, to be called by [`call_hook`].
 pub(crate) fn locate_hook(hook: fn()) -> Result<u64> {
-    let trampoline: Trampoline = call_plain::<(), ()>;
-    Ok(locate(trampoline, hook as *const ())?.target)
+    place(hook as *const ())
 }
 
 /// Calls a function without arguments at its offset, in a process of the same

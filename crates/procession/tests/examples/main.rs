@@ -183,5 +183,29 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
              1: failed over sysv-mq: Some(Signal(9))\n1: hello from worker 1\n\
              2: finished\n2: hello from worker 2\n",
         ),
+        (
+            "32_process",
+            "hello, test\nthe child's id is the one we know: true\n\
+             its parent is this process: true\n",
+        ),
+        (
+            "33_how_tasks_end",
+            "return: a value\nexit: exited with code 7 instead of returning\n\
+             late: killed at its deadline\nkill: killed by SIGKILL\n\
+             terminate: killed by SIGTERM\nzombies: 0\n",
+        ),
+        ("34_stop", "stopped when asked\nstopped by force\n"),
+        ("35_pi_tasks", PI),
+        (
+            "36_subprocess",
+            "exit code: Some(3)\nexit\npython.org\nset q=mx\n\
+             `sh -c 'echo trying; echo no such host >&2; exit 1'` exited with code 1: no such host\n\
+             `sleep 60` did not end in time and was killed\na\nb\n",
+        ),
+        ("37_captures_and_handles", "<0> <1> <2> <3> <4>\n"),
+        (
+            "38_start_methods",
+            "fork: the count is 7\nspawn: the count is 0\nforkserver: the count is 0\n",
+        ),
     ])
 }

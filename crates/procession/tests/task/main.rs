@@ -8,6 +8,7 @@ mod family;
 mod future;
 mod handles;
 mod many;
+mod named;
 mod results;
 mod scope;
 mod waiting;
@@ -59,6 +60,7 @@ fn main() -> std::process::ExitCode {
         results::shared_bytes_travel_and_are_sent_on,
         results::captured_values_travel,
         results::a_task_is_a_value,
+        named::a_task_is_found_by_name,
         results::a_task_may_start_tasks,
         results::parent_and_name_are_known,
         results::the_end_of_the_parent_can_be_waited_for,
@@ -123,6 +125,7 @@ fn main() -> std::process::ExitCode {
         many::starting_from_many_threads,
         many::a_failing_system_call_starts_nothing_or_works,
         many::a_server_without_descriptors_refuses,
+        named::a_name_that_does_not_fit_is_an_error,
         commands::a_status_is_told,
         commands::output_is_collected,
         commands::a_check_tells_status_and_last_words,

@@ -1,0 +1,34 @@
+//! Stopping a task step by step: a request, SIGTERM, SIGKILL.
+use procession::process::{self, Signal, Stop};
+use procession::{Deadline, poll, signal};
+use std::time::Duration;
+
+/// Does what it is asked to.
+fn polite(_: ()) -> String {
+    let me = process::current().expect("a task");
+    poll::readable(&me, Deadline::NEVER).expect("polling");
+    "stopped when asked".to_owned()
+}
+
+/// Hears nothing but the last word.
+fn stubborn(_: ()) -> String {
+    signal::ignore(Signal::TERM).expect("ignoring");
+    loop {
+        std::thread::park();
+    }
+}
+
+fn main() -> procession::Result<()> {
+    procession::init();
+    let moment = Duration::from_millis(20);
+    let ask = Stop::new().request(Duration::from_secs(60));
+    let insist = Stop::new().request(moment).terminate(moment);
+    let tasks: [(fn(()) -> String, Stop); 2] = [(polite, ask), (stubborn, insist)];
+    for (task, stop) in tasks {
+        match process::spawn(task, ())?.stop(stop) {
+            Ok(words) => println!("{words}"),
+            Err(error) => println!("{error} by force"),
+        }
+    }
+    Ok(())
+}
