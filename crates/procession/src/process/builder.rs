@@ -517,7 +517,11 @@ impl Builder {
             None,
         )?;
         // It waits in the socket for the process, if that is not there yet.
-        mailbox.send(Kind::Call, call)?;
+        match mailbox.send(Kind::Call, call) {
+            // Refused, or ended already; what comes now says why.
+            Err(error) if error.is_disconnected() => {}
+            outcome => outcome?,
+        }
         let running = Running::await_start(settings.name, mailbox, !anew, start_deadline)?;
         Ok(JoinHandle::new(running, self.on_drop, leads_group, pipes))
     }

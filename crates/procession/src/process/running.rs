@@ -8,7 +8,7 @@ use super::{Child, ExitStatus, Panic};
 use crate::codec::{self, Arrived};
 use crate::error::Context;
 use crate::signal::Signal;
-use crate::{Deadline, Error, ErrorKind, Result, poll};
+use crate::{Deadline, Error, ErrorKind, Result, limits, poll};
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -121,8 +121,8 @@ impl Running {
                 Some(packet) => said = said.or(read_said(packet)?),
                 None => {
                     return Err(Error::new(ErrorKind::ProcessDied, "starting process", name)
-                        .because("the server was killed meanwhile")
-                        .with_hint("try again: the next start makes a new server"));
+                        .because("the server was killed meanwhile, or has no descriptor left")
+                        .with_hint(limits::open_files().hint()));
                 }
             }
         }

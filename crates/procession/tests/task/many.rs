@@ -148,20 +148,10 @@ pub(crate) fn a_server_without_descriptors_refuses() {
         let children = process::children().unwrap();
         let server = children.iter().find(|child| child.name == "procession-srv");
         let server = Pid::from_raw(server.unwrap().pid.cast_signed());
-        let before = rustix::process::prlimit(
-            server,
-            Resource::Nofile,
-            Rlimit {
-                current: Some(3),
-                maximum: Some(1024),
-            },
-        )
-        .unwrap();
-        for limit in 3..20 {
-            let now = Rlimit {
-                current: Some(limit),
-                maximum: Some(1024),
-            };
+        let before = rustix::process::getrlimit(Resource::Nofile);
+        for limit in (0..20).chain([0, 1, 2, 3]) {
+            let current = Some(limit);
+            let now = Rlimit { current, ..before };
             rustix::process::prlimit(server, Resource::Nofile, now).unwrap();
             // One of the two, and soon.
             match by(method).spawn(|()| 5, ()) {
@@ -172,7 +162,7 @@ pub(crate) fn a_server_without_descriptors_refuses() {
                 },
             }
         }
-        let _ = before;
+        rustix::process::prlimit(server, Resource::Nofile, before).unwrap();
         by(method).spawn(|()| (), ()).unwrap().join().unwrap();
     }
 }

@@ -104,6 +104,7 @@ impl Boot {
         if !Mailbox::has_token(stdin.as_fd(), &self.token) {
             return None;
         }
+        settings::fill_stdio().ok()?;
         let socket = rustix::io::fcntl_dupfd_cloexec(&stdin, 3).ok()?;
         rustix::stdio::dup2_stdin(settings::null().ok()?).ok()?;
         Some(socket)

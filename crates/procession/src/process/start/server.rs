@@ -22,15 +22,15 @@ use crate::codec;
 use crate::error::Context;
 use crate::process::{ExitStatus, Fork, StartMethod, current, die_with, fork, task};
 use crate::signal::{self, Signal, Signals};
-use crate::{Deadline, Error, ErrorKind, Result, poll};
+use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::process as sys;
 use procession_sys::signal::{Disposition, Mask, set_disposition};
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::epoll;
 use rustix::process::{Pid, PidfdFlags, WaitOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -101,7 +101,7 @@ pub(super) struct SignalGroup {
 const COUNT_AGE: Duration = Duration::from_millis(100);
 
 struct Server {
-    /// The first is the family's first process.
+    /// Number zero is the family's first process.
     clients: Vec<Client>,
     /// Clients admitted so far.
     admitted: u64,
@@ -110,6 +110,7 @@ struct Server {
     knocks: Mailbox,
     knock: OwnedFd,
     signals: Signals,
+    watch: Watch,
     /// Signals that the family's first process ignored when it started us,
     /// which programs inherit and tasks do not.
     ignored: Vec<i32>,
@@ -197,18 +198,20 @@ impl Server {
         // Before Linux 5.11 what preloaded code left open, programs inherit.
         let _ = sys::close_on_exec_from(3);
         let (knocks, knock) = packet::pair()?;
+        let first = Client {
+            number: 0,
+            mailbox,
+            pidfd,
+            pid,
+        };
         let ready = codec::Encoded {
             body: codec::Body::Inline(Vec::new()),
             descriptors: vec![knock.try_clone().during(operation, "")?],
         };
-        mailbox.send(Kind::Ready, &ready)?;
+        first.mailbox.send(Kind::Ready, &ready)?;
         Ok(Server {
-            clients: vec![Client {
-                number: 0,
-                mailbox,
-                pidfd,
-                pid,
-            }],
+            watch: Watch::new(&signals, &knocks, &first)?,
+            clients: vec![first],
             admitted: 1,
             children: HashMap::new(),
             knocks,
@@ -221,33 +224,39 @@ impl Server {
     }
 
     fn serve(mut self) -> ! {
+        let mut ready = Vec::new();
         loop {
-            let ready = self.wait();
-            if ready[0] {
-                while self.signals.try_wait().is_ok() {}
-                self.reap();
-            }
-            if ready[1] {
-                self.admit();
-            }
-            // From the last, because those that are gone are taken out.
-            for index in (0..(ready.len() - 2) / 2).rev() {
-                let (asks, ended) = (ready[2 + 2 * index], ready[3 + 2 * index]);
-                let answer = if ended {
-                    Answer::Gone
-                } else if asks {
-                    self.answer(index)
-                } else {
-                    Answer::Done
+            self.watch.wait(&mut ready);
+            for source in ready.drain(..) {
+                let answer = match source {
+                    Source::Signals => {
+                        while self.signals.try_wait().is_ok() {}
+                        self.reap();
+                        continue;
+                    }
+                    Source::Knocks => {
+                        self.admit();
+                        continue;
+                    }
+                    // A client may have gone since it was listed.
+                    Source::Client(number) => match self.place(number) {
+                        Some(index) => (index, self.answer(index)),
+                        None => continue,
+                    },
+                    Source::Death(number) => match self.place(number) {
+                        Some(index) => (index, Answer::Gone),
+                        None => continue,
+                    },
                 };
                 match answer {
-                    Answer::Done => {}
-                    Answer::Gone => self.dismiss(index),
-                    Answer::Born(birth) => {
+                    (_, Answer::Done) => {}
+                    (index, Answer::Gone) => self.dismiss(index),
+                    (index, Answer::Born(birth)) => {
                         let client = self.clients.swap_remove(index);
                         let knock = self.knock;
                         // What else is in there belongs to the server.
-                        drop((self.clients, self.children, self.knocks, self.signals));
+                        drop((self.clients, self.children, self.knocks));
+                        drop((self.signals, self.watch));
                         birth.live(client, knock)
                     }
                 }
@@ -255,19 +264,9 @@ impl Server {
         }
     }
 
-    /// Waits; tells which of signals, knocks, and each client's socket and
-    /// pidfd are ready.
-    fn wait(&self) -> Vec<bool> {
-        let mut all = vec![
-            PollFd::new(&self.signals, PollFlags::IN),
-            PollFd::new(&self.knocks, PollFlags::IN),
-        ];
-        for client in &self.clients {
-            all.push(PollFd::new(&client.mailbox, PollFlags::IN));
-            all.push(PollFd::new(&client.pidfd, PollFlags::IN));
-        }
-        let _ = poll::wait(&mut all, Deadline::NEVER);
-        all.iter().map(|one| !one.revents().is_empty()).collect()
+    fn place(&self, number: u64) -> Option<usize> {
+        let mut clients = self.clients.iter();
+        clients.position(|client| client.number == number)
     }
 
     /// Lets a process in that has knocked.
@@ -278,13 +277,18 @@ impl Server {
         let hello = codec::decode::<Hello>(&packet.body, Vec::new());
         let descriptors = (packet.descriptors.pop(), packet.descriptors.pop());
         if let (Ok(hello), (Some(pidfd), Some(socket))) = (hello, descriptors) {
-            self.clients.push(Client {
+            let client = Client {
                 number: self.admitted,
                 mailbox: Mailbox::new(socket),
                 pidfd,
                 pid: hello.pid,
-            });
+            };
             self.admitted += 1;
+            // One that cannot be watched is not served: it sees its socket
+            // close.
+            if self.watch.add_client(&client).is_ok() {
+                self.clients.push(client);
+            }
         }
     }
 
@@ -416,9 +420,10 @@ impl Server {
     /// A client is gone: its children go too, and with the first client all.
     fn dismiss(&mut self, index: usize) {
         let client = self.clients.swap_remove(index);
-        if index == 0 {
+        if client.number == 0 {
             self.end()
         }
+        self.watch.remove_client(&client);
         for (pid, child) in &self.children {
             if child.client == client.number {
                 kill(*pid, child.leads_group);
@@ -470,6 +475,80 @@ fn children_of_this() -> Vec<Pid> {
     text.split_whitespace()
         .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
         .collect()
+}
+
+/// What the server waits for. An epoll instance, because poll(2) refuses to
+/// look at more descriptors than the process may have.
+struct Watch(OwnedFd);
+
+/// Something that has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Signals,
+    Knocks,
+    /// The client of that number asks, or has closed its socket.
+    Client(u64),
+    /// The client of that number has ended.
+    Death(u64),
+}
+
+impl Source {
+    fn key(self) -> u64 {
+        match self {
+            Source::Signals => 0,
+            Source::Knocks => 1,
+            Source::Client(number) => 2 + 2 * number,
+            Source::Death(number) => 3 + 2 * number,
+        }
+    }
+
+    fn of(key: u64) -> Source {
+        match key {
+            0 => Source::Signals,
+            1 => Source::Knocks,
+            key if key % 2 == 0 => Source::Client(key / 2 - 1),
+            key => Source::Death(key / 2 - 1),
+        }
+    }
+}
+
+impl Watch {
+    fn new(signals: &Signals, knocks: &Mailbox, first: &Client) -> Result<Watch> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).during("starting server", "")?;
+        let watch = Watch(epoll);
+        watch.add(signals.as_fd(), Source::Signals)?;
+        watch.add(knocks.as_fd(), Source::Knocks)?;
+        watch.add_client(first)?;
+        Ok(watch)
+    }
+
+    fn add_client(&self, client: &Client) -> Result<()> {
+        self.add(client.mailbox.as_fd(), Source::Client(client.number))?;
+        self.add(client.pidfd.as_fd(), Source::Death(client.number))
+    }
+
+    fn add(&self, descriptor: BorrowedFd<'_>, source: Source) -> Result<()> {
+        let data = epoll::EventData::new_u64(source.key());
+        epoll::add(&self.0, descriptor, data, epoll::EventFlags::IN).during("serving", "")
+    }
+
+    /// Forgets a client. Closing its descriptors is not enough: others may
+    /// have copies of them.
+    fn remove_client(&self, client: &Client) {
+        let _ = epoll::delete(&self.0, &client.mailbox);
+        let _ = epoll::delete(&self.0, &client.pidfd);
+    }
+
+    /// Waits until something has happened.
+    fn wait(&self, ready: &mut Vec<Source>) {
+        let mut events = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }; 64];
+        let count = epoll::wait(&self.0, &mut events, None).unwrap_or(0);
+        let sources = events[..count].iter();
+        ready.extend(sources.map(|event| Source::of(event.data.u64())));
+    }
 }
 
 /// What came of a client's message.

@@ -193,6 +193,22 @@ pub(crate) fn own_stdio() -> Result<[OwnedFd; 3]> {
     ])
 }
 
+/// Opens the null device for standard streams that are closed, as the runtime
+/// does before `main`: nothing else is to get their numbers.
+pub(crate) fn fill_stdio() -> Result<()> {
+    use std::os::fd::{AsRawFd, IntoRawFd};
+    loop {
+        let lowest = null()?;
+        if lowest.as_raw_fd() > 2 {
+            return Ok(());
+        }
+        rustix::io::fcntl_setfd(&lowest, rustix::io::FdFlags::empty())
+            .during("opening standard stream", "")?;
+        // It is the standard stream from now on.
+        let _ = lowest.into_raw_fd();
+    }
+}
+
 /// The null device, for reading and writing.
 pub(crate) fn null() -> Result<OwnedFd> {
     let file = std::fs::File::options()
