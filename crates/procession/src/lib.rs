@@ -5,7 +5,8 @@
 //!
 //! | module | what it is for |
 //! |---|---|
-//! | [`process`] | fork (refused where it would be a trap), wait, signal, look at zombies; no zombie is left |
+//! | [`process`] | functions in other processes ([`process::spawn`]), other programs ([`process::Command`]), fork where it is no trap; nobody outlives the family, no zombie is left |
+//! | [`Handle`], [`Bytes`] | files, sockets and large data as arguments and results |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
 //! | [`transport`] | many senders, one receiver, whole messages, over thirteen mechanisms; a dead sender is an error that names it |
@@ -31,7 +32,15 @@
 //! waiting for children that are not its own, `SIGCHLD` handlers, timeouts as
 //! proof of death.
 //!
-//! # Example
+//! # Examples
+//!
+//! ```
+//! use procession::process;
+//! fn square(x: u64) -> u64 { x * x }
+//! let mut task = process::spawn(square, 7)?;
+//! assert_eq!(task.join().unwrap(), 49);
+//! # Ok::<(), procession::Error>(())
+//! ```
 //!
 //! ```
 //! use procession::process::{self, Fork};

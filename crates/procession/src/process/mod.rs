@@ -1,9 +1,23 @@
-//! Processes: forking, waiting, signalling, looking.
+//! Processes: functions in them, other programs, and plain forks.
 //!
-//! A [`Child`] holds a pidfd, so a signal or a wait reaches the process that
-//! was started and never another that got its number; it is reaped even if
-//! the handle is dropped. Nothing here touches `SIGCHLD` or waits for
-//! children that are not ours, so it mixes with other code that has children.
+//! | to do | use |
+//! |---|---|
+//! | call a function in another process, and have its result | [`spawn`], [`Builder`], [`JoinHandle`] |
+//! | with captured values, or by name | [`task!`](crate::task), [`Task`], [`macro@task`] |
+//! | several, which end before a block does | [`scope`], [`wait_any`], [`wait_all`] |
+//! | stop one, step by step | [`JoinHandle::stop`], [`Stop`] |
+//! | know oneself and one's parent, in a task | [`current`], [`parent`] |
+//! | run another program | [`Command`], [`Pipeline`] |
+//! | fork, as Unix has it | [`fork`](fork()), [`Child`] |
+//! | look at processes, zombies included | [`children`], [`inspect`] |
+//!
+//! All of them are held by pidfd, so that a signal or a wait reaches the
+//! process that was started and never another that got its number; they are
+//! reaped even if the handle is dropped. Nothing here touches `SIGCHLD` or
+//! waits for children that are not ours, so it mixes with other code that has
+//! children. What is started by [`spawn`], [`Builder`] or [`Command`] does not
+//! outlive the family's first process; `docs/processes.md` of the project
+//! states all guarantees, and what they rest on.
 
 mod builder;
 mod child;
