@@ -10,7 +10,7 @@ use std::time::Duration;
 /// ```
 /// use procession::process::{self, Stop, TaskError};
 /// use std::time::Duration;
-/// let mut busy = process::spawn(|()| loop { std::hint::spin_loop() }, ())?;
+/// let mut busy = process::spawn(|()| -> () { loop { std::hint::spin_loop() } }, ())?;
 /// let stop = Stop::new()
 ///     .request(Duration::from_millis(1))
 ///     .terminate(Duration::from_secs(1));

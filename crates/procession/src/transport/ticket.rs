@@ -19,14 +19,15 @@ use std::panic::AssertUnwindSafe;
 /// # Examples
 /// ```
 /// use procession::process;
-/// use procession::transport::{Link, Options, Ticket, Transport};
+/// use procession::transport::{Delivery, Link, Options, Ticket, Transport};
 /// fn work(ticket: Ticket) -> Result<(), String> {
 ///     ticket.work(|index, sender| sender.send(&[index as u8; 3]))
 /// }
 /// let link = Link::open(Transport::PosixShm, 1, &Options::default())?;
 /// let mut task = process::spawn(work, link.ticket(0)?)?;
 /// let mut receiver = link.into_receiver()?;
-/// assert_eq!(receiver.receive()?.unwrap().bytes, [0; 3]);
+/// let delivered = receiver.receive()?.unwrap();
+/// assert!(matches!(delivered, Delivery::Message { sender: 0, bytes } if bytes == [0; 3]));
 /// task.join().unwrap().unwrap();
 /// # Ok::<(), procession::Error>(())
 /// ```
