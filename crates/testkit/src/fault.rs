@@ -5,6 +5,7 @@
 //! `unsafe` here is fork and ptrace; the process under trace is a child of
 //! ours that asked for it.
 
+use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::panic::AssertUnwindSafe;
 
@@ -79,6 +80,20 @@ pub fn armed<T>(body: impl FnOnce() -> T) -> T {
 /// If ptrace is not permitted.
 #[must_use]
 pub fn run(fault: Fault<'_>, body: impl FnOnce()) -> Outcome {
+    start(fault, false, body)
+}
+
+/// [`run`], where the calls of all processes below the child count too,
+/// whatever they execute.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn run_family(fault: Fault<'_>, body: impl FnOnce()) -> Outcome {
+    start(fault, true, body)
+}
+
+fn start(fault: Fault<'_>, family: bool, body: impl FnOnce()) -> Outcome {
     // SAFETY: the process has one thread, so the child may do anything.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork failed");
@@ -93,7 +108,7 @@ pub fn run(fault: Fault<'_>, body: impl FnOnce()) -> Outcome {
         // SAFETY: ends the child without running the parent's destructors.
         unsafe { libc::_exit(code) }
     }
-    trace(child, fault)
+    trace(child, fault, family)
 }
 
 fn request_trace() -> bool {
@@ -104,39 +119,74 @@ fn request_trace() -> bool {
     traced && unsafe { libc::raise(libc::SIGSTOP) } == 0
 }
 
-fn trace(child: i32, fault: Fault<'_>) -> Outcome {
-    let status = wait(child);
+/// A process under trace, between two of its stops.
+#[derive(Default)]
+struct Tracee {
+    /// The next stop of a system call is its end.
+    inside: bool,
+    /// What the call that is being skipped is to return.
+    failing: Option<i32>,
+}
+
+fn trace(child: i32, fault: Fault<'_>, family: bool) -> Outcome {
+    let (_, status) = wait(child);
     assert!(
         libc::WIFSTOPPED(status),
         "ptrace is not permitted here (status {status:#x})"
     );
-    let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
+    let mut options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
+    if family {
+        options |= libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK;
+        options |= libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEEXEC;
+    }
     ptrace(libc::PTRACE_SETOPTIONS, child, options as usize);
-    let (mut counted, mut hit, mut entering, mut failing) = (0, false, true, None);
-    let mut armed = false;
-    let mut signal = 0;
+    ptrace(libc::PTRACE_SYSCALL, child, 0);
+    let mut tracees = HashMap::from([(child, Tracee::default())]);
+    let (mut counted, mut hit, mut armed) = (0, false, false);
+    let mut code = None;
     loop {
-        ptrace(libc::PTRACE_SYSCALL, child, signal as usize);
-        signal = 0;
-        let status = wait(child);
-        if libc::WIFEXITED(status) {
+        // All of the family, so that none is left stopped when we leave.
+        let any = if family { -1 } else { child };
+        let (pid, status) = match code {
+            Some(code) if tracees.is_empty() => return Outcome { hit, code },
+            _ => wait(any),
+        };
+        if pid < 0 {
             return Outcome {
                 hit,
-                code: libc::WEXITSTATUS(status),
+                code: code.unwrap_or(-1),
             };
         }
-        if libc::WIFSIGNALED(status) {
-            return Outcome {
-                hit,
-                code: 128 + libc::WTERMSIG(status),
-            };
-        }
-        if libc::WSTOPSIG(status) != libc::SIGTRAP | 0x80 {
-            signal = libc::WSTOPSIG(status);
+        if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) {
+            tracees.remove(&pid);
+            if pid == child {
+                code = Some(if libc::WIFEXITED(status) {
+                    libc::WEXITSTATUS(status)
+                } else {
+                    128 + libc::WTERMSIG(status)
+                });
+            }
             continue;
         }
-        let mut registers = registers(child);
-        if entering {
+        let is_new = !tracees.contains_key(&pid);
+        let tracee = tracees.entry(pid).or_default();
+        let signal = libc::WSTOPSIG(status);
+        if signal != libc::SIGTRAP | 0x80 {
+            // Stops of ptrace itself are not signals: a new process's first,
+            // and what is told of forks and execs.
+            let told = status >> 16 != 0;
+            let first = is_new && signal == libc::SIGSTOP;
+            let deliver = if told || first { 0 } else { signal };
+            ptrace(libc::PTRACE_SYSCALL, pid, deliver as usize);
+            continue;
+        }
+        let mut registers = registers(pid);
+        if tracee.inside {
+            if let Some(errno) = tracee.failing.take() {
+                registers.rax = i64::from(-errno).cast_unsigned();
+                set_registers(pid, &registers);
+            }
+        } else {
             let number = registers.orig_rax.cast_signed();
             let wanted = fault.calls.is_empty() || fault.calls.contains(&number);
             match registers.rdi as i32 {
@@ -148,33 +198,36 @@ fn trace(child: i32, fault: Fault<'_>) -> Outcome {
                         hit = true;
                         match fault.action {
                             Action::Kill => {
-                                // SAFETY: the child is ours and not reaped yet.
-                                unsafe { libc::kill(child, libc::SIGKILL) };
+                                // SAFETY: the process is stopped under our
+                                // trace, so its number is its own.
+                                unsafe { libc::kill(pid, libc::SIGKILL) };
                             }
                             Action::Fail(errno) => {
                                 registers.orig_rax = u64::MAX;
-                                set_registers(child, &registers);
-                                failing = Some(errno);
+                                set_registers(pid, &registers);
+                                tracee.failing = Some(errno);
                             }
                         }
                     }
                     counted += 1;
                 }
             }
-        } else if let Some(errno) = failing.take() {
-            registers.rax = i64::from(-errno).cast_unsigned();
-            set_registers(child, &registers);
         }
-        entering = !entering;
+        tracee.inside = !tracee.inside;
+        ptrace(libc::PTRACE_SYSCALL, pid, 0);
     }
 }
 
-fn wait(child: i32) -> i32 {
+/// The next event of a process, or with −1 of any; −1 if there is none left.
+fn wait(child: i32) -> (i32, i32) {
     let mut status = 0;
-    // SAFETY: `status` is live; the child is ours.
+    // SAFETY: `status` is live; the children are ours.
     let waited = unsafe { libc::waitpid(child, &raw mut status, libc::__WALL) };
-    assert_eq!(waited, child, "waiting for the traced child");
-    status
+    assert!(
+        waited == child || child == -1,
+        "waiting for the traced child"
+    );
+    (waited, status)
 }
 
 fn ptrace(request: libc::c_uint, child: i32, data: usize) {

@@ -97,7 +97,29 @@ const FAULTS: [(&str, &[i64], i32); 4] = [
     ),
 ];
 
+/// Names a file that `main` writes, if it is run where it should not be.
+pub(crate) const GUARD: &str = "PROCESSION_TEST_GUARD";
+
+/// Runs the code, in which no process may come to `main`.
+fn without_main(code: impl FnOnce()) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("guard");
+    // SAFETY: tests of this binary run on the only thread.
+    unsafe { std::env::set_var(GUARD, &path) };
+    code();
+    // SAFETY: as above; the reaper's thread only makes system calls.
+    unsafe { std::env::remove_var(GUARD) };
+    assert!(
+        !path.exists(),
+        "a process that was executed anew came to main"
+    );
+}
+
 pub(crate) fn a_failing_system_call_starts_nothing_or_works() {
+    without_main(fail_each_call);
+}
+
+fn fail_each_call() {
     for method in crate::METHODS {
         for (name, calls, errno) in FAULTS {
             // The first task of a family starts its server too.
@@ -109,7 +131,7 @@ pub(crate) fn a_failing_system_call_starts_nothing_or_works() {
                         nth,
                         action: Action::Fail(errno),
                     };
-                    let outcome = fault::run(fault, || {
+                    let outcome = fault::run_family(fault, || {
                         if warm {
                             by(method).spawn(|()| (), ()).unwrap().join().unwrap();
                         }
@@ -138,6 +160,55 @@ pub(crate) fn a_failing_system_call_starts_nothing_or_works() {
                 println!("{method}: {nth} calls failed with {name}, warm: {warm}");
             }
         }
+    }
+}
+
+pub(crate) fn whoever_is_killed_at_whatever_call_nobody_hangs() {
+    without_main(kill_at_each_call);
+}
+
+fn kill_at_each_call() {
+    for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+        let mut nth = 0;
+        loop {
+            let fault = Fault {
+                calls: &[],
+                nth,
+                action: Action::Kill,
+            };
+            // The program, its server or the task, at each call that any of
+            // them makes from the start of the task to its end.
+            let outcome = fault::run_family(fault, || {
+                by(method).spawn(|()| (), ()).unwrap().join().unwrap();
+                let result = fault::armed(|| {
+                    let mut child = by(method).spawn(|x: u32| x + 1, 4)?;
+                    procession::Result::Ok(child.join())
+                });
+                if let Ok(Ok(sum)) = result {
+                    assert_eq!(sum, 5);
+                }
+                // Afterwards everything works; but for a start that a dying
+                // server had taken already.
+                let again = || {
+                    by(method)
+                        .spawn(|x: u32| x + 1, 4)?
+                        .join()
+                        .map_err(Into::into)
+                };
+                let sum: procession::Result<u32> = again().or_else(|_| again());
+                assert_eq!(sum.unwrap(), 5, "after {nth}");
+            });
+            let expected = [0, 128 + libc::SIGKILL];
+            assert!(
+                expected.contains(&outcome.code),
+                "{method} at {nth}: {outcome:?}"
+            );
+            if !outcome.hit {
+                break;
+            }
+            nth += 1;
+        }
+        println!("{method}: killed at {nth} calls");
     }
 }
 

@@ -27,6 +27,7 @@
 use super::packet::{Kind, Mailbox, Token};
 use super::server::Prepare;
 use super::{server, settings, worker};
+use crate::error::Context;
 use crate::process::{StartMethod, current};
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, codec};
@@ -97,18 +98,25 @@ impl Boot {
         words.next().is_none().then_some(Boot { role, token })
     }
 
-    /// The socket that is standard input, if a packet with the token waits
-    /// there.
-    fn take_socket(&self) -> Option<OwnedFd> {
-        let stdin = std::io::stdin();
-        if !Mailbox::has_token(stdin.as_fd(), &self.token) {
-            return None;
-        }
-        settings::fill_stdio().ok()?;
-        let socket = rustix::io::fcntl_dupfd_cloexec(&stdin, 3).ok()?;
-        rustix::stdio::dup2_stdin(settings::null().ok()?).ok()?;
-        Some(socket)
+    /// Whether standard input is a socket where a packet with the token waits.
+    ///
+    /// From then on this process is ours, and must not come to `main` whatever
+    /// fails.
+    fn is_genuine(&self) -> bool {
+        Mailbox::has_token(std::io::stdin().as_fd(), &self.token)
+            // The kernel is out of something, and this may well be ours.
+            .unwrap_or_else(|_| sys::exit_now(worker::EXIT_FAILED))
     }
+}
+
+/// Takes the socket from standard input, which becomes the null device.
+fn take_socket() -> Result<OwnedFd> {
+    let operation = "taking over process";
+    settings::fill_stdio()?;
+    let stdin = std::io::stdin();
+    let socket = rustix::io::fcntl_dupfd_cloexec(&stdin, 3).during(operation, "")?;
+    rustix::stdio::dup2_stdin(settings::null()?).during(operation, "")?;
+    Ok(socket)
 }
 
 /// Called before `main`, in every process of every program with this library.
@@ -123,7 +131,7 @@ static INIT_CALLED: AtomicBool = AtomicBool::new(false);
 struct Pending {
     task: current::Task,
     /// Kills the process when it is not brought there.
-    _timer: Option<sys::Timer>,
+    _timer: sys::Timer,
 }
 
 static PENDING: Mutex<Option<Pending>> = Mutex::new(None);
@@ -141,8 +149,11 @@ extern "C" fn hook() {
         unsafe { std::env::remove_var(VARIABLE) };
     }
     let boot = text.to_str().and_then(Boot::parse);
-    let Some((boot, socket)) = boot.and_then(|boot| Some((boot, boot.take_socket()?))) else {
+    let Some(boot) = boot.filter(Boot::is_genuine) else {
         return;
+    };
+    let Ok(socket) = take_socket() else {
+        sys::exit_now(worker::EXIT_FAILED)
     };
     // As the runtime does before `main`.
     let _ = crate::signal::ignore(Signal::PIPE);
@@ -159,13 +170,16 @@ extern "C" fn hook() {
             };
             match main {
                 None => run(task),
-                Some(patience) => {
-                    let timer = sys::Timer::start(Signal::KILL.as_raw(), patience);
-                    *pending() = Some(Pending {
-                        task,
-                        _timer: timer.ok(),
-                    });
-                }
+                Some(patience) => match sys::Timer::start(Signal::KILL.as_raw(), patience) {
+                    Ok(timer) => {
+                        *pending() = Some(Pending {
+                            task,
+                            _timer: timer,
+                        });
+                    }
+                    // Without it, `main` might run for ever.
+                    Err(_) => run(task),
+                },
             }
         }
     }
@@ -357,7 +371,7 @@ mod tests {
             role: Role::Server,
             token: [1; 16],
         };
-        assert!(boot.take_socket().is_none());
+        assert!(!boot.is_genuine());
     }
 
     proptest! {

@@ -235,11 +235,21 @@ impl Mailbox {
     }
 
     /// Whether the first packet, which stays, carries this token.
-    pub(crate) fn has_token(socket: BorrowedFd<'_>, token: &Token) -> bool {
+    ///
+    /// # Errors
+    /// Those that say nothing about whether there is one.
+    pub(crate) fn has_token(socket: BorrowedFd<'_>, token: &Token) -> procession_sys::Result<bool> {
+        use procession_sys::Errno;
         let mut header = [0; HEADER];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let peeked = rustix::net::recv(socket, &mut header, flags);
-        peeked.is_ok_and(|(length, _)| length == HEADER && header[8..] == token[..])
+        let peeked =
+            rustix::io::retry_on_intr(|| rustix::net::recv(socket, &mut header[..], flags));
+        match peeked {
+            Ok((length, _)) => Ok(length == HEADER && header[8..] == token[..]),
+            Err(Errno::NOBUFS | Errno::NOMEM) => Err(Errno::NOMEM),
+            // No socket, or one on which nothing waits.
+            Err(_) => Ok(false),
+        }
     }
 
     /// Whether something has come, or the other side is gone.
@@ -381,10 +391,11 @@ mod tests {
     fn a_token_is_recognised_and_stays() {
         let (ours, theirs) = pair().unwrap();
         let message = crate::codec::encode(&7_u8).unwrap();
-        assert!(!Mailbox::has_token(theirs.as_fd(), &[9; 16]));
+        let has = |token| Mailbox::has_token(theirs.as_fd(), &token).unwrap();
+        assert!(!has([9; 16]));
         send(ours.as_fd(), Kind::Call, [9; 16], &message).unwrap();
-        assert!(!Mailbox::has_token(theirs.as_fd(), &[8; 16]));
-        assert!(Mailbox::has_token(theirs.as_fd(), &[9; 16]));
+        assert!(!has([8; 16]));
+        assert!(has([9; 16]));
         let packet = Mailbox::new(theirs).receive(Deadline::NOW).unwrap();
         assert_eq!(&packet.unwrap().body[..], [7]);
     }
