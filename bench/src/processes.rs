@@ -17,6 +17,7 @@ use std::time::Duration;
 pub(crate) const NOTHING: &str = "--nothing";
 
 const ROUNDS: usize = 300;
+const BLOCKS: usize = 10;
 const LARGE_ROUNDS: usize = 100;
 const GIBIBYTE: usize = 1 << 30;
 const LARGE: usize = 4 * GIBIBYTE;
@@ -47,7 +48,7 @@ type Failure = Box<dyn std::error::Error>;
 
 pub(crate) fn run() -> Result<(), Failure> {
     println!("\nprocesses: start and wait for one that does nothing, medians of {ROUNDS} rounds\n");
-    let small = measure(ROUNDS)?;
+    let small = measure();
     println!("{:<34} {:>10}", "", "µs");
     println!(
         "{:<34} {:>10.1}",
@@ -102,34 +103,37 @@ pub(crate) fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Medians of one set of rounds, all sides in turn.
+/// Medians, all sides by turns.
 struct Measured {
     fork: Duration,
     spawn: Duration,
     ours: Vec<Duration>,
 }
 
-fn measure(rounds: usize) -> Result<Measured, Failure> {
+fn measure() -> Measured {
     let (mut fork, mut spawn, mut ours) = (Vec::new(), Vec::new(), vec![Vec::new(); 3]);
-    for round in 0..rounds + rounds / 10 {
-        let bare_fork = time(bare_fork).0;
-        let bare_spawn = time(bare_spawn).0;
-        let times: Vec<Duration> = METHODS.map(|method| time(|| start(method)).0).into();
-        // The first rounds start the server and warm everything up.
-        if round < rounds / 10 {
-            continue;
-        }
-        fork.push(bare_fork);
-        spawn.push(bare_spawn);
-        for (all, time) in ours.iter_mut().zip(times) {
-            all.push(time);
+    // In blocks by turns: each side is as warm as in a loop of its own.
+    for block in 0..=BLOCKS {
+        let rounds = || 0..ROUNDS / BLOCKS;
+        let bare_forks: Vec<Duration> = rounds().map(|_| time(bare_fork).0).collect();
+        let bare_spawns: Vec<Duration> = rounds().map(|_| time(bare_spawn).0).collect();
+        let started = METHODS.map(|method| -> Vec<Duration> {
+            rounds().map(|_| time(|| start(method)).0).collect()
+        });
+        // The first block starts the server and warms everything up.
+        if block > 0 {
+            fork.extend(bare_forks);
+            spawn.extend(bare_spawns);
+            for (all, times) in ours.iter_mut().zip(started) {
+                all.extend(times);
+            }
         }
     }
-    Ok(Measured {
+    Measured {
         fork: median(fork),
         spawn: median(spawn),
         ours: ours.into_iter().map(median).collect(),
-    })
+    }
 }
 
 fn bare_fork() {

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 /// other end, and element by element on the way.
 ///
 /// # Units and limits
-/// Up to 16 KiB travel with the message instead.
+/// Up to 4,000 bytes travel with the message instead.
 ///
 /// # If a process dies
 /// The memory goes with the last process that has it.

@@ -17,8 +17,9 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Longest encoding that travels inside a packet.
-pub(crate) const MAX_INLINE: usize = 16 * 1024;
+/// Longest encoding that travels inside a packet. The buffer for it is on the
+/// stack, and each of its pages costs a forked process a page fault.
+pub(crate) const MAX_INLINE: usize = 4000;
 
 /// Bytes gathered before they are written to a memory file.
 const CHUNK: usize = 1 << 20;

@@ -202,7 +202,7 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     /// How the task failed.
     ///
     /// # Cost
-    /// Two polls if it runs; a result beyond 16 KiB is mapped, not copied,
+    /// Two polls if it runs; a result beyond 4,000 bytes is mapped, not copied,
     /// and decoded from there.
     ///
     /// # Examples
