@@ -18,17 +18,17 @@ fn stubborn(_: ()) -> String {
     }
 }
 
+fn end(task: fn(()) -> String, stop: Stop) -> procession::Result<()> {
+    match process::spawn(task, ())?.stop(stop) {
+        Ok(words) => println!("{words}"),
+        Err(error) => println!("{error} by force"),
+    }
+    Ok(())
+}
+
 fn main() -> procession::Result<()> {
     procession::init();
     let moment = Duration::from_millis(20);
-    let ask = Stop::new().request(Duration::from_secs(60));
-    let insist = Stop::new().request(moment).terminate(moment);
-    let tasks: [(fn(()) -> String, Stop); 2] = [(polite, ask), (stubborn, insist)];
-    for (task, stop) in tasks {
-        match process::spawn(task, ())?.stop(stop) {
-            Ok(words) => println!("{words}"),
-            Err(error) => println!("{error} by force"),
-        }
-    }
-    Ok(())
+    end(polite, Stop::new().request(Duration::from_secs(60)))?;
+    end(stubborn, Stop::new().request(moment).terminate(moment))
 }
