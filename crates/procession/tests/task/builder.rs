@@ -307,6 +307,45 @@ pub(crate) fn memory_beyond_the_limit_ends_the_task(method: StartMethod) {
     assert_eq!(error.signal(), Some(Signal::ABRT), "{error}");
 }
 
+/// A control group that may have 60 MB, where we may make one.
+fn small_group() -> Option<PathBuf> {
+    let name = format!("procession-test-{}", std::process::id());
+    let kinds = [
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        ("/sys/fs/cgroup", "memory.max"),
+    ];
+    kinds.into_iter().find_map(|(root, limit)| {
+        let group = PathBuf::from(root).join(&name);
+        std::fs::create_dir(&group).ok()?;
+        let limited =
+            group.join(limit).exists() && std::fs::write(group.join(limit), "60000000").is_ok();
+        if !limited {
+            let _ = std::fs::remove_dir(&group);
+        }
+        limited.then_some(group)
+    })
+}
+
+pub(crate) fn a_kill_for_want_of_memory_is_told() {
+    let Some(group) = small_group() else {
+        println!("note: no control group for memory can be made here");
+        return;
+    };
+    let take = |group: PathBuf| {
+        let me = std::process::id().to_string();
+        std::fs::write(group.join("cgroup.procs"), me).unwrap();
+        let memory = vec![1_u8; 500_000_000];
+        std::hint::black_box(&memory).len()
+    };
+    for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+        let mut child = by(method).spawn(take, group.clone()).unwrap();
+        let error = child.join().unwrap_err();
+        let text = error.to_string();
+        assert_eq!(text, "killed by SIGKILL (the kernel was out of memory)");
+    }
+    testkit::eventually("the group is empty", || std::fs::remove_dir(&group).is_ok());
+}
+
 pub(crate) fn signals_are_as_documented(method: StartMethod) {
     let held = signal::block(&[Signal::USR2]).unwrap();
     let _caught = signal::Signals::new(&[Signal::USR1]).unwrap();

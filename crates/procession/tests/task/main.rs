@@ -146,6 +146,7 @@ fn main() -> std::process::ExitCode {
         commands::a_dropped_program_goes_on_or_not,
         commands::a_program_does_not_outlive_its_family,
         commands::output_of_many_programs_at_once,
+        builder::a_kill_for_want_of_memory_is_told,
         builder::a_preloaded_value_is_there_in_every_task,
         builder::a_preload_that_panics_is_told,
     ];
