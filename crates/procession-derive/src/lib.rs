@@ -31,7 +31,7 @@ fn expand(function: &ItemFn, name: Option<LitStr>) -> syn::Result<TokenStream> {
     if !signature.generics.params.is_empty() {
         return wrong("a task that is found by name has no generic parameters");
     }
-    if signature.asyncness.is_some() || signature.unsafety.is_some() {
+    if signature.asyncness.is_some() || !matches!(signature.safety, syn::Safety::Default) {
         return wrong("a task is neither async nor unsafe");
     }
     let mut inputs = signature.inputs.iter();
