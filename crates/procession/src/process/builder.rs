@@ -1,100 +1,27 @@
 //! Starting a task, with everything that can be said about its process.
 
+use super::environment::Environment;
 use super::join_handle::Pipes;
 use super::running::Running;
 use super::start::packet::{self, Kind};
 use super::start::server::Work;
 use super::start::settings::{Group, LimitedResource, Settings};
 use super::start::{client, entry, settings, worker};
+use super::stdio::open_stdio;
 use super::task::{self, Call, Outcome, Task};
-use super::{Fork, JoinHandle, OnDrop, current, die_with, exit, fork};
+use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, die_with, exit, fork};
 use crate::codec::{Arrived, Encoded};
 use crate::error::Context;
-use crate::os::pipe;
 use crate::signal::{self, Signal};
-use crate::{Error, ErrorKind, Result, codec, name};
+use crate::{Result, codec, name};
 use procession_sys::signal::{Disposition, Mask, set_disposition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// How a task's process comes into being.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum StartMethod {
-    /// A copy of the calling process, with all its memory and descriptors;
-    /// the argument is not encoded. Refused when the caller has several
-    /// threads. Costs more the more memory the caller has.
-    Fork,
-    /// This program executed anew, by the family's server: nothing is
-    /// inherited but what is listed at [`Builder`]. Costs what starting the
-    /// program costs.
-    Spawn,
-    /// A copy of the family's server: a process with one thread and little
-    /// memory, executed once, when first used. As clean as `Spawn` and almost
-    /// as fast as `Fork`, however large the caller.
-    #[default]
-    ForkServer,
-}
-
-impl std::fmt::Display for StartMethod {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            StartMethod::Fork => "fork",
-            StartMethod::Spawn => "spawn",
-            StartMethod::ForkServer => "forkserver",
-        })
-    }
-}
-
-impl std::str::FromStr for StartMethod {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<StartMethod> {
-        [
-            StartMethod::Fork,
-            StartMethod::Spawn,
-            StartMethod::ForkServer,
-        ]
-        .into_iter()
-        .find(|method| method.to_string() == text)
-        .ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "choosing start method", text)
-                .because("there are fork, spawn and forkserver")
-        })
-    }
-}
-
-/// What one of a process's standard streams is.
-#[derive(Debug, Default)]
-pub enum Stdio {
-    /// The caller's.
-    #[default]
-    Inherit,
-    /// The null device.
-    Null,
-    /// A pipe, whose other end the handle gives.
-    Piped,
-    /// This file, or whatever else is a descriptor.
-    Descriptor(OwnedFd),
-}
-
-impl From<File> for Stdio {
-    fn from(file: File) -> Stdio {
-        Stdio::Descriptor(file.into())
-    }
-}
-
-impl From<OwnedFd> for Stdio {
-    fn from(descriptor: OwnedFd) -> Stdio {
-        Stdio::Descriptor(descriptor)
-    }
-}
 
 /// How long a task that is executed anew may take to reach
 /// [`init`](crate::init), unless the builder says otherwise.
@@ -150,40 +77,6 @@ pub struct Builder {
     start_timeout: Duration,
     stdio: [Stdio; 3],
     on_drop: OnDrop,
-}
-
-/// Changes to the caller's environment.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Environment {
-    clear: bool,
-    /// Set, or removed.
-    changes: BTreeMap<OsString, Option<OsString>>,
-}
-
-impl Environment {
-    pub(super) fn set(&mut self, key: OsString, value: Option<OsString>) {
-        self.changes.insert(key, value);
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.clear = true;
-        self.changes.clear();
-    }
-
-    /// The variables of the new process.
-    pub(crate) fn resolve(&self) -> Vec<(OsString, OsString)> {
-        let mut all: Vec<_> = if self.clear {
-            Vec::new()
-        } else {
-            std::env::vars_os().collect()
-        };
-        if !self.changes.is_empty() {
-            all.retain(|(key, _)| !self.changes.contains_key(key));
-            let set = self.changes.iter();
-            all.extend(set.filter_map(|(key, value)| Some((key.clone(), value.clone()?))));
-        }
-        all
-    }
 }
 
 impl Default for Builder {
@@ -370,7 +263,7 @@ impl Builder {
     /// before it.
     ///
     /// # Errors
-    /// [`Unsupported`](ErrorKind::Unsupported): it is code of a shared
+    /// [`Unsupported`](crate::ErrorKind::Unsupported): it is code of a shared
     /// library.
     ///
     /// # Safety
@@ -386,13 +279,13 @@ impl Builder {
     /// Starts a process that calls `function` with `argument`.
     ///
     /// # Errors
-    /// - [`MultiThreaded`](ErrorKind::MultiThreaded): with
+    /// - [`MultiThreaded`](crate::ErrorKind::MultiThreaded): with
     ///   [`Fork`](StartMethod::Fork)
-    /// - [`Unsupported`](ErrorKind::Unsupported): this program cannot be
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported): this program cannot be
     ///   executed anew, or the function is code of a shared library
-    /// - [`Corrupt`](ErrorKind::Corrupt): the argument cannot be encoded
-    /// - [`LimitReached`](ErrorKind::LimitReached),
-    ///   [`NoSpace`](ErrorKind::NoSpace): processes, descriptors, memory
+    /// - [`Corrupt`](crate::ErrorKind::Corrupt): the argument cannot be encoded
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached),
+    ///   [`NoSpace`](crate::ErrorKind::NoSpace): processes, descriptors, memory
     ///
     /// What cannot be applied in the new process (a directory that is not
     /// there) is told when it is joined, as
@@ -527,12 +420,6 @@ impl Builder {
     }
 }
 
-impl Environment {
-    fn resolve_if_changed(&self) -> Option<Vec<(OsString, OsString)>> {
-        (self.clear || !self.changes.is_empty()).then(|| self.resolve())
-    }
-}
-
 /// What a forked child does before its work.
 fn prepare_forked(
     parent: u32,
@@ -573,111 +460,4 @@ fn here(call: Encoded) -> Outcome {
         Ok(body) => Call::new(body, call.descriptors).perform(),
         Err(error) => Outcome::Untranslatable(error),
     }
-}
-
-/// The new process's ends of the standard streams, and ours.
-pub(super) fn open_stdio(stdio: [Stdio; 3]) -> Result<([OwnedFd; 3], Pipes)> {
-    let mut theirs = settings::own_stdio()?;
-    let mut pipes = Pipes::default();
-    for (number, stdio) in stdio.into_iter().enumerate() {
-        theirs[number] = match stdio {
-            Stdio::Inherit => continue,
-            Stdio::Null => settings::null()?,
-            Stdio::Descriptor(descriptor) => descriptor,
-            Stdio::Piped => {
-                let (reader, writer) = pipe::pipe()?;
-                match number {
-                    0 => {
-                        pipes.stdin = Some(writer);
-                        reader.into_blocking()?
-                    }
-                    1 => {
-                        pipes.stdout = Some(reader);
-                        writer.into_blocking()?
-                    }
-                    _ => {
-                        pipes.stderr = Some(reader);
-                        writer.into_blocking()?
-                    }
-                }
-            }
-        };
-    }
-    Ok((theirs, pipes))
-}
-
-/// Starts a process that calls `function` with `argument`, on the family's
-/// server ([`StartMethod::ForkServer`]). Like [`std::thread::spawn`], but what
-/// the function does to memory, or to itself, stays in its process.
-///
-/// The argument and the result are copied, with the descriptors in them
-/// ([`Handle`](crate::Handle)); the function is any `fn` or closure that
-/// captures nothing ([`task!`](crate::task) captures).
-///
-/// # Blocking
-/// Until the process exists: some 100 µs; the first call of a process starts
-/// the server, which takes as long as executing the program.
-///
-/// # Errors
-/// As [`Builder::spawn`].
-///
-/// # Cost
-/// Three messages between processes and a fork of the server.
-///
-/// # Examples
-/// ```
-/// use procession::process;
-/// fn square(x: u64) -> u64 { x * x }
-/// let mut child = process::spawn(square, 7)?;
-/// assert_eq!(child.join().unwrap(), 49);
-/// # Ok::<(), procession::Error>(())
-/// ```
-pub fn spawn<A, R>(function: fn(A) -> R, argument: A) -> Result<JoinHandle<R>>
-where
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    Builder::new().spawn(function, argument)
-}
-
-/// Starts a process that runs a task with an argument, on the family's
-/// server; see [`task!`](crate::task).
-///
-/// # Errors
-/// As [`Builder::spawn`].
-///
-/// # Examples
-/// See [`Task`].
-pub fn spawn_task<A, R>(task: &Task<A, R>, argument: A) -> Result<JoinHandle<R>>
-where
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    Builder::new().spawn_task(task, argument)
-}
-
-/// Has the family's server call a function when it starts, so that what the
-/// function loads into memory is there in all tasks at no cost. Call it before
-/// the first task is started, and in the family's first process only.
-///
-/// If the function panics, or starts a thread that goes on, starting tasks
-/// fails and says so.
-///
-/// # Errors
-/// [`Busy`](ErrorKind::Busy): the server runs already;
-/// [`Unsupported`](ErrorKind::Unsupported): code of a shared library.
-///
-/// # Examples
-/// ```
-/// use procession::process;
-/// use std::sync::OnceLock;
-/// static TABLE: OnceLock<Vec<u32>> = OnceLock::new();
-/// fn load() { TABLE.get_or_init(|| (0..1000).collect()); }
-/// process::preload(load)?;
-/// let loaded = process::spawn(|()| TABLE.get().map(Vec::len), ())?.join().unwrap();
-/// assert_eq!((loaded, TABLE.get()), (Some(1000), None));
-/// # Ok::<(), procession::Error>(())
-/// ```
-pub fn preload(function: fn()) -> Result<()> {
-    client::set_preload(task::locate_hook(function)?)
 }

@@ -16,12 +16,13 @@ pub use communicate::Output;
 pub use error::CommandError;
 pub use pipeline::{Pipeline, PipelineChild};
 
-use super::builder::{Environment, open_stdio};
+use super::environment::Environment;
 use super::running::Running;
 use super::start::client::{self, Surroundings};
 use super::start::packet;
 use super::start::server::Work;
 use super::start::settings::{Group, LimitedResource, Settings};
+use super::stdio::open_stdio;
 use super::{ExitStatus, OnDrop, Stdio};
 use crate::error::Context;
 use crate::{Deadline, Error, Result};

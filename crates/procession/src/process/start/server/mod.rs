@@ -14,91 +14,33 @@
 //! It waits for any child there is, which elsewhere in the library would be a
 //! trap: here there is no code but this, and all children are ours.
 
+mod birth;
+mod memory_kills;
+mod messages;
+mod watch;
+
+pub(super) use birth::prepare;
+pub(crate) use messages::{Ended, Prepare, Work};
+pub(super) use messages::{Hello, SignalGroup, Start};
+
 use super::packet::{self, Kind, Mailbox, Packet};
-use super::settings::{self, Group, Settings};
+use super::settings::{self, Group};
 use super::title::Title;
-use super::{entry, worker};
+use super::worker;
 use crate::codec;
 use crate::error::Context;
-use crate::process::{ExitStatus, Fork, StartMethod, current, die_with, fork, task};
+use crate::process::{ExitStatus, Fork, fork, task};
 use crate::signal::{self, Signal, Signals};
 use crate::{Deadline, Error, ErrorKind, Result};
+use birth::{Birth, execute_again};
+use memory_kills::MemoryKills;
 use procession_sys::process as sys;
 use procession_sys::signal::{Disposition, Mask, set_disposition};
-use rustix::event::epoll;
-use rustix::process::{Pid, PidfdFlags, WaitOptions};
-use serde::{Deserialize, Serialize};
+use rustix::process::{Pid, WaitOptions};
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
-
-/// The first packet to a server; its descriptor is the client's pidfd.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Hello {
-    pub(super) pid: u32,
-    /// Offset of a function to call before anything is started.
-    pub(super) preload: Option<u64>,
-}
-
-/// Asks for a process. Descriptors: its mailbox; unless this program is
-/// executed anew, standard input, output and error; for another program one
-/// more, which its exec closes.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Start {
-    pub(super) settings: Settings,
-    pub(super) work: Work,
-}
-
-/// What the process is to do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Work {
-    /// The call in its mailbox, at once.
-    Call,
-    /// Execute this program anew, for what is in its mailbox.
-    Again {
-        token: packet::Token,
-        /// Patience until `main` comes to `init`, if it does.
-        main: Option<Duration>,
-    },
-    /// Execute another program.
-    Program {
-        program: OsString,
-        arguments: Vec<OsString>,
-    },
-}
-
-/// What a process that was executed anew finds first in its mailbox: what it
-/// is to be like. Descriptors: standard input, output and error, its parent's
-/// pidfd, and where to knock at the server.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Prepare {
-    pub(crate) settings: Settings,
-    pub(crate) parent_pid: u32,
-}
-
-/// How a process ended, as the server tells its client.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Ended {
-    pub(crate) status: u16,
-    /// By SIGKILL, when its deadline had passed.
-    pub(crate) timed_out: bool,
-    /// By SIGKILL, and the kernel's count of processes killed for want of
-    /// memory had gone up.
-    pub(crate) out_of_memory: bool,
-}
-
-/// Asks for a signal to the group that a process leads.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SignalGroup {
-    pub(super) pid: u32,
-    pub(super) signal: i32,
-}
-
-/// How old the count of out-of-memory kills may be when a process starts.
-const COUNT_AGE: Duration = Duration::from_millis(100);
+use watch::{Source, Watch};
 
 struct Server {
     /// Number zero is the family's first process.
@@ -477,80 +419,6 @@ fn children_of_this() -> Vec<Pid> {
         .collect()
 }
 
-/// What the server waits for. An epoll instance, because poll(2) refuses to
-/// look at more descriptors than the process may have.
-struct Watch(OwnedFd);
-
-/// Something that has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    Signals,
-    Knocks,
-    /// The client of that number asks, or has closed its socket.
-    Client(u64),
-    /// The client of that number has ended.
-    Death(u64),
-}
-
-impl Source {
-    fn key(self) -> u64 {
-        match self {
-            Source::Signals => 0,
-            Source::Knocks => 1,
-            Source::Client(number) => 2 + 2 * number,
-            Source::Death(number) => 3 + 2 * number,
-        }
-    }
-
-    fn of(key: u64) -> Source {
-        match key {
-            0 => Source::Signals,
-            1 => Source::Knocks,
-            key if key % 2 == 0 => Source::Client(key / 2 - 1),
-            key => Source::Death(key / 2 - 1),
-        }
-    }
-}
-
-impl Watch {
-    fn new(signals: &Signals, knocks: &Mailbox, first: &Client) -> Result<Watch> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).during("starting server", "")?;
-        let watch = Watch(epoll);
-        watch.add(signals.as_fd(), Source::Signals)?;
-        watch.add(knocks.as_fd(), Source::Knocks)?;
-        watch.add_client(first)?;
-        Ok(watch)
-    }
-
-    fn add_client(&self, client: &Client) -> Result<()> {
-        self.add(client.mailbox.as_fd(), Source::Client(client.number))?;
-        self.add(client.pidfd.as_fd(), Source::Death(client.number))
-    }
-
-    fn add(&self, descriptor: BorrowedFd<'_>, source: Source) -> Result<()> {
-        let data = epoll::EventData::new_u64(source.key());
-        epoll::add(&self.0, descriptor, data, epoll::EventFlags::IN).during("serving", "")
-    }
-
-    /// Forgets a client. Closing its descriptors is not enough: others may
-    /// have copies of them.
-    fn remove_client(&self, client: &Client) {
-        let _ = epoll::delete(&self.0, &client.mailbox);
-        let _ = epoll::delete(&self.0, &client.pidfd);
-    }
-
-    /// Waits until something has happened.
-    fn wait(&self, ready: &mut Vec<Source>) {
-        let mut events = [epoll::Event {
-            flags: epoll::EventFlags::empty(),
-            data: epoll::EventData::new_u64(0),
-        }; 64];
-        let count = epoll::wait(&self.0, &mut events, None).unwrap_or(0);
-        let sources = events[..count].iter();
-        ready.extend(sources.map(|event| Source::of(event.data.u64())));
-    }
-}
-
 /// What came of a client's message.
 enum Answer {
     Done,
@@ -559,174 +427,8 @@ enum Answer {
     Born(Box<Birth>),
 }
 
-/// A process that has just been forked from the server.
-struct Birth {
-    mailbox: Mailbox,
-    stdio: [OwnedFd; 3],
-    exec_status: Option<OwnedFd>,
-    ignored: Vec<i32>,
-    title: Option<Title>,
-    settings: Settings,
-    work: Work,
-}
-
-impl Birth {
-    fn live(self, client: Client, knock: OwnedFd) -> ! {
-        let Birth {
-            mailbox,
-            stdio,
-            exec_status,
-            ignored,
-            title,
-            settings,
-            work,
-        } = self;
-        drop(client.mailbox);
-        let server = rustix::process::getppid();
-        let prepared = prepare(&settings, &stdio, server);
-        drop(stdio);
-        let error = match (prepared, work) {
-            (Err(error), _) => error,
-            (Ok(()), Work::Program { program, arguments }) => {
-                let _ = signal::default(Signal::INT);
-                for number in ignored {
-                    let _ = set_disposition(number, Disposition::Ignore);
-                }
-                let mut command = Command::new(&program);
-                command.args(arguments);
-                set_environment(&mut command, &settings);
-                let failed = Err::<(), _>(command.exec());
-                failed.during("executing", program.display()).unwrap_err()
-            }
-            (Ok(()), _) => {
-                if let Some(environment) = &settings.environment {
-                    entry::replace_environment(environment);
-                }
-                if let Some(title) = title {
-                    title.set(&settings.name);
-                }
-                let code = worker::live(current::Task {
-                    name: settings.name,
-                    method: StartMethod::ForkServer,
-                    pid: rustix::process::getpid(),
-                    mailbox,
-                    parent_pid: client.pid,
-                    parent: client.pidfd,
-                    knock: Some(Mailbox::new(knock)),
-                });
-                std::process::exit(code)
-            }
-        };
-        match &exec_status {
-            None => {
-                let _ = mailbox.send_value(Kind::Failed, &error);
-            }
-            Some(pipe) => {
-                let bytes = postcard::to_stdvec(&error).unwrap_or_default();
-                let _ = rustix::io::write(pipe, &bytes);
-            }
-        }
-        sys::exit_now(worker::EXIT_FAILED)
-    }
-}
-
-/// Makes a new process what it is to be like, and ties it to the server.
-pub(super) fn prepare(
-    settings: &Settings,
-    stdio: &[OwnedFd; 3],
-    server: Option<Pid>,
-) -> Result<()> {
-    die_with(server.map_or(0, |pid| pid.as_raw_nonzero().get().cast_unsigned()))?;
-    settings::set_stdio(stdio)?;
-    settings::apply(settings)?;
-    if let Some(hook) = settings.hook {
-        task::call_hook(hook)?;
-    }
-    Mask::of(&[]).install().during("unblocking signals", "")?;
-    Ok(())
-}
-
-/// Executes this program anew, with its mailbox as standard input until it
-/// comes to itself.
-///
-/// Nothing here needs code between fork and exec, so std can use vfork, which
-/// copies no page tables.
-fn execute_again(
-    settings: &Settings,
-    mailbox: &Mailbox,
-    token: packet::Token,
-    main: Option<Duration>,
-) -> Result<(Pid, OwnedFd)> {
-    let operation = "executing program anew";
-    let server = std::process::id();
-    let boot = entry::Boot {
-        role: entry::Role::Task { server, main },
-        token,
-    };
-    let stdin = mailbox.as_fd().try_clone_to_owned().during(operation, "")?;
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg0(&settings.name)
-        .args(std::env::args_os().skip(1))
-        .stdin(stdin);
-    set_environment(&mut command, settings);
-    command.env(entry::VARIABLE, boot.to_string());
-    if settings.group == Group::Own {
-        command.process_group(0);
-    }
-    let child = command.spawn().during(operation, "/proc/self/exe")?;
-    let pid = Pid::from_child(&child);
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
-    if pidfd.is_err() {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
-    Ok((pid, pidfd.during(operation, pid)?))
-}
-
-fn set_environment(command: &mut Command, settings: &Settings) {
-    if let Some(environment) = &settings.environment {
-        let pairs = environment.iter().map(|(key, value)| (key, value));
-        command.env_clear().envs(pairs);
-    }
-}
-
 /// Tells a client that its process cannot be had.
 fn refuse(mailbox: &Mailbox, error: &Error) -> Answer {
     let _ = mailbox.send_value(Kind::Failed, error);
     Answer::Done
-}
-
-/// Counts processes that the kernel killed for want of memory.
-struct MemoryKills {
-    count: Option<u64>,
-    read: Instant,
-}
-
-impl MemoryKills {
-    fn new() -> MemoryKills {
-        MemoryKills {
-            count: read_memory_kills(),
-            read: Instant::now(),
-        }
-    }
-
-    /// Reads the count again, if the last reading is old.
-    fn refresh(&mut self) {
-        if self.read.elapsed() > COUNT_AGE {
-            *self = MemoryKills::new();
-        }
-    }
-
-    /// Whether it has gone up since the last reading.
-    fn has_risen(&mut self) -> bool {
-        let before = std::mem::replace(self, MemoryKills::new()).count;
-        before.is_some() && self.count > before
-    }
-}
-
-/// The kernel's count, since it was started, of the whole machine.
-fn read_memory_kills() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/vmstat").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-    line?.parse().ok()
 }

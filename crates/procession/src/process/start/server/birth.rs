@@ -1,0 +1,149 @@
+//! The first moments of a process that the server makes.
+
+use super::{Client, Work};
+use crate::Result;
+use crate::error::Context;
+use crate::process::start::packet::{Kind, Mailbox, Token};
+use crate::process::start::settings::{self, Group, Settings};
+use crate::process::start::title::Title;
+use crate::process::start::{entry, worker};
+use crate::process::{StartMethod, current, die_with, task};
+use crate::signal::{self, Signal};
+use procession_sys::process as sys;
+use procession_sys::signal::{Disposition, Mask, set_disposition};
+use rustix::process::{Pid, PidfdFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+/// A process that has just been forked from the server.
+pub(super) struct Birth {
+    pub(super) mailbox: Mailbox,
+    pub(super) stdio: [OwnedFd; 3],
+    pub(super) exec_status: Option<OwnedFd>,
+    pub(super) ignored: Vec<i32>,
+    pub(super) title: Option<Title>,
+    pub(super) settings: Settings,
+    pub(super) work: Work,
+}
+
+impl Birth {
+    pub(super) fn live(self, client: Client, knock: OwnedFd) -> ! {
+        let Birth {
+            mailbox,
+            stdio,
+            exec_status,
+            ignored,
+            title,
+            settings,
+            work,
+        } = self;
+        drop(client.mailbox);
+        let server = rustix::process::getppid();
+        let prepared = prepare(&settings, &stdio, server);
+        drop(stdio);
+        let error = match (prepared, work) {
+            (Err(error), _) => error,
+            (Ok(()), Work::Program { program, arguments }) => {
+                let _ = signal::default(Signal::INT);
+                for number in ignored {
+                    let _ = set_disposition(number, Disposition::Ignore);
+                }
+                let mut command = Command::new(&program);
+                command.args(arguments);
+                set_environment(&mut command, &settings);
+                let failed = Err::<(), _>(command.exec());
+                failed.during("executing", program.display()).unwrap_err()
+            }
+            (Ok(()), _) => {
+                if let Some(environment) = &settings.environment {
+                    entry::replace_environment(environment);
+                }
+                if let Some(title) = title {
+                    title.set(&settings.name);
+                }
+                let code = worker::live(current::Task {
+                    name: settings.name,
+                    method: StartMethod::ForkServer,
+                    pid: rustix::process::getpid(),
+                    mailbox,
+                    parent_pid: client.pid,
+                    parent: client.pidfd,
+                    knock: Some(Mailbox::new(knock)),
+                });
+                std::process::exit(code)
+            }
+        };
+        match &exec_status {
+            None => {
+                let _ = mailbox.send_value(Kind::Failed, &error);
+            }
+            Some(pipe) => {
+                let bytes = postcard::to_stdvec(&error).unwrap_or_default();
+                let _ = rustix::io::write(pipe, &bytes);
+            }
+        }
+        sys::exit_now(worker::EXIT_FAILED)
+    }
+}
+
+/// Makes a new process what it is to be like, and ties it to the server.
+pub(crate) fn prepare(
+    settings: &Settings,
+    stdio: &[OwnedFd; 3],
+    server: Option<Pid>,
+) -> Result<()> {
+    die_with(server.map_or(0, |pid| pid.as_raw_nonzero().get().cast_unsigned()))?;
+    settings::set_stdio(stdio)?;
+    settings::apply(settings)?;
+    if let Some(hook) = settings.hook {
+        task::call_hook(hook)?;
+    }
+    Mask::of(&[]).install().during("unblocking signals", "")?;
+    Ok(())
+}
+
+/// Executes this program anew, with its mailbox as standard input until it
+/// comes to itself.
+///
+/// Nothing here needs code between fork and exec, so std can use vfork, which
+/// copies no page tables.
+pub(super) fn execute_again(
+    settings: &Settings,
+    mailbox: &Mailbox,
+    token: Token,
+    main: Option<Duration>,
+) -> Result<(Pid, OwnedFd)> {
+    let operation = "executing program anew";
+    let server = std::process::id();
+    let boot = entry::Boot {
+        role: entry::Role::Task { server, main },
+        token,
+    };
+    let stdin = mailbox.as_fd().try_clone_to_owned().during(operation, "")?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg0(&settings.name)
+        .args(std::env::args_os().skip(1))
+        .stdin(stdin);
+    set_environment(&mut command, settings);
+    command.env(entry::VARIABLE, boot.to_string());
+    if settings.group == Group::Own {
+        command.process_group(0);
+    }
+    let child = command.spawn().during(operation, "/proc/self/exe")?;
+    let pid = Pid::from_child(&child);
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
+    if pidfd.is_err() {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    Ok((pid, pidfd.during(operation, pid)?))
+}
+
+fn set_environment(command: &mut Command, settings: &Settings) {
+    if let Some(environment) = &settings.environment {
+        let pairs = environment.iter().map(|(key, value)| (key, value));
+        command.env_clear().envs(pairs);
+    }
+}

@@ -1,0 +1,69 @@
+//! What a server is asked, and what it tells.
+
+use crate::process::start::packet::Token;
+use crate::process::start::settings::Settings;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// The first packet to a server; its descriptor is the client's pidfd.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) pid: u32,
+    /// Offset of a function to call before anything is started.
+    pub(crate) preload: Option<u64>,
+}
+
+/// Asks for a process. Descriptors: its mailbox; unless this program is
+/// executed anew, standard input, output and error; for another program one
+/// more, which its exec closes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Start {
+    pub(crate) settings: Settings,
+    pub(crate) work: Work,
+}
+
+/// What the process is to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Work {
+    /// The call in its mailbox, at once.
+    Call,
+    /// Execute this program anew, for what is in its mailbox.
+    Again {
+        token: Token,
+        /// Patience until `main` comes to `init`, if it does.
+        main: Option<Duration>,
+    },
+    /// Execute another program.
+    Program {
+        program: OsString,
+        arguments: Vec<OsString>,
+    },
+}
+
+/// What a process that was executed anew finds first in its mailbox: what it
+/// is to be like. Descriptors: standard input, output and error, its parent's
+/// pidfd, and where to knock at the server.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Prepare {
+    pub(crate) settings: Settings,
+    pub(crate) parent_pid: u32,
+}
+
+/// How a process ended, as the server tells its client.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    pub(crate) status: u16,
+    /// By SIGKILL, when its deadline had passed.
+    pub(crate) timed_out: bool,
+    /// By SIGKILL, and the kernel's count of processes killed for want of
+    /// memory had gone up.
+    pub(crate) out_of_memory: bool,
+}
+
+/// Asks for a signal to the group that a process leads.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SignalGroup {
+    pub(crate) pid: u32,
+    pub(crate) signal: i32,
+}
