@@ -115,101 +115,97 @@ fn without_main(code: impl FnOnce()) {
     );
 }
 
-pub(crate) fn a_failing_system_call_starts_nothing_or_works() {
-    without_main(fail_each_call);
+pub(crate) fn a_failing_system_call_starts_nothing_or_works(method: StartMethod) {
+    without_main(|| fail_each_call(method));
 }
 
-fn fail_each_call() {
-    for method in crate::METHODS {
-        for (name, calls, errno) in FAULTS {
-            // The first task of a family starts its server too.
-            for warm in [false, true] {
-                let mut nth = 0;
-                loop {
-                    let fault = Fault {
-                        calls,
-                        nth,
-                        action: Action::Fail(errno),
-                    };
-                    let outcome = fault::run_family(fault, || {
-                        if warm {
-                            by(method).spawn(|()| (), ()).unwrap().join().unwrap();
-                        }
-                        let result = fault::armed(|| {
-                            let mut child = by(method).spawn(|x: u32| x + 1, 4)?;
-                            procession::Result::Ok(child.join())
-                        });
-                        match result {
-                            Ok(Ok(sum)) => assert_eq!(sum, 5),
-                            Ok(Err(error)) => assert!(!error.to_string().is_empty()),
-                            Err(error) => assert!(!error.to_string().is_empty()),
-                        }
-                        // Afterwards everything works.
-                        let mut child = by(method).spawn(|x: u32| x + 1, 4).unwrap();
-                        assert_eq!(child.join().unwrap(), 5, "after {name} {nth}");
-                    });
-                    assert_eq!(
-                        outcome.code, 0,
-                        "{method}, {name} at call {nth}, warm {warm}"
-                    );
-                    if !outcome.hit {
-                        break;
-                    }
-                    nth += 1;
-                }
-                println!("{method}: {nth} calls failed with {name}, warm: {warm}");
-            }
-        }
-    }
-}
-
-pub(crate) fn whoever_is_killed_at_whatever_call_nobody_hangs() {
-    without_main(kill_at_each_call);
-}
-
-fn kill_at_each_call() {
-    for method in [StartMethod::ForkServer, StartMethod::Spawn] {
-        let mut nth = 0;
-        loop {
-            let fault = Fault {
-                calls: &[],
-                nth,
-                action: Action::Kill,
-            };
-            // The program, its server or the task, at each call that any of
-            // them makes from the start of the task to its end.
-            let outcome = fault::run_family(fault, || {
-                by(method).spawn(|()| (), ()).unwrap().join().unwrap();
-                let result = fault::armed(|| {
-                    let mut child = by(method).spawn(|x: u32| x + 1, 4)?;
-                    procession::Result::Ok(child.join())
-                });
-                if let Ok(Ok(sum)) = result {
-                    assert_eq!(sum, 5);
-                }
-                // Afterwards everything works; but for a start that a dying
-                // server had taken already.
-                let again = || {
-                    by(method)
-                        .spawn(|x: u32| x + 1, 4)?
-                        .join()
-                        .map_err(Into::into)
+fn fail_each_call(method: StartMethod) {
+    for (name, calls, errno) in FAULTS {
+        // The first task of a family starts its server too.
+        for warm in [false, true] {
+            let mut nth = 0;
+            loop {
+                let fault = Fault {
+                    calls,
+                    nth,
+                    action: Action::Fail(errno),
                 };
-                let sum: procession::Result<u32> = again().or_else(|_| again());
-                assert_eq!(sum.unwrap(), 5, "after {nth}");
-            });
-            let expected = [0, 128 + libc::SIGKILL];
-            assert!(
-                expected.contains(&outcome.code),
-                "{method} at {nth}: {outcome:?}"
-            );
-            if !outcome.hit {
-                break;
+                let outcome = fault::run_family(fault, || {
+                    if warm {
+                        by(method).spawn(|()| (), ()).unwrap().join().unwrap();
+                    }
+                    let result = fault::armed(|| {
+                        let mut child = by(method).spawn(|x: u32| x + 1, 4)?;
+                        procession::Result::Ok(child.join())
+                    });
+                    match result {
+                        Ok(Ok(sum)) => assert_eq!(sum, 5),
+                        Ok(Err(error)) => assert!(!error.to_string().is_empty()),
+                        Err(error) => assert!(!error.to_string().is_empty()),
+                    }
+                    // Afterwards everything works.
+                    let mut child = by(method).spawn(|x: u32| x + 1, 4).unwrap();
+                    assert_eq!(child.join().unwrap(), 5, "after {name} {nth}");
+                });
+                assert_eq!(
+                    outcome.code, 0,
+                    "{method}, {name} at call {nth}, warm {warm}"
+                );
+                if !outcome.hit {
+                    break;
+                }
+                nth += 1;
             }
-            nth += 1;
+            println!("{method}: {nth} calls failed with {name}, warm: {warm}");
         }
-        println!("{method}: killed at {nth} calls");
     }
+}
+
+pub(crate) fn whoever_is_killed_at_whatever_call_nobody_hangs(method: StartMethod) {
+    without_main(|| kill_at_each_call(method));
+}
+
+fn kill_at_each_call(method: StartMethod) {
+    let mut nth = 0;
+    loop {
+        let fault = Fault {
+            calls: &[],
+            nth,
+            action: Action::Kill,
+        };
+        // The program, its server or the task, at each call that any of
+        // them makes from the start of the task to its end.
+        let outcome = fault::run_family(fault, || {
+            by(method).spawn(|()| (), ()).unwrap().join().unwrap();
+            let result = fault::armed(|| {
+                let mut child = by(method).spawn(|x: u32| x + 1, 4)?;
+                procession::Result::Ok(child.join())
+            });
+            if let Ok(Ok(sum)) = result {
+                assert_eq!(sum, 5);
+            }
+            // Afterwards everything works; but for a start that a dying
+            // server had taken already.
+            let again = || {
+                by(method)
+                    .spawn(|x: u32| x + 1, 4)?
+                    .join()
+                    .map_err(Into::into)
+            };
+            let sum: procession::Result<u32> = again().or_else(|_| again());
+            assert_eq!(sum.unwrap(), 5, "after {nth}");
+        });
+        let expected = [0, 128 + libc::SIGKILL];
+        assert!(
+            expected.contains(&outcome.code),
+            "{method} at {nth}: {outcome:?}"
+        );
+        if !outcome.hit {
+            break;
+        }
+        nth += 1;
+    }
+    println!("{method}: killed at {nth} calls");
 }
 
 pub(crate) fn a_server_without_descriptors_refuses() {
