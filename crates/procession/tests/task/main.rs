@@ -90,6 +90,7 @@ fn main() -> std::process::ExitCode {
         builder::a_deadline_is_kept,
         builder::memory_beyond_the_limit_ends_the_task,
         builder::signals_are_as_documented,
+        builder::umask_and_limits_are_those_of_the_first_use,
         waiting::a_request_comes_first,
         waiting::terminate_comes_second,
         waiting::kill_comes_last,
