@@ -289,11 +289,12 @@ pub(crate) extern "C" fn end_server() {
     let Ok(mut state) = STATE.try_lock() else {
         return;
     };
-    let connection = state.connection.take();
-    drop(state);
-    let Some(connection) = connection.filter(|it| it.owner == rustix::process::getpid()) else {
+    let owner = rustix::process::getpid();
+    // A forked copy is its parent's.
+    let Some(connection) = state.connection.take_if(|it| it.owner == owner) else {
         return;
     };
+    drop(state);
     if let Some(server) = &connection.server {
         // Forked copies of the socket do not matter to that.
         let _ = rustix::net::shutdown(&connection.mailbox, rustix::net::Shutdown::Both);
