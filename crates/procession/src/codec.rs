@@ -31,6 +31,21 @@ pub(crate) struct Encoded {
     pub(crate) descriptors: Vec<OwnedFd>,
 }
 
+impl Encoded {
+    /// Nothing.
+    pub(crate) fn empty() -> Encoded {
+        Encoded::only(Vec::new())
+    }
+
+    /// Descriptors and no bytes.
+    pub(crate) fn only(descriptors: Vec<OwnedFd>) -> Encoded {
+        Encoded {
+            body: Body::Inline(Vec::new()),
+            descriptors,
+        }
+    }
+}
+
 /// The bytes of an encoding.
 #[derive(Debug)]
 pub(crate) enum Body {

@@ -64,6 +64,23 @@ pub fn send(
     if let Some(wrong) = wrong {
         return Err(Error::new(ErrorKind::InvalidInput, operation, "").because(wrong));
     }
+    send_parts(
+        socket,
+        &[IoSlice::new(bytes)],
+        descriptors,
+        deadline,
+        operation,
+    )
+}
+
+/// Sends the parts, one behind the other, with at most [`MAX_DESCRIPTORS`].
+pub(crate) fn send_parts(
+    socket: BorrowedFd<'_>,
+    parts: &[IoSlice<'_>],
+    descriptors: &[BorrowedFd<'_>],
+    deadline: Deadline,
+    operation: &'static str,
+) -> Result<usize> {
     repeat(socket, PollFlags::OUT, deadline, operation, &"", || {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -72,7 +89,7 @@ pub fn send(
             assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)));
         }
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)
+        rustix::net::sendmsg(socket, parts, &mut control, flags)
     })
 }
 
@@ -102,7 +119,27 @@ pub fn receive(
     deadline: Deadline,
 ) -> Result<(usize, Vec<OwnedFd>)> {
     let operation = "receiving descriptors";
-    let socket = socket.as_fd();
+    let (length, received) = receive_any(socket.as_fd(), buffer, deadline, operation)?;
+    let end_of_file = length == 0 && received.is_empty();
+    if received.len() != expected && !end_of_file {
+        return Err(
+            Error::new(ErrorKind::Corrupt, operation, "").because(format!(
+                "{} descriptors came, {expected} were expected",
+                received.len()
+            )),
+        );
+    }
+    Ok((length, received))
+}
+
+/// Receives bytes with however many descriptors came, all of them, and
+/// close-on-exec.
+pub(crate) fn receive_any(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    deadline: Deadline,
+    operation: &'static str,
+) -> Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = repeat(socket, PollFlags::IN, deadline, operation, &"", || {
@@ -129,15 +166,6 @@ pub fn receive(
             Error::new(ErrorKind::Corrupt, operation, "").because(format!(
                 "the message is longer than the buffer of {} bytes",
                 buffer.len()
-            )),
-        );
-    }
-    let end_of_file = message.bytes == 0 && received.is_empty();
-    if received.len() != expected && !end_of_file {
-        return Err(
-            Error::new(ErrorKind::Corrupt, operation, "").because(format!(
-                "{} descriptors came, {expected} were expected",
-                received.len()
             )),
         );
     }

@@ -4,12 +4,12 @@ use super::environment::Environment;
 use super::join_handle::Pipes;
 use super::running::Running;
 use super::start::packet::{self, Kind};
-use super::start::server::Work;
+use super::start::server::{Work, prepare};
 use super::start::settings::{Group, LimitedResource, Settings};
-use super::start::{client, entry, settings, worker};
+use super::start::{client, entry, worker};
 use super::stdio::open_stdio;
 use super::task::{self, Call, Outcome, Task};
-use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, die_with, exit, fork};
+use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, exit, fork};
 use crate::codec::{Arrived, Encoded};
 use crate::error::Context;
 use crate::signal::{self, Signal};
@@ -17,8 +17,7 @@ use crate::{Result, codec, name};
 use procession_sys::signal::{Disposition, Mask, set_disposition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -268,8 +267,8 @@ impl Builder {
     ///
     /// # Safety
     /// The function runs in a process that was just forked, or before `main`:
-    /// signals are blocked, and constructors of other libraries may not have
-    /// run. With [`Fork`](StartMethod::Fork) it is in a copy of this process.
+    /// signals may be blocked, and constructors of other libraries may not
+    /// have run. With [`Fork`](StartMethod::Fork) it is in a copy of this process.
     #[allow(unsafe_code, reason = "a promise that only the caller can make")]
     pub unsafe fn pre_start(mut self, hook: fn()) -> Result<Builder> {
         self.settings.hook = Some(task::locate_hook(hook)?);
@@ -338,8 +337,11 @@ impl Builder {
         };
         let (mailbox, theirs) = packet::pair()?;
         let me = packet::own_pidfd()?;
-        let environment = self.environment.resolve_if_changed();
-        let settings = self.settings;
+        let settings = Settings {
+            environment: self.environment.resolve_if_changed(),
+            directory: self.directory,
+            ..self.settings
+        };
         let leads_group = settings.group != Group::Parents;
         let parent = std::process::id();
         let deadline = settings
@@ -354,7 +356,7 @@ impl Builder {
         match forked? {
             Fork::Parent(child) => {
                 let running = Running::forked(settings.name, mailbox, child, deadline, leads_group);
-                Ok(JoinHandle::new(running, self.on_drop, leads_group, pipes))
+                Ok(JoinHandle::new(running, self.on_drop, pipes))
             }
             Fork::Child => {
                 drop((mailbox, pipes));
@@ -368,8 +370,8 @@ impl Builder {
                     knock: None,
                 };
                 let task = current::become_task(task);
-                let directory = self.directory.clone();
-                let prepared = prepare_forked(parent, settings, directory, stdio, environment);
+                let prepared =
+                    reset_dispositions().and_then(|()| prepare(&settings, stdio, parent));
                 match prepared {
                     Ok(()) => exit(worker::run(&task, work)),
                     Err(error) => {
@@ -399,7 +401,6 @@ impl Builder {
             Work::Call
         };
         let leads_group = settings.group != Group::Parents;
-        client::check()?;
         client::start(
             &settings,
             &surroundings,
@@ -415,39 +416,20 @@ impl Builder {
             Err(error) if error.is_disconnected() => {}
             outcome => outcome?,
         }
-        let running = Running::await_start(settings.name, mailbox, !anew, start_deadline)?;
-        Ok(JoinHandle::new(running, self.on_drop, leads_group, pipes))
+        let running =
+            Running::await_start(settings.name, mailbox, !anew, start_deadline, leads_group)?;
+        Ok(JoinHandle::new(running, self.on_drop, pipes))
     }
 }
 
-/// What a forked child does before its work.
-fn prepare_forked(
-    parent: u32,
-    mut settings: Settings,
-    directory: Option<PathBuf>,
-    stdio: Option<[OwnedFd; 3]>,
-    environment: Option<Vec<(OsString, OsString)>>,
-) -> Result<()> {
-    die_with(parent)?;
+/// Gives a forked child's signals the dispositions that tasks begin with.
+fn reset_dispositions() -> Result<()> {
     for number in 1..=64 {
         // Those that cannot be set are not set.
         let _ = set_disposition(number, Disposition::Default);
     }
     signal::ignore(Signal::INT)?;
-    signal::ignore(Signal::PIPE)?;
-    settings.directory = directory;
-    if let Some(stdio) = stdio {
-        settings::set_stdio(&stdio)?;
-    }
-    settings::apply(&settings)?;
-    if let Some(environment) = environment {
-        entry::replace_environment(&environment);
-    }
-    if let Some(hook) = settings.hook {
-        task::call_hook(hook)?;
-    }
-    Mask::of(&[]).install().during("unblocking signals", "")?;
-    Ok(())
+    signal::ignore(Signal::PIPE)
 }
 
 /// Performs a call in the process that encoded it, or a copy of it.

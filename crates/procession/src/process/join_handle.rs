@@ -59,7 +59,6 @@ pub enum OnDrop {
 pub struct JoinHandle<R> {
     pub(super) running: Running,
     on_drop: OnDrop,
-    leads_group: bool,
     stopped: bool,
     joined: bool,
     stdin: Option<pipe::Writer>,
@@ -79,11 +78,10 @@ pub(crate) struct Pipes {
 }
 
 impl<R> JoinHandle<R> {
-    pub(super) fn new(running: Running, on_drop: OnDrop, leads_group: bool, pipes: Pipes) -> Self {
+    pub(super) fn new(running: Running, on_drop: OnDrop, pipes: Pipes) -> Self {
         JoinHandle {
             running,
             on_drop,
-            leads_group,
             stopped: false,
             joined: false,
             stdin: pipes.stdin,
@@ -170,12 +168,6 @@ impl<R> JoinHandle<R> {
     /// [`InvalidInput`](ErrorKind::InvalidInput): it does not;
     /// [`NotFound`](ErrorKind::NotFound): nobody is left in it.
     pub fn signal_group(&self, signal: Signal) -> Result<()> {
-        if !self.leads_group {
-            let error = Error::new(ErrorKind::InvalidInput, "signalling group of", self.name());
-            return Err(error
-                .because("the task is in its parent's group")
-                .with_hint("start it with `Builder::process_group`"));
-        }
         self.running.signal_group(signal)
     }
 
@@ -268,7 +260,7 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn stop(&mut self, stop: Stop) -> std::result::Result<R, TaskError> {
-        let whole_group = stop.is_group() && self.leads_group;
+        let whole_group = stop.is_group() && self.running.leads_group();
         for (step, grace) in stop.steps() {
             if self.is_finished() {
                 break;

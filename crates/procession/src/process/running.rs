@@ -5,7 +5,7 @@ use super::start::server::Ended;
 use super::start::{client, packet};
 use super::task_error::TaskError;
 use super::{Child, ExitStatus, Panic};
-use crate::codec::{self, Arrived};
+use crate::codec::{self, Arrived, Encoded};
 use crate::error::Context;
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, limits, poll};
@@ -34,7 +34,10 @@ enum Said {
     },
     Panicked(Panic),
     Untranslatable(Error),
+    /// It could not be started as asked.
     Failed(Error),
+    /// Nothing, and nobody knows how it ended.
+    Lost(Error),
 }
 
 /// A process that runs a task.
@@ -51,7 +54,7 @@ pub(crate) struct Running {
     deadline: Option<Instant>,
     /// When it is killed unless it has taken over its process.
     start_deadline: Option<Instant>,
-    /// Whether we are to end what is left of its group.
+    /// It leads a process group of its own.
     leads_group: bool,
     /// The far end of the mailbox is closed everywhere.
     silent: bool,
@@ -88,6 +91,7 @@ impl Running {
         mut mailbox: Mailbox,
         booted: bool,
         start_deadline: Option<Instant>,
+        leads_group: bool,
     ) -> Result<Running> {
         let (mut said, mut early) = (None, false);
         loop {
@@ -103,7 +107,7 @@ impl Running {
                         ended: None,
                         deadline: None,
                         start_deadline,
-                        leads_group: false,
+                        leads_group,
                         silent: false,
                     });
                 }
@@ -158,9 +162,21 @@ impl Running {
         )
     }
 
-    /// Signals the group that the process leads.
+    /// Whether it leads a process group of its own.
+    pub(crate) fn leads_group(&self) -> bool {
+        self.leads_group
+    }
+
+    /// Signals the group that the process leads, an error if it leads none.
     pub(crate) fn signal_group(&self, signal: Signal) -> Result<()> {
         use procession_sys::{Errno, signal::send_to_group};
+        let operation = "signalling process group";
+        let object = format_args!("{} with {signal}", self.id());
+        if !self.leads_group {
+            return Err(Error::new(ErrorKind::InvalidInput, operation, object)
+                .because("the process is in its parent's group")
+                .with_hint("start it with `process_group` or `session`"));
+        }
         let pid = rustix::process::Pid::from_raw(self.id().cast_signed());
         if rustix::process::getpgid(pid).is_ok_and(|group| Some(group) != pid) {
             // It has not come to leading a group yet: it is in ours.
@@ -172,17 +188,16 @@ impl Running {
                 Keeper::Server { pid, .. } => client::signal_group(*pid, signal.as_raw()),
                 Keeper::Us(child) => child.signal_group(signal),
             },
-            outcome => outcome.during(
-                "signalling process group",
-                format_args!("{} with {signal}", self.id()),
-            ),
+            outcome => outcome.during(operation, object),
         }
     }
 
     /// Asks the task to end.
     pub(crate) fn request_stop(&self) -> Result<()> {
-        match self.mailbox.send_word(Kind::Stop) {
-            Err(error) if error.is_disconnected() => Ok(()),
+        match self.mailbox.try_send(Kind::Stop, &Encoded::empty()) {
+            // It is gone; or it has not read what it was sent before, and is
+            // not going to read this.
+            Err(error) if error.is_disconnected() || error.is_would_block() => Ok(()),
             outcome => outcome,
         }
     }
@@ -265,33 +280,18 @@ impl Running {
                     outcome => outcome?,
                 }
             }
-            Keeper::Server { pidfd, .. } => {
-                if matches!(self.said, Some(Said::Returned { .. } | Said::Panicked(_))) {
-                    // Nothing that the server could add would matter.
-                    ExitStatus::from_raw(0)
-                } else {
-                    let pidfd = pidfd
-                        .try_clone()
-                        .during("waiting for process", &self.name)?;
-                    self.listen(deadline)?;
-                    if self.ended.is_some() || !self.silent {
-                        return Ok(());
-                    }
-                    // The server died too. The kernel may remember.
-                    let after = procession_sys::process::status_after_reaping(pidfd.as_fd());
-                    match after {
-                        Some(status) => ExitStatus::from_raw(status as u16),
-                        None => {
-                            self.said.get_or_insert_with(|| {
-                                Said::Failed(
-                                    Error::new(ErrorKind::ProcessDied, "waiting for process", &self.name)
-                                        .because("the server that started it was killed, and it with the server"),
-                                )
-                            });
-                            ExitStatus::from_raw(Signal::KILL.as_raw() as u16)
-                        }
-                    }
+            // Nothing that the server could add would matter.
+            Keeper::Server { .. }
+                if matches!(self.said, Some(Said::Returned { .. } | Said::Panicked(_))) =>
+            {
+                ExitStatus::from_raw(0)
+            }
+            Keeper::Server { .. } => {
+                self.listen(deadline)?;
+                if self.ended.is_some() || !self.silent {
+                    return Ok(());
                 }
+                self.ask_the_kernel()
             }
         };
         let killed = status.signal() == Some(Signal::KILL);
@@ -301,6 +301,19 @@ impl Running {
             out_of_memory: false,
         });
         Ok(())
+    }
+
+    /// The status that the server did not tell; most often it has died too.
+    fn ask_the_kernel(&mut self) -> ExitStatus {
+        let kept = procession_sys::process::status_after_reaping(self.pidfd());
+        if let Some(status) = kept {
+            return ExitStatus::from_raw(status as u16);
+        }
+        let error = Error::new(ErrorKind::ProcessDied, "waiting for process", &self.name).because(
+            "its status is lost: the server that started it was killed, or could not tell it",
+        );
+        self.said.get_or_insert(Said::Lost(error));
+        ExitStatus::from_raw(Signal::KILL.as_raw() as u16)
     }
 
     /// How the process ended, once [`wait`](Running::wait) has returned.
@@ -330,9 +343,7 @@ impl Running {
             Some(Said::Returned { body, descriptors }) => Ok((body, descriptors)),
             Some(Said::Panicked(panic)) => Err(TaskError::Panicked(panic)),
             Some(Said::Untranslatable(error)) => Err(TaskError::Codec(error)),
-            Some(Said::Failed(error)) if error.kind() == ErrorKind::ProcessDied => {
-                Err(TaskError::Io(error))
-            }
+            Some(Said::Lost(error)) => Err(TaskError::Io(error)),
             Some(Said::Failed(error)) => Err(TaskError::NeverStarted(error)),
             None if ended.timed_out => Err(TaskError::TimedOut),
             None if self.has_never_started(status) => Err(TaskError::NeverStarted(

@@ -261,6 +261,7 @@ pub(crate) fn the_parent_may_be_killed_at_any_moment() {
     let me = std::process::id();
     for kill in 0..KILLS {
         let mut parent = fixture("start-tasks-for-ever").spawn().unwrap();
+        // Not to wait for anything: the moment of the kill is what is varied.
         std::thread::sleep(random.moment(Duration::from_millis(12)));
         parent.kill().unwrap();
         parent.wait().unwrap();

@@ -30,21 +30,14 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct CommandChild {
     running: Running,
-    leads_group: bool,
     on_drop: OnDrop,
     conversation: Conversation,
 }
 
 impl CommandChild {
-    pub(super) fn new(
-        running: Running,
-        leads_group: bool,
-        on_drop: OnDrop,
-        pipes: Pipes,
-    ) -> CommandChild {
+    pub(super) fn new(running: Running, on_drop: OnDrop, pipes: Pipes) -> CommandChild {
         CommandChild {
             running,
-            leads_group,
             on_drop,
             conversation: Conversation::over(pipes),
         }
@@ -140,7 +133,7 @@ impl CommandChild {
             Ok(()) => return self.take_output().map_err(CommandError::NotStarted),
             Err(error) => error,
         };
-        let _ = if self.leads_group {
+        let _ = if self.running.leads_group() {
             self.signal_group(Signal::KILL)
         } else {
             self.kill()
@@ -242,13 +235,6 @@ impl CommandChild {
     /// [`InvalidInput`](ErrorKind::InvalidInput): it does not;
     /// [`NotFound`](ErrorKind::NotFound): nobody is left in it.
     pub fn signal_group(&self, signal: Signal) -> Result<()> {
-        if !self.leads_group {
-            let name = self.running.name();
-            let error = Error::new(ErrorKind::InvalidInput, "signalling group of", name);
-            return Err(error
-                .because("the program is in its parent's group")
-                .with_hint("start it with `Command::process_group`"));
-        }
         self.running.signal_group(signal)
     }
 
@@ -257,7 +243,7 @@ impl CommandChild {
     /// # Errors
     /// As [`wait`](CommandChild::wait).
     pub fn stop(&mut self, stop: Stop) -> Result<ExitStatus> {
-        let whole_group = stop.is_group() && self.leads_group;
+        let whole_group = stop.is_group() && self.running.leads_group();
         for (step, grace) in stop.steps() {
             let Some(signal) = step else { continue };
             if poll::readable(&*self, Deadline::NOW).is_ok() && !whole_group {

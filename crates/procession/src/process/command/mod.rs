@@ -353,7 +353,6 @@ impl Command {
             program: self.program,
             arguments: self.arguments,
         };
-        client::check()?;
         client::start(
             &settings,
             &surroundings,
@@ -363,7 +362,7 @@ impl Command {
             stdio,
             Some(told),
         )?;
-        let mut running = Running::await_start(line.clone(), mailbox, true, None)?;
+        let mut running = Running::await_start(line.clone(), mailbox, true, None, leads_group)?;
         let mut reason = Vec::new();
         std::fs::File::from(failure)
             .read_to_end(&mut reason)
@@ -375,7 +374,7 @@ impl Command {
                 Error::new(crate::ErrorKind::Other, "starting program", line)
             }));
         }
-        Ok(CommandChild::new(running, leads_group, self.on_drop, pipes))
+        Ok(CommandChild::new(running, self.on_drop, pipes))
     }
 }
 

@@ -52,12 +52,15 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The connection of this process, made if there is none.
+/// The connection of this process, made if there is none, or if its server is
+/// gone.
 fn connection() -> Result<Arc<Connection>> {
     let mut state = state();
     let owner = rustix::process::getpid();
     if let Some(connection) = &state.connection
         && connection.owner == owner
+        // It says nothing after "ready", so news would be its end.
+        && !connection.mailbox.has_news()
     {
         return Ok(Arc::clone(connection));
     }
@@ -112,7 +115,11 @@ pub(crate) fn start(
     if let Work::Again { token, .. } = work {
         let prepare = Prepare {
             parent_pid: std::process::id(),
-            settings: settings.clone(),
+            // It is executed with its environment.
+            settings: Settings {
+                environment: None,
+                ..settings.clone()
+            },
         };
         let knock = connection
             .knock
@@ -123,7 +130,7 @@ pub(crate) fn start(
             body: codec::encode(&prepare)?.body,
             descriptors: stdio.into_iter().chain(extra).collect(),
         };
-        packet::send(ours.as_fd(), Kind::Prepare, *token, &message)?;
+        packet::send(ours.as_fd(), Kind::Prepare, *token, &message, Deadline::NOW)?;
     } else {
         descriptors.extend(stdio);
         descriptors.extend(exec_status);
@@ -133,13 +140,7 @@ pub(crate) fn start(
         body: codec::encode(&Start { settings, work })?.body,
         descriptors,
     };
-    match connection.mailbox.send(Kind::Start, &message) {
-        Err(error) if error.is_disconnected() => {
-            forget(&connection);
-            Err(error)
-        }
-        outcome => outcome,
-    }
+    connection.mailbox.send(Kind::Start, &message)
 }
 
 impl Connection {
@@ -154,28 +155,6 @@ impl Connection {
             settings.directory.clone_from(&surroundings.directory);
         }
         settings
-    }
-}
-
-/// Whether the server is there; if it was killed, the next use makes a new
-/// one.
-pub(crate) fn check() -> Result<()> {
-    let connection = connection()?;
-    if connection.mailbox.has_news() {
-        // It says nothing after "ready", so this is its end.
-        forget(&connection);
-    }
-    Ok(())
-}
-
-/// Drops a connection whose server is gone, so that the next use makes a new
-/// one.
-fn forget(connection: &Arc<Connection>) {
-    let mut state = state();
-    if let Some(current) = &state.connection
-        && Arc::ptr_eq(current, connection)
-    {
-        state.connection = None;
     }
 }
 
@@ -230,7 +209,7 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
         descriptors: vec![packet::own_pidfd()?],
     };
     // Before the server exists, so that it finds the token.
-    packet::send(mailbox.as_fd(), Kind::Hello, token, &message)?;
+    packet::send(mailbox.as_fd(), Kind::Hello, token, &message, Deadline::NOW)?;
     let role = Role::Server;
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
@@ -238,7 +217,7 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
     let inherited = Surroundings::of(&Environment::default(), None)?;
     // Nothing here needs code between fork and exec, so std can use vfork,
     // which costs the same in a process with much memory.
-    let child = Command::new("/proc/self/exe")
+    let mut spawned = Command::new("/proc/self/exe")
         .arg0(title)
         .args(words)
         .env(entry::VARIABLE, Boot { role, token }.to_string())
@@ -246,9 +225,17 @@ fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
         .stdout(Stdio::null())
         .spawn()
         .during(operation, "/proc/self/exe")?;
-    let child = Pid::from_child(&child);
-    let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty()).during(operation, child)?;
-    let watched = pidfd.try_clone().during(operation, child)?;
+    let child = Pid::from_child(&spawned);
+    let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty());
+    let held = pidfd.during(operation, child).and_then(|pidfd| {
+        let watched = pidfd.try_clone().during(operation, child)?;
+        Ok((pidfd, watched))
+    });
+    let (pidfd, watched) = held.inspect_err(|_| {
+        // Nobody else is going to reap it.
+        let _ = spawned.kill();
+        let _ = spawned.wait();
+    })?;
     reaper::adopt(pidfd);
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| {

@@ -32,7 +32,6 @@ use crate::process::{StartMethod, current};
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_sys::{image, process as sys};
-use rustix::process::Pid;
 use std::ffi::OsString;
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
@@ -131,7 +130,7 @@ static INIT_CALLED: AtomicBool = AtomicBool::new(false);
 struct Pending {
     task: current::Task,
     /// Kills the process when it is not brought there.
-    _timer: sys::Timer,
+    timer: sys::Timer,
 }
 
 static PENDING: Mutex<Option<Pending>> = Mutex::new(None);
@@ -172,10 +171,7 @@ extern "C" fn hook() {
                 None => run(task),
                 Some(patience) => match sys::Timer::start(Signal::KILL.as_raw(), patience) {
                     Ok(timer) => {
-                        *pending() = Some(Pending {
-                            task,
-                            _timer: timer,
-                        });
+                        *pending() = Some(Pending { task, timer });
                     }
                     // Without it, `main` might run for ever.
                     Err(_) => run(task),
@@ -232,8 +228,7 @@ fn prepare(mailbox: &mut Mailbox, server: u32) -> Result<Parts> {
     } = codec::decode(&packet.body, Vec::new())?;
     let descriptors = <[OwnedFd; 5]>::try_from(packet.descriptors);
     let [input, output, error, parent, knock] = descriptors.map_err(|_| malformed())?;
-    let server = Pid::from_raw(server.cast_signed());
-    server::prepare(&settings, &[input, output, error], server)?;
+    server::prepare(&settings, Some([input, output, error]), server)?;
     Ok(Parts {
         name: settings.name,
         parent_pid,
@@ -282,8 +277,8 @@ pub(crate) fn replace_environment(environment: &[(OsString, OsString)]) {
 pub fn init() {
     INIT_CALLED.store(true, Ordering::Relaxed);
     let pending = pending().take();
-    if let Some(Pending { task, _timer }) = pending {
-        drop(_timer);
+    if let Some(Pending { task, timer }) = pending {
+        drop(timer);
         run(task)
     }
 }

@@ -16,16 +16,10 @@
 
 use crate::codec::{Arrived, Body, Encoded, MAX_INLINE, open_memory};
 use crate::error::Context;
-use crate::os::descriptors::MAX_DESCRIPTORS;
-use crate::poll::repeat;
+use crate::os::descriptors::{MAX_DESCRIPTORS, receive_any, send_parts};
 use crate::{Deadline, Error, ErrorKind, Result};
-use rustix::event::PollFlags;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
-};
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use rustix::net::RecvFlags;
+use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Bytes before the body.
@@ -34,12 +28,26 @@ const HEADER: usize = 24;
 /// What tells a process's first packet from another's.
 pub(crate) type Token = [u8; 16];
 
-/// What a packet is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What a packet is about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum Kind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Kind {
+            fn from_byte(byte: u8) -> Option<Kind> {
+                [$(Kind::$name),*].into_iter().find(|kind| *kind as u8 == byte)
+            }
+        }
+    };
+}
+
+kinds! {
     /// More descriptors of the packet before.
-    More = 1,
+    More,
     /// To a server: whom it serves, and what it loads first.
     Hello,
     /// From a server: it serves.
@@ -72,35 +80,6 @@ pub(crate) enum Kind {
     Untranslatable,
 }
 
-impl Kind {
-    fn from_byte(byte: u8) -> Option<Kind> {
-        use Kind::{
-            Booted, Call, Ended, Failed, Hello, Knock, More, Panicked, Prepare, Ready, Returned,
-            SignalGroup, Start, Started, Stop, Untranslatable,
-        };
-        [
-            More,
-            Hello,
-            Ready,
-            Knock,
-            Start,
-            SignalGroup,
-            Started,
-            Failed,
-            Ended,
-            Prepare,
-            Call,
-            Stop,
-            Booted,
-            Returned,
-            Panicked,
-            Untranslatable,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == byte)
-    }
-}
-
 /// A packet that arrived whole.
 #[derive(Debug)]
 pub(crate) struct Packet {
@@ -125,9 +104,15 @@ impl Mailbox {
         }
     }
 
-    /// Sends a packet.
+    /// Sends a packet, waiting for room.
     pub(crate) fn send(&self, kind: Kind, message: &Encoded) -> Result<()> {
-        send(self.socket.as_fd(), kind, [0; 16], message)
+        send(self.as_fd(), kind, [0; 16], message, Deadline::NEVER)
+    }
+
+    /// Sends a packet if there is room: for those who must not wait for the
+    /// other side.
+    pub(crate) fn try_send(&self, kind: Kind, message: &Encoded) -> Result<()> {
+        send(self.as_fd(), kind, [0; 16], message, Deadline::NOW)
     }
 
     /// Sends a packet whose body is a short value.
@@ -135,35 +120,34 @@ impl Mailbox {
         self.send(kind, &crate::codec::encode(value)?)
     }
 
+    /// [`try_send`](Mailbox::try_send) of a short value.
+    pub(crate) fn try_send_value(&self, kind: Kind, value: &impl serde::Serialize) -> Result<()> {
+        self.try_send(kind, &crate::codec::encode(value)?)
+    }
+
     /// Sends a packet that says all by its kind.
     pub(crate) fn send_word(&self, kind: Kind) -> Result<()> {
-        let message = Encoded {
-            body: Body::Inline(Vec::new()),
-            descriptors: Vec::new(),
-        };
-        self.send(kind, &message)
+        self.send(kind, &Encoded::empty())
     }
 
     /// Waits for the next packet; `None` is the end: the other side is gone.
     pub(crate) fn receive(&mut self, deadline: Deadline) -> Result<Option<Packet>> {
         loop {
-            let Some((kind, announced, packet)) = self.receive_one(deadline)? else {
+            let Some((packet, announced)) = self.receive_one(deadline)? else {
                 return Ok(None);
             };
-            let Some(packet) = packet else {
-                return Err(malformed("a packet of unknown kind"));
-            };
-            if kind != Kind::More {
-                if packet.descriptors.len() == announced {
-                    return Ok(Some(packet));
+            let (whole, announced) = match (packet.kind, self.partial.take()) {
+                (Kind::More, Some((mut whole, announced))) => {
+                    whole.descriptors.extend(packet.descriptors);
+                    (whole, announced)
                 }
-                self.partial = Some((packet, announced));
-                continue;
-            }
-            let Some((mut whole, announced)) = self.partial.take() else {
-                return Err(malformed("descriptors of no packet"));
+                (Kind::More, None) => return Err(malformed("descriptors of no packet")),
+                (_, partial) => {
+                    // Another writer's packet may come in between.
+                    self.partial = partial;
+                    (packet, announced)
+                }
             };
-            whole.descriptors.extend(packet.descriptors);
             match whole.descriptors.len().cmp(&announced) {
                 std::cmp::Ordering::Less => self.partial = Some((whole, announced)),
                 std::cmp::Ordering::Equal => return Ok(Some(whole)),
@@ -172,66 +156,37 @@ impl Mailbox {
         }
     }
 
-    #[allow(
-        clippy::type_complexity,
-        reason = "taken apart by the only caller, a few lines above"
-    )]
-    fn receive_one(&self, deadline: Deadline) -> Result<Option<(Kind, usize, Option<Packet>)>> {
+    /// One packet as it came, and how many descriptors it announced.
+    fn receive_one(&self, deadline: Deadline) -> Result<Option<(Packet, usize)>> {
         let operation = "receiving from process";
         let mut bytes = [0; HEADER + MAX_INLINE];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let socket = self.socket.as_fd();
-        let received = repeat(socket, PollFlags::IN, deadline, operation, &"", || {
-            let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-            let mut parts = [IoSliceMut::new(&mut bytes)];
-            rustix::net::recvmsg(socket, &mut parts, &mut control, flags)
-        });
-        let message = match received {
-            // The other side ended without having read all; the kernel says so
-            // once, before it gives us what the other side had sent.
-            Err(error) if error.is_disconnected() => return self.receive_one(deadline),
-            outcome => outcome?,
-        };
-        let mut descriptors: Vec<OwnedFd> = Vec::new();
-        for part in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(received) = part {
-                descriptors.extend(received);
+        let (length, mut descriptors) = loop {
+            match receive_any(self.as_fd(), &mut bytes, deadline, operation) {
+                // The other side ended without having read all; the kernel
+                // says so once, before it gives us what that had sent.
+                Err(error) if error.is_disconnected() => {}
+                outcome => break outcome?,
             }
-        }
-        if message.flags.contains(ReturnFlags::CTRUNC) {
-            return Err(Error::new(ErrorKind::LimitReached, operation, "")
-                .because("no room for the descriptors that came with a message")
-                .with_hint(crate::limits::open_files().hint()));
-        }
-        if message.bytes == 0 {
+        };
+        if length == 0 {
             return Ok(None);
         }
-        let (header, body) = bytes[..message.bytes]
+        let (header, body) = bytes[..length]
             .split_at_checked(HEADER)
             .ok_or_else(|| malformed("a packet without a header"))?;
+        let kind = Kind::from_byte(header[0]).ok_or_else(|| malformed("an unknown kind"))?;
         let count = [header[4], header[5], header[6], header[7]];
-        let announced = u32::from_le_bytes(count) as usize;
-        let Some(kind) = Kind::from_byte(header[0]) else {
-            return Ok(Some((Kind::More, 0, None)));
+        let body = match header[1] {
+            1 if descriptors.is_empty() => return Err(malformed("a memory file is missing")),
+            1 => open_memory(&descriptors.remove(0))?,
+            _ => Arrived::Inline(body.to_vec()),
         };
-        let body = if header[1] == 1 {
-            if descriptors.is_empty() {
-                return Err(malformed("a memory file is missing"));
-            }
-            open_memory(&descriptors.remove(0))?
-        } else {
-            Arrived::Inline(body.to_vec())
-        };
-        if kind != Kind::More && descriptors.len() != announced.min(descriptors.len()) {
-            return Err(malformed("too many descriptors"));
-        }
         let packet = Packet {
             kind,
             body,
             descriptors,
         };
-        Ok(Some((kind, announced, Some(packet))))
+        Ok(Some((packet, u32::from_le_bytes(count) as usize)))
     }
 
     /// Whether the first packet, which stays, carries this token.
@@ -273,12 +228,16 @@ pub(crate) fn peek_kind(socket: BorrowedFd<'_>) -> Option<Kind> {
 }
 
 /// Sends a packet with a token.
+///
+/// The deadline is for its first part: the others have to follow it.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     kind: Kind,
     token: Token,
     message: &Encoded,
+    deadline: Deadline,
 ) -> Result<()> {
+    let operation = "sending to process";
     let (inline, memory): (&[u8], _) = match &message.body {
         Body::Inline(bytes) => (bytes, None),
         Body::Memory(file) => (&[], Some(file)),
@@ -293,33 +252,15 @@ pub(crate) fn send(
     header[8..].copy_from_slice(&token);
     let mut batches = all.chunks(MAX_DESCRIPTORS);
     header[0] = kind as u8;
-    send_one(socket, &header, inline, batches.next().unwrap_or(&[]))?;
+    let first = batches.next().unwrap_or(&[]);
+    let parts = [IoSlice::new(&header), IoSlice::new(inline)];
+    send_parts(socket, &parts, first, deadline, operation)?;
     header = [0; HEADER];
     header[0] = Kind::More as u8;
     for batch in batches {
-        send_one(socket, &header, &[], batch)?;
+        let parts = [IoSlice::new(&header)];
+        send_parts(socket, &parts, batch, Deadline::NEVER, operation)?;
     }
-    Ok(())
-}
-
-fn send_one(
-    socket: BorrowedFd<'_>,
-    header: &[u8],
-    body: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-) -> Result<()> {
-    let (operation, never) = ("sending to process", Deadline::NEVER);
-    let parts = [IoSlice::new(header), IoSlice::new(body)];
-    repeat(socket, PollFlags::OUT, never, operation, &"", || {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() {
-            // The space is that of the most descriptors in one batch.
-            assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)));
-        }
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        rustix::net::sendmsg(socket, &parts, &mut control, flags)
-    })?;
     Ok(())
 }
 
@@ -393,7 +334,7 @@ mod tests {
         let message = crate::codec::encode(&7_u8).unwrap();
         let has = |token| Mailbox::has_token(theirs.as_fd(), &token).unwrap();
         assert!(!has([9; 16]));
-        send(ours.as_fd(), Kind::Call, [9; 16], &message).unwrap();
+        send(ours.as_fd(), Kind::Call, [9; 16], &message, Deadline::NOW).unwrap();
         assert!(!has([8; 16]));
         assert!(has([9; 16]));
         let packet = Mailbox::new(theirs).receive(Deadline::NOW).unwrap();
@@ -404,7 +345,7 @@ mod tests {
         #[test]
         fn any_packet_is_taken_or_refused(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
             let (ours, theirs) = pair().unwrap();
-            rustix::net::send(&ours, &bytes, SendFlags::empty()).unwrap();
+            rustix::net::send(&ours, &bytes, rustix::net::SendFlags::empty()).unwrap();
             drop(ours);
             let _ = Mailbox::new(theirs).receive(Deadline::NOW);
         }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 /// A process that has just been forked from the server.
 pub(super) struct Birth {
+    pub(super) server: u32,
     pub(super) mailbox: Mailbox,
     pub(super) stdio: [OwnedFd; 3],
     pub(super) exec_status: Option<OwnedFd>,
@@ -31,6 +32,7 @@ pub(super) struct Birth {
 impl Birth {
     pub(super) fn live(self, client: Client, knock: OwnedFd) -> ! {
         let Birth {
+            server,
             mailbox,
             stdio,
             exec_status,
@@ -40,10 +42,7 @@ impl Birth {
             work,
         } = self;
         drop(client.mailbox);
-        let server = rustix::process::getppid();
-        let prepared = prepare(&settings, &stdio, server);
-        drop(stdio);
-        let error = match (prepared, work) {
+        let error = match (prepare(&settings, Some(stdio), server), work) {
             (Err(error), _) => error,
             (Ok(()), Work::Program { program, arguments }) => {
                 let _ = signal::default(Signal::INT);
@@ -52,14 +51,10 @@ impl Birth {
                 }
                 let mut command = Command::new(&program);
                 command.args(arguments);
-                set_environment(&mut command, &settings);
                 let failed = Err::<(), _>(command.exec());
                 failed.during("executing", program.display()).unwrap_err()
             }
             (Ok(()), _) => {
-                if let Some(environment) = &settings.environment {
-                    entry::replace_environment(environment);
-                }
                 if let Some(title) = title {
                     title.set(&settings.name);
                 }
@@ -88,15 +83,17 @@ impl Birth {
     }
 }
 
-/// Makes a new process what it is to be like, and ties it to the server.
-pub(crate) fn prepare(
-    settings: &Settings,
-    stdio: &[OwnedFd; 3],
-    server: Option<Pid>,
-) -> Result<()> {
-    die_with(server.map_or(0, |pid| pid.as_raw_nonzero().get().cast_unsigned()))?;
-    settings::set_stdio(stdio)?;
+/// Makes a new process, with one thread, what it is to be like, and ties it to
+/// the one that forked it. Without `stdio` its standard streams stay.
+pub(crate) fn prepare(settings: &Settings, stdio: Option<[OwnedFd; 3]>, parent: u32) -> Result<()> {
+    die_with(parent)?;
+    if let Some(stdio) = stdio {
+        settings::set_stdio(&stdio)?;
+    }
     settings::apply(settings)?;
+    if let Some(environment) = &settings.environment {
+        entry::replace_environment(environment);
+    }
     if let Some(hook) = settings.hook {
         task::call_hook(hook)?;
     }
@@ -127,7 +124,10 @@ pub(super) fn execute_again(
         .arg0(&settings.name)
         .args(std::env::args_os().skip(1))
         .stdin(stdin);
-    set_environment(&mut command, settings);
+    if let Some(environment) = &settings.environment {
+        let pairs = environment.iter().map(|(key, value)| (key, value));
+        command.env_clear().envs(pairs);
+    }
     command.env(entry::VARIABLE, boot.to_string());
     if settings.group == Group::Own {
         command.process_group(0);
@@ -139,11 +139,4 @@ pub(super) fn execute_again(
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
     Ok((pid, pidfd.during(operation, pid)?))
-}
-
-fn set_environment(command: &mut Command, settings: &Settings) {
-    if let Some(environment) = &settings.environment {
-        let pairs = environment.iter().map(|(key, value)| (key, value));
-        command.env_clear().envs(pairs);
-    }
 }

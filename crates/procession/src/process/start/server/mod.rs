@@ -19,7 +19,7 @@ mod memory_kills;
 mod messages;
 mod watch;
 
-pub(super) use birth::prepare;
+pub(crate) use birth::prepare;
 pub(crate) use messages::{Ended, Prepare, Work};
 pub(super) use messages::{Hello, SignalGroup, Start};
 
@@ -146,10 +146,7 @@ impl Server {
             pidfd,
             pid,
         };
-        let ready = codec::Encoded {
-            body: codec::Body::Inline(Vec::new()),
-            descriptors: vec![knock.try_clone().during(operation, "")?],
-        };
+        let ready = codec::Encoded::only(vec![knock.try_clone().during(operation, "")?]);
         first.mailbox.send(Kind::Ready, &ready)?;
         Ok(Server {
             watch: Watch::new(&signals, &knocks, &first)?,
@@ -281,6 +278,7 @@ impl Server {
             return Answer::Done;
         };
         let exec_status = descriptors.next();
+        let server = std::process::id();
         match fork() {
             Err(error) => refuse(mailbox, &error),
             Ok(Fork::Parent(newborn)) => {
@@ -292,6 +290,7 @@ impl Server {
                 self.announce(pid, pidfd, child)
             }
             Ok(Fork::Child) => Answer::Born(Box::new(Birth {
+                server,
                 mailbox: child.client_mailbox,
                 stdio,
                 exec_status,
@@ -309,8 +308,9 @@ impl Server {
             body: codec::Body::Inline(pid.as_raw_nonzero().get().to_le_bytes().to_vec()),
             descriptors: vec![pidfd],
         };
-        // A client that is not interested any more has closed its end.
-        let _ = child.client_mailbox.send(Kind::Started, &message);
+        // A client that is not interested any more has closed its end; and
+        // nobody's full mailbox may keep the others waiting.
+        let _ = child.client_mailbox.try_send(Kind::Started, &message);
         self.memory_kills.refresh();
         self.children.insert(pid, child);
         Answer::Done
@@ -355,7 +355,7 @@ impl Server {
                         .is_some_and(|deadline| child.started.elapsed() >= deadline),
                 out_of_memory: killed && self.memory_kills.has_risen(),
             };
-            let _ = child.client_mailbox.send_value(Kind::Ended, &ended);
+            let _ = child.client_mailbox.try_send_value(Kind::Ended, &ended);
         }
     }
 
@@ -429,6 +429,6 @@ enum Answer {
 
 /// Tells a client that its process cannot be had.
 fn refuse(mailbox: &Mailbox, error: &Error) -> Answer {
-    let _ = mailbox.send_value(Kind::Failed, error);
+    let _ = mailbox.try_send_value(Kind::Failed, error);
     Answer::Done
 }
