@@ -56,6 +56,19 @@ pub fn is_single_threaded() -> Result<bool> {
     }
 }
 
+/// The group that a process is in, 0 if that was made outside of our namespace
+/// of pids (which rustix's type for pids cannot hold).
+///
+/// # Errors
+/// `ESRCH`: there is no such process.
+///
+/// # References
+/// getpgid(2), pid_namespaces(7)
+pub fn group_of(pid: i32) -> Result<i32> {
+    // SAFETY: a question with a number, which changes nothing.
+    check(unsafe { libc::getpgid(pid) })
+}
+
 /// Makes a command's child receive `SIGKILL` when the *thread* that spawns it
 /// ends, and die at once if that happened before the setting took effect.
 ///

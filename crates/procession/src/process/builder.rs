@@ -3,6 +3,7 @@
 use super::environment::Environment;
 use super::join_handle::Pipes;
 use super::running::Running;
+use super::setters::setters;
 use super::start::packet::{self, Kind};
 use super::start::server::{Work, prepare};
 use super::start::settings::{Group, LimitedResource, Settings};
@@ -85,6 +86,8 @@ impl Default for Builder {
 }
 
 impl Builder {
+    setters!();
+
     /// A task on the family's server, with everything as it is.
     #[must_use]
     pub fn new() -> Builder {
@@ -115,35 +118,6 @@ impl Builder {
         self
     }
 
-    /// Sets an environment variable.
-    #[must_use]
-    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Builder {
-        let value = value.as_ref().to_owned();
-        self.environment.set(key.as_ref().to_owned(), Some(value));
-        self
-    }
-
-    /// Removes an environment variable.
-    #[must_use]
-    pub fn env_remove(mut self, key: impl AsRef<OsStr>) -> Builder {
-        self.environment.set(key.as_ref().to_owned(), None);
-        self
-    }
-
-    /// Removes all environment variables, but those set after this.
-    #[must_use]
-    pub fn env_clear(mut self) -> Builder {
-        self.environment.clear();
-        self
-    }
-
-    /// The directory to begin in.
-    #[must_use]
-    pub fn current_dir(mut self, directory: impl AsRef<Path>) -> Builder {
-        self.directory = Some(directory.as_ref().to_owned());
-        self
-    }
-
     /// Standard input.
     #[must_use]
     pub fn stdin(mut self, stdio: impl Into<Stdio>) -> Builder {
@@ -165,36 +139,12 @@ impl Builder {
         self
     }
 
-    /// Sets a limit of the kernel, soft and hard alike; `None` is no limit.
-    #[doc(alias = "setrlimit")]
-    #[must_use]
-    pub fn limit(mut self, resource: LimitedResource, value: Option<u64>) -> Builder {
-        self.settings.limits.push((resource, value, value));
-        self
-    }
-
     /// The most private writable memory in bytes ([`LimitedResource::Data`]).
     /// An allocation beyond it fails, and Rust then aborts the process: the
     /// task's end is SIGABRT.
     #[must_use]
     pub fn memory_limit(self, bytes: u64) -> Builder {
         self.limit(LimitedResource::Data, Some(bytes))
-    }
-
-    /// Niceness, −20 to 19; lowering it takes privileges.
-    #[doc(alias = "setpriority")]
-    #[must_use]
-    pub fn niceness(mut self, niceness: i32) -> Builder {
-        self.settings.niceness = Some(niceness);
-        self
-    }
-
-    /// The CPUs it may run on, from zero.
-    #[doc(alias = "sched_setaffinity")]
-    #[must_use]
-    pub fn cpus(mut self, cpus: impl IntoIterator<Item = usize>) -> Builder {
-        self.settings.cpus = Some(cpus.into_iter().collect());
-        self
     }
 
     /// Makes it the leader of a process group of its own. When it has ended,
@@ -213,22 +163,6 @@ impl Builder {
     #[must_use]
     pub fn session(mut self) -> Builder {
         self.settings.group = Group::Session;
-        self
-    }
-
-    /// Becomes this user, without supplementary groups; takes privileges.
-    #[doc(alias = "setuid")]
-    #[must_use]
-    pub fn uid(mut self, user: u32) -> Builder {
-        self.settings.user = Some(user);
-        self
-    }
-
-    /// Becomes this group, without supplementary groups; takes privileges.
-    #[doc(alias = "setgid")]
-    #[must_use]
-    pub fn gid(mut self, group: u32) -> Builder {
-        self.settings.user_group = Some(group);
         self
     }
 

@@ -34,6 +34,7 @@ mod named;
 mod reaper;
 mod running;
 mod scope;
+mod setters;
 mod spawn;
 mod start;
 mod start_method;

@@ -177,8 +177,8 @@ impl Running {
                 .because("the process is in its parent's group")
                 .with_hint("start it with `process_group` or `session`"));
         }
-        let pid = rustix::process::Pid::from_raw(self.id().cast_signed());
-        if rustix::process::getpgid(pid).is_ok_and(|group| Some(group) != pid) {
+        let pid = self.id().cast_signed();
+        if procession_sys::process::group_of(pid).is_ok_and(|group| group != pid) {
             // It has not come to leading a group yet: it is in ours.
             return self.signal(signal);
         }

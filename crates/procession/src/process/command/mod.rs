@@ -18,6 +18,7 @@ pub use pipeline::{Pipeline, PipelineChild};
 
 use super::environment::Environment;
 use super::running::Running;
+use super::setters::setters;
 use super::start::client::{self, Surroundings};
 use super::start::packet;
 use super::start::server::Work;
@@ -83,6 +84,8 @@ pub struct Command {
 }
 
 impl Command {
+    setters!();
+
     /// A program by path, or by name to be looked for in `PATH`.
     #[must_use]
     pub fn new(program: impl AsRef<OsStr>) -> Command {
@@ -113,35 +116,6 @@ impl Command {
         let arguments = arguments.into_iter();
         self.arguments
             .extend(arguments.map(|argument| argument.as_ref().to_owned()));
-        self
-    }
-
-    /// Sets an environment variable.
-    #[must_use]
-    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Command {
-        let value = value.as_ref().to_owned();
-        self.environment.set(key.as_ref().to_owned(), Some(value));
-        self
-    }
-
-    /// Removes an environment variable.
-    #[must_use]
-    pub fn env_remove(mut self, key: impl AsRef<OsStr>) -> Command {
-        self.environment.set(key.as_ref().to_owned(), None);
-        self
-    }
-
-    /// Removes all environment variables, but those set after this.
-    #[must_use]
-    pub fn env_clear(mut self) -> Command {
-        self.environment.clear();
-        self
-    }
-
-    /// The directory to begin in.
-    #[must_use]
-    pub fn current_dir(mut self, directory: impl AsRef<Path>) -> Command {
-        self.directory = Some(directory.as_ref().to_owned());
         self
     }
 
@@ -206,41 +180,6 @@ impl Command {
     #[must_use]
     pub fn session(mut self) -> Command {
         self.settings.group = Group::Session;
-        self
-    }
-
-    /// Sets a limit of the kernel, soft and hard alike; `None` is no limit.
-    #[must_use]
-    pub fn limit(mut self, resource: LimitedResource, value: Option<u64>) -> Command {
-        self.settings.limits.push((resource, value, value));
-        self
-    }
-
-    /// Niceness, −20 to 19.
-    #[must_use]
-    pub fn niceness(mut self, niceness: i32) -> Command {
-        self.settings.niceness = Some(niceness);
-        self
-    }
-
-    /// The CPUs it may run on, from zero.
-    #[must_use]
-    pub fn cpus(mut self, cpus: impl IntoIterator<Item = usize>) -> Command {
-        self.settings.cpus = Some(cpus.into_iter().collect());
-        self
-    }
-
-    /// Becomes this user, without supplementary groups; takes privileges.
-    #[must_use]
-    pub fn uid(mut self, user: u32) -> Command {
-        self.settings.user = Some(user);
-        self
-    }
-
-    /// Becomes this group, without supplementary groups; takes privileges.
-    #[must_use]
-    pub fn gid(mut self, group: u32) -> Command {
-        self.settings.user_group = Some(group);
         self
     }
 

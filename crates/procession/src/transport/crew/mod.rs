@@ -1,9 +1,15 @@
-//! Workers in forked processes, and one receiver that hears of each of them
+//! Workers in other processes, and one receiver that hears of each of them
 //! how it ended.
 
+mod event;
+mod worker;
+
+pub use event::{Event, Failure, WorkerError};
+pub use worker::Worker;
+
 use super::frame::Arrival;
-use super::{Link, Receiver, Sender, Ticket, Transport};
-use crate::process::{self, Child, ExitStatus, Fork, JoinHandle, StartMethod, Task, TaskError};
+use super::{Link, Receiver, Sender, Ticket};
+use crate::process::{self, ExitStatus, Fork, StartMethod, Task};
 use crate::signal::{self, Signal};
 use crate::{Deadline, Error, ErrorKind, Result};
 use rustix::event::{PollFd, PollFlags};
@@ -12,216 +18,13 @@ use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
+use worker::{Process, Processes, end};
 
 /// Exit code of a worker whose function returned an error.
 const EXIT_ERROR: i32 = 1;
 
 /// Exit code of a worker whose function panicked, as Rust's runtime uses.
 const EXIT_PANIC: i32 = 101;
-
-/// What happens in a crew.
-#[derive(Debug)]
-pub enum Event {
-    /// A worker's message came, whole.
-    Message {
-        /// Whose it is.
-        worker: usize,
-        /// The message.
-        bytes: Vec<u8>,
-    },
-    /// A worker finished and has been reaped; nothing more comes from it.
-    Finished {
-        /// Which one.
-        worker: usize,
-    },
-    /// A worker failed and has been reaped; nothing more comes from it. What
-    /// it had sent whole was delivered before.
-    Failed(WorkerError),
-}
-
-/// How a worker failed: which one, over which transport, and what it was at.
-#[derive(Clone, Debug)]
-pub struct WorkerError {
-    /// Which worker, from zero.
-    pub worker: usize,
-    /// Its process id, which is no longer its own.
-    pub pid: u32,
-    /// The transport it was sending over.
-    pub transport: Transport,
-    /// What happened.
-    pub failure: Failure,
-    /// Messages that it had sent whole.
-    pub messages: u64,
-    /// Whether it was in the middle of another.
-    pub in_message: bool,
-}
-
-/// What went wrong with a worker.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Failure {
-    /// Its process ended before it had finished, or badly after.
-    Ended(ExitStatus),
-    /// Its function returned an error or panicked; the text of either.
-    Reported(String),
-    /// It broke the rules of the channel.
-    Protocol(Error),
-    /// Its process was reaped elsewhere, so its end is unknown.
-    Lost(Error),
-}
-
-impl WorkerError {
-    /// The signal that killed the worker, if one did.
-    #[must_use]
-    pub fn signal(&self) -> Option<Signal> {
-        match &self.failure {
-            Failure::Ended(status) => status.signal(),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for WorkerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "worker {} (pid {}) over {}: ",
-            self.worker, self.pid, self.transport
-        )?;
-        match &self.failure {
-            Failure::Ended(status) => status.fmt(f)?,
-            Failure::Reported(reason) => f.write_str(reason)?,
-            Failure::Protocol(error) | Failure::Lost(error) => error.fmt(f)?,
-        }
-        match (self.in_message, self.messages) {
-            (true, sent) => write!(f, ", in the middle of message {sent}"),
-            (false, 0) => f.write_str(", before its first message"),
-            (false, 1) => f.write_str(", after 1 message"),
-            (false, sent) => write!(f, ", after {sent} messages"),
-        }
-    }
-}
-
-impl std::error::Error for WorkerError {}
-
-impl From<WorkerError> for Error {
-    fn from(error: WorkerError) -> Error {
-        Error::new(ErrorKind::ProcessDied, "gathering", error.transport).because(error.to_string())
-    }
-}
-
-/// A worker that has not come to its end yet, or has.
-#[derive(Debug)]
-pub struct Worker {
-    process: Process,
-    messages: u64,
-    ended: bool,
-    /// The worker has said "that was all".
-    finished: bool,
-    failure: Option<Failure>,
-    /// What its process gave as the reason, if the channel did not carry it.
-    last_words: Option<Failure>,
-    status: Option<ExitStatus>,
-}
-
-/// A worker's process, by whom it was started.
-#[derive(Debug)]
-enum Process {
-    Forked(Child),
-    Task(Box<JoinHandle<std::result::Result<(), String>>>),
-}
-
-impl Process {
-    fn signal(&self, signal: Signal) -> Result<()> {
-        match self {
-            Process::Forked(child) => child.signal(signal),
-            Process::Task(task) => task.signal(signal),
-        }
-    }
-
-    fn id(&self) -> u32 {
-        match self {
-            Process::Forked(child) => child.id(),
-            Process::Task(task) => task.pid(),
-        }
-    }
-
-    /// How it ended, if it has, and what it gave as the reason.
-    fn try_wait(&mut self) -> Result<Option<(ExitStatus, Option<Failure>)>> {
-        let task = match self {
-            Process::Forked(child) => {
-                return Ok(child.try_wait()?.map(|status| (status, None)));
-            }
-            Process::Task(task) => task,
-        };
-        let Some(outcome) = task.try_join() else {
-            return Ok(None);
-        };
-        let failed = |code: u8, text| {
-            let status = ExitStatus::from_raw(u16::from(code) << 8);
-            (status, Some(Failure::Reported(text)))
-        };
-        Ok(Some(match outcome {
-            Ok(Ok(())) => (ExitStatus::from_raw(0), None),
-            Ok(Err(reason)) => failed(1, reason),
-            Err(TaskError::Signaled { .. } | TaskError::Exited(_)) => {
-                (task.status().unwrap_or(ExitStatus::from_raw(0)), None)
-            }
-            Err(error) => failed(1, error.to_string()),
-        }))
-    }
-
-    /// Waits for its end.
-    fn wait(&mut self) {
-        let _ = match self {
-            Process::Forked(child) => child.wait().map(drop),
-            Process::Task(task) => task.wait_deadline(Deadline::NEVER),
-        };
-    }
-}
-
-impl AsFd for Process {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Process::Forked(child) => child.as_fd(),
-            Process::Task(task) => task.as_fd(),
-        }
-    }
-}
-
-impl Worker {
-    fn new(process: Process) -> Worker {
-        Worker {
-            process,
-            messages: 0,
-            ended: false,
-            finished: false,
-            failure: None,
-            last_words: None,
-            status: None,
-        }
-    }
-
-    /// The worker's process id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// Sends the worker's process a signal.
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound): it has ended.
-    pub fn signal(&self, signal: Signal) -> Result<()> {
-        self.process.signal(signal)
-    }
-
-    /// Whether it has been reported as finished or failed.
-    #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.ended
-    }
-}
 
 /// Workers in other processes and the receiver of their messages.
 ///
@@ -492,25 +295,6 @@ impl Drop for Crew {
             .iter_mut()
             .filter(|worker| worker.status.is_none());
         end(running.map(|worker| &mut worker.process).collect());
-    }
-}
-
-/// Workers of a crew that is being started: ended if it is not.
-struct Processes(Vec<Process>);
-
-impl Drop for Processes {
-    fn drop(&mut self) {
-        end(self.0.iter_mut().collect());
-    }
-}
-
-/// Kills all, then waits for all.
-fn end(mut processes: Vec<&mut Process>) {
-    for process in &processes {
-        let _ = process.signal(Signal::KILL);
-    }
-    for process in &mut processes {
-        process.wait();
     }
 }
 
