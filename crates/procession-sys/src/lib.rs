@@ -28,10 +28,13 @@
 compile_error!("procession supports 64-bit Linux (x86-64 and aarch64) only");
 
 pub mod errno;
+pub mod fork_local;
+pub mod futex;
 pub mod image;
 pub mod memory;
 pub mod posix;
 pub mod process;
+pub mod robust;
 pub mod signal;
 pub mod socket;
 pub mod sysv;

@@ -112,6 +112,7 @@ impl Region {
     }
 
     /// The bytes, for copying in and out.
+    #[inline]
     #[must_use]
     pub fn bytes(&self) -> SharedBytes<'_> {
         SharedBytes {
@@ -125,6 +126,7 @@ impl Region {
     /// Address of the byte at `offset`, for libc objects that live in the
     /// region; `None` if `size` bytes from there do not fit, are not aligned,
     /// or may not be written.
+    #[inline]
     #[must_use]
     pub fn place(&self, offset: usize, size: usize, align: usize) -> Option<NonNull<u8>> {
         let fits = offset
@@ -229,6 +231,7 @@ impl<'a> SharedBytes<'a> {
     }
 
     /// A window on `length` bytes from `offset`.
+    #[inline]
     #[must_use]
     pub fn slice(&self, offset: usize, length: usize) -> SharedBytes<'a> {
         SharedBytes {
@@ -238,6 +241,7 @@ impl<'a> SharedBytes<'a> {
         }
     }
 
+    #[inline]
     fn at(&self, offset: usize, length: usize) -> NonNull<u8> {
         assert!(
             offset
@@ -250,6 +254,7 @@ impl<'a> SharedBytes<'a> {
         unsafe { self.address.add(offset) }
     }
 
+    #[inline]
     fn writable_at(&self, offset: usize, length: usize) -> NonNull<u8> {
         assert!(
             self.writable,
@@ -260,6 +265,7 @@ impl<'a> SharedBytes<'a> {
 
     /// The 32-bit word at `offset`, which must be a multiple of four from the
     /// start of the region.
+    #[inline]
     #[must_use]
     pub fn atomic_u32(&self, offset: usize) -> &'a AtomicU32 {
         let address = self.writable_at(offset, 4).cast();
@@ -271,12 +277,25 @@ impl<'a> SharedBytes<'a> {
 
     /// The 64-bit word at `offset`, which must be a multiple of eight from
     /// the start of the region.
+    #[inline]
     #[must_use]
     pub fn atomic_u64(&self, offset: usize) -> &'a AtomicU64 {
         let address = self.writable_at(offset, 8).cast();
         assert!(address.is_aligned(), "unaligned atomic word");
         // SAFETY: as in `atomic_u32`.
         unsafe { AtomicU64::from_ptr(address.as_ptr()) }
+    }
+
+    /// `count` 64-bit words from `offset` on.
+    #[inline]
+    #[must_use]
+    pub fn atomic_u64s(&self, offset: usize, count: usize) -> &'a [AtomicU64] {
+        let bytes = count.checked_mul(8).expect("a length that can be mapped");
+        let address = self.writable_at(offset, bytes).cast::<AtomicU64>();
+        assert!(address.is_aligned(), "unaligned atomic words");
+        // SAFETY: in range, aligned, writable and mapped for 'a; every other
+        // access to the region is atomic too.
+        unsafe { std::slice::from_raw_parts(address.as_ptr(), count) }
     }
 
     /// Copies bytes out. If another process writes meanwhile, old and new
@@ -351,6 +370,30 @@ fn store_byte(start: NonNull<u8>, offset: usize, value: u8) {
     // SAFETY: the callers have checked the range that `offset` lies in.
     let byte = unsafe { AtomicU8::from_ptr(start.as_ptr().wrapping_add(offset)) };
     byte.store(value, Ordering::Relaxed);
+}
+
+/// A word of this process that is zero again in every process forked from it,
+/// by whatever means.
+///
+/// # Errors
+/// `ENOMEM`; `EINVAL` before Linux 4.14.
+///
+/// # References
+/// madvise(2) "MADV_WIPEONFORK"
+pub fn word_wiped_by_fork() -> Result<&'static AtomicU64> {
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    let length = rustix::param::page_size();
+    // SAFETY: as in `map`; private, so that a copy of the process has its own.
+    let address = unsafe {
+        rustix::mm::mmap_anonymous(std::ptr::null_mut(), length, protection, MapFlags::PRIVATE)
+    }?;
+    // SAFETY: the page is ours and nothing is in it yet.
+    let advised = unsafe { libc::madvise(address, length, libc::MADV_WIPEONFORK) };
+    if advised != 0 {
+        return Err(crate::last_errno());
+    }
+    // SAFETY: aligned to a page, zeroed, never unmapped, used as nothing else.
+    Ok(unsafe { AtomicU64::from_ptr(address.cast()) })
 }
 
 /// The bytes of a memory file that nobody can change any more, so that they

@@ -73,6 +73,16 @@ pub enum ErrorKind {
     Removed,
     /// The owner of a lock died while holding it.
     OwnerDead,
+    /// A holder died, whoever found that gave up, and nobody has reset it.
+    NotRecoverable,
+    /// Somebody panicked while holding the lock.
+    Poisoned,
+    /// The caller would wait for itself.
+    Deadlock,
+    /// The barrier is broken.
+    Broken,
+    /// It is of another kind, type or version than what was asked for.
+    Incompatible,
     /// The kernel, or this kind of object, cannot do that.
     Unsupported,
     /// Somebody else has it.
@@ -107,6 +117,8 @@ impl ErrorKind {
             }
             Errno::IDRM => ErrorKind::Removed,
             Errno::OWNERDEAD => ErrorKind::OwnerDead,
+            Errno::NOTRECOVERABLE => ErrorKind::NotRecoverable,
+            Errno::DEADLK => ErrorKind::Deadlock,
             Errno::NOSYS | Errno::OPNOTSUPP => ErrorKind::Unsupported,
             Errno::BUSY => ErrorKind::Busy,
             Errno::INTR => ErrorKind::Interrupted,
@@ -130,6 +142,11 @@ impl ErrorKind {
             ErrorKind::Corrupt => "malformed data",
             ErrorKind::Removed => "removed while in use",
             ErrorKind::OwnerDead => "the owner died",
+            ErrorKind::NotRecoverable => "a holder died, and nobody has repaired what it left",
+            ErrorKind::Poisoned => "somebody panicked while holding it",
+            ErrorKind::Deadlock => "the calling thread holds it already",
+            ErrorKind::Broken => "the barrier is broken",
+            ErrorKind::Incompatible => "of another kind or type",
             ErrorKind::Unsupported => "not supported",
             ErrorKind::Busy => "in use",
             ErrorKind::Interrupted => "interrupted",

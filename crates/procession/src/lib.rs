@@ -70,7 +70,10 @@ mod name;
 pub mod os;
 pub mod poll;
 pub mod process;
+mod registry;
+pub mod shm;
 pub mod signal;
+pub mod sync;
 mod time;
 pub mod transport;
 

@@ -15,6 +15,11 @@ pub struct OfProcess {
 /// The thread that procession starts to reap orphans, and keeps.
 const REAPER: &str = "procession-reap";
 
+/// The thread by whose end the kernel tells other processes of ours, and the
+/// table that it is in: both stay.
+const KEEPER: &str = "procession-keep";
+const REGISTRY: &str = "/memfd:procession-registry";
+
 /// The child that procession starts to make processes, and keeps.
 const SERVER: &str = "(procession-srv)";
 
@@ -36,7 +41,7 @@ impl OfProcess {
             threads.push(read(&task.join("comm")));
         }
         let has_reaper = threads.iter().any(|name| name == REAPER);
-        threads.retain(|name| name != REAPER);
+        threads.retain(|name| name != REAPER && name != KEEPER);
         let mut descriptors = BTreeMap::new();
         for path in entries(Path::new("/proc/self/fd")) {
             // The descriptor that lists the directory is gone by now.
@@ -44,7 +49,8 @@ impl OfProcess {
                 continue;
             };
             let target = target.display().to_string();
-            if !(has_reaper && target.contains("[eventpoll]")) {
+            let kept = has_reaper && target.contains("[eventpoll]") || target.starts_with(REGISTRY);
+            if !kept {
                 descriptors.insert(path.display().to_string(), target);
             }
         }

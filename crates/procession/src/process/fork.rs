@@ -10,7 +10,7 @@ use super::start::client::end_server;
 use super::{Child, reaper};
 use crate::error::Context;
 use crate::os::eventfd::{EventFd, Mode};
-use crate::{Error, ErrorKind, Result, limits};
+use crate::{Error, ErrorKind, Result, limits, registry, sync};
 use procession_sys::Errno;
 use procession_sys::process as sys;
 use procession_sys::signal::{Mask, forget_caught};
@@ -71,8 +71,8 @@ pub enum Fork {
 pub fn fork() -> Result<Fork> {
     require_single_thread()?;
     let _ = std::io::stdout().flush();
-    // SAFETY: there is no other thread but the reaper, which holds no lock
-    // while `fork_unchecked` holds that of its orphans.
+    // SAFETY: there is no other thread but the reaper and the keeper, which
+    // hold no lock while `fork_unchecked` holds theirs.
     unsafe { fork_unchecked() }
 }
 
@@ -91,6 +91,8 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
     // be called back.
     let reserved = EventFd::new(0, Mode::Counter)?;
     let mut orphans = reaper::lock();
+    // Held across the fork, so that the keeper of shared objects does nothing.
+    let keeper = registry::keeper::lock();
     // A signal that arrives in the child before its dispositions are its own
     // would be counted as the parent's.
     let mask = Mask::all().block().during(operation, "")?;
@@ -104,7 +106,8 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
         // is not given back.
         orphans.forget();
     }
-    // FORK: the lock is ours in both processes; sigprocmask; close.
+    // FORK: the locks are ours in both processes; sigprocmask; close.
+    drop(keeper);
     drop(orphans);
     let unmasked = mask.install();
     drop(reserved);
@@ -136,10 +139,11 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
     }
 }
 
-/// Refuses unless the calling thread is the only one, but for the reaper.
+/// Refuses unless the calling thread is the only one, but for our own two.
 fn require_single_thread() -> Result<()> {
     let reaper = usize::from(reaper::lock().has_thread());
-    if reaper == 0 && sys::is_single_threaded() == Ok(true) {
+    let ours = reaper + usize::from(registry::keeper::lock().is_some());
+    if ours == 0 && sys::is_single_threaded() == Ok(true) {
         return Ok(());
     }
     // A thread that was just joined is still in the kernel's list for a
@@ -147,12 +151,12 @@ fn require_single_thread() -> Result<()> {
     let patience = Instant::now() + Duration::from_millis(20);
     loop {
         let threads = count_threads()?;
-        if threads <= 1 + reaper {
+        if threads <= 1 + ours {
             return Ok(());
         }
         if Instant::now() > patience {
             return Err(Error::new(ErrorKind::MultiThreaded, "forking", "")
-                .because(format!("the process has {} threads", threads - reaper))
+                .because(format!("the process has {} threads", threads - ours))
                 .with_hint("fork before starting threads"));
         }
         std::thread::yield_now();
@@ -187,6 +191,7 @@ fn count_threads() -> Result<usize> {
 #[doc(alias = "_exit")]
 pub fn exit(code: i32) -> ! {
     end_server();
+    sync::leave_all_barriers();
     let _ = std::io::stdout().flush();
     sys::exit_now(code)
 }

@@ -1,0 +1,328 @@
+//! A number of parties that wait for each other, any of whom may die.
+//!
+//! ```text
+//!  63         52 51            32 31              2   1        0
+//! ┌─────────────┬────────────────┬─────────────────┬───┬────────┐
+//! │ arrived     │ outcomes       │ generation      │ S │ broken │
+//! └─────────────┴────────────────┴─────────────────┴───┴────────┘
+//!   in this       of the last 20   S: somebody may sleep
+//!   generation    generations, 1 = reset
+//! ```
+//!
+//! One word holds it all, so that to arrive, to complete, to break and to
+//! reset are each one compare-and-swap. Beside it stands one cell for each
+//! process that takes part: who waits looks there whether somebody has died, in
+//! which case the missing arrival will never come, and breaks the barrier.
+
+use crate::door::{AtomicU64, Ordering, low};
+use crate::{Failure, Owner, Platform};
+
+const BROKEN: u64 = 1;
+const SLEEPERS: u64 = 2;
+const GENERATION: u64 = 4;
+const ARRIVAL: u64 = 1 << 52;
+const OUTCOMES: u64 = ((1 << 20) - 1) << 32;
+
+/// Most parties that a barrier can have.
+pub const MAX_PARTIES: usize = (1 << 12) - 1;
+
+/// The words of a barrier.
+#[derive(Clone, Copy, Debug)]
+pub struct RawBarrier<'a> {
+    /// How many must arrive.
+    pub parties: usize,
+    /// All that changes.
+    pub state: &'a AtomicU64,
+    /// The processes that take part.
+    pub members: &'a [AtomicU64],
+}
+
+/// How an arrival ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Between 0 and one less than the parties, different for each of them.
+    pub index: usize,
+}
+
+fn generation(word: u64) -> u32 {
+    low(word) / GENERATION as u32
+}
+
+fn arrived(word: u64) -> usize {
+    (word / ARRIVAL) as usize
+}
+
+/// The next generation, whose predecessor was completed or reset.
+fn next(word: u64, reset: bool) -> u64 {
+    let outcomes = (word << 1 | u64::from(reset) << 32) & OUTCOMES;
+    let generation = generation(word).wrapping_add(1);
+    outcomes | u64::from(generation.wrapping_mul(GENERATION as u32))
+}
+
+impl RawBarrier<'_> {
+    /// Says that the calling process takes part, so that its death is noticed.
+    /// Where there is no room to say so, it is not.
+    pub fn enter(&self, platform: &impl Platform) {
+        let me = platform.me().process().word();
+        let is_me = |cell: &AtomicU64| cell.load(Ordering::Relaxed) == me;
+        if self.members.iter().any(is_me) {
+            return;
+        }
+        let take = |cell: &AtomicU64, seen: u64| {
+            cell.compare_exchange(seen, me, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        };
+        let _ = self.members.iter().any(|cell| take(cell, 0))
+            || self.members.iter().any(|cell| {
+                // There is room again where somebody died.
+                let seen = cell.load(Ordering::Relaxed);
+                Owner::of(seen).is_some_and(|owner| !platform.is_alive(owner)) && take(cell, seen)
+            });
+    }
+
+    /// Says that the calling process takes part no longer, so that its end
+    /// breaks nothing.
+    pub fn leave(&self, platform: &impl Platform) {
+        let me = platform.me().process().word();
+        for cell in self.members {
+            let _ = cell.compare_exchange(me, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Arrives, and waits until all have. The last one runs the action before
+    /// the others go on.
+    ///
+    /// # Errors
+    /// [`Broken`](Failure::Broken) or [`TimedOut`](Failure::TimedOut), which
+    /// breaks it for the others.
+    pub fn wait<A: FnOnce()>(
+        &self,
+        platform: &impl Platform,
+        action: Option<A>,
+    ) -> Result<Passed, Failure> {
+        let mut word = self.state.load(Ordering::Relaxed);
+        let index = loop {
+            if word & BROKEN != 0 {
+                return Err(Failure::Broken);
+            }
+            let index = arrived(word);
+            if index >= self.parties {
+                // The last one runs the action; the next generation is not
+                // open yet.
+                self.sleep_out(word, platform)?;
+                word = self.state.load(Ordering::Relaxed);
+                continue;
+            }
+            let is_last = index + 1 == self.parties;
+            let after = if is_last && action.is_none() {
+                next(word, false)
+            } else {
+                word + ARRIVAL
+            };
+            // SYNC(barrier): what each did before it arrived is visible to all
+            // who pass.
+            match self
+                .state
+                .compare_exchange_weak(word, after, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) if is_last => break index,
+                Ok(_) => return self.wait_for_others(generation(word), index, platform),
+                Err(now) => word = now,
+            }
+        };
+        let Some(action) = action else {
+            if word & SLEEPERS != 0 {
+                platform.wake(self.state, u32::MAX);
+            }
+            return Ok(Passed { index });
+        };
+        let run = Unwinding {
+            barrier: self,
+            platform,
+            generation: generation(word),
+        };
+        action();
+        std::mem::forget(run);
+        self.complete(generation(word), platform)
+            .map(|()| Passed { index })
+    }
+
+    fn complete(&self, ours: u32, platform: &impl Platform) -> Result<(), Failure> {
+        let mut word = self.state.load(Ordering::Relaxed);
+        loop {
+            if word & BROKEN != 0 || generation(word) != ours {
+                return Err(Failure::Broken);
+            }
+            // SYNC(barrier): see `wait`.
+            match self.state.compare_exchange_weak(
+                word,
+                next(word, false),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(now) => word = now,
+            }
+        }
+        if word & SLEEPERS != 0 {
+            platform.wake(self.state, u32::MAX);
+        }
+        Ok(())
+    }
+
+    fn wait_for_others(
+        &self,
+        ours: u32,
+        index: usize,
+        platform: &impl Platform,
+    ) -> Result<Passed, Failure> {
+        loop {
+            let mut word = 0;
+            platform.spin(|| {
+                // SYNC(barrier): see `wait`.
+                word = self.state.load(Ordering::Acquire);
+                generation(word) != ours || word & BROKEN != 0
+            });
+            let since = generation(word).wrapping_sub(ours);
+            if since != 0 {
+                let outcome = word >> (31 + since.min(20)) & 1;
+                return if outcome == 0 {
+                    Ok(Passed { index })
+                } else {
+                    Err(Failure::Broken)
+                };
+            }
+            if word & BROKEN != 0 {
+                return Err(Failure::Broken);
+            }
+            self.sleep_out(word, platform)?;
+        }
+    }
+
+    /// Sleeps while the state is as seen and nobody has died; breaks the
+    /// barrier where waiting longer makes no sense.
+    fn sleep_out(&self, word: u64, platform: &impl Platform) -> Result<(), Failure> {
+        let ours = generation(word);
+        let deaths = platform.deaths();
+        if self.misses_somebody(platform) {
+            self.break_generation(ours, platform);
+            return Ok(());
+        }
+        let announced = word | SLEEPERS;
+        if word != announced
+            && self
+                .state
+                .compare_exchange(word, announced, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return Ok(());
+        }
+        let slept = platform.sleep(self.state, low(announced), deaths);
+        let timed_out = slept.or_timed_out();
+        if timed_out.is_err() && !self.break_generation(ours, platform) {
+            // It was over before the time was.
+            return Ok(());
+        }
+        timed_out
+    }
+
+    /// Whether somebody died whom nobody has replaced.
+    fn misses_somebody(&self, platform: &impl Platform) -> bool {
+        let (mut dead, mut alive) = (None, 0);
+        for cell in self.members {
+            let seen = cell.load(Ordering::Relaxed);
+            match Owner::of(seen) {
+                None => {}
+                Some(owner) if platform.is_alive(owner) => alive += 1,
+                Some(_) => dead = Some((cell, seen)),
+            }
+        }
+        let Some((cell, seen)) = dead else {
+            return false;
+        };
+        if alive >= self.parties {
+            let _ = cell.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Breaks the barrier if this is still its generation. Whether it was.
+    fn break_generation(&self, ours: u32, platform: &impl Platform) -> bool {
+        let mut word = self.state.load(Ordering::Relaxed);
+        loop {
+            if generation(word) != ours {
+                return false;
+            }
+            if word & BROKEN != 0 {
+                return true;
+            }
+            let broken = (word | BROKEN) & !SLEEPERS;
+            match self.state.compare_exchange_weak(
+                word,
+                broken,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(now) => word = now,
+            }
+        }
+        if word & SLEEPERS != 0 {
+            platform.wake(self.state, u32::MAX);
+        }
+        true
+    }
+
+    /// Breaks the barrier.
+    pub fn abort(&self, platform: &impl Platform) {
+        while !self.break_generation(generation(self.state.load(Ordering::Relaxed)), platform) {}
+    }
+
+    /// Lets those who wait go with [`Broken`](Failure::Broken), forgets the
+    /// dead, and begins anew.
+    pub fn reset(&self, platform: &impl Platform) {
+        for cell in self.members {
+            let seen = cell.load(Ordering::Relaxed);
+            if Owner::of(seen).is_some_and(|owner| !platform.is_alive(owner)) {
+                let _ = cell.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
+        let before = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
+                let nobody_waits = arrived(word) == 0 && word & BROKEN == 0;
+                (!nobody_waits).then(|| next(word, true))
+            });
+        if before.is_ok_and(|word| word & SLEEPERS != 0) {
+            platform.wake(self.state, u32::MAX);
+        }
+    }
+
+    /// Whether it is broken.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & BROKEN != 0
+    }
+
+    /// How many have arrived and wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let word = self.state.load(Ordering::Relaxed);
+        if word & BROKEN != 0 { 0 } else { arrived(word) }
+    }
+}
+
+/// Breaks the barrier when an action panics.
+struct Unwinding<'a, P: Platform> {
+    barrier: &'a RawBarrier<'a>,
+    platform: &'a P,
+    generation: u32,
+}
+
+impl<P: Platform> Drop for Unwinding<'_, P> {
+    fn drop(&mut self) {
+        self.barrier
+            .break_generation(self.generation, self.platform);
+    }
+}

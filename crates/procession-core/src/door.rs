@@ -1,0 +1,21 @@
+//! Where all atomics come from.
+//!
+//! One word type, so that one door is enough: std's in programs, loom's under
+//! `--cfg loom`, and in this crate's own tests one that counts operations and
+//! stops an actor at any of them.
+
+#[cfg(loom)]
+pub use loom::sync::atomic::{AtomicU64, Ordering, fence};
+
+#[cfg(all(test, not(loom)))]
+pub use crate::stepping::{AtomicU64, Ordering, fence};
+
+#[cfg(not(any(test, loom)))]
+pub use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// The half of a word that the kernel compares: the lower 32 bits.
+#[inline]
+#[must_use]
+pub fn low(word: u64) -> u32 {
+    word as u32
+}

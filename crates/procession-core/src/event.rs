@@ -1,0 +1,135 @@
+//! Set or not, and those who wait for it.
+//!
+//! ```text
+//!  31                      2   1   0
+//! ┌─────────────────────────┬───┬─────┐
+//! │ times it was set        │ S │ set │  S: somebody may sleep
+//! └─────────────────────────┴───┴─────┘
+//! ```
+//!
+//! The count lets those who wait see that it was set even if it was cleared
+//! again before they looked. Each change is one compare-and-swap: whoever is
+//! killed has set it or has not.
+
+use crate::door::{AtomicU64, Ordering, low};
+use crate::{Failure, Platform};
+
+const SET: u64 = 1;
+const SLEEPERS: u64 = 2;
+const ONCE: u64 = 4;
+
+/// The word of an event. All zero is not set.
+#[derive(Clone, Copy, Debug)]
+pub struct RawEvent<'a>(pub &'a AtomicU64);
+
+impl RawEvent<'_> {
+    /// Whether it is set now.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        // SYNC(event): what came before the setting is visible.
+        self.0.load(Ordering::Acquire) & SET != 0
+    }
+
+    /// Sets it and wakes all who wait, or one of them if `one` is to take it.
+    pub fn set(&self, one: bool, platform: &impl Platform) {
+        let mut word = self.0.load(Ordering::Relaxed);
+        let next = loop {
+            let counted = u64::from(low(word.wrapping_add(ONCE)));
+            // The one who takes it leaves the others asleep, and announced.
+            let sleepers = if one { word & SLEEPERS } else { 0 };
+            let next = counted & !SLEEPERS | sleepers | SET;
+            // SYNC(event): see `is_set`.
+            match self
+                .0
+                .compare_exchange_weak(word, next, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => break next,
+                Err(now) => word = now,
+            }
+        };
+        if word & SLEEPERS == 0 {
+            return;
+        }
+        if !one {
+            platform.wake(self.0, u32::MAX);
+        } else if platform.wake(self.0, 1) == 0 {
+            // Nobody is left. Whoever fell asleep since then did so before the
+            // flag goes, and is woken to announce itself again.
+            let quiet = next & !SLEEPERS;
+            let gone = self
+                .0
+                .compare_exchange(next, quiet, Ordering::Release, Ordering::Relaxed);
+            if gone.is_ok() {
+                platform.wake(self.0, u32::MAX);
+            }
+        }
+    }
+
+    /// Takes the setting back. Whether it was set.
+    pub fn clear(&self) -> bool {
+        // SYNC(event): who takes it sees what came before the setting.
+        self.0.fetch_and(!SET, Ordering::Acquire) & SET != 0
+    }
+
+    /// Waits until it is set, or was set since this began.
+    ///
+    /// # Errors
+    /// [`TimedOut`](Failure::TimedOut).
+    #[inline]
+    pub fn wait(&self, platform: &impl Platform) -> Result<(), Failure> {
+        let first = self.0.load(Ordering::Acquire);
+        if first & SET != 0 {
+            return Ok(());
+        }
+        self.wait_slow(platform, |word| {
+            word & SET != 0 || low(word) / ONCE as u32 != low(first) / ONCE as u32
+        })
+    }
+
+    /// Waits until it is set, and takes the setting back: each setting lets one
+    /// through.
+    ///
+    /// # Errors
+    /// [`TimedOut`](Failure::TimedOut).
+    #[inline]
+    pub fn take(&self, platform: &impl Platform) -> Result<(), Failure> {
+        loop {
+            if self.clear() {
+                return Ok(());
+            }
+            self.wait_slow(platform, |word| word & SET != 0)?;
+        }
+    }
+
+    #[cold]
+    fn wait_slow(
+        &self,
+        platform: &impl Platform,
+        is_over: impl Fn(u64) -> bool,
+    ) -> Result<(), Failure> {
+        loop {
+            let deaths = platform.deaths();
+            let mut word = 0;
+            let look = || {
+                // SYNC(event): see `is_set`.
+                word = self.0.load(Ordering::Acquire);
+                is_over(word)
+            };
+            if platform.spin(look) {
+                return Ok(());
+            }
+            let announced = word | SLEEPERS;
+            if word != announced
+                && self
+                    .0
+                    .compare_exchange(word, announced, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_err()
+            {
+                continue;
+            }
+            platform
+                .sleep(self.0, low(announced), deaths)
+                .or_timed_out()?;
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Sleepers and wake-ups for conditions that are elsewhere.
+//!
+//! Who waits announces itself, looks at its condition once more, and sleeps.
+//! Who makes a condition true notifies, which costs nothing while nobody is
+//! announced. The word's lower half is a sequence number and one flag:
+//!
+//! ```text
+//!  31                     1  0
+//! ┌────────────────────────┬───┐
+//! │ sequence               │ S │  S: somebody may sleep
+//! └────────────────────────┴───┘
+//! ```
+//!
+//! A flag and not a count, so that a sleeper that is killed leaves nothing to
+//! correct: it costs the next wake-up a system call, which finds nobody and
+//! takes the flag away.
+//!
+//! A notifier killed between making the condition true and waking, and a
+//! sleeper killed between waking and acting, are made up for by their death,
+//! which ends every sleep.
+
+use crate::Platform;
+use crate::door::{AtomicU64, Ordering, fence, low};
+use crate::platform::Slept;
+
+const SLEEPERS: u64 = 1;
+const STEP: u64 = 2;
+
+/// The word of a gate. All zero is one that nobody waits at.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate<'a>(pub &'a AtomicU64);
+
+/// What the word was when its holder announced itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    seen: u32,
+    deaths: u32,
+}
+
+impl Gate<'_> {
+    /// Says that the caller is going to sleep, unless its condition, which it
+    /// must look at after this, is true by now.
+    pub fn announce(&self, platform: &impl Platform) -> Ticket {
+        let deaths = platform.deaths();
+        let word = self.0.fetch_or(SLEEPERS, Ordering::Relaxed) | SLEEPERS;
+        // SYNC(gate): either the notifier sees the flag, or the caller's look
+        // after this sees the condition.
+        fence(Ordering::SeqCst);
+        Ticket {
+            seen: low(word),
+            deaths,
+        }
+    }
+
+    /// Sleeps until notified after the announcement, or until somebody dies.
+    pub fn sleep(&self, ticket: Ticket, platform: &impl Platform) -> Slept {
+        platform.sleep(self.0, ticket.seen, ticket.deaths)
+    }
+
+    /// Wakes up to `count` sleepers after the caller made something true.
+    #[inline]
+    pub fn notify(&self, count: u32, platform: &impl Platform) {
+        // SYNC(gate): see `announce`.
+        fence(Ordering::SeqCst);
+        if self.0.load(Ordering::Relaxed) & SLEEPERS != 0 {
+            self.notify_slow(count, platform);
+        }
+    }
+
+    #[cold]
+    fn notify_slow(&self, count: u32, platform: &impl Platform) {
+        let all = count == u32::MAX;
+        let mut word = self.0.load(Ordering::Relaxed);
+        let next = loop {
+            if word & SLEEPERS == 0 {
+                return;
+            }
+            // Whoever is announced and not asleep yet sees another number and
+            // looks again. The upper half is not ours to carry into.
+            let next = u64::from(low(word.wrapping_add(STEP)));
+            let next = if all { next & !SLEEPERS } else { next };
+            match self
+                .0
+                .compare_exchange(word, next, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => break next,
+                Err(now) => word = now,
+            }
+        };
+        let woken = platform.wake(self.0, count);
+        if all || woken >= count {
+            return;
+        }
+        // There were fewer sleepers than wake-ups, so nobody is left. Whoever
+        // fell asleep since then did so before the flag goes, and is woken to
+        // announce itself again.
+        let quiet = next & !SLEEPERS;
+        if self
+            .0
+            .compare_exchange(next, quiet, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+        {
+            platform.wake(self.0, u32::MAX);
+        }
+    }
+
+    /// The sequence number, which every [`signal`](Gate::signal) changes.
+    #[must_use]
+    pub fn sequence(&self) -> u32 {
+        low(self.0.load(Ordering::Relaxed)) / STEP as u32
+    }
+
+    /// [`notify`](Gate::notify), for those who wait for the notification itself
+    /// and may be looking at the [`sequence`](Gate::sequence) without being
+    /// announced.
+    #[inline]
+    pub fn signal(&self, count: u32, platform: &impl Platform) {
+        // SYNC(signal): what came before is visible to who sees the number.
+        let word = self.0.fetch_add(STEP, Ordering::SeqCst);
+        if word & SLEEPERS != 0 {
+            self.notify_slow(count, platform);
+        }
+    }
+
+    /// Waits for a signal after the sequence was `since`, or for no reason.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::Failure::TimedOut).
+    pub fn wait_since(&self, since: u32, platform: &impl Platform) -> Result<(), crate::Failure> {
+        if platform.spin(|| self.sequence() != since) {
+            return Ok(());
+        }
+        let ticket = self.announce(platform);
+        if ticket.seen / STEP as u32 != since {
+            return Ok(());
+        }
+        self.sleep(ticket, platform).or_timed_out()
+    }
+
+    /// Waits until `ready` gives something.
+    ///
+    /// # Errors
+    /// What `ready` says, and [`TimedOut`](crate::Failure::TimedOut).
+    pub fn wait_until<T>(
+        &self,
+        platform: &impl Platform,
+        mut ready: impl FnMut() -> Result<Option<T>, crate::Failure>,
+    ) -> Result<T, crate::Failure> {
+        loop {
+            let mut outcome = Ok(None);
+            platform.spin(|| {
+                outcome = ready();
+                !matches!(outcome, Ok(None))
+            });
+            if let Some(value) = outcome? {
+                return Ok(value);
+            }
+            let ticket = self.announce(platform);
+            if let Some(value) = ready()? {
+                return Ok(value);
+            }
+            self.sleep(ticket, platform).or_timed_out()?;
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The algorithms of `procession`'s shared memory, without an operating
+//! system: every word that several processes change, every change of it, and
+//! why a process may be killed between any two of them.
+//!
+//! # The idea
+//!
+//! Whatever can be held is a 64-bit word that says *who* holds it: an
+//! [`Owner`], which is a place in a [registry](registry) of processes, the
+//! generation of that place, and a thread. Taking and giving back are one
+//! compare-and-swap each, so a holder that is killed leaves nothing half done:
+//! its name stays in the word, and whoever needs the word next asks the
+//! registry whether that owner lives. No sweep has to find what the dead held,
+//! no timeout has to guess, and a place that was given to a new process has
+//! another generation, so that nobody is mistaken for its predecessor.
+//!
+//! Sleeping is on the lower half of such a word, and at the same time on the
+//! registry's count of deaths: a wake-up that a dying process has taken with it
+//! is made up for by its death.
+//!
+//! # What is here
+//!
+//! | module | words | used by |
+//! |---|---|---|
+//! | [`owner`] | who holds | all |
+//! | [`registry`] | who lives | all |
+//! | [`mutex`] | one holder | `Mutex`, `ReentrantMutex`, `Once`, `Value`, `Array` |
+//! | [`gate`] | sleepers and wake-ups | `Condvar`, `Semaphore`, `RwLock` |
+//! | [`permits`] | many holders | `Semaphore`, `BoundedSemaphore`, readers |
+//! | [`rwlock`] | readers or a writer | `RwLock` |
+//! | [`event`] | set or not | `Event` |
+//! | [`barrier`] | who has arrived | `Barrier` |
+//!
+//! # How it is proved
+//!
+//! All atomics come through one [`door`]: std's, loom's for models, and, in
+//! this crate's own tests, one that abandons an actor at every operation.
+//! Whatever the algorithms need of the system is the [`Platform`].
+#![forbid(unsafe_code)]
+
+pub mod barrier;
+pub mod door;
+pub mod event;
+pub mod gate;
+pub mod mutex;
+pub mod owner;
+pub mod permits;
+pub mod platform;
+pub mod registry;
+pub mod rwlock;
+#[cfg(all(test, not(loom)))]
+mod stepping;
+
+pub use owner::Owner;
+pub use platform::{Failure, Platform, Slept};

@@ -1,0 +1,166 @@
+//! A number of permits, each of which says who holds it.
+//!
+//! One word for each permit, so that taking, giving back, adding and using one
+//! up are each one compare-and-swap: whoever is killed has done it or has not,
+//! and the permits of the dead are found by whoever needs one.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | `0` | no permit here |
+//! | [`PERMIT`] | one that is free |
+//! | owner \| [`PERMIT`] | one that is held, dead or alive |
+
+use crate::door::{AtomicU64, Ordering};
+use crate::gate::Gate;
+use crate::{Failure, Owner, Platform};
+
+/// There is a permit in this cell.
+pub const PERMIT: u64 = 1;
+
+/// The words of a set of permits.
+#[derive(Clone, Copy, Debug)]
+pub struct Permits<'a> {
+    /// Where those sleep who find none free.
+    pub gate: Gate<'a>,
+    /// How many cells from the first have ever had a permit.
+    pub used: &'a AtomicU64,
+    /// One cell for each permit that there can be.
+    pub cells: &'a [AtomicU64],
+}
+
+impl Permits<'_> {
+    #[inline]
+    fn in_use(&self) -> &[AtomicU64] {
+        let used = self.used.load(Ordering::Relaxed);
+        let used =
+            usize::try_from(used).map_or(self.cells.len(), |used| used.min(self.cells.len()));
+        &self.cells[..used]
+    }
+
+    /// Takes a permit if one is free, or held by somebody dead; its cell.
+    #[inline]
+    pub fn try_acquire(&self, platform: &impl Platform) -> Option<usize> {
+        let me = platform.me();
+        let cells = self.in_use();
+        // Threads begin at different cells, so as not to meet.
+        let first = usize::from(me.thread()) % cells.len().max(1);
+        let places = || (first..cells.len()).chain(0..first);
+        places()
+            .find(|&place| {
+                cells[place].load(Ordering::Relaxed) == PERMIT && self.take(place, PERMIT, me)
+            })
+            .or_else(|| {
+                places().find(|&place| {
+                    let word = cells[place].load(Ordering::Relaxed);
+                    let held_by = Owner::of(word).filter(|_| word & PERMIT != 0);
+                    held_by.is_some_and(|owner| !platform.is_alive(owner))
+                        && self.take(place, word, me)
+                })
+            })
+    }
+
+    #[inline]
+    fn take(&self, place: usize, word: u64, me: Owner) -> bool {
+        // SYNC(permit): what the last holder did is visible to this one.
+        self.cells[place]
+            .compare_exchange(
+                word,
+                me.word() | PERMIT,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+
+    /// Takes a permit, waiting for one as long as the platform lets us.
+    ///
+    /// # Errors
+    /// [`TimedOut`](Failure::TimedOut).
+    #[inline]
+    pub fn acquire(&self, platform: &impl Platform) -> Result<usize, Failure> {
+        match self.try_acquire(platform) {
+            Some(place) => Ok(place),
+            None => self
+                .gate
+                .wait_until(platform, || Ok(self.try_acquire(platform))),
+        }
+    }
+
+    /// Gives a permit back. Whether it was the caller's to give.
+    #[inline]
+    pub fn release(&self, place: usize, owner: Owner, platform: &impl Platform) -> bool {
+        // SYNC(permit): what this holder did is visible to the next one.
+        let given = self.cells.get(place).is_some_and(|cell| {
+            cell.compare_exchange(
+                owner.word() | PERMIT,
+                PERMIT,
+                Ordering::Release,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+        });
+        if given {
+            self.gate.notify(1, platform);
+        }
+        given
+    }
+
+    /// Uses a held permit up: there is one less. Whether it was the caller's.
+    pub fn forget(&self, place: usize, owner: Owner) -> bool {
+        self.cells.get(place).is_some_and(|cell| {
+            cell.compare_exchange(
+                owner.word() | PERMIT,
+                0,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+        })
+    }
+
+    /// Adds one permit.
+    ///
+    /// # Errors
+    /// [`Full`](Failure::Full): all cells have one.
+    pub fn add(&self, platform: &impl Platform) -> Result<(), Failure> {
+        let added = (0..self.cells.len()).any(|place| {
+            if self.cells[place].load(Ordering::Relaxed) != 0 {
+                return false;
+            }
+            // First the reach of those who look for permits, then the permit:
+            // a death in between leaves an empty cell in reach.
+            self.used.fetch_max(place as u64 + 1, Ordering::Relaxed);
+            self.cells[place]
+                .compare_exchange(0, PERMIT, Ordering::Release, Ordering::Relaxed)
+                .is_ok()
+        });
+        if !added {
+            return Err(Failure::Full);
+        }
+        self.gate.notify(1, platform);
+        Ok(())
+    }
+
+    /// How many permits are free, or held by the dead.
+    #[must_use]
+    pub fn available(&self, platform: &impl Platform) -> usize {
+        let free = |word: u64| {
+            word & PERMIT != 0 && Owner::of(word).is_none_or(|owner| !platform.is_alive(owner))
+        };
+        let words = self
+            .in_use()
+            .iter()
+            .map(|cell| cell.load(Ordering::Relaxed));
+        words.filter(|&word| free(word)).count()
+    }
+
+    /// How many permits there are, held or not.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        let words = self
+            .in_use()
+            .iter()
+            .map(|cell| cell.load(Ordering::Relaxed));
+        words.filter(|word| word & PERMIT != 0).count()
+    }
+}

@@ -1,0 +1,134 @@
+//! Who lives.
+//!
+//! A process that takes part has a place. The lower half of the place's word
+//! is the kernel's: a thread of the process has it in its robust list with its
+//! own number in it, and when the process ends, however it does, the kernel
+//! puts [`DIED`] there and wakes whoever watches. The upper half counts the
+//! generations of the place.
+//!
+//! ```text
+//!  63            32 31  30  29            0
+//! ┌────────────────┬───┬───┬───────────────┐
+//! │ generation     │ W │ D │ thread id     │   W: wake a watcher
+//! └────────────────┴───┴───┴───────────────┘   D: the process died
+//! ```
+//!
+//! | lower half | meaning |
+//! |---|---|
+//! | 0 | free |
+//! | W \| thread id | alive |
+//! | W \| D | died, and somebody has yet to tell the others |
+//!
+//! An owner is alive exactly if its generation is the place's and the lower
+//! half holds a thread id: one load, no system call, and no way to mistake a
+//! process for another one that has its place or its number.
+//!
+//! The places form a ring of watchers: each process sleeps on the next living
+//! place's word. Who finds a death tells everybody by the count of deaths, then
+//! frees the place; if it is killed in between, its own watcher finds both.
+//!
+//! # References
+//! robust-futexes.rst and futex-requeue-pi.rst of the kernel; get_robust_list(2)
+
+use crate::Owner;
+use crate::door::{AtomicU64, Ordering, fence, low};
+
+/// Wake one who sleeps on the word when its owner dies (`FUTEX_WAITERS`).
+pub const WATCHED: u32 = 0x8000_0000;
+/// The owner died (`FUTEX_OWNER_DIED`).
+pub const DIED: u32 = 0x4000_0000;
+/// The number of the thread (`FUTEX_TID_MASK`).
+pub const THREAD_ID: u32 = 0x3fff_ffff;
+
+/// What a place's word says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Nobody has it.
+    Free,
+    /// The process with this thread lives, as far as the kernel has said.
+    Alive {
+        /// The thread's number, in the process's own namespace.
+        thread_id: u32,
+    },
+    /// The kernel has said that the process died.
+    Died,
+}
+
+impl Life {
+    /// Reads a place's word.
+    #[inline]
+    #[must_use]
+    pub fn of(word: u64) -> Life {
+        let low = low(word);
+        match low & THREAD_ID {
+            _ if low & DIED != 0 => Life::Died,
+            0 => Life::Free,
+            thread_id => Life::Alive { thread_id },
+        }
+    }
+}
+
+/// The generation of a place's word.
+#[inline]
+#[must_use]
+pub fn generation(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+/// Whether an owner lives, by the word of its place.
+#[inline]
+#[must_use]
+pub fn is_alive(life: &AtomicU64, owner: Owner) -> bool {
+    // SYNC(life): whatever the process did before the kernel said that it died
+    // is visible to whoever sees that.
+    let word = life.load(Ordering::Acquire);
+    generation(word) == owner.generation() && matches!(Life::of(word), Life::Alive { .. })
+}
+
+/// Takes a place if it is free; its new generation.
+pub fn claim(life: &AtomicU64, thread_id: u32) -> Option<u32> {
+    let word = life.load(Ordering::Relaxed);
+    if Life::of(word) != Life::Free {
+        return None;
+    }
+    let next = generation(word).wrapping_add(1);
+    let claimed = u64::from(next) << 32 | u64::from(thread_id | WATCHED);
+    let taken = life.compare_exchange(word, claimed, Ordering::AcqRel, Ordering::Relaxed);
+    // SYNC(ring): of two who come at the same time, at least one sees the other
+    // when it looks for its neighbours.
+    fence(Ordering::SeqCst);
+    taken.is_ok().then_some(next)
+}
+
+/// Frees a place, of a process that died or leaves; `seen` is its word. Whether
+/// this call did it.
+pub fn free(life: &AtomicU64, seen: u64) -> bool {
+    let freed = u64::from(generation(seen)) << 32;
+    life.compare_exchange(seen, freed, Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
+}
+
+/// Says that somebody whose word is `seen` died, where the kernel could not:
+/// the caller has proof. Whether this call said it.
+pub fn declare_dead(life: &AtomicU64, seen: u64) -> bool {
+    let died = u64::from(generation(seen)) << 32 | u64::from(DIED | WATCHED);
+    life.compare_exchange(seen, died, Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
+}
+
+/// The next place after `from`, around the ring, that is not free; `from`
+/// itself excluded.
+pub fn next_taken(places: usize, from: usize, word: impl Fn(usize) -> u64) -> Option<(usize, u64)> {
+    let around = (from + 1..places).chain(0..from.min(places));
+    around
+        .map(|place| (place, word(place)))
+        .find(|&(_, word)| Life::of(word) != Life::Free)
+}
+
+/// The place before `from`, around the ring, of somebody who lives.
+pub fn previous_alive(places: usize, from: usize, word: impl Fn(usize) -> u64) -> Option<usize> {
+    let around = (0..from.min(places)).rev().chain((from + 1..places).rev());
+    around
+        .into_iter()
+        .find(|&place| matches!(Life::of(word(place)), Life::Alive { .. }))
+}

@@ -1,0 +1,79 @@
+//! State of one process that a forked copy does not take over.
+
+use crate::Result;
+use crate::memory::word_wiped_by_fork;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A value that every process makes for itself, also one that was forked, by
+/// whatever means: the copy of its parent's is not touched again, so it does
+/// not matter who was changing it at the instant of the fork.
+///
+/// Meant for statics: a value is never dropped.
+#[derive(Debug)]
+pub struct ForkLocal<T: 'static> {
+    new: fn() -> T,
+    /// Address of the value, in memory that a fork wipes.
+    place: OnceLock<&'static AtomicU64>,
+    value: std::marker::PhantomData<&'static T>,
+}
+
+impl<T: Sync> ForkLocal<T> {
+    /// A value that is made by `new` when first used in a process.
+    #[must_use]
+    pub const fn new(new: fn() -> T) -> ForkLocal<T> {
+        ForkLocal {
+            new,
+            place: OnceLock::new(),
+            value: std::marker::PhantomData,
+        }
+    }
+
+    /// The value of this process.
+    ///
+    /// # Errors
+    /// As [`word_wiped_by_fork`].
+    #[inline]
+    pub fn get(&self) -> Result<&'static T> {
+        let place = match self.place.get() {
+            Some(place) => place,
+            None => {
+                let place = word_wiped_by_fork()?;
+                self.place.get_or_init(|| place)
+            }
+        };
+        let mut address = place.load(Ordering::Acquire);
+        if address == 0 {
+            address = self.make(place);
+        }
+        let pointer = std::ptr::with_exposed_provenance::<T>(address as usize);
+        // SAFETY: `make` put it there in this process: it is a leaked box of a
+        // `T`, which only shared references are given to.
+        Ok(unsafe { &*pointer })
+    }
+
+    #[cold]
+    fn make(&self, place: &AtomicU64) -> u64 {
+        let value = Box::into_raw(Box::new((self.new)()));
+        let address = value.expose_provenance() as u64;
+        match place.compare_exchange(0, address, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => address,
+            Err(theirs) => {
+                // SAFETY: made above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(value) });
+                theirs
+            }
+        }
+    }
+
+    /// A number that tells this process from all that it was forked from; 0 if
+    /// the value has not been used in it.
+    #[inline]
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        // The parents' values are never freed, so each has another address.
+        self.place
+            .get()
+            .map_or(0, |place| place.load(Ordering::Relaxed))
+    }
+}

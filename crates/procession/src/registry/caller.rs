@@ -1,0 +1,150 @@
+//! A thread that uses a shared object, for the time of one call: what the
+//! algorithms of `procession-core` need of the system.
+
+use super::{Registry, thread};
+use crate::{Deadline, Result};
+use procession_core::{Owner, Platform, Slept};
+use procession_sys::futex;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Longest sleep without looking again: the bound for what no wake-up and no
+/// count of deaths has told, because whoever should have told it is stopped.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Sleeps after which the kernel is asked whether the others live, for the case
+/// that it could not mark their places.
+const SLICES_UNTIL_DOUBT: u32 = 10;
+
+/// Bounds of the time that a thread looks again before it sleeps. A wake-up
+/// across processors takes some 60 µs where they halt when idle.
+const SPIN: std::ops::RangeInclusive<Duration> =
+    Duration::from_micros(2)..=Duration::from_micros(120);
+
+/// A sleep shorter than this would have better been spent looking.
+const SHORT: Duration = Duration::from_micros(200);
+
+thread_local! {
+    /// How long this thread looks again before it sleeps: longer after short
+    /// sleeps, shorter after long ones.
+    static PATIENCE: Cell<Duration> = const { Cell::new(Duration::from_micros(60)) };
+}
+
+/// The calling thread and how long it has.
+#[derive(Debug)]
+pub(crate) struct Caller<'a> {
+    registry: &'a Registry,
+    me: Owner,
+    deadline: Deadline,
+    slices: Cell<u32>,
+}
+
+impl<'a> Caller<'a> {
+    /// The calling thread, whose process joins the registry if it has not.
+    #[inline]
+    pub(crate) fn new(registry: &'a Arc<Registry>, deadline: Deadline) -> Result<Caller<'a>> {
+        let process = registry.process()?;
+        Ok(Caller {
+            registry,
+            me: process.with_thread(thread::number()),
+            deadline,
+            slices: Cell::new(0),
+        })
+    }
+
+    /// The calling thread, for giving back what it holds; `None` if its process
+    /// has not joined, and so holds nothing.
+    #[inline]
+    pub(crate) fn if_joined(registry: &'a Registry) -> Option<Caller<'a>> {
+        Caller::of_thread(registry, thread::number())
+    }
+
+    /// Another thread of this process, which has ended.
+    #[inline]
+    pub(crate) fn of_thread(registry: &'a Registry, number: u16) -> Option<Caller<'a>> {
+        Some(Caller {
+            registry,
+            me: registry.joined_process()?.with_thread(number),
+            deadline: Deadline::NOW,
+            slices: Cell::new(0),
+        })
+    }
+}
+
+impl Platform for Caller<'_> {
+    #[inline]
+    fn me(&self) -> Owner {
+        self.me
+    }
+
+    #[inline]
+    fn is_alive(&self, owner: Owner) -> bool {
+        owner.process() == self.me.process() || self.registry.is_alive(owner)
+    }
+
+    fn deaths(&self) -> u32 {
+        self.registry.deaths().load(Ordering::SeqCst) as u32
+    }
+
+    fn sleep(&self, word: &AtomicU64, expected: u32, deaths: u32) -> Slept {
+        let left = self.deadline.remaining();
+        if left == Some(Duration::ZERO) {
+            return Slept::TimedOut;
+        }
+        let slice = left.map_or(SLICE, |left| left.min(SLICE));
+        let words = [(word, expected), (self.registry.deaths(), deaths)];
+        let start = Instant::now();
+        let outcome = futex::wait(&words, slice);
+        let slept = start.elapsed();
+        PATIENCE.set(if slept < SHORT {
+            (PATIENCE.get() * 2).min(*SPIN.end())
+        } else {
+            (PATIENCE.get() / 2).max(*SPIN.start())
+        });
+        if outcome == Err(procession_sys::Errno::TIMEDOUT) {
+            self.slices.set(self.slices.get() + 1);
+            if self.slices.get().is_multiple_of(SLICES_UNTIL_DOUBT) {
+                self.registry.look_for_deaths();
+            }
+        }
+        Slept::Again
+    }
+
+    fn wake(&self, word: &AtomicU64, count: u32) -> u32 {
+        futex::wake(word, count)
+    }
+
+    #[inline]
+    fn spin(&self, mut ready: impl FnMut() -> bool) -> bool {
+        if ready() {
+            return true;
+        }
+        if self.deadline == Deadline::NOW || !others_can_run() {
+            return false;
+        }
+        let patience = PATIENCE.get();
+        let start = Instant::now();
+        loop {
+            for _ in 0..32 {
+                std::hint::spin_loop();
+                if ready() {
+                    return true;
+                }
+            }
+            if start.elapsed() > patience {
+                return false;
+            }
+        }
+    }
+}
+
+/// Whether somebody else can make something true while we look: there is more
+/// than one processor for us.
+fn others_can_run() -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| {
+        std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
+    })
+}

@@ -1,0 +1,218 @@
+//! The thread by whose end the kernel tells others that this process ended, and
+//! which tells others of the end of a neighbour.
+//!
+//! It is started when the process first uses a shared object, and sleeps for
+//! as long as the process lives: its robust list (see
+//! [`procession_sys::robust`]) holds the process's places. While it sleeps, it
+//! does so on the next living neighbour of each place.
+//!
+//! As with the thread that reaps, [`fork`](crate::process::fork) need not
+//! refuse because of it: whatever it does beyond sleeping, it does while holding
+//! the lock of [`Keeper`], which `fork` holds across the fork.
+
+use super::{CHANGED, Registry};
+use crate::error::Context;
+use crate::{Error, ErrorKind, Result};
+use procession_sys::fork_local::ForkLocal;
+use procession_sys::futex;
+use procession_sys::robust::RobustList;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+/// Name of the thread, as `ps -L` shows it.
+pub(crate) const THREAD_NAME: &str = "procession-keep";
+
+/// Registries whose neighbours one sleep can watch: two words each, and one
+/// for changes.
+const MAX_WATCHED: usize = (futex::MAX_WORDS - 1) / 2;
+
+/// How often neighbours are looked at that are too many for one sleep.
+const ROUND: Duration = Duration::from_millis(20);
+
+/// As good as for ever.
+const LONG: Duration = Duration::from_secs(86_400);
+
+static PROCESS: ForkLocal<Process> = ForkLocal::new(Process::default);
+
+/// What belongs to this process and not to the one it was forked from.
+#[derive(Debug, Default)]
+struct Process {
+    keeper: Mutex<Option<Keeper>>,
+    /// Counts changes of what is to be watched.
+    changed: AtomicU64,
+}
+
+/// The thread, as others see it.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    list: Arc<RobustList>,
+    thread_id: u32,
+    watched: Vec<Watched>,
+}
+
+#[derive(Clone, Debug)]
+struct Watched {
+    registry: Arc<Registry>,
+    place: usize,
+}
+
+impl Keeper {
+    pub(super) fn list(&self) -> &RobustList {
+        &self.list
+    }
+
+    pub(super) fn thread_id(&self) -> u32 {
+        self.thread_id
+    }
+
+    pub(super) fn watch(&mut self, registry: Arc<Registry>, place: usize) {
+        self.watched.push(Watched { registry, place });
+        announce_change();
+    }
+
+    pub(super) fn forget(&mut self, registry: &Registry) {
+        self.watched
+            .retain(|watched| !std::ptr::eq(&raw const *watched.registry, registry));
+        announce_change();
+    }
+}
+
+fn announce_change() {
+    if let Ok(process) = PROCESS.get() {
+        process.changed.fetch_add(1, Ordering::Relaxed);
+        futex::wake(&process.changed, 1);
+    }
+}
+
+/// A number that tells this process from those it was forked from; 0 before
+/// its keeper was first asked for.
+#[inline]
+pub(crate) fn token() -> u64 {
+    PROCESS.token()
+}
+
+/// The keeper of this process, locked, if it has one.
+pub(crate) fn lock() -> Option<impl Drop> {
+    if token() == 0 {
+        return None;
+    }
+    let process = PROCESS.get().ok()?;
+    let keeper = process
+        .keeper
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    keeper.is_some().then_some(keeper)
+}
+
+/// Gives access to a keeper that is there.
+pub(super) struct Started(MutexGuard<'static, Option<Keeper>>);
+
+impl std::ops::Deref for Started {
+    type Target = Keeper;
+
+    fn deref(&self) -> &Keeper {
+        self.0.as_ref().expect("`started` started it")
+    }
+}
+
+impl std::ops::DerefMut for Started {
+    fn deref_mut(&mut self) -> &mut Keeper {
+        self.0.as_mut().expect("`started` started it")
+    }
+}
+
+/// The keeper of this process, started if it was not.
+pub(super) fn started() -> Result<Started> {
+    let operation = "starting keeper of shared objects";
+    let process = PROCESS.get().during(operation, "")?;
+    let mut keeper = process
+        .keeper
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if keeper.is_none() {
+        *keeper = Some(start(process)?);
+    }
+    Ok(Started(keeper))
+}
+
+fn start(process: &'static Process) -> Result<Keeper> {
+    let operation = "starting keeper of shared objects";
+    // Signals are for the program's own threads.
+    let mask = procession_sys::signal::Mask::all().block();
+    let mask = mask.during(operation, "")?;
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new()
+        .name(THREAD_NAME.to_owned())
+        .stack_size(64 * 1024)
+        .spawn(move || {
+            let list = RobustList::for_this_thread();
+            let thread_id = rustix::thread::gettid().as_raw_nonzero().get();
+            let failed = list.is_err();
+            let _ = sender.send(list.map(|list| (list, thread_id.cast_unsigned())));
+            drop(sender);
+            if !failed {
+                keep(process);
+            }
+        });
+    let _ = mask.install();
+    let no_thread = |why: String| {
+        Error::new(ErrorKind::LimitReached, operation, "")
+            .because(why)
+            .with_hint(crate::limits::processes().hint())
+    };
+    thread.map_err(|error| no_thread(error.to_string()))?;
+    // Starting a thread allocates and locks in the thread itself, which must
+    // not coincide with a fork: the keeper's lock is held until that is over.
+    let (list, thread_id) = receiver
+        .recv()
+        .map_err(|_| no_thread("it ended".to_owned()))?
+        .during(operation, "")?;
+    // Until the thread has dropped its end, it is not asleep.
+    let _ = receiver.recv();
+    Ok(Keeper {
+        list: Arc::new(list),
+        thread_id,
+        watched: Vec::new(),
+    })
+}
+
+fn keep(process: &Process) -> ! {
+    let mut watched = Vec::new();
+    loop {
+        let keeper = process
+            .keeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let changed = process.changed.load(Ordering::Acquire);
+        watched.clear();
+        if let Some(keeper) = &*keeper {
+            watched.extend(keeper.watched.iter().cloned());
+        }
+        let mut words = [(&process.changed, changed as u32); futex::MAX_WORDS];
+        let mut count = 1;
+        for Watched { registry, place } in &watched {
+            let told = registry.word(*place, CHANGED);
+            // Before the look at the neighbours: who comes after that look
+            // changes it.
+            let seen = told.load(Ordering::SeqCst);
+            let neighbour = registry.watched_by(*place);
+            if count / 2 < MAX_WATCHED {
+                words[count] = (told, seen as u32);
+                count += 1;
+                if let Some(neighbour) = neighbour {
+                    words[count] = neighbour;
+                    count += 1;
+                }
+            }
+        }
+        let timeout = if watched.len() > MAX_WATCHED {
+            ROUND
+        } else {
+            LONG
+        };
+        drop(keeper);
+        // For whatever reason it ends, everything is looked at again.
+        let _ = futex::wait(&words[..count], timeout);
+    }
+}

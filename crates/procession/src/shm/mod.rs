@@ -1,0 +1,27 @@
+//! Shared memory with a header: who made it, for what, and who uses it.
+//!
+//! Locks, values and whatever else is shared ([`sync`](crate::sync),
+//! [`shared`](crate::shared)) lie in such segments; [`Segment`] is one of plain
+//! bytes. A segment is complete before anybody else can see it, all of its
+//! memory is allocated then, and whoever opens it checks what it is before
+//! using it. `docs/layouts.md` draws every byte.
+//!
+//! Memory that others may write is read and written by copy or by atomic
+//! operations; a reference into it exists only while a lock proves that nobody
+//! else uses it.
+
+mod exclusive;
+mod header;
+mod named;
+mod object;
+mod safe;
+mod segment;
+
+pub use crate::registry::Participant;
+pub use named::{NamedObject, collect_garbage, list};
+pub use safe::{Fingerprint, ShmSafe};
+pub use segment::Segment;
+
+pub(crate) use exclusive::Exclusive;
+pub(crate) use header::Kind;
+pub(crate) use object::{Class, Object, abandon_what_thread_holds, shared_object};

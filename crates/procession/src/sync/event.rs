@@ -1,0 +1,192 @@
+//! Set or not.
+//!
+//! ```text
+//!   0        8
+//! ┌────────┬───────────────┐
+//! │ state  │ resets itself │
+//! └────────┴───────────────┘
+//! ```
+
+use super::error::failed;
+use crate::shm::{Class, Fingerprint, Kind, Object, shared_object};
+use crate::{Deadline, ErrorKind, Result};
+use procession_core::event::RawEvent;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+const CLASS: Class = Class {
+    kind: Kind::Event,
+    fingerprint: Fingerprint::NONE,
+    abandon: |_, _| {},
+};
+
+/// Something that has happened or has not, and those who wait for it.
+///
+/// An ordinary event stays set until it is cleared, and lets everybody through.
+/// One that resets itself ([`auto_reset`](Event::auto_reset)) lets one through
+/// for each time it is set while it is not.
+///
+/// # If a process dies
+/// It has set the event or it has not; nobody is held up by a dead one who
+/// waited.
+///
+/// # Cost
+/// Setting and asking are one atomic operation each, and no system call while
+/// nobody sleeps.
+///
+/// # Examples
+/// ```
+/// use procession::{process, sync::Event};
+/// use std::time::Duration;
+/// let started = Event::new()?;
+/// assert!(started.wait_timeout(Duration::from_millis(1)).is_err());
+/// let mut task = process::spawn(|event: Event| event.set().unwrap(), started.clone())?;
+/// started.wait()?;
+/// assert!(started.is_set());
+/// # task.join().unwrap();
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Event {
+    object: Arc<Object>,
+}
+
+impl Event {
+    fn make(name: Option<(&str, bool)>, auto_reset: bool) -> Result<Event> {
+        let fill = |object: &Object| {
+            let body = object.body();
+            body.atomic_u64(8)
+                .store(auto_reset.into(), Ordering::Relaxed);
+            Ok(())
+        };
+        Event::from_object(match name {
+            None => Object::anonymous(CLASS, 16, fill)?,
+            Some((name, open)) => Object::create_named(name, CLASS, 16, open, fill)?,
+        })
+    }
+
+    /// Makes an event that is not set, without a name.
+    ///
+    /// # Errors
+    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    pub fn new() -> Result<Event> {
+        Event::make(None, false)
+    }
+
+    /// Makes an event that resets itself, without a name.
+    ///
+    /// # Errors
+    /// As [`new`](Event::new).
+    pub fn auto_reset() -> Result<Event> {
+        Event::make(None, true)
+    }
+
+    /// Makes an event with a name.
+    ///
+    /// # Errors
+    /// As [`new`](Event::new), and [`AlreadyExists`](ErrorKind::AlreadyExists).
+    pub fn create(name: &str) -> Result<Event> {
+        Event::make(Some((name, false)), false)
+    }
+
+    /// Makes an event that resets itself, with a name.
+    ///
+    /// # Errors
+    /// As [`create`](Event::create).
+    pub fn create_auto_reset(name: &str) -> Result<Event> {
+        Event::make(Some((name, false)), true)
+    }
+
+    /// Opens the event of this name, or makes an ordinary one.
+    ///
+    /// # Errors
+    /// As [`create`](Event::create) and [`open`](Event::open).
+    pub fn open_or_create(name: &str) -> Result<Event> {
+        Event::make(Some((name, true)), false)
+    }
+
+    fn from_object(object: Arc<Object>) -> Result<Event> {
+        super::check_body(&object, 16)?;
+        Ok(Event { object })
+    }
+
+    fn object(&self) -> &Object {
+        &self.object
+    }
+
+    fn raw(&self) -> RawEvent<'_> {
+        RawEvent(self.object.body().atomic_u64(0))
+    }
+
+    /// Whether it resets itself.
+    #[must_use]
+    pub fn is_auto_reset(&self) -> bool {
+        self.object.body().atomic_u64(8).load(Ordering::Relaxed) != 0
+    }
+
+    /// Sets it, and wakes those who wait, or one of them.
+    ///
+    /// # Errors
+    /// The process could not join the users of the event.
+    #[inline]
+    pub fn set(&self) -> Result<()> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        self.raw().set(self.is_auto_reset(), &caller);
+        Ok(())
+    }
+
+    /// Takes the setting back. Whether it was set.
+    pub fn clear(&self) -> bool {
+        self.raw().clear()
+    }
+
+    /// Whether it is set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.raw().is_set()
+    }
+
+    /// Waits until it is set.
+    ///
+    /// # Errors
+    /// The process could not join the users of the event.
+    #[inline]
+    pub fn wait(&self) -> Result<()> {
+        self.wait_deadline(Deadline::NEVER)
+    }
+
+    /// Whether it is set; if it resets itself, takes the setting.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock): it is not.
+    pub fn try_wait(&self) -> Result<()> {
+        self.wait_deadline(Deadline::NOW)
+    }
+
+    /// Waits until it is set, so long at most.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut).
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
+        self.wait_deadline(Deadline::after(timeout))
+    }
+
+    /// Waits until it is set, until then at most.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut).
+    #[inline]
+    pub fn wait_deadline(&self, deadline: Deadline) -> Result<()> {
+        let caller = self.object.caller(deadline)?;
+        let outcome = if self.is_auto_reset() {
+            self.raw().take(&caller)
+        } else {
+            self.raw().wait(&caller)
+        };
+        outcome
+            .map_err(|failure| failed(failure, "waiting for event", self.object.label(), deadline))
+    }
+}
+
+shared_object!(Event, CLASS);

@@ -1,0 +1,325 @@
+//! Values in shared memory behind a lock: what `Mutex`, `ReentrantMutex`,
+//! `Value`, `Array` and `Once` are made of.
+//!
+//! ```text
+//!   0         8          16 (or more, as the type's alignment wants)
+//! ┌─────────┬──────────┬────────────────────
+//! │ lock    │ extra    │ value, or values
+//! └─────────┴──────────┴────────────────────
+//! ```
+//!
+//! Small values share the lock's cache line: one transfer brings both.
+//!
+//! # Safety
+//! References to the values exist only in guards, which hold the lock.
+#![allow(unsafe_code)]
+
+use super::error::failed;
+use super::{LockError, MutexGuard, RecoveryGuard};
+use crate::registry::{Caller, thread};
+use crate::shm::{Class, Exclusive, Fingerprint, Kind, Object, ShmSafe};
+use crate::{Deadline, Error, ErrorKind, Result};
+use procession_core::mutex::{Acquired, RawMutex};
+use procession_core::{Failure, Owner, Platform};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Values of `T` behind a lock.
+#[derive(Debug)]
+pub(crate) struct Locked<T> {
+    pub(crate) object: Arc<Object>,
+    count: usize,
+    values: PhantomData<fn() -> T>,
+}
+
+/// Where the values begin.
+const fn values_at<T>() -> usize {
+    if align_of::<T>() > 16 {
+        align_of::<T>()
+    } else {
+        16
+    }
+}
+
+/// The class of a lock of this kind around a `T`.
+pub(crate) const fn class<T: ShmSafe>(kind: Kind) -> Class {
+    const {
+        assert!(
+            align_of::<T>() <= 64,
+            "shared values are aligned to 64 bytes at most"
+        );
+    }
+    Class {
+        kind,
+        fingerprint: Fingerprint::new("", size_of::<T>()).with(T::FINGERPRINT),
+        abandon: |object, caller| {
+            word(object).abandon(caller);
+        },
+    }
+}
+
+/// Bytes for so many values.
+fn body_length<T>(count: usize) -> Result<usize> {
+    size_of::<T>()
+        .checked_mul(count)
+        .and_then(|bytes| bytes.checked_add(values_at::<T>()))
+        .filter(|&bytes| bytes <= isize::MAX as usize)
+        .ok_or_else(|| {
+            Error::new(ErrorKind::NoSpace, "creating shared object", "")
+                .because(format!("{count} values are more than an address can count"))
+        })
+}
+
+/// Writes values into the body of a new object.
+fn fill<T: ShmSafe>(object: &Object, values: impl ExactSizeIterator<Item = T>) {
+    // SAFETY: nobody else has the object yet.
+    let mut place = unsafe { Exclusive::new(object, values_at::<T>(), values.len()) };
+    for (index, value) in values.enumerate() {
+        place.write(index, value);
+    }
+}
+
+fn word(object: &Object) -> RawMutex<'_> {
+    RawMutex(object.body().atomic_u64(0))
+}
+
+/// How many values an object has room for; refuses one that is too small.
+fn count_of<T>(object: &Object) -> Result<usize> {
+    let length = object.header().body_length;
+    let room = length.checked_sub(values_at::<T>());
+    let count = room.and_then(|room| room.checked_div(size_of::<T>()));
+    match (room, count) {
+        (Some(_), Some(count)) => Ok(count),
+        // Values without bytes: there is one.
+        (Some(_), None) => Ok(1),
+        _ => Err(
+            Error::new(ErrorKind::Corrupt, "opening shared object", object.label())
+                .because("it is too small for what it says it is"),
+        ),
+    }
+}
+
+impl<T> Clone for Locked<T> {
+    fn clone(&self) -> Locked<T> {
+        Locked {
+            object: Arc::clone(&self.object),
+            ..*self
+        }
+    }
+}
+
+impl<T: ShmSafe> Locked<T> {
+    /// Makes an object without a name around these values.
+    pub(crate) fn anonymous(
+        kind: Kind,
+        values: impl ExactSizeIterator<Item = T>,
+    ) -> Result<Locked<T>> {
+        let length = body_length::<T>(values.len())?;
+        let object = Object::anonymous(class::<T>(kind), length, |object| {
+            fill(object, values);
+            Ok(())
+        })?;
+        Locked::of(object)
+    }
+
+    /// Makes an object with a name around these values, or with `open` takes
+    /// the one that there is.
+    pub(crate) fn named(
+        kind: Kind,
+        name: &str,
+        open: bool,
+        values: impl ExactSizeIterator<Item = T>,
+    ) -> Result<Locked<T>> {
+        let length = body_length::<T>(values.len())?;
+        let class = class::<T>(kind);
+        let object = Object::create_named(name, class, length, open, |object| {
+            fill(object, values);
+            Ok(())
+        })?;
+        Locked::of(object)
+    }
+
+    /// What is in an object of the right class.
+    pub(crate) fn of(object: Arc<Object>) -> Result<Locked<T>> {
+        Ok(Locked {
+            count: count_of::<T>(&object)?,
+            object,
+            values: PhantomData,
+        })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn raw(&self) -> RawMutex<'_> {
+        word(&self.object)
+    }
+
+    /// The word beside the lock.
+    pub(crate) fn extra(&self) -> &AtomicU64 {
+        self.object.body().atomic_u64(8)
+    }
+
+    /// Takes the lock; who holds it now, and how it was found.
+    #[inline]
+    pub(super) fn acquire(
+        &self,
+        deadline: Deadline,
+        operation: &'static str,
+    ) -> Result<(Owner, Acquired)> {
+        let caller = self.object.caller(deadline)?;
+        match self.raw().lock(&caller) {
+            Ok(acquired) => {
+                thread::count_held(1);
+                Ok((caller.me(), acquired))
+            }
+            Err(failure) => Err(self.failed(failure, operation, deadline)),
+        }
+    }
+
+    /// Gives the lock back, if this is still the thread of the process that has
+    /// it, and not one that was forked meanwhile.
+    #[inline]
+    pub(super) fn release(
+        &self,
+        owner: Owner,
+        how: impl FnOnce(RawMutex<'_>, &Caller<'_>) -> bool,
+    ) {
+        if let Some(caller) = self.object.holder()
+            && caller.me() == owner
+        {
+            thread::count_held(-1);
+            how(self.raw(), &caller);
+        }
+    }
+
+    /// The values.
+    ///
+    /// # Safety
+    /// As [`Exclusive::new`]: the caller holds the lock until they are dropped.
+    #[inline]
+    pub(super) unsafe fn values(&self) -> Exclusive<'_, T> {
+        // SAFETY: all who use the values take the lock, and the caller has it.
+        unsafe { Exclusive::new(&self.object, values_at::<T>(), self.count) }
+    }
+
+    #[inline]
+    pub(crate) fn lock(
+        &self,
+        deadline: Deadline,
+        operation: &'static str,
+    ) -> std::result::Result<LockedGuard<'_, T>, LockError<LockedGuard<'_, T>, Orphan<'_, T>>> {
+        let (owner, acquired) = self.acquire(deadline, operation)?;
+        let guard = LockedGuard {
+            locked: self,
+            owner,
+            // SAFETY: the lock is held, and the guard gives it back when it is
+            // dropped.
+            values: unsafe { self.values() },
+            panicking: std::thread::panicking(),
+            stays_with_its_thread: PhantomData,
+        };
+        if acquired.inconsistent {
+            return Err(LockError::OwnerDied(Orphan { guard: Some(guard) }));
+        }
+        if acquired.poisoned {
+            return Err(LockError::Poisoned(guard));
+        }
+        Ok(guard)
+    }
+
+    #[cold]
+    pub(crate) fn failed(
+        &self,
+        failure: Failure,
+        operation: &'static str,
+        deadline: Deadline,
+    ) -> Error {
+        failed(failure, operation, self.object.label(), deadline)
+    }
+}
+
+/// Holds the lock.
+#[derive(Debug)]
+pub(crate) struct LockedGuard<'a, T: ShmSafe> {
+    locked: &'a Locked<T>,
+    owner: Owner,
+    values: Exclusive<'a, T>,
+    panicking: bool,
+    stays_with_its_thread: PhantomData<*const ()>,
+}
+
+impl<'a, T: ShmSafe> LockedGuard<'a, T> {
+    pub(crate) fn get(&self) -> &[T] {
+        self.values.get()
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut [T] {
+        self.values.get_mut()
+    }
+
+    pub(crate) fn locked(&self) -> &'a Locked<T> {
+        self.locked
+    }
+}
+
+impl<T: ShmSafe> Drop for LockedGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        let panicked = std::thread::panicking() && !self.panicking;
+        self.locked.release(self.owner, |raw, caller| {
+            if panicked {
+                raw.unlock_poisoned(caller)
+            } else {
+                raw.unlock(caller)
+            }
+        });
+    }
+}
+
+/// Holds a lock whose holder died.
+#[derive(Debug)]
+pub(crate) struct Orphan<'a, T: ShmSafe> {
+    guard: Option<LockedGuard<'a, T>>,
+}
+
+impl<'a, T: ShmSafe> Orphan<'a, T> {
+    pub(crate) fn guard(&self) -> &LockedGuard<'a, T> {
+        self.guard.as_ref().expect("taken by `repaired` only")
+    }
+
+    pub(crate) fn guard_mut(&mut self) -> &mut LockedGuard<'a, T> {
+        self.guard.as_mut().expect("taken by `repaired` only")
+    }
+
+    pub(crate) fn repaired(mut self) -> LockedGuard<'a, T> {
+        let guard = self.guard.take().expect("taken by `repaired` only");
+        guard.locked.raw().mark_consistent();
+        guard
+    }
+}
+
+impl<T: ShmSafe> Drop for Orphan<'_, T> {
+    fn drop(&mut self) {
+        let Some(guard) = self.guard.take() else {
+            return;
+        };
+        guard
+            .locked
+            .release(guard.owner, |raw, caller| raw.give_up(caller));
+        std::mem::forget(guard);
+    }
+}
+
+/// Turns guards of [`Locked`] into those of [`Mutex`](super::Mutex).
+pub(super) fn of_mutex<'a, T: ShmSafe>(
+    outcome: std::result::Result<LockedGuard<'a, T>, LockError<LockedGuard<'a, T>, Orphan<'a, T>>>,
+) -> std::result::Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>, RecoveryGuard<'a, T>>> {
+    outcome.map(MutexGuard::of).map_err(|error| match error {
+        LockError::OwnerDied(orphan) => LockError::OwnerDied(RecoveryGuard::of(orphan)),
+        LockError::Poisoned(guard) => LockError::Poisoned(MutexGuard::of(guard)),
+        LockError::Failed(error) => LockError::Failed(error),
+    })
+}

@@ -1,0 +1,80 @@
+//! Locks, permits and meeting points between processes, which survive the death
+//! of whoever uses them.
+//!
+//! | type | what it is for | if a process dies |
+//! |---|---|---|
+//! | [`Mutex`] | one at a time | the next one gets [`LockError::OwnerDied`] and may repair |
+//! | [`ReentrantMutex`] | one thread at a time, as often as it likes | the same |
+//! | [`RwLock`] | many readers or one writer | readers leave nothing; a writer as with the mutex |
+//! | [`Semaphore`], [`BoundedSemaphore`] | so many at a time | its permits are free again |
+//! | [`Condvar`] | waiting for what a mutex protects | nothing is lost |
+//! | [`Event`] | set or not | nothing is lost |
+//! | [`Barrier`] | parties that wait for each other | the others get [`Broken`](crate::ErrorKind::Broken) |
+//! | [`Once`] | what is to happen once | the next one does it |
+//!
+//! Each is made by `new`, without a name, and given to other processes as an
+//! argument, a capture or a result of a task, or by fork; or by `create`, under
+//! a name by which others `open` it. A handle can be cloned; all handles, in all
+//! processes, are the same object.
+//!
+//! Who dies is told by the kernel, in an instant, however the process ends; no
+//! time without a sign of life is ever taken for death, so a process that is
+//! stopped keeps what it holds.
+//!
+//! # Waiting
+//!
+//! Who has to wait looks again for some microseconds before it sleeps, because
+//! a wake-up across processors costs a hundred times what most waits take. How
+//! long, each thread learns from its own sleeps. On one processor it sleeps at
+//! once.
+//!
+//! # Examples
+//! ```
+//! use procession::{process, sync::Mutex, task};
+//! let total = Mutex::new(0_u64)?;
+//! let add = task!([total] |n: u64| *total.lock().unwrap() += n);
+//! let mut tasks = [1, 2, 3].map(|n| process::spawn_task(&add, n).unwrap());
+//! for task in &mut tasks {
+//!     task.join().unwrap();
+//! }
+//! assert_eq!(*total.lock().unwrap(), 6);
+//! # Ok::<(), procession::Error>(())
+//! ```
+
+mod barrier;
+mod condvar;
+mod error;
+mod event;
+mod locked;
+mod mutex;
+mod once;
+mod reentrant;
+mod rwlock;
+mod semaphore;
+
+pub use barrier::{Barrier, BarrierWait};
+pub use condvar::Condvar;
+pub use error::LockError;
+pub use event::Event;
+pub use mutex::{Mutex, MutexGuard, RecoveryGuard};
+pub use once::Once;
+pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
+
+pub(crate) use locked::{Locked, LockedGuard, Orphan};
+
+pub(crate) use barrier::leave_all_barriers;
+
+use crate::shm::Object;
+use crate::{Error, ErrorKind, Result};
+
+/// Refuses an object whose body is too small.
+fn check_body(object: &Object, bytes: usize) -> Result<()> {
+    let length = object.header().body_length;
+    if length < bytes {
+        let error = Error::new(ErrorKind::Corrupt, "opening shared object", object.label());
+        return Err(error.because(format!("{length} bytes, where {bytes} are needed")));
+    }
+    Ok(())
+}

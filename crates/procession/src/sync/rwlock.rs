@@ -1,0 +1,371 @@
+//! Many readers or one writer.
+//!
+//! ```text
+//!   0        8        16        24         64          576 (or as the type wants)
+//! ┌────────┬────────┬─────────┬─ ─ ─ ─ ─ ┬───────────┬──────────────────
+//! │ writer │ entry  │ drained │          │ 64 cells  │ value
+//! └────────┴────────┴─────────┴─ ─ ─ ─ ─ ┴───────────┴──────────────────
+//! ```
+//!
+//! # Safety
+//! As in `locked.rs`: references to the value exist only in guards; exclusive
+//! ones only in that of the writer, which holds the lock while no reader does.
+#![allow(unsafe_code)]
+
+use super::LockError;
+use super::error::failed;
+use crate::registry::thread;
+use crate::shm::{Class, Exclusive, Fingerprint, Kind, Object, ShmSafe, shared_object};
+use crate::{Deadline, ErrorKind, Result};
+use procession_core::gate::Gate;
+use procession_core::mutex::{Acquired, POISONED, RawMutex};
+use procession_core::rwlock::RawRwLock;
+use procession_core::{Owner, Platform};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+const CELLS_AT: usize = 64;
+
+/// How many can read at a time; more wait.
+const READERS: usize = 64;
+
+const VALUE_AT: usize = CELLS_AT + READERS * 8;
+
+const fn class<T: ShmSafe>() -> Class {
+    const {
+        assert!(
+            align_of::<T>() <= 64,
+            "shared values are aligned to 64 bytes at most"
+        );
+    }
+    Class {
+        kind: Kind::RwLock,
+        fingerprint: Fingerprint::new("", size_of::<T>()).with(T::FINGERPRINT),
+        abandon: |object, caller| {
+            let raw = raw(object);
+            for place in 0..READERS {
+                raw.leave(place, caller.me(), caller);
+            }
+            raw.writer.abandon(caller);
+        },
+    }
+}
+
+#[inline]
+fn raw(object: &Object) -> RawRwLock<'_> {
+    let body = object.body();
+    RawRwLock {
+        writer: RawMutex(body.atomic_u64(0)),
+        entry: Gate(body.atomic_u64(8)),
+        drained: Gate(body.atomic_u64(16)),
+        readers: body.atomic_u64s(CELLS_AT, READERS),
+    }
+}
+
+/// A value that many threads of many processes read, or one changes, at a time.
+///
+/// # Units and limits
+/// The value is [`ShmSafe`]. Sixty-four guards can read at a time; a sixty-fifth
+/// waits.
+///
+/// # Blocking
+/// A writer that waits keeps new readers out, so readers do not starve it. A
+/// thread that reads and wants to write, or to read while a writer waits, would
+/// wait for itself; the first is an error
+/// ([`Deadlock`](ErrorKind::Deadlock)), the second a wait.
+///
+/// # If a process dies
+/// A reader leaves nothing behind. If a writer dies while it has the lock,
+/// readers and writers get [`LockError::OwnerDied`] with their guard until a
+/// writer calls [`mark_consistent`](RwLockWriteGuard::mark_consistent); one that
+/// dies waiting for the readers to leave has changed nothing.
+///
+/// # Cost
+/// Reading is two atomic operations and two fences, without a system call;
+/// writing looks at all sixty-four places of readers.
+///
+/// # Examples
+/// ```
+/// use procession::sync::RwLock;
+/// let limits = RwLock::new([0_u32, 100])?;
+/// {
+///     let (one, two) = (limits.read().unwrap(), limits.read().unwrap());
+///     assert_eq!(one[1], two[1]);
+/// }
+/// limits.write().unwrap()[1] = 200;
+/// assert_eq!(limits.read().unwrap()[1], 200);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct RwLock<T: ShmSafe> {
+    object: Arc<Object>,
+    value: PhantomData<fn() -> T>,
+}
+
+type ReadResult<'a, T> =
+    std::result::Result<RwLockReadGuard<'a, T>, LockError<RwLockReadGuard<'a, T>>>;
+type WriteResult<'a, T> =
+    std::result::Result<RwLockWriteGuard<'a, T>, LockError<RwLockWriteGuard<'a, T>>>;
+
+impl<T: ShmSafe> RwLock<T> {
+    fn make(name: Option<(&str, bool)>, value: T) -> Result<RwLock<T>> {
+        let fill = |object: &Object| {
+            // SAFETY: nobody else has the object yet.
+            let mut place = unsafe { Exclusive::new(object, VALUE_AT, 1) };
+            place.write(0, value);
+            Ok(())
+        };
+        let length = VALUE_AT + size_of::<T>();
+        RwLock::from_object(match name {
+            None => Object::anonymous(class::<T>(), length, fill)?,
+            Some((name, open)) => Object::create_named(name, class::<T>(), length, open, fill)?,
+        })
+    }
+
+    /// Makes one without a name.
+    ///
+    /// # Errors
+    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    pub fn new(value: T) -> Result<RwLock<T>> {
+        RwLock::make(None, value)
+    }
+
+    /// Makes one with a name.
+    ///
+    /// # Errors
+    /// As [`new`](RwLock::new), and
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists).
+    pub fn create(name: &str, value: T) -> Result<RwLock<T>> {
+        RwLock::make(Some((name, false)), value)
+    }
+
+    /// Opens the one of this name, or makes it with this value.
+    ///
+    /// # Errors
+    /// As [`create`](RwLock::create) and [`open`](RwLock::open).
+    pub fn open_or_create(name: &str, value: T) -> Result<RwLock<T>> {
+        RwLock::make(Some((name, true)), value)
+    }
+
+    fn from_object(object: Arc<Object>) -> Result<RwLock<T>> {
+        super::check_body(&object, VALUE_AT + size_of::<T>())?;
+        Ok(RwLock {
+            object,
+            value: PhantomData,
+        })
+    }
+
+    fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// Takes the lock for reading, waiting for a writer.
+    ///
+    /// # Errors
+    /// See [`LockError`].
+    pub fn read(&self) -> ReadResult<'_, T> {
+        self.read_deadline(Deadline::NEVER)
+    }
+
+    /// Takes the lock for reading if no writer has it or waits for it.
+    ///
+    /// # Errors
+    /// As [`read`](RwLock::read), and [`WouldBlock`](ErrorKind::WouldBlock).
+    pub fn try_read(&self) -> ReadResult<'_, T> {
+        self.read_deadline(Deadline::NOW)
+    }
+
+    /// Takes the lock for reading, waiting so long at most.
+    ///
+    /// # Errors
+    /// As [`read`](RwLock::read), and [`TimedOut`](ErrorKind::TimedOut).
+    pub fn read_timeout(&self, timeout: Duration) -> ReadResult<'_, T> {
+        self.read_deadline(Deadline::after(timeout))
+    }
+
+    /// Takes the lock for reading, waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`read_timeout`](RwLock::read_timeout).
+    pub fn read_deadline(&self, deadline: Deadline) -> ReadResult<'_, T> {
+        let caller = self.object.caller(deadline)?;
+        match raw(&self.object).read(&caller) {
+            Ok((place, acquired)) => {
+                thread::count_held(1);
+                let guard = RwLockReadGuard {
+                    object: &self.object,
+                    place,
+                    owner: caller.me(),
+                    // SAFETY: no writer has the lock while this reader is in,
+                    // and readers take shared references only.
+                    value: unsafe { Exclusive::new(&self.object, VALUE_AT, 1) },
+                    stays_with_its_thread: PhantomData,
+                };
+                found(guard, acquired)
+            }
+            Err(failure) => {
+                let label = self.object.label();
+                Err(failed(failure, "locking for reading", label, deadline).into())
+            }
+        }
+    }
+
+    /// Takes the lock for writing, waiting for the others.
+    ///
+    /// # Errors
+    /// See [`LockError`].
+    pub fn write(&self) -> WriteResult<'_, T> {
+        self.write_deadline(Deadline::NEVER)
+    }
+
+    /// Takes the lock for writing if nobody has it.
+    ///
+    /// # Errors
+    /// As [`write`](RwLock::write), and [`WouldBlock`](ErrorKind::WouldBlock).
+    pub fn try_write(&self) -> WriteResult<'_, T> {
+        self.write_deadline(Deadline::NOW)
+    }
+
+    /// Takes the lock for writing, waiting so long at most.
+    ///
+    /// # Errors
+    /// As [`write`](RwLock::write), and [`TimedOut`](ErrorKind::TimedOut).
+    pub fn write_timeout(&self, timeout: Duration) -> WriteResult<'_, T> {
+        self.write_deadline(Deadline::after(timeout))
+    }
+
+    /// Takes the lock for writing, waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`write_timeout`](RwLock::write_timeout).
+    pub fn write_deadline(&self, deadline: Deadline) -> WriteResult<'_, T> {
+        let caller = self.object.caller(deadline)?;
+        match raw(&self.object).write(&caller) {
+            Ok(acquired) => {
+                thread::count_held(1);
+                let guard = RwLockWriteGuard {
+                    object: &self.object,
+                    owner: caller.me(),
+                    // SAFETY: the lock is held and all readers have left.
+                    value: unsafe { Exclusive::new(&self.object, VALUE_AT, 1) },
+                    panicking: std::thread::panicking(),
+                    stays_with_its_thread: PhantomData,
+                };
+                found(guard, acquired)
+            }
+            Err(failure) => {
+                let label = self.object.label();
+                Err(failed(failure, "locking for writing", label, deadline).into())
+            }
+        }
+    }
+
+    /// Whether somebody panicked while writing.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        raw(&self.object).writer.word() & POISONED != 0
+    }
+
+    /// Forgets that somebody panicked while writing.
+    pub fn clear_poison(&self) {
+        raw(&self.object).writer.clear_poison();
+    }
+}
+
+fn found<G>(guard: G, acquired: Acquired) -> std::result::Result<G, LockError<G>> {
+    if acquired.inconsistent {
+        return Err(LockError::OwnerDied(guard));
+    }
+    if acquired.poisoned {
+        return Err(LockError::Poisoned(guard));
+    }
+    Ok(guard)
+}
+
+impl<T: ShmSafe> Clone for RwLock<T> {
+    /// Another handle of the same lock.
+    fn clone(&self) -> RwLock<T> {
+        RwLock {
+            object: Arc::clone(&self.object),
+            value: PhantomData,
+        }
+    }
+}
+
+/// Holds a [`RwLock`] for reading.
+#[derive(Debug)]
+#[must_use = "the lock is given back at once"]
+pub struct RwLockReadGuard<'a, T: ShmSafe> {
+    object: &'a Object,
+    place: usize,
+    owner: Owner,
+    value: Exclusive<'a, T>,
+    stays_with_its_thread: PhantomData<*const ()>,
+}
+
+impl<T: ShmSafe> std::ops::Deref for RwLockReadGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value.get()[0]
+    }
+}
+
+impl<T: ShmSafe> Drop for RwLockReadGuard<'_, T> {
+    fn drop(&mut self) {
+        // In a process that was forked meanwhile, the place is its parent's.
+        if let Some(caller) = self.object.holder()
+            && caller.me() == self.owner
+        {
+            thread::count_held(-1);
+            raw(self.object).leave(self.place, self.owner, &caller);
+        }
+    }
+}
+
+/// Holds a [`RwLock`] for writing.
+#[derive(Debug)]
+#[must_use = "the lock is given back at once"]
+pub struct RwLockWriteGuard<'a, T: ShmSafe> {
+    object: &'a Object,
+    owner: Owner,
+    value: Exclusive<'a, T>,
+    panicking: bool,
+    stays_with_its_thread: PhantomData<*const ()>,
+}
+
+impl<T: ShmSafe> RwLockWriteGuard<'_, T> {
+    /// Says that the value is as it should be, after the death of a writer.
+    pub fn mark_consistent(&self) {
+        raw(self.object).writer.mark_consistent();
+    }
+}
+
+impl<T: ShmSafe> std::ops::Deref for RwLockWriteGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value.get()[0]
+    }
+}
+
+impl<T: ShmSafe> std::ops::DerefMut for RwLockWriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value.get_mut()[0]
+    }
+}
+
+impl<T: ShmSafe> Drop for RwLockWriteGuard<'_, T> {
+    fn drop(&mut self) {
+        if let Some(caller) = self.object.holder()
+            && caller.me() == self.owner
+        {
+            thread::count_held(-1);
+            let panicked = std::thread::panicking() && !self.panicking;
+            raw(self.object).unlock(panicked, &caller);
+        }
+    }
+}
+
+shared_object!(RwLock<T: ShmSafe>, class::<T>());
