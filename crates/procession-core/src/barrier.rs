@@ -72,12 +72,20 @@ impl RawBarrier<'_> {
             cell.compare_exchange(seen, me, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         };
-        let _ = self.members.iter().any(|cell| take(cell, 0))
+        let taken = self.members.iter().any(|cell| take(cell, 0));
+        let _ = taken
             || self.members.iter().any(|cell| {
                 // There is room again where somebody died.
                 let seen = cell.load(Ordering::Relaxed);
-                Owner::of(seen).is_some_and(|owner| !platform.is_alive(owner)) && take(cell, seen)
+                self.is_forgettable(seen, platform) && take(cell, seen)
             });
+    }
+
+    /// Whether a member died, and not while all others wait for its action.
+    fn is_forgettable(&self, member: u64, platform: &impl Platform) -> bool {
+        // First its death, then the state: it changes nothing after that.
+        Owner::of(member).is_some_and(|owner| !platform.is_alive(owner))
+            && arrived(self.state.load(Ordering::SeqCst)) < self.parties
     }
 
     /// Says that the calling process takes part no longer, so that its end
@@ -226,7 +234,8 @@ impl RawBarrier<'_> {
         timed_out
     }
 
-    /// Whether somebody died whom nobody has replaced.
+    /// Whether somebody died whom nobody has replaced, or whose action all the
+    /// others wait for.
     fn misses_somebody(&self, platform: &impl Platform) -> bool {
         let (mut dead, mut alive) = (None, 0);
         for cell in self.members {
@@ -240,7 +249,7 @@ impl RawBarrier<'_> {
         let Some((cell, seen)) = dead else {
             return false;
         };
-        if alive >= self.parties {
+        if alive >= self.parties && self.is_forgettable(seen, platform) {
             let _ = cell.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
             return false;
         }

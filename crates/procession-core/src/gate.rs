@@ -20,7 +20,7 @@
 //! which ends every sleep.
 
 use crate::Platform;
-use crate::door::{AtomicU64, Ordering, fence, low};
+use crate::door::{AtomicU64, Ordering, fence, fence_after_swap, low};
 use crate::platform::Slept;
 
 const SLEEPERS: u64 = 1;
@@ -65,6 +65,25 @@ impl Gate<'_> {
         if self.0.load(Ordering::Relaxed) & SLEEPERS != 0 {
             self.notify_slow(count, platform);
         }
+    }
+
+    /// [`notify`](Gate::notify), where what was made true was so by a sequentially
+    /// consistent read-modify-write: that saves the fence.
+    #[inline]
+    pub fn notify_after_swap(&self, count: u32, platform: &impl Platform) {
+        if self.has_sleepers_after_swap() {
+            self.notify_slow(count, platform);
+        }
+    }
+
+    /// Whether somebody has to be notified, after such an operation.
+    #[inline]
+    #[must_use]
+    pub fn has_sleepers_after_swap(&self) -> bool {
+        // SYNC(gate): see `announce`; the fence there and the caller's operation
+        // here are ordered with each other.
+        fence_after_swap();
+        self.0.load(Ordering::SeqCst) & SLEEPERS != 0
     }
 
     #[cold]

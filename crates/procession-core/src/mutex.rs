@@ -47,6 +47,12 @@ pub struct Acquired {
 }
 
 impl Acquired {
+    /// As it should be.
+    pub const CLEAN: Acquired = Acquired {
+        inconsistent: false,
+        poisoned: false,
+    };
+
     #[inline]
     fn of(word: u64) -> Acquired {
         Acquired {
@@ -68,6 +74,13 @@ impl RawMutex<'_> {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// The word, in the one order of all sequentially consistent operations.
+    #[inline]
+    #[must_use]
+    pub fn word_in_order(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
     /// Who holds it now, dead or alive.
     #[inline]
     #[must_use]
@@ -80,17 +93,30 @@ impl RawMutex<'_> {
     /// # Errors
     /// [`TimedOut`](Failure::TimedOut), [`WouldDeadlock`](Failure::WouldDeadlock),
     /// [`NotRecoverable`](Failure::NotRecoverable).
-    #[inline]
     pub fn lock(&self, platform: &impl Platform) -> Result<Acquired, Failure> {
-        let me = platform.me().word();
-        // SYNC(mutex): what the last holder did is visible to this one.
-        match self
-            .0
-            .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
-        {
-            Ok(_) => Ok(Acquired::of(0)),
-            Err(_) => self.lock_slow(platform, 0),
+        if self.take_free(platform.me()) {
+            return Ok(Acquired::CLEAN);
         }
+        self.lock_slow(platform, 0)
+    }
+
+    /// Takes the lock if it is free and all is well; the first thing to try.
+    #[inline]
+    pub fn take_free(&self, me: Owner) -> bool {
+        // SYNC(mutex): what the last holder did is visible to this one.
+        self.0
+            .compare_exchange(0, me.word(), Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Gives the lock back if nobody waits and all is well; the first thing to
+    /// try.
+    #[inline]
+    pub fn release_free(&self, me: Owner) -> bool {
+        // SYNC(mutex): what this holder did is visible to the next one.
+        self.0
+            .compare_exchange(me.word(), 0, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// [`lock`](RawMutex::lock), where our death is to harm nothing until
@@ -199,17 +225,9 @@ impl RawMutex<'_> {
     }
 
     /// Gives the lock back. Whether it was the caller's to give.
-    #[inline]
     pub fn unlock(&self, platform: &impl Platform) -> bool {
-        let me = platform.me().word();
-        // SYNC(mutex): what this holder did is visible to the next one.
-        match self
-            .0
-            .compare_exchange(me, 0, Ordering::Release, Ordering::Relaxed)
-        {
-            Ok(_) => true,
-            Err(word) => self.release(platform, word, |word| word & STICKY),
-        }
+        self.release_free(platform.me())
+            || self.release(platform, self.word(), |word| word & STICKY)
     }
 
     /// Gives the lock back after a panic.

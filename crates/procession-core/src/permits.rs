@@ -37,29 +37,33 @@ impl Permits<'_> {
         &self.cells[..used]
     }
 
-    /// Takes a permit if one is free, or held by somebody dead; its cell.
+    /// Takes a permit if one is free; its cell.
     #[inline]
-    pub fn try_acquire(&self, platform: &impl Platform) -> Option<usize> {
-        let me = platform.me();
+    pub fn take_free(&self, me: Owner) -> Option<usize> {
         let cells = self.in_use();
         // Threads begin at different cells, so as not to meet.
-        let first = usize::from(me.thread()) % cells.len().max(1);
-        let places = || (first..cells.len()).chain(0..first);
-        places()
-            .find(|&place| {
-                cells[place].load(Ordering::Relaxed) == PERMIT && self.take(place, PERMIT, me)
-            })
-            .or_else(|| {
-                places().find(|&place| {
-                    let word = cells[place].load(Ordering::Relaxed);
-                    let held_by = Owner::of(word).filter(|_| word & PERMIT != 0);
-                    held_by.is_some_and(|owner| !platform.is_alive(owner))
-                        && self.take(place, word, me)
-                })
-            })
+        let first = match cells.len() {
+            0 => return None,
+            length => usize::from(me.thread()) % length,
+        };
+        (first..cells.len()).chain(0..first).find(|&place| {
+            cells[place].load(Ordering::Relaxed) == PERMIT && self.take(place, PERMIT, me)
+        })
     }
 
-    #[inline]
+    /// Takes a permit if one is free, or held by somebody dead; its cell.
+    pub fn try_acquire(&self, platform: &impl Platform) -> Option<usize> {
+        let me = platform.me();
+        self.take_free(me).or_else(|| {
+            let cells = self.in_use();
+            (0..cells.len()).find(|&place| {
+                let word = cells[place].load(Ordering::Relaxed);
+                let held_by = Owner::of(word).filter(|_| word & PERMIT != 0);
+                held_by.is_some_and(|owner| !platform.is_alive(owner)) && self.take(place, word, me)
+            })
+        })
+    }
+
     fn take(&self, place: usize, word: u64, me: Owner) -> bool {
         // SYNC(permit): what the last holder did is visible to this one.
         self.cells[place]
@@ -76,7 +80,6 @@ impl Permits<'_> {
     ///
     /// # Errors
     /// [`TimedOut`](Failure::TimedOut).
-    #[inline]
     pub fn acquire(&self, platform: &impl Platform) -> Result<usize, Failure> {
         match self.try_acquire(platform) {
             Some(place) => Ok(place),
@@ -87,22 +90,33 @@ impl Permits<'_> {
     }
 
     /// Gives a permit back. Whether it was the caller's to give.
-    #[inline]
     pub fn release(&self, place: usize, owner: Owner, platform: &impl Platform) -> bool {
+        let given = self.put_back(place, owner);
+        if given {
+            self.gate.notify_after_swap(1, platform);
+        }
+        given
+    }
+
+    /// Gives a permit back; whether that is all, and nobody waits for it. The
+    /// first thing to try: if it is not all, the gate has to be notified.
+    #[inline]
+    pub fn give_back(&self, place: usize, owner: Owner) -> bool {
+        !self.put_back(place, owner) || !self.gate.has_sleepers_after_swap()
+    }
+
+    #[inline]
+    fn put_back(&self, place: usize, owner: Owner) -> bool {
         // SYNC(permit): what this holder did is visible to the next one.
-        let given = self.cells.get(place).is_some_and(|cell| {
+        self.cells.get(place).is_some_and(|cell| {
             cell.compare_exchange(
                 owner.word() | PERMIT,
                 PERMIT,
-                Ordering::Release,
+                Ordering::SeqCst,
                 Ordering::Relaxed,
             )
             .is_ok()
-        });
-        if given {
-            self.gate.notify(1, platform);
-        }
-        given
+        })
     }
 
     /// Uses a held permit up: there is one less. Whether it was the caller's.
@@ -131,13 +145,13 @@ impl Permits<'_> {
             // a death in between leaves an empty cell in reach.
             self.used.fetch_max(place as u64 + 1, Ordering::Relaxed);
             self.cells[place]
-                .compare_exchange(0, PERMIT, Ordering::Release, Ordering::Relaxed)
+                .compare_exchange(0, PERMIT, Ordering::SeqCst, Ordering::Relaxed)
                 .is_ok()
         });
         if !added {
             return Err(Failure::Full);
         }
-        self.gate.notify(1, platform);
+        self.gate.notify_after_swap(1, platform);
         Ok(())
     }
 

@@ -9,7 +9,7 @@
 //! sides, so that at least one sees the other. The reader gives way: a writer
 //! that waits is not starved by readers that come.
 
-use crate::door::{AtomicU64, Ordering, fence};
+use crate::door::{AtomicU64, Ordering, fence, fence_after_swap};
 use crate::gate::Gate;
 use crate::mutex::{Acquired, INCONSISTENT, LOST, POISONED, RawMutex};
 use crate::{Failure, Owner, Platform};
@@ -54,9 +54,9 @@ impl RawRwLock<'_> {
         let Some(place) = self.take_cell(me, platform) else {
             return Ok(None);
         };
-        // SYNC(rwlock): either this reader sees the writer, or the writer sees
-        // this reader's cell.
-        fence(Ordering::SeqCst);
+        // SYNC(rwlock): either this reader sees the writer, or the writer, which
+        // has a fence there, sees this reader's cell.
+        fence_after_swap();
         match self.is_barred(platform) {
             Ok(false) => {
                 let word = self.writer.word();
@@ -79,7 +79,7 @@ impl RawRwLock<'_> {
     /// Whether a writer who lives has the lock, or waits for readers to leave.
     #[inline]
     fn is_barred(&self, platform: &impl Platform) -> Result<bool, Failure> {
-        let word = self.writer.word();
+        let word = self.writer.word_in_order();
         if word & LOST != 0 {
             return Err(Failure::NotRecoverable);
         }
@@ -110,7 +110,7 @@ impl RawRwLock<'_> {
             let free = Owner::of(word).is_none_or(|owner| !platform.is_alive(owner));
             // SYNC(reader): a dead reader has done nothing that matters.
             free && self.readers[place]
-                .compare_exchange(word, me.word(), Ordering::Acquire, Ordering::Relaxed)
+                .compare_exchange(word, me.word(), Ordering::SeqCst, Ordering::Relaxed)
                 .is_ok()
         })
     }
@@ -121,12 +121,12 @@ impl RawRwLock<'_> {
         // SYNC(reader): what the reader read, it read before the next writer
         // writes.
         let left = self.readers.get(place).is_some_and(|cell| {
-            cell.compare_exchange(me.word(), 0, Ordering::Release, Ordering::Relaxed)
+            cell.compare_exchange(me.word(), 0, Ordering::SeqCst, Ordering::Relaxed)
                 .is_ok()
         });
         if left {
-            self.drained.notify(1, platform);
-            self.entry.notify(1, platform);
+            self.drained.notify_after_swap(1, platform);
+            self.entry.notify_after_swap(1, platform);
         }
         left
     }

@@ -2,7 +2,7 @@
 
 use proc_macro::TokenStream;
 use quote::quote;
-use syn::{FnArg, ItemFn, LitStr, ReturnType, parse_macro_input};
+use syn::{Data, DeriveInput, FnArg, ItemFn, LitStr, ReturnType, parse_macro_input};
 
 /// Lists a function under a name: `#[task]`, which is its path, or `#[task(name
 /// = "...")]`. It stays the function that it is, and can also be had by
@@ -62,6 +62,90 @@ fn expand(function: &ItemFn, name: Option<LitStr>) -> syn::Result<TokenStream> {
             static ENTRY: private::NamedTask =
                 private::NamedTask::new::<#argument, #result>(#name, #identifier);
         };
+    }
+    .into())
+}
+
+/// Says that a structure may lie in shared memory, after making sure, at compile
+/// time, that every field may, that there is no padding, and that there is
+/// nothing to drop.
+///
+/// The structure is `#[repr(C)]` or `#[repr(transparent)]`, and has no type
+/// parameters.
+#[proc_macro_derive(ShmSafe)]
+pub fn shm_safe(item: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(item as DeriveInput);
+    expand_shm_safe(&input).unwrap_or_else(|error| error.to_compile_error().into())
+}
+
+fn expand_shm_safe(input: &DeriveInput) -> syn::Result<TokenStream> {
+    let name = &input.ident;
+    let Data::Struct(data) = &input.data else {
+        return Err(syn::Error::new_spanned(
+            name,
+            "other processes may leave bytes that are no value of this type; \
+             use an integer, or a structure",
+        ));
+    };
+    if !input.generics.params.is_empty() {
+        return Err(syn::Error::new_spanned(
+            &input.generics,
+            "a structure in shared memory has no parameters",
+        ));
+    }
+    let mut fixed = false;
+    for attribute in &input.attrs {
+        if attribute.path().is_ident("repr") {
+            attribute.parse_nested_meta(|meta| {
+                fixed |= meta.path.is_ident("C") || meta.path.is_ident("transparent");
+                if meta.path.is_ident("packed") {
+                    return Err(meta.error("fields of a packed structure cannot be referred to"));
+                }
+                if meta.input.peek(syn::token::Paren) {
+                    let content;
+                    syn::parenthesized!(content in meta.input);
+                    let _: syn::LitInt = content.parse()?;
+                }
+                Ok(())
+            })?;
+        }
+    }
+    if !fixed {
+        return Err(syn::Error::new_spanned(
+            name,
+            "add `#[repr(C)]`: without it the order of the fields is not fixed",
+        ));
+    }
+    let types: Vec<_> = data.fields.iter().map(|field| &field.ty).collect();
+    let field_names = data.fields.iter().enumerate().map(|(index, field)| {
+        let name = field.ident.as_ref().map(ToString::to_string);
+        name.unwrap_or_else(|| index.to_string())
+    });
+    let name_text = name.to_string();
+    Ok(quote! {
+        // SAFETY: every field may lie in shared memory, as the bounds below say;
+        // together they fill the structure; it has nothing to drop.
+        unsafe impl ::procession::shm::ShmSafe for #name {
+            const FINGERPRINT: ::procession::shm::Fingerprint = {
+                const {
+                    let fields = 0 #(+ ::core::mem::size_of::<#types>())*;
+                    ::core::assert!(
+                        fields == ::core::mem::size_of::<#name>(),
+                        "the structure has padding: order its fields by size, or fill the gaps \
+                         with arrays of `u8`"
+                    );
+                    ::core::assert!(
+                        !::core::mem::needs_drop::<#name>(),
+                        "nobody would run the destructor of a value in shared memory"
+                    );
+                }
+                ::procession::shm::Fingerprint::new(#name_text, ::core::mem::size_of::<#name>())
+                #(
+                    .with(::procession::shm::Fingerprint::new(#field_names, 0))
+                    .with(<#types as ::procession::shm::ShmSafe>::FINGERPRINT)
+                )*
+            };
+        }
     }
     .into())
 }

@@ -1,9 +1,13 @@
 //! State of one process that a forked copy does not take over.
+//!
+//! Fork copies memory, but for pages that were advised to be wiped
+//! (`MADV_WIPEONFORK`). Such a page holds a word for each value here.
 
 use crate::Result;
-use crate::memory::word_wiped_by_fork;
+use crate::memory::words_wiped_by_fork;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// A value that every process makes for itself, also one that was forked, by
 /// whatever means: the copy of its parent's is not touched again, so it does
@@ -32,14 +36,17 @@ impl<T: Sync> ForkLocal<T> {
     /// The value of this process.
     ///
     /// # Errors
-    /// As [`word_wiped_by_fork`].
+    /// As [`words_wiped_by_fork`].
     #[inline]
     pub fn get(&self) -> Result<&'static T> {
         let place = match self.place.get() {
             Some(place) => place,
             None => {
-                let place = word_wiped_by_fork()?;
-                self.place.get_or_init(|| place)
+                let place = WipedWord::new()?;
+                // One more, if two threads are here, is lost.
+                self.place.get_or_init(|| place.0);
+                std::mem::forget(place);
+                return self.get();
             }
         };
         let mut address = place.load(Ordering::Acquire);
@@ -75,5 +82,47 @@ impl<T: Sync> ForkLocal<T> {
         self.place
             .get()
             .map_or(0, |place| place.load(Ordering::Relaxed))
+    }
+}
+
+/// A word that is zero again in a forked copy of the process. It is given back
+/// for other uses when dropped.
+#[derive(Debug)]
+pub struct WipedWord(&'static AtomicU64);
+
+/// Words that nobody uses.
+static UNUSED: Mutex<Vec<&'static AtomicU64>> = Mutex::new(Vec::new());
+
+impl WipedWord {
+    /// A word that is zero.
+    ///
+    /// # Errors
+    /// As [`words_wiped_by_fork`].
+    pub fn new() -> Result<WipedWord> {
+        let mut unused = UNUSED.lock().unwrap_or_else(PoisonError::into_inner);
+        if unused.is_empty() {
+            unused.extend(words_wiped_by_fork()?);
+        }
+        let word = unused.pop().ok_or(crate::Errno::NOMEM)?;
+        word.store(0, Ordering::Relaxed);
+        Ok(WipedWord(word))
+    }
+}
+
+impl std::ops::Deref for WipedWord {
+    type Target = AtomicU64;
+
+    #[inline]
+    fn deref(&self) -> &AtomicU64 {
+        self.0
+    }
+}
+
+impl Drop for WipedWord {
+    fn drop(&mut self) {
+        UNUSED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.0);
     }
 }

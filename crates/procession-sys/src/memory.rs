@@ -21,6 +21,7 @@ use rustix::mm::{MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
 use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// How a region came to be, and so how it is given back.
@@ -372,15 +373,15 @@ fn store_byte(start: NonNull<u8>, offset: usize, value: u8) {
     byte.store(value, Ordering::Relaxed);
 }
 
-/// A word of this process that is zero again in every process forked from it,
-/// by whatever means.
+/// A page of words, zero, which are zero again in every process forked from
+/// this one, by whatever means.
 ///
 /// # Errors
 /// `ENOMEM`; `EINVAL` before Linux 4.14.
 ///
 /// # References
 /// madvise(2) "MADV_WIPEONFORK"
-pub fn word_wiped_by_fork() -> Result<&'static AtomicU64> {
+pub fn words_wiped_by_fork() -> Result<&'static [AtomicU64]> {
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     let length = rustix::param::page_size();
     // SAFETY: as in `map`; private, so that a copy of the process has its own.
@@ -393,7 +394,66 @@ pub fn word_wiped_by_fork() -> Result<&'static AtomicU64> {
         return Err(crate::last_errno());
     }
     // SAFETY: aligned to a page, zeroed, never unmapped, used as nothing else.
-    Ok(unsafe { AtomicU64::from_ptr(address.cast()) })
+    Ok(unsafe { std::slice::from_raw_parts(address.cast(), length / 8) })
+}
+
+/// Words of a region, which stays mapped as long as they are had.
+#[derive(Clone, Debug)]
+pub struct Words {
+    first: NonNull<AtomicU64>,
+    count: usize,
+    _region: Arc<Region>,
+}
+
+// SAFETY: atomic words in memory that is mapped for as long as `self` lives.
+unsafe impl Send for Words {}
+// SAFETY: as for Send.
+unsafe impl Sync for Words {}
+
+impl Words {
+    /// So many words from an offset on; `None` if they are not there, or may not
+    /// be written.
+    #[must_use]
+    pub fn at(region: &Arc<Region>, offset: usize, count: usize) -> Option<Words> {
+        Some(Words {
+            first: region.place(offset, count.checked_mul(8)?, 8)?.cast(),
+            count,
+            _region: Arc::clone(region),
+        })
+    }
+}
+
+impl std::ops::Deref for Words {
+    type Target = [AtomicU64];
+
+    #[inline]
+    fn deref(&self) -> &[AtomicU64] {
+        // SAFETY: in range, aligned and writable by `Region::place`, mapped as
+        // long as the region lives; all access to them is atomic.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
+    }
+}
+
+/// A word of a region, which stays mapped as long as it is had.
+#[derive(Clone, Debug)]
+pub struct Word(Words);
+
+impl Word {
+    /// The word at an offset; `None` if there is none, or it may not be written.
+    #[must_use]
+    pub fn at(region: &Arc<Region>, offset: usize) -> Option<Word> {
+        Words::at(region, offset, 1).map(Word)
+    }
+}
+
+impl std::ops::Deref for Word {
+    type Target = AtomicU64;
+
+    #[inline]
+    fn deref(&self) -> &AtomicU64 {
+        // SAFETY: as in `Words::deref`, for the first of them: there is one.
+        unsafe { self.0.first.as_ref() }
+    }
 }
 
 /// The bytes of a memory file that nobody can change any more, so that they

@@ -71,6 +71,7 @@ pub mod os;
 pub mod poll;
 pub mod process;
 mod registry;
+pub mod shared;
 pub mod shm;
 pub mod signal;
 pub mod sync;

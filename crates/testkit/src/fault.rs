@@ -55,8 +55,8 @@ pub const DESCRIPTOR_CALLS: &[i64] = &[
 ];
 
 /// No process group has this id; asking for it is how a body talks to us.
-const ARM: i32 = i32::MAX - 1;
-const DISARM: i32 = i32::MAX - 2;
+pub(crate) const ARM: i32 = i32::MAX - 1;
+pub(crate) const DISARM: i32 = i32::MAX - 2;
 
 /// Runs `body` while its system calls count, and only then.
 pub fn armed<T>(body: impl FnOnce() -> T) -> T {
@@ -111,7 +111,7 @@ fn start(fault: Fault<'_>, family: bool, body: impl FnOnce()) -> Outcome {
     trace(child, fault, family)
 }
 
-fn request_trace() -> bool {
+pub(crate) fn request_trace() -> bool {
     let null = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: asks to be traced by the parent; takes no pointers.
     let traced = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, null, null) } == 0;
@@ -219,7 +219,7 @@ fn trace(child: i32, fault: Fault<'_>, family: bool) -> Outcome {
 }
 
 /// The next event of a process, or with −1 of any; −1 if there is none left.
-fn wait(child: i32) -> (i32, i32) {
+pub(crate) fn wait(child: i32) -> (i32, i32) {
     let mut status = 0;
     // SAFETY: `status` is live; the children are ours.
     let waited = unsafe { libc::waitpid(child, &raw mut status, libc::__WALL) };
@@ -230,7 +230,7 @@ fn wait(child: i32) -> (i32, i32) {
     (waited, status)
 }
 
-fn ptrace(request: libc::c_uint, child: i32, data: usize) {
+pub(crate) fn ptrace(request: libc::c_uint, child: i32, data: usize) {
     let null = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: the requests used pass numbers, not pointers, in `data`. It may
     // fail when the child was killed; the next wait tells.
@@ -244,6 +244,32 @@ fn registers(child: i32) -> libc::user_regs_struct {
     unsafe { libc::ptrace(libc::PTRACE_GETREGS, child, null, registers.as_mut_ptr()) };
     // SAFETY: zeroed, and filled in unless the child is gone.
     unsafe { registers.assume_init() }
+}
+
+/// The number and the first argument of the call that a process is stopped at.
+pub(crate) fn number_and_argument(child: i32) -> (i64, i32) {
+    let registers = registers(child);
+    (registers.orig_rax.cast_signed(), registers.rdi as i32)
+}
+
+/// Whether a process is stopped before the instruction that makes this call.
+pub(crate) fn is_before_call(child: i32, number: i64, argument: i32) -> bool {
+    let registers = registers(child);
+    if registers.rax.cast_signed() != number || registers.rdi as i32 != argument {
+        return false;
+    }
+    /// `syscall`
+    const INSTRUCTION: i64 = 0x050f;
+    // SAFETY: reads one word of the stopped child's memory.
+    let word = unsafe {
+        libc::ptrace(
+            libc::PTRACE_PEEKTEXT,
+            child,
+            registers.rip as *mut libc::c_void,
+            std::ptr::null_mut::<libc::c_void>(),
+        )
+    };
+    word & 0xffff == INSTRUCTION
 }
 
 fn set_registers(child: i32, registers: &libc::user_regs_struct) {

@@ -18,7 +18,8 @@
 //! children, processes left behind, names under `/dev/shm`, message queues,
 //! System V ids, temporary files.
 //!
-//! [`fault`] makes the Nth system call fail, or be the last; [`random`] makes
+//! [`fault`] makes the Nth system call fail, or be the last; [`step`] does so
+//! with machine instructions; [`random`] makes
 //! moments and bytes that a printed seed repeats.
 
 pub mod audit;
@@ -26,6 +27,8 @@ pub mod audit;
 pub mod fault;
 pub mod random;
 mod runner;
+#[cfg(target_arch = "x86_64")]
+pub mod step;
 pub mod watchdog;
 
 pub use runner::{Test, run};

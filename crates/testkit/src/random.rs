@@ -11,13 +11,22 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
+/// The seed of generators that are made from now on, whatever the environment
+/// says.
+pub fn set_seed(seed: u64) {
+    let _ = GIVEN.set(seed);
+}
+
+static GIVEN: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+
 impl Random {
     /// Seeds the generator and prints the seed.
     #[must_use]
     pub fn new() -> Random {
-        let given = std::env::var("PROCESSION_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok());
+        let given = GIVEN.get().copied().or_else(|| {
+            let seed = std::env::var("PROCESSION_SEED").ok();
+            seed.and_then(|seed| seed.parse().ok())
+        });
         let seed = given.unwrap_or_else(|| {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             now.map_or(1, |now| now.as_nanos() as u64) | 1

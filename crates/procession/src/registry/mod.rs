@@ -40,6 +40,7 @@ use identity::Identity;
 use procession_core::Owner;
 use procession_core::owner::MAX_PLACES;
 use procession_core::registry::{self as core, Life};
+use procession_sys::fork_local::WipedWord;
 use procession_sys::futex;
 use procession_sys::memory::SharedBytes;
 use std::sync::Arc;
@@ -67,9 +68,9 @@ pub(crate) struct Registry {
     memory: Arc<Region>,
     offset: usize,
     places: usize,
-    /// Our place, as the owner that words name, if `token` is ours.
-    joined: AtomicU64,
-    token: AtomicU64,
+    /// Our place, as the owner that words name; zero before we join, and again
+    /// in a forked child.
+    joined: WipedWord,
 }
 
 impl Registry {
@@ -101,8 +102,7 @@ impl Registry {
             memory,
             offset,
             places,
-            joined: AtomicU64::new(0),
-            token: AtomicU64::new(0),
+            joined: WipedWord::new().during("opening registry", "")?,
         }))
     }
 
@@ -148,11 +148,7 @@ impl Registry {
     /// The calling process, if it has joined.
     #[inline]
     pub(crate) fn joined_process(&self) -> Option<Owner> {
-        let token = keeper::token();
-        if token == 0 || self.token.load(Ordering::Acquire) != token {
-            return None;
-        }
-        Owner::of(self.joined.load(Ordering::Relaxed))
+        Owner::of(self.joined.load(Ordering::Acquire))
     }
 
     /// Takes a place.
@@ -180,8 +176,7 @@ impl Registry {
         })?;
         identity.write(|field| self.word(place, field), generation);
         let owner = Owner::new(place, generation);
-        self.joined.store(owner.word(), Ordering::Relaxed);
-        self.token.store(keeper::token(), Ordering::Release);
+        self.joined.store(owner.word(), Ordering::Release);
         keeper.watch(Arc::clone(self), place);
         drop(keeper);
         self.tell_neighbour(place);
@@ -232,7 +227,7 @@ impl Registry {
         let _ = keeper.list().release(&self.memory, link, || {
             let _ = core::free(self.life(place), self.seen(place));
         });
-        self.token.store(0, Ordering::Relaxed);
+        self.joined.store(0, Ordering::Relaxed);
         keeper.forget(self);
         drop(keeper);
         // Whoever watched us watches the next one.

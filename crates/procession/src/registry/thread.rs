@@ -9,28 +9,31 @@ static TAKEN: [AtomicU64; (MAX_THREAD as usize + 1) / 64] =
     [const { AtomicU64::new(0) }; (MAX_THREAD as usize + 1) / 64];
 
 thread_local! {
-    static THREAD: Thread = const {
-        Thread { number: Cell::new(0), held: Cell::new(0) }
-    };
+    /// The thread's number, once it has one. Without a destructor, so that
+    /// asking is one load.
+    static NUMBER: Cell<u16> = const { Cell::new(0) };
+
+    /// Guards that the thread has and has not dropped.
+    static HELD: Cell<u32> = const { Cell::new(0) };
+
+    /// Gives the number back when the thread ends.
+    static THREAD: Thread = const { Thread };
 }
 
 /// A thread that has used a shared object.
-struct Thread {
-    number: Cell<u16>,
-    /// Guards that it has and has not dropped.
-    held: Cell<u32>,
-}
+struct Thread;
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        let number = self.number.get();
+        let number = NUMBER.get();
         if number == 0 {
             return;
         }
-        if self.held.get() > 0 {
+        if HELD.get() > 0 {
             // A guard was forgotten: nobody else can give it back.
             crate::shm::abandon_what_thread_holds(number);
         }
+        NUMBER.set(0);
         let number = usize::from(number);
         TAKEN[number / 64].fetch_and(!(1 << (number % 64)), Ordering::Release);
     }
@@ -40,16 +43,18 @@ impl Drop for Thread {
 /// there are more threads than numbers.
 #[inline]
 pub(crate) fn number() -> u16 {
-    THREAD
-        .try_with(|thread| match thread.number.get() {
-            0 => {
-                let number = take();
-                thread.number.set(number);
-                number
-            }
-            number => number,
-        })
-        .unwrap_or(0)
+    match NUMBER.get() {
+        0 => begin(),
+        number => number,
+    }
+}
+
+#[cold]
+fn begin() -> u16 {
+    // A thread that is ending would never give a number back.
+    let number = THREAD.try_with(|_| take()).unwrap_or(0);
+    NUMBER.set(number);
+    number
 }
 
 #[cold]
@@ -74,9 +79,5 @@ fn take() -> u16 {
 /// The calling thread has one guard more, or one less.
 #[inline]
 pub(crate) fn count_held(change: i32) {
-    let _ = THREAD.try_with(|thread| {
-        thread
-            .held
-            .set(thread.held.get().saturating_add_signed(change));
-    });
+    HELD.set(HELD.get().saturating_add_signed(change));
 }

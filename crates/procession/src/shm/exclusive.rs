@@ -7,53 +7,94 @@
 #![allow(unsafe_code)]
 
 use super::{Object, ShmSafe};
+use crate::{Error, ErrorKind, Result};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+
+/// Where values of `T` are in the memory of an object: looked up once, used
+/// only together with the object.
+#[derive(Debug)]
+pub(crate) struct Values<T> {
+    first: NonNull<T>,
+    count: usize,
+}
+
+impl<T> Clone for Values<T> {
+    fn clone(&self) -> Values<T> {
+        *self
+    }
+}
+
+impl<T> Copy for Values<T> {}
+
+// SAFETY: an address; whoever uses it proves that nobody else does.
+unsafe impl<T: Send> Send for Values<T> {}
+// SAFETY: as for Send.
+unsafe impl<T: Send> Sync for Values<T> {}
+
+impl<T: ShmSafe> Values<T> {
+    /// The values at an offset of the object's body.
+    pub(crate) fn of(object: &Object, offset: usize, count: usize) -> Result<Values<T>> {
+        let bytes = size_of::<T>().checked_mul(count);
+        let place = bytes.and_then(|bytes| object.place(offset, bytes, align_of::<T>()));
+        let place = place.ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "opening shared object", object.label())
+                .because(format!("it has no room for {count} values"))
+        })?;
+        Ok(Values {
+            first: place.cast(),
+            count,
+        })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+}
 
 /// One or several values of `T` in an object's memory, which the holder may use
 /// like its own.
 #[derive(Debug)]
 pub(crate) struct Exclusive<'a, T> {
-    first: NonNull<T>,
-    count: usize,
+    values: Values<T>,
     object: PhantomData<&'a Object>,
 }
 
 impl<'a, T: ShmSafe> Exclusive<'a, T> {
-    /// The values at an offset of the object's body.
+    /// The values of an object.
     ///
     /// # Safety
-    /// Until it is dropped, all processes that keep to the object's protocol
-    /// leave the values alone; or, if only shared references are taken from it,
-    /// none of them writes.
-    pub(crate) unsafe fn new(object: &'a Object, offset: usize, count: usize) -> Exclusive<'a, T> {
-        let bytes = size_of::<T>().checked_mul(count);
-        let place = bytes.and_then(|bytes| object.place(offset, bytes, align_of::<T>()));
+    /// `values` are those of `object`. Until this is dropped, all processes that
+    /// keep to the object's protocol leave them alone; or, if only shared
+    /// references are taken from it, none of them writes.
+    #[inline]
+    pub(crate) unsafe fn new(_object: &'a Object, values: Values<T>) -> Exclusive<'a, T> {
         Exclusive {
-            first: place.expect("the object was made with room for it").cast(),
-            count,
+            values,
             object: PhantomData,
         }
     }
 
     /// To be read.
+    #[inline]
     pub(crate) fn get(&self) -> &[T] {
-        // SAFETY: in range and aligned by `new`, mapped for 'a; any bytes are a
-        // `T` by `ShmSafe`; nobody writes, by the promise to `new`.
-        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
+        // SAFETY: in range and aligned by `Values::of`, mapped for 'a; any bytes
+        // are a `T` by `ShmSafe`; nobody writes, by the promise to `new`.
+        unsafe { std::slice::from_raw_parts(self.values.first.as_ptr(), self.values.count) }
     }
 
     /// To be read and written.
+    #[inline]
     pub(crate) fn get_mut(&mut self) -> &mut [T] {
         // SAFETY: as in `get`; nobody else reads or writes, by the promise to
         // `new` and because `self` is borrowed exclusively.
-        unsafe { std::slice::from_raw_parts_mut(self.first.as_ptr(), self.count) }
+        unsafe { std::slice::from_raw_parts_mut(self.values.first.as_ptr(), self.values.count) }
     }
 
     /// Puts a value where none has to be dropped.
     pub(crate) fn write(&mut self, index: usize, value: T) {
-        assert!(index < self.count, "no value {index}");
+        assert!(index < self.values.count, "no value {index}");
         // SAFETY: one of the values of `new`; what is there needs no drop.
-        unsafe { self.first.as_ptr().wrapping_add(index).write(value) }
+        unsafe { self.values.first.as_ptr().wrapping_add(index).write(value) }
     }
 }

@@ -19,9 +19,10 @@ mod segment;
 
 pub use crate::registry::Participant;
 pub use named::{NamedObject, collect_garbage, list};
+pub use procession_derive::ShmSafe;
 pub use safe::{Fingerprint, ShmSafe};
 pub use segment::Segment;
 
-pub(crate) use exclusive::Exclusive;
+pub(crate) use exclusive::{Exclusive, Values};
 pub(crate) use header::Kind;
 pub(crate) use object::{Class, Object, abandon_what_thread_holds, shared_object};

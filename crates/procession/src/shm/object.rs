@@ -7,10 +7,11 @@ use crate::error::Context;
 use crate::name::random_bytes;
 use crate::os::memfd::{MemFd, Seals};
 use crate::os::memory::Region;
-use crate::registry::{self, Caller, Registry};
+use crate::registry::{self, Caller, Registry, thread};
 use crate::{Deadline, Error, ErrorKind, Result, codec};
+use procession_core::Owner;
 use procession_sys::fork_local::ForkLocal;
-use procession_sys::memory::SharedBytes;
+use procession_sys::memory::{SharedBytes, Word, Words};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
@@ -348,6 +349,39 @@ impl Object {
     /// How messages call it.
     pub(crate) fn label(&self) -> &str {
         self.name().unwrap_or("")
+    }
+
+    /// The calling thread, if its process has joined: without a system call.
+    #[inline]
+    pub(crate) fn me(&self) -> Option<Owner> {
+        let process = self.registry.joined_process()?;
+        Some(process.with_thread(thread::number()))
+    }
+
+    /// A word of the body, for as long as it is needed.
+    pub(crate) fn word(&self, offset: usize) -> Result<Word> {
+        let at = self.offset_of(offset, 1)?;
+        Word::at(&self.memory, at).ok_or_else(|| self.too_small())
+    }
+
+    /// Words of the body, for as long as they are needed.
+    pub(crate) fn words(&self, offset: usize, count: usize) -> Result<Words> {
+        let at = self.offset_of(offset, count)?;
+        Words::at(&self.memory, at, count).ok_or_else(|| self.too_small())
+    }
+
+    /// Where words of the body are in the memory.
+    fn offset_of(&self, offset: usize, count: usize) -> Result<usize> {
+        let bytes = count.checked_mul(8);
+        let end = bytes.and_then(|bytes| bytes.checked_add(offset));
+        end.filter(|&end| end <= self.header.body_length)
+            .and_then(|_| self.header.body_at.checked_add(offset))
+            .ok_or_else(|| self.too_small())
+    }
+
+    fn too_small(&self) -> Error {
+        Error::new(ErrorKind::Corrupt, "opening shared object", self.label())
+            .because("it is too small for what it says it is")
     }
 
     /// The calling thread, for one operation.

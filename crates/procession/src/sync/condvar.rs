@@ -11,9 +11,10 @@ use super::error::failed;
 use super::mutex::LockResult;
 use super::{LockError, MutexGuard, locked};
 use crate::shm::{Class, Fingerprint, Kind, Object, ShmSafe, shared_object};
-use crate::{Deadline, ErrorKind, Result};
+use crate::{Deadline, Result};
 use procession_core::Failure;
 use procession_core::gate::Gate;
+use procession_sys::memory::Word;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,13 +57,14 @@ const CLASS: Class = Class {
 #[derive(Clone, Debug)]
 pub struct Condvar {
     object: Arc<Object>,
+    gate: Word,
 }
 
 impl Condvar {
     /// Makes one without a name.
     ///
     /// # Errors
-    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
     pub fn new() -> Result<Condvar> {
         Condvar::from_object(Object::anonymous(CLASS, 8, |_| Ok(()))?)
     }
@@ -71,7 +73,7 @@ impl Condvar {
     ///
     /// # Errors
     /// As [`new`](Condvar::new), and
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     pub fn create(name: &str) -> Result<Condvar> {
         Condvar::from_object(Object::create_named(name, CLASS, 8, false, |_| Ok(()))?)
     }
@@ -86,7 +88,10 @@ impl Condvar {
 
     fn from_object(object: Arc<Object>) -> Result<Condvar> {
         super::check_body(&object, 8)?;
-        Ok(Condvar { object })
+        Ok(Condvar {
+            gate: object.word(0)?,
+            object,
+        })
     }
 
     fn object(&self) -> &Object {
@@ -94,7 +99,7 @@ impl Condvar {
     }
 
     fn gate(&self) -> Gate<'_> {
-        Gate(self.object.body().atomic_u64(0))
+        Gate(&self.gate)
     }
 
     /// Gives the lock back, sleeps until notified or for no reason, and takes
@@ -166,7 +171,7 @@ impl Condvar {
     /// Waits as long as the condition holds, and until then at most.
     ///
     /// # Errors
-    /// [`TimedOut`](ErrorKind::TimedOut), without the lock, if the condition
+    /// [`TimedOut`](crate::ErrorKind::TimedOut), without the lock, if the condition
     /// still holds then; and as [`Mutex::lock`](super::Mutex::lock).
     pub fn wait_while_deadline<'a, T: ShmSafe>(
         &self,

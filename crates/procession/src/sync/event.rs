@@ -9,8 +9,9 @@
 
 use super::error::failed;
 use crate::shm::{Class, Fingerprint, Kind, Object, shared_object};
-use crate::{Deadline, ErrorKind, Result};
+use crate::{Deadline, Result};
 use procession_core::event::RawEvent;
+use procession_sys::memory::Word;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -50,6 +51,8 @@ const CLASS: Class = Class {
 #[derive(Clone, Debug)]
 pub struct Event {
     object: Arc<Object>,
+    state: Word,
+    auto_reset: bool,
 }
 
 impl Event {
@@ -69,7 +72,7 @@ impl Event {
     /// Makes an event that is not set, without a name.
     ///
     /// # Errors
-    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
     pub fn new() -> Result<Event> {
         Event::make(None, false)
     }
@@ -85,7 +88,7 @@ impl Event {
     /// Makes an event with a name.
     ///
     /// # Errors
-    /// As [`new`](Event::new), and [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// As [`new`](Event::new), and [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     pub fn create(name: &str) -> Result<Event> {
         Event::make(Some((name, false)), false)
     }
@@ -108,7 +111,11 @@ impl Event {
 
     fn from_object(object: Arc<Object>) -> Result<Event> {
         super::check_body(&object, 16)?;
-        Ok(Event { object })
+        Ok(Event {
+            state: object.word(0)?,
+            auto_reset: object.word(8)?.load(Ordering::Relaxed) != 0,
+            object,
+        })
     }
 
     fn object(&self) -> &Object {
@@ -116,13 +123,13 @@ impl Event {
     }
 
     fn raw(&self) -> RawEvent<'_> {
-        RawEvent(self.object.body().atomic_u64(0))
+        RawEvent(&self.state)
     }
 
     /// Whether it resets itself.
     #[must_use]
     pub fn is_auto_reset(&self) -> bool {
-        self.object.body().atomic_u64(8).load(Ordering::Relaxed) != 0
+        self.auto_reset
     }
 
     /// Sets it, and wakes those who wait, or one of them.
@@ -132,7 +139,7 @@ impl Event {
     #[inline]
     pub fn set(&self) -> Result<()> {
         let caller = self.object.caller(Deadline::NOW)?;
-        self.raw().set(self.is_auto_reset(), &caller);
+        self.raw().set(self.auto_reset, &caller);
         Ok(())
     }
 
@@ -159,7 +166,7 @@ impl Event {
     /// Whether it is set; if it resets itself, takes the setting.
     ///
     /// # Errors
-    /// [`WouldBlock`](ErrorKind::WouldBlock): it is not.
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): it is not.
     pub fn try_wait(&self) -> Result<()> {
         self.wait_deadline(Deadline::NOW)
     }
@@ -167,7 +174,7 @@ impl Event {
     /// Waits until it is set, so long at most.
     ///
     /// # Errors
-    /// [`TimedOut`](ErrorKind::TimedOut).
+    /// [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
         self.wait_deadline(Deadline::after(timeout))
     }
@@ -175,11 +182,11 @@ impl Event {
     /// Waits until it is set, until then at most.
     ///
     /// # Errors
-    /// [`TimedOut`](ErrorKind::TimedOut).
+    /// [`TimedOut`](crate::ErrorKind::TimedOut).
     #[inline]
     pub fn wait_deadline(&self, deadline: Deadline) -> Result<()> {
         let caller = self.object.caller(deadline)?;
-        let outcome = if self.is_auto_reset() {
+        let outcome = if self.auto_reset {
             self.raw().take(&caller)
         } else {
             self.raw().wait(&caller)

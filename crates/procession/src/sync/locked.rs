@@ -16,11 +16,12 @@
 
 use super::error::failed;
 use super::{LockError, MutexGuard, RecoveryGuard};
-use crate::registry::{Caller, thread};
-use crate::shm::{Class, Exclusive, Fingerprint, Kind, Object, ShmSafe};
+use crate::registry::thread;
+use crate::shm::{Class, Exclusive, Fingerprint, Kind, Object, ShmSafe, Values};
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::mutex::{Acquired, RawMutex};
 use procession_core::{Failure, Owner, Platform};
+use procession_sys::memory::Word;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,8 +30,8 @@ use std::sync::atomic::AtomicU64;
 #[derive(Debug)]
 pub(crate) struct Locked<T> {
     pub(crate) object: Arc<Object>,
-    count: usize,
-    values: PhantomData<fn() -> T>,
+    word: Word,
+    values: Values<T>,
 }
 
 /// Where the values begin.
@@ -72,12 +73,14 @@ fn body_length<T>(count: usize) -> Result<usize> {
 }
 
 /// Writes values into the body of a new object.
-fn fill<T: ShmSafe>(object: &Object, values: impl ExactSizeIterator<Item = T>) {
+fn fill<T: ShmSafe>(object: &Object, values: impl ExactSizeIterator<Item = T>) -> Result<()> {
+    let place = Values::of(object, values_at::<T>(), values.len())?;
     // SAFETY: nobody else has the object yet.
-    let mut place = unsafe { Exclusive::new(object, values_at::<T>(), values.len()) };
+    let mut place = unsafe { Exclusive::new(object, place) };
     for (index, value) in values.enumerate() {
         place.write(index, value);
     }
+    Ok(())
 }
 
 fn word(object: &Object) -> RawMutex<'_> {
@@ -104,7 +107,8 @@ impl<T> Clone for Locked<T> {
     fn clone(&self) -> Locked<T> {
         Locked {
             object: Arc::clone(&self.object),
-            ..*self
+            word: self.word.clone(),
+            values: self.values,
         }
     }
 }
@@ -116,10 +120,7 @@ impl<T: ShmSafe> Locked<T> {
         values: impl ExactSizeIterator<Item = T>,
     ) -> Result<Locked<T>> {
         let length = body_length::<T>(values.len())?;
-        let object = Object::anonymous(class::<T>(kind), length, |object| {
-            fill(object, values);
-            Ok(())
-        })?;
+        let object = Object::anonymous(class::<T>(kind), length, |object| fill(object, values))?;
         Locked::of(object)
     }
 
@@ -133,28 +134,28 @@ impl<T: ShmSafe> Locked<T> {
     ) -> Result<Locked<T>> {
         let length = body_length::<T>(values.len())?;
         let class = class::<T>(kind);
-        let object = Object::create_named(name, class, length, open, |object| {
-            fill(object, values);
-            Ok(())
-        })?;
+        let object =
+            Object::create_named(name, class, length, open, |object| fill(object, values))?;
         Locked::of(object)
     }
 
     /// What is in an object of the right class.
     pub(crate) fn of(object: Arc<Object>) -> Result<Locked<T>> {
+        let count = count_of::<T>(&object)?;
         Ok(Locked {
-            count: count_of::<T>(&object)?,
+            values: Values::of(&object, values_at::<T>(), count)?,
+            word: object.word(0)?,
             object,
-            values: PhantomData,
         })
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.values.count()
     }
 
+    #[inline]
     pub(crate) fn raw(&self) -> RawMutex<'_> {
-        word(&self.object)
+        RawMutex(&self.word)
     }
 
     /// The word beside the lock.
@@ -165,6 +166,21 @@ impl<T: ShmSafe> Locked<T> {
     /// Takes the lock; who holds it now, and how it was found.
     #[inline]
     pub(super) fn acquire(
+        &self,
+        deadline: Deadline,
+        operation: &'static str,
+    ) -> Result<(Owner, Acquired)> {
+        if let Some(me) = self.object.me()
+            && self.raw().take_free(me)
+        {
+            thread::count_held(1);
+            return Ok((me, Acquired::CLEAN));
+        }
+        self.acquire_slow(deadline, operation)
+    }
+
+    #[cold]
+    fn acquire_slow(
         &self,
         deadline: Deadline,
         operation: &'static str,
@@ -182,16 +198,35 @@ impl<T: ShmSafe> Locked<T> {
     /// Gives the lock back, if this is still the thread of the process that has
     /// it, and not one that was forked meanwhile.
     #[inline]
-    pub(super) fn release(
-        &self,
-        owner: Owner,
-        how: impl FnOnce(RawMutex<'_>, &Caller<'_>) -> bool,
-    ) {
+    pub(super) fn release(&self, owner: Owner, panicked: bool) {
+        if self.object.me() != Some(owner) {
+            return;
+        }
+        thread::count_held(-1);
+        if panicked || !self.raw().release_free(owner) {
+            self.release_slow(panicked);
+        }
+    }
+
+    #[cold]
+    fn release_slow(&self, panicked: bool) {
+        if let Some(caller) = self.object.holder() {
+            if panicked {
+                self.raw().unlock_poisoned(&caller);
+            } else {
+                self.raw().unlock(&caller);
+            }
+        }
+    }
+
+    /// Gives the lock back so that nobody can take it any more.
+    #[cold]
+    fn give_up(&self, owner: Owner) {
         if let Some(caller) = self.object.holder()
             && caller.me() == owner
         {
             thread::count_held(-1);
-            how(self.raw(), &caller);
+            self.raw().give_up(&caller);
         }
     }
 
@@ -202,7 +237,7 @@ impl<T: ShmSafe> Locked<T> {
     #[inline]
     pub(super) unsafe fn values(&self) -> Exclusive<'_, T> {
         // SAFETY: all who use the values take the lock, and the caller has it.
-        unsafe { Exclusive::new(&self.object, values_at::<T>(), self.count) }
+        unsafe { Exclusive::new(&self.object, self.values) }
     }
 
     #[inline]
@@ -269,13 +304,7 @@ impl<T: ShmSafe> Drop for LockedGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         let panicked = std::thread::panicking() && !self.panicking;
-        self.locked.release(self.owner, |raw, caller| {
-            if panicked {
-                raw.unlock_poisoned(caller)
-            } else {
-                raw.unlock(caller)
-            }
-        });
+        self.locked.release(self.owner, panicked);
     }
 }
 
@@ -294,6 +323,11 @@ impl<'a, T: ShmSafe> Orphan<'a, T> {
         self.guard.as_mut().expect("taken by `repaired` only")
     }
 
+    /// Gives the lock back; the next one finds it as this one did.
+    pub(crate) fn leave(mut self) {
+        drop(self.guard.take());
+    }
+
     pub(crate) fn repaired(mut self) -> LockedGuard<'a, T> {
         let guard = self.guard.take().expect("taken by `repaired` only");
         guard.locked.raw().mark_consistent();
@@ -306,9 +340,7 @@ impl<T: ShmSafe> Drop for Orphan<'_, T> {
         let Some(guard) = self.guard.take() else {
             return;
         };
-        guard
-            .locked
-            .release(guard.owner, |raw, caller| raw.give_up(caller));
+        guard.locked.give_up(guard.owner);
         std::mem::forget(guard);
     }
 }

@@ -56,13 +56,13 @@ pub use barrier::{Barrier, BarrierWait};
 pub use condvar::Condvar;
 pub use error::LockError;
 pub use event::Event;
-pub use mutex::{Mutex, MutexGuard, RecoveryGuard};
+pub use mutex::{LockResult, Mutex, MutexGuard, RecoveryGuard};
 pub use once::Once;
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 
-pub(crate) use locked::{Locked, LockedGuard, Orphan};
+pub(crate) use locked::{Locked, LockedGuard, Orphan, class as locked_class};
 
 pub(crate) use barrier::leave_all_barriers;
 

@@ -3,7 +3,7 @@
 use super::LockError;
 use super::locked::{self, Locked, LockedGuard, Orphan};
 use crate::shm::{Kind, Object, ShmSafe, shared_object};
-use crate::{Deadline, ErrorKind, Result};
+use crate::{Deadline, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ pub type LockResult<'a, T> =
 /// # Blocking
 /// [`lock`](Mutex::lock) waits for the holder, without fairness: who comes at
 /// the right moment overtakes those who sleep. A thread that locks a second
-/// time gets [`Deadlock`](ErrorKind::Deadlock).
+/// time gets [`Deadlock`](crate::ErrorKind::Deadlock).
 ///
 /// # If a process dies
 /// If the holder dies, the next one gets [`LockError::OwnerDied`] with a
 /// [`RecoveryGuard`]: the value is as the dead left it, possibly in the middle
 /// of a change. After a look and a repair, [`repaired`](RecoveryGuard::repaired)
 /// makes the lock an ordinary one again. Without that, the lock cannot be had
-/// any more ([`NotRecoverable`](ErrorKind::NotRecoverable)) until it is
+/// any more ([`NotRecoverable`](crate::ErrorKind::NotRecoverable)) until it is
 /// [`reset`](Mutex::reset). The death of somebody who waits disturbs nobody. A
 /// holder that is stopped is waited for. A thread that ends without dropping its
 /// guard counts as dead.
@@ -72,14 +72,14 @@ pub type LockResult<'a, T> =
 /// `docs/layouts.md`, "Mutex"; `procession_core::mutex`
 #[derive(Debug)]
 pub struct Mutex<T: ShmSafe> {
-    pub(super) locked: Locked<T>,
+    locked: Locked<T>,
 }
 
 impl<T: ShmSafe> Mutex<T> {
     /// Makes a mutex without a name.
     ///
     /// # Errors
-    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
     pub fn new(value: T) -> Result<Mutex<T>> {
         let locked = Locked::anonymous(Kind::Mutex, std::iter::once(value))?;
         Ok(Mutex { locked })
@@ -88,7 +88,7 @@ impl<T: ShmSafe> Mutex<T> {
     /// Makes a mutex with a name.
     ///
     /// # Errors
-    /// As [`new`](Mutex::new), and [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// As [`new`](Mutex::new), and [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     pub fn create(name: &str, value: T) -> Result<Mutex<T>> {
         Mutex::named(name, value, false)
     }
@@ -107,11 +107,14 @@ impl<T: ShmSafe> Mutex<T> {
     }
 
     fn from_object(object: Arc<Object>) -> Result<Mutex<T>> {
-        let locked = Locked::of(object)?;
-        Ok(Mutex { locked })
+        Ok(Mutex::of(Locked::of(object)?))
     }
 
-    fn object(&self) -> &Object {
+    pub(crate) fn of(locked: Locked<T>) -> Mutex<T> {
+        Mutex { locked }
+    }
+
+    pub(crate) fn object(&self) -> &Object {
         &self.locked.object
     }
 
@@ -127,7 +130,7 @@ impl<T: ShmSafe> Mutex<T> {
     /// Takes the lock if nobody has it.
     ///
     /// # Errors
-    /// As [`lock`](Mutex::lock), and [`WouldBlock`](ErrorKind::WouldBlock).
+    /// As [`lock`](Mutex::lock), and [`WouldBlock`](crate::ErrorKind::WouldBlock).
     #[inline]
     pub fn try_lock(&self) -> LockResult<'_, T> {
         self.lock_deadline(Deadline::NOW)
@@ -136,7 +139,7 @@ impl<T: ShmSafe> Mutex<T> {
     /// Takes the lock, waiting so long at most.
     ///
     /// # Errors
-    /// As [`lock`](Mutex::lock), and [`TimedOut`](ErrorKind::TimedOut).
+    /// As [`lock`](Mutex::lock), and [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn lock_timeout(&self, timeout: Duration) -> LockResult<'_, T> {
         self.lock_deadline(Deadline::after(timeout))
     }
@@ -225,6 +228,11 @@ pub struct RecoveryGuard<'a, T: ShmSafe> {
 impl<'a, T: ShmSafe> RecoveryGuard<'a, T> {
     pub(super) fn of(orphan: Orphan<'a, T>) -> RecoveryGuard<'a, T> {
         RecoveryGuard { orphan }
+    }
+
+    /// Leaves the value as it is, to be found and repaired by the next one.
+    pub fn leave(self) {
+        self.orphan.leave();
     }
 
     /// Says that the value is as it should be.

@@ -10,7 +10,7 @@ use super::error::failed;
 use super::locked::{self, Locked};
 use crate::registry::thread;
 use crate::shm::{Exclusive, Kind, Object, ShmSafe, shared_object};
-use crate::{Deadline, ErrorKind, Result};
+use crate::{Deadline, Result};
 use procession_core::mutex::{INCONSISTENT, POISONED};
 use procession_core::{Failure, Owner, Platform};
 use std::marker::PhantomData;
@@ -62,7 +62,7 @@ impl<T: ShmSafe> ReentrantMutex<T> {
     /// Makes one without a name.
     ///
     /// # Errors
-    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
     pub fn new(value: T) -> Result<ReentrantMutex<T>> {
         let locked = Locked::anonymous(Kind::ReentrantMutex, std::iter::once(value))?;
         Ok(ReentrantMutex { locked })
@@ -72,7 +72,7 @@ impl<T: ShmSafe> ReentrantMutex<T> {
     ///
     /// # Errors
     /// As [`new`](ReentrantMutex::new), and
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     pub fn create(name: &str, value: T) -> Result<ReentrantMutex<T>> {
         let locked = Locked::named(Kind::ReentrantMutex, name, false, std::iter::once(value))?;
         Ok(ReentrantMutex { locked })
@@ -109,7 +109,7 @@ impl<T: ShmSafe> ReentrantMutex<T> {
     ///
     /// # Errors
     /// As [`lock`](ReentrantMutex::lock), and
-    /// [`WouldBlock`](ErrorKind::WouldBlock).
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock).
     pub fn try_lock(&self) -> Outcome<'_, T> {
         self.lock_deadline(Deadline::NOW)
     }
@@ -118,7 +118,7 @@ impl<T: ShmSafe> ReentrantMutex<T> {
     ///
     /// # Errors
     /// As [`lock`](ReentrantMutex::lock), and
-    /// [`TimedOut`](ErrorKind::TimedOut).
+    /// [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn lock_timeout(&self, timeout: Duration) -> Outcome<'_, T> {
         self.lock_deadline(Deadline::after(timeout))
     }
@@ -217,13 +217,7 @@ impl<T: ShmSafe> Drop for ReentrantMutexGuard<'_, T> {
             return;
         }
         let panicked = std::thread::panicking() && !self.panicking;
-        self.locked.release(self.owner, |raw, caller| {
-            if panicked {
-                raw.unlock_poisoned(caller)
-            } else {
-                raw.unlock(caller)
-            }
-        });
+        self.locked.release(self.owner, panicked);
     }
 }
 

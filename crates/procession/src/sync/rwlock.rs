@@ -15,12 +15,13 @@
 use super::LockError;
 use super::error::failed;
 use crate::registry::thread;
-use crate::shm::{Class, Exclusive, Fingerprint, Kind, Object, ShmSafe, shared_object};
-use crate::{Deadline, ErrorKind, Result};
+use crate::shm::{Class, Exclusive, Fingerprint, Kind, Object, ShmSafe, Values, shared_object};
+use crate::{Deadline, Result};
 use procession_core::gate::Gate;
 use procession_core::mutex::{Acquired, POISONED, RawMutex};
 use procession_core::rwlock::RawRwLock;
 use procession_core::{Owner, Platform};
+use procession_sys::memory::{Word, Words};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,23 +44,43 @@ const fn class<T: ShmSafe>() -> Class {
         kind: Kind::RwLock,
         fingerprint: Fingerprint::new("", size_of::<T>()).with(T::FINGERPRINT),
         abandon: |object, caller| {
-            let raw = raw(object);
-            for place in 0..READERS {
-                raw.leave(place, caller.me(), caller);
+            if let Ok(words) = Places::of(object) {
+                for place in 0..READERS {
+                    words.raw().leave(place, caller.me(), caller);
+                }
+                words.raw().writer.abandon(caller);
             }
-            raw.writer.abandon(caller);
         },
     }
 }
 
-#[inline]
-fn raw(object: &Object) -> RawRwLock<'_> {
-    let body = object.body();
-    RawRwLock {
-        writer: RawMutex(body.atomic_u64(0)),
-        entry: Gate(body.atomic_u64(8)),
-        drained: Gate(body.atomic_u64(16)),
-        readers: body.atomic_u64s(CELLS_AT, READERS),
+/// The words of a lock, looked up once.
+#[derive(Clone, Debug)]
+struct Places {
+    writer: Word,
+    entry: Word,
+    drained: Word,
+    readers: Words,
+}
+
+impl Places {
+    fn of(object: &Object) -> Result<Places> {
+        Ok(Places {
+            writer: object.word(0)?,
+            entry: object.word(8)?,
+            drained: object.word(16)?,
+            readers: object.words(CELLS_AT, READERS)?,
+        })
+    }
+
+    #[inline]
+    fn raw(&self) -> RawRwLock<'_> {
+        RawRwLock {
+            writer: RawMutex(&self.writer),
+            entry: Gate(&self.entry),
+            drained: Gate(&self.drained),
+            readers: &self.readers,
+        }
     }
 }
 
@@ -73,7 +94,7 @@ fn raw(object: &Object) -> RawRwLock<'_> {
 /// A writer that waits keeps new readers out, so readers do not starve it. A
 /// thread that reads and wants to write, or to read while a writer waits, would
 /// wait for itself; the first is an error
-/// ([`Deadlock`](ErrorKind::Deadlock)), the second a wait.
+/// ([`Deadlock`](crate::ErrorKind::Deadlock)), the second a wait.
 ///
 /// # If a process dies
 /// A reader leaves nothing behind. If a writer dies while it has the lock,
@@ -100,7 +121,8 @@ fn raw(object: &Object) -> RawRwLock<'_> {
 #[derive(Debug)]
 pub struct RwLock<T: ShmSafe> {
     object: Arc<Object>,
-    value: PhantomData<fn() -> T>,
+    words: Places,
+    value: Values<T>,
 }
 
 type ReadResult<'a, T> =
@@ -111,8 +133,9 @@ type WriteResult<'a, T> =
 impl<T: ShmSafe> RwLock<T> {
     fn make(name: Option<(&str, bool)>, value: T) -> Result<RwLock<T>> {
         let fill = |object: &Object| {
+            let place = Values::of(object, VALUE_AT, 1)?;
             // SAFETY: nobody else has the object yet.
-            let mut place = unsafe { Exclusive::new(object, VALUE_AT, 1) };
+            let mut place = unsafe { Exclusive::new(object, place) };
             place.write(0, value);
             Ok(())
         };
@@ -126,7 +149,7 @@ impl<T: ShmSafe> RwLock<T> {
     /// Makes one without a name.
     ///
     /// # Errors
-    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
     pub fn new(value: T) -> Result<RwLock<T>> {
         RwLock::make(None, value)
     }
@@ -135,7 +158,7 @@ impl<T: ShmSafe> RwLock<T> {
     ///
     /// # Errors
     /// As [`new`](RwLock::new), and
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     pub fn create(name: &str, value: T) -> Result<RwLock<T>> {
         RwLock::make(Some((name, false)), value)
     }
@@ -151,8 +174,9 @@ impl<T: ShmSafe> RwLock<T> {
     fn from_object(object: Arc<Object>) -> Result<RwLock<T>> {
         super::check_body(&object, VALUE_AT + size_of::<T>())?;
         Ok(RwLock {
+            value: Values::of(&object, VALUE_AT, 1)?,
+            words: Places::of(&object)?,
             object,
-            value: PhantomData,
         })
     }
 
@@ -171,7 +195,7 @@ impl<T: ShmSafe> RwLock<T> {
     /// Takes the lock for reading if no writer has it or waits for it.
     ///
     /// # Errors
-    /// As [`read`](RwLock::read), and [`WouldBlock`](ErrorKind::WouldBlock).
+    /// As [`read`](RwLock::read), and [`WouldBlock`](crate::ErrorKind::WouldBlock).
     pub fn try_read(&self) -> ReadResult<'_, T> {
         self.read_deadline(Deadline::NOW)
     }
@@ -179,7 +203,7 @@ impl<T: ShmSafe> RwLock<T> {
     /// Takes the lock for reading, waiting so long at most.
     ///
     /// # Errors
-    /// As [`read`](RwLock::read), and [`TimedOut`](ErrorKind::TimedOut).
+    /// As [`read`](RwLock::read), and [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn read_timeout(&self, timeout: Duration) -> ReadResult<'_, T> {
         self.read_deadline(Deadline::after(timeout))
     }
@@ -190,16 +214,16 @@ impl<T: ShmSafe> RwLock<T> {
     /// As [`read_timeout`](RwLock::read_timeout).
     pub fn read_deadline(&self, deadline: Deadline) -> ReadResult<'_, T> {
         let caller = self.object.caller(deadline)?;
-        match raw(&self.object).read(&caller) {
+        match self.words.raw().read(&caller) {
             Ok((place, acquired)) => {
                 thread::count_held(1);
                 let guard = RwLockReadGuard {
-                    object: &self.object,
+                    lock: self,
                     place,
                     owner: caller.me(),
                     // SAFETY: no writer has the lock while this reader is in,
                     // and readers take shared references only.
-                    value: unsafe { Exclusive::new(&self.object, VALUE_AT, 1) },
+                    value: unsafe { Exclusive::new(&self.object, self.value) },
                     stays_with_its_thread: PhantomData,
                 };
                 found(guard, acquired)
@@ -222,7 +246,7 @@ impl<T: ShmSafe> RwLock<T> {
     /// Takes the lock for writing if nobody has it.
     ///
     /// # Errors
-    /// As [`write`](RwLock::write), and [`WouldBlock`](ErrorKind::WouldBlock).
+    /// As [`write`](RwLock::write), and [`WouldBlock`](crate::ErrorKind::WouldBlock).
     pub fn try_write(&self) -> WriteResult<'_, T> {
         self.write_deadline(Deadline::NOW)
     }
@@ -230,7 +254,7 @@ impl<T: ShmSafe> RwLock<T> {
     /// Takes the lock for writing, waiting so long at most.
     ///
     /// # Errors
-    /// As [`write`](RwLock::write), and [`TimedOut`](ErrorKind::TimedOut).
+    /// As [`write`](RwLock::write), and [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn write_timeout(&self, timeout: Duration) -> WriteResult<'_, T> {
         self.write_deadline(Deadline::after(timeout))
     }
@@ -241,14 +265,14 @@ impl<T: ShmSafe> RwLock<T> {
     /// As [`write_timeout`](RwLock::write_timeout).
     pub fn write_deadline(&self, deadline: Deadline) -> WriteResult<'_, T> {
         let caller = self.object.caller(deadline)?;
-        match raw(&self.object).write(&caller) {
+        match self.words.raw().write(&caller) {
             Ok(acquired) => {
                 thread::count_held(1);
                 let guard = RwLockWriteGuard {
-                    object: &self.object,
+                    lock: self,
                     owner: caller.me(),
                     // SAFETY: the lock is held and all readers have left.
-                    value: unsafe { Exclusive::new(&self.object, VALUE_AT, 1) },
+                    value: unsafe { Exclusive::new(&self.object, self.value) },
                     panicking: std::thread::panicking(),
                     stays_with_its_thread: PhantomData,
                 };
@@ -264,12 +288,12 @@ impl<T: ShmSafe> RwLock<T> {
     /// Whether somebody panicked while writing.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
-        raw(&self.object).writer.word() & POISONED != 0
+        self.words.raw().writer.word() & POISONED != 0
     }
 
     /// Forgets that somebody panicked while writing.
     pub fn clear_poison(&self) {
-        raw(&self.object).writer.clear_poison();
+        self.words.raw().writer.clear_poison();
     }
 }
 
@@ -288,7 +312,8 @@ impl<T: ShmSafe> Clone for RwLock<T> {
     fn clone(&self) -> RwLock<T> {
         RwLock {
             object: Arc::clone(&self.object),
-            value: PhantomData,
+            words: self.words.clone(),
+            value: self.value,
         }
     }
 }
@@ -297,7 +322,7 @@ impl<T: ShmSafe> Clone for RwLock<T> {
 #[derive(Debug)]
 #[must_use = "the lock is given back at once"]
 pub struct RwLockReadGuard<'a, T: ShmSafe> {
-    object: &'a Object,
+    lock: &'a RwLock<T>,
     place: usize,
     owner: Owner,
     value: Exclusive<'a, T>,
@@ -315,11 +340,11 @@ impl<T: ShmSafe> std::ops::Deref for RwLockReadGuard<'_, T> {
 impl<T: ShmSafe> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
         // In a process that was forked meanwhile, the place is its parent's.
-        if let Some(caller) = self.object.holder()
+        if let Some(caller) = self.lock.object.holder()
             && caller.me() == self.owner
         {
             thread::count_held(-1);
-            raw(self.object).leave(self.place, self.owner, &caller);
+            self.lock.words.raw().leave(self.place, self.owner, &caller);
         }
     }
 }
@@ -328,7 +353,7 @@ impl<T: ShmSafe> Drop for RwLockReadGuard<'_, T> {
 #[derive(Debug)]
 #[must_use = "the lock is given back at once"]
 pub struct RwLockWriteGuard<'a, T: ShmSafe> {
-    object: &'a Object,
+    lock: &'a RwLock<T>,
     owner: Owner,
     value: Exclusive<'a, T>,
     panicking: bool,
@@ -338,7 +363,7 @@ pub struct RwLockWriteGuard<'a, T: ShmSafe> {
 impl<T: ShmSafe> RwLockWriteGuard<'_, T> {
     /// Says that the value is as it should be, after the death of a writer.
     pub fn mark_consistent(&self) {
-        raw(self.object).writer.mark_consistent();
+        self.lock.words.raw().writer.mark_consistent();
     }
 }
 
@@ -358,12 +383,12 @@ impl<T: ShmSafe> std::ops::DerefMut for RwLockWriteGuard<'_, T> {
 
 impl<T: ShmSafe> Drop for RwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
-        if let Some(caller) = self.object.holder()
+        if let Some(caller) = self.lock.object.holder()
             && caller.me() == self.owner
         {
             thread::count_held(-1);
             let panicked = std::thread::panicking() && !self.panicking;
-            raw(self.object).unlock(panicked, &caller);
+            self.lock.words.raw().unlock(panicked, &caller);
         }
     }
 }

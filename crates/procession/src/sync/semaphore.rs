@@ -14,6 +14,7 @@ use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::gate::Gate;
 use procession_core::permits::Permits;
 use procession_core::{Failure, Owner, Platform};
+use procession_sys::memory::{Word, Words};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,101 +33,144 @@ const fn class(kind: Kind) -> Class {
         kind,
         fingerprint: Fingerprint::NONE,
         abandon: |object, caller| {
-            let permits = permits(object);
-            for place in 0..permits.cells.len() {
-                permits.release(place, caller.me(), caller);
+            if let Ok(words) = Permitted::of(object) {
+                for place in 0..words.cells.len() {
+                    words.permits().release(place, caller.me(), caller);
+                }
             }
         },
     }
 }
 
-#[inline]
-fn permits(object: &Object) -> Permits<'_> {
-    let body = object.body();
-    let most = body.atomic_u64(16).load(Ordering::Relaxed);
-    let room = (body.len() - CELLS_AT) / 8;
-    let most = usize::try_from(most).map_or(room, |most| most.min(room));
-    Permits {
-        gate: Gate(body.atomic_u64(0)),
-        used: body.atomic_u64(8),
-        cells: body.atomic_u64s(CELLS_AT, most),
+/// The words of a semaphore, looked up once.
+#[derive(Clone, Debug)]
+struct Permitted {
+    gate: Word,
+    used: Word,
+    bound: Word,
+    cells: Words,
+}
+
+impl Permitted {
+    fn of(object: &Object) -> Result<Permitted> {
+        super::check_body(object, CELLS_AT)?;
+        let most = object.word(16)?.load(Ordering::Relaxed);
+        let room = (object.body().len() - CELLS_AT) / 8;
+        let most = usize::try_from(most).map_or(room, |most| most.min(room));
+        Ok(Permitted {
+            gate: object.word(0)?,
+            used: object.word(8)?,
+            bound: object.word(24)?,
+            cells: object.words(CELLS_AT, most)?,
+        })
+    }
+
+    #[inline]
+    fn permits(&self) -> Permits<'_> {
+        Permits {
+            gate: Gate(&self.gate),
+            used: &self.used,
+            cells: &self.cells,
+        }
     }
 }
 
-fn check(object: &Object) -> Result<()> {
-    super::check_body(object, CELLS_AT)
+/// What both semaphores are.
+#[derive(Clone, Debug)]
+struct Shared {
+    object: Arc<Object>,
+    words: Permitted,
 }
 
-fn create(
-    kind: Kind,
-    name: Option<(&str, bool)>,
-    permits: usize,
-    most: usize,
-) -> Result<Arc<Object>> {
-    let most = most.max(permits);
-    if most > MOST_CELLS {
-        return Err(
-            Error::new(ErrorKind::InvalidInput, "creating semaphore", "")
-                .because(format!("{most} permits are more than {MOST_CELLS}")),
-        );
+impl Shared {
+    fn of(object: Arc<Object>) -> Result<Shared> {
+        Ok(Shared {
+            words: Permitted::of(&object)?,
+            object,
+        })
     }
-    let fill = |object: &Object| {
-        let body = object.body();
-        body.atomic_u64(8).store(permits as u64, Ordering::Relaxed);
-        body.atomic_u64(16).store(most as u64, Ordering::Relaxed);
-        body.atomic_u64(24).store(permits as u64, Ordering::Relaxed);
-        for cell in body.atomic_u64s(CELLS_AT, permits) {
-            cell.store(procession_core::permits::PERMIT, Ordering::Relaxed);
+
+    fn create(
+        kind: Kind,
+        name: Option<(&str, bool)>,
+        permits: usize,
+        most: usize,
+    ) -> Result<Shared> {
+        let most = most.max(permits);
+        if most > MOST_CELLS {
+            return Err(
+                Error::new(ErrorKind::InvalidInput, "creating semaphore", "")
+                    .because(format!("{most} permits are more than {MOST_CELLS}")),
+            );
+        }
+        let fill = |object: &Object| {
+            let body = object.body();
+            body.atomic_u64(8).store(permits as u64, Ordering::Relaxed);
+            body.atomic_u64(16).store(most as u64, Ordering::Relaxed);
+            body.atomic_u64(24).store(permits as u64, Ordering::Relaxed);
+            for cell in body.atomic_u64s(CELLS_AT, permits) {
+                cell.store(procession_core::permits::PERMIT, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        let length = CELLS_AT + most * 8;
+        let object = match name {
+            None => Object::anonymous(class(kind), length, fill)?,
+            Some((name, open)) => Object::create_named(name, class(kind), length, open, fill)?,
+        };
+        Shared::of(object)
+    }
+
+    #[inline]
+    fn acquire(&self, deadline: Deadline) -> Result<Permit<'_>> {
+        if let Some(me) = self.object.me()
+            && let Some(place) = self.words.permits().take_free(me)
+        {
+            return Ok(self.permit(place, me));
+        }
+        self.acquire_slow(deadline)
+    }
+
+    #[cold]
+    fn acquire_slow(&self, deadline: Deadline) -> Result<Permit<'_>> {
+        let caller = self.object.caller(deadline)?;
+        match self.words.permits().acquire(&caller) {
+            Ok(place) => Ok(self.permit(place, caller.me())),
+            Err(failure) => {
+                let label = self.object.label();
+                Err(failed(failure, "acquiring permit", label, deadline))
+            }
+        }
+    }
+
+    #[inline]
+    fn permit(&self, place: usize, owner: Owner) -> Permit<'_> {
+        thread::count_held(1);
+        Permit {
+            shared: self,
+            place,
+            owner,
+            stays_with_its_thread: PhantomData,
+        }
+    }
+
+    fn add(&self, count: usize, bound: Option<usize>) -> Result<()> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        let permits = self.words.permits();
+        let most = bound.unwrap_or(permits.cells.len());
+        let full = || {
+            let label = self.object.label();
+            failed(Failure::Full, "adding permits", label, Deadline::NOW)
+                .because(format!("it has room for {most} permits"))
+        };
+        if permits.total().saturating_add(count) > most {
+            return Err(full());
+        }
+        for _ in 0..count {
+            permits.add(&caller).map_err(|_| full())?;
         }
         Ok(())
-    };
-    let length = CELLS_AT + most * 8;
-    let object = match name {
-        None => Object::anonymous(class(kind), length, fill)?,
-        Some((name, open)) => Object::create_named(name, class(kind), length, open, fill)?,
-    };
-    check(&object)?;
-    Ok(object)
-}
-
-#[inline]
-fn acquire<'a>(object: &'a Object, deadline: Deadline) -> Result<Permit<'a>> {
-    let caller = object.caller(deadline)?;
-    match permits(object).acquire(&caller) {
-        Ok(place) => {
-            thread::count_held(1);
-            Ok(Permit {
-                object,
-                place,
-                owner: caller.me(),
-                stays_with_its_thread: PhantomData,
-            })
-        }
-        Err(failure) => Err(failed(
-            failure,
-            "acquiring permit",
-            object.label(),
-            deadline,
-        )),
     }
-}
-
-fn add(object: &Object, count: usize, bound: Option<usize>) -> Result<()> {
-    let operation = "adding permits";
-    let caller = object.caller(Deadline::NOW)?;
-    let permits = permits(object);
-    let most = bound.unwrap_or(permits.cells.len());
-    let full = || {
-        failed(Failure::Full, operation, object.label(), Deadline::NOW)
-            .because(format!("it has room for {most} permits"))
-    };
-    if permits.total().saturating_add(count) > most {
-        return Err(full());
-    }
-    for _ in 0..count {
-        permits.add(&caller).map_err(|_| full())?;
-    }
-    Ok(())
 }
 
 /// A number of permits: whoever has one may go on.
@@ -176,7 +220,7 @@ fn add(object: &Object, count: usize, bound: Option<usize>) -> Result<()> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Semaphore {
-    object: Arc<Object>,
+    shared: Shared,
 }
 
 /// A [`Semaphore`] that never has more permits than it began with: to add one
@@ -194,7 +238,7 @@ pub struct Semaphore {
 /// ```
 #[derive(Clone, Debug)]
 pub struct BoundedSemaphore {
-    object: Arc<Object>,
+    shared: Shared,
 }
 
 macro_rules! semaphore {
@@ -206,8 +250,8 @@ macro_rules! semaphore {
             /// [`InvalidInput`](ErrorKind::InvalidInput): more than there can be;
             /// [`NoSpace`](ErrorKind::NoSpace).
             pub fn new(permits: usize) -> Result<$type> {
-                let object = create($kind, None, permits, $most)?;
-                Ok($type { object })
+                let shared = Shared::create($kind, None, permits, $most)?;
+                Ok($type { shared })
             }
 
             /// Makes one with a name.
@@ -216,8 +260,8 @@ macro_rules! semaphore {
             /// As [`new`](Self::new), and
             /// [`AlreadyExists`](ErrorKind::AlreadyExists).
             pub fn create(name: &str, permits: usize) -> Result<$type> {
-                let object = create($kind, Some((name, false)), permits, $most)?;
-                Ok($type { object })
+                let shared = Shared::create($kind, Some((name, false)), permits, $most)?;
+                Ok($type { shared })
             }
 
             /// Opens the one of this name, or makes it with so many permits.
@@ -225,17 +269,17 @@ macro_rules! semaphore {
             /// # Errors
             /// As [`create`](Self::create) and [`open`](Self::open).
             pub fn open_or_create(name: &str, permits: usize) -> Result<$type> {
-                let object = create($kind, Some((name, true)), permits, $most)?;
-                Ok($type { object })
+                let shared = Shared::create($kind, Some((name, true)), permits, $most)?;
+                Ok($type { shared })
             }
 
             fn from_object(object: Arc<Object>) -> Result<$type> {
-                check(&object)?;
-                Ok($type { object })
+                let shared = Shared::of(object)?;
+                Ok($type { shared })
             }
 
             fn object(&self) -> &Object {
-                &self.object
+                &self.shared.object
             }
 
             /// Takes a permit, waiting for one.
@@ -244,7 +288,7 @@ macro_rules! semaphore {
             /// The process could not join the users of the semaphore.
             #[inline]
             pub fn acquire(&self) -> Result<Permit<'_>> {
-                acquire(&self.object, Deadline::NEVER)
+                self.shared.acquire(Deadline::NEVER)
             }
 
             /// Takes a permit if there is one.
@@ -252,7 +296,7 @@ macro_rules! semaphore {
             /// # Errors
             /// [`WouldBlock`](ErrorKind::WouldBlock).
             pub fn try_acquire(&self) -> Result<Permit<'_>> {
-                acquire(&self.object, Deadline::NOW)
+                self.shared.acquire(Deadline::NOW)
             }
 
             /// Takes a permit, waiting so long at most.
@@ -260,7 +304,7 @@ macro_rules! semaphore {
             /// # Errors
             /// [`TimedOut`](ErrorKind::TimedOut).
             pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit<'_>> {
-                acquire(&self.object, Deadline::after(timeout))
+                self.shared.acquire(Deadline::after(timeout))
             }
 
             /// Takes a permit, waiting until then at most.
@@ -268,7 +312,7 @@ macro_rules! semaphore {
             /// # Errors
             /// [`TimedOut`](ErrorKind::TimedOut).
             pub fn acquire_deadline(&self, deadline: Deadline) -> Result<Permit<'_>> {
-                acquire(&self.object, deadline)
+                self.shared.acquire(deadline)
             }
 
             /// Adds permits, and wakes those who wait for them.
@@ -276,9 +320,9 @@ macro_rules! semaphore {
             /// # Errors
             /// [`LimitReached`](ErrorKind::LimitReached): there can be no more.
             pub fn add_permits(&self, count: usize) -> Result<()> {
-                let bound = self.object.body().atomic_u64(24).load(Ordering::Relaxed);
+                let bound = self.shared.words.bound.load(Ordering::Relaxed);
                 let bound: Option<usize> = $bound(bound);
-                add(&self.object, count, bound)
+                self.shared.add(count, bound)
             }
 
             /// How many permits are free at this moment, those of the dead
@@ -287,8 +331,8 @@ macro_rules! semaphore {
             /// # Errors
             /// The process could not join the users of the semaphore.
             pub fn available(&self) -> Result<usize> {
-                let caller = self.object.caller(Deadline::NOW)?;
-                Ok(permits(&self.object).available(&caller))
+                let caller = self.shared.object.caller(Deadline::NOW)?;
+                Ok(self.shared.words.permits().available(&caller))
             }
         }
 
@@ -310,8 +354,8 @@ impl Semaphore {
     /// # Errors
     /// As [`new`](Semaphore::new).
     pub fn with_capacity(permits: usize, capacity: usize) -> Result<Semaphore> {
-        let object = create(Kind::Semaphore, None, permits, capacity)?;
-        Ok(Semaphore { object })
+        let shared = Shared::create(Kind::Semaphore, None, permits, capacity)?;
+        Ok(Semaphore { shared })
     }
 }
 
@@ -319,7 +363,7 @@ impl Semaphore {
 #[derive(Debug)]
 #[must_use = "the permit is given back at once"]
 pub struct Permit<'a> {
-    object: &'a Object,
+    shared: &'a Shared,
     place: usize,
     owner: Owner,
     stays_with_its_thread: PhantomData<*const ()>,
@@ -328,29 +372,34 @@ pub struct Permit<'a> {
 impl Permit<'_> {
     /// Uses the permit up: the semaphore has one less, until somebody adds one.
     pub fn forget(self) {
-        if self.is_ours() {
+        // Not in a process that was forked meanwhile.
+        if self.shared.object.me() == Some(self.owner) {
             thread::count_held(-1);
-            permits(self.object).forget(self.place, self.owner);
+            self.shared.words.permits().forget(self.place, self.owner);
         }
         std::mem::forget(self);
-    }
-
-    /// Not in a process that was forked meanwhile.
-    #[inline]
-    fn is_ours(&self) -> bool {
-        let holder = self.object.holder();
-        holder.is_some_and(|caller| caller.me().process() == self.owner.process())
     }
 }
 
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(caller) = self.object.holder()
-            && caller.me().process() == self.owner.process()
-        {
-            thread::count_held(-1);
-            permits(self.object).release(self.place, self.owner, &caller);
+        if self.shared.object.me() != Some(self.owner) {
+            return;
+        }
+        thread::count_held(-1);
+        let permits = self.shared.words.permits();
+        if !permits.give_back(self.place, self.owner) {
+            self.notify();
+        }
+    }
+}
+
+impl Permit<'_> {
+    #[cold]
+    fn notify(&self) {
+        if let Some(caller) = self.shared.object.holder() {
+            self.shared.words.permits().gate.notify(1, &caller);
         }
     }
 }

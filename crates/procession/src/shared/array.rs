@@ -1,0 +1,279 @@
+//! Values side by side.
+
+use crate::shm::{Kind, Object, ShmSafe, shared_object};
+use crate::sync::{self, LockError, Locked, LockedGuard, Orphan};
+use crate::{Deadline, Error, ErrorKind, Result};
+use std::sync::Arc;
+
+type ArrayLockResult<'a, T> =
+    std::result::Result<ArrayGuard<'a, T>, LockError<ArrayGuard<'a, T>, ArrayRecovery<'a, T>>>;
+
+/// Values side by side that several processes read and change, under one lock:
+/// Python's `Array`.
+///
+/// # Units and limits
+/// Its length does not change, and may be zero.
+///
+/// # If a process dies
+/// As with [`Value`](super::Value).
+///
+/// # Examples
+/// ```
+/// use procession::{process, shared::Array, task};
+/// let sums = Array::new([0_u64; 4])?;
+/// let add = task!([sums] |slice: usize| {
+///     let sum = (0..1000).filter(|n| n % 4 == slice as u64).sum();
+///     sums.set(slice, sum).unwrap();
+/// });
+/// let mut tasks: Vec<_> = (0..4).map(|n| process::spawn_task(&add, n).unwrap()).collect();
+/// for task in &mut tasks {
+///     task.join().unwrap();
+/// }
+/// assert_eq!(sums.lock().unwrap().iter().sum::<u64>(), 499_500);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Array<T: ShmSafe> {
+    locked: Locked<T>,
+}
+
+impl<T: ShmSafe> Array<T> {
+    /// Makes one without a name, of these values.
+    ///
+    /// # Errors
+    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    pub fn new<I>(values: I) -> Result<Array<T>>
+    where
+        I: IntoIterator<Item = T>,
+        I::IntoIter: ExactSizeIterator,
+    {
+        let locked = Locked::anonymous(Kind::Array, values.into_iter())?;
+        Ok(Array { locked })
+    }
+
+    /// Makes one with a name, of these values.
+    ///
+    /// # Errors
+    /// As [`new`](Array::new), and [`AlreadyExists`](ErrorKind::AlreadyExists).
+    pub fn create<I>(name: &str, values: I) -> Result<Array<T>>
+    where
+        I: IntoIterator<Item = T>,
+        I::IntoIter: ExactSizeIterator,
+    {
+        let locked = Locked::named(Kind::Array, name, false, values.into_iter())?;
+        Ok(Array { locked })
+    }
+
+    /// Opens the one of this name, whatever its length, or makes it.
+    ///
+    /// # Errors
+    /// As [`create`](Array::create) and [`open`](Array::open).
+    pub fn open_or_create<I>(name: &str, values: I) -> Result<Array<T>>
+    where
+        I: IntoIterator<Item = T>,
+        I::IntoIter: ExactSizeIterator,
+    {
+        let locked = Locked::named(Kind::Array, name, true, values.into_iter())?;
+        Ok(Array { locked })
+    }
+
+    fn from_object(object: Arc<Object>) -> Result<Array<T>> {
+        Ok(Array {
+            locked: Locked::of(object)?,
+        })
+    }
+
+    fn object(&self) -> &Object {
+        &self.locked.object
+    }
+
+    /// How many values it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.locked.count()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the lock, waiting for it.
+    ///
+    /// # Errors
+    /// As [`Mutex::lock`](crate::sync::Mutex::lock).
+    #[inline]
+    pub fn lock(&self) -> ArrayLockResult<'_, T> {
+        self.lock_deadline(Deadline::NEVER)
+    }
+
+    /// Takes the lock, waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`Mutex::lock_deadline`](crate::sync::Mutex::lock_deadline).
+    #[inline]
+    pub fn lock_deadline(&self, deadline: Deadline) -> ArrayLockResult<'_, T> {
+        let outcome = self.locked.lock(deadline, "locking shared array");
+        outcome
+            .map(|guard| ArrayGuard { guard })
+            .map_err(|error| match error {
+                LockError::OwnerDied(orphan) => LockError::OwnerDied(ArrayRecovery { orphan }),
+                LockError::Poisoned(guard) => LockError::Poisoned(ArrayGuard { guard }),
+                LockError::Failed(error) => LockError::Failed(error),
+            })
+    }
+
+    fn locked(&self) -> Result<ArrayGuard<'_, T>> {
+        match self.lock() {
+            Ok(guard) | Err(LockError::Poisoned(guard)) => Ok(guard),
+            Err(LockError::OwnerDied(recovery)) => {
+                recovery.orphan.leave();
+                Err(Error::new(
+                    ErrorKind::OwnerDead,
+                    "using shared array",
+                    self.object().label(),
+                )
+                .because("a process died while it changed it")
+                .with_hint("repair it through `lock`"))
+            }
+            Err(LockError::Failed(error)) => Err(error),
+        }
+    }
+
+    /// A copy of one value.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput): there is no such value;
+    /// [`OwnerDead`](ErrorKind::OwnerDead): somebody died changing the array.
+    pub fn get(&self, index: usize) -> Result<T>
+    where
+        T: Copy,
+    {
+        let guard = self.locked()?;
+        let value = guard.get(index).copied();
+        value.ok_or_else(|| self.no_value(index))
+    }
+
+    /// Puts another value in the place of one.
+    ///
+    /// # Errors
+    /// As [`get`](Array::get).
+    pub fn set(&self, index: usize, value: T) -> Result<()> {
+        let mut guard = self.locked()?;
+        let place = guard.get_mut(index);
+        *place.ok_or_else(|| self.no_value(index))? = value;
+        Ok(())
+    }
+
+    /// A copy of all values.
+    ///
+    /// # Errors
+    /// [`OwnerDead`](ErrorKind::OwnerDead): somebody died changing the array.
+    pub fn to_vec(&self) -> Result<Vec<T>>
+    where
+        T: Copy,
+    {
+        Ok(self.locked()?.to_vec())
+    }
+
+    fn no_value(&self, index: usize) -> Error {
+        Error::new(
+            ErrorKind::InvalidInput,
+            "using shared array",
+            self.object().label(),
+        )
+        .because(format!("there is no value {index}: it has {}", self.len()))
+    }
+}
+
+impl<T: ShmSafe> Clone for Array<T> {
+    /// Another handle of the same array.
+    fn clone(&self) -> Array<T> {
+        Array {
+            locked: self.locked.clone(),
+        }
+    }
+}
+
+/// Holds the lock of an [`Array`]: a slice of its values.
+#[derive(Debug)]
+#[must_use = "the lock is given back at once"]
+pub struct ArrayGuard<'a, T: ShmSafe> {
+    guard: LockedGuard<'a, T>,
+}
+
+impl<T: ShmSafe> std::ops::Deref for ArrayGuard<'_, T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        self.guard.get()
+    }
+}
+
+impl<T: ShmSafe> std::ops::DerefMut for ArrayGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.guard.get_mut()
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl<T: ShmSafe> ArrayGuard<'_, T> {
+    /// The values as an array of this shape, row by row.
+    ///
+    /// # Errors
+    /// The shape has another number of values.
+    pub fn view<D: ndarray::Dimension>(
+        &self,
+        shape: impl ndarray::ShapeArg<Dim = D>,
+    ) -> std::result::Result<ndarray::ArrayView<'_, T, D>, ndarray::ShapeError> {
+        ndarray::ArrayView::from(&**self).into_shape_with_order(shape)
+    }
+
+    /// The values as an array of this shape, row by row, to be changed.
+    ///
+    /// # Errors
+    /// The shape has another number of values.
+    pub fn view_mut<D: ndarray::Dimension>(
+        &mut self,
+        shape: impl ndarray::ShapeArg<Dim = D>,
+    ) -> std::result::Result<ndarray::ArrayViewMut<'_, T, D>, ndarray::ShapeError> {
+        ndarray::ArrayViewMut::from(&mut **self).into_shape_with_order(shape)
+    }
+}
+
+/// Holds the lock of an [`Array`] whose holder died, for a repair.
+///
+/// Dropping it says that there is none: nobody can have the lock any more.
+#[derive(Debug)]
+#[must_use = "without a repair the lock is lost"]
+pub struct ArrayRecovery<'a, T: ShmSafe> {
+    orphan: Orphan<'a, T>,
+}
+
+impl<'a, T: ShmSafe> ArrayRecovery<'a, T> {
+    /// Says that the values are as they should be.
+    pub fn repaired(self) -> ArrayGuard<'a, T> {
+        ArrayGuard {
+            guard: self.orphan.repaired(),
+        }
+    }
+}
+
+impl<T: ShmSafe> std::ops::Deref for ArrayRecovery<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.orphan.guard().get()
+    }
+}
+
+impl<T: ShmSafe> std::ops::DerefMut for ArrayRecovery<'_, T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.orphan.guard_mut().get_mut()
+    }
+}
+
+shared_object!(Array<T: ShmSafe>, sync::locked_class::<T>(Kind::Array));

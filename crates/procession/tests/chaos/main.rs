@@ -1,0 +1,43 @@
+//! Death at every instant: processes that are killed at every machine
+//! instruction of every operation, and at random.
+//!
+//! As a test, each operation is killed at some of its instructions, and the random
+//! part is short.
+//! `cargo xtask chaos` runs this with `--report`, which prints figures.
+
+mod operations;
+mod random;
+mod report;
+mod step;
+
+use std::process::ExitCode;
+use testkit::Test;
+use testkit::step::Points;
+
+fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == "--report") {
+        return report::run();
+    }
+    let mut tests = testkit::tests![
+        step::a_stopped_holder_is_waited_for_at_any_instruction,
+        step::whoever_repairs_may_be_killed_at_any_instruction,
+        step::a_waiter_may_be_killed_at_any_instruction_of_its_sleep,
+    ];
+    for operation in operations::all() {
+        tests.push(Test::new(
+            format!("step::killed_at_any_instruction::{}", operation.name),
+            move || {
+                let mut random = testkit::random::Random::new();
+                let points = Points::Some(step::POINTS, &mut random);
+                let instructions = step::go_through(&operation, points);
+                assert!(instructions > 5, "only {instructions} instructions");
+            },
+        ));
+    }
+    for workload in random::WORKLOADS {
+        tests.push(Test::new(format!("random::{}", workload.name), move || {
+            random::run(workload, 150, &mut testkit::random::Random::new());
+        }));
+    }
+    testkit::run(tests)
+}

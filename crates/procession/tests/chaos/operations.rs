@@ -1,0 +1,368 @@
+//! Every public operation on a shared object, with what must hold after a
+//! process was killed anywhere in it.
+
+use procession::shared::{Array, Counter, Counters, Value};
+use procession::sync::{
+    Barrier, BoundedSemaphore, Condvar, Event, LockError, Mutex, Once, ReentrantMutex, RwLock,
+    Semaphore,
+};
+use procession::{Deadline, ErrorKind};
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long a survivor may have to wait: far beyond any bound that is promised,
+/// so that a busy machine fails nothing; a hang fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An operation: what is killed, and what is asked afterwards, many times, on
+/// the same object.
+pub(crate) struct Operation {
+    pub(crate) name: &'static str,
+    pub(crate) make: fn() -> (Box<dyn Fn()>, Box<dyn Fn()>),
+}
+
+/// `operation` on `object`, killed; then `check` on it.
+fn on<T: Clone + 'static>(
+    object: T,
+    operation: fn(&T),
+    check: fn(&T),
+) -> (Box<dyn Fn()>, Box<dyn Fn()>) {
+    let copy = object.clone();
+    (
+        Box::new(move || operation(&copy)),
+        Box::new(move || check(&object)),
+    )
+}
+
+pub(crate) type Pair = Mutex<[u64; 2]>;
+
+/// Both numbers are the same, or the holder is known to have died.
+pub(crate) fn check_pair(pair: &Pair) {
+    match pair.lock_timeout(PATIENCE) {
+        Ok(held) => assert_eq!(held[0], held[1], "half a change, and nobody said so"),
+        Err(LockError::OwnerDied(mut left)) => {
+            assert!(
+                left[0] - left[1] <= 1,
+                "more than one change at once: {:?}",
+                *left
+            );
+            left[1] = left[0];
+            drop(left.repaired());
+        }
+        Err(error) => panic!("{error}"),
+    }
+    // And it is an ordinary lock again.
+    drop(pair.lock_timeout(PATIENCE).unwrap());
+}
+
+pub(crate) fn change_pair(pair: &Pair) {
+    let mut held = pair.lock_timeout(PATIENCE).unwrap();
+    held[0] += 1;
+    held[1] += 1;
+}
+
+fn new_pair() -> Pair {
+    Mutex::new([0, 0]).unwrap()
+}
+
+fn all_permits(semaphore: &Semaphore, permits: usize) {
+    let held: Vec<_> = (0..permits)
+        .map(|_| semaphore.acquire_timeout(PATIENCE).unwrap())
+        .collect();
+    let error = semaphore.try_acquire().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock, "a permit too many");
+    drop(held);
+}
+
+fn check_rwlock(lock: &RwLock<[u64; 2]>) {
+    match lock.read_timeout(PATIENCE) {
+        Ok(held) => assert_eq!(held[0], held[1]),
+        Err(LockError::OwnerDied(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
+    match lock.write_timeout(PATIENCE) {
+        Ok(held) => assert_eq!(held[0], held[1]),
+        Err(LockError::OwnerDied(mut left)) => {
+            assert!(left[0] - left[1] <= 1);
+            left[1] = left[0];
+            left.mark_consistent();
+        }
+        Err(error) => panic!("{error}"),
+    }
+    drop(lock.read_timeout(PATIENCE).unwrap());
+}
+
+fn check_barrier(barrier: &Barrier) {
+    let one = barrier.clone();
+    let met = std::thread::scope(|threads| {
+        let other = threads.spawn(move || one.wait_timeout(PATIENCE).map(drop));
+        let met = barrier.wait_timeout(PATIENCE).map(drop);
+        let other = other.join().unwrap();
+        if let Err(error) = &other {
+            assert_eq!(error.kind(), ErrorKind::Broken, "{error}");
+        }
+        met.and(other)
+    });
+    if let Err(error) = met {
+        assert_eq!(error.kind(), ErrorKind::Broken, "{error}");
+        barrier.reset().unwrap();
+        assert!(!barrier.is_broken());
+    }
+}
+
+fn check_event(event: &Event) {
+    // Set or not set; and it can be set and waited for.
+    event.set().unwrap();
+    event.wait_timeout(PATIENCE).unwrap();
+    event.clear();
+    assert!(!event.is_set());
+    event.set().unwrap();
+    event.wait_timeout(PATIENCE).unwrap();
+    event.clear();
+}
+
+fn check_condvar((pair, condvar): &(Pair, Condvar)) {
+    check_pair(pair);
+    // A sleeper is woken.
+    let start = pair.lock().unwrap()[0];
+    std::thread::scope(|threads| {
+        let sleeper = threads.spawn(|| {
+            let held = pair.lock().unwrap();
+            let held = condvar.wait_while_timeout(held, PATIENCE, |pair| pair[0] == start);
+            drop(held.unwrap());
+        });
+        change_pair(pair);
+        condvar.notify_one();
+        sleeper.join().unwrap();
+    });
+}
+
+macro_rules! operations {
+    ($($name:literal: $make:expr;)*) => {
+        vec![$(Operation { name: $name, make: || $make }),*]
+    };
+}
+
+pub(crate) fn all() -> Vec<Operation> {
+    operations! {
+        "mutex_lock_and_unlock": on(new_pair(), change_pair, check_pair);
+        "mutex_try_lock": on(new_pair(), |pair| {
+            let mut held = pair.try_lock().unwrap();
+            held[0] += 1;
+            held[1] += 1;
+        }, check_pair);
+        "mutex_lock_timeout": on(new_pair(), |pair| {
+            let mut held = pair.lock_deadline(Deadline::NEVER).unwrap();
+            held[0] += 1;
+            held[1] += 1;
+        }, check_pair);
+        "mutex_lock_again_is_an_error": on(new_pair(), |pair| {
+            let held = pair.lock().unwrap();
+            assert_eq!(pair.lock().unwrap_err().kind(), ErrorKind::Deadlock);
+            drop(held);
+        }, check_pair);
+        "mutex_clear_poison": on(new_pair(), |pair| pair.clear_poison(), check_pair);
+        "reentrant_mutex_lock_twice": on(
+            ReentrantMutex::new([Cell::new(0_u64), Cell::new(0)]).unwrap(),
+            |lock| {
+                let outer = lock.lock_timeout(PATIENCE).unwrap();
+                outer[0].set(outer[0].get() + 1);
+                let inner = lock.lock().unwrap();
+                inner[1].set(inner[1].get() + 1);
+            },
+            |lock| {
+                match lock.lock_timeout(PATIENCE) {
+                    Ok(held) => assert_eq!(held[0], held[1]),
+                    Err(LockError::OwnerDied(left)) => {
+                        left[1].set(left[0].get());
+                        left.mark_consistent();
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+                drop(lock.try_lock().unwrap());
+            }
+        );
+        "rwlock_read": on(
+            RwLock::new([0_u64, 0]).unwrap(),
+            |lock| {
+                let held = lock.read().unwrap();
+                assert_eq!(held[0], held[1]);
+            },
+            check_rwlock
+        );
+        "rwlock_try_read": on(
+            RwLock::new([0_u64, 0]).unwrap(),
+            |lock| drop(lock.try_read().unwrap()),
+            check_rwlock
+        );
+        "rwlock_write": on(
+            RwLock::new([0_u64, 0]).unwrap(),
+            |lock| {
+                let mut held = lock.write().unwrap();
+                held[0] += 1;
+                held[1] += 1;
+            },
+            check_rwlock
+        );
+        "rwlock_try_write": on(
+            RwLock::new([0_u64, 0]).unwrap(),
+            |lock| {
+                let mut held = lock.try_write().unwrap();
+                held[0] += 1;
+                held[1] += 1;
+            },
+            check_rwlock
+        );
+        "semaphore_acquire_and_release": on(
+            Semaphore::new(3).unwrap(),
+            |semaphore| drop(semaphore.acquire().unwrap()),
+            |semaphore| all_permits(semaphore, 3)
+        );
+        "semaphore_try_acquire": on(
+            Semaphore::new(3).unwrap(),
+            |semaphore| drop(semaphore.try_acquire().unwrap()),
+            |semaphore| all_permits(semaphore, 3)
+        );
+        "semaphore_add_and_forget": on(
+            Semaphore::with_capacity(0, 4).unwrap(),
+            |semaphore| {
+                semaphore.add_permits(1).unwrap();
+                semaphore.acquire().unwrap().forget();
+            },
+            |semaphore| {
+                let left = semaphore.available().unwrap();
+                assert!(left <= 1, "{left} permits out of none or one");
+                all_permits(semaphore, left);
+                if left == 1 {
+                    semaphore.acquire_timeout(PATIENCE).unwrap().forget();
+                }
+            }
+        );
+        "bounded_semaphore_acquire_and_release": on(
+            BoundedSemaphore::new(1).unwrap(),
+            |semaphore| drop(semaphore.acquire().unwrap()),
+            |semaphore| {
+                let held = semaphore.acquire_timeout(PATIENCE).unwrap();
+                assert!(semaphore.try_acquire().is_err());
+                assert!(semaphore.add_permits(1).is_err());
+                drop(held);
+            }
+        );
+        "event_set": on(Event::new().unwrap(), |event| event.set().unwrap(), check_event);
+        "event_clear": on(Event::new().unwrap(), |event| { event.clear(); }, check_event);
+        "event_set_and_wait": on(Event::new().unwrap(), |event| {
+            event.set().unwrap();
+            event.wait().unwrap();
+        }, check_event);
+        "auto_event_set_and_take": on(Event::auto_reset().unwrap(), |event| {
+            event.set().unwrap();
+            event.wait().unwrap();
+        }, |event| {
+            let _ = event.try_wait();
+            check_event(event);
+        });
+        "condvar_notify_one": on(
+            (new_pair(), Condvar::new().unwrap()),
+            |(_, condvar)| condvar.notify_one(),
+            check_condvar
+        );
+        "condvar_notify_all": on(
+            (new_pair(), Condvar::new().unwrap()),
+            |(_, condvar)| condvar.notify_all(),
+            check_condvar
+        );
+        "condvar_wait_timeout": on(
+            (new_pair(), Condvar::new().unwrap()),
+            |(pair, condvar)| {
+                let held = pair.lock_timeout(PATIENCE).unwrap();
+                drop(condvar.wait_timeout(held, Duration::ZERO).unwrap());
+            },
+            check_condvar
+        );
+        "barrier_wait_of_the_only_party": on(
+            Barrier::new(1).unwrap(),
+            |barrier| assert_eq!(barrier.wait().unwrap().index(), 0),
+            |barrier| {
+                if let Err(error) = barrier.wait_timeout(PATIENCE) {
+                    assert_eq!(error.kind(), ErrorKind::Broken);
+                    barrier.reset().unwrap();
+                }
+                barrier.wait_timeout(PATIENCE).unwrap();
+            }
+        );
+        "barrier_wait_that_times_out": on(
+            Barrier::new(2).unwrap(),
+            |barrier| drop(barrier.wait_timeout(Duration::ZERO)),
+            check_barrier
+        );
+        "barrier_action": on(
+            Barrier::new(1).unwrap(),
+            |barrier| assert!(barrier.wait_then(|| {}).unwrap().is_leader()),
+            |barrier| {
+                if barrier.wait_timeout(PATIENCE).is_err() {
+                    barrier.reset().unwrap();
+                }
+                barrier.wait_timeout(PATIENCE).unwrap();
+            }
+        );
+        "barrier_abort_and_reset": on(
+            Barrier::new(2).unwrap(),
+            |barrier| {
+                barrier.abort().unwrap();
+                barrier.reset().unwrap();
+            },
+            check_barrier
+        );
+        "once_call": on(
+            (Once::new().unwrap(), Counter::new(0).unwrap()),
+            |(once, count)| once.call_once(|| { count.add(1); }).unwrap(),
+            |(once, count)| {
+                once.call_once_deadline(Deadline::after(PATIENCE), || { count.add(1); }).unwrap();
+                assert!(once.is_completed());
+                // Whoever died had done it, or another one has since.
+                assert!((1..=2).contains(&count.get()), "{} times", count.get());
+            }
+        );
+        "value_update": on(
+            Value::new([0_u64, 0]).unwrap(),
+            |value| value.update(|pair| { pair[0] += 1; pair[1] += 1; }).unwrap(),
+            |value| match value.get() {
+                Ok(pair) => assert_eq!(pair[0], pair[1]),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::OwnerDead);
+                    value.set([7, 7]).unwrap();
+                    assert_eq!(value.get().unwrap(), [7, 7]);
+                }
+            }
+        );
+        "value_set_and_get": on(
+            Value::new(0_u64).unwrap(),
+            |value| value.set(value.get().unwrap() + 1).unwrap(),
+            |value| if value.get().is_err() { value.set(0).unwrap() }
+        );
+        "array_set_and_get": on(
+            Array::new([0_u64; 4]).unwrap(),
+            |array| array.set(2, array.get(2).unwrap() + 1).unwrap(),
+            |array| {
+                if array.to_vec().is_err() {
+                    let Err(LockError::OwnerDied(left)) = array.lock() else {
+                        panic!("it was so a moment ago");
+                    };
+                    drop(left.repaired());
+                }
+                assert_eq!(array.to_vec().unwrap()[..2], [0, 0]);
+            }
+        );
+        "counter_add": on(
+            Counter::new(0).unwrap(),
+            |counter| { counter.add(1); },
+            |counter| assert!(counter.get() >= 0)
+        );
+        "counters_fetch_add": on(
+            Counters::new(2).unwrap(),
+            |counters| { counters[1].fetch_add(1, Ordering::Relaxed); },
+            |counters| assert_eq!(counters.to_vec()[0], 0)
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! The long run, and its figures.
+
+use crate::{operations, random, step};
+use std::process::ExitCode;
+use std::time::Instant;
+use testkit::random::Random;
+
+const USAGE: &str = "options: --kills N (random kills in all), --seed S, --step (instructions only), --random (kills only)";
+
+pub(crate) fn run() -> ExitCode {
+    let mut kills = 100_000_u64;
+    let (mut steps, mut randoms) = (true, true);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().and_then(|text| text.parse().ok());
+        match argument.as_str() {
+            "--report" => {}
+            "--step" => randoms = false,
+            "--random" => steps = false,
+            "--kills" => match number() {
+                Some(number) => kills = number,
+                None => return usage(),
+            },
+            "--seed" => match number() {
+                Some(seed) => random::set_seed(seed),
+                None => return usage(),
+            },
+            _ => return usage(),
+        }
+    }
+    let start = Instant::now();
+    if steps {
+        println!("killed at every machine instruction of   instructions");
+        let mut all = 0;
+        for operation in operations::all() {
+            let instructions = step::go_through(&operation, testkit::step::Points::Every);
+            all += instructions;
+            println!("  {:<40} {instructions:>8}", operation.name);
+        }
+        println!("  {:<40} {all:>8}", "all operations");
+    }
+    if randoms {
+        let mut random = Random::new();
+        println!("killed at random                 kills   operations  left to repair    seconds");
+        let each = kills / random::WORKLOADS.len() as u64;
+        let (mut all, mut operations) = (0, 0);
+        for workload in random::WORKLOADS {
+            let start = Instant::now();
+            let figures = random::run(workload, each, &mut random);
+            all += figures.kills;
+            operations += figures.operations;
+            println!(
+                "  {:<26} {:>9} {:>12} {:>15} {:>10.1}",
+                workload.name,
+                figures.kills,
+                figures.operations,
+                figures.repairs,
+                start.elapsed().as_secs_f64(),
+            );
+        }
+        println!("  {:<26} {all:>9} {operations:>12}", "all");
+    }
+    println!(
+        "no violation, no hang; {:.0} s",
+        start.elapsed().as_secs_f64()
+    );
+    ExitCode::SUCCESS
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,123 @@
+//! Killed, or stopped, at every machine instruction.
+
+use crate::operations::{Operation, PATIENCE, Pair, change_pair, check_pair};
+use procession::ErrorKind;
+use procession::sync::{LockError, Mutex};
+use std::time::Duration;
+use testkit::fault::armed;
+use testkit::random::Random;
+use testkit::step::kill_at;
+use testkit::step::{Points, Stepper, count_instructions};
+
+/// Kills a process at instructions of an operation; how many there are.
+pub(crate) fn go_through(operation: &Operation, points: Points<'_>) -> usize {
+    // On one processor nobody looks again before it sleeps: those loops change
+    // nothing, and have many instructions.
+    let _ = testkit::step::share_processor();
+    let (operate, check) = (operation.make)();
+    // What the first use of an object needs is not part of the operation.
+    check();
+    kill_at(
+        points,
+        || {
+            operate();
+            check();
+            armed(&operate);
+        },
+        |_| check(),
+    )
+}
+
+/// Instructions of each operation that a test kills at, by chance; the long run
+/// takes all.
+pub(crate) const POINTS: usize = 40;
+
+/// Leaves a lock whose holder was killed.
+fn orphan(pair: &Pair) {
+    let mut stepper = Stepper::start(|| {
+        let mut held = pair.lock_timeout(PATIENCE).unwrap();
+        held[0] += 1;
+        armed(|| held[1] += 1);
+    });
+    assert!(stepper.is_inside());
+    stepper.kill();
+}
+
+/// Joins the registry and gets its number, before instructions count.
+fn warm_up() {
+    drop(Mutex::new(0_u8).unwrap().lock());
+}
+
+pub(crate) fn whoever_repairs_may_be_killed_at_any_instruction() {
+    let pair = Mutex::new([0_u64, 0]).unwrap();
+    let repair = || {
+        warm_up();
+        armed(|| match pair.lock() {
+            Err(LockError::OwnerDied(mut left)) => {
+                left[1] = left[0];
+                drop(left.repaired());
+            }
+            other => panic!("{other:?}"),
+        });
+    };
+    orphan(&pair);
+    let mut random = Random::new();
+    let instructions = count_instructions(repair);
+    for _ in 0..POINTS.min(instructions) {
+        let instruction = random.below(instructions as u64 + 1) as usize;
+        orphan(&pair);
+        let mut repairer = Stepper::start(repair);
+        repairer.step(instruction);
+        repairer.kill();
+        check_pair(&pair);
+    }
+}
+
+pub(crate) fn a_stopped_holder_is_waited_for_at_any_instruction() {
+    let pair = Mutex::new([0_u64, 0]).unwrap();
+    check_pair(&pair);
+    let change = || {
+        change_pair(&pair);
+        armed(|| change_pair(&pair));
+    };
+    let mut random = Random::new();
+    let instructions = count_instructions(change);
+    for _ in 0..POINTS.min(instructions) {
+        let instruction = random.below(instructions as u64 + 1) as usize;
+        let mut stopped = Stepper::start(change);
+        stopped.step(instruction);
+        // It stands still there, and is not dead: either it does not hold the
+        // lock, or nobody gets it.
+        match pair.lock_timeout(Duration::from_micros(300)) {
+            Ok(held) => assert_eq!(held[0], held[1], "taken from one who lives"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::TimedOut),
+        }
+        stopped.kill();
+        check_pair(&pair);
+    }
+}
+
+pub(crate) fn a_waiter_may_be_killed_at_any_instruction_of_its_sleep() {
+    let pair = Mutex::new([0_u64, 0]).unwrap();
+    check_pair(&pair);
+    let wait = || {
+        warm_up();
+        armed(|| {
+            let error = pair.lock_timeout(Duration::ZERO).map(drop).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TimedOut);
+        });
+    };
+    let held = pair.lock().unwrap();
+    let mut random = Random::new();
+    let instructions = count_instructions(wait);
+    drop(held);
+    for _ in 0..POINTS.min(instructions) {
+        let instruction = random.below(instructions as u64 + 1) as usize;
+        let held = pair.lock().unwrap();
+        let mut waiter = Stepper::start(wait);
+        waiter.step(instruction);
+        waiter.kill();
+        drop(held);
+        check_pair(&pair);
+    }
+}
