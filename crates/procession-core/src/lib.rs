@@ -37,6 +37,8 @@
 //! Whatever the algorithms need of the system is the [`Platform`].
 #![forbid(unsafe_code)]
 
+#[cfg(all(test, not(loom)))]
+mod abandoned;
 pub mod barrier;
 pub mod door;
 pub mod event;

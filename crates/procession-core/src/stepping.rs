@@ -66,6 +66,7 @@ impl AtomicU64 {
     counted! {
         load(order: Ordering) -> u64;
         store(value: u64, order: Ordering) -> ();
+        fetch_add(value: u64, order: Ordering) -> u64;
         fetch_and(value: u64, order: Ordering) -> u64;
         fetch_or(value: u64, order: Ordering) -> u64;
         fetch_max(value: u64, order: Ordering) -> u64;

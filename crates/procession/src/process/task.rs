@@ -351,8 +351,8 @@ pub(crate) fn call_hook(offset: u64) -> Result<()> {
 }
 
 /// A [`Task`](crate::process::Task) that captures the named values: `task!([a,
-/// mut b] |x| ...)`. The values are moved into the task and copied to each
-/// process that runs it; types are inferred.
+/// mut b, &c] |x| ...)`. The values are moved into the task, those behind an `&`
+/// as clones, and copied to each process that runs it; types are inferred.
 ///
 /// # Panics
 /// If the values cannot be encoded, or the function is code of a shared
@@ -379,15 +379,21 @@ pub(crate) fn call_hook(offset: u64) -> Result<()> {
 #[macro_export]
 macro_rules! task {
     // Splits the list into the values and the patterns that take them.
-    (@bind [$($value:ident,)*] [$($pattern:pat,)*] [] $argument:tt $(: $type:ty)? => $body:expr) => {
+    (@bind [$($value:expr,)*] [$($pattern:pat,)*] [] $argument:tt $(: $type:ty)? => $body:expr) => {
         $crate::process::Task::bind(($($value,)*), |($($pattern,)*), $argument $(: $type)?| $body)
             .expect("the task can be sent")
     };
-    (@bind [$($value:ident,)*] [$($pattern:pat,)*] [mut $next:ident $(, $($rest:tt)*)?] $($end:tt)*) => {
+    (@bind [$($value:expr,)*] [$($pattern:pat,)*] [mut $next:ident $(, $($rest:tt)*)?] $($end:tt)*) => {
         $crate::task!(@bind [$($value,)* $next,] [$($pattern,)* mut $next,] [$($($rest)*)?] $($end)*)
     };
-    (@bind [$($value:ident,)*] [$($pattern:pat,)*] [$next:ident $(, $($rest:tt)*)?] $($end:tt)*) => {
+    (@bind [$($value:expr,)*] [$($pattern:pat,)*] [$next:ident $(, $($rest:tt)*)?] $($end:tt)*) => {
         $crate::task!(@bind [$($value,)* $next,] [$($pattern,)* $next,] [$($($rest)*)?] $($end)*)
+    };
+    (@bind [$($value:expr,)*] [$($pattern:pat,)*] [&$next:ident $(, $($rest:tt)*)?] $($end:tt)*) => {
+        $crate::task!(
+            @bind [$($value,)* ::core::clone::Clone::clone(&$next),] [$($pattern,)* $next,]
+            [$($($rest)*)?] $($end)*
+        )
     };
     ([$($captured:tt)*] || $body:expr) => {
         $crate::task!(@bind [] [] [$($captured)*] (): () => $body)

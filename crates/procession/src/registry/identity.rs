@@ -131,8 +131,7 @@ fn own_namespace() -> Option<u64> {
 fn pidfs_inode(pidfd: &rustix::fd::OwnedFd) -> u64 {
     /// `PID_FS_MAGIC`
     const PIDFS_MAGIC: i64 = 0x5049_4446;
-    let is_pidfs =
-        rustix::fs::fstatfs(pidfd).is_ok_and(|system| i64::from(system.f_type) == PIDFS_MAGIC);
+    let is_pidfs = rustix::fs::fstatfs(pidfd).is_ok_and(|system| system.f_type == PIDFS_MAGIC);
     match rustix::fs::fstat(pidfd) {
         Ok(status) if is_pidfs => status.st_ino,
         _ => 0,

@@ -21,7 +21,7 @@ type ArrayLockResult<'a, T> =
 /// ```
 /// use procession::{process, shared::Array, task};
 /// let sums = Array::new([0_u64; 4])?;
-/// let add = task!([sums] |slice: usize| {
+/// let add = task!([&sums] |slice: usize| {
 ///     let sum = (0..1000).filter(|n| n % 4 == slice as u64).sum();
 ///     sums.set(slice, sum).unwrap();
 /// });

@@ -25,7 +25,7 @@ const CLASS: Class = Class {
 /// use procession::{process, shared::Counters, task};
 /// use std::sync::atomic::Ordering;
 /// let seen = Counters::new(2)?;
-/// let sort = task!([seen] |number: u64| {
+/// let sort = task!([&seen] |number: u64| {
 ///     seen[(number % 2) as usize].fetch_add(1, Ordering::Relaxed);
 /// });
 /// let mut tasks = [1, 2, 3].map(|number| process::spawn_task(&sort, number).unwrap());
@@ -124,7 +124,7 @@ shared_object!(Counters, CLASS);
 /// ```
 /// use procession::{process, shared::Counter, task};
 /// let served = Counter::new(0)?;
-/// let serve = task!([served] |requests: i64| { served.add(requests); });
+/// let serve = task!([&served] |requests: i64| { served.add(requests); });
 /// let mut tasks = [10, 20].map(|requests| process::spawn_task(&serve, requests).unwrap());
 /// for task in &mut tasks {
 ///     task.join().unwrap();

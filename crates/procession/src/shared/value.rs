@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// ```
 /// use procession::{process, shared::Value, task};
 /// let best = Value::new(f64::MAX)?;
-/// let offer = task!([best] |price: f64| best.update(|best| *best = best.min(price)).unwrap());
+/// let offer = task!([&best] |price: f64| best.update(|best| *best = best.min(price)).unwrap());
 /// let mut tasks = [3.5, 1.25, 2.0].map(|price| process::spawn_task(&offer, price).unwrap());
 /// for task in &mut tasks {
 ///     task.join().unwrap();

@@ -55,7 +55,9 @@ struct FamilyRegistry {
 static FAMILY: Mutex<Vec<FamilyRegistry>> = Mutex::new(Vec::new());
 
 /// Objects that this process has, for threads that end.
-static ATTACHED: ForkLocal<Mutex<Vec<(Weak<Object>, Abandon)>>> = ForkLocal::new(Default::default);
+static ATTACHED: ForkLocal<Mutex<Vec<Attached>>> = ForkLocal::new(Default::default);
+
+type Attached = (Weak<Object>, Abandon);
 
 fn new_id() -> Result<u128> {
     Ok(u128::from_ne_bytes(random_bytes()?))
@@ -415,9 +417,7 @@ pub(crate) fn abandon_what_thread_holds(number: u16) {
     };
     let attached: Vec<_> = {
         let attached = attached.lock().unwrap_or_else(PoisonError::into_inner);
-        let live = |(object, abandon): &(Weak<Object>, Abandon)| {
-            object.upgrade().map(|object| (object, *abandon))
-        };
+        let live = |(object, abandon): &Attached| object.upgrade().map(|object| (object, *abandon));
         attached.iter().filter_map(live).collect()
     };
     for (object, abandon) in attached {

@@ -87,7 +87,7 @@ fn raw(object: &Object) -> RawBarrier<'_> {
 /// ```
 /// use procession::{process, sync::Barrier, task};
 /// let barrier = Barrier::new(3)?;
-/// let meet = task!([barrier] |_: ()| barrier.wait().unwrap().index());
+/// let meet = task!([&barrier] |_: ()| barrier.wait().unwrap().index());
 /// let mut tasks = [(), ()].map(|()| process::spawn_task(&meet, ()).unwrap());
 /// let mut indexes = vec![barrier.wait()?.index()];
 /// indexes.extend(tasks.iter_mut().map(|task| task.join().unwrap()));

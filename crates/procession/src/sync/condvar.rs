@@ -43,7 +43,7 @@ const CLASS: Class = Class {
 /// ```
 /// use procession::{process, sync::{Condvar, Mutex}, task};
 /// let (slot, filled) = (Mutex::new(0_u32)?, Condvar::new()?);
-/// let fill = task!([slot, filled] |value: u32| {
+/// let fill = task!([&slot, &filled] |value: u32| {
 ///     *slot.lock().unwrap() = value;
 ///     filled.notify_one();
 /// });

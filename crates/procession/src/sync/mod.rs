@@ -32,7 +32,7 @@
 //! ```
 //! use procession::{process, sync::Mutex, task};
 //! let total = Mutex::new(0_u64)?;
-//! let add = task!([total] |n: u64| *total.lock().unwrap() += n);
+//! let add = task!([&total] |n: u64| *total.lock().unwrap() += n);
 //! let mut tasks = [1, 2, 3].map(|n| process::spawn_task(&add, n).unwrap());
 //! for task in &mut tasks {
 //!     task.join().unwrap();

@@ -19,15 +19,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// the same object.
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
-    pub(crate) make: fn() -> (Box<dyn Fn()>, Box<dyn Fn()>),
+    pub(crate) make: fn() -> Both,
 }
 
+/// The operation, and the check after it.
+pub(crate) type Both = (Box<dyn Fn()>, Box<dyn Fn()>);
+
 /// `operation` on `object`, killed; then `check` on it.
-fn on<T: Clone + 'static>(
-    object: T,
-    operation: fn(&T),
-    check: fn(&T),
-) -> (Box<dyn Fn()>, Box<dyn Fn()>) {
+fn on<T: Clone + 'static>(object: T, operation: fn(&T), check: fn(&T)) -> Both {
     let copy = object.clone();
     (
         Box::new(move || operation(&copy)),

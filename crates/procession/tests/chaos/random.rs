@@ -18,8 +18,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use testkit::random::Random;
 
-/// Workers at a time.
-const WORKERS: usize = 3;
+/// Places for workers in the journal.
+const MOST_WORKERS: usize = 6;
+
+/// Workers at a time: one for each processor, because one that is killed while
+/// it waits for a processor takes long to die.
+fn workers() -> usize {
+    static WORKERS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *WORKERS.get_or_init(|| {
+        std::thread::available_parallelism().map_or(2, |it| it.get().clamp(2, MOST_WORKERS))
+    })
+}
+
+/// How much nicer the workers are than the one who kills.
+const BEFORE_WORKERS: i32 = 5;
 
 /// Kills between two audits.
 const EPOCH: u64 = 50;
@@ -46,7 +58,7 @@ impl Journal {
     }
 
     fn sum(&self, index: usize) -> u64 {
-        let numbers = (0..WORKERS).map(|worker| self.number(worker, index));
+        let numbers = (0..workers()).map(|worker| self.number(worker, index));
         numbers.map(|number| number.load(Ordering::SeqCst)).sum()
     }
 }
@@ -120,6 +132,8 @@ pub(crate) fn set_seed(seed: u64) {
 
 /// Runs a workload until so many workers were killed.
 pub(crate) fn run(workload: &Workload, kills: u64, random: &mut Random) -> Figures {
+    // Before the workers, so that it need not wait for a processor.
+    let _ = rustix::process::nice(-BEFORE_WORKERS);
     let journal = Journal::new();
     let mut killed = 0;
     let mut operations = 0;
@@ -128,7 +142,7 @@ pub(crate) fn run(workload: &Workload, kills: u64, random: &mut Random) -> Figur
         // New objects now and then: states that a long life would hide.
         let work = (workload.make)();
         for index in 0..8 {
-            for worker in 0..WORKERS {
+            for worker in 0..workers() {
                 journal.number(worker, index).store(0, Ordering::SeqCst);
             }
         }
@@ -153,6 +167,7 @@ fn start(work: &dyn Work, worker: usize, journal: &Journal) -> Child {
     match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
+            let _ = rustix::process::nice(BEFORE_WORKERS);
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 loop {
                     work.step(worker, journal);
@@ -167,24 +182,21 @@ fn start(work: &dyn Work, worker: usize, journal: &Journal) -> Child {
 
 /// Kills workers until it is time for an audit; how many.
 fn epoch(work: &dyn Work, journal: &Journal, random: &mut Random) -> u64 {
-    let mut workers: Vec<Child> = (0..WORKERS).map(|it| start(work, it, journal)).collect();
+    let mut crew: Vec<Child> = (0..workers()).map(|it| start(work, it, journal)).collect();
     let mut killed = 0;
     while killed < EPOCH {
         // The moment of a random kill, which is what this is about.
         let moment = random.moment(Duration::from_micros(600));
-        let until = Instant::now() + moment;
-        while Instant::now() < until {
-            std::thread::yield_now();
-        }
-        let victim = random.below(WORKERS as u64) as usize;
-        kill(&mut workers[victim]);
-        workers[victim] = start(work, victim, journal);
+        std::thread::sleep(moment);
+        let victim = random.below(workers() as u64) as usize;
+        kill(&mut crew[victim]);
+        crew[victim] = start(work, victim, journal);
         killed += 1;
         if killed % 10 == 0 {
             require_progress(journal);
         }
     }
-    for worker in &mut workers {
+    for worker in &mut crew {
         kill(worker);
         killed += 1;
     }
@@ -357,7 +369,7 @@ impl Work for ReadWrite {
     }
 }
 
-/// Two permits for three workers.
+/// A permit less than workers.
 struct Permits {
     permits: Semaphore,
     single: Semaphore,
@@ -367,7 +379,7 @@ struct Permits {
 impl Permits {
     fn new() -> Permits {
         Permits {
-            permits: Semaphore::new(2).unwrap(),
+            permits: Semaphore::new(workers() - 1).unwrap(),
             single: Semaphore::new(1).unwrap(),
             inside: Value::new(0).unwrap(),
         }
@@ -389,7 +401,7 @@ impl Work for Permits {
     }
 
     fn audit(&self, _: &Journal, _: u64) {
-        for (semaphore, permits) in [(&self.permits, 2), (&self.single, 1)] {
+        for (semaphore, permits) in [(&self.permits, workers() - 1), (&self.single, 1)] {
             let held: Vec<_> = (0..permits)
                 .map(|_| semaphore.acquire_timeout(PATIENCE).unwrap())
                 .collect();
@@ -432,7 +444,7 @@ impl Work for Turns {
                 Err(error) => panic!("{error}"),
             };
             assert_eq!(guard[0], guard[1]);
-            if guard[0] % WORKERS as u64 == worker as u64 {
+            if guard[0] % workers() as u64 == worker as u64 {
                 guard[0] += 1;
                 guard[1] += 1;
                 drop(guard);

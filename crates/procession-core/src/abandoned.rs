@@ -1,0 +1,460 @@
+//! Every algorithm with an actor that is gone after its first atomic operation,
+//! after its second, and so on; then another actor has to get on.
+
+use crate::barrier::RawBarrier;
+use crate::door::{AtomicU64, Ordering, low};
+use crate::event::RawEvent;
+use crate::gate::Gate;
+use crate::mutex::{Acquired, RawMutex};
+use crate::permits::{PERMIT, Permits};
+use crate::registry;
+use crate::rwlock::RawRwLock;
+use crate::stepping::run_for;
+use crate::{Failure, Owner, Platform, Slept};
+use std::cell::Cell;
+
+/// Two actors, one of whom may be dead; nobody can sleep.
+struct Actor<'a> {
+    me: Owner,
+    dead: &'a Cell<Option<Owner>>,
+}
+
+impl Platform for Actor<'_> {
+    fn me(&self) -> Owner {
+        self.me
+    }
+
+    fn is_alive(&self, owner: Owner) -> bool {
+        self.dead.get() != Some(owner.process())
+    }
+
+    fn deaths(&self) -> u32 {
+        u32::from(self.dead.get().is_some())
+    }
+
+    fn sleep(&self, word: &AtomicU64, expected: u32, _: u32) -> Slept {
+        if low(word.load(Ordering::Relaxed)) == expected {
+            // Nobody would wake us: the other one is dead or has done all.
+            Slept::TimedOut
+        } else {
+            Slept::Again
+        }
+    }
+
+    fn wake(&self, _: &AtomicU64, _: u32) -> u32 {
+        0
+    }
+
+    fn spin(&self, mut ready: impl FnMut() -> bool) -> bool {
+        ready()
+    }
+}
+
+/// How many operations an algorithm may have; more is an endless loop.
+const BOUND: usize = 1000;
+
+/// Has the first actor abandoned after every number of its operations, and then
+/// the second one look. Returns how many there are.
+fn abandon_everywhere<S>(
+    state: impl Fn() -> S,
+    first: impl Fn(&S, &Actor<'_>),
+    second: impl Fn(&S, &Actor<'_>, bool),
+) -> usize {
+    for operations in 0..BOUND {
+        let state = state();
+        let dead = Cell::new(None);
+        let (one, other) = (Owner::new(0, 1), Owner::new(1, 1));
+        let actor = |me: Owner| Actor {
+            me: me.with_thread(1),
+            dead: &dead,
+        };
+        let finished = run_for(operations, || first(&state, &actor(one)));
+        dead.set(Some(one));
+        second(&state, &actor(other), finished);
+        if finished {
+            return operations;
+        }
+    }
+    panic!("more than {BOUND} operations");
+}
+
+fn word(value: u64) -> AtomicU64 {
+    AtomicU64::new(value)
+}
+
+#[test]
+fn a_mutex_is_never_busy_for_ever() {
+    let operations = abandon_everywhere(
+        || (word(0), word(0), word(0)),
+        |(lock, one, two), actor| {
+            let lock = RawMutex(lock);
+            lock.lock(actor).unwrap();
+            one.store(1, Ordering::Relaxed);
+            two.store(1, Ordering::Relaxed);
+            assert!(lock.unlock(actor));
+        },
+        |(lock, one, two), actor, _| {
+            let lock = RawMutex(lock);
+            let found = lock.lock(actor).unwrap();
+            let (one, two) = (one.load(Ordering::Relaxed), two.load(Ordering::Relaxed));
+            assert!(
+                found.inconsistent || one == two,
+                "half a change, found {found:?}"
+            );
+            lock.mark_consistent();
+            assert!(lock.unlock(actor));
+            assert_eq!(lock.lock(actor), Ok(Acquired::CLEAN));
+        },
+    );
+    assert!(operations > 3);
+}
+
+#[test]
+fn a_repairer_may_die_and_the_next_one_repairs() {
+    abandon_everywhere(
+        || (word(Owner::new(7, 9).word()), word(0)),
+        |(lock, repaired), actor| {
+            let lock = RawMutex(lock);
+            // The owner in the word is nobody that the actors know.
+            let found = lock.lock(&Mortal(actor)).unwrap();
+            assert!(found.inconsistent);
+            repaired.store(1, Ordering::Relaxed);
+            lock.mark_consistent();
+            lock.unlock(actor);
+        },
+        |(lock, repaired), actor, finished| {
+            let found = RawMutex(lock).lock(&Mortal(actor)).unwrap();
+            let repaired = repaired.load(Ordering::Relaxed) == 1;
+            assert!(found.inconsistent || repaired, "not told of the death");
+            assert!(!(found.inconsistent && finished), "told after the repair");
+        },
+    );
+}
+
+/// Takes the owner at place 7 for dead as well.
+struct Mortal<'a>(&'a Actor<'a>);
+
+impl Platform for Mortal<'_> {
+    fn me(&self) -> Owner {
+        self.0.me()
+    }
+    fn is_alive(&self, owner: Owner) -> bool {
+        owner.place() != 7 && self.0.is_alive(owner)
+    }
+    fn deaths(&self) -> u32 {
+        self.0.deaths()
+    }
+    fn sleep(&self, word: &AtomicU64, expected: u32, deaths: u32) -> Slept {
+        self.0.sleep(word, expected, deaths)
+    }
+    fn wake(&self, word: &AtomicU64, count: u32) -> u32 {
+        self.0.wake(word, count)
+    }
+    fn spin(&self, ready: impl FnMut() -> bool) -> bool {
+        self.0.spin(ready)
+    }
+}
+
+#[test]
+fn who_gives_up_leaves_a_lock_that_can_be_reset() {
+    abandon_everywhere(
+        || word(0),
+        |lock, actor| {
+            let lock = RawMutex(lock);
+            lock.lock(actor).unwrap();
+            lock.give_up(actor);
+        },
+        |lock, actor, _| {
+            let lock = RawMutex(lock);
+            match lock.lock(actor) {
+                Ok(_) => {}
+                Err(failure) => {
+                    assert_eq!(failure, Failure::NotRecoverable);
+                    assert!(lock.reset(actor));
+                    assert!(lock.lock(actor).unwrap().inconsistent);
+                }
+            }
+        },
+    );
+}
+
+struct PermitWords {
+    gate: AtomicU64,
+    used: AtomicU64,
+    cells: Vec<AtomicU64>,
+}
+
+impl PermitWords {
+    fn new(permits: usize, room: usize) -> PermitWords {
+        PermitWords {
+            gate: word(0),
+            used: word(permits as u64),
+            cells: (0..room)
+                .map(|place| word(if place < permits { PERMIT } else { 0 }))
+                .collect(),
+        }
+    }
+
+    fn permits(&self) -> Permits<'_> {
+        Permits {
+            gate: Gate(&self.gate),
+            used: &self.used,
+            cells: &self.cells,
+        }
+    }
+}
+
+#[test]
+fn permits_of_the_dead_are_all_there_again() {
+    abandon_everywhere(
+        || PermitWords::new(2, 2),
+        |words, actor| {
+            let permits = words.permits();
+            let one = permits.acquire(actor).unwrap();
+            let two = permits.acquire(actor).unwrap();
+            assert!(permits.release(one, actor.me(), actor));
+            assert!(permits.release(two, actor.me(), actor));
+        },
+        |words, actor, _| {
+            let permits = words.permits();
+            assert_eq!(permits.available(actor), 2);
+            let (one, two) = (permits.acquire(actor), permits.acquire(actor));
+            assert_ne!(one.unwrap(), two.unwrap());
+            assert_eq!(permits.acquire(actor), Err(Failure::TimedOut));
+        },
+    );
+}
+
+#[test]
+fn a_permit_is_added_or_not_and_used_up_or_not() {
+    abandon_everywhere(
+        || PermitWords::new(0, 2),
+        |words, actor| {
+            let permits = words.permits();
+            permits.add(actor).unwrap();
+            let place = permits.acquire(actor).unwrap();
+            assert!(permits.forget(place, actor.me()));
+        },
+        |words, actor, finished| {
+            let permits = words.permits();
+            let there = permits.available(actor);
+            assert!(there <= usize::from(!finished));
+            for _ in 0..there {
+                permits.acquire(actor).unwrap();
+            }
+            assert_eq!(permits.acquire(actor), Err(Failure::TimedOut));
+            for _ in there..2 {
+                permits.add(actor).unwrap();
+                permits.acquire(actor).unwrap();
+            }
+            assert_eq!(permits.add(actor), Err(Failure::Full));
+        },
+    );
+}
+
+struct RwLockWords {
+    words: [AtomicU64; 3],
+    cells: [AtomicU64; 2],
+}
+
+impl RwLockWords {
+    fn new() -> RwLockWords {
+        RwLockWords {
+            words: [word(0), word(0), word(0)],
+            cells: [word(0), word(0)],
+        }
+    }
+
+    fn lock(&self) -> RawRwLock<'_> {
+        RawRwLock {
+            writer: RawMutex(&self.words[0]),
+            entry: Gate(&self.words[1]),
+            drained: Gate(&self.words[2]),
+            readers: &self.cells,
+        }
+    }
+}
+
+#[test]
+fn a_dead_reader_leaves_nothing() {
+    abandon_everywhere(
+        RwLockWords::new,
+        |words, actor| {
+            let (place, found) = words.lock().read(actor).unwrap();
+            assert_eq!(found, Acquired::CLEAN);
+            assert!(words.lock().leave(place, actor.me(), actor));
+        },
+        |words, actor, _| {
+            let lock = words.lock();
+            assert_eq!(lock.write(actor), Ok(Acquired::CLEAN));
+            assert!(lock.unlock(false, actor));
+            assert_eq!(lock.read(actor).unwrap().1, Acquired::CLEAN);
+        },
+    );
+}
+
+#[test]
+fn a_dead_writer_is_told_of_only_if_it_may_have_written() {
+    abandon_everywhere(
+        || (RwLockWords::new(), word(0), word(0)),
+        |(words, one, two), actor| {
+            words.lock().write(actor).unwrap();
+            one.store(1, Ordering::Relaxed);
+            two.store(1, Ordering::Relaxed);
+            words.lock().unlock(false, actor);
+        },
+        |(words, one, two), actor, _| {
+            let lock = words.lock();
+            let halves = one.load(Ordering::Relaxed) != two.load(Ordering::Relaxed);
+            let (place, found) = lock.read(actor).unwrap();
+            assert!(found.inconsistent || !halves);
+            lock.leave(place, actor.me(), actor);
+            let found = lock.write(actor).unwrap();
+            assert!(found.inconsistent || !halves);
+            lock.writer.mark_consistent();
+            lock.unlock(false, actor);
+            assert_eq!(lock.read(actor).unwrap().1, Acquired::CLEAN);
+        },
+    );
+}
+
+#[test]
+fn an_event_is_set_or_not() {
+    for one in [false, true] {
+        abandon_everywhere(
+            || word(0),
+            |event, actor| {
+                RawEvent(event).set(one, actor);
+                RawEvent(event).clear();
+            },
+            |event, actor, _| {
+                let event = RawEvent(event);
+                event.set(one, actor);
+                assert!(event.is_set());
+                let wait = if one {
+                    event.take(actor)
+                } else {
+                    event.wait(actor)
+                };
+                assert_eq!(wait, Ok(()));
+                assert_eq!(event.is_set(), !one);
+                event.clear();
+                assert_eq!(event.wait(actor), Err(Failure::TimedOut));
+            },
+        );
+    }
+}
+
+struct BarrierWords {
+    state: AtomicU64,
+    members: [AtomicU64; 3],
+}
+
+impl BarrierWords {
+    fn new() -> BarrierWords {
+        BarrierWords {
+            state: word(0),
+            members: [word(0), word(0), word(0)],
+        }
+    }
+
+    fn barrier(&self, parties: usize) -> RawBarrier<'_> {
+        RawBarrier {
+            parties,
+            state: &self.state,
+            members: &self.members,
+        }
+    }
+}
+
+#[test]
+fn a_dead_party_breaks_a_barrier_and_a_reset_mends_it() {
+    abandon_everywhere(
+        BarrierWords::new,
+        |words, actor| {
+            let barrier = words.barrier(2);
+            barrier.enter(actor);
+            let _ = barrier.wait(actor, None::<fn()>);
+        },
+        |words, actor, _| {
+            let barrier = words.barrier(2);
+            barrier.enter(actor);
+            let outcome = barrier.wait(actor, None::<fn()>);
+            // It had arrived, or it is missed, or it was never there.
+            assert!(matches!(
+                outcome,
+                Ok(_) | Err(Failure::Broken | Failure::TimedOut)
+            ));
+            barrier.reset(actor);
+            assert!(!barrier.is_broken());
+            assert_eq!(barrier.waiting(), 0);
+            // With one party it is complete at once.
+            assert!(words.barrier(1).wait(actor, None::<fn()>).is_ok());
+        },
+    );
+}
+
+#[test]
+fn who_dies_in_the_action_breaks_the_barrier() {
+    abandon_everywhere(
+        || (BarrierWords::new(), word(0)),
+        |(words, done), actor| {
+            let barrier = words.barrier(1);
+            barrier.enter(actor);
+            let passed = barrier.wait(actor, Some(|| done.store(1, Ordering::Relaxed)));
+            assert_eq!(passed.map(|passed| passed.index), Ok(0));
+        },
+        |(words, _), actor, _| {
+            let barrier = words.barrier(1);
+            barrier.enter(actor);
+            if let Err(failure) = barrier.wait(actor, None::<fn()>) {
+                assert_eq!(failure, Failure::Broken);
+                barrier.reset(actor);
+                assert!(barrier.wait(actor, None::<fn()>).is_ok());
+            }
+        },
+    );
+}
+
+#[test]
+fn an_action_that_panics_breaks_the_barrier() {
+    let words = BarrierWords::new();
+    let dead = Cell::new(None);
+    let actor = Actor {
+        me: Owner::new(0, 1).with_thread(1),
+        dead: &dead,
+    };
+    let barrier = words.barrier(1);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        barrier.wait(&actor, Some(|| panic!("on purpose")))
+    }));
+    assert!(outcome.is_err());
+    assert!(barrier.is_broken());
+}
+
+#[test]
+fn a_place_is_free_or_its_owner_is_in_it() {
+    abandon_everywhere(
+        || word(0),
+        |life, _| {
+            let generation = registry::claim(life, 77).unwrap();
+            assert!(registry::is_alive(life, Owner::new(0, generation)));
+            assert!(registry::free(life, life.load(Ordering::Relaxed)));
+        },
+        |life, _, _| {
+            let seen = life.load(Ordering::Relaxed);
+            if registry::Life::of(seen) != registry::Life::Free {
+                // As the kernel does.
+                assert!(registry::declare_dead(life, seen));
+                assert!(!registry::is_alive(life, Owner::new(0, 1)));
+                let seen = life.load(Ordering::Relaxed);
+                assert!(registry::free(life, seen));
+            }
+            let generation = registry::claim(life, 78).unwrap();
+            assert!(generation >= 1);
+            assert!(registry::is_alive(life, Owner::new(0, generation)));
+            assert!(!registry::is_alive(life, Owner::new(0, generation - 1)));
+            assert_eq!(registry::claim(life, 79), None);
+        },
+    );
+}

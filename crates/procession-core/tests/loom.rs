@@ -1,0 +1,563 @@
+//! Models of the algorithms: loom goes through the orders in which the
+//! operations of two or three actors can happen, with what each may see.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test -p procession-core --release --test loom`
+//!
+//! Sleeping is modelled as the kernel does it: the comparison and the falling
+//! asleep are one step, and only a wake-up on that word, or a death, ends it. A
+//! lost wake-up is a deadlock, which loom reports. Death is an actor that stops
+//! and is then said to be dead.
+#![cfg(loom)]
+
+use loom::cell::UnsafeCell;
+use loom::sync::{Arc, Condvar, Mutex};
+use loom::thread;
+use procession_core::barrier::RawBarrier;
+use procession_core::door::{AtomicU64, Ordering, low};
+use procession_core::event::RawEvent;
+use procession_core::gate::Gate;
+use procession_core::mutex::RawMutex;
+use procession_core::permits::{PERMIT, Permits};
+use procession_core::registry;
+use procession_core::rwlock::RawRwLock;
+use procession_core::{Failure, Owner, Platform, Slept};
+
+/// The kernel.
+struct Kernel {
+    state: Mutex<State>,
+    bell: Condvar,
+    deaths: AtomicU64,
+    dead: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    /// Addresses slept on, by ticket; woken ones are taken out.
+    sleepers: Vec<(u64, usize)>,
+    next: u64,
+}
+
+impl Kernel {
+    fn new() -> Kernel {
+        Kernel {
+            state: Mutex::new(State::default()),
+            bell: Condvar::new(),
+            deaths: AtomicU64::new(0),
+            dead: AtomicU64::new(0),
+        }
+    }
+
+    /// The kernel says that an actor died, and somebody tells all others.
+    fn die(&self, owner: Owner) {
+        self.dead.fetch_or(1 << owner.place(), Ordering::SeqCst);
+        self.deaths.fetch_add(1, Ordering::SeqCst);
+        self.state.lock().unwrap().sleepers.clear();
+        self.bell.notify_all();
+    }
+}
+
+struct Actor<'a> {
+    kernel: &'a Kernel,
+    me: Owner,
+}
+
+impl Platform for Actor<'_> {
+    fn me(&self) -> Owner {
+        self.me
+    }
+
+    fn is_alive(&self, owner: Owner) -> bool {
+        self.kernel.dead.load(Ordering::SeqCst) & 1 << owner.place() == 0
+    }
+
+    fn deaths(&self) -> u32 {
+        self.kernel.deaths.load(Ordering::SeqCst) as u32
+    }
+
+    fn sleep(&self, word: &AtomicU64, expected: u32, deaths: u32) -> Slept {
+        let mut state = self.kernel.state.lock().unwrap();
+        if low(word.load(Ordering::SeqCst)) != expected || self.deaths() != deaths {
+            return Slept::Again;
+        }
+        let ticket = state.next;
+        state.next += 1;
+        state
+            .sleepers
+            .push((ticket, std::ptr::from_ref(word).addr()));
+        while state.sleepers.iter().any(|(asleep, _)| *asleep == ticket) {
+            state = self.kernel.bell.wait(state).unwrap();
+        }
+        Slept::Again
+    }
+
+    fn wake(&self, word: &AtomicU64, count: u32) -> u32 {
+        let address = std::ptr::from_ref(word).addr();
+        let mut state = self.kernel.state.lock().unwrap();
+        let mut woken = 0;
+        state.sleepers.retain(|(_, slept_on)| {
+            let wake = *slept_on == address && woken < count;
+            woken += u32::from(wake);
+            !wake
+        });
+        self.kernel.bell.notify_all();
+        woken
+    }
+
+    fn spin(&self, mut ready: impl FnMut() -> bool) -> bool {
+        ready()
+    }
+}
+
+fn owner(place: usize) -> Owner {
+    Owner::new(place, 1).with_thread(1)
+}
+
+fn model(body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(3);
+    builder.max_branches = 20_000;
+    builder.check(body);
+}
+
+/// What a lock protects, which loom watches for two who use it at once.
+struct Protected(UnsafeCell<u64>);
+
+// SAFETY: used only while the lock under test is held; loom checks that.
+unsafe impl Sync for Protected {}
+// SAFETY: as for Sync.
+unsafe impl Send for Protected {}
+
+impl Protected {
+    fn new() -> Protected {
+        Protected(UnsafeCell::new(0))
+    }
+
+    fn add(&self) {
+        // SAFETY: the caller holds the lock, or loom fails the model.
+        self.0.with_mut(|value| unsafe { *value += 1 });
+    }
+
+    fn get(&self) -> u64 {
+        // SAFETY: as in `add`.
+        self.0.with(|value| unsafe { *value })
+    }
+}
+
+/// Runs two actors on shared state, the first here, and then looks at it.
+fn two<S: Send + Sync + 'static>(
+    state: S,
+    here: impl Fn(&S, &Actor<'_>),
+    there: impl Fn(&S, &Actor<'_>) + Send + Sync + 'static,
+    then: impl Fn(&S, &Actor<'_>),
+) {
+    let shared = Arc::new((state, Kernel::new()));
+    let other = Arc::clone(&shared);
+    let thread = thread::spawn(move || {
+        let (state, kernel) = &*other;
+        let me = owner(1);
+        there(state, &Actor { kernel, me });
+    });
+    let (state, kernel) = &*shared;
+    let me = owner(0);
+    here(state, &Actor { kernel, me });
+    thread.join().unwrap();
+    then(state, &Actor { kernel, me });
+}
+
+#[test]
+fn mutex_excludes_and_loses_no_wake_up() {
+    model(|| {
+        let work = |(word, protected): &(AtomicU64, Protected), actor: &Actor<'_>| {
+            let lock = RawMutex(word);
+            lock.lock(actor).unwrap();
+            protected.add();
+            assert!(lock.unlock(actor));
+        };
+        two(
+            (AtomicU64::new(0), Protected::new()),
+            work,
+            work,
+            |(_, protected), _| {
+                assert_eq!(protected.get(), 2);
+            },
+        );
+    });
+}
+
+#[test]
+fn mutex_of_a_dead_holder_is_taken_over_by_a_sleeper() {
+    model(|| {
+        two(
+            (AtomicU64::new(0), Protected::new()),
+            |(word, protected), actor| {
+                let found = RawMutex(word).lock(actor).unwrap();
+                protected.add();
+                assert_eq!(found.inconsistent, protected.get() == 2);
+                RawMutex(word).unlock(actor);
+            },
+            |(word, protected), actor| {
+                RawMutex(word).lock(actor).unwrap();
+                protected.add();
+                actor.kernel.die(actor.me);
+            },
+            |_, _| {},
+        );
+    });
+}
+
+#[test]
+fn mutex_waiter_that_dies_when_woken_takes_no_wake_up_with_it() {
+    model(|| {
+        let shared = Arc::new((AtomicU64::new(0), Kernel::new()));
+        let holder = Actor {
+            kernel: &shared.1,
+            me: owner(0),
+        };
+        RawMutex(&shared.0).lock(&holder).unwrap();
+        let threads = [1, 2].map(|place| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (word, kernel) = &*shared;
+                let actor = Actor {
+                    kernel,
+                    me: owner(place),
+                };
+                if place == 1 {
+                    // Waits once, and dies whatever wakes it.
+                    let seen = RawMutex(word).word();
+                    if seen & 1 == 1 {
+                        actor.sleep(word, low(seen), actor.deaths());
+                    }
+                    kernel.die(actor.me);
+                } else {
+                    RawMutex(word).lock(&actor).unwrap();
+                    RawMutex(word).unlock(&actor);
+                }
+            })
+        });
+        RawMutex(&shared.0).unlock(&holder);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn gate_loses_no_condition() {
+    model(|| {
+        two(
+            (AtomicU64::new(0), AtomicU64::new(0)),
+            |(gate, ready), actor| {
+                Gate(gate)
+                    .wait_until(actor, || {
+                        Ok((ready.load(Ordering::Acquire) == 1).then_some(()))
+                    })
+                    .unwrap();
+            },
+            |(gate, ready), actor| {
+                ready.store(1, Ordering::Release);
+                Gate(gate).notify(1, actor);
+            },
+            |_, _| {},
+        );
+    });
+}
+
+#[test]
+fn gate_signal_reaches_who_saw_the_number_before() {
+    model(|| {
+        two(
+            (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0)),
+            |(gate, lock, ready), actor| {
+                // A condition variable.
+                let mutex = RawMutex(lock);
+                mutex.lock(actor).unwrap();
+                while ready.load(Ordering::Relaxed) == 0 {
+                    let since = Gate(gate).sequence();
+                    mutex.unlock(actor);
+                    Gate(gate).wait_since(since, actor).unwrap();
+                    mutex.lock(actor).unwrap();
+                }
+                mutex.unlock(actor);
+            },
+            |(gate, lock, ready), actor| {
+                let mutex = RawMutex(lock);
+                mutex.lock(actor).unwrap();
+                ready.store(1, Ordering::Relaxed);
+                mutex.unlock(actor);
+                Gate(gate).signal(1, actor);
+            },
+            |_, _| {},
+        );
+    });
+}
+
+#[test]
+fn permit_is_had_by_one_and_given_to_the_next() {
+    model(|| {
+        type Words = (AtomicU64, AtomicU64, [AtomicU64; 1], Protected);
+        let work = |(gate, used, cells, protected): &Words, actor: &Actor<'_>| {
+            let permits = Permits {
+                gate: Gate(gate),
+                used,
+                cells,
+            };
+            let place = permits.acquire(actor).unwrap();
+            protected.add();
+            assert!(permits.release(place, actor.me, actor));
+        };
+        let words = (
+            AtomicU64::new(0),
+            AtomicU64::new(1),
+            [AtomicU64::new(PERMIT)],
+            Protected::new(),
+        );
+        two(words, work, work, |(_, _, _, protected), _| {
+            assert_eq!(protected.get(), 2)
+        });
+    });
+}
+
+#[test]
+fn permit_of_the_dead_is_found_by_a_sleeper() {
+    model(|| {
+        type Words = (AtomicU64, AtomicU64, [AtomicU64; 1]);
+        let words: Words = (
+            AtomicU64::new(0),
+            AtomicU64::new(1),
+            [AtomicU64::new(PERMIT)],
+        );
+        two(
+            words,
+            |(gate, used, cells), actor| {
+                let permits = Permits {
+                    gate: Gate(gate),
+                    used,
+                    cells,
+                };
+                permits.acquire(actor).unwrap();
+            },
+            |(gate, used, cells), actor| {
+                let permits = Permits {
+                    gate: Gate(gate),
+                    used,
+                    cells,
+                };
+                if permits.try_acquire(actor).is_some() {
+                    actor.kernel.die(actor.me);
+                }
+            },
+            |(gate, used, cells), actor| {
+                let permits = Permits {
+                    gate: Gate(gate),
+                    used,
+                    cells,
+                };
+                assert_eq!(permits.total(), 1);
+                assert_eq!(permits.try_acquire(actor), None);
+            },
+        );
+    });
+}
+
+type RwLockWords = ([AtomicU64; 3], [AtomicU64; 1], Protected);
+
+fn rwlock((words, readers, _): &RwLockWords) -> RawRwLock<'_> {
+    RawRwLock {
+        writer: RawMutex(&words[0]),
+        entry: Gate(&words[1]),
+        drained: Gate(&words[2]),
+        readers,
+    }
+}
+
+fn rwlock_words() -> RwLockWords {
+    (
+        [AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0)],
+        [AtomicU64::new(0)],
+        Protected::new(),
+    )
+}
+
+#[test]
+fn rwlock_keeps_readers_and_writers_apart() {
+    model(|| {
+        two(
+            rwlock_words(),
+            |words, actor| {
+                let (place, _) = rwlock(words).read(actor).unwrap();
+                words.2.get();
+                assert!(rwlock(words).leave(place, actor.me, actor));
+            },
+            |words, actor| {
+                rwlock(words).write(actor).unwrap();
+                words.2.add();
+                rwlock(words).unlock(false, actor);
+            },
+            |words, _| assert_eq!(words.2.get(), 1),
+        );
+    });
+}
+
+#[test]
+fn rwlock_reader_that_dies_lets_the_writer_in() {
+    model(|| {
+        two(
+            rwlock_words(),
+            |words, actor| {
+                rwlock(words).write(actor).unwrap();
+                words.2.add();
+                rwlock(words).unlock(false, actor);
+            },
+            |words, actor| {
+                if rwlock(words).try_read(actor).unwrap().is_some() {
+                    words.2.get();
+                    actor.kernel.die(actor.me);
+                }
+            },
+            |_, _| {},
+        );
+    });
+}
+
+#[test]
+fn event_that_is_set_is_seen() {
+    model(|| {
+        two(
+            (AtomicU64::new(0), Protected::new()),
+            |(event, protected), actor| {
+                RawEvent(event).wait(actor).unwrap();
+                assert_eq!(protected.get(), 1);
+            },
+            |(event, protected), actor| {
+                protected.add();
+                RawEvent(event).set(false, actor);
+            },
+            |_, _| {},
+        );
+    });
+}
+
+#[test]
+fn event_that_resets_itself_lets_one_through_for_each_setting() {
+    model(|| {
+        let shared = Arc::new((AtomicU64::new(0), Kernel::new()));
+        let threads = [1, 2].map(|place| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (event, kernel) = &*shared;
+                let actor = Actor {
+                    kernel,
+                    me: owner(place),
+                };
+                RawEvent(event).take(&actor).unwrap();
+                // The next one's turn.
+                RawEvent(event).set(true, &actor);
+            })
+        });
+        let actor = Actor {
+            kernel: &shared.1,
+            me: owner(0),
+        };
+        RawEvent(&shared.0).set(true, &actor);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert!(RawEvent(&shared.0).is_set());
+    });
+}
+
+type BarrierWords = (AtomicU64, [AtomicU64; 2], Protected);
+
+fn barrier((state, members, _): &BarrierWords) -> RawBarrier<'_> {
+    RawBarrier {
+        parties: 2,
+        state,
+        members,
+    }
+}
+
+fn barrier_words() -> BarrierWords {
+    (
+        AtomicU64::new(0),
+        [AtomicU64::new(0), AtomicU64::new(0)],
+        Protected::new(),
+    )
+}
+
+#[test]
+fn barrier_lets_nobody_pass_before_all_have_arrived() {
+    model(|| {
+        two(
+            barrier_words(),
+            |words, actor| {
+                words.2.add();
+                barrier(words).wait(actor, None::<fn()>).unwrap();
+            },
+            |words, actor| {
+                barrier(words).wait(actor, None::<fn()>).unwrap();
+                assert_eq!(words.2.get(), 1);
+            },
+            |_, _| {},
+        );
+    });
+}
+
+#[test]
+fn barrier_is_broken_by_a_party_that_died() {
+    model(|| {
+        let words = barrier_words();
+        words.1[1].store(owner(1).process().word(), Ordering::SeqCst);
+        two(
+            words,
+            |words, actor| {
+                barrier(words).enter(actor);
+                let outcome = barrier(words).wait(actor, None::<fn()>);
+                assert_eq!(outcome, Err(Failure::Broken));
+            },
+            |_, actor| actor.kernel.die(actor.me.process()),
+            |_, _| {},
+        );
+    });
+}
+
+#[test]
+fn registry_of_two_who_come_at_once_one_sees_the_other() {
+    model(|| {
+        let lives = || [AtomicU64::new(0), AtomicU64::new(0)];
+        let saw = || (AtomicU64::new(0), AtomicU64::new(0));
+        let claim = |place: usize| {
+            move |(lives, saw): &([AtomicU64; 2], (AtomicU64, AtomicU64)), _: &Actor<'_>| {
+                registry::claim(&lives[place], 7).unwrap();
+                let other = lives[1 - place].load(Ordering::Acquire);
+                let seen = u64::from(registry::Life::of(other) != registry::Life::Free);
+                let saw = if place == 0 { &saw.0 } else { &saw.1 };
+                saw.store(seen, Ordering::SeqCst);
+            }
+        };
+        two((lives(), saw()), claim(0), claim(1), |(_, saw), _| {
+            let seen = saw.0.load(Ordering::SeqCst) + saw.1.load(Ordering::SeqCst);
+            assert!(seen >= 1, "neither would watch over the other");
+        });
+    });
+}
+
+#[test]
+fn registry_place_is_had_by_one() {
+    model(|| {
+        type Words = (AtomicU64, AtomicU64);
+        let claim = |(life, had): &Words, _: &Actor<'_>| {
+            if registry::claim(life, 7).is_some() {
+                had.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        two(
+            (AtomicU64::new(0), AtomicU64::new(0)),
+            claim,
+            claim,
+            |(_, had), _| {
+                assert_eq!(had.load(Ordering::SeqCst), 1);
+            },
+        );
+    });
+}

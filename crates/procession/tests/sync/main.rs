@@ -1,0 +1,88 @@
+//! Shared objects: what they do, in every setting, and what they survive.
+
+mod bodies;
+mod death;
+mod hostile;
+mod named;
+mod resources;
+mod setting;
+mod travel;
+
+use std::process::ExitCode;
+use testkit::Test;
+
+macro_rules! bodies {
+    ($($body:ident),* $(,)?) => {{
+        let mut tests = Vec::new();
+        $(
+            for (name, setting) in setting::SETTINGS {
+                let name = format!("{}::{name}", stringify!($body));
+                tests.push(Test::new(name, || bodies::$body(*setting)));
+            }
+        )*
+        tests
+    }};
+}
+
+fn main() -> ExitCode {
+    procession::init();
+    let mut tests = bodies![
+        a_mutex_lets_one_in_at_a_time,
+        a_lock_that_is_held_times_out,
+        the_lock_of_a_dead_holder_is_handed_over_for_repair,
+        a_lock_that_nobody_repairs_is_lost_until_reset,
+        a_panic_poisons_and_is_no_death,
+        a_reentrant_mutex_is_held_until_the_last_guard_goes,
+        readers_share_and_writers_do_not,
+        a_dead_reader_leaves_nothing_and_a_dead_writer_is_told_of,
+        a_semaphore_lets_so_many_in,
+        permits_of_the_dead_return,
+        permits_can_be_added_and_used_up,
+        a_bounded_semaphore_has_a_bound,
+        a_condvar_wakes_who_waits,
+        an_event_lets_all_through_once_it_is_set,
+        an_event_that_resets_itself_lets_one_through,
+        a_barrier_lets_all_go_together,
+        a_party_that_gives_up_breaks_the_barrier,
+        once_is_once,
+        values_arrays_and_counters_add_up,
+    ];
+    tests.extend(testkit::tests![
+        death::d1_a_blocked_waiter_hears_of_the_holders_death,
+        death::d4_poison_and_death_are_different_things,
+        death::d6_a_holder_that_execs_is_dead_for_its_locks,
+        death::d7_two_thousand_locks_are_all_released,
+        death::d10_killed_sleepers_disturb_no_condvar,
+        death::d11_a_wake_up_that_dies_with_the_woken_is_made_up_for,
+        death::d14_a_party_killed_before_it_arrives_breaks_the_barrier,
+        death::d15_who_comes_in_place_of_the_dead_completes_the_barrier,
+        death::d17_the_next_one_does_what_a_dead_one_began,
+        death::s3_a_stopped_holder_is_not_dead,
+        death::s11_a_forked_copy_gives_nothing_back,
+        death::deadlines_hold_in_a_storm_of_signals,
+        travel::objects_come_back_as_results,
+        travel::many_handles_travel_together,
+        travel::an_object_made_by_a_child_outlives_it,
+        named::names_are_checked,
+        named::creating_twice_is_an_error_and_opening_nothing_too,
+        named::the_last_user_removes_the_name,
+        named::d21_what_killed_users_left_is_made_anew,
+        named::garbage_is_collected_and_what_is_used_is_not,
+        named::another_kind_or_type_is_refused,
+        named::d30_a_creator_killed_at_any_call_leaves_no_half_object,
+        named::d31_a_collector_killed_at_any_call_harms_nothing,
+        named::d32_openers_and_killed_users_never_split_an_object,
+        named::r16_a_removed_name_harms_nobody_who_has_the_object,
+        hostile::h1_random_headers_are_refused,
+        hostile::h2_truncated_files_are_refused,
+        hostile::h4_a_scribbler_crashes_and_hangs_nobody,
+        hostile::h14_links_and_directories_are_no_objects,
+        hostile::h29_another_pid_namespace_is_no_obstacle,
+        resources::r1_no_descriptor_is_an_error,
+        resources::r2_no_memory_is_an_error,
+        resources::r3_a_full_file_system_is_an_error,
+        resources::r15_a_full_registry_is_an_error_until_somebody_dies,
+        resources::counts_do_not_overflow,
+    ]);
+    testkit::run(tests)
+}

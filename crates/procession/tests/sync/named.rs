@@ -1,0 +1,268 @@
+//! Objects with a name: who has it, who removes it, who makes it anew.
+
+use procession::process::{self, Child, Fork};
+use procession::shared::{Array, Counter, Value};
+use procession::shm::{self, Segment};
+use procession::sync::{Event, Mutex, RwLock, Semaphore};
+use procession::{ErrorKind, Result};
+use std::time::Duration;
+use testkit::fault::{Action, Fault, armed};
+
+fn names() -> Vec<String> {
+    shm::list()
+        .unwrap()
+        .into_iter()
+        .map(|object| object.name)
+        .collect()
+}
+
+pub(crate) fn names_are_checked() {
+    for bad in ["", "/", ".", "..", "a/b", "a\0b", &"x".repeat(300)] {
+        let error = Mutex::create(bad, 0_u8).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{bad:?}");
+        assert_eq!(
+            Event::open(bad).unwrap_err().kind(),
+            ErrorKind::InvalidInput
+        );
+    }
+    // With the slash or without it, it is the same.
+    let one = Event::create("/slashed").unwrap();
+    let two = Event::open("slashed").unwrap();
+    one.set().unwrap();
+    assert!(two.is_set());
+    assert_eq!(one.name(), Some("slashed"));
+}
+
+pub(crate) fn creating_twice_is_an_error_and_opening_nothing_too() {
+    let error = Mutex::<u64>::open("nothing").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("nothing"), "{error}");
+    let first = Mutex::create("twice", 1_u64).unwrap();
+    let error = Mutex::create("twice", 2_u64).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    let error = Event::create("twice").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    let other = Mutex::open_or_create("twice", 3_u64).unwrap();
+    *first.lock().unwrap() = 7;
+    assert_eq!(*other.lock().unwrap(), 7);
+}
+
+pub(crate) fn the_last_user_removes_the_name() {
+    let value = Value::create("counted", 5_u64).unwrap();
+    let other = Value::<u64>::open("counted").unwrap();
+    let mut child = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            let mine = Value::<u64>::open("counted").unwrap();
+            mine.set(6).unwrap();
+            drop(mine);
+            process::exit(0)
+        }
+    };
+    assert!(child.wait().unwrap().success());
+    drop(value);
+    assert_eq!(names(), ["counted"], "somebody still has it");
+    assert_eq!(other.get().unwrap(), 6);
+    drop(other);
+    assert!(names().is_empty());
+    assert_eq!(
+        Value::<u64>::open("counted").unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+}
+
+/// Forks a child that makes something and is killed while it has it.
+fn killed_with<T>(make: impl FnOnce() -> Result<T>) {
+    let ready = Event::new().unwrap();
+    let mut child: Child = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            let _object = make().unwrap();
+            ready.set().unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+    };
+    ready.wait_timeout(Duration::from_secs(30)).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+pub(crate) fn d21_what_killed_users_left_is_made_anew() {
+    let make = || {
+        let mutex = Mutex::create("left", 1_u64)?;
+        std::mem::forget(mutex.clone().lock());
+        Ok(mutex)
+    };
+    killed_with(make);
+    assert_eq!(names(), ["left"]);
+    // Nobody who lives has it: it is not there.
+    assert_eq!(
+        Mutex::<u64>::open("left").unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    assert!(names().is_empty());
+    killed_with(make);
+    let mutex = Mutex::open_or_create("left", 2_u64).unwrap();
+    assert_eq!(*mutex.lock().unwrap(), 2);
+    drop(mutex);
+    killed_with(make);
+    drop(Mutex::create("left", 3_u64).unwrap());
+    assert!(names().is_empty());
+}
+
+pub(crate) fn garbage_is_collected_and_what_is_used_is_not() {
+    let used = Semaphore::create("used", 1).unwrap();
+    killed_with(|| RwLock::create("garbage", 0_u64));
+    let found = shm::collect_garbage(true).unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].name.as_str(), found[0].kind),
+        ("garbage", "rwlock")
+    );
+    assert!(found[0].size > 0 && !found[0].is_in_use());
+    assert_eq!(names(), ["garbage", "used"], "that was a question");
+    assert_eq!(shm::collect_garbage(false).unwrap().len(), 1);
+    assert_eq!(names(), ["used"]);
+    assert!(shm::collect_garbage(false).unwrap().is_empty());
+    let listed = &shm::list().unwrap()[0];
+    assert_eq!(listed.users.len(), 1);
+    assert_eq!(listed.users[0].pid, std::process::id());
+    assert!(listed.users[0].alive && listed.users[0].in_our_namespace);
+    drop(used);
+}
+
+pub(crate) fn another_kind_or_type_is_refused() {
+    let _mutex = Mutex::create("typed", 0_u64).unwrap();
+    let refused = [
+        Event::open("typed").map(drop),
+        Mutex::<u32>::open("typed").map(drop),
+        Mutex::<[u32; 2]>::open("typed").map(drop),
+        Mutex::<f64>::open("typed").map(drop),
+        Value::<u64>::open("typed").map(drop),
+        Array::<u64>::open("typed").map(drop),
+        Segment::open("typed").map(drop),
+        RwLock::open_or_create("typed", 0_u64).map(drop),
+        Counter::open_or_create("typed").map(drop),
+    ];
+    for outcome in refused {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incompatible, "{error}");
+        assert!(error.to_string().contains("typed"), "{error}");
+    }
+    Mutex::<u64>::open("typed").unwrap();
+}
+
+pub(crate) fn d30_a_creator_killed_at_any_call_leaves_no_half_object() {
+    for nth in 0.. {
+        let fault = Fault {
+            calls: &[],
+            nth,
+            action: Action::Kill,
+        };
+        let outcome = testkit::fault::run(fault, || {
+            armed(|| {
+                let mutex = Mutex::create("half", [7_u64, 7]).unwrap();
+                assert_eq!(*mutex.lock().unwrap(), [7, 7]);
+                drop(mutex);
+            });
+        });
+        // It is whole, or not there.
+        for object in shm::list().unwrap() {
+            assert!(object.damage.is_none(), "{:?}", object.damage);
+            assert_eq!((object.name.as_str(), object.kind), ("half", "mutex"));
+        }
+        let mutex = Mutex::open_or_create("half", [8_u64, 8]).unwrap();
+        let pair = *mutex.lock().expect("nobody dead had it");
+        assert_eq!(pair, [8, 8]);
+        drop(mutex);
+        assert!(names().is_empty());
+        if !outcome.hit {
+            assert_eq!(outcome.code, 0);
+            return;
+        }
+    }
+}
+
+pub(crate) fn d31_a_collector_killed_at_any_call_harms_nothing() {
+    let used = Event::create("used").unwrap();
+    for nth in 0.. {
+        for name in ["garbage-1", "garbage-2"] {
+            if !names().iter().any(|listed| listed == name) {
+                killed_with(|| Event::create(name));
+            }
+        }
+        let fault = Fault {
+            calls: &[],
+            nth,
+            action: Action::Kill,
+        };
+        let outcome = testkit::fault::run(fault, || {
+            armed(|| assert_eq!(shm::collect_garbage(false).unwrap().len(), 2));
+        });
+        let left = shm::collect_garbage(false).unwrap().len();
+        assert!(left <= 2);
+        assert_eq!(names(), ["used"]);
+        used.set().unwrap();
+        if !outcome.hit {
+            assert_eq!(outcome.code, 0);
+            break;
+        }
+    }
+}
+
+pub(crate) fn d32_openers_and_killed_users_never_split_an_object() {
+    let mut random = testkit::random::Random::new();
+    let inside = Counter::new(0).unwrap();
+    let start = || match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            loop {
+                let turn = Semaphore::open_or_create("contested", 1).unwrap();
+                let permit = turn.acquire().unwrap();
+                // Two objects of one name would let two in.
+                let before = inside.add(1);
+                if before > 0 {
+                    process::exit(7);
+                }
+                inside.add(-1);
+                drop(permit);
+            }
+        }
+    };
+    for _ in 0..3 {
+        let mut openers: Vec<Child> = (0..4).map(|_| start()).collect();
+        // A moment that chance chooses, for them to open and leave.
+        std::thread::sleep(random.moment(Duration::from_millis(40)));
+        for opener in &mut openers {
+            // Not killed inside, where it would count for ever: stopped first.
+            if let Some(status) = opener.try_wait().unwrap() {
+                panic!("an opener ended: {status}");
+            }
+            opener.kill().unwrap();
+            opener.wait().unwrap();
+            inside.set(inside.get().min(0));
+        }
+        inside.set(0);
+    }
+    shm::collect_garbage(false).unwrap();
+    assert!(names().is_empty());
+}
+
+pub(crate) fn r16_a_removed_name_harms_nobody_who_has_the_object() {
+    let old = Mutex::create("renewed", 1_u64).unwrap();
+    let other = Mutex::<u64>::open("renewed").unwrap();
+    Mutex::<u64>::unlink("renewed").unwrap();
+    let error = Mutex::<u64>::unlink("renewed").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    *old.lock().unwrap() = 5;
+    assert_eq!(*other.lock().unwrap(), 5);
+    let new = Mutex::create("renewed", 9_u64).unwrap();
+    // Leaving the old one does not remove the new one's name.
+    drop(old);
+    drop(other);
+    assert_eq!(names(), ["renewed"]);
+    assert_eq!(*Mutex::<u64>::open("renewed").unwrap().lock().unwrap(), 9);
+    drop(new);
+}

@@ -1,0 +1,161 @@
+//! What happens where there is no more of something.
+
+use procession::process::{self, Fork};
+use procession::shared::Array;
+use procession::sync::{Event, Mutex, Semaphore};
+use procession::{ErrorKind, Result};
+use rustix::mount::MountFlags;
+use rustix::thread::UnshareFlags;
+use testkit::fault::{Action, DESCRIPTOR_CALLS, Fault, armed};
+
+/// Everything that makes something.
+fn make_everything() -> Result<()> {
+    let mutex = Mutex::new(1_u64)?;
+    drop(mutex.lock()?);
+    let named = Event::create("resources")?;
+    named.set()?;
+    drop(named);
+    let array = Array::new([1_u8; 100])?;
+    assert_eq!(array.to_vec()?.len(), 100);
+    Ok(())
+}
+
+fn fail_each(calls: &[i64], errno: i32, kinds: &[ErrorKind]) -> usize {
+    for nth in 0.. {
+        let fault = Fault {
+            calls,
+            nth,
+            action: Action::Fail(errno),
+        };
+        let outcome = testkit::fault::run(fault, || {
+            match armed(make_everything) {
+                Ok(()) => {}
+                Err(error) => assert!(kinds.contains(&error.kind()), "{error}"),
+            }
+            // And with what there is again, it works.
+            make_everything().unwrap();
+        });
+        assert_eq!(outcome.code, 0, "call {nth}");
+        if !outcome.hit {
+            return nth;
+        }
+    }
+    unreachable!("an endless loop")
+}
+
+pub(crate) fn r1_no_descriptor_is_an_error() {
+    let points = fail_each(DESCRIPTOR_CALLS, libc::EMFILE, &[ErrorKind::LimitReached]);
+    assert!(points > 5, "{points} points");
+}
+
+pub(crate) fn r2_no_memory_is_an_error() {
+    let calls = [
+        libc::SYS_mmap,
+        libc::SYS_fallocate,
+        libc::SYS_memfd_create,
+        libc::SYS_madvise,
+    ];
+    let kinds = [ErrorKind::NoSpace, ErrorKind::LimitReached];
+    let points = fail_each(&calls, libc::ENOMEM, &kinds);
+    assert!(points > 5, "{points} points");
+}
+
+pub(crate) fn r3_a_full_file_system_is_an_error() {
+    let mut child = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            // SAFETY: the process has one thread of its own.
+            let alone = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) };
+            let private = rustix::mount::MountPropagationFlags::PRIVATE
+                | rustix::mount::MountPropagationFlags::REC;
+            let mounted = alone.is_ok()
+                && rustix::mount::mount_change("/", private).is_ok()
+                && rustix::mount::mount(
+                    "none",
+                    "/dev/shm",
+                    "tmpfs",
+                    MountFlags::empty(),
+                    Some(c"size=64k"),
+                )
+                .is_ok();
+            if !mounted {
+                println!("NOT TESTED: no right to mount");
+                process::exit(0);
+            }
+            let error = Array::create("large", vec![0_u8; 1 << 20])
+                .map(drop)
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+            assert!(error.hint().is_some());
+            assert!(procession::shm::list().unwrap().is_empty());
+            // A small one fits, and none of its pages is missing when touched.
+            let small = Array::create("small", vec![7_u8; 1 << 10]).unwrap();
+            assert_eq!(small.to_vec().unwrap(), vec![7_u8; 1 << 10]);
+            drop(small);
+            process::exit(0)
+        }
+    };
+    assert!(child.wait().unwrap().success());
+}
+
+pub(crate) fn r15_a_full_registry_is_an_error_until_somebody_dies() {
+    let event = Event::create("crowded").unwrap();
+    let ready = Semaphore::new(0).unwrap();
+    let member = || match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            let mine = Event::open("crowded");
+            let code = match &mine {
+                Ok(_) => 0,
+                Err(error) if error.kind() == ErrorKind::LimitReached => 4,
+                Err(_) => 5,
+            };
+            ready.add_permits(1).unwrap();
+            if code != 0 {
+                process::exit(code);
+            }
+            loop {
+                std::thread::park();
+            }
+        }
+    };
+    // One place is ours.
+    let mut members: Vec<_> = (0..255).map(|_| member()).collect();
+    for _ in 0..255 {
+        ready.acquire().unwrap().forget();
+    }
+    assert_eq!(member().wait().unwrap().code(), Some(4), "there was room");
+    ready.acquire().unwrap().forget();
+    let mut last = members.pop().unwrap();
+    last.kill().unwrap();
+    last.wait().unwrap();
+    let mut other = member();
+    ready.acquire().unwrap().forget();
+    assert_eq!(other.try_wait().unwrap(), None, "there was no room");
+    members.push(other);
+    for mut member in members {
+        member.kill().unwrap();
+        member.wait().unwrap();
+    }
+    event.set().unwrap();
+}
+
+pub(crate) fn counts_do_not_overflow() {
+    let full = Semaphore::with_capacity(3, 5).unwrap();
+    let error = full.add_permits(usize::MAX).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitReached);
+    assert_eq!(full.available().unwrap(), 3);
+    full.add_permits(2).unwrap();
+    assert!(full.add_permits(1).is_err());
+    for permits in [usize::MAX, 1 << 40] {
+        let error = Semaphore::new(permits).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+    for parties in [0, 5000, usize::MAX] {
+        let error = procession::sync::Barrier::new(parties).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+    assert!(procession::shared::Counters::new(usize::MAX).is_err());
+    assert!(procession::shm::Segment::new(usize::MAX).is_err());
+    assert!(procession::shm::Segment::new(0).is_err());
+}
