@@ -5,7 +5,7 @@
 //! # The idea
 //!
 //! Whatever can be held is a 64-bit word that says *who* holds it: an
-//! [`Owner`], which is a place in a [registry](registry) of processes, the
+//! [`Owner`], which is a place in a [`registry`] of processes, the
 //! generation of that place, and a thread. Taking and giving back are one
 //! compare-and-swap each, so a holder that is killed leaves nothing half done:
 //! its name stays in the word, and whoever needs the word next asks the

@@ -61,6 +61,30 @@ impl<'a> Caller<'a> {
         Caller::of_thread(registry, thread::number())
     }
 
+    /// This process, none of its threads in particular: for what is given back
+    /// with its last handle.
+    pub(crate) fn of_process(registry: &'a Registry) -> Option<Caller<'a>> {
+        Caller::of_thread(registry, 0)
+    }
+
+    /// Whether this is the whole process.
+    pub(crate) fn is_process(&self) -> bool {
+        self.me.thread() == 0
+    }
+
+    /// The one who holds a word, if it is this thread, or one of this process
+    /// where that is meant.
+    pub(crate) fn as_holder(&self, word: u64) -> Option<Caller<'a>> {
+        let owner = Owner::of(word)?;
+        let ours = owner == self.me || self.is_process() && owner.process() == self.me;
+        ours.then(|| Caller {
+            registry: self.registry,
+            me: owner,
+            deadline: Deadline::NOW,
+            slices: Cell::new(0),
+        })
+    }
+
     /// Another thread of this process, which has ended.
     #[inline]
     pub(crate) fn of_thread(registry: &'a Registry, number: u16) -> Option<Caller<'a>> {

@@ -83,7 +83,9 @@ impl Identity {
 
     /// Whether there is proof that it has ended.
     pub(super) fn has_ended(&self) -> bool {
-        let Some(pid) = Pid::from_raw(self.pid.cast_signed()) else {
+        // What another process wrote there may be no number of a process.
+        let pid = i32::try_from(self.pid).ok().filter(|&pid| pid > 0);
+        let Some(pid) = pid.and_then(Pid::from_raw) else {
             return false;
         };
         if !self.is_in_our_namespace() {

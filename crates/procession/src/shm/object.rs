@@ -17,8 +17,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// What a type does with what one of this process's threads, which has ended,
-/// still holds of an object.
+/// What a type does with what is still held of an object by a thread of this
+/// process that has ended, or by the whole process when its last handle goes.
 pub(crate) type Abandon = fn(&Object, &Caller<'_>);
 
 /// A shared object: its memory, and the registry of those who use it.
@@ -32,6 +32,7 @@ pub(crate) struct Object {
     registry_file: Option<Arc<OwnedFd>>,
     /// Its name, to be removed by whoever leaves last.
     published: Option<Published>,
+    abandon: Option<Abandon>,
 }
 
 /// What an object is, for the checks when it is opened.
@@ -176,6 +177,7 @@ impl Object {
             registry: family.registry,
             registry_file: Some(family.file),
             published: None,
+            abandon: None,
         };
         fill(&object)?;
         object.header.write(object.memory.bytes());
@@ -217,6 +219,7 @@ impl Object {
             file,
             registry_file: None,
             published: None,
+            abandon: None,
         };
         fill(&object)?;
         object.header.write(object.memory.bytes());
@@ -243,6 +246,7 @@ impl Object {
             file,
             registry_file: None,
             published: None,
+            abandon: None,
         })
     }
 
@@ -277,6 +281,7 @@ impl Object {
             registry: family.registry,
             registry_file: Some(family.file),
             published: None,
+            abandon: None,
         };
         object.expect(class, operation)?;
         Ok(object.attach(class))
@@ -297,7 +302,8 @@ impl Object {
         self.attach(class)
     }
 
-    fn attach(self, class: Class) -> Arc<Object> {
+    fn attach(mut self, class: Class) -> Arc<Object> {
+        self.abandon = Some(class.abandon);
         let object = Arc::new(self);
         if let Ok(attached) = ATTACHED.get() {
             let mut attached = attached.lock().unwrap_or_else(PoisonError::into_inner);
@@ -401,6 +407,12 @@ impl Object {
 
 impl Drop for Object {
     fn drop(&mut self) {
+        // Guards borrow handles: what is still held was forgotten.
+        if let Some(abandon) = self.abandon
+            && let Some(process) = Caller::of_process(&self.registry)
+        {
+            abandon(self, &process);
+        }
         // The registry of a named object is in it, and goes with it.
         if let Some(published) = self.published.take() {
             published.leave(self);

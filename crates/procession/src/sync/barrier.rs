@@ -25,7 +25,12 @@ const SPARE_MEMBERS: usize = 8;
 const CLASS: Class = Class {
     kind: Kind::Barrier,
     fingerprint: Fingerprint::NONE,
-    abandon: |_, _| {},
+    abandon: |object, caller| {
+        // With its last handle, the process leaves in order.
+        if caller.is_process() && object.body().len() >= MEMBERS_AT {
+            raw(object).leave(caller);
+        }
+    },
 };
 
 /// Barriers that this process is a member of.

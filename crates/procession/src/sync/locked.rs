@@ -55,7 +55,13 @@ pub(crate) const fn class<T: ShmSafe>(kind: Kind) -> Class {
         kind,
         fingerprint: Fingerprint::new("", size_of::<T>()).with(T::FINGERPRINT),
         abandon: |object, caller| {
-            word(object).abandon(caller);
+            let Ok(word) = object.word(0) else {
+                return;
+            };
+            let lock = RawMutex(&word);
+            if let Some(holder) = caller.as_holder(lock.word()) {
+                lock.abandon(&holder);
+            }
         },
     }
 }
@@ -82,11 +88,6 @@ fn fill<T: ShmSafe>(object: &Object, values: impl ExactSizeIterator<Item = T>) -
     }
     Ok(())
 }
-
-fn word(object: &Object) -> RawMutex<'_> {
-    RawMutex(object.body().atomic_u64(0))
-}
-
 /// How many values an object has room for; refuses one that is too small.
 fn count_of<T>(object: &Object) -> Result<usize> {
     let length = object.header().body_length;

@@ -53,7 +53,6 @@ pub type LockResult<'a, T> =
 ///     held[0] -= 30;
 ///     std::process::abort(); // the other half is never done
 /// }
-/// # for child in process::children() { let _ = child; }
 /// let repaired = loop {
 ///     match balances.lock() {
 ///         Err(LockError::OwnerDied(mut left)) => {

@@ -24,6 +24,7 @@ use procession_core::{Owner, Platform};
 use procession_sys::memory::{Word, Words};
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const CELLS_AT: usize = 64;
@@ -45,10 +46,16 @@ const fn class<T: ShmSafe>() -> Class {
         fingerprint: Fingerprint::new("", size_of::<T>()).with(T::FINGERPRINT),
         abandon: |object, caller| {
             if let Ok(words) = Places::of(object) {
-                for place in 0..READERS {
-                    words.raw().leave(place, caller.me(), caller);
+                let raw = words.raw();
+                for (place, cell) in words.readers.iter().enumerate() {
+                    if let Some(holder) = caller.as_holder(cell.load(Ordering::Relaxed)) {
+                        raw.leave(place, holder.me(), &holder);
+                    }
                 }
-                words.raw().writer.abandon(caller);
+                if let Some(holder) = caller.as_holder(raw.writer.word()) {
+                    raw.writer.abandon(&holder);
+                    raw.entry.notify(u32::MAX, &holder);
+                }
             }
         },
     }

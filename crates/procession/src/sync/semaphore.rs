@@ -34,8 +34,10 @@ const fn class(kind: Kind) -> Class {
         fingerprint: Fingerprint::NONE,
         abandon: |object, caller| {
             if let Ok(words) = Permitted::of(object) {
-                for place in 0..words.cells.len() {
-                    words.permits().release(place, caller.me(), caller);
+                for (place, cell) in words.cells.iter().enumerate() {
+                    if let Some(holder) = caller.as_holder(cell.load(Ordering::Relaxed)) {
+                        words.permits().release(place, holder.me(), &holder);
+                    }
                 }
             }
         },

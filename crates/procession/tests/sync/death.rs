@@ -81,11 +81,15 @@ pub(crate) fn d4_poison_and_death_are_different_things() {
         mutex.lock().map(drop).unwrap_err().kind(),
         ErrorKind::Poisoned
     );
-    kill(child_that(|| {
-        if let Err(LockError::Poisoned(held)) = mutex.lock() {
-            std::mem::forget(held);
+    let held = Event::new().unwrap();
+    let holder = child_that(|| {
+        if let Err(LockError::Poisoned(guard)) = mutex.lock() {
+            std::mem::forget(guard);
+            held.set().unwrap();
         }
-    }));
+    });
+    held.wait_timeout(LONG).unwrap();
+    kill(holder);
     testkit::eventually("both are said", || {
         let died = match mutex.try_lock() {
             Err(LockError::OwnerDied(left)) => {
