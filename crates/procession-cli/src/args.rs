@@ -14,12 +14,14 @@ use procession_pi::MAX_TERMS;
         procession pi                     pi by ten processes over pipes\n  \
         procession pi --via all           the same over every channel that Unix has\n  \
         procession pi --via fifo --json   one run, as JSON\n  \
-        procession transports             what those channels are like on this machine",
+        procession transports             what those channels are like on this machine\n  \
+        procession ls                     shared locks and values that have a name",
     after_long_help = "Examples:\n  \
         procession pi                     pi by ten processes over pipes\n  \
         procession pi --via all           the same over every channel that Unix has\n  \
         procession pi --via fifo --json   one run, as JSON\n  \
-        procession transports             what those channels are like on this machine\n\n\
+        procession transports             what those channels are like on this machine\n  \
+        procession ls                     shared locks and values that have a name\n\n\
         Exit codes:\n  \
         0 ok, 1 a task failed, 2 usage, 3 not found, 4 permission denied, 124 timeout,\n  \
         125 procession's own failure, 128+n ended by signal n (130: Ctrl-C)"
@@ -41,6 +43,26 @@ pub(crate) enum Command {
     Pi(PiArguments),
     /// List the transports: what each is like, and whether it runs here.
     Transports(TransportsArguments),
+    /// List shared objects that have a name: locks, values, segments.
+    Ls(ListArguments),
+    /// Show shared objects that nobody uses any more, and with `--remove` remove
+    /// them.
+    Gc(GcArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArguments {
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GcArguments {
+    /// Remove them, instead of showing what would be removed.
+    #[arg(long)]
+    pub(crate) remove: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,7 @@
 
 mod args;
 mod failure;
+mod objects;
 mod output;
 mod pi;
 mod transports;
@@ -20,6 +21,8 @@ fn main() {
     let outcome = match &arguments.command {
         Command::Pi(arguments) => pi::run(arguments),
         Command::Transports(arguments) => transports::run(arguments),
+        Command::Ls(arguments) => objects::list(arguments),
+        Command::Gc(arguments) => objects::collect_garbage(arguments),
     };
     if let Err(failure) = outcome {
         failure.report();

@@ -1,6 +1,7 @@
 //! The command line, as a user meets it.
 
 mod interruption;
+mod objects;
 mod pi;
 mod transports;
 
@@ -27,6 +28,8 @@ fn main() -> std::process::ExitCode {
         interruption::ctrl_c_stops_the_computation_in_one_process,
         interruption::a_killed_run_leaves_nothing_after_the_next,
         interruption::a_killed_worker_is_named,
+        objects::objects_are_listed_with_their_users,
+        objects::garbage_is_shown_first_and_removed_when_asked,
     ])
 }
 
