@@ -1,8 +1,10 @@
-//! Benchmarks: `cargo xtask bench [pi] [messages] [processes] [TRANSPORT...]`.
+//! Benchmarks: `cargo xtask bench [pi] [messages] [locks] [processes]
+//! [TRANSPORT...]`.
 //!
 //! Both sides of every ratio are measured in turn, in one run, on one machine;
 //! figures are medians. See `bench/README.md` for how to read them.
 
+mod locks;
 mod messages;
 mod pi;
 mod processes;
@@ -19,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let (names, rest): (Vec<_>, Vec<_>) = wanted
         .into_iter()
-        .partition(|word| ["pi", "messages", "processes"].contains(&word.as_str()));
+        .partition(|word| ["pi", "messages", "processes", "locks"].contains(&word.as_str()));
     let is_wanted = |name: &str| names.is_empty() || names.iter().any(|word| word == name);
     // Whatever is no benchmark is a transport to restrict the messages to.
     let mut transports: Vec<Transport> = rest
@@ -35,6 +37,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if is_wanted("messages") {
         messages::run(&transports)?;
+    }
+    if is_wanted("locks") {
+        locks::run()?;
     }
     if is_wanted("processes") {
         processes::run()?;

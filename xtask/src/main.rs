@@ -1,5 +1,5 @@
 //! The project's own commands: `cargo xtask test`, `cargo xtask ci`,
-//! `cargo xtask bench`.
+//! `cargo xtask chaos`, `cargo xtask bench`.
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -7,7 +7,11 @@ const HELP: &str = "\
 cargo xtask <command>
 
   test [ARGS]   run all tests, installing what optional ones need where that is
-                allowed; ARGS go to `cargo test`
+                allowed, and the models; with ARGS, only what `cargo test` makes
+                of them
+  models        go through the models of the algorithms (loom)
+  chaos [ARGS]  kill processes at every instruction and at random, and print
+                figures: --kills N (100000), --seed S, --step, --random
   ci            everything that must hold: tests, format, lints, documentation
   bench [ARGS]  run the benchmarks; ARGS go to them (see `bench/README.md`)
 ";
@@ -18,6 +22,13 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let ok = match command.as_deref() {
         Some("test") => test(&rest),
+        Some("models") => models(),
+        Some("chaos") => {
+            let mut arguments = vec!["test", "--release", "--package", "procession"];
+            arguments.extend(["--test", "chaos", "--", "--report"]);
+            arguments.extend(rest.iter().map(String::as_str));
+            cargo(&arguments)
+        }
         Some("ci") => test(&[]) && checks(),
         Some("bench") => {
             let mut arguments = vec!["run", "--release", "--package", "bench", "--"];
@@ -51,11 +62,35 @@ fn test(arguments: &[String]) -> bool {
     let missing = missing_after_install();
     let mut command = vec!["test", "--workspace"];
     command.extend(arguments.iter().map(String::as_str));
-    let ok = cargo(&command);
+    let ok = cargo(&command) && (!arguments.is_empty() || models());
     for program in missing {
         eprintln!("\nNOT TESTED: what needs {program}. Install it and run the tests again.");
     }
     ok
+}
+
+/// Compiles the algorithms against loom's atomics, in a directory of their own,
+/// and goes through the models.
+fn models() -> bool {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    let arguments = [
+        "test",
+        "--release",
+        "--package",
+        "procession-core",
+        "--test",
+        "loom",
+    ];
+    eprintln!("+ RUSTFLAGS='--cfg loom' cargo {}", arguments.join(" "));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(arguments)
+        .env("RUSTFLAGS", "--cfg loom")
+        .env("CARGO_TARGET_DIR", format!("{target}/loom"))
+        .current_dir(root)
+        .status();
+    status.is_ok_and(|status| status.success())
 }
 
 /// Programs that optional tests need, with their Debian packages.

@@ -284,6 +284,16 @@ impl Registry {
         found
     }
 
+    /// Whether somebody who lives takes part.
+    pub(crate) fn is_in_use(&self) -> bool {
+        (0..self.places).any(|place| {
+            let seen = self.seen(place);
+            let identity = Identity::read(|field| self.word(place, field));
+            let is_theirs = identity.generation == core::generation(seen);
+            matches!(Life::of(seen), Life::Alive { .. }) && !(is_theirs && identity.has_ended())
+        })
+    }
+
     /// The processes that take part, dead ones that nobody has noticed yet
     /// included.
     pub(crate) fn participants(&self) -> Vec<Participant> {

@@ -174,7 +174,7 @@ impl Header {
             |why: String| Err(Error::new(ErrorKind::Incompatible, operation, "").because(why));
         if self.kind != kind {
             return wrong(format!(
-                "it is a {}, not a {}",
+                "it is of kind {}, not {}",
                 self.kind.word(),
                 kind.word()
             ));

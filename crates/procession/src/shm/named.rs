@@ -30,7 +30,7 @@ use std::time::{Duration, SystemTime};
 const PLACES: usize = 256;
 
 /// How long the directory may be locked by others.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Name of the lock file; no object can be called so, because names of objects
 /// are stored behind a letter.
@@ -53,12 +53,7 @@ impl Published {
         // garbage collection, can do it as well.
         if let Ok(directory) = Directory::lock() {
             object.registry().leave();
-            if object
-                .registry()
-                .participants()
-                .iter()
-                .all(|user| !user.alive)
-            {
+            if !object.registry().is_in_use() {
                 let _ = directory.remove(&self.name, Some(object.file()));
             }
         } else {
@@ -113,11 +108,14 @@ impl Directory {
         let lock = rustix::fs::openat(&directory, LOCK, flags, Mode::RUSR | Mode::WUSR);
         let lock = lock.during(operation, &path)?;
         let deadline = Deadline::after(PATIENCE);
+        // Seldom, where many want it: or they would keep its holder from running.
+        let mut pause = Duration::from_micros(100);
         loop {
             match rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
                 Err(Errno::AGAIN | Errno::ACCESS | Errno::INTR) if !deadline.has_passed() => {
-                    std::thread::sleep(Duration::from_micros(500));
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(20));
                 }
                 Err(Errno::AGAIN | Errno::ACCESS) => {
                     return Err(Error::new(ErrorKind::Busy, operation, &path)
@@ -179,12 +177,7 @@ impl Directory {
             }
             outcome => outcome.map_err(|error| error.about(name))?,
         };
-        if object
-            .registry()
-            .participants()
-            .iter()
-            .all(|user| !user.alive)
-        {
+        if !object.registry().is_in_use() {
             self.remove(name, Some(object.file()))?;
             return Ok(None);
         }

@@ -23,7 +23,7 @@ use std::time::Duration;
 const CELLS_AT: usize = 64;
 
 /// Cells of a semaphore that is to start with fewer permits.
-const FEWEST_CELLS: usize = 64;
+const FEWEST_CELLS: usize = 1000;
 
 /// Most permits that a semaphore can have.
 const MOST_CELLS: usize = 1 << 20;
@@ -163,7 +163,7 @@ impl Shared {
         let full = || {
             let label = self.object.label();
             failed(Failure::Full, "adding permits", label, Deadline::NOW)
-                .because(format!("it has room for {most} permits"))
+                .because(format!("there can be {most} at most"))
         };
         if permits.total().saturating_add(count) > most {
             return Err(full());
@@ -178,7 +178,7 @@ impl Shared {
 /// A number of permits: whoever has one may go on.
 ///
 /// # Units and limits
-/// Permits are counted; there can be as many as it was made with, at least 64,
+/// Permits are counted; there can be as many as it was made with, at least 1,000,
 /// or as many as [`with_capacity`](Semaphore::with_capacity) says, up to
 /// 1,048,576. Each takes eight bytes.
 ///

@@ -207,5 +207,36 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
             "38_start_methods",
             "fork: the count is 7\nspawn: the count is 0\nforkserver: the count is 0\n",
         ),
+        ("39_mutex", "total: 10000\n"),
+        (
+            "40_owner_died",
+            "a process died holding the lock, and left [70, 0]\nrepaired: [70, 30]\n\
+             an ordinary lock again: true\nthe task was killed by SIGKILL\n",
+        ),
+        (
+            "41_semaphores",
+            "one more? false\nthe dead guest's seat is free\nseats: 2\n\
+             one too many: adding permits: there can be 1 at most\n",
+        ),
+        (
+            "42_condvar_and_event",
+            "consumed: 60\nwaiting for event: the deadline passed\ngreen: true\n",
+        ),
+        (
+            "43_barrier",
+            "all three passed: [0, 1, 2]\nwaiting at barrier: the barrier is broken\n\
+             broken after a reset: false\n",
+        ),
+        (
+            "44_value_and_array",
+            "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]\n\
+             Extremes { least: 0.0, most: 9.0 }\ndone: 10\n",
+        ),
+        ("45_pi_shared", PI),
+        (
+            "46_named",
+            "jobs: 3\nopening shared object `example-jobs`: it is of kind mutex, not event\n\
+             example-jobs: mutex, in use: true\nexample-ready: event, in use: true\ngone: true\n",
+        ),
     ])
 }

@@ -100,7 +100,7 @@ pub(crate) fn r3_a_full_file_system_is_an_error() {
 
 pub(crate) fn r15_a_full_registry_is_an_error_until_somebody_dies() {
     let event = Event::create("crowded").unwrap();
-    let ready = Semaphore::new(0).unwrap();
+    let ready = Semaphore::with_capacity(0, 300).unwrap();
     let member = || match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
@@ -123,6 +123,9 @@ pub(crate) fn r15_a_full_registry_is_an_error_until_somebody_dies() {
     let mut members: Vec<_> = (0..255).map(|_| member()).collect();
     for _ in 0..255 {
         ready.acquire().unwrap().forget();
+    }
+    for member in &mut members {
+        assert_eq!(member.try_wait().unwrap(), None, "a member could not join");
     }
     assert_eq!(member().wait().unwrap().code(), Some(4), "there was room");
     ready.acquire().unwrap().forget();
