@@ -30,38 +30,49 @@ impl RawEvent<'_> {
         self.0.load(Ordering::Acquire) & SET != 0
     }
 
-    /// Sets it and wakes all who wait, or one of them if `one` is to take it.
-    pub fn set(&self, one: bool, platform: &impl Platform) {
+    /// Sets it and wakes all who wait.
+    pub fn set(&self, platform: &impl Platform) {
         let mut word = self.0.load(Ordering::Relaxed);
-        let next = loop {
+        loop {
             let counted = u64::from(low(word.wrapping_add(ONCE)));
-            // The one who takes it leaves the others asleep, and announced.
-            let sleepers = if one { word & SLEEPERS } else { 0 };
-            let next = counted & !SLEEPERS | sleepers | SET;
             // SYNC(event): see `is_set`.
-            match self
-                .0
-                .compare_exchange_weak(word, next, Ordering::Release, Ordering::Relaxed)
-            {
-                Ok(_) => break next,
+            match self.0.compare_exchange_weak(
+                word,
+                counted & !SLEEPERS | SET,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
                 Err(now) => word = now,
             }
-        };
-        if word & SLEEPERS == 0 {
+        }
+        if word & SLEEPERS != 0 {
+            platform.wake(self.0, u32::MAX);
+        }
+    }
+
+    /// Sets it for one who takes the setting back, and wakes one of those who
+    /// wait. Whether that is all: if not, [`wake_one`](RawEvent::wake_one) is
+    /// still to be called.
+    #[inline]
+    pub fn set_for_one(&self) -> bool {
+        // SYNC(event): see `is_set`.
+        self.0.fetch_or(SET, Ordering::Release) & SLEEPERS == 0
+    }
+
+    /// Wakes one of those who wait. The others stay asleep, and announced.
+    pub fn wake_one(&self, platform: &impl Platform) {
+        let word = self.0.load(Ordering::Relaxed);
+        if word & SLEEPERS == 0 || platform.wake(self.0, 1) > 0 {
             return;
         }
-        if !one {
+        // Nobody is left. Whoever fell asleep since then did so before the flag
+        // goes, and is woken to announce itself again.
+        let gone =
+            self.0
+                .compare_exchange(word, word & !SLEEPERS, Ordering::Release, Ordering::Relaxed);
+        if gone.is_ok() {
             platform.wake(self.0, u32::MAX);
-        } else if platform.wake(self.0, 1) == 0 {
-            // Nobody is left. Whoever fell asleep since then did so before the
-            // flag goes, and is woken to announce itself again.
-            let quiet = next & !SLEEPERS;
-            let gone = self
-                .0
-                .compare_exchange(next, quiet, Ordering::Release, Ordering::Relaxed);
-            if gone.is_ok() {
-                platform.wake(self.0, u32::MAX);
-            }
         }
     }
 
@@ -86,19 +97,22 @@ impl RawEvent<'_> {
         })
     }
 
-    /// Waits until it is set, and takes the setting back: each setting lets one
-    /// through.
+    /// Takes the setting back if it is set: each setting lets one through.
+    #[inline]
+    pub fn try_take(&self) -> bool {
+        // A look first: whoever changes the word keeps others from it.
+        self.0.load(Ordering::Relaxed) & SET != 0 && self.clear()
+    }
+
+    /// Waits until it is set, and takes the setting back.
     ///
     /// # Errors
     /// [`TimedOut`](Failure::TimedOut).
-    #[inline]
     pub fn take(&self, platform: &impl Platform) -> Result<(), Failure> {
-        loop {
-            if self.clear() {
-                return Ok(());
-            }
+        while !self.try_take() {
             self.wait_slow(platform, |word| word & SET != 0)?;
         }
+        Ok(())
     }
 
     #[cold]

@@ -431,11 +431,17 @@ fn event_that_is_set_is_seen() {
             },
             |(event, protected), actor| {
                 protected.add();
-                RawEvent(event).set(false, actor);
+                RawEvent(event).set(actor);
             },
             |_, _| {},
         );
     });
+}
+
+fn set_for_one(event: RawEvent<'_>, actor: &Actor<'_>) {
+    if !event.set_for_one() {
+        event.wake_one(actor);
+    }
 }
 
 #[test]
@@ -452,14 +458,14 @@ fn event_that_resets_itself_lets_one_through_for_each_setting() {
                 };
                 RawEvent(event).take(&actor).unwrap();
                 // The next one's turn.
-                RawEvent(event).set(true, &actor);
+                set_for_one(RawEvent(event), &actor);
             })
         });
         let actor = Actor {
             kernel: &shared.1,
             me: owner(0),
         };
-        RawEvent(&shared.0).set(true, &actor);
+        set_for_one(RawEvent(&shared.0), &actor);
         for thread in threads {
             thread.join().unwrap();
         }

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`process`] | functions in other processes ([`process::spawn`]), other programs ([`process::Command`]), fork where it is no trap; nobody outlives the family, no zombie is left |
 //! | [`Handle`], [`Bytes`] | files, sockets and large data as arguments and results |
+//! | [`sync`] | locks, permits, conditions, events, barriers between processes, which survive the death of whoever uses them |
+//! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share; which types may be |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
 //! | [`transport`] | many senders, one receiver, whole messages, over thirteen mechanisms; a dead sender is an error that names it |

@@ -297,7 +297,7 @@ impl NamedObject {
             name: name.to_owned(),
             kind: "unknown",
             size: status.st_size.cast_unsigned(),
-            made_at: SystemTime::UNIX_EPOCH + Duration::from_secs(status.st_mtime.cast_unsigned()),
+            made_at: at(u64::try_from(status.st_mtime).unwrap_or(0)),
             users: Vec::new(),
             damage: None,
         };
@@ -305,13 +305,21 @@ impl NamedObject {
             Ok(object) => {
                 let header = object.header();
                 found.kind = Kind::word(header.kind);
-                found.made_at = SystemTime::UNIX_EPOCH + Duration::from_secs(header.made_at);
+                found.made_at = at(header.made_at);
                 found.users = object.registry().participants();
             }
             Err(error) => found.damage = Some(error.about(name)),
         }
         Ok((found, copy))
     }
+}
+
+/// Seconds since 1970 as a time; what no clock can show, as 1970.
+fn at(seconds: u64) -> SystemTime {
+    let epoch = SystemTime::UNIX_EPOCH;
+    epoch
+        .checked_add(Duration::from_secs(seconds))
+        .unwrap_or(epoch)
 }
 
 fn names(operation: &'static str) -> Result<Vec<String>> {

@@ -138,8 +138,15 @@ impl Event {
     /// The process could not join the users of the event.
     #[inline]
     pub fn set(&self) -> Result<()> {
+        if self.auto_reset && self.raw().set_for_one() {
+            return Ok(());
+        }
         let caller = self.object.caller(Deadline::NOW)?;
-        self.raw().set(self.auto_reset, &caller);
+        if self.auto_reset {
+            self.raw().wake_one(&caller);
+        } else {
+            self.raw().set(&caller);
+        }
         Ok(())
     }
 
@@ -185,6 +192,9 @@ impl Event {
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
     #[inline]
     pub fn wait_deadline(&self, deadline: Deadline) -> Result<()> {
+        if self.auto_reset && self.raw().try_take() {
+            return Ok(());
+        }
         let caller = self.object.caller(deadline)?;
         let outcome = if self.auto_reset {
             self.raw().take(&caller)
