@@ -225,6 +225,17 @@ impl<T: ShmSafe> ArrayGuard<'_, T> {
     ///
     /// # Errors
     /// The shape has another number of values.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::shared::Array;
+    /// let matrix = Array::new([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// let mut held = matrix.lock()?;
+    /// held.view_mut((2, 3)).unwrap()[[1, 0]] = 40.0;
+    /// assert_eq!(held.view((3, 2)).unwrap()[[1, 1]], 40.0);
+    /// assert!(held.view((4, 4)).is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn view<D: ndarray::Dimension>(
         &self,
         shape: impl ndarray::ShapeArg<Dim = D>,

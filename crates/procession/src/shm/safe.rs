@@ -36,11 +36,38 @@ use std::sync::atomic::{
 /// #[repr(C)]
 /// struct Point { x: f64, y: f64, label: [u8; 8] }
 /// ```
+/// None of these compiles:
 /// ```compile_fail
-/// # use procession::shm::ShmSafe;
-/// #[derive(ShmSafe)]
+/// #[derive(procession::shm::ShmSafe)]
 /// #[repr(C)]
 /// struct Padded { a: u8, b: u64 }
+/// let _ = <Padded as procession::shm::ShmSafe>::FINGERPRINT;
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C)]
+/// struct Pointing { name: *const u8 }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C)]
+/// struct Doubtful { done: bool }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// struct AnyOrder { a: u64, b: u64 }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C)]
+/// enum Choice { One, Other }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C)]
+/// struct Dropped { a: u64 }
+/// impl Drop for Dropped { fn drop(&mut self) {} }
+/// let _ = <Dropped as procession::shm::ShmSafe>::FINGERPRINT;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` may not lie in shared memory",
