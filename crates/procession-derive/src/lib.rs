@@ -123,28 +123,29 @@ fn expand_shm_safe(input: &DeriveInput) -> syn::Result<TokenStream> {
     });
     let name_text = name.to_string();
     Ok(quote! {
-        // SAFETY: every field may lie in shared memory, as the bounds below say;
-        // together they fill the structure; it has nothing to drop.
+        const _: () = {
+            let fields = 0 #(+ ::core::mem::size_of::<#types>())*;
+            ::core::assert!(
+                fields == ::core::mem::size_of::<#name>(),
+                "the structure has padding: order its fields by size, or fill the gaps with \
+                 arrays of `u8`"
+            );
+            ::core::assert!(
+                !::core::mem::needs_drop::<#name>(),
+                "nobody would run the destructor of a value in shared memory"
+            );
+        };
+
+        // SAFETY: every field may lie in shared memory, as the fingerprint asks of
+        // each; together they fill the structure, and it has nothing to drop, as
+        // was asserted above.
         unsafe impl ::procession::shm::ShmSafe for #name {
-            const FINGERPRINT: ::procession::shm::Fingerprint = {
-                const {
-                    let fields = 0 #(+ ::core::mem::size_of::<#types>())*;
-                    ::core::assert!(
-                        fields == ::core::mem::size_of::<#name>(),
-                        "the structure has padding: order its fields by size, or fill the gaps \
-                         with arrays of `u8`"
-                    );
-                    ::core::assert!(
-                        !::core::mem::needs_drop::<#name>(),
-                        "nobody would run the destructor of a value in shared memory"
-                    );
-                }
+            const FINGERPRINT: ::procession::shm::Fingerprint =
                 ::procession::shm::Fingerprint::new(#name_text, ::core::mem::size_of::<#name>())
                 #(
                     .with(::procession::shm::Fingerprint::new(#field_names, 0))
                     .with(<#types as ::procession::shm::ShmSafe>::FINGERPRINT)
-                )*
-            };
+                )*;
         }
     }
     .into())

@@ -10,7 +10,6 @@ use crate::os::memory::Region;
 use crate::registry::{self, Caller, Registry, thread};
 use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_core::Owner;
-use procession_sys::fork_local::ForkLocal;
 use procession_sys::memory::{SharedBytes, Word, Words};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::os::fd::{AsFd, OwnedFd};
@@ -55,8 +54,9 @@ struct FamilyRegistry {
 /// objects first. A forked process goes on with its parent's.
 static FAMILY: Mutex<Vec<FamilyRegistry>> = Mutex::new(Vec::new());
 
-/// Objects that this process has, for threads that end.
-static ATTACHED: ForkLocal<Mutex<Vec<Attached>>> = ForkLocal::new(Default::default);
+/// Objects that this process has, for threads that end. A forked process has its
+/// parent's.
+static ATTACHED: Mutex<Vec<Attached>> = Mutex::new(Vec::new());
 
 type Attached = (Weak<Object>, Abandon);
 
@@ -305,13 +305,12 @@ impl Object {
     fn attach(mut self, class: Class) -> Arc<Object> {
         self.abandon = Some(class.abandon);
         let object = Arc::new(self);
-        if let Ok(attached) = ATTACHED.get() {
-            let mut attached = attached.lock().unwrap_or_else(PoisonError::into_inner);
-            if attached.len().is_power_of_two() {
-                attached.retain(|(object, _)| object.strong_count() > 0);
-            }
-            attached.push((Arc::downgrade(&object), class.abandon));
+        let mut attached = ATTACHED.lock().unwrap_or_else(PoisonError::into_inner);
+        if attached.len().is_power_of_two() {
+            attached.retain(|(object, _)| object.strong_count() > 0);
         }
+        attached.push((Arc::downgrade(&object), class.abandon));
+        drop(attached);
         object
     }
 
@@ -424,12 +423,9 @@ impl Drop for Object {
 
 /// A thread has ended that still held something.
 pub(crate) fn abandon_what_thread_holds(number: u16) {
-    let Ok(attached) = ATTACHED.get() else {
-        return;
-    };
     let attached: Vec<_> = {
-        let attached = attached.lock().unwrap_or_else(PoisonError::into_inner);
-        let live = |(object, abandon): &Attached| object.upgrade().map(|object| (object, *abandon));
+        let attached = ATTACHED.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = |(object, abandon): &Attached| Some((object.upgrade()?, *abandon));
         attached.iter().filter_map(live).collect()
     };
     for (object, abandon) in attached {

@@ -41,7 +41,6 @@ use std::sync::atomic::{
 /// #[derive(procession::shm::ShmSafe)]
 /// #[repr(C)]
 /// struct Padded { a: u8, b: u64 }
-/// let _ = <Padded as procession::shm::ShmSafe>::FINGERPRINT;
 /// ```
 /// ```compile_fail
 /// #[derive(procession::shm::ShmSafe)]
@@ -67,7 +66,6 @@ use std::sync::atomic::{
 /// #[repr(C)]
 /// struct Dropped { a: u64 }
 /// impl Drop for Dropped { fn drop(&mut self) {} }
-/// let _ = <Dropped as procession::shm::ShmSafe>::FINGERPRINT;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` may not lie in shared memory",

@@ -6,7 +6,7 @@
 //! worker has its place. From time to time all are killed, and the objects are
 //! held against the journal.
 
-use crate::operations::PATIENCE;
+use crate::operations::{PATIENCE, Pair, check_pair};
 use procession::ErrorKind;
 use procession::process::{self, Child, Fork};
 use procession::shared::{Counter, Value};
@@ -223,9 +223,15 @@ fn require_progress(journal: &Journal) {
     }
 }
 
+/// The first of two numbers that are changed together, when nobody works.
+fn settled(pair: &Pair) -> u64 {
+    check_pair(pair);
+    pair.lock_timeout(PATIENCE).unwrap()[0]
+}
+
 /// Two numbers that are changed together.
 struct Locked {
-    pair: Mutex<[u64; 2]>,
+    pair: Pair,
 }
 
 impl Locked {
@@ -254,14 +260,7 @@ impl Work for Locked {
     }
 
     fn audit(&self, journal: &Journal, kills: u64) {
-        let value = match self.pair.lock_timeout(PATIENCE) {
-            Ok(held) => held[0],
-            Err(LockError::OwnerDied(mut left)) => {
-                left[1] = left[0];
-                left.repaired()[0]
-            }
-            Err(error) => panic!("{error}"),
-        };
+        let value = settled(&self.pair);
         // What was counted was done, or was a repair; what was done was counted,
         // but for one of each of the dead.
         let done = journal.sum(DONE) - journal.sum(REPAIRS).min(journal.sum(DONE));
@@ -415,7 +414,7 @@ impl Work for Permits {
 
 /// A turn that goes round: who has it gives it to the next.
 struct Turns {
-    turn: Mutex<[u64; 2]>,
+    turn: Pair,
     changed: Condvar,
 }
 
@@ -457,14 +456,7 @@ impl Work for Turns {
     }
 
     fn audit(&self, journal: &Journal, kills: u64) {
-        let turn = match self.turn.lock_timeout(PATIENCE) {
-            Ok(held) => held[0],
-            Err(LockError::OwnerDied(mut left)) => {
-                left[1] = left[0];
-                left.repaired()[0]
-            }
-            Err(error) => panic!("{error}"),
-        };
+        let turn = settled(&self.turn);
         assert!(turn >= journal.sum(DONE) && turn <= journal.sum(DONE) + kills);
     }
 }
