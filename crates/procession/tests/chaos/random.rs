@@ -186,7 +186,7 @@ fn epoch(work: &dyn Work, journal: &Journal, random: &mut Random) -> u64 {
     let mut killed = 0;
     while killed < EPOCH {
         // The moment of a random kill, which is what this is about.
-        let moment = random.moment(Duration::from_micros(600));
+        let moment = random.moment(Duration::from_micros(200));
         std::thread::sleep(moment);
         let victim = random.below(workers() as u64) as usize;
         kill(&mut crew[victim]);
