@@ -155,7 +155,7 @@ pub(crate) fn h4_a_scribbler_crashes_and_hangs_nobody() {
     }
 }
 
-pub(crate) fn h14_links_and_directories_are_no_objects() {
+pub(crate) fn h13_h14_files_of_others_links_and_directories_are_no_objects() {
     let keep = Event::create("real").unwrap();
     let link = file_of("link");
     std::os::unix::fs::symlink(file_of("real"), &link).unwrap();
@@ -169,6 +169,13 @@ pub(crate) fn h14_links_and_directories_are_no_objects() {
     std::fs::set_permissions(&link, std::fs::Permissions::from_mode(0o666)).unwrap();
     let error = Event::open("link").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Untrusted);
+    std::fs::remove_file(&link).unwrap();
+    // One of somebody else's, made for us to open.
+    plant("link", b"");
+    if std::os::unix::fs::chown(&link, Some(65534), None).is_ok() {
+        let error = Event::open("link").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Untrusted);
+    }
     std::fs::remove_file(&link).unwrap();
     // A directory that others may write is not ours to trust.
     let open = std::fs::Permissions::from_mode(0o777);

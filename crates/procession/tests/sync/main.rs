@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         hostile::h1_random_headers_are_refused,
         hostile::h2_truncated_files_are_refused,
         hostile::h4_a_scribbler_crashes_and_hangs_nobody,
-        hostile::h14_links_and_directories_are_no_objects,
+        hostile::h13_h14_files_of_others_links_and_directories_are_no_objects,
         hostile::h29_another_pid_namespace_is_no_obstacle,
         resources::r1_no_descriptor_is_an_error,
         resources::r2_no_memory_is_an_error,
