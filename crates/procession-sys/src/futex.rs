@@ -28,7 +28,7 @@ static NO_WAITV: AtomicBool = AtomicBool::new(false);
 
 /// How long a sleep lasts at most where only the first word can be slept on
 /// (before Linux 5.16): what a change of the others can take to be noticed.
-const BLIND: Duration = Duration::from_millis(5);
+const BLIND: Duration = Duration::from_millis(20);
 
 fn address_of_low(word: &AtomicU64) -> *const u32 {
     // 64-bit Linux runs on little-endian processors only, as far as this crate

@@ -82,6 +82,7 @@ fn main() -> ExitCode {
         resources::r2_no_memory_is_an_error,
         resources::r3_a_full_file_system_is_an_error,
         resources::r15_a_full_registry_is_an_error_until_somebody_dies,
+        resources::r17_without_futex_waitv_deaths_are_noticed_all_the_same,
         resources::counts_do_not_overflow,
     ]);
     testkit::run(tests)

@@ -2,10 +2,11 @@
 
 use procession::process::{self, Fork};
 use procession::shared::Array;
-use procession::sync::{Event, Mutex, Semaphore};
+use procession::sync::{Event, LockError, Mutex, Semaphore};
 use procession::{ErrorKind, Result};
 use rustix::mount::MountFlags;
 use rustix::thread::UnshareFlags;
+use std::time::Duration;
 use testkit::fault::{Action, DESCRIPTOR_CALLS, Fault, armed};
 
 /// Everything that makes something.
@@ -141,6 +142,43 @@ pub(crate) fn r15_a_full_registry_is_an_error_until_somebody_dies() {
         member.wait().unwrap();
     }
     event.set().unwrap();
+}
+
+pub(crate) fn r17_without_futex_waitv_deaths_are_noticed_all_the_same() {
+    let mutex = Mutex::new(0_u64).unwrap();
+    let held = Event::new().unwrap();
+    let mut holder = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            std::mem::forget(mutex.lock().unwrap());
+            held.set().unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+    };
+    held.wait().unwrap();
+    let pid = rustix::process::Pid::from_raw(holder.id().cast_signed()).unwrap();
+    // As before Linux 5.16, or behind a filter.
+    let fault = Fault {
+        calls: &[libc::SYS_futex_waitv],
+        nth: 0,
+        action: Action::Fail(libc::ENOSYS),
+    };
+    let outcome = testkit::fault::run(fault, || {
+        armed(|| {
+            let error = mutex.lock_timeout(Duration::from_millis(60)).map(drop);
+            assert_eq!(error.unwrap_err().kind(), ErrorKind::TimedOut);
+        });
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let Err(LockError::OwnerDied(left)) = mutex.lock_timeout(Duration::from_secs(30)) else {
+            panic!("nobody said that the holder died");
+        };
+        drop(left.repaired());
+    });
+    assert!(outcome.hit && outcome.code == 0, "{outcome:?}");
+    holder.wait().unwrap();
+    drop(mutex.lock().unwrap());
 }
 
 pub(crate) fn counts_do_not_overflow() {
