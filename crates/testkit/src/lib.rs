@@ -58,3 +58,24 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
+
+/// A control group whose processes may have 60 MB of memory, where we may make
+/// one; the caller removes it.
+#[must_use]
+pub fn small_memory_group() -> Option<std::path::PathBuf> {
+    let name = format!("procession-test-{}", std::process::id());
+    let kinds = [
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        ("/sys/fs/cgroup", "memory.max"),
+    ];
+    kinds.into_iter().find_map(|(root, limit)| {
+        let group = std::path::PathBuf::from(root).join(&name);
+        std::fs::create_dir(&group).ok()?;
+        let limited =
+            group.join(limit).exists() && std::fs::write(group.join(limit), "60000000").is_ok();
+        if !limited {
+            let _ = std::fs::remove_dir(&group);
+        }
+        limited.then_some(group)
+    })
+}

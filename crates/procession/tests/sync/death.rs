@@ -167,6 +167,33 @@ pub(crate) fn d7_two_thousand_locks_are_all_released() {
     assert_eq!(permits.available().unwrap(), 2000);
 }
 
+pub(crate) fn d8_a_holder_killed_for_want_of_memory_is_dead() {
+    let Some(group) = testkit::small_memory_group() else {
+        println!("NOT TESTED: no control group for memory can be made here");
+        return;
+    };
+    let mutex = Mutex::new(0_u64).unwrap();
+    let mut holder = child_that(|| {
+        std::fs::write(group.join("cgroup.procs"), std::process::id().to_string()).unwrap();
+        std::mem::forget(mutex.lock().unwrap());
+        let memory = vec![1_u8; 500_000_000];
+        std::hint::black_box(&memory);
+    });
+    let start = Instant::now();
+    let left = loop {
+        match mutex.lock_timeout(LONG) {
+            Err(LockError::OwnerDied(left)) => break left,
+            // The child has not come so far.
+            Ok(held) => drop(held),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(start.elapsed() < LONG);
+    };
+    drop(left.repaired());
+    assert_eq!(holder.wait().unwrap().signal(), Some(Signal::KILL));
+    testkit::eventually("the group is empty", || std::fs::remove_dir(&group).is_ok());
+}
+
 pub(crate) fn d10_killed_sleepers_disturb_no_condvar() {
     let (turn, changed) = (Mutex::new(0_u64).unwrap(), Condvar::new().unwrap());
     let asleep = Counter::new(0).unwrap();

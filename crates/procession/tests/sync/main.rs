@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         death::d4_poison_and_death_are_different_things,
         death::d6_a_holder_that_execs_is_dead_for_its_locks,
         death::d7_two_thousand_locks_are_all_released,
+        death::d8_a_holder_killed_for_want_of_memory_is_dead,
         death::d10_killed_sleepers_disturb_no_condvar,
         death::d11_a_wake_up_that_dies_with_the_woken_is_made_up_for,
         death::d14_a_party_killed_before_it_arrives_breaks_the_barrier,

@@ -322,27 +322,8 @@ pub(crate) fn umask_and_limits_are_those_of_the_first_use(method: StartMethod) {
     assert_eq!(child.join().unwrap(), (0o027, Some(0)));
 }
 
-/// A control group that may have 60 MB, where we may make one.
-fn small_group() -> Option<PathBuf> {
-    let name = format!("procession-test-{}", std::process::id());
-    let kinds = [
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-        ("/sys/fs/cgroup", "memory.max"),
-    ];
-    kinds.into_iter().find_map(|(root, limit)| {
-        let group = PathBuf::from(root).join(&name);
-        std::fs::create_dir(&group).ok()?;
-        let limited =
-            group.join(limit).exists() && std::fs::write(group.join(limit), "60000000").is_ok();
-        if !limited {
-            let _ = std::fs::remove_dir(&group);
-        }
-        limited.then_some(group)
-    })
-}
-
 pub(crate) fn a_kill_for_want_of_memory_is_told() {
-    let Some(group) = small_group() else {
+    let Some(group) = testkit::small_memory_group() else {
         println!("note: no control group for memory can be made here");
         return;
     };
