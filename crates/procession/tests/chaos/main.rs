@@ -34,6 +34,17 @@ fn main() -> ExitCode {
             },
         ));
     }
+    // At a barrier, one who is stopped has arrived, and the others do wait.
+    let others = operations::all().into_iter();
+    for operation in others.filter(|operation| !operation.name.starts_with("barrier")) {
+        tests.push(Test::new(
+            format!("step::stopped_while_another_works::{}", operation.name),
+            move || {
+                let mut random = testkit::random::Random::new();
+                step::go_through_pairs(&operation, step::PAIRS, &mut random);
+            },
+        ));
+    }
     for workload in random::WORKLOADS {
         tests.push(Test::new(format!("random::{}", workload.name), move || {
             random::run(workload, 150, &mut testkit::random::Random::new());

@@ -2,6 +2,7 @@
 
 use crate::operations::{Operation, PATIENCE, Pair, change_pair, check_pair};
 use procession::ErrorKind;
+use procession::process::{self, Fork};
 use procession::sync::{LockError, Mutex};
 use std::time::Duration;
 use testkit::fault::armed;
@@ -28,9 +29,47 @@ pub(crate) fn go_through(operation: &Operation, points: Points<'_>) -> usize {
     )
 }
 
+/// Stops a process at instructions of an operation and has another one use the
+/// object; then the first is killed, and the other one has to come to its end.
+pub(crate) fn go_through_pairs(operation: &Operation, points: usize, random: &mut Random) {
+    let _ = testkit::step::share_processor();
+    let (operate, check) = (operation.make)();
+    check();
+    let body = || {
+        operate();
+        check();
+        armed(&operate);
+    };
+    let instructions = count_instructions(body);
+    check();
+    for _ in 0..points {
+        let mut stopped = Stepper::start(body);
+        stopped.step(random.below(instructions as u64 + 1) as usize);
+        let mut other = match process::fork().unwrap() {
+            Fork::Parent(child) => child,
+            Fork::Child => {
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&check));
+                process::exit(i32::from(outcome.is_err()))
+            }
+        };
+        // It ends by itself, or waits for the one who is stopped.
+        let _ = other.wait_timeout(Duration::from_millis(2));
+        stopped.kill();
+        let status = other
+            .wait_timeout(PATIENCE)
+            .expect("it waits for a dead one");
+        // What it counted may have changed by the death while it counted.
+        assert!(matches!(status.code(), Some(0 | 1)), "{status}");
+        check();
+    }
+}
+
 /// Instructions of each operation that a test kills at, by chance; the long run
 /// takes all.
 pub(crate) const POINTS: usize = 40;
+
+/// Instructions of each operation that a test stops at while another one works.
+pub(crate) const PAIRS: usize = 12;
 
 /// Leaves a lock whose holder was killed.
 fn orphan(pair: &Pair) {
