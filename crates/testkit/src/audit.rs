@@ -119,14 +119,7 @@ impl OfMachine {
             .into_iter()
             .chain(queues.map(entries).into_iter().flatten())
         {
-            // The directory of named objects stays, with its lock.
-            let is_ours = path.to_string_lossy().contains("/procession-") && path.is_dir();
-            let inside = is_ours.then(|| entries(&path));
-            for path in inside.unwrap_or_else(|| vec![path]) {
-                if !(is_ours && path.ends_with("lock")) {
-                    names.insert(path.display().to_string());
-                }
-            }
+            names.insert(path.display().to_string());
         }
         for kind in ["msg", "sem", "shm"] {
             let table = read(&PathBuf::from(format!("/proc/sysvipc/{kind}")));

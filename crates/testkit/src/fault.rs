@@ -94,7 +94,13 @@ pub fn run_family(fault: Fault<'_>, body: impl FnOnce()) -> Outcome {
 }
 
 fn start(fault: Fault<'_>, family: bool, body: impl FnOnce()) -> Outcome {
-    // SAFETY: the process has one thread, so the child may do anything.
+    trace(fork_traced(body), fault, family)
+}
+
+/// Forks a child that asks to be traced, stops, and then runs `body`.
+pub(crate) fn fork_traced(body: impl FnOnce()) -> i32 {
+    // SAFETY: the process has one thread of its own, and what others there are
+    // sleep in the kernel and hold no lock, so the child may do anything.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork failed");
     if child == 0 {
@@ -108,10 +114,10 @@ fn start(fault: Fault<'_>, family: bool, body: impl FnOnce()) -> Outcome {
         // SAFETY: ends the child without running the parent's destructors.
         unsafe { libc::_exit(code) }
     }
-    trace(child, fault, family)
+    child
 }
 
-pub(crate) fn request_trace() -> bool {
+fn request_trace() -> bool {
     let null = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: asks to be traced by the parent; takes no pointers.
     let traced = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, null, null) } == 0;

@@ -5,9 +5,8 @@
 //! `unsafe` here is fork and ptrace; the process under trace is a child of
 //! ours that asked for it.
 
-use crate::fault::{ARM, DISARM, number_and_argument, ptrace, request_trace, wait};
+use crate::fault::{ARM, DISARM, fork_traced, number_and_argument, ptrace, wait};
 use crate::random::Random;
-use std::panic::AssertUnwindSafe;
 
 /// A forked child that stands still at an instruction of what its body does
 /// inside [`armed`](crate::fault::armed).
@@ -38,19 +37,7 @@ impl Stepper {
     #[must_use]
     pub fn start(body: impl FnOnce()) -> Stepper {
         let processors = share_processor();
-        // SAFETY: the process has one thread of its own, and what others there
-        // are sleep in the kernel and hold no lock.
-        let child = unsafe { libc::fork() };
-        assert!(child >= 0, "fork failed");
-        if child == 0 {
-            let code = if request_trace() {
-                std::panic::catch_unwind(AssertUnwindSafe(body)).map_or(101, |()| 0)
-            } else {
-                102
-            };
-            // SAFETY: ends the child without running the parent's destructors.
-            unsafe { libc::_exit(code) }
-        }
+        let child = fork_traced(body);
         let (_, status) = wait(child);
         assert!(libc::WIFSTOPPED(status), "ptrace is not permitted here");
         let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;

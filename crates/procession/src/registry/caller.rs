@@ -19,7 +19,7 @@ const SLICE: Duration = Duration::from_millis(100);
 const SLICES_UNTIL_DOUBT: u32 = 10;
 
 /// Bounds of the time that a thread looks again before it sleeps. A wake-up
-/// across processors takes some 60 µs where they halt when idle.
+/// across processors takes tens of microseconds where they halt when idle.
 const SPIN: std::ops::RangeInclusive<Duration> =
     Duration::from_micros(2)..=Duration::from_micros(120);
 

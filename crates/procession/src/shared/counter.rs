@@ -152,7 +152,7 @@ impl Counter {
     /// As [`Counters::open_or_create`].
     pub fn open_or_create(name: &str) -> Result<Counter> {
         let counters = Counters::open_or_create(name, 1)?;
-        super::counter::require_one(&counters)?;
+        require_one(&counters)?;
         Ok(Counter(counters))
     }
 

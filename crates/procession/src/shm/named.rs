@@ -11,7 +11,8 @@
 //! lock file, which the kernel releases when its holder ends: nobody can join
 //! an object between the proof that it has no user and its removal. The lock is
 //! held for some system calls; who finds it held for long, by a stopped
-//! process, gets [`Busy`](ErrorKind::Busy).
+//! process, gets [`Busy`](ErrorKind::Busy). The directory goes with its last
+//! name.
 
 use super::Kind;
 use super::object::{Class, Object};
@@ -85,6 +86,57 @@ fn check_name(name: &str) -> Result<&str> {
     Ok(name.strip_prefix('/').unwrap_or(name))
 }
 
+/// Opens the directory, made if there is none, and takes its lock; `None` if
+/// somebody else has it, or has just removed the directory.
+fn try_lock(path: &str, operation: &'static str) -> Result<Option<(OwnedFd, OwnedFd)>> {
+    match rustix::fs::mkdir(path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno).during(operation, path),
+    }
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+    let directory = match rustix::fs::open(path, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        outcome => outcome.during(operation, path)?,
+    };
+    let status = rustix::fs::fstat(&directory).during(operation, path)?;
+    if status.st_uid != rustix::process::geteuid().as_raw() || status.st_mode & 0o077 != 0 {
+        return Err(Error::new(ErrorKind::Untrusted, operation, path)
+            .because("it belongs to somebody else, or others may use it")
+            .with_hint("remove it, or have its owner remove it"));
+    }
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let lock = match rustix::fs::openat(&directory, LOCK, flags, Mode::RUSR | Mode::WUSR) {
+        Err(Errno::NOENT) => return Ok(None),
+        outcome => outcome.during(operation, path)?,
+    };
+    match rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::AGAIN | Errno::ACCESS | Errno::INTR) => return Ok(None),
+        outcome => outcome.during(operation, path)?,
+    }
+    // A lock that was removed before we got it keeps nobody out.
+    let status = rustix::fs::fstat(&lock).during(operation, path)?;
+    Ok((status.st_nlink > 0).then_some((directory, lock)))
+}
+
+impl Drop for Directory {
+    /// Leaves no empty directory behind. Whoever made a new lock file between the
+    /// two removals keeps the directory.
+    fn drop(&mut self) {
+        let Ok(entries) = rustix::fs::Dir::read_from(&self.path) else {
+            return;
+        };
+        let spare: [&[u8]; 3] = [b".", b"..", LOCK.as_bytes()];
+        let is_spare = |entry: rustix::io::Result<rustix::fs::DirEntry>| {
+            entry.is_ok_and(|entry| spare.contains(&entry.file_name().to_bytes()))
+        };
+        if entries.into_iter().all(is_spare)
+            && rustix::fs::unlinkat(&self.path, LOCK, AtFlags::empty()).is_ok()
+        {
+            let _ = rustix::fs::rmdir(directory_path());
+        }
+    }
+}
+
 impl Directory {
     fn lock() -> Result<Directory> {
         static THREADS: ForkLocal<Mutex<()>> = ForkLocal::new(Mutex::default);
@@ -92,43 +144,24 @@ impl Directory {
         let path = directory_path();
         let threads = THREADS.get().during(operation, "")?;
         let threads = threads.lock().unwrap_or_else(PoisonError::into_inner);
-        match rustix::fs::mkdir(&path, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno).during(operation, &path),
-        }
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-        let directory = rustix::fs::open(&path, flags, Mode::empty()).during(operation, &path)?;
-        let status = rustix::fs::fstat(&directory).during(operation, &path)?;
-        if status.st_uid != rustix::process::geteuid().as_raw() || status.st_mode & 0o077 != 0 {
-            return Err(Error::new(ErrorKind::Untrusted, operation, &path)
-                .because("it belongs to somebody else, or others may use it")
-                .with_hint("remove it, or have its owner remove it"));
-        }
-        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let lock = rustix::fs::openat(&directory, LOCK, flags, Mode::RUSR | Mode::WUSR);
-        let lock = lock.during(operation, &path)?;
         let deadline = Deadline::after(PATIENCE);
         // Seldom, where many want it: or they would keep its holder from running.
         let mut pause = Duration::from_micros(100);
         loop {
-            match rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(Errno::AGAIN | Errno::ACCESS | Errno::INTR) if !deadline.has_passed() => {
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_millis(20));
-                }
-                Err(Errno::AGAIN | Errno::ACCESS) => {
-                    return Err(Error::new(ErrorKind::Busy, operation, &path)
-                        .because("somebody holds it for seconds, who may be stopped"));
-                }
-                Err(errno) => return Err(errno).during(operation, &path),
+            if let Some((directory, lock)) = try_lock(&path, operation)? {
+                return Ok(Directory {
+                    path: directory,
+                    _lock: lock,
+                    _threads: threads,
+                });
             }
+            if deadline.has_passed() {
+                return Err(Error::new(ErrorKind::Busy, operation, &path)
+                    .because("somebody holds it for seconds, who may be stopped"));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
         }
-        Ok(Directory {
-            path: directory,
-            _lock: lock,
-            _threads: threads,
-        })
     }
 
     /// The file of this name, checked to be ours and plain.
@@ -322,10 +355,11 @@ fn at(seconds: u64) -> SystemTime {
         .unwrap_or(epoch)
 }
 
-fn names(operation: &'static str) -> Result<Vec<String>> {
+/// The names in the directory; `None` if there is no directory.
+fn names(operation: &'static str) -> Result<Option<Vec<String>>> {
     let path = directory_path();
     let entries = match std::fs::read_dir(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         outcome => outcome.during(operation, &path)?,
     };
     let name = |entry: std::fs::DirEntry| {
@@ -334,7 +368,7 @@ fn names(operation: &'static str) -> Result<Vec<String>> {
     };
     let mut names: Vec<String> = entries.flatten().filter_map(name).collect();
     names.sort();
-    Ok(names)
+    Ok(Some(names))
 }
 
 /// The calling user's shared objects that have a name, by name.
@@ -380,10 +414,9 @@ pub fn collect_garbage(dry_run: bool) -> Result<Vec<NamedObject>> {
 
 fn sweep(remove: impl Fn(&NamedObject) -> bool) -> Result<Vec<NamedObject>> {
     let operation = "listing shared objects";
-    let names = names(operation)?;
-    if names.is_empty() {
+    let Some(names) = names(operation)? else {
         return Ok(Vec::new());
-    }
+    };
     let directory = Directory::lock()?;
     let mut found = Vec::new();
     for name in names {

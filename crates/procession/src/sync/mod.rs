@@ -24,7 +24,7 @@
 //! # Waiting
 //!
 //! Who has to wait looks again for some microseconds before it sleeps, because
-//! a wake-up across processors costs a hundred times what most waits take. How
+//! a wake-up across processors costs far more than most waits take. How
 //! long, each thread learns from its own sleeps. On one processor it sleeps at
 //! once.
 //!

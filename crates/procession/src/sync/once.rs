@@ -3,12 +3,10 @@
 //! A lock, and beside it a word that says whether it has happened: see
 //! `locked.rs`.
 
-use super::error::failed;
 use super::locked::{self, Locked};
 use super::{LockError, Orphan};
 use crate::shm::{Kind, Object, shared_object};
-use crate::{Deadline, ErrorKind, Result};
-use procession_core::Failure;
+use crate::{Deadline, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -41,7 +39,7 @@ impl Once {
     /// Makes one without a name.
     ///
     /// # Errors
-    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
     pub fn new() -> Result<Once> {
         let locked = Locked::anonymous(Kind::Once, std::iter::once(()))?;
         Ok(Once { locked })
@@ -50,7 +48,7 @@ impl Once {
     /// Makes one with a name.
     ///
     /// # Errors
-    /// As [`new`](Once::new), and [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// As [`new`](Once::new), and [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     pub fn create(name: &str) -> Result<Once> {
         let locked = Locked::named(Kind::Once, name, false, std::iter::once(()))?;
         Ok(Once { locked })
@@ -85,7 +83,7 @@ impl Once {
     /// returns, it has happened.
     ///
     /// # Errors
-    /// [`Deadlock`](ErrorKind::Deadlock): `action` called this.
+    /// [`Deadlock`](crate::ErrorKind::Deadlock): `action` called this.
     pub fn call_once(&self, action: impl FnOnce()) -> Result<()> {
         self.call_once_deadline(Deadline::NEVER, action)
     }
@@ -94,7 +92,7 @@ impl Once {
     ///
     /// # Errors
     /// As [`call_once`](Once::call_once), and
-    /// [`TimedOut`](ErrorKind::TimedOut).
+    /// [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn call_once_deadline(&self, deadline: Deadline, action: impl FnOnce()) -> Result<()> {
         if self.is_completed() {
             return Ok(());
@@ -104,15 +102,7 @@ impl Once {
             Ok(guard) | Err(LockError::Poisoned(guard)) => guard,
             // Whoever died doing it has not done it.
             Err(LockError::OwnerDied(orphan)) => Orphan::repaired(orphan),
-            Err(LockError::Failed(error)) => {
-                let lost = error.kind() == ErrorKind::NotRecoverable;
-                let failure = Failure::Corrupt;
-                return Err(if lost {
-                    failed(failure, operation, self.object().label(), deadline)
-                } else {
-                    error
-                });
-            }
+            Err(LockError::Failed(error)) => return Err(error),
         };
         if !self.is_completed() {
             action();

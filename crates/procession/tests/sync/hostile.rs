@@ -153,6 +153,7 @@ pub(crate) fn h4_a_scribbler_crashes_and_hangs_nobody() {
     for name in ["a", "b", "c", "d", "e", "f"] {
         let _ = std::fs::remove_file(file_of(name));
     }
+    assert!(shm::list().unwrap().is_empty());
 }
 
 pub(crate) fn h13_h14_files_of_others_links_and_directories_are_no_objects() {

@@ -222,10 +222,10 @@ pub(crate) fn d32_openers_and_killed_users_never_split_an_object() {
                 let turn = Semaphore::open_or_create("contested", 1).unwrap();
                 let permit = turn.acquire().unwrap();
                 // Two objects of one name would let two in.
-                let before = inside.add(1);
-                if before > 0 {
+                if inside.add(1) > 0 {
                     process::exit(7);
                 }
+                std::thread::yield_now();
                 inside.add(-1);
                 drop(permit);
             }
@@ -235,14 +235,26 @@ pub(crate) fn d32_openers_and_killed_users_never_split_an_object() {
         let mut openers: Vec<Child> = (0..4).map(|_| start()).collect();
         // A moment that chance chooses, for them to open and leave.
         std::thread::sleep(random.moment(Duration::from_millis(40)));
+        // All stand still before the first is killed: one that is killed inside
+        // would be counted for ever by those who go on.
+        for opener in &openers {
+            opener.signal(process::Signal::STOP).unwrap();
+        }
+        for opener in &openers {
+            let stat = format!("/proc/{}/stat", opener.id());
+            testkit::eventually("it stands still", || {
+                std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "))
+                    || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "))
+            });
+        }
         for opener in &mut openers {
-            // Not killed inside, where it would count for ever: stopped first.
-            if let Some(status) = opener.try_wait().unwrap() {
-                panic!("an opener ended: {status}");
-            }
             opener.kill().unwrap();
-            opener.wait().unwrap();
-            inside.set(inside.get().min(0));
+            let status = opener.wait().unwrap();
+            assert_eq!(
+                status.signal(),
+                Some(process::Signal::KILL),
+                "it met another one"
+            );
         }
         inside.set(0);
     }
