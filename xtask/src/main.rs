@@ -1,15 +1,22 @@
 //! The project's own commands: `cargo xtask test`, `cargo xtask ci`,
 //! `cargo xtask chaos`, `cargo xtask bench`.
 
+mod shapes;
+
 use std::process::{Command, ExitCode, Stdio};
+
+/// The workspace.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 const HELP: &str = "\
 cargo xtask <command>
 
   test [ARGS]   run all tests, installing what optional ones need where that is
-                allowed, and the models; with ARGS, only what `cargo test` makes
-                of them
+                allowed, the models and the shapes; with ARGS, only what
+                `cargo test` makes of them
   models        go through the models of the algorithms (loom)
+  shapes        build a program that uses procession in every shape: static,
+                link-time optimised, and so on; and run it
   chaos [ARGS]  kill processes at every instruction and at random, and print
                 figures: --kills N (100000), --seed S, --step, --random
   ci            everything that must hold: tests, format, lints, documentation
@@ -23,6 +30,7 @@ fn main() -> ExitCode {
     let ok = match command.as_deref() {
         Some("test") => test(&rest),
         Some("models") => models(),
+        Some("shapes") => shapes::check(),
         Some("chaos") => {
             let mut arguments = vec!["test", "--release", "--package", "procession"];
             arguments.extend(["--test", "chaos", "--", "--report"]);
@@ -50,19 +58,28 @@ fn main() -> ExitCode {
 /// Runs cargo in the workspace and says whether it succeeded.
 fn cargo(arguments: &[&str]) -> bool {
     eprintln!("+ cargo {}", arguments.join(" "));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(arguments)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .status();
+    let status = command_of_cargo().args(arguments).status();
     status.is_ok_and(|status| status.success())
+}
+
+/// Cargo, in the workspace.
+fn command_of_cargo() -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(ROOT);
+    command
+}
+
+/// Where cargo builds, relative to the workspace.
+fn target_directory() -> String {
+    std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned())
 }
 
 fn test(arguments: &[String]) -> bool {
     let missing = missing_after_install();
     let mut command = vec!["test", "--workspace"];
     command.extend(arguments.iter().map(String::as_str));
-    let ok = cargo(&command) && (!arguments.is_empty() || models());
+    let ok = cargo(&command) && (!arguments.is_empty() || models() && shapes::check());
     for program in missing {
         eprintln!("\nNOT TESTED: what needs {program}. Install it and run the tests again.");
     }
@@ -72,8 +89,6 @@ fn test(arguments: &[String]) -> bool {
 /// Compiles the algorithms against loom's atomics, in a directory of their own,
 /// and goes through the models.
 fn models() -> bool {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     let arguments = [
         "test",
         "--release",
@@ -83,12 +98,10 @@ fn models() -> bool {
         "loom",
     ];
     eprintln!("+ RUSTFLAGS='--cfg loom' cargo {}", arguments.join(" "));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = command_of_cargo()
         .args(arguments)
         .env("RUSTFLAGS", "--cfg loom")
-        .env("CARGO_TARGET_DIR", format!("{target}/loom"))
-        .current_dir(root)
+        .env("CARGO_TARGET_DIR", format!("{}/loom", target_directory()))
         .status();
     status.is_ok_and(|status| status.success())
 }
@@ -148,11 +161,9 @@ fn is_root() -> bool {
 fn checks() -> bool {
     let documentation = || {
         eprintln!("+ RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        Command::new(cargo)
+        command_of_cargo()
             .args(["doc", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "-D warnings")
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .status()
             .is_ok_and(|status| status.success())
     };

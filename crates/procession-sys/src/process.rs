@@ -257,6 +257,15 @@ pub fn next_zombie() -> Result<Option<Pid>> {
     Ok(Pid::from_raw(unsafe { info.si_pid() }))
 }
 
+/// Writes out what C code has left in the buffers of its output streams.
+///
+/// # References
+/// fflush(3)
+pub fn flush_c_streams() {
+    // SAFETY: a null stream means all; libc locks each of them.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
 /// Has a function called when the process exits, by returning from `main` or
 /// by `exit`, but not when it is killed; in forked copies too.
 ///

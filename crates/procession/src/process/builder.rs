@@ -42,6 +42,7 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// | umask, limits, niceness, CPUs, user | the caller's | the server's: the first process's, when it first used one | as `Spawn` |
 /// | process group, session, terminal | the caller's | the server's | the server's |
 /// | parent, as getppid(2) sees it | the caller | the server | the server |
+/// | exit handlers (atexit(3)) at the end of the task | not run | run | not run |
 ///
 /// SIGINT is ignored because at a terminal Ctrl-C goes to every process of
 /// the group: the first process decides, and when it ends, all do.

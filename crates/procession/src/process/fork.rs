@@ -70,7 +70,9 @@ pub enum Fork {
 /// fork(2), pthread_atfork(3) "Notes"
 pub fn fork() -> Result<Fork> {
     require_single_thread()?;
+    // Or the child would write it a second time.
     let _ = std::io::stdout().flush();
+    sys::flush_c_streams();
     // SAFETY: there is no other thread but the reaper and the keeper, which
     // hold no lock while `fork_unchecked` holds theirs.
     unsafe { fork_unchecked() }
@@ -179,10 +181,11 @@ fn count_threads() -> Result<usize> {
         .count())
 }
 
-/// Ends the calling process after flushing standard output, without running
-/// destructors and exit handlers: the way out of a forked child, whose copies
-/// of the parent's values are not its own to destroy. Processes that it has
-/// started itself ([`spawn`](super::spawn)) are ended first.
+/// Ends the calling process after flushing standard output, that of C code as
+/// well, without running destructors and exit handlers: the way out of a forked
+/// child, whose copies of the parent's values are not its own to destroy.
+/// Processes that it has started itself ([`spawn`](super::spawn)) are ended
+/// first.
 ///
 /// Only the low eight bits of the code reach the parent.
 ///
@@ -193,6 +196,7 @@ pub fn exit(code: i32) -> ! {
     end_server();
     sync::leave_all_barriers();
     let _ = std::io::stdout().flush();
+    sys::flush_c_streams();
     sys::exit_now(code)
 }
 

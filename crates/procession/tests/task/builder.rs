@@ -140,6 +140,33 @@ pub(crate) fn standard_streams_are_pipes_files_or_nothing(method: StartMethod) {
     assert_eq!(waiting.join().unwrap(), 0);
 }
 
+pub(crate) fn what_c_code_prints_arrives_once(method: StartMethod) {
+    /// Leaves text in the buffer of C's standard output.
+    fn print(text: &std::ffi::CStr) {
+        // SAFETY: both are text that ends with zero, and the first has one
+        // place for the second.
+        unsafe { libc::printf(c"%s".as_ptr(), text.as_ptr()) };
+    }
+    fn outer(method: String) {
+        print(c"outer ");
+        let mut inner = by(method.parse().unwrap())
+            .spawn(|()| print(c"inner "), ())
+            .unwrap();
+        inner.join().unwrap();
+    }
+    let mut child = by(StartMethod::Fork)
+        .stdout(Stdio::Piped)
+        .spawn(outer, method.to_string())
+        .unwrap();
+    let mut text = String::new();
+    let mut stdout = child.take_stdout().unwrap();
+    stdout.read_to_string(&mut text).unwrap();
+    child.join().unwrap();
+    let mut words: Vec<_> = text.split_whitespace().collect();
+    words.sort_unstable();
+    assert_eq!(words, ["inner", "outer"]);
+}
+
 pub(crate) fn standard_streams_may_be_closed(method: StartMethod) {
     // In a process of its own, because it goes without standard streams.
     let (reader, writer) = pipe::pipe().unwrap();

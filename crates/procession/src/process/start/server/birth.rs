@@ -7,7 +7,7 @@ use crate::process::start::packet::{Kind, Mailbox, Token};
 use crate::process::start::settings::{self, Group, Settings};
 use crate::process::start::title::Title;
 use crate::process::start::{entry, worker};
-use crate::process::{StartMethod, current, die_with, task};
+use crate::process::{StartMethod, current, die_with, exit, task};
 use crate::signal::{self, Signal};
 use procession_sys::process as sys;
 use procession_sys::signal::{Disposition, Mask, set_disposition};
@@ -67,7 +67,9 @@ impl Birth {
                     parent: client.pidfd,
                     knock: Some(Mailbox::new(knock)),
                 });
-                std::process::exit(code)
+                // Exit handlers are the server's; and running them costs more
+                // than all of the task's start.
+                exit(code)
             }
         };
         match &exec_status {

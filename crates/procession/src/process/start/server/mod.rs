@@ -133,6 +133,9 @@ impl Server {
                 return Err(error);
             }
         }
+        // Or every task would write it again.
+        let _ = std::io::Write::flush(&mut std::io::stdout());
+        sys::flush_c_streams();
         // Whoever reads what the program writes shall not wait for us.
         let null = settings::null()?;
         let _ = rustix::stdio::dup2_stdout(&null);
