@@ -110,6 +110,35 @@ impl MemFd {
         Ok(MemFd(file))
     }
 
+    /// [`create`](MemFd::create), in huge pages that the machine keeps ready
+    /// (`vm.nr_hugepages`), of its default size; the length is rounded up to
+    /// whole ones.
+    ///
+    /// # Errors
+    /// As [`create`](MemFd::create); [`NoSpace`](ErrorKind::NoSpace) where there
+    /// are not enough of them; [`Unsupported`](ErrorKind::Unsupported): the kernel
+    /// has none.
+    #[doc(alias = "MFD_HUGETLB")]
+    pub fn create_huge(label: &str, length: usize) -> Result<MemFd> {
+        let operation = "creating memory file of huge pages";
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB;
+        let file = match rustix::fs::memfd_create(label, flags) {
+            Err(errno @ (Errno::NODEV | Errno::NOSYS | Errno::INVAL)) if !label.contains('\0') => {
+                return Err(Error::os(operation, label, errno).of_kind(ErrorKind::Unsupported));
+            }
+            outcome => outcome.during(operation, label)?,
+        };
+        let status = rustix::fs::fstat(&file).during(operation, label)?;
+        let page = usize::try_from(status.st_blksize).unwrap_or(1).max(1);
+        if length > 0 {
+            let length = length.div_ceil(page).saturating_mul(page);
+            super::allocate(file.as_fd(), length, operation, &label).map_err(|error| {
+                error.with_hint("keep more huge pages ready: `sysctl vm.nr_hugepages=...`")
+            })?;
+        }
+        Ok(MemFd(file))
+    }
+
     /// Takes a descriptor that another process sent, after checking that it
     /// is a memory file that can no longer shrink.
     ///

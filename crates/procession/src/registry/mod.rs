@@ -62,6 +62,11 @@ pub(crate) fn bytes_for(places: usize) -> usize {
     HEAD + places * PLACE
 }
 
+/// How many places so many bytes have room for.
+pub(crate) fn places_in(bytes: usize) -> usize {
+    (bytes.saturating_sub(HEAD) / PLACE).min(MAX_PLACES)
+}
+
 /// A registry, as one process sees it.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -80,11 +85,11 @@ impl Registry {
         memory.atomic_u64(8).store(places as u64, Ordering::Relaxed);
     }
 
-    /// The registry at an offset; its size is checked.
-    pub(crate) fn at(memory: Arc<Region>, offset: usize) -> Result<Arc<Registry>> {
+    /// The registry at an offset, which ends where that says; its size is checked.
+    pub(crate) fn at(memory: Arc<Region>, offset: usize, end: usize) -> Result<Arc<Registry>> {
         let corrupt = || Error::new(ErrorKind::Corrupt, "opening registry", "");
-        let length = memory.bytes().len();
-        let room = length
+        let end = end.min(memory.bytes().len());
+        let room = end
             .checked_sub(offset)
             .and_then(|room| room.checked_sub(HEAD));
         let room = room

@@ -1,7 +1,7 @@
 //! Numbers without a lock.
 
 use crate::Result;
-use crate::shm::{Class, Fingerprint, Kind, Object, shared_object};
+use crate::shm::{Class, Extent, Fingerprint, Kind, Object, shared_object};
 use procession_sys::memory::Words;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +48,11 @@ impl Counters {
     /// [`NoSpace`](crate::ErrorKind::NoSpace),
     /// [`LimitReached`](crate::ErrorKind::LimitReached)
     pub fn new(count: usize) -> Result<Counters> {
-        Counters::from_object(Object::anonymous(CLASS, bytes(count)?, |_| Ok(()))?)
+        Counters::from_object(Object::anonymous(
+            CLASS,
+            Extent::fixed(bytes(count)?),
+            |_| Ok(()),
+        )?)
     }
 
     /// Makes so many zeros, with a name.
@@ -58,7 +62,7 @@ impl Counters {
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     pub fn create(name: &str, count: usize) -> Result<Counters> {
         let length = bytes(count)?;
-        let object = Object::create_named(name, CLASS, length, false, |_| Ok(()))?;
+        let object = Object::create_named(name, CLASS, Extent::fixed(length), false, |_| Ok(()))?;
         Counters::from_object(object)
     }
 
@@ -68,7 +72,7 @@ impl Counters {
     /// As [`create`](Counters::create) and [`open`](Counters::open).
     pub fn open_or_create(name: &str, count: usize) -> Result<Counters> {
         let length = bytes(count)?;
-        let object = Object::create_named(name, CLASS, length, true, |_| Ok(()))?;
+        let object = Object::create_named(name, CLASS, Extent::fixed(length), true, |_| Ok(()))?;
         Counters::from_object(object)
     }
 

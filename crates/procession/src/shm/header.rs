@@ -5,16 +5,18 @@
 //! ┌────────┬─────────┬─────────────┬────────┬─────────────┬─────────────┐
 //! │ magic  │ version │ type        │ length │ id          │ registry id │
 //! │        │ kind    │ fingerprint │        │   16 bytes  │   16 bytes  │
-//! ├────────┼─────────┼─────────────┼────────┼─────────────┼─────────────┤
-//! │ regis- │ body    │ body length │ made   │ boot        │ (reserved)  │
-//! │ try at │ at      │             │ at     │             │             │
-//! └────────┴─────────┴─────────────┴────────┴─────────────┴─────────────┘
-//!   64       72        80            88       96            104 … 127
+//! ├────────┼─────────┼─────────────┼────────┼──────────┬──┴─────────────┤
+//! │ regis- │ body    │ body length │ made   │ boot     │ longest │ (re- │
+//! │ try at │ at      │             │ at     │          │ body    │ serv)│
+//! └────────┴─────────┴─────────────┴────────┴──────────┴─────────┴──────┘
+//!   64       72        80            88       96         104       112 … 127
 //! ```
 //!
 //! `registry at` is zero where the registry is another segment's, the one with
-//! `registry id`. All numbers are in the machine's order and 64 bits wide, but
-//! for version and kind, 32 bits each.
+//! `registry id`. `longest body` is zero where the segment does not grow; in one
+//! that does, `body length` grows, and `length` is what it was at first. All
+//! numbers are in the machine's order and 64 bits wide, but for version and kind,
+//! 32 bits each.
 
 use super::safe::Fingerprint;
 use crate::{Error, ErrorKind, Result};
@@ -24,10 +26,16 @@ use std::sync::atomic::Ordering;
 /// Bytes of the header.
 pub(super) const BYTES: usize = 128;
 
+/// Most bytes that a segment can have: half of what a process can address.
+pub(super) const MOST_BYTES: usize = 1 << 46;
+
+/// Where the length of the body is.
+pub(super) const BODY_LENGTH: usize = 80;
+
 const MAGIC: u64 = u64::from_le_bytes(*b"procshm\x01");
 
 /// Changes with every change of any layout.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// What lies in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +99,8 @@ pub(crate) struct Header {
     pub(crate) registry_at: Option<usize>,
     pub(crate) body_at: usize,
     pub(crate) body_length: usize,
+    /// How long the body can become; `None`: it stays as it is.
+    pub(crate) longest_body: Option<usize>,
     /// Seconds since 1970.
     pub(crate) made_at: u64,
 }
@@ -108,15 +118,30 @@ impl Header {
         put(56, (self.registry_id >> 64) as u64);
         put(64, self.registry_at.unwrap_or(0) as u64);
         put(72, self.body_at as u64);
-        put(80, self.body_length as u64);
+        put(BODY_LENGTH, self.body_length as u64);
         put(88, self.made_at);
         put(96, boot());
+        put(104, self.longest_body.unwrap_or(0) as u64);
         // SYNC(header): all of the above is there when the number is.
         memory.atomic_u64(0).store(MAGIC, Ordering::Release);
     }
 
     /// Reads and checks the header of a segment as long as `memory`.
     pub(super) fn read(memory: SharedBytes<'_>, operation: &'static str) -> Result<Header> {
+        let (header, is_of_now) = Header::read_of_any_time(memory, operation)?;
+        if !is_of_now {
+            return Err(Error::new(ErrorKind::Removed, operation, "")
+                .because("it was made before the machine last started"));
+        }
+        Ok(header)
+    }
+
+    /// [`read`](Header::read), and whether the machine has not been started since
+    /// it was written.
+    pub(super) fn read_of_any_time(
+        memory: SharedBytes<'_>,
+        operation: &'static str,
+    ) -> Result<(Header, bool)> {
         let wrong = |kind, why: String| Err(Error::new(kind, operation, "").because(why));
         if memory.len() < BYTES {
             let why = format!("{} bytes are too few for a header", memory.len());
@@ -132,10 +157,6 @@ impl Header {
             let why = format!("its layout is version {version}, ours is {VERSION}");
             return wrong(ErrorKind::Incompatible, why);
         }
-        if get(96) != boot() {
-            let why = "it was made before the machine last started".to_owned();
-            return wrong(ErrorKind::Removed, why);
-        }
         let number = |offset| usize::try_from(get(offset)).unwrap_or(usize::MAX);
         let header = Header {
             kind: match Kind::of(kind) {
@@ -148,19 +169,35 @@ impl Header {
             registry_id: u128::from(get(48)) | u128::from(get(56)) << 64,
             registry_at: Some(number(64)).filter(|&at| at != 0),
             body_at: number(72),
-            body_length: number(80),
+            body_length: number(BODY_LENGTH),
+            longest_body: Some(number(104)).filter(|&longest| longest != 0),
             made_at: get(88),
         };
         let ends = header.body_at.checked_add(header.body_length);
+        let length_fits = match header.longest_body {
+            None => header.length == memory.len(),
+            Some(longest) => {
+                let most = header.body_at.checked_add(longest);
+                header.length <= memory.len() && most.is_some_and(|most| most <= MOST_BYTES)
+            }
+        };
         let fits = ends.is_some_and(|end| end <= memory.len())
-            && header.length == memory.len()
+            && length_fits
             && header.body_at >= BYTES
             && header.body_at.is_multiple_of(64);
         if !fits {
             let why = "its parts do not fit into its length".to_owned();
             return wrong(ErrorKind::Corrupt, why);
         }
-        Ok(header)
+        Ok((header, get(96) == boot()))
+    }
+
+    /// Bytes of address space that it takes.
+    pub(super) fn mapped_length(&self, file_length: usize) -> usize {
+        let longest = self
+            .longest_body
+            .map_or(0, |longest| self.body_at + longest);
+        longest.max(file_length)
     }
 
     /// Refuses a segment of another kind or type.

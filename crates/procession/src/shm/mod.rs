@@ -10,19 +10,30 @@
 //! operations; a reference into it exists only while a lock proves that nobody
 //! else uses it.
 
+mod attached;
+mod backing;
+mod directory;
 mod exclusive;
+mod family;
+mod file;
 mod header;
+mod listing;
 mod named;
 mod object;
 mod safe;
 mod segment;
+mod system_v;
+mod travel;
 
 pub use crate::registry::Participant;
-pub use named::{NamedObject, collect_garbage, list};
+pub use listing::{NamedObject, collect_garbage, list};
 pub use procession_derive::ShmSafe;
 pub use safe::{Fingerprint, ShmSafe};
-pub use segment::Segment;
+pub use segment::{Segment, SegmentOptions};
 
+pub(crate) use attached::abandon_what_thread_holds;
+pub(crate) use backing::Extent;
 pub(crate) use exclusive::{Exclusive, Values};
 pub(crate) use header::Kind;
-pub(crate) use object::{Class, Object, abandon_what_thread_holds, shared_object};
+pub(crate) use object::{Class, Object};
+pub(crate) use travel::shared_object;

@@ -1,20 +1,21 @@
 //! A segment with one shared object in it, as one process has it.
 
+use super::attached;
+use super::backing::{Backing, Extent, Identity};
+use super::family::FamilyRegistry;
 use super::header::{self, Header, Kind};
 use super::named::Published;
 use super::safe::Fingerprint;
-use crate::error::Context;
 use crate::name::random_bytes;
-use crate::os::memfd::{MemFd, Seals};
 use crate::os::memory::Region;
 use crate::registry::{self, Caller, Registry, thread};
-use crate::{Deadline, Error, ErrorKind, Result, codec};
+use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::Owner;
 use procession_sys::memory::{SharedBytes, Word, Words};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a type does with what is still held of an object by a thread of this
 /// process that has ended, or by the whole process when its last handle goes.
@@ -25,13 +26,15 @@ pub(crate) type Abandon = fn(&Object, &Caller<'_>);
 pub(crate) struct Object {
     memory: Arc<Region>,
     header: Header,
-    file: OwnedFd,
+    backing: Backing,
     registry: Arc<Registry>,
     /// The segment of the registry, where that is another one.
-    registry_file: Option<Arc<OwnedFd>>,
-    /// Its name, to be removed by whoever leaves last.
+    registry_backing: Option<Arc<Backing>>,
+    /// Where others find it.
     published: Option<Published>,
     abandon: Option<Abandon>,
+    /// How long the body of one that grows is known to be.
+    grown: AtomicUsize,
 }
 
 /// What an object is, for the checks when it is opened.
@@ -42,249 +45,211 @@ pub(crate) struct Class {
     pub(crate) abandon: Abandon,
 }
 
-/// The registry of objects without a name.
-#[derive(Clone, Debug)]
-struct FamilyRegistry {
-    registry: Arc<Registry>,
-    file: Arc<OwnedFd>,
-    id: u128,
-}
-
-/// Registries of other objects that this process knows, the one for its own new
-/// objects first. A forked process goes on with its parent's.
-static FAMILY: Mutex<Vec<FamilyRegistry>> = Mutex::new(Vec::new());
-
-/// Objects that this process has, for threads that end. A forked process has its
-/// parent's.
-static ATTACHED: Mutex<Vec<Attached>> = Mutex::new(Vec::new());
-
-type Attached = (Weak<Object>, Abandon);
-
-fn new_id() -> Result<u128> {
+pub(super) fn new_id() -> Result<u128> {
     Ok(u128::from_ne_bytes(random_bytes()?))
 }
 
-fn now() -> u64 {
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| now.as_secs())
 }
 
-/// Maps a file that a header is to be in, or is in.
-fn map(file: &OwnedFd, length: usize, operation: &'static str) -> Result<Arc<Region>> {
-    let region = Region::map(file.as_fd(), length, true).during(operation, "")?;
-    Ok(Arc::new(region))
+/// Where the body of an object begins that has a registry of its own, of so many
+/// places.
+fn body_behind_registry(places: usize) -> usize {
+    (header::BYTES + registry::bytes_for(places)).next_multiple_of(64)
 }
 
-/// The length of a file that another process made, which cannot become shorter
-/// under us.
-fn fixed_length(file: &OwnedFd, operation: &'static str) -> Result<usize> {
-    let seals = MemFd::from_sealed(file.try_clone().during(operation, "")?)?;
-    seals.len()
-}
-
-impl FamilyRegistry {
-    /// The registry that new objects of this process are to have.
-    fn own() -> Result<FamilyRegistry> {
-        let mut known = FAMILY.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(first) = known.first() {
-            return Ok(first.clone());
-        }
-        let operation = "creating registry";
-        let places = registry::DEFAULT_PLACES;
-        let length = header::BYTES + registry::bytes_for(places);
-        let file = MemFd::create("procession-registry", length)?;
-        file.seal(Seals::FIXED_SIZE)?;
-        let file = OwnedFd::from(file);
-        let memory = map(&file, length, operation)?;
-        let id = new_id()?;
-        Registry::format(memory.bytes(), header::BYTES, places);
-        let header = Header {
-            kind: Kind::Registry,
-            fingerprint: 0,
-            length,
-            id,
-            registry_id: id,
-            registry_at: Some(header::BYTES),
-            body_at: length,
-            body_length: 0,
-            made_at: now(),
-        };
-        header.write(memory.bytes());
-        let family = FamilyRegistry {
-            registry: Registry::at(memory, header::BYTES)?,
-            file: Arc::new(file),
-            id,
-        };
-        known.push(family.clone());
-        Ok(family)
-    }
-
-    /// The registry with this id, which came with an object.
-    fn received(file: OwnedFd, id: u128) -> Result<FamilyRegistry> {
-        let mut known = FAMILY.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(family) = known.iter().find(|family| family.id == id) {
-            return Ok(family.clone());
-        }
-        let operation = "opening registry";
-        let length = fixed_length(&file, operation)?;
-        let memory = map(&file, length, operation)?;
-        let header = Header::read(memory.bytes(), operation)?;
-        header.expect(Kind::Registry, Fingerprint::NONE, operation)?;
-        let at = header.registry_at.filter(|_| header.id == id);
-        let at = at.ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, operation, "").because("it is not the object's")
-        })?;
-        let family = FamilyRegistry {
-            registry: Registry::at(memory, at)?,
-            file: Arc::new(file),
-            id,
-        };
-        known.push(family.clone());
-        Ok(family)
-    }
+/// Bytes of memory for a body that begins there.
+fn length_of(body_at: usize, extent: Extent) -> Result<usize> {
+    let longest = extent.longest_body.unwrap_or(0).max(extent.body);
+    body_at
+        .checked_add(longest)
+        .filter(|&end| end <= header::MOST_BYTES)
+        .map(|_| body_at + extent.body)
+        .ok_or_else(|| {
+            Error::new(ErrorKind::NoSpace, "creating shared object", "").because(format!(
+                "{longest} bytes are more than a process can address"
+            ))
+        })
 }
 
 impl Object {
     /// Makes an object without a name. `fill` writes its body, which is zero.
     pub(crate) fn anonymous(
         class: Class,
-        body_length: usize,
+        extent: Extent,
         fill: impl FnOnce(&Object) -> Result<()>,
     ) -> Result<Arc<Object>> {
         let family = FamilyRegistry::own()?;
-        let body_at = header::BYTES;
-        let length = body_at
-            .checked_add(body_length)
-            .ok_or_else(|| Error::new(ErrorKind::NoSpace, "creating shared object", ""))?;
-        let file = MemFd::create(&format!("procession-{}", class.kind.word()), length)?;
-        file.seal(Seals::FIXED_SIZE)?;
-        let file = OwnedFd::from(file);
-        let memory = map(&file, length, "creating shared object")?;
-        let object = Object {
-            header: Header {
-                kind: class.kind,
-                fingerprint: class.fingerprint.number(),
-                length,
-                id: new_id()?,
-                registry_id: family.id,
-                registry_at: None,
-                body_at,
-                body_length,
-                made_at: now(),
-            },
-            memory,
-            file,
-            registry: family.registry,
-            registry_file: Some(family.file),
-            published: None,
-            abandon: None,
+        let length = length_of(header::BYTES, extent)?;
+        let label = format!("procession-{}", class.kind.word());
+        let backing = Backing::anonymous(&label, length, extent)?;
+        let operation = "creating shared object";
+        let length = backing.length(operation)?;
+        let header = Header {
+            kind: class.kind,
+            fingerprint: class.fingerprint.number(),
+            length,
+            id: new_id()?,
+            registry_id: family.id,
+            registry_at: None,
+            body_at: header::BYTES,
+            body_length: extent.body,
+            longest_body: extent.longest_body,
+            made_at: now(),
         };
+        let memory = backing.map(header.mapped_length(length), operation)?;
+        let mut object = Object::new(memory, header, backing, family.registry);
+        object.registry_backing = Some(family.backing);
         fill(&object)?;
         object.header.write(object.memory.bytes());
-        Ok(object.attach(class))
+        object.attach(class)
     }
 
-    /// Makes an object with a registry of its own in a file that has no name
-    /// yet. `fill` writes its body, which is zero.
-    pub(super) fn in_file(
-        file: OwnedFd,
+    /// Makes an object with a registry of its own in memory that nobody can find
+    /// yet, or that nobody opens before this is done. `fill` writes its body,
+    /// which is zero.
+    pub(super) fn inside(
+        backing: Backing,
         class: Class,
         places: usize,
-        body_length: usize,
+        extent: Extent,
         fill: impl FnOnce(&Object) -> Result<()>,
     ) -> Result<Object> {
         let operation = "creating shared object";
-        let too_large = || Error::new(ErrorKind::NoSpace, operation, "");
         let registry_at = header::BYTES;
-        let body_at = (registry_at + registry::bytes_for(places)).next_multiple_of(64);
-        let length = body_at.checked_add(body_length).ok_or_else(too_large)?;
-        crate::os::allocate(file.as_fd(), length, operation, &"")?;
-        let memory = map(&file, length, operation)?;
-        Registry::format(memory.bytes(), registry_at, places);
+        let body_at = body_behind_registry(places);
+        if backing.file().is_some() {
+            backing.allocate(length_of(body_at, extent)?, operation)?;
+        }
+        let length = backing.length(operation)?;
         let id = new_id()?;
-        let object = Object {
-            header: Header {
-                kind: class.kind,
-                fingerprint: class.fingerprint.number(),
-                length,
-                id,
-                registry_id: id,
-                registry_at: Some(registry_at),
-                body_at,
-                body_length,
-                made_at: now(),
-            },
-            registry: Registry::at(Arc::clone(&memory), registry_at)?,
-            memory,
-            file,
-            registry_file: None,
-            published: None,
-            abandon: None,
+        let header = Header {
+            kind: class.kind,
+            fingerprint: class.fingerprint.number(),
+            length,
+            id,
+            registry_id: id,
+            registry_at: Some(registry_at),
+            body_at,
+            body_length: extent.body,
+            longest_body: extent.longest_body,
+            made_at: now(),
         };
+        let memory = backing.map(header.mapped_length(length), operation)?;
+        Registry::format(memory.bytes(), registry_at, places);
+        let registry = Registry::at(Arc::clone(&memory), registry_at, body_at)?;
+        let object = Object::new(memory, header, backing, registry);
         fill(&object)?;
         object.header.write(object.memory.bytes());
         Ok(object)
     }
 
-    /// The object in a file that somebody else made, whatever it is.
-    pub(super) fn open(file: OwnedFd, operation: &'static str) -> Result<Object> {
-        let status = rustix::fs::fstat(&file).during(operation, "")?;
-        let length = usize::try_from(status.st_size).unwrap_or(0);
+    /// Bytes that [`inside`](Object::inside) takes.
+    pub(super) fn length_inside(places: usize, extent: Extent) -> Result<usize> {
+        length_of(body_behind_registry(places), extent)
+    }
+
+    fn new(
+        memory: Arc<Region>,
+        header: Header,
+        backing: Backing,
+        registry: Arc<Registry>,
+    ) -> Object {
+        Object {
+            grown: AtomicUsize::new(header.body_length),
+            memory,
+            header,
+            backing,
+            registry,
+            registry_backing: None,
+            published: None,
+            abandon: None,
+        }
+    }
+
+    /// Maps memory that somebody else made, and reads what it is.
+    fn look(backing: &Backing, operation: &'static str) -> Result<(Arc<Region>, Header, bool)> {
+        let length = backing.length(operation)?;
         if length < header::BYTES {
             return Err(Error::new(ErrorKind::Corrupt, operation, "")
                 .because(format!("{length} bytes are too few for a header")));
         }
-        let memory = map(&file, length, operation)?;
-        let header = Header::read(memory.bytes(), operation)?;
+        let memory = backing.map(length, operation)?;
+        let (header, is_of_now) = Header::read_of_any_time(memory.bytes(), operation)?;
+        let mapped = header.mapped_length(length);
+        let memory = match backing {
+            Backing::File(_) if mapped > length => backing.map(mapped, operation)?,
+            _ => memory,
+        };
+        Ok((memory, header, is_of_now))
+    }
+
+    /// The object in memory that somebody else made, whatever it is.
+    pub(super) fn open(backing: Backing, operation: &'static str) -> Result<Object> {
+        let (memory, header, is_of_now) = Object::look(&backing, operation)?;
+        if !is_of_now {
+            return Err(Error::new(ErrorKind::Removed, operation, "")
+                .because("it was made before the machine last started"));
+        }
         let at = header.registry_at.ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, operation, "").because("it has no registry")
         })?;
-        Ok(Object {
-            registry: Registry::at(Arc::clone(&memory), at)?,
-            memory,
-            header,
-            file,
-            registry_file: None,
-            published: None,
-            abandon: None,
-        })
+        let registry = Registry::at(Arc::clone(&memory), at, header.body_at)?;
+        Ok(Object::new(memory, header, backing, registry))
     }
 
-    /// The object that another process sent.
-    pub(crate) fn receive(parts: Parts, class: Class) -> Result<Arc<Object>> {
+    /// Forgets the users of an object that was made before the machine last
+    /// started: none of them lives. Nobody else may have opened it since.
+    pub(super) fn outlive_restart(backing: &Backing, operation: &'static str) -> Result<()> {
+        let (memory, header, is_of_now) = Object::look(backing, operation)?;
+        let at = header.registry_at.filter(|&at| at == header::BYTES);
+        let room = header.body_at.checked_sub(header::BYTES);
+        if let (false, Some(at), Some(room)) = (is_of_now, at, room) {
+            let places = registry::places_in(room);
+            let bytes = memory.bytes().slice(at, room);
+            bytes.write(0, &vec![0; room]);
+            Registry::format(memory.bytes(), at, places);
+            header.write(memory.bytes());
+        }
+        Ok(())
+    }
+
+    /// The object of another process whose registry is with it.
+    pub(super) fn receive_whole(
+        backing: Backing,
+        published: Option<Published>,
+        class: Class,
+    ) -> Result<Arc<Object>> {
         let operation = "receiving shared object";
-        let length = match parts.published {
-            None => fixed_length(&parts.file, operation)?,
-            Some(_) => 0,
-        };
-        if let Some(published) = parts.published {
-            let mut object = Object::open(parts.file, operation)?;
+        if let Some(object) = attached::find(backing.identity()?) {
             object.expect(class, operation)?;
             object.join()?;
-            object.published = Some(published);
-            return Ok(object.attach(class));
+            return Ok(object);
         }
-        if length < header::BYTES {
-            return Err(Error::new(ErrorKind::Corrupt, operation, "")
-                .because(format!("{length} bytes are too few for a header")));
-        }
-        let memory = map(&parts.file, length, operation)?;
-        let header = Header::read(memory.bytes(), operation)?;
-        let registry = parts.registry.ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, operation, "").because("it came without its registry")
-        })?;
-        let family = FamilyRegistry::received(registry, header.registry_id)?;
-        let object = Object {
-            memory,
-            header,
-            file: parts.file,
-            registry: family.registry,
-            registry_file: Some(family.file),
-            published: None,
-            abandon: None,
-        };
+        let object = Object::open(backing, operation)?;
         object.expect(class, operation)?;
-        Ok(object.attach(class))
+        object.join()?;
+        object.publish(published, class)
+    }
+
+    /// The object of another process that came with the registry that it shares.
+    pub(super) fn receive_part(
+        file: OwnedFd,
+        registry: OwnedFd,
+        class: Class,
+    ) -> Result<Arc<Object>> {
+        let operation = "receiving shared object";
+        let backing = Backing::File(file);
+        backing.require_sealed(operation)?;
+        let (memory, header, _) = Object::look(&backing, operation)?;
+        header.expect(class.kind, class.fingerprint, operation)?;
+        let family = FamilyRegistry::received(registry, header.registry_id)?;
+        let mut object = Object::new(memory, header, backing, family.registry);
+        object.registry_backing = Some(family.backing);
+        object.attach(class)
     }
 
     /// Refuses an object of another kind or type.
@@ -297,20 +262,27 @@ impl Object {
         self.registry.process().map(drop)
     }
 
-    pub(super) fn publish(mut self, published: Published, class: Class) -> Arc<Object> {
-        self.published = Some(published);
-        self.attach(class)
+    pub(super) fn publish(
+        mut self,
+        published: Option<Published>,
+        class: Class,
+    ) -> Result<Arc<Object>> {
+        // The last thing that can fail: a published object that goes takes the
+        // lock of the directory.
+        let identity = self.backing.identity()?;
+        self.published = published;
+        Ok(self.attach_as(identity, class))
     }
 
-    fn attach(mut self, class: Class) -> Arc<Object> {
+    fn attach(self, class: Class) -> Result<Arc<Object>> {
+        let identity = self.backing.identity()?;
+        Ok(self.attach_as(identity, class))
+    }
+
+    fn attach_as(mut self, identity: Identity, class: Class) -> Arc<Object> {
         self.abandon = Some(class.abandon);
         let object = Arc::new(self);
-        let mut attached = ATTACHED.lock().unwrap_or_else(PoisonError::into_inner);
-        if attached.len().is_power_of_two() {
-            attached.retain(|(object, _)| object.strong_count() > 0);
-        }
-        attached.push((Arc::downgrade(&object), class.abandon));
-        drop(attached);
+        attached::remember(&object, identity, class.abandon);
         object
     }
 
@@ -323,6 +295,54 @@ impl Object {
             ..
         } = self.header;
         self.memory.bytes().slice(body_at, body_length)
+    }
+
+    /// How long the body is now, of an object that grows.
+    ///
+    /// What the memory says is believed as far as the file reaches.
+    pub(super) fn grown_length(&self) -> usize {
+        let known = self.grown.load(Ordering::Acquire);
+        let said = self.memory.bytes().atomic_u64(header::BODY_LENGTH);
+        // SYNC(grow): what is behind the old end is allocated.
+        let said = usize::try_from(said.load(Ordering::Acquire)).unwrap_or(usize::MAX);
+        if said <= known {
+            return known;
+        }
+        let longest = self.header.longest_body.unwrap_or(known);
+        let reaches = self.backing.length("measuring segment").unwrap_or(0);
+        let reaches = reaches.saturating_sub(self.header.body_at);
+        let now = said.min(longest).min(reaches);
+        self.grown.fetch_max(now, Ordering::AcqRel).max(now)
+    }
+
+    /// Makes the body so long, if it is shorter.
+    pub(super) fn grow(&self, length: usize) -> Result<()> {
+        let operation = "growing segment";
+        let refuse = |kind, why: String| {
+            Err(Error::new(kind, operation, self.label())
+                .because(why)
+                .with_hint("make it with `Segment::options().longest(..)`"))
+        };
+        match self.header.longest_body {
+            None => return refuse(ErrorKind::Unsupported, "its length is fixed".to_owned()),
+            Some(longest) if length > longest => {
+                let why = format!("{length} bytes are wanted, it can have {longest}");
+                return refuse(ErrorKind::LimitReached, why);
+            }
+            Some(_) => {}
+        }
+        self.backing
+            .allocate(self.header.body_at + length, operation)?;
+        let said = self.memory.bytes().atomic_u64(header::BODY_LENGTH);
+        // SYNC(grow): whoever is killed before this has made the file longer, and
+        // that is all.
+        said.fetch_max(length as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// So many bytes behind the header, of an object that grows.
+    pub(super) fn body_of(&self, length: usize) -> SharedBytes<'_> {
+        self.memory.bytes().slice(self.header.body_at, length)
     }
 
     /// Address of something in the body; `None` if it does not fit.
@@ -344,13 +364,21 @@ impl Object {
         &self.registry
     }
 
-    pub(super) fn file(&self) -> &OwnedFd {
-        &self.file
+    pub(super) fn backing(&self) -> &Backing {
+        &self.backing
+    }
+
+    pub(super) fn registry_backing(&self) -> Option<&Backing> {
+        self.registry_backing.as_deref()
+    }
+
+    pub(super) fn published(&self) -> Option<&Published> {
+        self.published.as_ref()
     }
 
     /// The name, if it has one.
     pub(crate) fn name(&self) -> Option<&str> {
-        self.published.as_ref().map(Published::name)
+        self.published.as_ref().and_then(Published::name)
     }
 
     /// How messages call it.
@@ -420,109 +448,3 @@ impl Drop for Object {
         }
     }
 }
-
-/// A thread has ended that still held something.
-pub(crate) fn abandon_what_thread_holds(number: u16) {
-    let attached: Vec<_> = {
-        let attached = ATTACHED.lock().unwrap_or_else(PoisonError::into_inner);
-        let live = |(object, abandon): &Attached| Some((object.upgrade()?, *abandon));
-        attached.iter().filter_map(live).collect()
-    };
-    for (object, abandon) in attached {
-        if let Some(caller) = Caller::of_thread(object.registry(), number) {
-            abandon(&object, &caller);
-        }
-    }
-}
-
-/// What travels of an object.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    file: OwnedFd,
-    registry: Option<OwnedFd>,
-    published: Option<Published>,
-}
-
-/// Places of the descriptors in a message, and the name.
-#[derive(Serialize, Deserialize)]
-struct Travelling {
-    file: u32,
-    registry: Option<u32>,
-    published: Option<Published>,
-}
-
-impl Object {
-    pub(crate) fn serialize<S: Serializer>(
-        &self,
-        serializer: S,
-    ) -> std::result::Result<S::Ok, S::Error> {
-        let put = |file: &OwnedFd| codec::put(file.as_fd()).map_err(serde::ser::Error::custom);
-        let registry = self.registry_file.as_ref().map(|file| put(file));
-        let travelling = Travelling {
-            file: put(&self.file)?,
-            registry: registry.transpose()?,
-            published: self.published.clone(),
-        };
-        travelling.serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        class: Class,
-    ) -> std::result::Result<Arc<Object>, D::Error> {
-        let take = |place| codec::take(place).map_err(serde::de::Error::custom);
-        let travelling = Travelling::deserialize(deserializer)?;
-        let parts = Parts {
-            file: take(travelling.file)?,
-            registry: travelling.registry.map(take).transpose()?,
-            published: travelling.published,
-        };
-        Object::receive(parts, class).map_err(serde::de::Error::custom)
-    }
-}
-
-/// Lets handles of a shared object travel, and be had by a name.
-macro_rules! shared_object {
-    ($type:ident $(<$parameter:ident: $bound:path>)?, $class:expr) => {
-        impl $(<$parameter: $bound>)? serde::Serialize for $type $(<$parameter>)? {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-                self.object().serialize(serializer)
-            }
-        }
-
-        impl<'de $(, $parameter: $bound)?> serde::Deserialize<'de> for $type $(<$parameter>)? {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-                let object = $crate::shm::Object::deserialize(deserializer, $class)?;
-                Self::from_object(object).map_err(serde::de::Error::custom)
-            }
-        }
-
-        impl $(<$parameter: $bound>)? $type $(<$parameter>)? {
-            /// Opens the one with this name.
-            ///
-            /// # Errors
-            /// [`NotFound`](crate::ErrorKind::NotFound), also where its last user was
-            /// killed; [`Incompatible`](crate::ErrorKind::Incompatible): it is something
-            /// else; [`Untrusted`](crate::ErrorKind::Untrusted): somebody else owns it.
-            pub fn open(name: &str) -> crate::Result<Self> {
-                Self::from_object($crate::shm::Object::open_named(name, $class)?)
-            }
-
-            /// Removes a name; those who have the object keep it. It goes by itself when
-            /// its last user leaves.
-            ///
-            /// # Errors
-            /// [`NotFound`](crate::ErrorKind::NotFound).
-            pub fn unlink(name: &str) -> crate::Result<()> {
-                $crate::shm::Object::unlink(name)
-            }
-
-            /// Its name, if it has one.
-            #[must_use]
-            pub fn name(&self) -> Option<&str> {
-                self.object().name()
-            }
-        }
-    };
-}
-pub(crate) use shared_object;

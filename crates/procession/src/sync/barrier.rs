@@ -9,7 +9,7 @@
 
 use super::error::failed;
 use crate::registry::Caller;
-use crate::shm::{Class, Fingerprint, Kind, Object, shared_object};
+use crate::shm::{Class, Extent, Fingerprint, Kind, Object, shared_object};
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::barrier::{MAX_PARTIES, RawBarrier};
 use procession_sys::fork_local::ForkLocal;
@@ -142,8 +142,10 @@ impl Barrier {
         };
         let length = MEMBERS_AT + (parties + SPARE_MEMBERS) * 8;
         let object = match name {
-            None => Object::anonymous(CLASS, length, fill)?,
-            Some((name, open)) => Object::create_named(name, CLASS, length, open, fill)?,
+            None => Object::anonymous(CLASS, Extent::fixed(length), fill)?,
+            Some((name, open)) => {
+                Object::create_named(name, CLASS, Extent::fixed(length), open, fill)?
+            }
         };
         super::check_body(&object, MEMBERS_AT)?;
         Ok(Barrier { object })

@@ -10,7 +10,7 @@
 use super::error::failed;
 use super::mutex::LockResult;
 use super::{LockError, MutexGuard, locked};
-use crate::shm::{Class, Fingerprint, Kind, Object, ShmSafe, shared_object};
+use crate::shm::{Class, Extent, Fingerprint, Kind, Object, ShmSafe, shared_object};
 use crate::{Deadline, Result};
 use procession_core::Failure;
 use procession_core::gate::Gate;
@@ -66,7 +66,7 @@ impl Condvar {
     /// # Errors
     /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
     pub fn new() -> Result<Condvar> {
-        Condvar::from_object(Object::anonymous(CLASS, 8, |_| Ok(()))?)
+        Condvar::from_object(Object::anonymous(CLASS, Extent::fixed(8), |_| Ok(()))?)
     }
 
     /// Makes one with a name.
@@ -75,7 +75,13 @@ impl Condvar {
     /// As [`new`](Condvar::new), and
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     pub fn create(name: &str) -> Result<Condvar> {
-        Condvar::from_object(Object::create_named(name, CLASS, 8, false, |_| Ok(()))?)
+        Condvar::from_object(Object::create_named(
+            name,
+            CLASS,
+            Extent::fixed(8),
+            false,
+            |_| Ok(()),
+        )?)
     }
 
     /// Opens the one of this name, or makes it.
@@ -83,7 +89,13 @@ impl Condvar {
     /// # Errors
     /// As [`create`](Condvar::create) and [`open`](Condvar::open).
     pub fn open_or_create(name: &str) -> Result<Condvar> {
-        Condvar::from_object(Object::create_named(name, CLASS, 8, true, |_| Ok(()))?)
+        Condvar::from_object(Object::create_named(
+            name,
+            CLASS,
+            Extent::fixed(8),
+            true,
+            |_| Ok(()),
+        )?)
     }
 
     fn from_object(object: Arc<Object>) -> Result<Condvar> {

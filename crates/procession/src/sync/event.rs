@@ -8,7 +8,7 @@
 //! ```
 
 use super::error::failed;
-use crate::shm::{Class, Fingerprint, Kind, Object, shared_object};
+use crate::shm::{Class, Extent, Fingerprint, Kind, Object, shared_object};
 use crate::{Deadline, Result};
 use procession_core::event::RawEvent;
 use procession_sys::memory::Word;
@@ -64,8 +64,8 @@ impl Event {
             Ok(())
         };
         Event::from_object(match name {
-            None => Object::anonymous(CLASS, 16, fill)?,
-            Some((name, open)) => Object::create_named(name, CLASS, 16, open, fill)?,
+            None => Object::anonymous(CLASS, Extent::fixed(16), fill)?,
+            Some((name, open)) => Object::create_named(name, CLASS, Extent::fixed(16), open, fill)?,
         })
     }
 

@@ -17,7 +17,7 @@
 use super::error::failed;
 use super::{LockError, MutexGuard, RecoveryGuard};
 use crate::registry::thread;
-use crate::shm::{Class, Exclusive, Fingerprint, Kind, Object, ShmSafe, Values};
+use crate::shm::{Class, Exclusive, Extent, Fingerprint, Kind, Object, ShmSafe, Values};
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::mutex::{Acquired, RawMutex};
 use procession_core::{Failure, Owner, Platform};
@@ -121,7 +121,9 @@ impl<T: ShmSafe> Locked<T> {
         values: impl ExactSizeIterator<Item = T>,
     ) -> Result<Locked<T>> {
         let length = body_length::<T>(values.len())?;
-        let object = Object::anonymous(class::<T>(kind), length, |object| fill(object, values))?;
+        let object = Object::anonymous(class::<T>(kind), Extent::fixed(length), |object| {
+            fill(object, values)
+        })?;
         Locked::of(object)
     }
 
@@ -135,8 +137,9 @@ impl<T: ShmSafe> Locked<T> {
     ) -> Result<Locked<T>> {
         let length = body_length::<T>(values.len())?;
         let class = class::<T>(kind);
-        let object =
-            Object::create_named(name, class, length, open, |object| fill(object, values))?;
+        let object = Object::create_named(name, class, Extent::fixed(length), open, |object| {
+            fill(object, values)
+        })?;
         Locked::of(object)
     }
 

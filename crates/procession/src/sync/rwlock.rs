@@ -15,7 +15,9 @@
 use super::LockError;
 use super::error::failed;
 use crate::registry::thread;
-use crate::shm::{Class, Exclusive, Fingerprint, Kind, Object, ShmSafe, Values, shared_object};
+use crate::shm::{
+    Class, Exclusive, Extent, Fingerprint, Kind, Object, ShmSafe, Values, shared_object,
+};
 use crate::{Deadline, Result};
 use procession_core::gate::Gate;
 use procession_core::mutex::{Acquired, POISONED, RawMutex};
@@ -148,8 +150,10 @@ impl<T: ShmSafe> RwLock<T> {
         };
         let length = VALUE_AT + size_of::<T>();
         RwLock::from_object(match name {
-            None => Object::anonymous(class::<T>(), length, fill)?,
-            Some((name, open)) => Object::create_named(name, class::<T>(), length, open, fill)?,
+            None => Object::anonymous(class::<T>(), Extent::fixed(length), fill)?,
+            Some((name, open)) => {
+                Object::create_named(name, class::<T>(), Extent::fixed(length), open, fill)?
+            }
         })
     }
 

@@ -9,7 +9,7 @@
 
 use super::error::failed;
 use crate::registry::thread;
-use crate::shm::{Class, Fingerprint, Kind, Object, shared_object};
+use crate::shm::{Class, Extent, Fingerprint, Kind, Object, shared_object};
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::gate::Gate;
 use procession_core::permits::Permits;
@@ -117,8 +117,10 @@ impl Shared {
         };
         let length = CELLS_AT + most * 8;
         let object = match name {
-            None => Object::anonymous(class(kind), length, fill)?,
-            Some((name, open)) => Object::create_named(name, class(kind), length, open, fill)?,
+            None => Object::anonymous(class(kind), Extent::fixed(length), fill)?,
+            Some((name, open)) => {
+                Object::create_named(name, class(kind), Extent::fixed(length), open, fill)?
+            }
         };
         Shared::of(object)
     }

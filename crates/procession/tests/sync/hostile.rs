@@ -55,6 +55,8 @@ pub(crate) fn h1_random_headers_are_refused() {
                             | ErrorKind::Incompatible
                             | ErrorKind::NotFound
                             | ErrorKind::LimitReached
+                            // One that could grow to more than can be mapped.
+                            | ErrorKind::NoSpace
                     ),
                     "{error}"
                 );
@@ -153,7 +155,8 @@ pub(crate) fn h4_a_scribbler_crashes_and_hangs_nobody() {
     for name in ["a", "b", "c", "d", "e", "f"] {
         let _ = std::fs::remove_file(file_of(name));
     }
-    assert!(shm::list().unwrap().is_empty());
+    let left = shm::list().unwrap();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 pub(crate) fn h13_h14_files_of_others_links_and_directories_are_no_objects() {

@@ -1,0 +1,145 @@
+//! What the memory of an object is to the kernel.
+
+use crate::error::Context;
+use crate::os::memfd::{MemFd, Seals};
+use crate::os::memory::Region;
+use crate::os::sysv::SharedMemory;
+use crate::{Error, ErrorKind, Result};
+use rustix::fs::FileType;
+use std::fmt::Display;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// What memory is mapped from.
+#[derive(Debug)]
+pub(super) enum Backing {
+    /// A file: in memory and without a name, below `/dev/shm`, or on a disk.
+    File(OwnedFd),
+    /// A System V segment.
+    SystemV(SharedMemory),
+}
+
+/// Tells one piece of memory from another, for as long as it is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    File { device: u64, inode: u64 },
+    SystemV(i32),
+}
+
+/// How much memory an object takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Bytes behind the header.
+    pub(crate) body: usize,
+    /// How many these can become; `None`: no more.
+    pub(crate) longest_body: Option<usize>,
+    /// Of the machine's huge pages.
+    pub(crate) huge_pages: bool,
+}
+
+impl Extent {
+    pub(crate) const fn fixed(body: usize) -> Extent {
+        Extent {
+            body,
+            longest_body: None,
+            huge_pages: false,
+        }
+    }
+}
+
+impl Backing {
+    /// A memory file without a name that cannot become shorter, and longer only
+    /// if it is to grow.
+    pub(super) fn anonymous(label: &str, length: usize, extent: Extent) -> Result<Backing> {
+        let file = if extent.huge_pages {
+            MemFd::create_huge(label, length)?
+        } else {
+            MemFd::create(label, length)?
+        };
+        file.seal(Seals {
+            grow: extent.longest_body.is_none(),
+            ..Seals::FIXED_SIZE
+        })?;
+        Ok(Backing::File(file.into()))
+    }
+
+    /// Refuses a file that another process made and sent, unless it cannot become
+    /// shorter under us.
+    pub(super) fn require_sealed(&self, operation: &'static str) -> Result<()> {
+        match self {
+            Backing::File(file) => {
+                MemFd::from_sealed(file.try_clone().during(operation, "")?).map(drop)
+            }
+            // Those never do.
+            Backing::SystemV(_) => Ok(()),
+        }
+    }
+
+    /// The length that it has now.
+    pub(super) fn length(&self, operation: &'static str) -> Result<usize> {
+        match self {
+            Backing::File(file) => {
+                let status = rustix::fs::fstat(file).during(operation, "")?;
+                Ok(usize::try_from(status.st_size).unwrap_or(0))
+            }
+            Backing::SystemV(segment) => Ok(segment.len()),
+        }
+    }
+
+    /// Maps that many bytes; those behind the end of a file are there when it has
+    /// grown.
+    pub(super) fn map(&self, length: usize, operation: &'static str) -> Result<Arc<Region>> {
+        match self {
+            Backing::File(file) => {
+                let region = Region::map(file.as_fd(), length, true).during(operation, "")?;
+                Ok(Arc::new(region))
+            }
+            Backing::SystemV(segment) => Ok(Arc::clone(segment.attach()?.region())),
+        }
+    }
+
+    /// Makes a file so long, with all of it allocated.
+    pub(super) fn allocate(&self, length: usize, operation: &'static str) -> Result<()> {
+        match self {
+            Backing::File(file) => crate::os::allocate(file.as_fd(), length, operation, &""),
+            Backing::SystemV(_) => Err(Error::new(ErrorKind::Unsupported, operation, "")
+                .because("a System V segment keeps its length")),
+        }
+    }
+
+    pub(super) fn identity(&self) -> Result<Identity> {
+        Ok(match self {
+            Backing::File(file) => {
+                let status = rustix::fs::fstat(file).during("identifying shared object", "")?;
+                Identity::File {
+                    device: status.st_dev,
+                    inode: status.st_ino,
+                }
+            }
+            Backing::SystemV(segment) => Identity::SystemV(segment.id()),
+        })
+    }
+
+    pub(super) fn file(&self) -> Option<&OwnedFd> {
+        match self {
+            Backing::File(file) => Some(file),
+            Backing::SystemV(_) => None,
+        }
+    }
+}
+
+/// Refuses a file that is not a plain one of this user's, for this user alone.
+pub(super) fn require_own_file(
+    file: &OwnedFd,
+    operation: &'static str,
+    object: impl Display,
+) -> Result<()> {
+    let status = rustix::fs::fstat(file).during(operation, &object)?;
+    let plain = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
+    let ours = status.st_uid == rustix::process::geteuid().as_raw();
+    if plain && ours && status.st_mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Untrusted, operation, object)
+        .because("it is not a plain file of ours that only we may use"))
+}

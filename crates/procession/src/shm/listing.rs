@@ -1,0 +1,197 @@
+//! What shared objects others can find, who uses them, and which nobody does.
+
+use super::Kind;
+use super::backing::Backing;
+use super::directory::{Directory, directory_path};
+use super::object::Object;
+use super::system_v;
+use crate::error::Context;
+use crate::os::sysv::{Key, SharedMemory};
+use crate::registry::Participant;
+use crate::{Error, ErrorKind, Result};
+use std::time::{Duration, SystemTime};
+
+/// A shared object with a name, as [`list`] finds it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NamedObject {
+    /// Its name.
+    pub name: String,
+    /// What it is, such as "mutex".
+    pub kind: &'static str,
+    /// Bytes of memory.
+    pub size: u64,
+    /// When it was made.
+    pub made_at: SystemTime,
+    /// The processes that use it, or were killed using it.
+    pub users: Vec<Participant>,
+    /// Why it cannot be read, if it cannot.
+    pub damage: Option<Error>,
+}
+
+impl NamedObject {
+    /// Whether somebody who lives uses it.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.users.iter().any(|user| user.alive)
+    }
+
+    fn new(name: String, size: usize, made_at: i64, opened: Result<Object>) -> NamedObject {
+        let mut found = NamedObject {
+            kind: "unknown",
+            size: size as u64,
+            made_at: at(u64::try_from(made_at).unwrap_or(0)),
+            users: Vec::new(),
+            damage: None,
+            name,
+        };
+        match opened {
+            Ok(object) => {
+                let header = object.header();
+                found.kind = Kind::word(header.kind);
+                found.made_at = at(header.made_at);
+                found.users = object.registry().participants();
+            }
+            Err(error) => found.damage = Some(error.about(&found.name)),
+        }
+        found
+    }
+
+    /// Whether nobody will ever use it again.
+    fn is_garbage(&self) -> bool {
+        !self.is_in_use()
+            && match &self.damage {
+                None => true,
+                // Files of an earlier start of the machine have no users either,
+                // and what is half made has nobody who goes on with it.
+                Some(damage) => {
+                    matches!(damage.kind(), ErrorKind::Removed | ErrorKind::ProcessDied)
+                }
+            }
+    }
+}
+
+const LOOKING: &str = "looking at shared object";
+
+/// Something that is to be removed if nobody uses it.
+enum Place {
+    Name(String, Backing),
+    Segment(SharedMemory),
+    HalfMade(Key),
+}
+
+impl Place {
+    fn of_name(directory: &Directory, name: String) -> Result<(NamedObject, Place)> {
+        let file = directory.open(&name, LOOKING)?;
+        let status = rustix::fs::fstat(&file).during(LOOKING, &name)?;
+        let copy = file.try_clone().during(LOOKING, &name)?;
+        let size = usize::try_from(status.st_size).unwrap_or(0);
+        let opened = Object::open(Backing::File(file), LOOKING);
+        let object = NamedObject::new(name.clone(), size, status.st_mtime, opened);
+        Ok((object, Place::Name(name, Backing::File(copy))))
+    }
+
+    /// A segment with a key, if it is ours; most are other programs'.
+    fn of_segment(segment: SharedMemory) -> Option<(NamedObject, Place)> {
+        let opened = Object::open(Backing::SystemV(segment.clone()), LOOKING).ok()?;
+        let name = system_v::name_of(segment.key());
+        let object = NamedObject::new(name, segment.len(), 0, Ok(opened));
+        Some((object, Place::Segment(segment)))
+    }
+
+    fn of_half_made(key: Key) -> (NamedObject, Place) {
+        let half_made = Error::new(ErrorKind::ProcessDied, LOOKING, "")
+            .because("whoever was making it was killed");
+        let object = NamedObject::new(system_v::name_of(key), 0, 0, Err(half_made));
+        (object, Place::HalfMade(key))
+    }
+
+    fn remove(&self, directory: &Directory) -> Result<()> {
+        match self {
+            Place::Name(name, backing) => directory.remove(name, backing.file()),
+            Place::Segment(segment) => system_v::remove(segment.clone()),
+            Place::HalfMade(key) => directory.clear_half_made(*key),
+        }
+    }
+}
+
+/// Seconds since 1970 as a time; what no clock can show, as 1970.
+fn at(seconds: u64) -> SystemTime {
+    let epoch = SystemTime::UNIX_EPOCH;
+    epoch
+        .checked_add(Duration::from_secs(seconds))
+        .unwrap_or(epoch)
+}
+
+/// The files in the directory, by name.
+fn file_names() -> Result<Vec<String>> {
+    let path = directory_path();
+    let entries = match std::fs::read_dir(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        outcome => outcome.during("listing shared objects", &path)?,
+    };
+    let name = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
+    let mut names: Vec<String> = entries.flatten().filter_map(name).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The calling user's shared objects that have a name, by name, and those that
+/// have a System V key. Objects in files of the user's choice are not among them.
+///
+/// # Errors
+/// [`Untrusted`](ErrorKind::Untrusted): somebody else has made the directory
+/// that they are to be in.
+///
+/// # Examples
+/// ```
+/// use procession::{shm, sync::Event};
+/// let event = Event::create("doc-listed")?;
+/// let found = shm::list()?;
+/// let listed = found.iter().find(|object| object.name == "doc-listed").unwrap();
+/// assert_eq!((listed.kind, listed.is_in_use()), ("event", true));
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn list() -> Result<Vec<NamedObject>> {
+    sweep(|_| false)
+}
+
+/// Removes those of the calling user's named objects that nobody uses any more:
+/// all their users have ended without leaving. Returns what was removed, or
+/// with `dry_run` what would be.
+///
+/// An object that somebody uses, and one that cannot be read, is left alone.
+///
+/// # Errors
+/// As [`list`].
+pub fn collect_garbage(dry_run: bool) -> Result<Vec<NamedObject>> {
+    let mut found = sweep(|object| !dry_run && object.is_garbage())?;
+    found.retain(NamedObject::is_garbage);
+    Ok(found)
+}
+
+fn sweep(remove: impl Fn(&NamedObject) -> bool) -> Result<Vec<NamedObject>> {
+    let segments = system_v::segments();
+    if segments.is_empty() && file_names()?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let directory = Directory::lock()?;
+    let files = file_names()?;
+    let names = files.iter().filter_map(|file| file.strip_prefix('o'));
+    // What was removed meanwhile, or is nothing of ours, is passed over.
+    let named = names.filter_map(|name| Place::of_name(&directory, name.to_owned()).ok());
+    let segments = segments.into_iter().filter_map(Place::of_segment);
+    let half_made = files.iter().filter_map(|file| system_v::key_of_mark(file));
+    let places: Vec<_> = named
+        .chain(segments)
+        .chain(half_made.map(Place::of_half_made))
+        .collect();
+    let mut found = Vec::new();
+    for (object, place) in places {
+        if remove(&object) {
+            place.remove(&directory)?;
+        }
+        found.push(object);
+    }
+    Ok(found)
+}

@@ -1,0 +1,187 @@
+//! Shared objects in System V segments.
+//!
+//! A segment with a key can be found from the moment it exists, before anything
+//! is in it. So it is made and opened under the lock of the directory of names,
+//! and a file there says that it is being made: who finds the file with the lock
+//! in hand knows that the maker was killed, and removes what it left.
+
+use super::backing::{Backing, Extent};
+use super::directory::Directory;
+use super::named::{PLACES, Published};
+use super::object::{Class, Object};
+use crate::error::Context;
+use crate::os::sysv::{Key, SharedMemory};
+use crate::{Error, ErrorKind, Result};
+use procession_sys::Errno;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use std::sync::Arc;
+
+/// What the file is called that says that a segment is being made.
+fn mark_of(key: Key) -> String {
+    format!("k{:08x}", key.as_raw())
+}
+
+/// How tables call a segment.
+pub(super) fn name_of(key: Key) -> String {
+    format!("sysv:{:#010x}", key.as_raw())
+}
+
+/// The key that such a file is about.
+pub(super) fn key_of_mark(file_name: &str) -> Option<Key> {
+    let digits = file_name.strip_prefix('k').filter(|it| it.len() == 8)?;
+    let key = u32::from_str_radix(digits, 16).ok()?;
+    Some(Key::from_raw(key.cast_signed()))
+}
+
+fn is_gone(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Removed)
+}
+
+/// Removes a segment; that it is gone already is as good.
+pub(super) fn remove(segment: SharedMemory) -> Result<()> {
+    match segment.remove() {
+        Err(error) if is_gone(&error) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn find(key: Key) -> Result<Option<SharedMemory>> {
+    match SharedMemory::open(key) {
+        Err(error) if is_gone(&error) => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}
+
+fn require_own(segment: &SharedMemory, operation: &'static str) -> Result<()> {
+    let permissions = segment.status()?.permissions;
+    let me = rustix::process::geteuid().as_raw();
+    if permissions.uid == me && permissions.mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Untrusted, operation, segment.key())
+        .because("it is not a segment of ours that only we may use"))
+}
+
+impl Directory {
+    /// Removes what a killed maker of a segment with this key has left.
+    pub(super) fn clear_half_made(&self, key: Key) -> Result<()> {
+        let operation = "looking for a half-made segment";
+        let mark = mark_of(key);
+        match rustix::fs::statat(&self.path, &mark, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(()),
+            outcome => outcome.during(operation, key)?,
+        };
+        if let Some(segment) = find(key)? {
+            let made = Object::open(Backing::SystemV(segment.clone()), operation);
+            if made.is_err() {
+                remove(segment)?;
+            }
+        }
+        rustix::fs::unlinkat(&self.path, mark, AtFlags::empty()).during(operation, key)
+    }
+
+    /// The segment with this key, unless nobody uses it: then it is removed.
+    fn system_v(&self, key: Key, class: Class) -> Result<Option<Arc<Object>>> {
+        let operation = "opening System V segment";
+        self.clear_half_made(key)?;
+        let Some(segment) = find(key)? else {
+            return Ok(None);
+        };
+        require_own(&segment, operation)?;
+        let about = |error: Error| error.about(key);
+        let backing = Backing::SystemV(segment.clone());
+        if let Some(object) = self.attached(&backing)? {
+            object.expect(class, operation).map_err(about)?;
+            object.join()?;
+            return Ok(Some(object));
+        }
+        let object = Object::open(backing, operation).map_err(about)?;
+        if !object.registry().is_in_use() {
+            remove(segment)?;
+            return Ok(None);
+        }
+        object.expect(class, operation).map_err(about)?;
+        object.join()?;
+        let object = object.publish(Some(Published::SystemV), class)?;
+        Ok(Some(self.keep(object)))
+    }
+}
+
+impl Object {
+    /// Makes an object in a segment with this key, or, without one, in a segment
+    /// that goes with its last attachment.
+    pub(super) fn create_system_v(
+        key: Key,
+        class: Class,
+        body: usize,
+        fill: impl FnOnce(&Object) -> Result<()>,
+    ) -> Result<Arc<Object>> {
+        let operation = "creating System V segment";
+        let extent = Extent::fixed(body);
+        let length = Object::length_inside(PLACES, extent)?;
+        let about = |error: Error| error.about(key);
+        let inside = |segment: &SharedMemory| -> Result<Object> {
+            let backing = Backing::SystemV(segment.clone());
+            let object = Object::inside(backing, class, PLACES, extent, fill).map_err(about)?;
+            object.join()?;
+            Ok(object)
+        };
+        if key == Key::PRIVATE {
+            let segment = SharedMemory::create(key, length)?;
+            let object = inside(&segment);
+            // It is attached, and goes with the last one who is.
+            segment.remove()?;
+            return object?.publish(None, class);
+        }
+        let directory = Directory::lock()?;
+        let existing = match directory.system_v(key, class) {
+            Err(error) if is_something_else(&error) => true,
+            outcome => outcome?.is_some(),
+        };
+        if existing {
+            return Err(Error::os(operation, key, Errno::EXIST));
+        }
+        let (mark, flags) = (mark_of(key), OFlags::CREATE | OFlags::CLOEXEC);
+        rustix::fs::openat(&directory.path, &mark, flags, Mode::RUSR | Mode::WUSR)
+            .during(operation, key)?;
+        let unmark = || {
+            let _ = rustix::fs::unlinkat(&directory.path, &mark, AtFlags::empty());
+        };
+        let segment = SharedMemory::create(key, length).inspect_err(|_| unmark())?;
+        let object = inside(&segment).inspect_err(|_| {
+            let _ = segment.clone().remove();
+        });
+        unmark();
+        object?.publish(Some(Published::SystemV), class)
+    }
+
+    /// Opens the object in the segment with this key.
+    pub(super) fn open_system_v(key: Key, class: Class) -> Result<Arc<Object>> {
+        let directory = Directory::lock()?;
+        let object = directory.system_v(key, class)?;
+        object.ok_or_else(|| Error::os("opening System V segment", key, Errno::NOENT))
+    }
+}
+
+/// Whether something has the key that is not what was asked for.
+fn is_something_else(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Incompatible | ErrorKind::Corrupt | ErrorKind::Untrusted
+    )
+}
+
+/// This user's segments that have a key and that nobody else may use.
+pub(super) fn segments() -> Vec<SharedMemory> {
+    let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let me = rustix::process::geteuid().as_raw();
+    let segment = |line: &str| {
+        let mut words = line.split_whitespace();
+        let key: i64 = words.next()?.parse().ok()?;
+        let id = words.next()?.parse().ok()?;
+        let segment = SharedMemory::from_id(id).ok().filter(|_| key != 0)?;
+        let permissions = segment.status().ok()?.permissions;
+        (permissions.uid == me && permissions.mode & 0o077 == 0).then_some(segment)
+    };
+    table.lines().skip(1).filter_map(segment).collect()
+}

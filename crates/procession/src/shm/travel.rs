@@ -1,0 +1,114 @@
+//! Shared objects as arguments, captures, messages and results.
+
+use super::backing::Backing;
+use super::named::Published;
+use super::object::{Class, Object};
+use crate::codec;
+use crate::os::sysv::SharedMemory;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// What travels of an object.
+#[derive(Serialize, Deserialize)]
+enum Travelling {
+    /// A file and that of its registry: places of descriptors in the message.
+    Part { file: u32, registry: u32 },
+    /// A file with its registry in it.
+    Whole {
+        file: u32,
+        published: Option<Published>,
+    },
+    SystemV {
+        segment: SharedMemory,
+        published: Option<Published>,
+    },
+}
+
+impl Object {
+    pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let put = |file: &OwnedFd| codec::put(file.as_fd()).map_err(serde::ser::Error::custom);
+        let published = self.published().cloned();
+        let registry = self.registry_backing().and_then(Backing::file);
+        let travelling = match (self.backing(), registry) {
+            (Backing::File(file), Some(registry)) => Travelling::Part {
+                file: put(file)?,
+                registry: put(registry)?,
+            },
+            (Backing::File(file), None) => Travelling::Whole {
+                file: put(file)?,
+                published,
+            },
+            (Backing::SystemV(segment), _) => Travelling::SystemV {
+                segment: segment.clone(),
+                published,
+            },
+        };
+        travelling.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        class: Class,
+    ) -> Result<Arc<Object>, D::Error> {
+        let take = |place| codec::take(place).map_err(serde::de::Error::custom);
+        let object = match Travelling::deserialize(deserializer)? {
+            Travelling::Part { file, registry } => {
+                Object::receive_part(take(file)?, take(registry)?, class)
+            }
+            Travelling::Whole { file, published } => {
+                Object::receive_whole(Backing::File(take(file)?), published, class)
+            }
+            Travelling::SystemV { segment, published } => {
+                Object::receive_whole(Backing::SystemV(segment), published, class)
+            }
+        };
+        object.map_err(serde::de::Error::custom)
+    }
+}
+
+/// Lets handles of a shared object travel, and be had by a name.
+macro_rules! shared_object {
+    ($type:ident $(<$parameter:ident: $bound:path>)?, $class:expr) => {
+        impl $(<$parameter: $bound>)? serde::Serialize for $type $(<$parameter>)? {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                self.object().serialize(serializer)
+            }
+        }
+
+        impl<'de $(, $parameter: $bound)?> serde::Deserialize<'de> for $type $(<$parameter>)? {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                let object = $crate::shm::Object::deserialize(deserializer, $class)?;
+                Self::from_object(object).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl $(<$parameter: $bound>)? $type $(<$parameter>)? {
+            /// Opens the one with this name.
+            ///
+            /// # Errors
+            /// [`NotFound`](crate::ErrorKind::NotFound), also where its last user was
+            /// killed; [`Incompatible`](crate::ErrorKind::Incompatible): it is something
+            /// else; [`Untrusted`](crate::ErrorKind::Untrusted): somebody else owns it.
+            pub fn open(name: &str) -> crate::Result<Self> {
+                Self::from_object($crate::shm::Object::open_named(name, $class)?)
+            }
+
+            /// Removes a name; those who have the object keep it. It goes by itself when
+            /// its last user leaves.
+            ///
+            /// # Errors
+            /// [`NotFound`](crate::ErrorKind::NotFound).
+            pub fn unlink(name: &str) -> crate::Result<()> {
+                $crate::shm::Object::unlink(name)
+            }
+
+            /// Its name, if it has one.
+            #[must_use]
+            pub fn name(&self) -> Option<&str> {
+                self.object().name()
+            }
+        }
+    };
+}
+pub(crate) use shared_object;
