@@ -150,12 +150,55 @@ impl Counter {
         Ok(counter)
     }
 
-    /// Opens the one of this name, or makes it, zero.
+    /// Makes one with a name.
+    ///
+    /// # Errors
+    /// As [`Counters::create`].
+    pub fn create(name: &str, value: i64) -> Result<Counter> {
+        Counter::named(name, value, false)
+    }
+
+    /// Opens the one with this name.
+    ///
+    /// # Errors
+    /// As [`Counters::open`].
+    pub fn open(name: &str) -> Result<Counter> {
+        Counter::of(Counters::open(name)?)
+    }
+
+    /// Opens the one of this name, or makes it with this value.
     ///
     /// # Errors
     /// As [`Counters::open_or_create`].
-    pub fn open_or_create(name: &str) -> Result<Counter> {
-        let counters = Counters::open_or_create(name, 1)?;
+    pub fn open_or_create(name: &str, value: i64) -> Result<Counter> {
+        Counter::named(name, value, true)
+    }
+
+    /// Removes a name; those who have the counter keep it.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub fn unlink(name: &str) -> Result<()> {
+        Counters::unlink(name)
+    }
+
+    /// Its name, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.0.name()
+    }
+
+    fn named(name: &str, value: i64, open: bool) -> Result<Counter> {
+        let fill = |object: &Object| {
+            let word = object.word(0)?;
+            word.store(value.cast_unsigned(), Ordering::Relaxed);
+            Ok(())
+        };
+        let object = Object::create_named(name, CLASS, Extent::fixed(bytes(1)?), open, fill)?;
+        Counter::of(Counters::from_object(object)?)
+    }
+
+    fn of(counters: Counters) -> Result<Counter> {
         require_one(&counters)?;
         Ok(Counter(counters))
     }

@@ -5,6 +5,7 @@ mod death;
 mod hostile;
 mod named;
 mod resources;
+mod segments;
 mod setting;
 mod travel;
 
@@ -74,6 +75,17 @@ fn main() -> ExitCode {
         named::d31_a_collector_killed_at_any_call_harms_nothing,
         named::d32_openers_and_killed_users_never_split_an_object,
         named::r16_a_removed_name_harms_nobody_who_has_the_object,
+        named::one_name_is_one_object_of_a_process,
+        segments::segments_of_every_kind_travel_by_every_method,
+        segments::a_segment_in_a_file_is_found_by_its_path_and_stays,
+        segments::a_segment_in_a_file_outlives_the_machines_start,
+        segments::a_system_v_segment_is_found_by_its_key_while_somebody_has_it,
+        segments::a_key_of_another_program_is_left_alone,
+        segments::d30_a_maker_of_a_system_v_segment_killed_at_any_call_leaves_no_half_segment,
+        segments::a_segment_grows_for_all_who_have_it,
+        segments::growing_may_be_killed_at_any_call_and_compete,
+        segments::h2_a_length_that_is_not_there_is_not_believed,
+        segments::huge_pages_are_used_where_there_are_some,
         hostile::h1_random_headers_are_refused,
         hostile::h2_truncated_files_are_refused,
         hostile::h4_a_scribbler_crashes_and_hangs_nobody,

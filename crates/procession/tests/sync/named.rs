@@ -3,7 +3,7 @@
 use procession::process::{self, Child, Fork};
 use procession::shared::{Array, Counter, Value};
 use procession::shm::{self, Segment};
-use procession::sync::{Event, Mutex, RwLock, Semaphore};
+use procession::sync::{Event, Mutex, ReentrantMutex, RwLock, Semaphore};
 use procession::{ErrorKind, Result};
 use std::time::Duration;
 use testkit::fault::{Action, Fault, armed};
@@ -144,7 +144,7 @@ pub(crate) fn another_kind_or_type_is_refused() {
         Array::<u64>::open("typed").map(drop),
         Segment::open("typed").map(drop),
         RwLock::open_or_create("typed", 0_u64).map(drop),
-        Counter::open_or_create("typed").map(drop),
+        Counter::open_or_create("typed", 0).map(drop),
     ];
     for outcome in refused {
         let error = outcome.unwrap_err();
@@ -277,4 +277,45 @@ pub(crate) fn r16_a_removed_name_harms_nobody_who_has_the_object() {
     assert_eq!(names(), ["renewed"]);
     assert_eq!(*Mutex::<u64>::open("renewed").unwrap().lock().unwrap(), 9);
     drop(new);
+}
+
+pub(crate) fn one_name_is_one_object_of_a_process() {
+    let first = Mutex::create("same", 1_u64).unwrap();
+    let second = Mutex::<u64>::open("same").unwrap();
+    let held = first.lock().unwrap();
+    // It knows its holder, whichever handle it is asked through.
+    assert_eq!(second.lock().unwrap_err().kind(), ErrorKind::Deadlock);
+    drop(held);
+    let listed = &shm::list().unwrap()[0];
+    assert_eq!(listed.users.len(), 1, "one process is one user");
+    drop(first);
+    assert_eq!(names(), ["same"], "the other handle is in use");
+    // Sent away and back it is the same, too.
+    let third = process::spawn(|mutex: Mutex<u64>| mutex, second.clone());
+    let third = third.unwrap().join().unwrap();
+    let held = third.lock().unwrap();
+    assert_eq!(second.lock().unwrap_err().kind(), ErrorKind::Deadlock);
+    drop(held);
+    drop((second, third));
+    assert!(names().is_empty());
+    let outer = ReentrantMutex::create("twice", 5_u64).unwrap();
+    let inner = ReentrantMutex::<u64>::open("twice").unwrap();
+    let held = outer.lock().unwrap();
+    assert_eq!(*inner.lock().unwrap(), 5);
+    drop(held);
+    // Many threads that open and leave at once.
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                for _ in 0..50 {
+                    let counter = Counter::open_or_create("busy", 0).unwrap();
+                    counter.add(1);
+                    let other = Counter::create("busy", 0);
+                    assert_eq!(other.unwrap_err().kind(), ErrorKind::AlreadyExists);
+                }
+            });
+        }
+    });
+    drop((outer, inner));
+    assert!(names().is_empty());
 }
