@@ -28,6 +28,15 @@ pub struct Permits<'a> {
     pub cells: &'a [AtomicU64],
 }
 
+/// Where a thread begins to look: processes and threads at different cells, so
+/// as not to meet. By multiplication, because a division would cost as much as
+/// taking the permit.
+#[inline]
+fn first_for(me: Owner, cells: usize) -> usize {
+    let mixed = (me.place() as u32 ^ u32::from(me.thread()) << 12).wrapping_mul(0x9e37_79b1);
+    (u64::from(mixed) * cells as u64 >> 32) as usize
+}
+
 impl Permits<'_> {
     #[inline]
     fn in_use(&self) -> &[AtomicU64] {
@@ -41,11 +50,18 @@ impl Permits<'_> {
     #[inline]
     pub fn take_free(&self, me: Owner) -> Option<usize> {
         let cells = self.in_use();
-        // Threads begin at different cells, so as not to meet.
-        let first = match cells.len() {
-            0 => return None,
-            length => usize::from(me.thread()) % length,
-        };
+        let first = first_for(me, cells.len());
+        // Without a look before: after somebody else's change that would be one
+        // more wait for the word.
+        if first < cells.len() && self.take(first, PERMIT, me) {
+            return Some(first);
+        }
+        self.take_free_from(first, me)
+    }
+
+    fn take_free_from(&self, first: usize, me: Owner) -> Option<usize> {
+        let cells = self.in_use();
+        let first = first.min(cells.len());
         (first..cells.len()).chain(0..first).find(|&place| {
             cells[place].load(Ordering::Relaxed) == PERMIT && self.take(place, PERMIT, me)
         })

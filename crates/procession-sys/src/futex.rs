@@ -92,15 +92,22 @@ fn wait_one((word, value): Expectation<'_>, timeout: Duration) -> Result<()> {
 }
 
 fn wait_any(words: &[Expectation<'_>], timeout: Duration) -> Result<()> {
-    if words.len() > MAX_WORDS {
-        return Err(Errno::INVAL);
+    match words.len() {
+        ..=2 => wait_any_of::<2>(words, timeout),
+        ..=MAX_WORDS => wait_any_of::<MAX_WORDS>(words, timeout),
+        _ => Err(Errno::INVAL),
     }
+}
+
+/// For up to `ROOM` words: clearing room for all that are possible would cost a
+/// good part of the sleep.
+fn wait_any_of<const ROOM: usize>(words: &[Expectation<'_>], timeout: Duration) -> Result<()> {
     let mut waiters = [Waiter {
         value: 0,
         address: 0,
         flags: SHARED_U32,
         reserved: 0,
-    }; MAX_WORDS];
+    }; ROOM];
     for (waiter, &(word, value)) in waiters.iter_mut().zip(words) {
         waiter.value = value.into();
         waiter.address = address_of_low(word).expose_provenance() as u64;
