@@ -85,6 +85,18 @@ pub(crate) struct Encoder {
 thread_local! {
     /// The descriptors of the value that this thread is encoding or decoding.
     static TABLE: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
+
+    /// Why a value of this library could not be encoded or decoded: the format
+    /// keeps no texts of errors.
+    static REASON: RefCell<Option<Error>> = const { RefCell::new(None) };
+}
+
+/// Remembers an error of the value that is being encoded or decoded; its text is
+/// for serde.
+pub(crate) fn reason(error: Error) -> String {
+    let text = error.to_string();
+    REASON.set(Some(error));
+    text
 }
 
 impl Encoder {
@@ -257,7 +269,16 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd
 }
 
 fn failed<T: ?Sized>(operation: &'static str, error: postcard::Error) -> Error {
-    Error::new(ErrorKind::Corrupt, operation, std::any::type_name::<T>()).caused_by(error)
+    let name = std::any::type_name::<T>();
+    let Some(reason) = REASON.take() else {
+        return Error::new(ErrorKind::Corrupt, operation, name).caused_by(error);
+    };
+    let hint = reason.hint().map(str::to_owned);
+    let error = Error::new(reason.kind(), operation, name).caused_by(reason);
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
 }
 
 /// Descriptors by place; taken ones leave a gap.
@@ -273,6 +294,7 @@ fn with_table<T>(table: Table, code: impl FnOnce() -> T) -> (T, Table) {
         }
     }
     let restore = Restore(TABLE.replace(Some(table)));
+    REASON.set(None);
     let value = code();
     let table = TABLE.take().unwrap_or_default();
     drop(restore);
@@ -287,7 +309,8 @@ pub(crate) fn put(descriptor: BorrowedFd<'_>) -> std::result::Result<u32, String
         let place = u32::try_from(table.len()).map_err(|_| "too many descriptors")?;
         let copy = descriptor
             .try_clone_to_owned()
-            .map_err(|error| error.to_string())?;
+            .during("copying descriptor", "")
+            .map_err(reason)?;
         table.push(Some(copy));
         Ok(place)
     })

@@ -97,6 +97,16 @@ pub(crate) fn allocate(
     object: &dyn std::fmt::Display,
 ) -> Result<()> {
     let length = length as u64;
+    // Beyond this limit the kernel would not only refuse, but kill (SIGXFSZ).
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if let Some(limit) = limit.filter(|&limit| limit < length) {
+        return Err(Error::os(operation, object, Errno::FBIG)
+            .of_kind(ErrorKind::LimitReached)
+            .because(format!(
+                "{length} bytes, and files may have {limit} (RLIMIT_FSIZE)"
+            ))
+            .with_hint("raise the limit: `ulimit -f`"));
+    }
     loop {
         match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
             Err(Errno::INTR) => continue,

@@ -158,7 +158,7 @@ impl Header {
             return wrong(ErrorKind::Incompatible, why);
         }
         let number = |offset| usize::try_from(get(offset)).unwrap_or(usize::MAX);
-        let header = Header {
+        let mut header = Header {
             kind: match Kind::of(kind) {
                 Some(kind) => kind,
                 None => return wrong(ErrorKind::Corrupt, format!("it is of unknown kind {kind}")),
@@ -173,6 +173,11 @@ impl Header {
             longest_body: Some(number(104)).filter(|&longest| longest != 0),
             made_at: get(88),
         };
+        if header.longest_body.is_some() {
+            // It may have grown since the file was measured.
+            let behind = memory.len().saturating_sub(header.body_at);
+            header.body_length = header.body_length.min(behind);
+        }
         let ends = header.body_at.checked_add(header.body_length);
         let length_fits = match header.longest_body {
             None => header.length == memory.len(),

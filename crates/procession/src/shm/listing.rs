@@ -123,17 +123,17 @@ fn at(seconds: u64) -> SystemTime {
         .unwrap_or(epoch)
 }
 
-/// The files in the directory, by name.
-fn file_names() -> Result<Vec<String>> {
+/// The files in the directory, by name; `None` if there is no directory.
+fn file_names() -> Result<Option<Vec<String>>> {
     let path = directory_path();
     let entries = match std::fs::read_dir(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         outcome => outcome.during("listing shared objects", &path)?,
     };
     let name = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
     let mut names: Vec<String> = entries.flatten().filter_map(name).collect();
     names.sort();
-    Ok(names)
+    Ok(Some(names))
 }
 
 /// The calling user's shared objects that have a name, by name, and those that
@@ -172,11 +172,11 @@ pub fn collect_garbage(dry_run: bool) -> Result<Vec<NamedObject>> {
 
 fn sweep(remove: impl Fn(&NamedObject) -> bool) -> Result<Vec<NamedObject>> {
     let segments = system_v::segments();
-    if segments.is_empty() && file_names()?.is_empty() {
+    if segments.is_empty() && file_names()?.is_none() {
         return Ok(Vec::new());
     }
     let directory = Directory::lock()?;
-    let files = file_names()?;
+    let files = file_names()?.unwrap_or_default();
     let names = files.iter().filter_map(|file| file.strip_prefix('o'));
     // What was removed meanwhile, or is nothing of ours, is passed over.
     let named = names.filter_map(|name| Place::of_name(&directory, name.to_owned()).ok());

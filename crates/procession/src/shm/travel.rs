@@ -63,7 +63,7 @@ impl Object {
                 Object::receive_whole(Backing::SystemV(segment), published, class)
             }
         };
-        object.map_err(serde::de::Error::custom)
+        object.map_err(|error| serde::de::Error::custom(codec::reason(error)))
     }
 }
 
@@ -79,7 +79,8 @@ macro_rules! shared_object {
         impl<'de $(, $parameter: $bound)?> serde::Deserialize<'de> for $type $(<$parameter>)? {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
                 let object = $crate::shm::Object::deserialize(deserializer, $class)?;
-                Self::from_object(object).map_err(serde::de::Error::custom)
+                Self::from_object(object)
+                    .map_err(|error| serde::de::Error::custom($crate::codec::reason(error)))
             }
         }
 

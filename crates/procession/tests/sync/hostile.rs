@@ -18,6 +18,18 @@ fn file_of(name: &str) -> PathBuf {
     directory().join(format!("o{name}"))
 }
 
+fn file_of_user(uid: u32, name: &str) -> PathBuf {
+    PathBuf::from(format!("/dev/shm/procession-{uid}/o{name}"))
+}
+
+/// Becomes another user, for good.
+fn become_user(id: u32) {
+    // SAFETY: these calls take numbers; this process has one thread of its own.
+    assert_eq!(unsafe { libc::setgid(id) }, 0);
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::setuid(id) }, 0);
+}
+
 /// Makes a private file by hand.
 fn plant(name: &str, bytes: &[u8]) {
     let path = file_of(name);
@@ -157,6 +169,96 @@ pub(crate) fn h4_a_scribbler_crashes_and_hangs_nobody() {
     }
     let left = shm::list().unwrap();
     assert!(left.is_empty(), "{left:?}");
+}
+
+pub(crate) fn h7_a_parked_word_delays_and_hangs_nobody() {
+    /// Where the body of an object with a name begins, whose first word is what
+    /// others sleep on.
+    fn word_of(name: &str) -> (std::fs::File, u64) {
+        let file = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open(file_of(name));
+        let file = file.unwrap();
+        let mut at = [0; 8];
+        file.read_exact_at(&mut at, 72).unwrap();
+        (file, u64::from_ne_bytes(at))
+    }
+    let mutex = Mutex::create("parked mutex", 0_u64).unwrap();
+    let event = Event::create("parked event").unwrap();
+    let sleeping = Event::new().unwrap();
+    for parked in ["parked mutex", "parked event"] {
+        sleeping.clear();
+        let held = (parked == "parked mutex").then(|| mutex.lock().unwrap());
+        let mut sleeper = match process::fork().unwrap() {
+            Fork::Parent(child) => child,
+            Fork::Child => {
+                sleeping.set().unwrap();
+                match parked {
+                    "parked mutex" => drop(mutex.lock_timeout(Duration::from_secs(30)).unwrap()),
+                    _ => event.wait_timeout(Duration::from_secs(30)).unwrap(),
+                }
+                process::exit(0)
+            }
+        };
+        sleeping.wait().unwrap();
+        let wchan = format!("/proc/{}/wchan", sleeper.id());
+        testkit::eventually("it sleeps", || {
+            std::fs::read_to_string(&wchan).is_ok_and(|place| place.contains("futex"))
+        });
+        // The mark that somebody sleeps is taken away: nobody will be woken.
+        let (file, at) = word_of(parked);
+        let mut word = [0; 8];
+        file.read_exact_at(&mut word, at).unwrap();
+        let quiet = u64::from_ne_bytes(word) & if held.is_some() { !1 } else { !2 };
+        assert_ne!(u64::from_ne_bytes(word), quiet, "nobody was announced");
+        file.write_all_at(&quiet.to_ne_bytes(), at).unwrap();
+        match held {
+            Some(held) => drop(held),
+            None => event.set().unwrap(),
+        }
+        assert!(sleeper.wait().unwrap().success());
+    }
+}
+
+pub(crate) fn h13_another_user_cannot_squat_or_look_in() {
+    if !rustix::process::geteuid().is_root() {
+        println!("NOT TESTED: only root can be two users");
+        return;
+    }
+    const OTHER: u32 = 65534;
+    let as_other = |work: &dyn Fn()| {
+        let mut child = match process::fork().unwrap() {
+            Fork::Parent(child) => child,
+            Fork::Child => {
+                become_user(OTHER);
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+                process::exit(i32::from(outcome.is_err()))
+            }
+        };
+        assert!(child.wait().unwrap().success());
+    };
+    let own = directory();
+    // Squatting, before we have a directory: our names are refused there.
+    assert!(!own.exists());
+    as_other(&|| std::fs::create_dir(&own).unwrap());
+    let error = Event::create("mine").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Untrusted, "{error}");
+    assert!(error.hint().is_some());
+    assert_eq!(shm::list().unwrap_err().kind(), ErrorKind::Untrusted);
+    std::fs::remove_dir(&own).unwrap();
+    // And ours is closed to others, who have a directory of their own.
+    let mine = Event::create("mine").unwrap();
+    as_other(&|| {
+        let error = std::fs::File::open(file_of_user(0, "mine")).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+        let error = Event::open("mine").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        let theirs = Event::create("mine").unwrap();
+        theirs.set().unwrap();
+        assert_eq!(shm::list().unwrap().len(), 1);
+    });
+    assert!(!mine.is_set());
 }
 
 pub(crate) fn h13_h14_files_of_others_links_and_directories_are_no_objects() {

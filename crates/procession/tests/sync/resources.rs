@@ -5,6 +5,7 @@ use procession::shared::Array;
 use procession::sync::{Event, LockError, Mutex, Semaphore};
 use procession::{ErrorKind, Result};
 use rustix::mount::MountFlags;
+use rustix::process::{Resource, Rlimit};
 use rustix::thread::UnshareFlags;
 use std::time::Duration;
 use testkit::fault::{Action, DESCRIPTOR_CALLS, Fault, armed};
@@ -47,6 +48,71 @@ fn fail_each(calls: &[i64], errno: i32, kinds: &[ErrorKind]) -> usize {
 pub(crate) fn r1_no_descriptor_is_an_error() {
     let points = fail_each(DESCRIPTOR_CALLS, libc::EMFILE, &[ErrorKind::LimitReached]);
     assert!(points > 5, "{points} points");
+}
+
+/// Runs this in a forked child, which ends with 0 unless it panics.
+fn in_child(work: impl FnOnce()) {
+    let mut child = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            process::exit(i32::from(outcome.is_err()))
+        }
+    };
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+fn set_limit(resource: Resource, limit: u64) {
+    let now = Rlimit {
+        current: Some(limit),
+        ..rustix::process::getrlimit(resource)
+    };
+    rustix::process::setrlimit(resource, now).unwrap();
+}
+
+pub(crate) fn r1_any_limit_of_descriptors_is_an_error_or_enough() {
+    let event = Event::new().unwrap();
+    let mut enough = 0;
+    for limit in 0..40 {
+        in_child(|| {
+            set_limit(Resource::Nofile, limit);
+            if let Err(error) = make_everything() {
+                assert_eq!(error.kind(), ErrorKind::LimitReached, "{limit}: {error}");
+                assert!(error.hint().is_some(), "{error}");
+                // What there was before still serves, if it has been used.
+                let _ = event.set();
+                process::exit(0);
+            }
+            event.set().unwrap();
+            process::exit(0)
+        });
+        enough += u32::from(event.clear());
+    }
+    assert!(enough > 10, "only {enough} of 40 limits were enough");
+}
+
+pub(crate) fn r5_no_thread_is_an_error() {
+    let calls = [libc::SYS_clone, libc::SYS_clone3];
+    let kinds = [ErrorKind::LimitReached, ErrorKind::WouldBlock];
+    let points = fail_each(&calls, libc::EAGAIN, &kinds);
+    assert!(points > 0, "no thread was started");
+}
+
+pub(crate) fn a_limit_of_file_sizes_is_an_error() {
+    in_child(|| {
+        set_limit(Resource::Fsize, 100_000);
+        for outcome in [
+            Array::new(vec![0_u8; 200_000]).map(drop),
+            Array::create("large", vec![0_u8; 200_000]).map(drop),
+            procession::os::memfd::MemFd::create("large", 200_000).map(drop),
+        ] {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}");
+            assert!(error.to_string().contains("RLIMIT_FSIZE"), "{error}");
+        }
+        make_everything().unwrap();
+    });
 }
 
 pub(crate) fn r2_no_memory_is_an_error() {

@@ -1,7 +1,7 @@
 //! Segments of every kind: where they lie, who finds them, how they grow.
 
 use procession::os::sysv::{Key, SharedMemory};
-use procession::process::{self, Builder, Child, Fork, StartMethod};
+use procession::process::{self, Builder, Child, Fork, StartMethod, TaskError};
 use procession::shm::{self, Segment};
 use procession::sync::Event;
 use procession::{ErrorKind, Result};
@@ -75,6 +75,19 @@ pub(crate) fn segments_of_every_kind_travel_by_every_method() {
             say(&back, b"here!");
             assert_eq!(end_of(segment, 5), b"here!");
         }
+    }
+}
+
+pub(crate) fn what_was_let_go_on_the_way_is_an_error_that_says_so() {
+    let segment = Segment::create_system_v(Key::PRIVATE, 100).unwrap();
+    // Nothing keeps it while it travels.
+    let task = process::spawn(|segment: Segment| segment.len(), segment);
+    match task.unwrap().join().unwrap_err() {
+        TaskError::Codec(error) => {
+            assert_eq!(error.kind(), ErrorKind::Removed, "{error}");
+            assert!(error.to_string().contains("System V"), "{error}");
+        }
+        other => panic!("{other}"),
     }
 }
 
