@@ -12,6 +12,7 @@ mod step;
 
 use std::process::ExitCode;
 use testkit::Test;
+use testkit::random::Random;
 use testkit::step::Points;
 
 fn main() -> ExitCode {
@@ -27,27 +28,36 @@ fn main() -> ExitCode {
         tests.push(Test::new(
             format!("step::killed_at_any_instruction::{}", operation.name),
             move || {
-                let mut random = testkit::random::Random::new();
+                let mut random = Random::new();
                 let points = Points::Some(step::POINTS, &mut random);
                 let instructions = step::go_through(&operation, points);
                 assert!(instructions > 5, "only {instructions} instructions");
             },
         ));
     }
-    // At a barrier, one who is stopped has arrived, and the others do wait.
     let others = operations::all().into_iter();
-    for operation in others.filter(|operation| !operation.name.starts_with("barrier")) {
+    for operation in others.filter(|operation| !operation.lets_others_wait()) {
         tests.push(Test::new(
             format!("step::stopped_while_another_works::{}", operation.name),
             move || {
-                let mut random = testkit::random::Random::new();
-                step::go_through_pairs(&operation, step::PAIRS, &mut random);
+                let mut random = Random::new();
+                step::go_through_pairs(&operation, Points::Some(step::PAIRS, &mut random));
+            },
+        ));
+    }
+    for operation in operations::all() {
+        tests.push(Test::new(
+            format!("step::the_next_one_killed_too::{}", operation.name),
+            move || {
+                let (mut random, mut points) = (Random::new(), Random::new());
+                let points = Points::Some(step::NESTED, &mut points);
+                step::go_through_nested(&operation, points, 1, &mut random);
             },
         ));
     }
     for workload in random::WORKLOADS {
         tests.push(Test::new(format!("random::{}", workload.name), move || {
-            random::run(workload, 150, &mut testkit::random::Random::new());
+            random::run(workload, 150, &mut Random::new());
         }));
     }
     testkit::run(tests)

@@ -4,6 +4,7 @@ use crate::{operations, random, step};
 use std::process::ExitCode;
 use std::time::Instant;
 use testkit::random::Random;
+use testkit::step::Points;
 
 const USAGE: &str = "options: --kills N (random kills in all), --seed S, --step (instructions only), --random (kills only)";
 
@@ -30,14 +31,7 @@ pub(crate) fn run() -> ExitCode {
     }
     let start = Instant::now();
     if steps {
-        println!("killed at every machine instruction of   instructions");
-        let mut all = 0;
-        for operation in operations::all() {
-            let instructions = step::go_through(&operation, testkit::step::Points::Every);
-            all += instructions;
-            println!("  {:<40} {instructions:>8}", operation.name);
-        }
-        println!("  {:<40} {all:>8}", "all operations");
+        go_through_instructions();
     }
     if randoms {
         let mut random = Random::new();
@@ -65,6 +59,35 @@ pub(crate) fn run() -> ExitCode {
         start.elapsed().as_secs_f64()
     );
     ExitCode::SUCCESS
+}
+
+fn go_through_instructions() {
+    println!(
+        "{:<40} {:>12} {:>14} {:>14}",
+        "at every machine instruction of", "killed", "stopped first", "next one too"
+    );
+    let mut random = Random::new();
+    let mut all = [0; 3];
+    for operation in operations::all() {
+        let killed = step::go_through(&operation, Points::Every);
+        let stopped = match operation.lets_others_wait() {
+            true => 0,
+            false => step::go_through_pairs(&operation, Points::Every),
+        };
+        let nested = step::go_through_nested(&operation, Points::Every, 1, &mut random);
+        for (all, count) in all.iter_mut().zip([killed, stopped, nested]) {
+            *all += count;
+        }
+        println!(
+            "  {:<38} {killed:>12} {stopped:>14} {nested:>14}",
+            operation.name
+        );
+    }
+    let [killed, stopped, nested] = all;
+    println!(
+        "  {:<38} {killed:>12} {stopped:>14} {nested:>14}",
+        "all operations"
+    );
 }
 
 fn usage() -> ExitCode {

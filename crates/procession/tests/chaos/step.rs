@@ -29,9 +29,60 @@ pub(crate) fn go_through(operation: &Operation, points: Points<'_>) -> usize {
     )
 }
 
+/// Some of so many points, by chance, or all of them.
+fn choose(points: Points<'_>, count: usize) -> Vec<usize> {
+    match points {
+        Points::Some(some, random) if some <= count => (0..some)
+            .map(|_| random.below(count as u64 + 1) as usize)
+            .collect(),
+        _ => (0..=count).collect(),
+    }
+}
+
+/// Kills a process at instructions of an operation, and whoever comes next at an
+/// instruction of what it does then, `times` times each; how many pairs of
+/// instructions that were.
+pub(crate) fn go_through_nested(
+    operation: &Operation,
+    points: Points<'_>,
+    times: usize,
+    random: &mut Random,
+) -> usize {
+    let _ = testkit::step::share_processor();
+    let (operate, check) = (operation.make)();
+    check();
+    let first = || {
+        operate();
+        check();
+        armed(&operate);
+    };
+    let second = || {
+        warm_up();
+        armed(&check);
+    };
+    let instructions = count_instructions(first);
+    check();
+    let following = count_instructions(second);
+    let mut pairs = 0;
+    for point in choose(points, instructions) {
+        for _ in 0..times {
+            let mut dies = Stepper::start(first);
+            dies.step(point);
+            dies.kill();
+            let mut repairs = Stepper::start(second);
+            repairs.step(random.below(following as u64 + 1) as usize);
+            repairs.kill();
+            check();
+            pairs += 1;
+        }
+    }
+    pairs
+}
+
 /// Stops a process at instructions of an operation and has another one use the
 /// object; then the first is killed, and the other one has to come to its end.
-pub(crate) fn go_through_pairs(operation: &Operation, points: usize, random: &mut Random) {
+/// How many instructions those were.
+pub(crate) fn go_through_pairs(operation: &Operation, points: Points<'_>) -> usize {
     let _ = testkit::step::share_processor();
     let (operate, check) = (operation.make)();
     check();
@@ -42,9 +93,10 @@ pub(crate) fn go_through_pairs(operation: &Operation, points: usize, random: &mu
     };
     let instructions = count_instructions(body);
     check();
-    for _ in 0..points {
+    let points = choose(points, instructions);
+    for &point in &points {
         let mut stopped = Stepper::start(body);
-        stopped.step(random.below(instructions as u64 + 1) as usize);
+        stopped.step(point);
         let mut other = match process::fork().unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
@@ -62,6 +114,7 @@ pub(crate) fn go_through_pairs(operation: &Operation, points: usize, random: &mu
         assert!(matches!(status.code(), Some(0 | 1)), "{status}");
         check();
     }
+    points.len()
 }
 
 /// Instructions of each operation that a test kills at, by chance; the long run
@@ -70,6 +123,9 @@ pub(crate) const POINTS: usize = 40;
 
 /// Instructions of each operation that a test stops at while another one works.
 pub(crate) const PAIRS: usize = 12;
+
+/// Instructions of each operation after which a test kills the next one too.
+pub(crate) const NESTED: usize = 5;
 
 /// Leaves a lock whose holder was killed.
 fn orphan(pair: &Pair) {
