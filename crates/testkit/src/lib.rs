@@ -19,7 +19,8 @@
 //! System V ids, temporary files.
 //!
 //! [`fault`] makes the Nth system call fail, or be the last; [`step`] does so
-//! with machine instructions; [`random`] makes
+//! with machine instructions; [`wall_clock`] finds waits that a set clock would
+//! disturb; [`random`] makes
 //! moments and bytes that a printed seed repeats.
 
 pub mod audit;
@@ -29,6 +30,7 @@ pub mod random;
 mod runner;
 #[cfg(target_arch = "x86_64")]
 pub mod step;
+pub mod wall_clock;
 pub mod watchdog;
 
 pub use runner::{Test, run};

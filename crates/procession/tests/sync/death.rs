@@ -2,7 +2,7 @@
 
 use procession::process::{self, Child, Fork, Signal};
 use procession::shared::Counter;
-use procession::sync::{Barrier, Condvar, Event, LockError, Mutex, Once, Semaphore};
+use procession::sync::{Barrier, Condvar, Event, LockError, Mutex, Once, RwLock, Semaphore};
 use procession::{ErrorKind, task};
 use std::os::unix::process::CommandExt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -420,4 +420,68 @@ pub(crate) fn deadlines_hold_in_a_storm_of_signals() {
         free.set().unwrap();
         over.store(true, Ordering::Relaxed);
     });
+}
+
+pub(crate) fn s18_no_wait_is_on_the_wall_clock() {
+    let ended = |work: &dyn Fn()| {
+        let mut child = match process::fork().unwrap() {
+            Fork::Parent(child) => child,
+            Fork::Child => {
+                testkit::wall_clock::forbid();
+                work();
+                process::exit(0)
+            }
+        };
+        child.wait().unwrap()
+    };
+    // The filter does find one.
+    let sleeps = ended(&|| {
+        let (clock, nothing) = (rustix::thread::ClockId::Realtime, Duration::from_nanos(1));
+        let nothing = rustix::time::Timespec::try_from(nothing).unwrap();
+        let _ = rustix::thread::clock_nanosleep_absolute(clock, &nothing);
+    });
+    assert_eq!(sleeps.signal(), Some(Signal::SYS));
+    let mutex = Mutex::new(0_u64).unwrap();
+    let rwlock = RwLock::new(0_u64).unwrap();
+    let semaphore = Semaphore::new(0).unwrap();
+    let event = Event::new().unwrap();
+    let condvar = Condvar::new().unwrap();
+    let barrier = Barrier::new(2).unwrap();
+    let (held, written) = (mutex.lock().unwrap(), rwlock.write().unwrap());
+    let status = ended(&|| {
+        // Longer than anybody looks again before he sleeps.
+        let short = Duration::from_millis(2);
+        let kinds = [
+            mutex.lock_timeout(short).map(drop).unwrap_err().kind(),
+            rwlock.read_timeout(short).map(drop).unwrap_err().kind(),
+            rwlock.write_timeout(short).map(drop).unwrap_err().kind(),
+            semaphore
+                .acquire_timeout(short)
+                .map(drop)
+                .unwrap_err()
+                .kind(),
+            event.wait_timeout(short).unwrap_err().kind(),
+            barrier.wait_timeout(short).map(drop).unwrap_err().kind(),
+        ];
+        assert!(
+            kinds.iter().all(|&kind| kind == ErrorKind::TimedOut),
+            "{kinds:?}"
+        );
+        let own = Mutex::new(0_u64).unwrap();
+        let woken = condvar.wait_timeout(own.lock().unwrap(), short);
+        drop(woken.unwrap());
+        let (reader, _writer) = procession::os::pipe::pipe().unwrap();
+        assert!(
+            reader
+                .read_timeout(&mut [0], short)
+                .unwrap_err()
+                .is_timeout()
+        );
+        let mut task = process::spawn(|()| std::thread::sleep(LONG), ()).unwrap();
+        assert!(task.join_timeout(short).is_none());
+        task.kill().unwrap();
+        let _ = task.join();
+    });
+    drop((held, written));
+    assert_eq!(status.code(), Some(0), "{status}");
 }

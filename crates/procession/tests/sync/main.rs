@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         death::d14_a_party_killed_before_it_arrives_breaks_the_barrier,
         death::d15_who_comes_in_place_of_the_dead_completes_the_barrier,
         death::d17_the_next_one_does_what_a_dead_one_began,
+        death::s18_no_wait_is_on_the_wall_clock,
         death::s3_a_stopped_holder_is_not_dead,
         death::s11_a_forked_copy_gives_nothing_back,
         death::deadlines_hold_in_a_storm_of_signals,
