@@ -238,5 +238,9 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
             "jobs: 3\nopening shared object `example-jobs`: it is of kind mutex, not event\n\
              example-jobs: mutex, in use: true\nexample-ready: event, in use: true\ngone: true\n",
         ),
+        (
+            "47_segments",
+            "hello world\non a disk\na second one: true\nleft behind: false\n",
+        ),
     ])
 }
