@@ -7,6 +7,7 @@ use crate::event::RawEvent;
 use crate::gate::Gate;
 use crate::mutex::{Acquired, RawMutex};
 use crate::permits::{PERMIT, Permits};
+use crate::queue::{Blocks, Orphans, RawQueue, Received, Sent};
 use crate::registry;
 use crate::rwlock::RawRwLock;
 use crate::stepping::run_for;
@@ -26,6 +27,10 @@ impl Platform for Actor<'_> {
 
     fn is_alive(&self, owner: Owner) -> bool {
         self.dead.get() != Some(owner.process())
+    }
+
+    fn lives(&self, place: usize, generation: u32) -> bool {
+        self.is_alive(Owner::new(place, generation))
     }
 
     fn deaths(&self) -> u32 {
@@ -134,12 +139,216 @@ fn a_repairer_may_die_and_the_next_one_repairs() {
 /// Takes the owner at place 7 for dead as well.
 struct Mortal<'a>(&'a Actor<'a>);
 
+/// A queue of two slots and three blocks, with a number in each.
+#[derive(Default)]
+struct Small {
+    words: [AtomicU64; 3],
+    slots: [AtomicU64; 2],
+    blocks: [AtomicU64; 12],
+}
+
+impl Blocks for &Small {
+    fn count(&self) -> usize {
+        3
+    }
+    fn state(&self, block: usize) -> &AtomicU64 {
+        &self.blocks[block * 4]
+    }
+    fn lost(&self, block: usize) -> &AtomicU64 {
+        &self.blocks[block * 4 + 1]
+    }
+    fn to_be_lost(&self, block: usize) -> &AtomicU64 {
+        &self.blocks[block * 4 + 2]
+    }
+}
+
+impl Small {
+    fn raw(&self) -> RawQueue<'_, &Small> {
+        RawQueue {
+            head: &self.words[0],
+            tail: &self.words[1],
+            closed: &self.words[2],
+            slots: &self.slots,
+            blocks: self,
+            capacity: 2,
+        }
+    }
+
+    fn number(&self, block: usize) -> &AtomicU64 {
+        &self.blocks[block * 4 + 3]
+    }
+
+    fn send(&self, number: u64, actor: &impl Platform) -> bool {
+        let raw = self.raw();
+        let Some(block) = raw.take_block(0, actor) else {
+            return false;
+        };
+        self.number(block).store(number, Ordering::Relaxed);
+        match raw.publish(block, &mut 0, actor).unwrap() {
+            Sent::At(index) => raw.follow_tail(index),
+            Sent::Full | Sent::Closed => {
+                raw.give_back(block);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The next number, and whether it comes once more.
+    fn receive(&self, actor: &impl Platform) -> Option<(u64, bool)> {
+        let raw = self.raw();
+        if let Some(held) = raw.recover(Orphans::Redeliver, actor) {
+            let number = self.number(held.block).load(Ordering::Relaxed);
+            raw.give_back(held.block);
+            return Some((number, held.redelivered));
+        }
+        let from = self.words[0].load(Ordering::Relaxed);
+        match raw.take(from, actor).unwrap() {
+            (Received::Message(held), index) => {
+                let number = self.number(held.block).load(Ordering::Relaxed);
+                raw.give_back_first(held.block);
+                raw.empty_slot(index, held.block);
+                raw.follow_head(index);
+                Some((number, false))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn a_message_of_a_dead_sender_is_there_or_not_and_others_go_on() {
+    for before in 0..5 {
+        let operations = abandon_everywhere(
+            || {
+                let queue = Small::default();
+                // Another lap, another block.
+                let early = Cell::new(None);
+                let other = Actor {
+                    me: Owner::new(1, 1).with_thread(1),
+                    dead: &early,
+                };
+                for number in 0..before {
+                    assert!(queue.send(number, &other));
+                    assert_eq!(queue.receive(&other), Some((number, false)));
+                }
+                assert!(queue.send(7, &other));
+                queue
+            },
+            |queue, actor| assert!(queue.send(8, actor)),
+            |queue, actor, finished| {
+                assert_eq!(queue.receive(actor), Some((7, false)));
+                let second = queue.receive(actor);
+                assert!(second == Some((8, false)) || !finished && second.is_none());
+                // All room is there again.
+                for number in 10..20 {
+                    assert!(queue.send(number, actor));
+                    assert!(queue.send(number + 100, actor));
+                    assert!(!queue.send(9, actor), "more than there is room for");
+                    assert_eq!(queue.receive(actor), Some((number, false)));
+                    assert_eq!(queue.receive(actor), Some((number + 100, false)));
+                    assert_eq!(queue.receive(actor), None);
+                }
+            },
+        );
+        assert!(operations > 8, "{operations}");
+    }
+}
+
+#[test]
+fn a_message_of_a_dead_receiver_comes_again_and_says_so() {
+    let operations = abandon_everywhere(
+        || {
+            let queue = Small::default();
+            let nobody = Cell::new(None);
+            let other = Actor {
+                me: Owner::new(1, 1).with_thread(1),
+                dead: &nobody,
+            };
+            assert!(queue.send(7, &other) && queue.send(8, &other));
+            queue
+        },
+        |queue, actor| assert_eq!(queue.receive(actor), Some((7, false))),
+        |queue, actor, finished| {
+            let first = queue.receive(actor);
+            match first {
+                Some((7, redelivered)) => assert!(!finished, "{redelivered}"),
+                // Its receiver had done with it.
+                Some((8, false)) => {}
+                other => panic!("{other:?}"),
+            }
+            if first != Some((8, false)) {
+                assert_eq!(queue.receive(actor), Some((8, false)));
+            }
+            assert_eq!(queue.receive(actor), None);
+            assert!(queue.send(9, actor) && queue.send(10, actor));
+            assert_eq!(queue.receive(actor), Some((9, false)));
+        },
+    );
+    assert!(operations > 5);
+}
+
+#[test]
+fn what_is_lost_with_its_receivers_is_counted_once() {
+    // Whoever counts it may die, too.
+    let operations = abandon_everywhere(
+        || {
+            let queue = Small::default();
+            let dead = Cell::new(None);
+            let actor = |place| Actor {
+                me: Owner::new(place, 1).with_thread(1),
+                dead: &dead,
+            };
+            assert!(queue.send(7, &actor(1)));
+            let from = queue.words[0].load(Ordering::Relaxed);
+            // Somebody at another place takes it and is never seen again.
+            let taken = queue.raw().take(from, &actor(7)).unwrap();
+            assert!(matches!(taken, (Received::Message(_), 0)));
+            queue
+        },
+        |queue, actor| {
+            assert_eq!(queue.raw().recover(Orphans::Lose, &Mortal(actor)), None);
+        },
+        |queue, actor, _| {
+            assert_eq!(queue.raw().recover(Orphans::Lose, &Mortal(actor)), None);
+            assert_eq!(queue.raw().lost(), 1);
+            assert_eq!(queue.receive(actor), None);
+            assert!(queue.send(8, actor) && queue.send(9, actor));
+        },
+    );
+    assert!(operations > 4);
+}
+
+#[test]
+fn after_closing_the_rest_is_received_and_nothing_sent() {
+    let queue = Small::default();
+    let nobody = Cell::new(None);
+    let actor = Actor {
+        me: Owner::new(1, 1).with_thread(1),
+        dead: &nobody,
+    };
+    assert!(queue.send(1, &actor) && queue.send(2, &actor));
+    queue.raw().close();
+    assert!(!queue.send(3, &actor));
+    assert_eq!(queue.receive(&actor), Some((1, false)));
+    assert_eq!(queue.receive(&actor), Some((2, false)));
+    for _ in 0..3 {
+        let (outcome, _) = queue.raw().take(2, &actor).unwrap();
+        assert_eq!(outcome, Received::Closed);
+    }
+    assert_eq!(queue.raw().lost(), 0);
+    assert!(queue.raw().is_empty());
+}
+
 impl Platform for Mortal<'_> {
     fn me(&self) -> Owner {
         self.0.me()
     }
     fn is_alive(&self, owner: Owner) -> bool {
         owner.place() != 7 && self.0.is_alive(owner)
+    }
+    fn lives(&self, place: usize, generation: u32) -> bool {
+        self.is_alive(Owner::new(place, generation))
     }
     fn deaths(&self) -> u32 {
         self.0.deaths()

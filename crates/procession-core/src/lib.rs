@@ -29,6 +29,7 @@
 //! | [`rwlock`] | readers or a writer | `RwLock` |
 //! | [`event`] | set or not | `Event` |
 //! | [`barrier`] | who has arrived | `Barrier` |
+//! | [`queue`] | who has which message | `queue` |
 //!
 //! # How it is proved
 //!
@@ -47,6 +48,7 @@ pub mod mutex;
 pub mod owner;
 pub mod permits;
 pub mod platform;
+pub mod queue;
 pub mod registry;
 pub mod rwlock;
 #[cfg(all(test, not(loom)))]

@@ -11,6 +11,11 @@ pub trait Platform {
     /// Whether a process lives; an answer of `false` is proof.
     fn is_alive(&self, owner: Owner) -> bool;
 
+    /// Whether a process lives that is known by its place and the lower
+    /// [`GENERATION_BITS`](crate::queue::GENERATION_BITS) of its generation; an
+    /// answer of `false` is proof.
+    fn lives(&self, place: usize, generation: u32) -> bool;
+
     /// A count that changes whenever somebody notices that a process died.
     fn deaths(&self) -> u32;
 

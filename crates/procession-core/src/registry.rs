@@ -85,6 +85,16 @@ pub fn is_alive(life: &AtomicU64, owner: Owner) -> bool {
     generation(word) == owner.generation() && matches!(Life::of(word), Life::Alive { .. })
 }
 
+/// [`is_alive`], by the lower bits of a generation.
+#[inline]
+#[must_use]
+pub fn is_alive_in_part(life: &AtomicU64, part: u32) -> bool {
+    // SYNC(life): as in `is_alive`.
+    let word = life.load(Ordering::Acquire);
+    let differs = (generation(word) ^ part) << (32 - crate::queue::GENERATION_BITS);
+    differs == 0 && matches!(Life::of(word), Life::Alive { .. })
+}
+
 /// Takes a place if it is free; its new generation.
 pub fn claim(life: &AtomicU64, thread_id: u32) -> Option<u32> {
     let word = life.load(Ordering::Relaxed);

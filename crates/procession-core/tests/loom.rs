@@ -18,6 +18,7 @@ use procession_core::event::RawEvent;
 use procession_core::gate::Gate;
 use procession_core::mutex::RawMutex;
 use procession_core::permits::{PERMIT, Permits};
+use procession_core::queue::{Blocks, Orphans, RawQueue, Received, Sent};
 use procession_core::registry;
 use procession_core::rwlock::RawRwLock;
 use procession_core::{Failure, Owner, Platform, Slept};
@@ -68,6 +69,10 @@ impl Platform for Actor<'_> {
 
     fn is_alive(&self, owner: Owner) -> bool {
         self.kernel.dead.load(Ordering::SeqCst) & 1 << owner.place() == 0
+    }
+
+    fn lives(&self, place: usize, generation: u32) -> bool {
+        self.is_alive(Owner::new(place, generation))
     }
 
     fn deaths(&self) -> u32 {
@@ -135,6 +140,11 @@ impl Protected {
     fn add(&self) {
         // SAFETY: the caller holds the lock, or loom fails the model.
         self.0.with_mut(|value| unsafe { *value += 1 });
+    }
+
+    fn set(&self, number: u64) {
+        // SAFETY: as in `add`.
+        self.0.with_mut(|value| unsafe { *value = number });
     }
 
     fn get(&self) -> u64 {
@@ -565,5 +575,246 @@ fn registry_place_is_had_by_one() {
                 assert_eq!(had.load(Ordering::SeqCst), 1);
             },
         );
+    });
+}
+
+/// A queue with two slots and three blocks, and what loom watches in each block.
+struct Queue {
+    words: [AtomicU64; 4],
+    slots: [AtomicU64; 2],
+    blocks: [AtomicU64; 9],
+    contents: [Protected; 3],
+}
+
+impl Blocks for &Queue {
+    fn count(&self) -> usize {
+        3
+    }
+    fn state(&self, block: usize) -> &AtomicU64 {
+        &self.blocks[block * 3]
+    }
+    fn lost(&self, block: usize) -> &AtomicU64 {
+        &self.blocks[block * 3 + 1]
+    }
+    fn to_be_lost(&self, block: usize) -> &AtomicU64 {
+        &self.blocks[block * 3 + 2]
+    }
+}
+
+impl Queue {
+    fn new() -> Queue {
+        Queue {
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
+            slots: std::array::from_fn(|_| AtomicU64::new(0)),
+            blocks: std::array::from_fn(|_| AtomicU64::new(0)),
+            contents: std::array::from_fn(|_| Protected::new()),
+        }
+    }
+
+    fn raw(&self, capacity: u64) -> RawQueue<'_, &Queue> {
+        RawQueue {
+            head: &self.words[0],
+            tail: &self.words[1],
+            closed: &self.words[2],
+            slots: &self.slots,
+            blocks: self,
+            capacity,
+        }
+    }
+
+    fn gate(&self) -> Gate<'_> {
+        Gate(&self.words[3])
+    }
+
+    fn send(&self, number: u64, actor: &Actor<'_>) {
+        let raw = self.raw(2);
+        let block = raw.take_block(0, actor).expect("there are enough");
+        self.contents[block].set(number);
+        match raw.publish(block, &mut 0, actor).unwrap() {
+            Sent::At(index) => raw.follow_tail(index),
+            other => panic!("{other:?}"),
+        }
+        self.gate().notify_after_swap(1, actor);
+    }
+
+    fn try_receive(&self, actor: &Actor<'_>) -> Option<u64> {
+        let raw = self.raw(2);
+        let from = self.words[0].load(Ordering::Acquire);
+        match raw.take(from, actor).unwrap() {
+            (Received::Message(held), index) => {
+                let number = self.contents[held.block].get();
+                raw.give_back_first(held.block);
+                raw.empty_slot(index, held.block);
+                raw.follow_head(index);
+                Some(number)
+            }
+            _ => None,
+        }
+    }
+
+    fn receive(&self, actor: &Actor<'_>) -> u64 {
+        self.gate()
+            .wait_until(actor, || Ok(self.try_receive(actor)))
+            .unwrap()
+    }
+}
+
+#[test]
+fn a_queue_keeps_the_order_of_a_sender_and_the_bytes_of_a_message() {
+    model(|| {
+        let kernel = Arc::new(Kernel::new());
+        let queue = Arc::new(Queue::new());
+        let sender = {
+            let (kernel, queue) = (Arc::clone(&kernel), Arc::clone(&queue));
+            thread::spawn(move || {
+                let actor = Actor {
+                    kernel: &kernel,
+                    me: owner(0),
+                };
+                queue.send(1, &actor);
+                queue.send(2, &actor);
+            })
+        };
+        let actor = Actor {
+            kernel: &kernel,
+            me: owner(1),
+        };
+        assert_eq!(queue.receive(&actor), 1);
+        assert_eq!(queue.receive(&actor), 2);
+        assert_eq!(queue.try_receive(&actor), None);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn two_senders_of_a_queue_lose_nothing() {
+    model(|| {
+        let kernel = Arc::new(Kernel::new());
+        let queue = Arc::new(Queue::new());
+        let sender = |place: usize| {
+            let (kernel, queue) = (Arc::clone(&kernel), Arc::clone(&queue));
+            thread::spawn(move || {
+                let actor = Actor {
+                    kernel: &kernel,
+                    me: owner(place),
+                };
+                queue.send(place as u64 + 1, &actor);
+            })
+        };
+        let (one, two) = (sender(0), sender(1));
+        let actor = Actor {
+            kernel: &kernel,
+            me: owner(2),
+        };
+        assert_eq!(queue.receive(&actor) + queue.receive(&actor), 3);
+        assert_eq!(queue.try_receive(&actor), None);
+        one.join().unwrap();
+        two.join().unwrap();
+    });
+}
+
+#[test]
+fn two_receivers_of_a_queue_share_its_messages() {
+    model(|| {
+        let kernel = Arc::new(Kernel::new());
+        let queue = Arc::new(Queue::new());
+        let actor = Actor {
+            kernel: &kernel,
+            me: owner(0),
+        };
+        queue.send(1, &actor);
+        queue.send(2, &actor);
+        let receiver = |place: usize| {
+            let (kernel, queue) = (Arc::clone(&kernel), Arc::clone(&queue));
+            thread::spawn(move || {
+                let actor = Actor {
+                    kernel: &kernel,
+                    me: owner(place),
+                };
+                queue.receive(&actor)
+            })
+        };
+        let (one, two) = (receiver(1), receiver(2));
+        assert_eq!(one.join().unwrap() + two.join().unwrap(), 3);
+        assert_eq!(queue.try_receive(&actor), None);
+    });
+}
+
+#[test]
+fn a_full_queue_has_room_when_something_was_received() {
+    model(|| {
+        let kernel = Arc::new(Kernel::new());
+        let queue = Arc::new(Queue::new());
+        let actor = Actor {
+            kernel: &kernel,
+            me: owner(0),
+        };
+        queue.send(1, &actor);
+        queue.send(2, &actor);
+        let receiver = {
+            let (kernel, queue) = (Arc::clone(&kernel), Arc::clone(&queue));
+            thread::spawn(move || {
+                let actor = Actor {
+                    kernel: &kernel,
+                    me: owner(1),
+                };
+                assert_eq!(queue.try_receive(&actor), Some(1));
+                // Who waits for room is woken.
+                queue.gate().notify_after_swap(1, &actor);
+            })
+        };
+        let raw = queue.raw(2);
+        let block = raw.take_block(0, &actor).expect("there is a third");
+        queue.contents[block].set(3);
+        let mut known = 0;
+        queue
+            .gate()
+            .wait_until(&actor, || match raw.publish(block, &mut known, &actor)? {
+                Sent::At(index) => {
+                    raw.follow_tail(index);
+                    Ok(Some(()))
+                }
+                Sent::Full => Ok(None),
+                Sent::Closed => panic!("nobody closes it"),
+            })
+            .unwrap();
+        receiver.join().unwrap();
+        assert_eq!(queue.try_receive(&actor), Some(2));
+        assert_eq!(queue.try_receive(&actor), Some(3));
+    });
+}
+
+#[test]
+fn two_who_recover_a_message_do_not_both_get_it() {
+    model(|| {
+        let kernel = Arc::new(Kernel::new());
+        let queue = Arc::new(Queue::new());
+        let dead = Actor {
+            kernel: &kernel,
+            me: owner(0),
+        };
+        queue.send(7, &dead);
+        let taken = queue.raw(2).take(0, &dead).unwrap();
+        assert!(matches!(taken, (Received::Message(_), 0)));
+        kernel.die(owner(0));
+        let recover = |place: usize| {
+            let (kernel, queue) = (Arc::clone(&kernel), Arc::clone(&queue));
+            thread::spawn(move || {
+                let actor = Actor {
+                    kernel: &kernel,
+                    me: owner(place),
+                };
+                let held = queue.raw(2).recover(Orphans::Redeliver, &actor);
+                // What another one does with it meanwhile is his affair.
+                held.map_or(0, |held| {
+                    assert!(held.redelivered);
+                    let number = queue.contents[held.block].get();
+                    queue.raw(2).give_back(held.block);
+                    number
+                })
+            })
+        };
+        let (one, two) = (recover(1), recover(2));
+        assert_eq!(one.join().unwrap() + two.join().unwrap(), 7);
     });
 }

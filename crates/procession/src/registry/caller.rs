@@ -111,6 +111,10 @@ impl Platform for Caller<'_> {
         owner.process() == self.me.process() || self.registry.is_alive(owner)
     }
 
+    fn lives(&self, place: usize, generation: u32) -> bool {
+        self.registry.lives(place, generation)
+    }
+
     fn deaths(&self) -> u32 {
         self.registry.deaths().load(Ordering::SeqCst) as u32
     }

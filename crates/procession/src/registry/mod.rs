@@ -138,6 +138,11 @@ impl Registry {
         owner.place() < self.places && core::is_alive(self.life(owner.place()), owner)
     }
 
+    /// Whether a process lives, by the lower bits of its generation.
+    pub(crate) fn lives(&self, place: usize, generation: u32) -> bool {
+        place < self.places && core::is_alive_in_part(self.life(place), generation)
+    }
+
     /// The calling process, which joins if it has not.
     ///
     /// # Errors
