@@ -153,6 +153,8 @@ pub enum Orphans {
     Redeliver,
     /// It is lost, and counted.
     Lose,
+    /// Receivers see to that.
+    Leave,
 }
 
 impl<B: Blocks> RawQueue<'_, B> {
@@ -430,6 +432,7 @@ impl<B: Blocks> RawQueue<'_, B> {
                     redelivered: true,
                 });
             }
+            READING | LOSING | COUNTED if orphans == Orphans::Leave => {}
             READING | LOSING => {
                 // First what the count is to be, then the count: whoever is
                 // killed in between, the next one comes to the same number.

@@ -65,6 +65,7 @@
 
 mod bytes;
 mod codec;
+mod ends;
 mod error;
 mod handle;
 pub mod limits;
@@ -72,6 +73,7 @@ mod name;
 pub mod os;
 pub mod poll;
 pub mod process;
+pub mod queue;
 mod registry;
 pub mod shared;
 pub mod shm;

@@ -12,6 +12,7 @@ use super::stdio::open_stdio;
 use super::task::{self, Call, Outcome, Task};
 use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, exit, fork};
 use crate::codec::{Arrived, Encoded};
+use crate::ends;
 use crate::error::Context;
 use crate::signal::{self, Signal};
 use crate::{Result, codec, name};
@@ -229,8 +230,10 @@ impl Builder {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        if self.method == StartMethod::Fork {
-            return self.spawn_forked(move || Outcome::of(function(argument)));
+        // Without encoding it, if the child need not let go of handles that the
+        // argument may have or not.
+        if self.method == StartMethod::Fork && !ends::are_there_any() {
+            return self.spawn_forked(false, move || Outcome::of(function(argument)));
         }
         self.spawn_task(&Task::new(function)?, argument)
     }
@@ -248,7 +251,7 @@ impl Builder {
         let call = task.encode_call(&argument)?;
         drop(argument);
         if self.method == StartMethod::Fork {
-            return self.spawn_forked(move || here(call));
+            return self.spawn_forked(true, move || here(call));
         }
         self.spawn_served(&call)
     }
@@ -261,7 +264,13 @@ impl Builder {
             .unwrap_or_else(|| format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     }
 
-    fn spawn_forked<R>(mut self, work: impl FnOnce() -> Outcome) -> Result<JoinHandle<R>> {
+    /// If what the work needs is encoded, the child lets go of the ends of
+    /// queues that it has from its parent.
+    fn spawn_forked<R>(
+        mut self,
+        is_encoded: bool,
+        work: impl FnOnce() -> Outcome,
+    ) -> Result<JoinHandle<R>> {
         self.finish_settings();
         let inherits = |stdio: &Stdio| matches!(stdio, Stdio::Inherit);
         let (stdio, pipes) = if self.stdio.iter().all(inherits) {
@@ -295,6 +304,9 @@ impl Builder {
             }
             Fork::Child => {
                 drop((mailbox, pipes));
+                if is_encoded {
+                    ends::forget_inherited();
+                }
                 let task = current::Task {
                     name: settings.name.clone(),
                     method: StartMethod::Fork,

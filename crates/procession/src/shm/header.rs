@@ -55,10 +55,11 @@ pub(crate) enum Kind {
     Value = 12,
     Array = 13,
     Counter = 14,
+    Queue = 15,
 }
 
 impl Kind {
-    const ALL: [(Kind, &'static str); 14] = [
+    const ALL: [(Kind, &'static str); 15] = [
         (Kind::Registry, "registry"),
         (Kind::Segment, "segment"),
         (Kind::Mutex, "mutex"),
@@ -73,6 +74,7 @@ impl Kind {
         (Kind::Value, "value"),
         (Kind::Array, "array"),
         (Kind::Counter, "counter"),
+        (Kind::Queue, "queue"),
     ];
 
     /// As messages and tables call it.

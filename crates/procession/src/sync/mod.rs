@@ -65,6 +65,7 @@ pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub(crate) use locked::{Locked, LockedGuard, Orphan, class as locked_class};
 
 pub(crate) use barrier::leave_all_barriers;
+pub(crate) use error::failed;
 
 use crate::shm::Object;
 use crate::{Error, ErrorKind, Result};

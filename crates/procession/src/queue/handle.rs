@@ -1,0 +1,85 @@
+//! What senders and receivers have in common, and how they travel.
+
+use super::ring::{self, Ring};
+use crate::ends::Ends;
+use crate::shm::Object;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// One side of a queue, of this process; its clones share it.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) ring: Ring,
+    ends: Option<Ends>,
+}
+
+impl Side {
+    pub(super) fn new(ring: Ring, ends: Ends) -> Arc<Side> {
+        let ends = Some(ends);
+        Arc::new(Side { ring, ends })
+    }
+
+    pub(super) fn is_other_side_gone(&self) -> bool {
+        self.ends.as_ref().is_some_and(Ends::is_other_side_gone)
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        // First the ends, so that whoever is told finds them gone.
+        drop(self.ends.take());
+        self.ring.handle_went();
+    }
+}
+
+/// A side as it travels, of a queue of `T`.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+struct Travelling<'a, T: ?Sized> {
+    object: Queue<T>,
+    #[serde(skip_deserializing)]
+    borrowed: Option<&'a Ends>,
+    #[serde(skip_serializing)]
+    ends: Option<Ends>,
+}
+
+/// The object of a queue of `T`.
+struct Queue<T: ?Sized>(Arc<Object>, PhantomData<fn(&T)>);
+
+impl<T: ?Sized> Serialize for Queue<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, T: ?Sized> Deserialize<'de> for Queue<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Queue<T>, D::Error> {
+        let class = ring::class(super::message::fingerprint::<T>());
+        Ok(Queue(
+            Object::deserialize(deserializer, class)?,
+            PhantomData,
+        ))
+    }
+}
+
+pub(super) fn serialize<T: ?Sized, S: Serializer>(
+    side: &Side,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let travelling = Travelling::<T> {
+        object: Queue(Arc::clone(&side.ring.object), PhantomData),
+        borrowed: side.ends.as_ref(),
+        ends: None,
+    };
+    travelling.serialize(serializer)
+}
+
+pub(super) fn deserialize<'de, T: ?Sized, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Arc<Side>, D::Error> {
+    let travelling = Travelling::<T>::deserialize(deserializer)?;
+    let ring = Ring::of(travelling.object.0)
+        .map_err(|error| serde::de::Error::custom(crate::codec::reason(error)))?;
+    Ok(Side::new(ring, travelling.ends.unwrap_or(Ends::NONE)))
+}

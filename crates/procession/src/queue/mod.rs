@@ -1,0 +1,269 @@
+//! Queues between any number of processes that send and receive, in shared
+//! memory: bounded, in order for each sender, and proof against the death of
+//! anybody at any instruction.
+//!
+//! A message is in the queue when [`send`](Sender::send) returns, and stays there
+//! whoever is killed then. Nobody holds anything that others need: a process that
+//! is stopped or killed between two instructions leaves the others working.
+//!
+//! | | who gets the message of a receiver that was killed with it |
+//! |---|---|
+//! | [`bounded`], [`create`] | another receiver, which is told that it is [redelivered](Delivery::is_redelivered) |
+//! | [`Options::at_most_once`] | nobody; it is [counted](Receiver::lost) |
+//!
+//! "With it" is from when the message was taken out until [`recv`](Receiver::recv)
+//! returns, or until the [`Delivery`] is dropped.
+//!
+//! # Examples
+//! ```
+//! use procession::{process, queue::{self, Receiver, Sender}};
+//! fn work((jobs, done): (Receiver<u64>, Sender<u64>)) {
+//!     for job in jobs.iter() {
+//!         done.send(job * job).unwrap();
+//!     }
+//! }
+//! let (jobs, to_do) = queue::bounded(100)?;
+//! let (done, results) = queue::bounded(100)?;
+//! let mut workers = [0, 1].map(|_| process::spawn(work, (to_do.clone(), done.clone())).unwrap());
+//! drop((to_do, done)); // the workers have them now
+//! for job in 1..=10 {
+//!     jobs.send(job).unwrap();
+//! }
+//! drop(jobs); // no sender is left: the workers' loops end
+//! assert_eq!(results.iter().sum::<u64>(), 385);
+//! for worker in &mut workers {
+//!     worker.join().unwrap();
+//! }
+//! # Ok::<(), procession::Error>(())
+//! ```
+
+mod error;
+mod handle;
+mod layout;
+mod message;
+mod receiver;
+mod ring;
+mod sender;
+
+pub use error::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
+pub use receiver::{Delivery, Receiver};
+pub use sender::Sender;
+
+use crate::Result;
+use crate::ends::Ends;
+use crate::shm::Object;
+use handle::Side;
+use layout::Layout;
+use procession_core::queue::Orphans;
+use ring::Ring;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Bytes of the longest message, unless the options say otherwise.
+const LONGEST: usize = 1072;
+
+/// Makes a queue without a name in which `capacity` messages may wait.
+///
+/// # Errors
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput): no room, or too much;
+/// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, receiver) = queue::bounded::<(u32, String)>(16)?;
+/// sender.send((7, "seven".to_owned())).unwrap();
+/// assert_eq!(receiver.recv().unwrap(), (7, "seven".to_owned()));
+/// drop(sender);
+/// assert!(receiver.recv().is_err());
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn bounded<T: Serialize + DeserializeOwned>(
+    capacity: usize,
+) -> Result<(Sender<T>, Receiver<T>)> {
+    Options::new().bounded(capacity)
+}
+
+/// Makes a queue of byte strings without a name, which need no encoding.
+///
+/// # Errors
+/// As [`bounded`].
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, receiver) = queue::bytes(16)?;
+/// sender.send_bytes(b"raw").unwrap();
+/// let mut bytes = Vec::new();
+/// receiver.recv_bytes(&mut bytes).unwrap();
+/// assert_eq!(bytes, b"raw");
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn bytes(capacity: usize) -> Result<(Sender<[u8]>, Receiver<[u8]>)> {
+    Options::new().bytes(capacity)
+}
+
+/// Makes a queue with a name, for other programs of the same user. It is
+/// disconnected when it is closed, and by nothing else, because anybody may open
+/// it; its last user removes it.
+///
+/// # Errors
+/// As [`bounded`], and [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, _) = queue::create::<u32>("doc-jobs", 16)?;
+/// let (_, receiver) = queue::open::<u32>("doc-jobs")?;
+/// sender.send(5).unwrap();
+/// assert_eq!(receiver.recv().unwrap(), 5);
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn create<T: Serialize + DeserializeOwned>(
+    name: &str,
+    capacity: usize,
+) -> Result<(Sender<T>, Receiver<T>)> {
+    Options::new().create(name, capacity)
+}
+
+/// Opens the queue with this name.
+///
+/// # Errors
+/// [`NotFound`](crate::ErrorKind::NotFound), also where its last user was killed;
+/// [`Incompatible`](crate::ErrorKind::Incompatible): its messages are of another
+/// type, by its name, or it is no queue.
+pub fn open<T: Serialize + DeserializeOwned>(name: &str) -> Result<(Sender<T>, Receiver<T>)> {
+    let class = ring::class(message::fingerprint::<T>());
+    named(Ring::of(Object::open_named(name, class)?)?)
+}
+
+/// Opens the queue with this name, or makes it.
+///
+/// # Errors
+/// As [`create`] and [`open`].
+pub fn open_or_create<T: Serialize + DeserializeOwned>(
+    name: &str,
+    capacity: usize,
+) -> Result<(Sender<T>, Receiver<T>)> {
+    Options::new().named(name, capacity, true)
+}
+
+/// Removes a name; those who have the queue keep it.
+///
+/// # Errors
+/// [`NotFound`](crate::ErrorKind::NotFound).
+pub fn unlink(name: &str) -> Result<()> {
+    Object::unlink(name)
+}
+
+fn named<T: ?Sized>(ring: Ring) -> Result<(Sender<T>, Receiver<T>)> {
+    let other = Ring::of(std::sync::Arc::clone(&ring.object))?;
+    Ok((
+        Sender::new(Side::new(ring, Ends::NONE)),
+        Receiver::new(Side::new(other, Ends::NONE)),
+    ))
+}
+
+/// How a queue is to be, where that is out of the ordinary.
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let options = queue::Options::new().longest_message(1 << 16).at_most_once();
+/// let (sender, receiver) = options.bounded::<Vec<u8>>(4)?;
+/// sender.send(vec![1; 60_000]).unwrap();
+/// assert_eq!(receiver.recv().unwrap().len(), 60_000);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "options make nothing by themselves"]
+pub struct Options {
+    longest: usize,
+    orphans: Orphans,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::new()
+    }
+}
+
+impl Options {
+    /// The ordinary ones: messages of up to 1,072 bytes, redelivered when their
+    /// receiver was killed.
+    pub fn new() -> Options {
+        Options {
+            longest: LONGEST,
+            orphans: Orphans::Redeliver,
+        }
+    }
+
+    /// Bytes of the longest message, encoded. All room is allocated when the queue
+    /// is made: as much for each message that may wait, and for 64 more.
+    pub fn longest_message(mut self, bytes: usize) -> Options {
+        self.longest = bytes;
+        self
+    }
+
+    /// A message whose receiver was killed with it is lost, and counted, instead
+    /// of being delivered once more.
+    pub fn at_most_once(mut self) -> Options {
+        self.orphans = Orphans::Lose;
+        self
+    }
+
+    /// Makes a queue without a name.
+    ///
+    /// # Errors
+    /// As [`bounded`](crate::queue::bounded()).
+    pub fn bounded<T: Serialize + DeserializeOwned>(
+        self,
+        capacity: usize,
+    ) -> Result<(Sender<T>, Receiver<T>)> {
+        self.anonymous(capacity)
+    }
+
+    /// Makes a queue of byte strings without a name.
+    ///
+    /// # Errors
+    /// As [`bounded`](crate::queue::bounded()).
+    pub fn bytes(self, capacity: usize) -> Result<(Sender<[u8]>, Receiver<[u8]>)> {
+        self.anonymous(capacity)
+    }
+
+    /// Makes a queue with a name.
+    ///
+    /// # Errors
+    /// As [`create`].
+    pub fn create<T: Serialize + DeserializeOwned>(
+        self,
+        name: &str,
+        capacity: usize,
+    ) -> Result<(Sender<T>, Receiver<T>)> {
+        self.named(name, capacity, false)
+    }
+
+    fn anonymous<T: ?Sized>(self, capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
+        let layout = Layout::new(capacity, self.longest, self.orphans)?;
+        let (sends, receives) = Ends::pair()?;
+        let ring = Ring::create(None, layout, message::fingerprint::<T>())?;
+        let other = Ring::of(std::sync::Arc::clone(&ring.object))?;
+        Ok((
+            Sender::new(Side::new(ring, sends)),
+            Receiver::new(Side::new(other, receives)),
+        ))
+    }
+
+    fn named<T: ?Sized>(
+        self,
+        name: &str,
+        capacity: usize,
+        open: bool,
+    ) -> Result<(Sender<T>, Receiver<T>)> {
+        let layout = Layout::new(capacity, self.longest, self.orphans)?;
+        let fingerprint = message::fingerprint::<T>();
+        named(Ring::create(Some((name, open)), layout, fingerprint)?)
+    }
+}

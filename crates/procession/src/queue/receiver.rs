@@ -1,0 +1,305 @@
+//! The receiving half.
+
+use super::handle::{self, Side};
+use super::message::{decode, with_buffer};
+use super::ring::{Hindrance, Keep, Outcome};
+use super::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::{Deadline, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Receives from a [queue](crate::queue). Clones, and copies that went to other
+/// processes, share its messages: each goes to one of them.
+///
+/// # If a process dies
+/// A message that it was receiving is delivered to another receiver, or counted
+/// as [lost](Receiver::lost), as the queue was made; others are not disturbed.
+/// When all senders of a queue without a name are gone, dropped or killed, what
+/// they sent can still be received, and then receiving fails.
+///
+/// # Across fork and exec
+/// As [`Sender`](super::Sender).
+///
+/// # Cost
+/// Three atomic operations and two copies of the message; nothing but two looks
+/// at counters more for noticing deaths.
+///
+/// # Examples
+/// See [`bounded`](super::bounded).
+pub struct Receiver<T: ?Sized> {
+    side: Arc<Side>,
+    receives: PhantomData<fn() -> Box<T>>,
+}
+
+impl<T: ?Sized> Receiver<T> {
+    pub(super) fn new(side: Arc<Side>) -> Receiver<T> {
+        Receiver {
+            side,
+            receives: PhantomData,
+        }
+    }
+
+    /// Receives a message into a buffer; whether it comes once more.
+    fn receive_into(&self, buffer: &mut Vec<u8>, deadline: Deadline) -> Outcome<bool> {
+        let ring = &self.side.ring;
+        let gone = || self.side.is_other_side_gone();
+        let read = |message: &super::ring::Message| {
+            let read = ring.read(message, buffer);
+            (read.map(|()| message.held.redelivered), Keep::No)
+        };
+        Ok(ring.receive(deadline, gone, read)??)
+    }
+
+    /// How many messages wait to be received, at this moment.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.side.ring.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether as many wait as may.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.capacity()
+    }
+
+    /// How many messages may wait.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.side.ring.layout.capacity
+    }
+
+    /// How many messages were lost with their receivers, of a queue that was made
+    /// to [lose](super::Options::at_most_once) them.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.side.ring.lost()
+    }
+
+    /// Lets nobody send any more; what was sent can be received.
+    ///
+    /// # Errors
+    /// The process could not join the users of the queue.
+    pub fn close(&self) -> Result<()> {
+        self.side.ring.close()
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Receiver<T> {
+    fn next(&self, deadline: Deadline) -> Outcome<T> {
+        with_buffer(|buffer| {
+            self.receive_into(buffer, deadline)?;
+            decode(buffer).map_err(Hindrance::Failed)
+        })
+    }
+
+    /// Receives a message, waiting for one. It is done with when this returns:
+    /// who wants it to come again if this process is killed while working on it
+    /// uses [`receive`](Receiver::receive).
+    ///
+    /// # Errors
+    /// [`Disconnected`](RecvError::Disconnected), when nothing is there and
+    /// nothing will come; [`Failed`](RecvError::Failed).
+    pub fn recv(&self) -> std::result::Result<T, RecvError> {
+        self.next(Deadline::NEVER).map_err(Hindrance::of_recv)
+    }
+
+    /// Receives a message if there is one.
+    ///
+    /// # Errors
+    /// [`Empty`](TryRecvError::Empty), and as [`recv`](Receiver::recv).
+    pub fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
+        self.next(Deadline::NOW).map_err(Hindrance::of_try_recv)
+    }
+
+    /// Receives a message, waiting for one so long at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Receiver::recv_deadline).
+    pub fn recv_timeout(&self, timeout: Duration) -> std::result::Result<T, RecvTimeoutError> {
+        self.recv_deadline(Deadline::after(timeout))
+    }
+
+    /// Receives a message, waiting for one until then at most.
+    ///
+    /// # Errors
+    /// [`Timeout`](RecvTimeoutError::Timeout), and as [`recv`](Receiver::recv).
+    pub fn recv_deadline(&self, deadline: Deadline) -> std::result::Result<T, RecvTimeoutError> {
+        self.next(deadline).map_err(Hindrance::of_recv_timeout)
+    }
+
+    /// Receives a message that is ours until the [`Delivery`] is dropped: if this
+    /// process is killed before, another receiver gets it, marked as
+    /// [redelivered](Delivery::is_redelivered), or it is counted as lost.
+    ///
+    /// # Errors
+    /// As [`recv`](Receiver::recv).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::queue;
+    /// let (jobs, workers) = queue::bounded(10)?;
+    /// jobs.send("a page to fetch".to_owned()).unwrap();
+    /// let job = workers.receive().unwrap();
+    /// assert_eq!((job.as_str(), job.is_redelivered()), ("a page to fetch", false));
+    /// drop(job); // done
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn receive(&self) -> std::result::Result<Delivery<T>, RecvError> {
+        self.deliver(Deadline::NEVER).map_err(Hindrance::of_recv)
+    }
+
+    /// [`receive`](Receiver::receive), waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Receiver::recv_deadline).
+    pub fn receive_deadline(
+        &self,
+        deadline: Deadline,
+    ) -> std::result::Result<Delivery<T>, RecvTimeoutError> {
+        self.deliver(deadline).map_err(Hindrance::of_recv_timeout)
+    }
+
+    fn deliver(&self, deadline: Deadline) -> Outcome<Delivery<T>> {
+        let ring = &self.side.ring;
+        let gone = || self.side.is_other_side_gone();
+        let (block, redelivered) = ring.receive(deadline, gone, |message| {
+            ((message.held.block, message.held.redelivered), Keep::Yes)
+        })?;
+        let holding = Holding {
+            side: Arc::clone(&self.side),
+            block,
+            process: std::process::id(),
+        };
+        let message = with_buffer(|buffer| {
+            ring.read_block(block, buffer)?;
+            decode(buffer)
+        })?;
+        Ok(Delivery {
+            message,
+            redelivered,
+            _holding: holding,
+        })
+    }
+
+    /// The messages that come, until nothing is there and nothing will come.
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// The messages that are there now.
+    pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
+        std::iter::from_fn(|| self.try_recv().ok())
+    }
+}
+
+impl Receiver<[u8]> {
+    /// Receives a message, whose bytes replace those of `into`, waiting for one.
+    /// Whether it was delivered before, to somebody who died.
+    ///
+    /// # Errors
+    /// As [`recv`](Receiver::recv).
+    pub fn recv_bytes(&self, into: &mut Vec<u8>) -> std::result::Result<bool, RecvError> {
+        self.receive_into(into, Deadline::NEVER)
+            .map_err(Hindrance::of_recv)
+    }
+
+    /// [`recv_bytes`](Receiver::recv_bytes), waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Receiver::recv_deadline).
+    pub fn recv_bytes_deadline(
+        &self,
+        into: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> std::result::Result<bool, RecvTimeoutError> {
+        self.receive_into(into, deadline)
+            .map_err(Hindrance::of_recv_timeout)
+    }
+}
+
+/// Holds the place of a message.
+#[derive(Debug)]
+struct Holding {
+    side: Arc<Side>,
+    block: usize,
+    process: u32,
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        // A forked copy gives nothing back.
+        if self.process == std::process::id()
+            && let Some(caller) = self.side.ring.object.holder()
+        {
+            self.side.ring.give_back(self.block, &caller);
+        }
+    }
+}
+
+/// A message that is ours until this is dropped.
+#[derive(Debug)]
+#[must_use = "the message is done with when this is dropped"]
+pub struct Delivery<T> {
+    message: T,
+    redelivered: bool,
+    _holding: Holding,
+}
+
+impl<T> Delivery<T> {
+    /// Whether another receiver had it before, and was killed.
+    #[must_use]
+    pub fn is_redelivered(&self) -> bool {
+        self.redelivered
+    }
+
+    /// The message, which is done with.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.message
+    }
+}
+
+impl<T> std::ops::Deref for Delivery<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.message
+    }
+}
+
+impl<T: ?Sized> Clone for Receiver<T> {
+    fn clone(&self) -> Receiver<T> {
+        Receiver::new(Arc::clone(&self.side))
+    }
+}
+
+impl<T: ?Sized> std::fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receiver")
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: ?Sized> Serialize for Receiver<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        handle::serialize::<T, S>(&self.side, serializer)
+    }
+}
+
+impl<'de, T: ?Sized> Deserialize<'de> for Receiver<T> {
+    fn deserialize<D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Receiver<T>, D::Error> {
+        handle::deserialize::<T, D>(deserializer).map(Receiver::new)
+    }
+}

@@ -1,0 +1,460 @@
+//! A queue of bytes, as one process has it: everything but the types and the
+//! errors of [`Sender`](super::Sender) and [`Receiver`](super::Receiver).
+
+use super::layout::{self, Layout};
+use crate::registry::Caller;
+use crate::shm::{Class, Extent, Fingerprint, Kind, Object};
+use crate::sync::failed;
+use crate::{Deadline, Error, ErrorKind, Result};
+use procession_core::gate::Gate;
+use procession_core::queue::{Blocks, Held, Orphans, RawQueue, Received, Sent};
+use procession_core::{Failure, Platform, Slept};
+use procession_sys::memory::Words;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Messages after which a sender asks how far the receivers have come.
+const ASK_AFTER: u64 = 64;
+
+/// A queue in shared memory.
+#[derive(Debug)]
+pub(super) struct Ring {
+    pub(super) object: Arc<Object>,
+    words: Words,
+    pub(super) layout: Layout,
+    known: Known,
+}
+
+/// What this process remembers of the queue, so as not to ask for it each time.
+#[derive(Debug, Default)]
+struct Known {
+    head: AtomicU64,
+    /// Index at which to ask for the head.
+    ask_at: AtomicU64,
+    /// Where to look for a free block.
+    block: AtomicUsize,
+    /// Deaths and handles that went, when they were last looked into.
+    deaths: AtomicU64,
+    changes: AtomicU64,
+}
+
+/// Why nothing could be sent or received.
+#[derive(Debug)]
+pub(super) enum Hindrance {
+    /// The deadline passed first.
+    TimedOut,
+    /// Nobody is left on the other side, or the queue was closed.
+    Disconnected,
+    Failed(Error),
+}
+
+impl From<Error> for Hindrance {
+    fn from(error: Error) -> Hindrance {
+        Hindrance::Failed(error)
+    }
+}
+
+pub(super) type Outcome<T> = std::result::Result<T, Hindrance>;
+
+/// A message that was received: its block, or a copy.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) held: Held,
+}
+
+pub(super) const fn class(fingerprint: Fingerprint) -> Class {
+    Class {
+        kind: Kind::Queue,
+        fingerprint,
+        abandon: |_, _| {},
+    }
+}
+
+/// The words of blocks.
+#[derive(Clone, Copy, Debug)]
+struct OfBlocks<'a> {
+    words: &'a [AtomicU64],
+    first: usize,
+    stride: usize,
+    losses: usize,
+    count: usize,
+}
+
+impl Blocks for OfBlocks<'_> {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn state(&self, block: usize) -> &AtomicU64 {
+        &self.words[self.first + block * self.stride]
+    }
+
+    fn lost(&self, block: usize) -> &AtomicU64 {
+        &self.words[self.losses + block * 2]
+    }
+
+    fn to_be_lost(&self, block: usize) -> &AtomicU64 {
+        &self.words[self.losses + block * 2 + 1]
+    }
+}
+
+impl Ring {
+    pub(super) fn create(
+        name: Option<(&str, bool)>,
+        layout: Layout,
+        fingerprint: Fingerprint,
+    ) -> Result<Ring> {
+        let fill = |object: &Object| {
+            layout.write(object);
+            Ok(())
+        };
+        let length = layout.length().unwrap_or(usize::MAX);
+        let (class, extent) = (class(fingerprint), Extent::fixed(length));
+        Ring::of(match name {
+            None => Object::anonymous(class, extent, fill)?,
+            Some((name, open)) => Object::create_named(name, class, extent, open, fill)?,
+        })
+    }
+
+    pub(super) fn of(object: Arc<Object>) -> Result<Ring> {
+        let layout = Layout::read(&object)?;
+        let words = object.words(0, object.body().len() / 8)?;
+        Ok(Ring {
+            object,
+            words,
+            layout,
+            known: Known::default(),
+        })
+    }
+
+    fn word(&self, offset: usize) -> &AtomicU64 {
+        &self.words[offset / 8]
+    }
+
+    fn raw(&self) -> RawQueue<'_, OfBlocks<'_>> {
+        let slots = layout::SLOTS / 8;
+        RawQueue {
+            head: self.word(layout::HEAD),
+            tail: self.word(layout::TAIL),
+            closed: self.word(layout::CLOSED),
+            slots: &self.words[slots..slots + self.layout.slots],
+            blocks: OfBlocks {
+                words: &self.words,
+                first: self.layout.first_block() / 8,
+                stride: self.layout.stride / 8,
+                losses: self.layout.losses() / 8,
+                count: self.layout.blocks,
+            },
+            capacity: self.layout.capacity as u64,
+        }
+    }
+
+    fn messages(&self) -> Gate<'_> {
+        Gate(self.word(layout::MESSAGES))
+    }
+
+    fn room(&self) -> Gate<'_> {
+        Gate(self.word(layout::ROOM))
+    }
+
+    /// Where the bytes of a block are, in the body.
+    fn bytes_of(&self, block: usize) -> usize {
+        self.layout.first_block() + block * self.layout.stride + layout::BYTES
+    }
+
+    fn length_of(&self, block: usize) -> &AtomicU64 {
+        self.word(self.layout.first_block() + block * self.layout.stride + layout::LENGTH)
+    }
+
+    /// Whether somebody died or went since this process last looked into it.
+    #[inline]
+    fn has_news(&self) -> bool {
+        let deaths = self.object.registry().deaths().load(Ordering::Acquire);
+        let changes = self.word(layout::CHANGES).load(Ordering::Acquire);
+        deaths != self.known.deaths.load(Ordering::Relaxed)
+            || changes != self.known.changes.load(Ordering::Relaxed)
+    }
+
+    /// Looks into the news: gives back what dead senders had, and returns a
+    /// message of a dead receiver if `orphans` says so.
+    #[cold]
+    fn look_into_news(&self, orphans: Orphans, caller: &Caller<'_>) -> Option<Held> {
+        let deaths = self.object.registry().deaths().load(Ordering::Acquire);
+        let changes = self.word(layout::CHANGES).load(Ordering::Acquire);
+        if let Some(held) = self.raw().recover(orphans, caller) {
+            // There may be more.
+            return Some(held);
+        }
+        self.known.deaths.store(deaths, Ordering::Relaxed);
+        self.known.changes.store(changes, Ordering::Relaxed);
+        // Blocks may be free that were not.
+        self.room().notify(u32::MAX, caller);
+        None
+    }
+
+    /// Counts a handle that went, and has everybody look.
+    pub(super) fn handle_went(&self) {
+        let changes = self.word(layout::CHANGES);
+        changes.fetch_add(1, Ordering::SeqCst);
+        if let Some(caller) = self.object.holder() {
+            self.messages().notify(u32::MAX, &caller);
+            self.room().notify(u32::MAX, &caller);
+        } else if let Ok(caller) = self.object.caller(Deadline::NOW) {
+            self.messages().notify(u32::MAX, &caller);
+            self.room().notify(u32::MAX, &caller);
+        }
+    }
+
+    /// Sends some bytes, waiting for room.
+    pub(super) fn send(
+        &self,
+        bytes: &[u8],
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<()> {
+        let operation = "sending to queue";
+        if bytes.len() > self.layout.longest {
+            let error = Error::new(ErrorKind::LimitReached, operation, self.object.label());
+            return Err(Hindrance::Failed(
+                error
+                    .because(format!(
+                        "the message has {} bytes, and the longest may have {}",
+                        bytes.len(),
+                        self.layout.longest
+                    ))
+                    .with_hint("make the queue with `queue::Options::longest_message`"),
+            ));
+        }
+        let caller = self.object.caller(deadline)?;
+        if self.has_news() {
+            let _ = self.look_into_news(Orphans::Leave, &caller);
+            if is_other_side_gone() {
+                return Err(Hindrance::Disconnected);
+            }
+        }
+        let mut filled = None;
+        let gone = std::cell::Cell::new(false);
+        let attempt = || match gone.get() {
+            // Nobody would ever take it.
+            true => Ok(None),
+            false => self.try_send(bytes, &mut filled, &caller),
+        };
+        let outcome = self.wait(self.room(), &caller, deadline, attempt, || {
+            let _ = self.look_into_news(Orphans::Leave, &caller);
+            gone.set(is_other_side_gone());
+            gone.get()
+        });
+        if outcome.is_err()
+            && let Some(block) = filled
+        {
+            self.raw().give_back(block);
+            self.room().notify_after_swap(1, &caller);
+        }
+        outcome
+    }
+
+    #[inline]
+    fn try_send(
+        &self,
+        bytes: &[u8],
+        filled: &mut Option<usize>,
+        caller: &Caller<'_>,
+    ) -> Outcome<Option<()>> {
+        let raw = self.raw();
+        let block = match *filled {
+            Some(block) => block,
+            None => {
+                let first = self.known.block.load(Ordering::Relaxed);
+                let Some(block) = raw.take_block(first, caller) else {
+                    return Ok(None);
+                };
+                let length = self.length_of(block);
+                length.store(bytes.len() as u64, Ordering::Relaxed);
+                self.object.body().write(self.bytes_of(block), bytes);
+                *filled = Some(block);
+                block
+            }
+        };
+        let mut head = self.known.head.load(Ordering::Relaxed);
+        let index = match raw.publish(block, &mut head, caller) {
+            Ok(Sent::At(index)) => index,
+            Ok(Sent::Full) => {
+                self.known.head.fetch_max(head, Ordering::Relaxed);
+                return Ok(None);
+            }
+            Ok(Sent::Closed) => return Err(Hindrance::Disconnected),
+            Err(failure) => return Err(self.failed(failure, "sending to queue", Deadline::NOW)),
+        };
+        // It is the receivers' from here on.
+        *filled = None;
+        raw.follow_tail(index);
+        self.messages().notify_after_swap(1, caller);
+        let mut next = block + 1;
+        if index >= self.known.ask_at.load(Ordering::Relaxed) {
+            head = head.max(raw.head.load(Ordering::Relaxed));
+            self.known
+                .ask_at
+                .store(index + ASK_AFTER, Ordering::Relaxed);
+            if index + 1 - head.min(index) < ASK_AFTER / 8 {
+                // The receivers are close behind: the first blocks are free, and
+                // in the caches.
+                next = 0;
+            }
+        }
+        self.known.head.fetch_max(head, Ordering::Relaxed);
+        self.known.block.store(next, Ordering::Relaxed);
+        Ok(Some(()))
+    }
+
+    /// Receives a message, waiting for one. `read` gets it while its block is
+    /// ours; if it keeps the block, it is to be given back.
+    pub(super) fn receive<T>(
+        &self,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+        mut read: impl FnMut(&Message) -> (T, Keep),
+    ) -> Outcome<T> {
+        let caller = self.object.caller(deadline)?;
+        let attempt = || self.try_receive(&mut read, &caller);
+        self.wait(
+            self.messages(),
+            &caller,
+            deadline,
+            attempt,
+            is_other_side_gone,
+        )
+    }
+
+    #[inline]
+    fn try_receive<T>(
+        &self,
+        read: &mut impl FnMut(&Message) -> (T, Keep),
+        caller: &Caller<'_>,
+    ) -> Outcome<Option<T>> {
+        let raw = self.raw();
+        if self.has_news()
+            && let Some(held) = self.look_into_news(self.layout.orphans, caller)
+        {
+            let (value, keep) = read(&Message { held });
+            if keep == Keep::No {
+                self.give_back(held.block, caller);
+            }
+            return Ok(Some(value));
+        }
+        let from = raw.head.load(Ordering::Acquire);
+        let (held, index) = match raw.take(from, caller) {
+            Ok((Received::Message(held), index)) => (held, index),
+            Ok((Received::Empty, _)) => return Ok(None),
+            Ok((Received::Closed, _)) => return Err(Hindrance::Disconnected),
+            Err(failure) => {
+                return Err(self.failed(failure, "receiving from queue", Deadline::NOW));
+            }
+        };
+        let (value, keep) = read(&Message { held });
+        if keep == Keep::No {
+            raw.give_back_first(held.block);
+        }
+        raw.empty_slot(index, held.block);
+        raw.follow_head(index);
+        self.room().notify_after_swap(1, caller);
+        Ok(Some(value))
+    }
+
+    /// Copies the bytes of a message.
+    pub(super) fn read(&self, message: &Message, into: &mut Vec<u8>) -> Result<()> {
+        self.read_block(message.held.block, into)
+    }
+
+    /// Copies the bytes of a block that was kept.
+    pub(super) fn read_block(&self, block: usize, into: &mut Vec<u8>) -> Result<()> {
+        let length = self.length_of(block).load(Ordering::Relaxed);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length > self.layout.longest {
+            let error = Error::new(
+                ErrorKind::Corrupt,
+                "receiving from queue",
+                self.object.label(),
+            );
+            return Err(error.because(format!("a message claims to have {length} bytes")));
+        }
+        into.resize(length, 0);
+        self.object.body().read(self.bytes_of(block), into);
+        Ok(())
+    }
+
+    /// Gives a block back that was kept.
+    pub(super) fn give_back(&self, block: usize, caller: &Caller<'_>) {
+        self.raw().give_back(block);
+        self.room().notify_after_swap(1, caller);
+    }
+
+    /// Attempts again and again, looking before sleeping.
+    fn wait<T>(
+        &self,
+        gate: Gate<'_>,
+        caller: &Caller<'_>,
+        deadline: Deadline,
+        mut attempt: impl FnMut() -> Outcome<Option<T>>,
+        is_over: impl Fn() -> bool,
+    ) -> Outcome<T> {
+        loop {
+            let mut outcome = Ok(None);
+            caller.spin(|| {
+                outcome = attempt();
+                !matches!(outcome, Ok(None))
+            });
+            if let Some(value) = outcome? {
+                return Ok(value);
+            }
+            if deadline == Deadline::NOW {
+                return last_attempt(is_over(), &mut attempt);
+            }
+            let ticket = gate.announce(caller);
+            if let Some(value) = attempt()? {
+                return Ok(value);
+            }
+            if is_over() {
+                return last_attempt(true, &mut attempt);
+            }
+            if gate.sleep(ticket, caller) == Slept::TimedOut {
+                return last_attempt(is_over(), &mut attempt);
+            }
+        }
+    }
+
+    #[cold]
+    fn failed(&self, failure: Failure, operation: &'static str, deadline: Deadline) -> Hindrance {
+        Hindrance::Failed(failed(failure, operation, self.object.label(), deadline))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.raw().len() as usize
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.raw().lost()
+    }
+
+    pub(super) fn close(&self) -> Result<()> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        self.raw().close();
+        self.messages().notify(u32::MAX, &caller);
+        self.room().notify(u32::MAX, &caller);
+        Ok(())
+    }
+}
+
+/// What was done before the other side went, or before the time was over, counts.
+fn last_attempt<T>(is_over: bool, attempt: &mut impl FnMut() -> Outcome<Option<T>>) -> Outcome<T> {
+    attempt()?.ok_or(match is_over {
+        true => Hindrance::Disconnected,
+        false => Hindrance::TimedOut,
+    })
+}
+
+/// Whether a block stays with who has received it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    Yes,
+    No,
+}

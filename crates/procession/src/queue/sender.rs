@@ -1,0 +1,195 @@
+//! The sending half.
+
+use super::handle::{self, Side};
+use super::message::{encode, with_buffer};
+use super::ring::{Hindrance, Outcome};
+use super::{SendError, SendTimeoutError, TrySendError};
+use crate::{Deadline, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sends to a [queue](crate::queue). Clones, and copies that went to other
+/// processes, send to the same one.
+///
+/// # If a process dies
+/// One that is killed while it sends has sent the message or has not; others are
+/// not disturbed. When all receivers of a queue without a name are gone,
+/// dropped or killed, sending fails.
+///
+/// # Across fork and exec
+/// A forked child has it; to other processes it travels as an argument, capture
+/// or result.
+///
+/// # Cost
+/// Three atomic operations and two copies of the message; a system call to wake
+/// somebody who sleeps.
+///
+/// # Examples
+/// See [`bounded`](super::bounded).
+pub struct Sender<T: ?Sized> {
+    side: Arc<Side>,
+    sends: PhantomData<fn(&T)>,
+}
+
+impl<T: ?Sized> Sender<T> {
+    pub(super) fn new(side: Arc<Side>) -> Sender<T> {
+        Sender {
+            side,
+            sends: PhantomData,
+        }
+    }
+
+    fn send_slice(&self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
+        let gone = || self.side.is_other_side_gone();
+        self.side.ring.send(bytes, deadline, gone)
+    }
+
+    /// How many messages wait to be received, at this moment.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.side.ring.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether as many wait as may.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.capacity()
+    }
+
+    /// How many messages may wait.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.side.ring.layout.capacity
+    }
+
+    /// Bytes of the longest message that it takes, encoded.
+    #[must_use]
+    pub fn longest_message(&self) -> usize {
+        self.side.ring.layout.longest
+    }
+
+    /// Lets nobody send any more; what was sent can be received.
+    ///
+    /// # Errors
+    /// The process could not join the users of the queue.
+    pub fn close(&self) -> Result<()> {
+        self.side.ring.close()
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Sender<T> {
+    fn deliver(&self, message: &T, deadline: Deadline) -> Outcome<()> {
+        with_buffer(|buffer| {
+            encode(message, buffer).map_err(Hindrance::Failed)?;
+            self.send_slice(buffer, deadline)
+        })
+    }
+
+    /// Sends a message, waiting for room. When this returns, the message is in
+    /// shared memory, and nobody's death takes it away.
+    ///
+    /// # Errors
+    /// Has the message: [`Disconnected`](SendError::Disconnected),
+    /// [`Failed`](SendError::Failed).
+    pub fn send(&self, message: T) -> std::result::Result<(), SendError<T>> {
+        self.deliver(&message, Deadline::NEVER)
+            .map_err(|hindrance| hindrance.of_send(message))
+    }
+
+    /// Sends a message if there is room.
+    ///
+    /// # Errors
+    /// Has the message: [`Full`](TrySendError::Full), and as
+    /// [`send`](Sender::send).
+    pub fn try_send(&self, message: T) -> std::result::Result<(), TrySendError<T>> {
+        self.deliver(&message, Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_send(message))
+    }
+
+    /// Sends a message, waiting for room so long at most.
+    ///
+    /// # Errors
+    /// As [`send_deadline`](Sender::send_deadline).
+    pub fn send_timeout(
+        &self,
+        message: T,
+        timeout: Duration,
+    ) -> std::result::Result<(), SendTimeoutError<T>> {
+        self.send_deadline(message, Deadline::after(timeout))
+    }
+
+    /// Sends a message, waiting for room until then at most.
+    ///
+    /// # Errors
+    /// Has the message: [`Timeout`](SendTimeoutError::Timeout), and as
+    /// [`send`](Sender::send).
+    pub fn send_deadline(
+        &self,
+        message: T,
+        deadline: Deadline,
+    ) -> std::result::Result<(), SendTimeoutError<T>> {
+        self.deliver(&message, deadline)
+            .map_err(|hindrance| hindrance.of_send_timeout(message))
+    }
+}
+
+impl Sender<[u8]> {
+    /// Sends some bytes as one message, waiting for room.
+    ///
+    /// # Errors
+    /// As [`send`](Sender::send).
+    pub fn send_bytes(&self, bytes: &[u8]) -> std::result::Result<(), SendError<()>> {
+        self.send_slice(bytes, Deadline::NEVER)
+            .map_err(|hindrance| hindrance.of_send(()))
+    }
+
+    /// Sends some bytes as one message, waiting for room until then at most.
+    ///
+    /// # Errors
+    /// As [`send_deadline`](Sender::send_deadline).
+    pub fn send_bytes_deadline(
+        &self,
+        bytes: &[u8],
+        deadline: Deadline,
+    ) -> std::result::Result<(), SendTimeoutError<()>> {
+        self.send_slice(bytes, deadline)
+            .map_err(|hindrance| hindrance.of_send_timeout(()))
+    }
+}
+
+impl<T: ?Sized> Clone for Sender<T> {
+    fn clone(&self) -> Sender<T> {
+        Sender::new(Arc::clone(&self.side))
+    }
+}
+
+impl<T: ?Sized> std::fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender")
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: ?Sized> Serialize for Sender<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        handle::serialize::<T, S>(&self.side, serializer)
+    }
+}
+
+impl<'de, T: ?Sized> Deserialize<'de> for Sender<T> {
+    fn deserialize<D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Sender<T>, D::Error> {
+        handle::deserialize::<T, D>(deserializer).map(Sender::new)
+    }
+}

@@ -1,0 +1,80 @@
+//! Queues: what they do by every start method, and what they survive.
+
+mod bodies;
+mod death;
+mod limits;
+mod named;
+
+use procession::process::{Builder, JoinHandle, StartMethod};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::process::ExitCode;
+use std::time::Duration;
+use testkit::Test;
+
+/// Far beyond any bound that is promised.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// A test of what holds for every start method.
+type Body = fn(StartMethod);
+
+/// Starts a task.
+pub(crate) fn start<A, R>(method: StartMethod, function: fn(A) -> R, argument: A) -> JoinHandle<R>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    let builder = Builder::new().start_method(method);
+    builder.spawn(function, argument).unwrap()
+}
+
+macro_rules! bodies {
+    ($($test:path),* $(,)?) => { [$((stringify!($test), $test as Body)),*] };
+}
+
+fn main() -> ExitCode {
+    procession::init();
+    let for_each_method = bodies![
+        bodies::messages_of_a_sender_keep_their_order,
+        bodies::each_message_goes_to_one_receiver,
+        bodies::a_full_queue_makes_its_senders_wait,
+        bodies::the_end_of_all_senders_ends_the_receivers,
+        bodies::the_end_of_all_receivers_ends_the_senders,
+        bodies::handles_travel_there_and_back,
+        death::a_killed_sender_is_no_sender_any_more,
+        death::a_message_held_by_the_dead_comes_again,
+        death::what_the_dead_held_is_counted_where_it_is_lost,
+    ];
+    let mut tests = testkit::tests![
+        limits::a_queue_of_one,
+        limits::many_senders_and_many_receivers,
+        limits::messages_of_every_length,
+        limits::too_long_a_message_is_an_error_that_has_it,
+        limits::what_cannot_be_is_refused,
+        limits::deadlines_are_kept,
+        limits::closing_lets_the_rest_be_received,
+        limits::laps_go_round_many_times,
+        limits::a_message_that_does_not_decode_is_an_error,
+        limits::no_descriptor_is_an_error,
+        named::programs_meet_by_name,
+        named::another_type_is_refused,
+        named::the_queue_of_killed_users_is_made_anew,
+        named::h1_random_bytes_are_refused,
+        named::h4_a_scribbler_crashes_and_hangs_nobody,
+        death::a_handle_on_the_way_to_the_dead_keeps_nobody_waiting,
+        death::a_stopped_sender_stands_in_nobodys_way,
+        death::a_stopped_receiver_stands_in_nobodys_way,
+        death::a_sender_killed_at_any_instruction_has_sent_or_not,
+        death::a_receiver_killed_at_any_instruction_loses_nothing,
+    ];
+    for (name, body) in for_each_method {
+        for method in [
+            StartMethod::Fork,
+            StartMethod::Spawn,
+            StartMethod::ForkServer,
+        ] {
+            tests.push(Test::new(format!("{name}::{method}"), move || body(method)));
+        }
+    }
+    testkit::run(tests)
+}
