@@ -6,6 +6,7 @@
 //! `cargo xtask chaos` runs this with `--report`, which prints figures.
 
 mod operations;
+mod queue;
 mod random;
 mod report;
 mod step;

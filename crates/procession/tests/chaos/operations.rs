@@ -2,6 +2,7 @@
 //! process was killed anywhere in it.
 
 use procession::process::{self, Fork};
+use procession::queue::{self, Receiver, Sender};
 use procession::shared::{Array, Counter, Counters, Value};
 use procession::shm::Segment;
 use procession::sync::{
@@ -166,6 +167,25 @@ fn check_condvar((pair, condvar): &(Pair, Condvar)) {
         condvar.notify_one();
         sleeper.join().unwrap();
     });
+}
+
+fn check_queue((sender, receiver): &(Sender<u64>, Receiver<u64>)) {
+    // Whole messages and nothing else, until none is left; then all room is there.
+    let soon = || Deadline::after(Duration::from_millis(1));
+    while let Ok(message) = receiver.recv_deadline(soon()) {
+        assert!([7, 8, 9].contains(&message), "{message}");
+    }
+    for number in [8, 9] {
+        sender.send_timeout(number, PATIENCE).unwrap();
+    }
+    assert!(sender.try_send(7).is_err(), "more than there is room for");
+    let mut found = [0, 0].map(|_| receiver.recv_timeout(PATIENCE).unwrap());
+    // Somebody who died may have held one of ours, from the check before.
+    found.sort_unstable();
+    assert!(
+        found.iter().all(|number| [7, 8, 9].contains(number)),
+        "{found:?}"
+    );
 }
 
 macro_rules! operations {
@@ -469,9 +489,40 @@ pub(crate) fn all() -> Vec<Operation> {
                 assert_eq!(segment.bytes().to_vec(length, 50), [0; 50]);
             }
         );
+        "queue_send": on(
+            queue::bounded(2).unwrap(),
+            |(sender, _)| drop(sender.try_send(7_u64)),
+            check_queue
+        );
+        "queue_recv": on(
+            queue::bounded(2).unwrap(),
+            |(sender, receiver)| {
+                let _ = sender.try_send(7_u64);
+                let _ = receiver.try_recv();
+            },
+            check_queue
+        );
+        "queue_receive": on(
+            queue::bounded(2).unwrap(),
+            |(sender, receiver)| {
+                let _ = sender.try_send(7_u64);
+                drop(receiver.receive_deadline(Deadline::NOW));
+            },
+            check_queue
+        );
+        "queue_recv_at_most_once": on(
+            queue::Options::new().at_most_once().bounded(2).unwrap(),
+            |(sender, receiver)| {
+                let _ = sender.try_send(7_u64);
+                drop(receiver.receive_deadline(Deadline::NOW));
+            },
+            check_queue
+        );
         "counter_compare_exchange": on(
             Counter::new(0).unwrap(),
-            |counter| drop(counter.compare_exchange(counter.get(), counter.get() + 1)),
+            |counter| {
+                let _ = counter.compare_exchange(counter.get(), counter.get() + 1);
+            },
             |counter| assert!(counter.get() >= 0)
         );
         "counter_add": on(

@@ -7,6 +7,7 @@
 //! held against the journal.
 
 use crate::operations::{PATIENCE, Pair, check_pair};
+use crate::queue::Queue;
 use procession::ErrorKind;
 use procession::process::{self, Child, Fork};
 use procession::shared::{Counter, Value};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use testkit::random::Random;
 
 /// Places for workers in the journal.
-const MOST_WORKERS: usize = 6;
+pub(crate) const MOST_WORKERS: usize = 6;
 
 /// Workers at a time: one for each processor, because one that is killed while
 /// it waits for a processor takes long to die.
@@ -64,8 +65,8 @@ impl Journal {
 }
 
 /// Numbers of the journal that all workloads use.
-const DONE: usize = 0;
-const REPAIRS: usize = 1;
+pub(crate) const DONE: usize = 0;
+pub(crate) const REPAIRS: usize = 1;
 
 /// One workload: the objects and what is done with them.
 pub(crate) struct Workload {
@@ -73,7 +74,7 @@ pub(crate) struct Workload {
     make: fn() -> Box<dyn Work>,
 }
 
-trait Work {
+pub(crate) trait Work {
     /// What a worker does, again and again.
     fn step(&self, worker: usize, journal: &Journal);
     /// What must hold when nobody works and `kills` have been made.
@@ -122,6 +123,14 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload {
         name: "value",
         make: || Box::new(Shared::new()),
+    },
+    Workload {
+        name: "queue",
+        make: || Box::new(Queue::new(false)),
+    },
+    Workload {
+        name: "queue, at most once",
+        make: || Box::new(Queue::new(true)),
     },
 ];
 
