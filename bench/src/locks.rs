@@ -284,7 +284,7 @@ fn ping_pong(serve: impl Fn(), answer: impl Fn()) -> Result<Duration, Failure> {
 }
 
 /// Puts the calling thread on one of the processors that it may use.
-fn pin(index: usize) {
+pub(crate) fn pin(index: usize) {
     let all = rustix::thread::sched_getaffinity(None).expect("asking for processors");
     let usable: Vec<usize> = (0..rustix::thread::CpuSet::MAX_CPU)
         .filter(|&processor| all.is_set(processor))

@@ -1,5 +1,5 @@
-//! Benchmarks: `cargo xtask bench [pi] [messages] [locks] [processes]
-//! [TRANSPORT...]`.
+//! Benchmarks: `cargo xtask bench [pi] [messages] [locks] [queue]
+//! [processes] [TRANSPORT...]`.
 //!
 //! Both sides of every ratio are measured in turn, in one run, on one machine;
 //! figures are medians. See `bench/README.md` for how to read them.
@@ -8,6 +8,7 @@ mod locks;
 mod messages;
 mod pi;
 mod processes;
+mod queue;
 mod raw;
 
 use procession::transport::Transport;
@@ -19,9 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let (names, rest): (Vec<_>, Vec<_>) = wanted
-        .into_iter()
-        .partition(|word| ["pi", "messages", "processes", "locks"].contains(&word.as_str()));
+    let (names, rest): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|word| {
+        ["pi", "messages", "processes", "locks", "queue"].contains(&word.as_str())
+    });
     let is_wanted = |name: &str| names.is_empty() || names.iter().any(|word| word == name);
     // Whatever is no benchmark is a transport to restrict the messages to.
     let mut transports: Vec<Transport> = rest
@@ -40,6 +41,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if is_wanted("locks") {
         locks::run()?;
+    }
+    if is_wanted("queue") {
+        queue::run()?;
     }
     if is_wanted("processes") {
         processes::run()?;

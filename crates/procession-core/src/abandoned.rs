@@ -197,7 +197,7 @@ impl Small {
     /// The next number, and whether it comes once more.
     fn receive(&self, actor: &impl Platform) -> Option<(u64, bool)> {
         let raw = self.raw();
-        if let Some(held) = raw.recover(Orphans::Redeliver, actor) {
+        if let Some(held) = raw.recover(Orphans::Redeliver, actor).message {
             let number = self.number(held.block).load(Ordering::Relaxed);
             raw.give_back(held.block);
             return Some((number, held.redelivered));
@@ -307,10 +307,12 @@ fn what_is_lost_with_its_receivers_is_counted_once() {
             queue
         },
         |queue, actor| {
-            assert_eq!(queue.raw().recover(Orphans::Lose, &Mortal(actor)), None);
+            let recovered = queue.raw().recover(Orphans::Lose, &Mortal(actor));
+            assert_eq!(recovered.message, None);
         },
         |queue, actor, _| {
-            assert_eq!(queue.raw().recover(Orphans::Lose, &Mortal(actor)), None);
+            let recovered = queue.raw().recover(Orphans::Lose, &Mortal(actor));
+            assert_eq!(recovered.message, None);
             assert_eq!(queue.raw().lost(), 1);
             assert_eq!(queue.receive(actor), None);
             assert!(queue.send(8, actor) && queue.send(9, actor));

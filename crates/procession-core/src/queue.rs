@@ -146,6 +146,23 @@ pub enum Received {
     Closed,
 }
 
+/// What was found of the dead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// A message whose receiver died, and which is the caller's now; there may be
+    /// others.
+    pub message: Option<Held>,
+    /// A block became free.
+    pub freed: bool,
+}
+
+/// What a block was found to be.
+enum Orphan {
+    None,
+    Freed,
+    Redelivered,
+}
+
 /// What is to become of a message whose receiver died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orphans {
@@ -396,61 +413,73 @@ impl<B: Blocks> RawQueue<'_, B> {
         self.head.fetch_max(index + 1, Ordering::SeqCst);
     }
 
-    /// Looks at all blocks for what the dead have left. Returns a message that
-    /// has to be delivered once more, if there is one: then there may be others.
-    pub fn recover(&self, orphans: Orphans, platform: &impl Platform) -> Option<Held> {
-        (0..self.blocks.count()).find_map(|block| self.recover_block(block, orphans, platform))
+    /// Looks at all blocks for what the dead have left, up to a message that has
+    /// to be delivered once more. If any became free, those who wait for room are
+    /// to be notified.
+    pub fn recover(&self, orphans: Orphans, platform: &impl Platform) -> Recovered {
+        let mut recovered = Recovered::default();
+        for block in 0..self.blocks.count() {
+            match self.recover_block(block, orphans, platform) {
+                Orphan::None => {}
+                Orphan::Freed => recovered.freed = true,
+                Orphan::Redelivered => {
+                    recovered.message = Some(Held {
+                        block,
+                        redelivered: true,
+                    });
+                    break;
+                }
+            }
+        }
+        recovered
     }
 
-    fn recover_block(
-        &self,
-        block: usize,
-        orphans: Orphans,
-        platform: &impl Platform,
-    ) -> Option<Held> {
+    fn recover_block(&self, block: usize, orphans: Orphans, platform: &impl Platform) -> Orphan {
         let word = self.blocks.state(block);
         let seen = word.load(Ordering::Acquire);
         if state(seen) == FREE || !is_orphan(seen, platform) {
-            return None;
+            return Orphan::None;
         }
         let change = |next| {
             word.compare_exchange(seen, next, Ordering::SeqCst, Ordering::Relaxed)
                 .is_ok()
         };
         let mine = holder(platform.me());
-        match state(seen) {
-            FILLING => drop(change(FREE)),
+        let freed = match state(seen) {
+            FILLING => change(FREE),
             FILLED => {
                 let slot = self.slot(seen >> 3 & TICKET).load(Ordering::Acquire);
-                if slot & (FULL | BLOCK) != FULL | block as u64 {
-                    change(FREE);
-                }
+                slot & (FULL | BLOCK) != FULL | block as u64 && change(FREE)
             }
             READING if orphans == Orphans::Redeliver => {
-                return change(mine | READING).then_some(Held {
-                    block,
-                    redelivered: true,
-                });
+                if change(mine | READING) {
+                    return Orphan::Redelivered;
+                }
+                false
             }
-            READING | LOSING | COUNTED if orphans == Orphans::Leave => {}
+            READING | LOSING | COUNTED if orphans == Orphans::Leave => false,
             READING | LOSING => {
                 // First what the count is to be, then the count: whoever is
                 // killed in between, the next one comes to the same number.
-                if change(mine | LOSING) {
+                let counts = change(mine | LOSING);
+                if counts {
                     let next = self.blocks.lost(block).load(Ordering::Relaxed) + 1;
                     self.blocks.to_be_lost(block).store(next, Ordering::Relaxed);
                     word.store(mine | COUNTED, Ordering::Release);
                     self.finish_losing(block);
                 }
+                counts
             }
             COUNTED => {
-                if change(mine | COUNTED) {
+                let finishes = change(mine | COUNTED);
+                if finishes {
                     self.finish_losing(block);
                 }
+                finishes
             }
-            _ => {}
-        }
-        None
+            _ => false,
+        };
+        if freed { Orphan::Freed } else { Orphan::None }
     }
 
     fn finish_losing(&self, block: usize) {

@@ -804,7 +804,7 @@ fn two_who_recover_a_message_do_not_both_get_it() {
                     kernel: &kernel,
                     me: owner(place),
                 };
-                let held = queue.raw(2).recover(Orphans::Redeliver, &actor);
+                let held = queue.raw(2).recover(Orphans::Redeliver, &actor).message;
                 // What another one does with it meanwhile is his affair.
                 held.map_or(0, |held| {
                     assert!(held.redelivered);

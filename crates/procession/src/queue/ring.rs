@@ -181,15 +181,15 @@ impl Ring {
     fn look_into_news(&self, orphans: Orphans, caller: &Caller<'_>) -> Option<Held> {
         let deaths = self.object.registry().deaths().load(Ordering::Acquire);
         let changes = self.word(layout::CHANGES).load(Ordering::Acquire);
-        if let Some(held) = self.raw().recover(orphans, caller) {
-            // There may be more.
-            return Some(held);
+        let recovered = self.raw().recover(orphans, caller);
+        if recovered.freed {
+            self.room().notify(u32::MAX, caller);
         }
-        self.known.deaths.store(deaths, Ordering::Relaxed);
-        self.known.changes.store(changes, Ordering::Relaxed);
-        // Blocks may be free that were not.
-        self.room().notify(u32::MAX, caller);
-        None
+        if recovered.message.is_none() {
+            self.known.deaths.store(deaths, Ordering::Relaxed);
+            self.known.changes.store(changes, Ordering::Relaxed);
+        }
+        recovered.message
     }
 
     /// Counts a handle that went, and has everybody look.
@@ -240,7 +240,9 @@ impl Ring {
             false => self.try_send(bytes, &mut filled, &caller),
         };
         let outcome = self.wait(self.room(), &caller, deadline, attempt, || {
-            let _ = self.look_into_news(Orphans::Leave, &caller);
+            if self.has_news() {
+                let _ = self.look_into_news(Orphans::Leave, &caller);
+            }
             gone.set(is_other_side_gone());
             gone.get()
         });

@@ -38,6 +38,8 @@ pub enum Transport {
     Mmap,
     /// A Redis list.
     Redis,
+    /// The library's own queue in shared memory ([`queue`](crate::queue)).
+    Queue,
 }
 
 /// Whether the mechanism keeps the boundaries of what is written to it.
@@ -102,8 +104,9 @@ pub struct Facts {
 }
 
 impl Transport {
-    /// All transports, in the order in which the source notes teach them.
-    pub const ALL: [Transport; 13] = [
+    /// All transports, in the order in which the source notes teach them; our own
+    /// last.
+    pub const ALL: [Transport; 14] = [
         Transport::File,
         Transport::Pipe,
         Transport::Tcp,
@@ -117,6 +120,7 @@ impl Transport {
         Transport::SysvShm,
         Transport::Mmap,
         Transport::Redis,
+        Transport::Queue,
     ];
 
     /// The name that command line and tables use.
@@ -136,6 +140,7 @@ impl Transport {
             Transport::SysvShm => "sysv-shm",
             Transport::Mmap => "mmap",
             Transport::Redis => "redis",
+            Transport::Queue => "queue",
         }
     }
 
@@ -242,6 +247,14 @@ impl Transport {
                 Stream,
                 true,
                 Lifetime::FileSystem,
+                None,
+                false,
+                vec![open_files()],
+            ),
+            Transport::Queue => (
+                Messages,
+                true,
+                Lifetime::Process,
                 None,
                 false,
                 vec![open_files()],

@@ -2,7 +2,7 @@
 
 use super::frame::Inbox;
 use super::{Channel, MAX_SENDERS, Options, Receiver, Sender, Ticket, Transport};
-use super::{connect, fifo, file, queue, ring, stream, udp};
+use super::{connect, fifo, file, queue, ring, shared_queue, stream, udp};
 use crate::os::pipe;
 use crate::{Error, ErrorKind, Result};
 
@@ -56,6 +56,7 @@ impl Link {
             Transport::PosixShm => Box::new(ring::Rings::posix(senders, ring)?),
             Transport::SysvShm => Box::new(ring::Rings::sysv(senders, ring)?),
             Transport::Mmap => Box::new(ring::Rings::file(senders, ring)?),
+            Transport::Queue => Box::new(shared_queue::SharedQueue::new()?),
             #[cfg(feature = "redis")]
             Transport::Redis => Box::new(super::redis::RedisChannel::new(
                 options.redis_url.as_deref(),

@@ -55,6 +55,7 @@ mod receiver;
 mod redis;
 mod ring;
 mod sender;
+mod shared_queue;
 mod stream;
 mod ticket;
 mod udp;

@@ -1,7 +1,7 @@
 //! A sender's end on its way to another process.
 
 use super::{Outlet, Sender, Transport};
-use super::{connect, fifo, file, queue, ring, stream, udp};
+use super::{connect, fifo, file, queue, ring, shared_queue, stream, udp};
 use crate::Result;
 use crate::os::pipe;
 use crate::process::text_of_panic;
@@ -50,6 +50,7 @@ pub(super) enum Route {
     SysvQueue(queue::SysvRoute),
     Ring(ring::Route),
     Datagrams(udp::Route),
+    SharedQueue(shared_queue::Route),
     #[cfg(feature = "redis")]
     Redis(super::redis::Route),
 }
@@ -65,6 +66,7 @@ impl Route {
             Route::SysvQueue(route) => Ok(route.open()),
             Route::Ring(route) => route.open(),
             Route::Datagrams(route) => route.open(),
+            Route::SharedQueue(route) => Ok(route.open()),
             #[cfg(feature = "redis")]
             Route::Redis(route) => route.open(),
         }

@@ -1,0 +1,137 @@
+//! The library's own queue, one for all senders.
+
+use super::frame::{HEADER_BYTES, Inbox};
+use super::{Channel, Inlet, Outlet, ticket, wait_for};
+use crate::queue::{Options, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+use crate::{Deadline, Error, ErrorKind, Result};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// Frames that may wait, and bytes of the longest.
+const CAPACITY: usize = 64;
+const LONGEST: usize = 8192;
+
+/// Longest sleep of the receiver before it looks at the descriptors beside the
+/// queue, which has none to be polled with them.
+const SLICE: Duration = Duration::from_millis(5);
+
+/// Both halves.
+#[derive(Debug)]
+pub(super) struct SharedQueue {
+    sender: Sender<[u8]>,
+    receiver: Receiver<[u8]>,
+}
+
+impl SharedQueue {
+    pub(super) fn new() -> Result<SharedQueue> {
+        let options = Options::new().longest_message(LONGEST);
+        let (sender, receiver) = options.bytes(CAPACITY)?;
+        Ok(SharedQueue { sender, receiver })
+    }
+}
+
+/// What a sender needs: its half.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Route(Sender<[u8]>);
+
+impl Route {
+    pub(super) fn open(self) -> Box<dyn Outlet> {
+        Box::new(QueueOutlet(self.0))
+    }
+}
+
+impl Channel for SharedQueue {
+    fn route(&self, _sender: usize) -> Result<ticket::Route> {
+        Ok(ticket::Route::SharedQueue(Route(self.sender.clone())))
+    }
+
+    fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
+        Ok(Box::new(QueueInlet {
+            receiver: self.receiver,
+            waiting: None,
+            buffer: Vec::new(),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct QueueOutlet(Sender<[u8]>);
+
+impl Outlet for QueueOutlet {
+    fn max_payload(&self) -> usize {
+        LONGEST - HEADER_BYTES
+    }
+
+    fn put(&mut self, frame: &[u8], deadline: Deadline) -> Result<()> {
+        self.0
+            .send_bytes_deadline(frame, deadline)
+            .map_err(|error| match error {
+                SendTimeoutError::Failed((), error) => error,
+                SendTimeoutError::Timeout(()) => {
+                    Error::new(deadline.error_kind(), "sending to queue", "")
+                }
+                SendTimeoutError::Disconnected(()) => {
+                    Error::new(ErrorKind::Disconnected, "sending to queue", "")
+                        .because("the receiver is gone")
+                }
+            })
+    }
+}
+
+#[derive(Debug)]
+struct QueueInlet {
+    receiver: Receiver<[u8]>,
+    /// A frame that came while waiting.
+    waiting: Option<Vec<u8>>,
+    buffer: Vec<u8>,
+}
+
+impl QueueInlet {
+    /// Takes a frame, waiting for it; whether one came.
+    fn take(&mut self, deadline: Deadline) -> Result<bool> {
+        match self
+            .receiver
+            .recv_bytes_deadline(&mut self.buffer, deadline)
+        {
+            Ok(_) => Ok(true),
+            // What senders are left is known from elsewhere.
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(false),
+            Err(RecvTimeoutError::Failed(error)) => Err(error),
+        }
+    }
+}
+
+impl Inlet for QueueInlet {
+    fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
+        let mut any = false;
+        if let Some(frame) = self.waiting.take() {
+            inbox.packet(&frame)?;
+            any = true;
+        }
+        // No more than there can be at once: others have to be looked at, too.
+        for _ in 0..CAPACITY {
+            if !self.take(Deadline::NOW)? {
+                break;
+            }
+            inbox.packet(&self.buffer)?;
+            any = true;
+        }
+        Ok(any)
+    }
+
+    fn drain_dead(&mut self, _sender: usize, inbox: &mut Inbox) -> Result<()> {
+        // What it sent is among what is there.
+        self.drain(inbox).map(drop)
+    }
+
+    fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+        if self.waiting.is_some() || deadline == Deadline::NOW {
+            return Ok(());
+        }
+        wait_for(&[], also, Deadline::NOW)?;
+        if self.take(deadline.min(Deadline::after(SLICE)))? {
+            self.waiting = Some(std::mem::take(&mut self.buffer));
+        }
+        Ok(())
+    }
+}
