@@ -9,9 +9,10 @@
 //! | [`Handle`], [`Bytes`] | files, sockets and large data as arguments and results |
 //! | [`sync`] | locks, permits, conditions, events, barriers between processes, which survive the death of whoever uses them |
 //! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share; which types may be |
+//! | [`queue`] | messages between any number of processes, in order, that nobody's death loses |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
-//! | [`transport`] | many senders, one receiver, whole messages, over thirteen mechanisms; a dead sender is an error that names it |
+//! | [`transport`] | many senders, one receiver, whole messages, over fourteen mechanisms; a dead sender is an error that names it |
 //! | [`limits`] | the kernel's limits by name, value and remedy |
 //! | [`Error`] | operation, object, errno name, hint |
 //! | [`Deadline`] | until when an operation may wait, on the monotonic clock |

@@ -34,7 +34,7 @@ fn main() -> std::process::ExitCode {
 }
 
 /// Every transport, as the command names and orders them; Redis is the last.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "file",
     "pipe",
     "tcp",
@@ -48,6 +48,7 @@ const NAMES: [&str; 13] = [
     "sysv-shm",
     "mmap",
     "redis",
+    "queue",
 ];
 
 fn procession(arguments: &[&str]) -> Command {

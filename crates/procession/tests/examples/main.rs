@@ -242,5 +242,15 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
             "47_segments",
             "hello world\non a disk\na second one: true\nleft behind: false\n",
         ),
+        (
+            "48_queue",
+            "empty: true\nread: ABCDE\nfull: true\nleft: 1, then receiving from queue: nothing is there, \
+             and no sender is left, or it was closed\n",
+        ),
+        (
+            "49_redelivery",
+            "waiting: 0\nthe only job, redelivered: true\n",
+        ),
+        ("50_pi_queue", PI),
     ])
 }
