@@ -18,7 +18,8 @@ cargo xtask <command>
   shapes        build a program that uses procession in every shape: static,
                 link-time optimised, and so on; and run it
   chaos [ARGS]  kill processes at every instruction and at random, and print
-                figures: --kills N (100000), --seed S, --step, --random
+                figures: --kills N (100000), --seed S, --step, --random,
+                --only NAME
   ci            everything that must hold: tests, format, lints, documentation
   bench [ARGS]  run the benchmarks; ARGS go to them (see `bench/README.md`)
 ";

@@ -175,31 +175,37 @@ pub enum Orphans {
 }
 
 impl<B: Blocks> RawQueue<'_, B> {
+    #[inline]
     fn slot(&self, index: u64) -> &AtomicU64 {
         &self.slots[index as usize & (self.slots.len() - 1)]
     }
 
     /// The lap of an index, as slots have it.
+    #[inline]
     fn lap(&self, index: u64) -> u64 {
         index >> self.slots.len().trailing_zeros() & u64::from(u32::MAX)
     }
 
     /// How far a slot is ahead of an index, in laps.
+    #[inline]
     fn ahead(&self, slot: u64, index: u64) -> i32 {
         ((slot >> 32) as u32).wrapping_sub(self.lap(index) as u32) as i32
     }
 
+    #[inline]
     fn empty(&self, index: u64) -> u64 {
         self.lap(index) << 32
     }
 
     /// The slot of an index after its message was taken: empty, for the lap that
     /// comes next.
+    #[inline]
     fn emptied(&self, index: u64) -> u64 {
         (self.lap(index) + 1 & u64::from(u32::MAX)) << 32
     }
 
     /// Takes a free block, looking from `first` on.
+    #[inline]
     pub fn take_block(&self, first: usize, platform: &impl Platform) -> Option<usize> {
         let count = self.blocks.count();
         let mine = holder(platform.me()) | FILLING;
@@ -226,6 +232,7 @@ impl<B: Blocks> RawQueue<'_, B> {
 
     /// [`give_back`](RawQueue::give_back), to be followed by something that is
     /// sequentially consistent.
+    #[inline]
     pub fn give_back_first(&self, block: usize) {
         // SYNC(block): see `take_block`.
         self.blocks.state(block).store(FREE, Ordering::Release);
@@ -238,6 +245,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     ///
     /// # Errors
     /// [`Corrupt`](Failure::Corrupt).
+    #[inline]
     pub fn publish(
         &self,
         block: usize,
@@ -298,6 +306,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     }
 
     /// Moves the tail behind what was sent at an index.
+    #[inline]
     pub fn follow_tail(&self, index: u64) {
         // Sequentially consistent, for the notification that follows.
         self.tail.fetch_max(index + 1, Ordering::SeqCst);
@@ -333,6 +342,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     }
 
     /// The word of a block, if it is filled with the message of this index.
+    #[inline]
     fn is_filled(&self, block: usize, index: u64) -> Option<u64> {
         // SYNC(message): see `publish`.
         let word = self.blocks.state(block).load(Ordering::Acquire);
@@ -344,6 +354,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     ///
     /// # Errors
     /// [`Corrupt`](Failure::Corrupt).
+    #[inline]
     pub fn take(&self, from: u64, platform: &impl Platform) -> Result<(Received, u64), Failure> {
         let mut index = from;
         loop {
@@ -386,6 +397,7 @@ impl<B: Blocks> RawQueue<'_, B> {
         }
     }
 
+    #[inline]
     fn claim(&self, block: usize, seen: u64, platform: &impl Platform) -> bool {
         let mine = holder(platform.me()) | READING;
         self.blocks
@@ -395,6 +407,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     }
 
     /// Empties the slot of an index whose message, in this block, was taken.
+    #[inline]
     pub fn empty_slot(&self, index: u64, block: usize) {
         let full = self.empty(index) | FULL | block as u64;
         // Somebody else may have been faster, and a sender too, since.
@@ -409,6 +422,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     /// Moves the head behind what was received at an index, whose slot was
     /// emptied, as those before it were. To be followed by a notification of
     /// those who wait for room.
+    #[inline]
     pub fn follow_head(&self, index: u64) {
         self.head.fetch_max(index + 1, Ordering::SeqCst);
     }

@@ -16,12 +16,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// Messages after which a sender asks how far the receivers have come.
 const ASK_AFTER: u64 = 64;
 
+/// Pauses between two looks of a sender that waits for room: long enough for a
+/// receiver to make room for several messages.
+const BETWEEN_LOOKS: u32 = 64;
+
 /// A queue in shared memory.
 #[derive(Debug)]
 pub(super) struct Ring {
     pub(super) object: Arc<Object>,
     words: Words,
     pub(super) layout: Layout,
+    /// Of the layout, in bytes.
+    first_block: usize,
+    losses: usize,
     known: Known,
 }
 
@@ -81,18 +88,22 @@ struct OfBlocks<'a> {
 }
 
 impl Blocks for OfBlocks<'_> {
+    #[inline]
     fn count(&self) -> usize {
         self.count
     }
 
+    #[inline]
     fn state(&self, block: usize) -> &AtomicU64 {
         &self.words[self.first + block * self.stride]
     }
 
+    #[inline]
     fn lost(&self, block: usize) -> &AtomicU64 {
         &self.words[self.losses + block * 2]
     }
 
+    #[inline]
     fn to_be_lost(&self, block: usize) -> &AtomicU64 {
         &self.words[self.losses + block * 2 + 1]
     }
@@ -122,15 +133,19 @@ impl Ring {
         Ok(Ring {
             object,
             words,
+            first_block: layout.first_block(),
+            losses: layout.losses(),
             layout,
             known: Known::default(),
         })
     }
 
+    #[inline]
     fn word(&self, offset: usize) -> &AtomicU64 {
         &self.words[offset / 8]
     }
 
+    #[inline]
     fn raw(&self) -> RawQueue<'_, OfBlocks<'_>> {
         let slots = layout::SLOTS / 8;
         RawQueue {
@@ -140,9 +155,9 @@ impl Ring {
             slots: &self.words[slots..slots + self.layout.slots],
             blocks: OfBlocks {
                 words: &self.words,
-                first: self.layout.first_block() / 8,
+                first: self.first_block / 8,
                 stride: self.layout.stride / 8,
-                losses: self.layout.losses() / 8,
+                losses: self.losses / 8,
                 count: self.layout.blocks,
             },
             capacity: self.layout.capacity as u64,
@@ -158,12 +173,14 @@ impl Ring {
     }
 
     /// Where the bytes of a block are, in the body.
+    #[inline]
     fn bytes_of(&self, block: usize) -> usize {
-        self.layout.first_block() + block * self.layout.stride + layout::BYTES
+        self.first_block + block * self.layout.stride + layout::BYTES
     }
 
+    #[inline]
     fn length_of(&self, block: usize) -> &AtomicU64 {
-        self.word(self.layout.first_block() + block * self.layout.stride + layout::LENGTH)
+        self.word(self.first_block + block * self.layout.stride + layout::LENGTH)
     }
 
     /// Whether somebody died or went since this process last looked into it.
@@ -234,10 +251,17 @@ impl Ring {
         }
         let mut filled = None;
         let gone = std::cell::Cell::new(false);
-        let attempt = || match gone.get() {
-            // Nobody would ever take it.
-            true => Ok(None),
-            false => self.try_send(bytes, &mut filled, &caller),
+        let mut is_first = true;
+        let attempt = || {
+            if !std::mem::take(&mut is_first) {
+                // To look is to take the line from who is about to make room.
+                (0..BETWEEN_LOOKS).for_each(|_| std::hint::spin_loop());
+            }
+            match gone.get() {
+                // Nobody would ever take it.
+                true => Ok(None),
+                false => self.try_send(bytes, &mut filled, &caller),
+            }
         };
         let outcome = self.wait(self.room(), &caller, deadline, attempt, || {
             if self.has_news() {
@@ -281,7 +305,7 @@ impl Ring {
         let index = match raw.publish(block, &mut head, caller) {
             Ok(Sent::At(index)) => index,
             Ok(Sent::Full) => {
-                self.known.head.fetch_max(head, Ordering::Relaxed);
+                self.known.head.store(head, Ordering::Relaxed);
                 return Ok(None);
             }
             Ok(Sent::Closed) => return Err(Hindrance::Disconnected),
@@ -303,7 +327,9 @@ impl Ring {
                 next = 0;
             }
         }
-        self.known.head.fetch_max(head, Ordering::Relaxed);
+        // Another thread may know more, and what it knew is forgotten: that costs
+        // one more look.
+        self.known.head.store(head, Ordering::Relaxed);
         self.known.block.store(next, Ordering::Relaxed);
         Ok(Some(()))
     }

@@ -6,11 +6,12 @@ use std::time::Instant;
 use testkit::random::Random;
 use testkit::step::Points;
 
-const USAGE: &str = "options: --kills N (random kills in all), --seed S, --step (instructions only), --random (kills only)";
+const USAGE: &str = "options: --kills N (random kills in all), --seed S, --step (instructions only), --random (kills only), --only NAME (what begins so)";
 
 pub(crate) fn run() -> ExitCode {
     let mut kills = 100_000_u64;
     let (mut steps, mut randoms) = (true, true);
+    let mut only = String::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok());
@@ -18,6 +19,10 @@ pub(crate) fn run() -> ExitCode {
             "--report" => {}
             "--step" => randoms = false,
             "--random" => steps = false,
+            "--only" => match arguments.next() {
+                Some(name) => only = name,
+                None => return usage(),
+            },
             "--kills" => match number() {
                 Some(number) => kills = number,
                 None => return usage(),
@@ -31,14 +36,16 @@ pub(crate) fn run() -> ExitCode {
     }
     let start = Instant::now();
     if steps {
-        go_through_instructions();
+        go_through_instructions(&only);
     }
     if randoms {
         let mut random = Random::new();
         println!("killed at random                 kills   operations  left to repair    seconds");
-        let each = kills / random::WORKLOADS.len() as u64;
+        let workloads = random::WORKLOADS.iter();
+        let workloads: Vec<_> = workloads.filter(|it| it.name.starts_with(&only)).collect();
+        let each = kills / workloads.len().max(1) as u64;
         let (mut all, mut operations) = (0, 0);
-        for workload in random::WORKLOADS {
+        for workload in workloads {
             let start = Instant::now();
             let figures = random::run(workload, each, &mut random);
             all += figures.kills;
@@ -61,14 +68,15 @@ pub(crate) fn run() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn go_through_instructions() {
+fn go_through_instructions(only: &str) {
     println!(
         "{:<40} {:>12} {:>14} {:>14}",
         "at every machine instruction of", "killed", "stopped first", "next one too"
     );
     let mut random = Random::new();
     let mut all = [0; 3];
-    for operation in operations::all() {
+    let operations = operations::all().into_iter();
+    for operation in operations.filter(|operation| operation.name.starts_with(only)) {
         let killed = step::go_through(&operation, Points::Every);
         let stopped = match operation.lets_others_wait() {
             true => 0,
