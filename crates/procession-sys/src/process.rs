@@ -257,13 +257,23 @@ pub fn next_zombie() -> Result<Option<Pid>> {
     Ok(Pid::from_raw(unsafe { info.si_pid() }))
 }
 
-/// Writes out what C code has left in the buffers of its output streams.
+unsafe extern "C" {
+    /// The standard output of C.
+    static stdout: *mut libc::FILE;
+}
+
+/// Writes out what C code has left in the buffer of its standard output. Of all
+/// streams would be too much: a thread that waits for input holds the lock of
+/// that stream.
 ///
 /// # References
 /// fflush(3)
-pub fn flush_c_streams() {
-    // SAFETY: a null stream means all; libc locks each of them.
-    unsafe { libc::fflush(std::ptr::null_mut()) };
+pub fn flush_c_output() {
+    // SAFETY: libc sets the variable before any code of ours runs, and C programs
+    // may change it to another stream only.
+    let stream = unsafe { stdout };
+    // SAFETY: an open stream; libc locks it.
+    unsafe { libc::fflush(stream) };
 }
 
 /// Has a function called when the process exits, by returning from `main` or

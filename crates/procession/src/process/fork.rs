@@ -71,8 +71,7 @@ pub enum Fork {
 pub fn fork() -> Result<Fork> {
     require_single_thread()?;
     // Or the child would write it a second time.
-    let _ = std::io::stdout().flush();
-    sys::flush_c_streams();
+    flush_output();
     // SAFETY: there is no other thread but the reaper and the keeper, which
     // hold no lock while `fork_unchecked` holds theirs.
     unsafe { fork_unchecked() }
@@ -143,8 +142,7 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
 
 /// Refuses unless the calling thread is the only one, but for our own two.
 fn require_single_thread() -> Result<()> {
-    let reaper = usize::from(reaper::lock().has_thread());
-    let ours = reaper + usize::from(registry::keeper::lock().is_some());
+    let ours = own_threads();
     if ours == 0 && sys::is_single_threaded() == Ok(true) {
         return Ok(());
     }
@@ -185,7 +183,8 @@ fn count_threads() -> Result<usize> {
 /// well, without running destructors and exit handlers: the way out of a forked
 /// child, whose copies of the parent's values are not its own to destroy.
 /// Processes that it has started itself ([`spawn`](super::spawn)) are ended
-/// first.
+/// first. Where another thread holds the output for more than a second, it is
+/// not flushed.
 ///
 /// Only the low eight bits of the code reach the parent.
 ///
@@ -195,9 +194,41 @@ fn count_threads() -> Result<usize> {
 pub fn exit(code: i32) -> ! {
     end_server();
     sync::leave_all_barriers();
-    let _ = std::io::stdout().flush();
-    sys::flush_c_streams();
+    if is_alone() {
+        flush_output();
+    } else {
+        // Another thread may hold the output's lock, for ever.
+        let (flushed, is_flushed) = std::sync::mpsc::channel();
+        let flush = move || {
+            flush_output();
+            let _ = flushed.send(());
+        };
+        if std::thread::Builder::new().spawn(flush).is_ok() {
+            let _ = is_flushed.recv_timeout(FLUSH_PATIENCE);
+        }
+    }
     sys::exit_now(code)
+}
+
+/// How long the end of a process may wait for its output to be written, if
+/// another thread holds it.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) fn flush_output() {
+    let _ = std::io::stdout().flush();
+    sys::flush_c_output();
+}
+
+/// Whether there is no other thread but our own two.
+fn is_alone() -> bool {
+    sys::is_single_threaded() == Ok(true)
+        || count_threads().is_ok_and(|threads| threads <= 1 + own_threads())
+}
+
+/// The reaper and the keeper, as far as they run.
+fn own_threads() -> usize {
+    let reaper = usize::from(reaper::lock().has_thread());
+    reaper + usize::from(registry::keeper::lock().is_some())
 }
 
 /// Ties the calling process to its parent: from now on the kernel kills it

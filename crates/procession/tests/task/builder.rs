@@ -140,6 +140,23 @@ pub(crate) fn standard_streams_are_pipes_files_or_nothing(method: StartMethod) {
     assert_eq!(waiting.join().unwrap(), 0);
 }
 
+pub(crate) fn a_thread_that_holds_the_output_keeps_no_task_from_ending(method: StartMethod) {
+    let hold = |()| {
+        let (holds, is_held) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let _held = std::io::stdout().lock();
+            holds.send(()).unwrap();
+            loop {
+                std::thread::park();
+            }
+        });
+        is_held.recv().unwrap();
+        7
+    };
+    let mut child = by(method).spawn(hold, ()).unwrap();
+    assert_eq!(child.join().unwrap(), 7);
+}
+
 pub(crate) fn what_c_code_prints_arrives_once(method: StartMethod) {
     /// Leaves text in the buffer of C's standard output.
     fn print(text: &std::ffi::CStr) {

@@ -83,6 +83,7 @@ fn main() -> std::process::ExitCode {
         builder::standard_streams_are_pipes_files_or_nothing,
         builder::standard_streams_may_be_closed,
         builder::what_c_code_prints_arrives_once,
+        builder::a_thread_that_holds_the_output_keeps_no_task_from_ending,
         builder::limits_niceness_and_cpus_are_applied,
         builder::a_cpu_that_is_not_there_is_an_error,
         builder::a_group_or_session_is_led,

@@ -29,6 +29,7 @@ use super::title::Title;
 use super::worker;
 use crate::codec;
 use crate::error::Context;
+use crate::process::fork::flush_output;
 use crate::process::{ExitStatus, Fork, fork, task};
 use crate::signal::{self, Signal, Signals};
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -134,8 +135,7 @@ impl Server {
             }
         }
         // Or every task would write it again.
-        let _ = std::io::Write::flush(&mut std::io::stdout());
-        sys::flush_c_streams();
+        flush_output();
         // Whoever reads what the program writes shall not wait for us.
         let null = settings::null()?;
         let _ = rustix::stdio::dup2_stdout(&null);
