@@ -34,7 +34,7 @@ pub struct Permits<'a> {
 #[inline]
 fn first_for(me: Owner, cells: usize) -> usize {
     let mixed = (me.place() as u32 ^ u32::from(me.thread()) << 12).wrapping_mul(0x9e37_79b1);
-    (u64::from(mixed) * cells as u64 >> 32) as usize
+    ((u64::from(mixed) * cells as u64) >> 32) as usize
 }
 
 impl Permits<'_> {

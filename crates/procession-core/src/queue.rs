@@ -201,7 +201,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     /// comes next.
     #[inline]
     fn emptied(&self, index: u64) -> u64 {
-        (self.lap(index) + 1 & u64::from(u32::MAX)) << 32
+        ((self.lap(index) + 1) & u64::from(u32::MAX)) << 32
     }
 
     /// Takes a free block, looking from `first` on.
@@ -298,7 +298,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     /// than all slots can lie between, or the slots are not what we left there.
     fn next(&self, index: u64, others: &AtomicU64) -> Result<u64, Failure> {
         let others = others.load(Ordering::Relaxed);
-        let next = (index + 1).max(others);
+        let next = index.wrapping_add(1).max(others);
         if next - others > self.slots.len() as u64 {
             return Err(Failure::Corrupt);
         }
@@ -309,7 +309,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     #[inline]
     pub fn follow_tail(&self, index: u64) {
         // Sequentially consistent, for the notification that follows.
-        self.tail.fetch_max(index + 1, Ordering::SeqCst);
+        self.tail.fetch_max(index.wrapping_add(1), Ordering::SeqCst);
     }
 
     /// Moves the head on from an index if its message has been taken. Whether it
@@ -337,7 +337,7 @@ impl<B: Blocks> RawQueue<'_, B> {
             1.. => {}
             _ => return Err(Failure::Corrupt),
         }
-        self.head.fetch_max(index + 1, Ordering::SeqCst);
+        self.head.fetch_max(index.wrapping_add(1), Ordering::SeqCst);
         Ok(true)
     }
 
@@ -424,7 +424,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     /// those who wait for room.
     #[inline]
     pub fn follow_head(&self, index: u64) {
-        self.head.fetch_max(index + 1, Ordering::SeqCst);
+        self.head.fetch_max(index.wrapping_add(1), Ordering::SeqCst);
     }
 
     /// Looks at all blocks for what the dead have left, up to a message that has
@@ -477,7 +477,8 @@ impl<B: Blocks> RawQueue<'_, B> {
                 // killed in between, the next one comes to the same number.
                 let counts = change(mine | LOSING);
                 if counts {
-                    let next = self.blocks.lost(block).load(Ordering::Relaxed) + 1;
+                    let next = self.blocks.lost(block).load(Ordering::Relaxed);
+                    let next = next.wrapping_add(1);
                     self.blocks.to_be_lost(block).store(next, Ordering::Relaxed);
                     word.store(mine | COUNTED, Ordering::Release);
                     self.finish_losing(block);
@@ -505,7 +506,10 @@ impl<B: Blocks> RawQueue<'_, B> {
     /// How many messages were lost with their receivers.
     pub fn lost(&self) -> u64 {
         let lost = |block| self.blocks.lost(block).load(Ordering::Relaxed);
-        (0..self.blocks.count()).map(lost).sum()
+        // Whatever somebody has left there: no overflow is ours to report.
+        (0..self.blocks.count())
+            .map(lost)
+            .fold(0, u64::wrapping_add)
     }
 
     /// How many messages wait.

@@ -94,7 +94,7 @@ fn wait_one((word, value): Expectation<'_>, timeout: Duration) -> Result<()> {
 fn wait_any(words: &[Expectation<'_>], timeout: Duration) -> Result<()> {
     match words.len() {
         ..=2 => wait_any_of::<2>(words, timeout),
-        ..=MAX_WORDS => wait_any_of::<MAX_WORDS>(words, timeout),
+        3..=MAX_WORDS => wait_any_of::<MAX_WORDS>(words, timeout),
         _ => Err(Errno::INVAL),
     }
 }

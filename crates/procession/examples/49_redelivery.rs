@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (sender, jobs) = queue::bounded(10)?;
     let has_one = Event::new()?;
     sender.send("the only job".to_owned())?;
-    let mut worker = process::spawn(never_done, (jobs.clone(), has_one.clone()))?;
+    let worker = process::spawn(never_done, (jobs.clone(), has_one.clone()))?;
     has_one.wait()?;
     println!("waiting: {}", jobs.len());
     worker.kill()?;

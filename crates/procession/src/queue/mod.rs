@@ -61,6 +61,9 @@ use ring::Ring;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// Both halves of a queue of `T`.
+pub type Halves<T> = (Sender<T>, Receiver<T>);
+
 /// Bytes of the longest message, unless the options say otherwise.
 const LONGEST: usize = 1072;
 
@@ -80,9 +83,7 @@ const LONGEST: usize = 1072;
 /// assert!(receiver.recv().is_err());
 /// # Ok::<(), procession::Error>(())
 /// ```
-pub fn bounded<T: Serialize + DeserializeOwned>(
-    capacity: usize,
-) -> Result<(Sender<T>, Receiver<T>)> {
+pub fn bounded<T: Serialize + DeserializeOwned>(capacity: usize) -> Result<Halves<T>> {
     Options::new().bounded(capacity)
 }
 
@@ -101,7 +102,7 @@ pub fn bounded<T: Serialize + DeserializeOwned>(
 /// assert_eq!(bytes, b"raw");
 /// # Ok::<(), procession::Error>(())
 /// ```
-pub fn bytes(capacity: usize) -> Result<(Sender<[u8]>, Receiver<[u8]>)> {
+pub fn bytes(capacity: usize) -> Result<Halves<[u8]>> {
     Options::new().bytes(capacity)
 }
 
@@ -121,10 +122,7 @@ pub fn bytes(capacity: usize) -> Result<(Sender<[u8]>, Receiver<[u8]>)> {
 /// assert_eq!(receiver.recv().unwrap(), 5);
 /// # Ok::<(), procession::Error>(())
 /// ```
-pub fn create<T: Serialize + DeserializeOwned>(
-    name: &str,
-    capacity: usize,
-) -> Result<(Sender<T>, Receiver<T>)> {
+pub fn create<T: Serialize + DeserializeOwned>(name: &str, capacity: usize) -> Result<Halves<T>> {
     Options::new().create(name, capacity)
 }
 
@@ -134,7 +132,7 @@ pub fn create<T: Serialize + DeserializeOwned>(
 /// [`NotFound`](crate::ErrorKind::NotFound), also where its last user was killed;
 /// [`Incompatible`](crate::ErrorKind::Incompatible): its messages are of another
 /// type, by its name, or it is no queue.
-pub fn open<T: Serialize + DeserializeOwned>(name: &str) -> Result<(Sender<T>, Receiver<T>)> {
+pub fn open<T: Serialize + DeserializeOwned>(name: &str) -> Result<Halves<T>> {
     let class = ring::class(message::fingerprint::<T>());
     named(Ring::of(Object::open_named(name, class)?)?)
 }
@@ -146,7 +144,7 @@ pub fn open<T: Serialize + DeserializeOwned>(name: &str) -> Result<(Sender<T>, R
 pub fn open_or_create<T: Serialize + DeserializeOwned>(
     name: &str,
     capacity: usize,
-) -> Result<(Sender<T>, Receiver<T>)> {
+) -> Result<Halves<T>> {
     Options::new().named(name, capacity, true)
 }
 
@@ -158,7 +156,7 @@ pub fn unlink(name: &str) -> Result<()> {
     Object::unlink(name)
 }
 
-fn named<T: ?Sized>(ring: Ring) -> Result<(Sender<T>, Receiver<T>)> {
+fn named<T: ?Sized>(ring: Ring) -> Result<Halves<T>> {
     let other = Ring::of(std::sync::Arc::clone(&ring.object))?;
     Ok((
         Sender::new(Side::new(ring, Ends::NONE)),
@@ -218,10 +216,7 @@ impl Options {
     ///
     /// # Errors
     /// As [`bounded`](crate::queue::bounded()).
-    pub fn bounded<T: Serialize + DeserializeOwned>(
-        self,
-        capacity: usize,
-    ) -> Result<(Sender<T>, Receiver<T>)> {
+    pub fn bounded<T: Serialize + DeserializeOwned>(self, capacity: usize) -> Result<Halves<T>> {
         self.anonymous(capacity)
     }
 
@@ -229,7 +224,7 @@ impl Options {
     ///
     /// # Errors
     /// As [`bounded`](crate::queue::bounded()).
-    pub fn bytes(self, capacity: usize) -> Result<(Sender<[u8]>, Receiver<[u8]>)> {
+    pub fn bytes(self, capacity: usize) -> Result<Halves<[u8]>> {
         self.anonymous(capacity)
     }
 
@@ -241,11 +236,11 @@ impl Options {
         self,
         name: &str,
         capacity: usize,
-    ) -> Result<(Sender<T>, Receiver<T>)> {
+    ) -> Result<Halves<T>> {
         self.named(name, capacity, false)
     }
 
-    fn anonymous<T: ?Sized>(self, capacity: usize) -> Result<(Sender<T>, Receiver<T>)> {
+    fn anonymous<T: ?Sized>(self, capacity: usize) -> Result<Halves<T>> {
         let layout = Layout::new(capacity, self.longest, self.orphans)?;
         let (sends, receives) = Ends::pair()?;
         let ring = Ring::create(None, layout, message::fingerprint::<T>())?;
@@ -256,12 +251,7 @@ impl Options {
         ))
     }
 
-    fn named<T: ?Sized>(
-        self,
-        name: &str,
-        capacity: usize,
-        open: bool,
-    ) -> Result<(Sender<T>, Receiver<T>)> {
+    fn named<T: ?Sized>(self, name: &str, capacity: usize, open: bool) -> Result<Halves<T>> {
         let layout = Layout::new(capacity, self.longest, self.orphans)?;
         let fingerprint = message::fingerprint::<T>();
         named(Ring::create(Some((name, open)), layout, fingerprint)?)

@@ -320,8 +320,8 @@ impl Ring {
             head = head.max(raw.head.load(Ordering::Relaxed));
             self.known
                 .ask_at
-                .store(index + ASK_AFTER, Ordering::Relaxed);
-            if index + 1 - head.min(index) < ASK_AFTER / 8 {
+                .store(index.wrapping_add(ASK_AFTER), Ordering::Relaxed);
+            if index.saturating_sub(head) < ASK_AFTER / 8 {
                 // The receivers are close behind: the first blocks are free, and
                 // in the caches.
                 next = 0;

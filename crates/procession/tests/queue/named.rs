@@ -148,5 +148,6 @@ pub(crate) fn h4_a_scribbler_crashes_and_hangs_nobody() {
     assert!(rounds > 5, "{rounds} rounds");
     drop((sender, receiver));
     let _ = std::fs::remove_file(file_of("scribbled"));
-    assert!(shm::list().unwrap().is_empty());
+    let left = shm::list().unwrap();
+    assert!(left.is_empty(), "{left:?}");
 }
