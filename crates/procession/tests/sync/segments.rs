@@ -37,11 +37,14 @@ fn killed_after<T>(work: impl FnOnce() -> Result<T>) {
 }
 
 fn say(segment: &Segment, text: &[u8]) {
-    segment.bytes().write(segment.len() - text.len(), text);
+    // One look at the length: others may make it grow.
+    let bytes = segment.bytes();
+    bytes.write(bytes.len() - text.len(), text);
 }
 
 fn end_of(segment: &Segment, length: usize) -> Vec<u8> {
-    segment.bytes().to_vec(segment.len() - length, length)
+    let bytes = segment.bytes();
+    bytes.to_vec(bytes.len() - length, length)
 }
 
 pub(crate) fn segments_of_every_kind_travel_by_every_method() {
