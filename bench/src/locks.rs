@@ -10,7 +10,6 @@ use procession::process::{self, Fork};
 use procession::shared::Value;
 use procession::sync::{Condvar, Event, LockError, Mutex, RwLock, Semaphore};
 use procession_sys::futex;
-use std::process::Command;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -68,7 +67,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     // Before this process has used a lock: in a child that never had more than
     // one processor, nobody looks again before it sleeps.
     let (futex_asleep, event_asleep) = asleep()?;
-    let python = python();
+    let python = crate::python(PYTHON);
     let python = |name: &str| {
         let found = python.iter().find(|(known, _)| known == name);
         found.map(|(_, nanoseconds)| *nanoseconds)
@@ -460,19 +459,6 @@ fn recoveries(mutex: &Mutex<u64>) -> Result<Vec<Duration>, Failure> {
         times.push(recovered);
     }
     Ok(times)
-}
-
-/// Figures of Python's, by name, in nanoseconds; none without Python.
-fn python() -> Vec<(String, f64)> {
-    let output = Command::new("python3").args(["-c", PYTHON]).output();
-    let text = output.map_or(String::new(), |output| {
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    });
-    let figure = |line: &str| {
-        let (name, figure) = line.split_once(' ')?;
-        Some((name.to_owned(), figure.parse().ok()?))
-    };
-    text.lines().filter_map(figure).collect()
 }
 
 /// libc's mutex, shared between processes.

@@ -77,3 +77,19 @@ fn time<T>(body: impl FnOnce() -> T) -> (Duration, T) {
     let value = body();
     (start.elapsed(), value)
 }
+
+/// What a Python program prints, a name and a figure in each line; nothing without
+/// Python.
+fn python(program: &str) -> Vec<(String, f64)> {
+    let output = std::process::Command::new("python3")
+        .args(["-c", program])
+        .output();
+    let text = output.map_or(String::new(), |output| {
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    });
+    let figure = |line: &str| {
+        let (name, figure) = line.split_once(' ')?;
+        Some((name.to_owned(), figure.parse().ok()?))
+    };
+    text.lines().filter_map(figure).collect()
+}

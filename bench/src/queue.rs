@@ -5,7 +5,6 @@ use crate::{median, time};
 use procession::os::memory::Region;
 use procession::process::{self, Fork};
 use procession::queue::{self, Receiver, Sender};
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -74,7 +73,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         .into_iter()
         .map(|it| median(it).as_nanos() as f64 / BALLS as f64)
         .collect();
-    let python = python();
+    let python = crate::python(PYTHON);
     let python = |name: &str| {
         let found = python.iter().find(|(known, _)| known == name);
         found.map(|(_, figure)| *figure)
@@ -322,17 +321,4 @@ fn crossbeam() -> Duration {
         });
         receive.join().expect("it received all")
     })
-}
-
-/// Python's figures by name; none without Python.
-fn python() -> Vec<(String, f64)> {
-    let output = Command::new("python3").args(["-c", PYTHON]).output();
-    let text = output.map_or(String::new(), |output| {
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    });
-    let figure = |line: &str| {
-        let (name, figure) = line.split_once(' ')?;
-        Some((name.to_owned(), figure.parse().ok()?))
-    };
-    text.lines().filter_map(figure).collect()
 }

@@ -477,7 +477,7 @@ pub(crate) fn s18_no_wait_is_on_the_wall_clock() {
                 .unwrap_err()
                 .is_timeout()
         );
-        let mut task = process::spawn(|()| std::thread::sleep(LONG), ()).unwrap();
+        let mut task = process::spawn(|()| std::thread::park(), ()).unwrap();
         assert!(task.join_timeout(short).is_none());
         task.kill().unwrap();
         let _ = task.join();

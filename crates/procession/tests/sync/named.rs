@@ -72,7 +72,7 @@ pub(crate) fn the_last_user_removes_the_name() {
 }
 
 /// Forks a child that makes something and is killed while it has it.
-fn killed_with<T>(make: impl FnOnce() -> Result<T>) {
+pub(crate) fn killed_with<T>(make: impl FnOnce() -> Result<T>) {
     let ready = Event::new().unwrap();
     let mut child: Child = match process::fork().unwrap() {
         Fork::Parent(child) => child,

@@ -1,39 +1,19 @@
 //! Segments of every kind: where they lie, who finds them, how they grow.
 
+use crate::named::killed_with;
+use procession::ErrorKind;
 use procession::os::sysv::{Key, SharedMemory};
-use procession::process::{self, Builder, Child, Fork, StartMethod, TaskError};
+use procession::process::{self, Builder, Fork, StartMethod, TaskError};
 use procession::shm::{self, Segment};
-use procession::sync::Event;
-use procession::{ErrorKind, Result};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use testkit::fault::{Action, Fault, armed};
 
-const LONG: Duration = Duration::from_secs(30);
 const KEY: i32 = 0x5eed;
 
 fn key() -> Key {
     Key::from_raw(KEY)
-}
-
-/// Forks a child that does this and then is killed.
-fn killed_after<T>(work: impl FnOnce() -> Result<T>) {
-    let ready = Event::new().unwrap();
-    let mut child: Child = match process::fork().unwrap() {
-        Fork::Parent(child) => child,
-        Fork::Child => {
-            let _kept = work().unwrap();
-            ready.set().unwrap();
-            loop {
-                std::thread::park();
-            }
-        }
-    };
-    ready.wait_timeout(LONG).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 fn say(segment: &Segment, text: &[u8]) {
@@ -105,7 +85,7 @@ pub(crate) fn a_segment_in_a_file_is_found_by_its_path_and_stays() {
     assert!(error.to_string().contains("table"), "{error}");
     say(&segment, b"kept");
     drop(segment);
-    killed_after(|| Segment::open_file(&path));
+    killed_with(|| Segment::open_file(&path));
     let segment = Segment::open_file(&path).unwrap();
     assert_eq!((segment.len(), end_of(&segment, 4)), (9000, b"kept".into()));
     assert_eq!(segment.name(), path.to_str());
@@ -199,16 +179,16 @@ pub(crate) fn a_system_v_segment_is_found_by_its_key_while_somebody_has_it() {
     drop(segment);
     assert!(SharedMemory::open(key()).unwrap_err().is_not_found());
     // Its users were killed: it is not there, and gone when that is found out.
-    killed_after(|| Segment::create_system_v(key(), 700));
+    killed_with(|| Segment::create_system_v(key(), 700));
     assert!(SharedMemory::open(key()).is_ok());
     let error = Segment::open_system_v(key()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(SharedMemory::open(key()).unwrap_err().is_not_found());
-    killed_after(|| Segment::create_system_v(key(), 700));
+    killed_with(|| Segment::create_system_v(key(), 700));
     assert_eq!(shm::collect_garbage(true).unwrap().len(), 1);
     assert_eq!(shm::collect_garbage(false).unwrap().len(), 1);
     assert!(SharedMemory::open(key()).unwrap_err().is_not_found());
-    killed_after(|| Segment::create_system_v(key(), 700));
+    killed_with(|| Segment::create_system_v(key(), 700));
     drop(Segment::create_system_v(key(), 900).unwrap());
 }
 
@@ -253,7 +233,7 @@ pub(crate) fn d30_a_maker_of_a_system_v_segment_killed_at_any_call_leaves_no_hal
     }
     // One without a key, of whoever is killed, cannot be left at all, but for
     // the instant between its making and its marking.
-    killed_after(|| Segment::create_system_v(Key::PRIVATE, 700));
+    killed_with(|| Segment::create_system_v(Key::PRIVATE, 700));
     let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
     assert_eq!(table.lines().count(), 1, "{table}");
 }
