@@ -818,3 +818,39 @@ fn two_who_recover_a_message_do_not_both_get_it() {
         assert_eq!(one.join().unwrap() + two.join().unwrap(), 7);
     });
 }
+
+#[test]
+fn a_receiver_that_looked_long_ago_takes_nothing_out_of_its_turn() {
+    model(|| {
+        let kernel = Arc::new(Kernel::new());
+        let queue = Arc::new(Queue::new());
+        let actor = Actor {
+            kernel: &kernel,
+            me: owner(0),
+        };
+        queue.send(1, &actor);
+        let receiver = {
+            let (kernel, queue) = (Arc::clone(&kernel), Arc::clone(&queue));
+            thread::spawn(move || {
+                let actor = Actor {
+                    kernel: &kernel,
+                    me: owner(1),
+                };
+                let first = queue.receive(&actor);
+                assert!(first < queue.receive(&actor));
+            })
+        };
+        // The block of the first message comes to have the third one, while the
+        // second waits in another.
+        let raw = queue.raw(2);
+        let taken = raw.take(0, &actor).unwrap();
+        queue.send(2, &actor);
+        if let (Received::Message(held), index) = taken {
+            raw.give_back_first(held.block);
+            raw.empty_slot(index, held.block);
+            raw.follow_head(index);
+        }
+        queue.send(3, &actor);
+        receiver.join().unwrap();
+    });
+}
