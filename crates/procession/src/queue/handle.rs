@@ -83,3 +83,43 @@ pub(super) fn deserialize<'de, T: ?Sized, D: Deserializer<'de>>(
         .map_err(|error| serde::de::Error::custom(crate::codec::reason(error)))?;
     Ok(Side::new(ring, travelling.ends.unwrap_or(Ends::NONE)))
 }
+
+/// What both halves can be asked and told.
+macro_rules! both_halves {
+    ($half:ident) => {
+        impl<T: ?Sized> $half<T> {
+            /// How many messages wait to be received, at this moment.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.side.ring.len()
+            }
+
+            /// Whether none waits.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Whether as many wait as may.
+            #[must_use]
+            pub fn is_full(&self) -> bool {
+                self.len() >= self.capacity()
+            }
+
+            /// How many messages may wait.
+            #[must_use]
+            pub fn capacity(&self) -> usize {
+                self.side.ring.layout.capacity
+            }
+
+            /// Lets nobody send any more; what was sent can be received.
+            ///
+            /// # Errors
+            /// The process could not join the users of the queue.
+            pub fn close(&self) -> crate::Result<()> {
+                self.side.ring.close()
+            }
+        }
+    };
+}
+pub(super) use both_halves;

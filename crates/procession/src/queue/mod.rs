@@ -12,7 +12,7 @@
 //! | [`Options::at_most_once`] | nobody; it is [counted](Receiver::lost) |
 //!
 //! "With it" is from when the message was taken out until [`recv`](Receiver::recv)
-//! returns, or until the [`Delivery`] is dropped.
+//! has copied it, just before it returns, or until the [`Delivery`] is dropped.
 //!
 //! # Examples
 //! ```

@@ -1,10 +1,11 @@
 //! The receiving half.
 
-use super::handle::{self, Side};
+use super::handle::{self, Side, both_halves};
 use super::message::{decode, with_buffer};
 use super::ring::{Hindrance, Keep, Outcome};
 use super::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::{Deadline, Result};
+use crate::Deadline;
+use procession_core::queue::Held;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
@@ -46,35 +47,11 @@ impl<T: ?Sized> Receiver<T> {
     fn receive_into(&self, buffer: &mut Vec<u8>, deadline: Deadline) -> Outcome<bool> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
-        let read = |message: &super::ring::Message| {
-            let read = ring.read(message, buffer);
-            (read.map(|()| message.held.redelivered), Keep::No)
+        let read = |held: Held| {
+            let read = ring.read(held.block, buffer);
+            (read.map(|()| held.redelivered), Keep::No)
         };
         Ok(ring.receive(deadline, gone, read)??)
-    }
-
-    /// How many messages wait to be received, at this moment.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.side.ring.len()
-    }
-
-    /// Whether none waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether as many wait as may.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.len() >= self.capacity()
-    }
-
-    /// How many messages may wait.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.side.ring.layout.capacity
     }
 
     /// How many messages were lost with their receivers, of a queue that was made
@@ -83,15 +60,9 @@ impl<T: ?Sized> Receiver<T> {
     pub fn lost(&self) -> u64 {
         self.side.ring.lost()
     }
-
-    /// Lets nobody send any more; what was sent can be received.
-    ///
-    /// # Errors
-    /// The process could not join the users of the queue.
-    pub fn close(&self) -> Result<()> {
-        self.side.ring.close()
-    }
 }
+
+both_halves!(Receiver);
 
 impl<T: Serialize + DeserializeOwned> Receiver<T> {
     fn next(&self, deadline: Deadline) -> Outcome<T> {
@@ -101,8 +72,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         })
     }
 
-    /// Receives a message, waiting for one. It is done with when this returns:
-    /// who wants it to come again if this process is killed while working on it
+    /// Receives a message, waiting for one. It is done with when it has been
+    /// copied, just before this returns: who wants it to come again if this process is killed while working on it
     /// uses [`receive`](Receiver::receive).
     ///
     /// # Errors
@@ -171,16 +142,14 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     fn deliver(&self, deadline: Deadline) -> Outcome<Delivery<T>> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
-        let (block, redelivered) = ring.receive(deadline, gone, |message| {
-            ((message.held.block, message.held.redelivered), Keep::Yes)
-        })?;
+        let Held { block, redelivered } = ring.receive(deadline, gone, |held| (held, Keep::Yes))?;
         let holding = Holding {
             side: Arc::clone(&self.side),
             block,
             process: std::process::id(),
         };
         let message = with_buffer(|buffer| {
-            ring.read_block(block, buffer)?;
+            ring.read(block, buffer)?;
             decode(buffer)
         })?;
         Ok(Delivery {

@@ -63,12 +63,6 @@ impl From<Error> for Hindrance {
 
 pub(super) type Outcome<T> = std::result::Result<T, Hindrance>;
 
-/// A message that was received: its block, or a copy.
-#[derive(Debug)]
-pub(super) struct Message {
-    pub(super) held: Held,
-}
-
 pub(super) const fn class(fingerprint: Fingerprint) -> Class {
     Class {
         kind: Kind::Queue,
@@ -213,12 +207,9 @@ impl Ring {
     pub(super) fn handle_went(&self) {
         let changes = self.word(layout::CHANGES);
         changes.fetch_add(1, Ordering::SeqCst);
-        if let Some(caller) = self.object.holder() {
-            self.messages().notify(u32::MAX, &caller);
-            self.room().notify(u32::MAX, &caller);
-        } else if let Ok(caller) = self.object.caller(Deadline::NOW) {
-            self.messages().notify(u32::MAX, &caller);
-            self.room().notify(u32::MAX, &caller);
+        // If it cannot join, those who wait find out when they look again.
+        if let Ok(caller) = self.object.caller(Deadline::NOW) {
+            self.notify_all(&caller);
         }
     }
 
@@ -273,8 +264,7 @@ impl Ring {
         if outcome.is_err()
             && let Some(block) = filled
         {
-            self.raw().give_back(block);
-            self.room().notify_after_swap(1, &caller);
+            self.give_back(block, &caller);
         }
         outcome
     }
@@ -309,7 +299,7 @@ impl Ring {
                 return Ok(None);
             }
             Ok(Sent::Closed) => return Err(Hindrance::Disconnected),
-            Err(failure) => return Err(self.failed(failure, "sending to queue", Deadline::NOW)),
+            Err(failure) => return Err(self.failed(failure, "sending to queue")),
         };
         // It is the receivers' from here on.
         *filled = None;
@@ -340,7 +330,7 @@ impl Ring {
         &self,
         deadline: Deadline,
         is_other_side_gone: impl Fn() -> bool,
-        mut read: impl FnMut(&Message) -> (T, Keep),
+        mut read: impl FnMut(Held) -> (T, Keep),
     ) -> Outcome<T> {
         let caller = self.object.caller(deadline)?;
         let attempt = || self.try_receive(&mut read, &caller);
@@ -356,14 +346,14 @@ impl Ring {
     #[inline]
     fn try_receive<T>(
         &self,
-        read: &mut impl FnMut(&Message) -> (T, Keep),
+        read: &mut impl FnMut(Held) -> (T, Keep),
         caller: &Caller<'_>,
     ) -> Outcome<Option<T>> {
         let raw = self.raw();
         if self.has_news()
             && let Some(held) = self.look_into_news(self.layout.orphans, caller)
         {
-            let (value, keep) = read(&Message { held });
+            let (value, keep) = read(held);
             if keep == Keep::No {
                 self.give_back(held.block, caller);
             }
@@ -375,10 +365,10 @@ impl Ring {
             Ok((Received::Empty, _)) => return Ok(None),
             Ok((Received::Closed, _)) => return Err(Hindrance::Disconnected),
             Err(failure) => {
-                return Err(self.failed(failure, "receiving from queue", Deadline::NOW));
+                return Err(self.failed(failure, "receiving from queue"));
             }
         };
-        let (value, keep) = read(&Message { held });
+        let (value, keep) = read(held);
         if keep == Keep::No {
             raw.give_back_first(held.block);
         }
@@ -388,13 +378,8 @@ impl Ring {
         Ok(Some(value))
     }
 
-    /// Copies the bytes of a message.
-    pub(super) fn read(&self, message: &Message, into: &mut Vec<u8>) -> Result<()> {
-        self.read_block(message.held.block, into)
-    }
-
-    /// Copies the bytes of a block that was kept.
-    pub(super) fn read_block(&self, block: usize, into: &mut Vec<u8>) -> Result<()> {
+    /// Copies the bytes of the message in a block that is ours.
+    pub(super) fn read(&self, block: usize, into: &mut Vec<u8>) -> Result<()> {
         let length = self.length_of(block).load(Ordering::Relaxed);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if length > self.layout.longest {
@@ -410,7 +395,7 @@ impl Ring {
         Ok(())
     }
 
-    /// Gives a block back that was kept.
+    /// Gives a block back, and wakes one who waits for room.
     pub(super) fn give_back(&self, block: usize, caller: &Caller<'_>) {
         self.raw().give_back(block);
         self.room().notify_after_swap(1, caller);
@@ -451,8 +436,9 @@ impl Ring {
     }
 
     #[cold]
-    fn failed(&self, failure: Failure, operation: &'static str, deadline: Deadline) -> Hindrance {
-        Hindrance::Failed(failed(failure, operation, self.object.label(), deadline))
+    fn failed(&self, failure: Failure, operation: &'static str) -> Hindrance {
+        let label = self.object.label();
+        Hindrance::Failed(failed(failure, operation, label, Deadline::NOW))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -466,9 +452,13 @@ impl Ring {
     pub(super) fn close(&self) -> Result<()> {
         let caller = self.object.caller(Deadline::NOW)?;
         self.raw().close();
-        self.messages().notify(u32::MAX, &caller);
-        self.room().notify(u32::MAX, &caller);
+        self.notify_all(&caller);
         Ok(())
+    }
+
+    fn notify_all(&self, caller: &Caller<'_>) {
+        self.messages().notify(u32::MAX, caller);
+        self.room().notify(u32::MAX, caller);
     }
 }
 

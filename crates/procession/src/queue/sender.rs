@@ -1,10 +1,10 @@
 //! The sending half.
 
-use super::handle::{self, Side};
+use super::handle::{self, Side, both_halves};
 use super::message::{encode, with_buffer};
 use super::ring::{Hindrance, Outcome};
 use super::{SendError, SendTimeoutError, TrySendError};
-use crate::{Deadline, Result};
+use crate::Deadline;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
@@ -47,44 +47,14 @@ impl<T: ?Sized> Sender<T> {
         self.side.ring.send(bytes, deadline, gone)
     }
 
-    /// How many messages wait to be received, at this moment.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.side.ring.len()
-    }
-
-    /// Whether none waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether as many wait as may.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.len() >= self.capacity()
-    }
-
-    /// How many messages may wait.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.side.ring.layout.capacity
-    }
-
     /// Bytes of the longest message that it takes, encoded.
     #[must_use]
     pub fn longest_message(&self) -> usize {
         self.side.ring.layout.longest
     }
-
-    /// Lets nobody send any more; what was sent can be received.
-    ///
-    /// # Errors
-    /// The process could not join the users of the queue.
-    pub fn close(&self) -> Result<()> {
-        self.side.ring.close()
-    }
 }
+
+both_halves!(Sender);
 
 impl<T: Serialize + DeserializeOwned> Sender<T> {
     fn deliver(&self, message: &T, deadline: Deadline) -> Outcome<()> {

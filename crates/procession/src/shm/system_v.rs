@@ -2,8 +2,9 @@
 //!
 //! A segment with a key can be found from the moment it exists, before anything
 //! is in it. So it is made and opened under the lock of the directory of names,
-//! and a file there says that it is being made: who finds the file with the lock
-//! in hand knows that the maker was killed, and removes what it left.
+//! and a file there says that it is being made, and by whom: who finds the file
+//! with the lock in hand knows that the maker was killed, and removes what it
+//! left.
 
 use super::backing::{Backing, Extent};
 use super::directory::Directory;
@@ -67,15 +68,22 @@ impl Directory {
     pub(super) fn clear_half_made(&self, key: Key) -> Result<()> {
         let operation = "looking for a half-made segment";
         let mark = mark_of(key);
-        match rustix::fs::statat(&self.path, &mark, AtFlags::SYMLINK_NOFOLLOW) {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.path, &mark, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(()),
             outcome => outcome.during(operation, key)?,
         };
-        if let Some(segment) = find(key)? {
-            let made = Object::open(Backing::SystemV(segment.clone()), operation);
-            if made.is_err() {
-                remove(segment)?;
-            }
+        let mut maker = [0; 4];
+        let read = rustix::io::read(&file, &mut maker).during(operation, key)?;
+        // Killed before it wrote its number, it had made nothing. And another
+        // program may have come to the key since: that one's is left alone.
+        if read == maker.len()
+            && let Some(segment) = find(key)?
+            && require_own(&segment, operation).is_ok()
+            && segment.status()?.creator_pid == i32::from_ne_bytes(maker)
+            && Object::open(Backing::SystemV(segment.clone()), operation).is_err()
+        {
+            remove(segment)?;
         }
         rustix::fs::unlinkat(&self.path, mark, AtFlags::empty()).during(operation, key)
     }
@@ -141,12 +149,16 @@ impl Object {
         if existing {
             return Err(Error::os(operation, key, Errno::EXIST));
         }
-        let (mark, flags) = (mark_of(key), OFlags::CREATE | OFlags::CLOEXEC);
-        rustix::fs::openat(&directory.path, &mark, flags, Mode::RUSR | Mode::WUSR)
-            .during(operation, key)?;
+        let mark = mark_of(key);
         let unmark = || {
             let _ = rustix::fs::unlinkat(&directory.path, &mark, AtFlags::empty());
         };
+        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&directory.path, &mark, flags, Mode::RUSR | Mode::WUSR);
+        let maker = std::process::id().to_ne_bytes();
+        file.and_then(|file| rustix::io::write(file, &maker))
+            .during(operation, key)
+            .inspect_err(|_| unmark())?;
         let segment = SharedMemory::create(key, length).inspect_err(|_| unmark())?;
         let object = inside(&segment).inspect_err(|_| {
             let _ = segment.clone().remove();

@@ -202,6 +202,17 @@ pub(crate) fn a_key_of_another_program_is_left_alone() {
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     assert!(shm::list().unwrap().is_empty());
     assert!(shm::collect_garbage(false).unwrap().is_empty());
+    // Nor if a maker of ours was killed before it had one.
+    let keep = Segment::create("keeps the directory", 1).unwrap();
+    let uid = rustix::process::geteuid().as_raw();
+    let mark = format!("/dev/shm/procession-{uid}/k{KEY:08x}");
+    for maker in [&[][..], &1_u32.to_ne_bytes()] {
+        std::fs::write(&mark, maker).unwrap();
+        shm::collect_garbage(false).unwrap();
+        assert!(!Path::new(&mark).exists());
+        assert!(SharedMemory::open(key()).is_ok(), "it was somebody else's");
+    }
+    drop(keep);
     theirs.set_mode(0o666).unwrap();
     let error = Segment::open_system_v(key()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Untrusted, "{error}");
