@@ -165,13 +165,13 @@ fn fill(sender: &Sender<[u8]>, count: u64) {
 }
 
 fn bytes_one_to_one() -> Result<Duration, Failure> {
-    let options = queue::Options::new().longest_message(BYTES);
+    let options = queue::Options::new().usual_message(BYTES);
     let (sender, receiver) = options.bytes(CAPACITY)?;
     against_each_other(|| fill(&sender, MESSAGES), || drain(&receiver, MESSAGES))
 }
 
 fn two_to_two() -> Result<Duration, Failure> {
-    let options = queue::Options::new().longest_message(BYTES);
+    let options = queue::Options::new().usual_message(BYTES);
     let (sender, receiver) = options.bytes(CAPACITY)?;
     let half = MESSAGES / 2;
     let mut more = Vec::new();
@@ -198,7 +198,7 @@ fn two_to_two() -> Result<Duration, Failure> {
 type Four = (u64, u32, f64, String);
 
 fn values_one_to_one() -> Result<Duration, Failure> {
-    let options = queue::Options::new().longest_message(BYTES);
+    let options = queue::Options::new().usual_message(BYTES);
     let (sender, receiver) = options.bounded::<Four>(CAPACITY)?;
     let value = || (1 << 40, 7, 0.5, "a name of some length".to_owned());
     against_each_other(
@@ -212,7 +212,7 @@ fn values_one_to_one() -> Result<Duration, Failure> {
 }
 
 fn ball() -> Result<Duration, Failure> {
-    let options = queue::Options::new().longest_message(BYTES);
+    let options = queue::Options::new().usual_message(BYTES);
     let (there, comes) = options.bytes(16)?;
     let (back, returns) = options.bytes(16)?;
     let bytes = [7; BYTES];

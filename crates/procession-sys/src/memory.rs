@@ -55,6 +55,19 @@ impl Region {
     /// # Errors
     /// `EINVAL` for a length of zero, `EACCES`, `ENODEV`, `ENOMEM`, `EPERM`.
     pub fn map(file: BorrowedFd<'_>, length: usize, writable: bool) -> Result<Region> {
+        Region::map_part(file, 0, length, writable)
+    }
+
+    /// Maps `length` bytes of a file from an offset, a multiple of the page size.
+    ///
+    /// # Errors
+    /// As [`map`](Region::map).
+    pub fn map_part(
+        file: BorrowedFd<'_>,
+        offset: u64,
+        length: usize,
+        writable: bool,
+    ) -> Result<Region> {
         let protection = if writable {
             ProtFlags::READ | ProtFlags::WRITE
         } else {
@@ -69,7 +82,7 @@ impl Region {
                 protection,
                 MapFlags::SHARED,
                 file,
-                0,
+                offset,
             )
         }?;
         Region::new(address.cast(), length, writable, Origin::Mapped)

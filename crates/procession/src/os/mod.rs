@@ -96,22 +96,36 @@ pub(crate) fn allocate(
     operation: &'static str,
     object: &dyn std::fmt::Display,
 ) -> Result<()> {
+    allocate_part(file, 0, length, operation, object)
+}
+
+/// Allocates space for `length` bytes of a file from an offset, and makes it so
+/// long if it is shorter.
+pub(crate) fn allocate_part(
+    file: BorrowedFd<'_>,
+    offset: u64,
+    length: usize,
+    operation: &'static str,
+    object: &dyn std::fmt::Display,
+) -> Result<()> {
     let length = length as u64;
+    let end = offset.saturating_add(length);
     // Beyond this limit the kernel would not only refuse, but kill (SIGXFSZ).
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if let Some(limit) = limit.filter(|&limit| limit < length) {
+    if let Some(limit) = limit.filter(|&limit| limit < end) {
         return Err(Error::os(operation, object, Errno::FBIG)
             .of_kind(ErrorKind::LimitReached)
             .because(format!(
-                "{length} bytes, and files may have {limit} (RLIMIT_FSIZE)"
+                "{end} bytes, and files may have {limit} (RLIMIT_FSIZE)"
             ))
             .with_hint("raise the limit: `ulimit -f`"));
     }
     loop {
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, length) {
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length) {
             Err(Errno::INTR) => continue,
-            // No fallocate on this file system: the length alone must do.
-            Err(Errno::OPNOTSUPP) => {
+            // No fallocate on this file system: the length alone must do. Of a
+            // file that others make longer, too, it could be less than theirs.
+            Err(Errno::OPNOTSUPP) if offset == 0 => {
                 return rustix::fs::ftruncate(file, length).during(operation, object);
             }
             Err(Errno::NOSPC) => {

@@ -3,6 +3,7 @@
 use super::ring::{self, Ring};
 use crate::ends::Ends;
 use crate::shm::Object;
+use procession_core::Owner;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -18,6 +19,12 @@ impl Side {
     pub(super) fn new(ring: Ring, ends: Ends) -> Arc<Side> {
         let ends = Some(ends);
         Arc::new(Side { ring, ends })
+    }
+
+    /// This process, as blocks know it; `None` until it has joined, and in a fork.
+    #[inline]
+    pub(super) fn process(&self) -> Option<Owner> {
+        self.ring.object.registry().joined_process()
     }
 
     pub(super) fn is_other_side_gone(&self) -> bool {

@@ -7,13 +7,14 @@
 //!  136        changes: counts handles that went
 //!  192        gate of those who wait for a message
 //!  256        gate of those who wait for room
-//!  320        capacity, slots, blocks, bytes of a block, longest message, orphans
+//!  320        capacity, slots, blocks, bytes of a block, and of a message in it, orphans
 //!  384        slots, one word each
-//!   …         of each block: messages lost in it, and what that is to become
+//!   …         of each block: messages lost in it, what that is to become, bytes of its annex
 //!   …         blocks: state, length of the message, its bytes
+//! 2^46        annexes, 2^36 for each block, allocated as they are needed
 //! ```
 //!
-//! Each part begins at a cache line. A block has an odd number of them, so that
+//! A message that does not fit into its block lies in the block's annex. Each part begins at a cache line. A block has an odd number of them, so that
 //! blocks do not compete for the same places of a cache.
 
 use crate::shm::Object;
@@ -30,10 +31,17 @@ pub(super) const CHANGES: usize = 136;
 pub(super) const MESSAGES: usize = 192;
 pub(super) const ROOM: usize = 256;
 const SIZES: usize = 320;
+
+/// Bytes of what is counted of each block, apart from it.
+pub(super) const LOSS: usize = 32;
 pub(super) const SLOTS: usize = 384;
 
 /// Offsets within a block.
 pub(super) const LENGTH: usize = 8;
+
+/// Said with the length of a message that is in the annex.
+pub(super) const ANNEXED: u64 = 1 << 63;
+
 pub(super) const BYTES: usize = 16;
 
 /// Blocks beyond the capacity: for messages that are being written or read.
@@ -46,13 +54,13 @@ pub(super) struct Layout {
     pub(super) slots: usize,
     pub(super) blocks: usize,
     pub(super) stride: usize,
-    pub(super) longest: usize,
+    pub(super) inline: usize,
     pub(super) orphans: Orphans,
 }
 
 impl Layout {
-    /// For so many messages of so many bytes at most.
-    pub(super) fn new(capacity: usize, longest: usize, orphans: Orphans) -> Result<Layout> {
+    /// For so many messages, of which those of so many bytes fit into blocks.
+    pub(super) fn new(capacity: usize, inline: usize, orphans: Orphans) -> Result<Layout> {
         let refuse = |why: String| {
             Err(Error::new(ErrorKind::InvalidInput, "creating queue", "").because(why))
         };
@@ -62,7 +70,7 @@ impl Layout {
                 MOST_BLOCKS / 2
             ));
         }
-        let lines = longest
+        let lines = inline
             .checked_add(BYTES)
             .map(|bytes| bytes.div_ceil(LINE) | 1);
         let stride = lines.and_then(|lines| lines.checked_mul(LINE));
@@ -71,13 +79,13 @@ impl Layout {
             slots: capacity.next_power_of_two(),
             blocks: capacity + SPARE,
             stride,
-            longest,
+            inline,
             orphans,
         });
         match layout {
             Some(layout) if layout.length().is_some() => Ok(layout),
             _ => refuse(format!(
-                "{capacity} messages of {longest} bytes are more than an address can count"
+                "{capacity} blocks of {inline} bytes are more than an address can count"
             )),
         }
     }
@@ -88,7 +96,7 @@ impl Layout {
     }
 
     pub(super) fn first_block(&self) -> usize {
-        (self.losses() + self.blocks * 16).next_multiple_of(LINE)
+        (self.losses() + self.blocks * LOSS).next_multiple_of(LINE)
     }
 
     /// Bytes of all, if they can be counted.
@@ -110,7 +118,7 @@ impl Layout {
             self.slots,
             self.blocks,
             self.stride,
-            self.longest,
+            self.inline,
             orphans,
         ];
         for (index, size) in sizes.into_iter().enumerate() {
@@ -144,7 +152,7 @@ impl Layout {
             slots: size(1),
             blocks: size(2),
             stride: size(3),
-            longest: size(4),
+            inline: size(4),
             orphans,
         };
         if found != expected || expected.length() != Some(body.len()) {

@@ -18,7 +18,6 @@ const KEPT: usize = 1 << 20;
 pub(super) fn with_buffer<T>(code: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     // Taken out: what decodes a value may receive another one.
     let mut buffer = BUFFER.take();
-    buffer.clear();
     let value = code(&mut buffer);
     if buffer.capacity() <= KEPT {
         BUFFER.set(buffer);
@@ -27,6 +26,7 @@ pub(super) fn with_buffer<T>(code: impl FnOnce(&mut Vec<u8>) -> T) -> T {
 }
 
 pub(super) fn encode<T: Serialize>(message: &T, buffer: &mut Vec<u8>) -> Result<()> {
+    buffer.clear();
     postcard::to_io(message, buffer).map_err(|error| failed::<T>("encoding message", error))?;
     Ok(())
 }

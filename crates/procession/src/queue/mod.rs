@@ -37,6 +37,8 @@
 //! # Ok::<(), procession::Error>(())
 //! ```
 
+mod annex;
+mod borrowed;
 mod error;
 mod handle;
 mod layout;
@@ -45,6 +47,7 @@ mod receiver;
 mod ring;
 mod sender;
 
+pub use borrowed::{Borrowed, Reservation};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
@@ -64,8 +67,8 @@ use serde::de::DeserializeOwned;
 /// Both halves of a queue of `T`.
 pub type Halves<T> = (Sender<T>, Receiver<T>);
 
-/// Bytes of the longest message, unless the options say otherwise.
-const LONGEST: usize = 1072;
+/// Bytes of a message that fits into its block, unless the options say otherwise.
+const INLINE: usize = 1072;
 
 /// Makes a queue without a name in which `capacity` messages may wait.
 ///
@@ -169,16 +172,16 @@ fn named<T: ?Sized>(ring: Ring) -> Result<Halves<T>> {
 /// # Examples
 /// ```
 /// use procession::queue;
-/// let options = queue::Options::new().longest_message(1 << 16).at_most_once();
-/// let (sender, receiver) = options.bounded::<Vec<u8>>(4)?;
-/// sender.send(vec![1; 60_000]).unwrap();
-/// assert_eq!(receiver.recv().unwrap().len(), 60_000);
+/// let options = queue::Options::new().usual_message(8).at_most_once();
+/// let (sender, receiver) = options.bounded::<u64>(100_000)?;
+/// sender.send(7).unwrap();
+/// assert_eq!(receiver.recv().unwrap(), 7);
 /// # Ok::<(), procession::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "options make nothing by themselves"]
 pub struct Options {
-    longest: usize,
+    inline: usize,
     orphans: Orphans,
 }
 
@@ -189,19 +192,24 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The ordinary ones: messages of up to 1,072 bytes, redelivered when their
-    /// receiver was killed.
+    /// The ordinary ones: messages of up to 1,072 bytes are usual, and redelivered
+    /// when their receiver was killed.
     pub fn new() -> Options {
         Options {
-            longest: LONGEST,
+            inline: INLINE,
             orphans: Orphans::Redeliver,
         }
     }
 
-    /// Bytes of the longest message, encoded. All room is allocated when the queue
-    /// is made: as much for each message that may wait, and for 64 more.
-    pub fn longest_message(mut self, bytes: usize) -> Options {
-        self.longest = bytes;
+    /// Bytes of a usual message, encoded: room for so much is allocated when the
+    /// queue is made, for each message that may wait and for 64 more.
+    ///
+    /// Longer ones, of up to 64 GiB, are given memory of their own when they are
+    /// sent, which costs a system call and its page faults, and is kept for the
+    /// next ones: 2 MiB for each message that may wait, 64 MiB for four of them.
+    /// What is more is given back when the message is received.
+    pub fn usual_message(mut self, bytes: usize) -> Options {
+        self.inline = bytes;
         self
     }
 
@@ -241,7 +249,7 @@ impl Options {
     }
 
     fn anonymous<T: ?Sized>(self, capacity: usize) -> Result<Halves<T>> {
-        let layout = Layout::new(capacity, self.longest, self.orphans)?;
+        let layout = Layout::new(capacity, self.inline, self.orphans)?;
         let (sends, receives) = Ends::pair()?;
         let ring = Ring::create(None, layout, message::fingerprint::<T>())?;
         let other = Ring::of(std::sync::Arc::clone(&ring.object))?;
@@ -252,7 +260,7 @@ impl Options {
     }
 
     fn named<T: ?Sized>(self, name: &str, capacity: usize, open: bool) -> Result<Halves<T>> {
-        let layout = Layout::new(capacity, self.longest, self.orphans)?;
+        let layout = Layout::new(capacity, self.inline, self.orphans)?;
         let fingerprint = message::fingerprint::<T>();
         named(Ring::create(Some((name, open)), layout, fingerprint)?)
     }

@@ -1,5 +1,6 @@
 //! The receiving half.
 
+use super::borrowed::{Borrowed, Holding};
 use super::handle::{self, Side, both_halves};
 use super::message::{decode, with_buffer};
 use super::ring::{Hindrance, Keep, Outcome};
@@ -143,11 +144,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
         let Held { block, redelivered } = ring.receive(deadline, gone, |held| (held, Keep::Yes))?;
-        let holding = Holding {
-            side: Arc::clone(&self.side),
-            block,
-            process: std::process::id(),
-        };
+        let holding = Holding::new(&self.side, block);
         let message = with_buffer(|buffer| {
             ring.read(block, buffer)?;
             decode(buffer)
@@ -193,24 +190,34 @@ impl Receiver<[u8]> {
         self.receive_into(into, deadline)
             .map_err(Hindrance::of_recv_timeout)
     }
-}
 
-/// Holds the place of a message.
-#[derive(Debug)]
-struct Holding {
-    side: Arc<Side>,
-    block: usize,
-    process: u32,
-}
+    /// Receives a message to be read where it lies, waiting for one.
+    ///
+    /// # Errors
+    /// As [`recv`](Receiver::recv).
+    ///
+    /// # Examples
+    /// See [`Reservation`](super::Reservation).
+    pub fn receive_bytes(&self) -> std::result::Result<Borrowed, RecvError> {
+        self.borrow(Deadline::NEVER).map_err(Hindrance::of_recv)
+    }
 
-impl Drop for Holding {
-    fn drop(&mut self) {
-        // A forked copy gives nothing back.
-        if self.process == std::process::id()
-            && let Some(caller) = self.side.ring.object.holder()
-        {
-            self.side.ring.give_back(self.block, &caller);
-        }
+    /// [`receive_bytes`](Receiver::receive_bytes), waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Receiver::recv_deadline).
+    pub fn receive_bytes_deadline(
+        &self,
+        deadline: Deadline,
+    ) -> std::result::Result<Borrowed, RecvTimeoutError> {
+        self.borrow(deadline).map_err(Hindrance::of_recv_timeout)
+    }
+
+    fn borrow(&self, deadline: Deadline) -> Outcome<Borrowed> {
+        let ring = &self.side.ring;
+        let gone = || self.side.is_other_side_gone();
+        let held = ring.receive(deadline, gone, |held| (held, Keep::Yes))?;
+        Borrowed::new(&self.side, held)
     }
 }
 

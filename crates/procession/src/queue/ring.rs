@@ -1,7 +1,9 @@
 //! A queue of bytes, as one process has it: everything but the types and the
 //! errors of [`Sender`](super::Sender) and [`Receiver`](super::Receiver).
 
+use super::annex::{Annexes, LONGEST};
 use super::layout::{self, Layout};
+use crate::os::memory::Region;
 use crate::registry::Caller;
 use crate::shm::{Class, Extent, Fingerprint, Kind, Object};
 use crate::sync::failed;
@@ -29,6 +31,7 @@ pub(super) struct Ring {
     /// Of the layout, in bytes.
     first_block: usize,
     losses: usize,
+    annexes: Annexes,
     known: Known,
 }
 
@@ -60,6 +63,9 @@ impl From<Error> for Hindrance {
         Hindrance::Failed(error)
     }
 }
+
+/// Memory, and where in it so many bytes are.
+pub(super) type Place = (Arc<Region>, usize, usize);
 
 pub(super) type Outcome<T> = std::result::Result<T, Hindrance>;
 
@@ -94,12 +100,12 @@ impl Blocks for OfBlocks<'_> {
 
     #[inline]
     fn lost(&self, block: usize) -> &AtomicU64 {
-        &self.words[self.losses + block * 2]
+        &self.words[self.losses + block * (layout::LOSS / 8)]
     }
 
     #[inline]
     fn to_be_lost(&self, block: usize) -> &AtomicU64 {
-        &self.words[self.losses + block * 2 + 1]
+        &self.words[self.losses + block * (layout::LOSS / 8) + 1]
     }
 }
 
@@ -114,7 +120,7 @@ impl Ring {
             Ok(())
         };
         let length = layout.length().unwrap_or(usize::MAX);
-        let (class, extent) = (class(fingerprint), Extent::fixed(length));
+        let (class, extent) = (class(fingerprint), Extent::with_annexes(length));
         Ring::of(match name {
             None => Object::anonymous(class, extent, fill)?,
             Some((name, open)) => Object::create_named(name, class, extent, open, fill)?,
@@ -130,6 +136,7 @@ impl Ring {
             first_block: layout.first_block(),
             losses: layout.losses(),
             layout,
+            annexes: Annexes::new(),
             known: Known::default(),
         })
     }
@@ -213,34 +220,103 @@ impl Ring {
         }
     }
 
+    /// How many bytes of the annex of a block are allocated.
+    fn annexed(&self, block: usize) -> &AtomicU64 {
+        self.word(self.losses + block * layout::LOSS + 16)
+    }
+
     /// Sends some bytes, waiting for room.
+    #[inline]
     pub(super) fn send(
         &self,
         bytes: &[u8],
         deadline: Deadline,
         is_other_side_gone: impl Fn() -> bool,
     ) -> Outcome<()> {
-        let operation = "sending to queue";
-        if bytes.len() > self.layout.longest {
-            let error = Error::new(ErrorKind::LimitReached, operation, self.object.label());
-            return Err(Hindrance::Failed(
-                error
-                    .because(format!(
-                        "the message has {} bytes, and the longest may have {}",
-                        bytes.len(),
-                        self.layout.longest
-                    ))
-                    .with_hint("make the queue with `queue::Options::longest_message`"),
-            ));
-        }
         let caller = self.object.caller(deadline)?;
+        let mut filled = None;
+        let attempt = || {
+            let block = match filled {
+                Some(block) => block,
+                None => {
+                    let Some(block) = self.try_take(&caller) else {
+                        return Ok(None);
+                    };
+                    filled = Some(block);
+                    self.fill(block, bytes)?;
+                    block
+                }
+            };
+            let published = self.try_publish(block, &caller)?;
+            if published.is_some() {
+                // It is the receivers' from here on.
+                filled = None;
+            }
+            Ok(published)
+        };
+        let outcome = self.make_room(&caller, deadline, is_other_side_gone, attempt);
+        if outcome.is_err()
+            && let Some(block) = filled
+        {
+            self.give_back(block, &caller);
+        }
+        outcome
+    }
+
+    /// Takes a block for a message of so many bytes, waiting for a free one.
+    pub(super) fn reserve(
+        &self,
+        length: usize,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<usize> {
+        let caller = self.object.caller(deadline)?;
+        let attempt = || Ok(self.try_take(&caller));
+        let block = self.make_room(&caller, deadline, is_other_side_gone, attempt)?;
+        if length > self.layout.inline
+            && let Err(error) =
+                self.annexes
+                    .make_room(&self.object, block, length, self.annexed(block))
+        {
+            self.give_back(block, &caller);
+            return Err(Hindrance::Failed(error));
+        }
+        self.set_length(block, length, length > self.layout.inline);
+        Ok(block)
+    }
+
+    /// Sends what is in a block that the caller has, waiting for room. Whatever
+    /// comes of it, the block is not the caller's any more.
+    pub(super) fn commit(
+        &self,
+        block: usize,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<()> {
+        let caller = self.object.caller(deadline)?;
+        let attempt = || self.try_publish(block, &caller);
+        let outcome = self.make_room(&caller, deadline, is_other_side_gone, attempt);
+        if outcome.is_err() {
+            self.give_back(block, &caller);
+        }
+        outcome
+    }
+
+    /// Attempts something that wants room.
+    #[inline]
+    fn make_room<T>(
+        &self,
+        caller: &Caller<'_>,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+        mut attempt: impl FnMut() -> Outcome<Option<T>>,
+    ) -> Outcome<T> {
         if self.has_news() {
-            let _ = self.look_into_news(Orphans::Leave, &caller);
+            let _ = self.look_into_news(Orphans::Leave, caller);
             if is_other_side_gone() {
                 return Err(Hindrance::Disconnected);
             }
         }
-        let mut filled = None;
         let gone = std::cell::Cell::new(false);
         let mut is_first = true;
         let attempt = || {
@@ -251,46 +327,44 @@ impl Ring {
             match gone.get() {
                 // Nobody would ever take it.
                 true => Ok(None),
-                false => self.try_send(bytes, &mut filled, &caller),
+                false => attempt(),
             }
         };
-        let outcome = self.wait(self.room(), &caller, deadline, attempt, || {
+        self.wait(self.room(), caller, deadline, attempt, || {
             if self.has_news() {
-                let _ = self.look_into_news(Orphans::Leave, &caller);
+                let _ = self.look_into_news(Orphans::Leave, caller);
             }
             gone.set(is_other_side_gone());
             gone.get()
-        });
-        if outcome.is_err()
-            && let Some(block) = filled
-        {
-            self.give_back(block, &caller);
-        }
-        outcome
+        })
     }
 
     #[inline]
-    fn try_send(
-        &self,
-        bytes: &[u8],
-        filled: &mut Option<usize>,
-        caller: &Caller<'_>,
-    ) -> Outcome<Option<()>> {
+    fn try_take(&self, caller: &Caller<'_>) -> Option<usize> {
+        let first = self.known.block.load(Ordering::Relaxed);
+        self.raw().take_block(first, caller)
+    }
+
+    /// Writes a message into a block that is ours.
+    #[inline]
+    fn fill(&self, block: usize, bytes: &[u8]) -> Result<()> {
+        let is_annexed = bytes.len() > self.layout.inline;
+        self.set_length(block, bytes.len(), is_annexed);
+        if !is_annexed {
+            self.object.body().write(self.bytes_of(block), bytes);
+        } else {
+            let annexed = self.annexed(block);
+            let annex = self
+                .annexes
+                .make_room(&self.object, block, bytes.len(), annexed)?;
+            annex.bytes().write(0, bytes);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn try_publish(&self, block: usize, caller: &Caller<'_>) -> Outcome<Option<()>> {
         let raw = self.raw();
-        let block = match *filled {
-            Some(block) => block,
-            None => {
-                let first = self.known.block.load(Ordering::Relaxed);
-                let Some(block) = raw.take_block(first, caller) else {
-                    return Ok(None);
-                };
-                let length = self.length_of(block);
-                length.store(bytes.len() as u64, Ordering::Relaxed);
-                self.object.body().write(self.bytes_of(block), bytes);
-                *filled = Some(block);
-                block
-            }
-        };
         let mut head = self.known.head.load(Ordering::Relaxed);
         let index = match raw.publish(block, &mut head, caller) {
             Ok(Sent::At(index)) => index,
@@ -301,8 +375,6 @@ impl Ring {
             Ok(Sent::Closed) => return Err(Hindrance::Disconnected),
             Err(failure) => return Err(self.failed(failure, "sending to queue")),
         };
-        // It is the receivers' from here on.
-        *filled = None;
         raw.follow_tail(index);
         self.messages().notify_after_swap(1, caller);
         let mut next = block + 1;
@@ -355,7 +427,7 @@ impl Ring {
         {
             let (value, keep) = read(held);
             if keep == Keep::No {
-                self.give_back(held.block, caller);
+                self.finish(held.block, caller);
             }
             return Ok(Some(value));
         }
@@ -370,6 +442,7 @@ impl Ring {
         };
         let (value, keep) = read(held);
         if keep == Keep::No {
+            self.shrink(held.block);
             raw.give_back_first(held.block);
         }
         raw.empty_slot(index, held.block);
@@ -378,21 +451,77 @@ impl Ring {
         Ok(Some(value))
     }
 
-    /// Copies the bytes of the message in a block that is ours.
-    pub(super) fn read(&self, block: usize, into: &mut Vec<u8>) -> Result<()> {
-        let length = self.length_of(block).load(Ordering::Relaxed);
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > self.layout.longest {
-            let error = Error::new(
-                ErrorKind::Corrupt,
-                "receiving from queue",
-                self.object.label(),
-            );
-            return Err(error.because(format!("a message claims to have {length} bytes")));
+    #[inline]
+    fn set_length(&self, block: usize, length: usize, is_annexed: bool) {
+        let word = length as u64 | if is_annexed { layout::ANNEXED } else { 0 };
+        self.length_of(block).store(word, Ordering::Relaxed);
+    }
+
+    /// Length of the message in a block that is ours, and whether it is in the
+    /// annex.
+    #[inline]
+    fn length(&self, block: usize) -> (usize, bool) {
+        let word = self.length_of(block).load(Ordering::Relaxed);
+        let is_annexed = word & layout::ANNEXED != 0;
+        match usize::try_from(word & !layout::ANNEXED) {
+            Ok(length) if is_annexed || length <= self.layout.inline => (length, is_annexed),
+            // A lie, which is found out where the annex is looked for.
+            _ => (usize::MAX, true),
         }
+    }
+
+    /// Copies the bytes of the message in a block that is ours.
+    #[inline]
+    pub(super) fn read(&self, block: usize, into: &mut Vec<u8>) -> Result<()> {
+        let (length, is_annexed) = self.length(block);
+        if !is_annexed {
+            into.resize(length, 0);
+            self.object.body().read(self.bytes_of(block), into);
+            return Ok(());
+        }
+        let annex = self.annexes.find(&self.object, block, length)?;
+        // It may claim more than there is memory for.
+        into.try_reserve(length.saturating_sub(into.len()))
+            .map_err(|_| {
+                let operation = "receiving from queue";
+                Error::new(ErrorKind::NoSpace, operation, self.object.label())
+                    .because(format!("no memory for a message of {length} bytes"))
+            })?;
         into.resize(length, 0);
-        self.object.body().read(self.bytes_of(block), into);
+        annex.bytes().read(0, into);
         Ok(())
+    }
+
+    /// Where the message in a block is.
+    pub(super) fn place(&self, block: usize) -> Result<Place> {
+        let (length, is_annexed) = self.length(block);
+        if !is_annexed {
+            let (memory, body_at) = self.object.memory();
+            let at = body_at + self.bytes_of(block);
+            return Ok((Arc::clone(memory), at, length));
+        }
+        let annex = self.annexes.find(&self.object, block, length)?;
+        Ok((annex, 0, length))
+    }
+
+    /// The message that is to be sent from a block has only so many bytes.
+    pub(super) fn shorten(&self, block: usize, length: usize) {
+        let (_, is_annexed) = self.length(block);
+        self.set_length(block, length, is_annexed);
+    }
+
+    #[inline]
+    fn shrink(&self, block: usize) {
+        if self.length(block).1 {
+            self.annexes
+                .shrink(&self.object, block, self.annexed(block));
+        }
+    }
+
+    /// Gives a block back whose message was received.
+    pub(super) fn finish(&self, block: usize, caller: &Caller<'_>) {
+        self.shrink(block);
+        self.give_back(block, caller);
     }
 
     /// Gives a block back, and wakes one who waits for room.

@@ -1,5 +1,6 @@
 //! The sending half.
 
+use super::borrowed::Reservation;
 use super::handle::{self, Side, both_halves};
 use super::message::{encode, with_buffer};
 use super::ring::{Hindrance, Outcome};
@@ -45,12 +46,6 @@ impl<T: ?Sized> Sender<T> {
     fn send_slice(&self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
         let gone = || self.side.is_other_side_gone();
         self.side.ring.send(bytes, deadline, gone)
-    }
-
-    /// Bytes of the longest message that it takes, encoded.
-    #[must_use]
-    pub fn longest_message(&self) -> usize {
-        self.side.ring.layout.longest
     }
 }
 
@@ -132,6 +127,32 @@ impl Sender<[u8]> {
         deadline: Deadline,
     ) -> std::result::Result<(), SendTimeoutError<()>> {
         self.send_slice(bytes, deadline)
+            .map_err(|hindrance| hindrance.of_send_timeout(()))
+    }
+
+    /// Makes room for a message of so many bytes, to be written where it will be
+    /// read, waiting for it.
+    ///
+    /// # Errors
+    /// As [`send`](Sender::send).
+    ///
+    /// # Examples
+    /// See [`Reservation`].
+    pub fn reserve(&self, bytes: usize) -> std::result::Result<Reservation, SendError<()>> {
+        Reservation::new(&self.side, bytes, Deadline::NEVER)
+            .map_err(|hindrance| hindrance.of_send(()))
+    }
+
+    /// [`reserve`](Sender::reserve), waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`send_deadline`](Sender::send_deadline).
+    pub fn reserve_deadline(
+        &self,
+        bytes: usize,
+        deadline: Deadline,
+    ) -> std::result::Result<Reservation, SendTimeoutError<()>> {
+        Reservation::new(&self.side, bytes, deadline)
             .map_err(|hindrance| hindrance.of_send_timeout(()))
     }
 }

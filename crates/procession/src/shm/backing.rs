@@ -1,11 +1,12 @@
 //! What the memory of an object is to the kernel.
 
+use super::header::MOST_BYTES;
 use crate::error::Context;
 use crate::os::memfd::{MemFd, Seals};
 use crate::os::memory::Region;
 use crate::os::sysv::SharedMemory;
 use crate::{Error, ErrorKind, Result};
-use rustix::fs::FileType;
+use rustix::fs::{FallocateFlags, FileType};
 use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -35,6 +36,9 @@ pub(crate) struct Extent {
     pub(crate) longest_body: Option<usize>,
     /// Of the machine's huge pages.
     pub(crate) huge_pages: bool,
+    /// Behind the body, parts of the file are allocated and mapped as they are
+    /// needed.
+    pub(crate) annexes: bool,
 }
 
 impl Extent {
@@ -43,9 +47,21 @@ impl Extent {
             body,
             longest_body: None,
             huge_pages: false,
+            annexes: false,
+        }
+    }
+
+    /// A body, and annexes behind it.
+    pub(crate) const fn with_annexes(body: usize) -> Extent {
+        Extent {
+            annexes: true,
+            ..Extent::fixed(body)
         }
     }
 }
+
+/// Where annexes begin in a file; no body reaches so far.
+pub(crate) const ANNEXES: u64 = MOST_BYTES as u64;
 
 impl Backing {
     /// A memory file without a name that cannot become shorter, and longer only
@@ -57,7 +73,7 @@ impl Backing {
             MemFd::create(label, length)?
         };
         file.seal(Seals {
-            grow: extent.longest_body.is_none(),
+            grow: extent.longest_body.is_none() && !extent.annexes,
             ..Seals::FIXED_SIZE
         })?;
         Ok(Backing::File(file.into()))
@@ -102,8 +118,47 @@ impl Backing {
     pub(super) fn allocate(&self, length: usize, operation: &'static str) -> Result<()> {
         match self {
             Backing::File(file) => crate::os::allocate(file.as_fd(), length, operation, &""),
-            Backing::SystemV(_) => Err(Error::new(ErrorKind::Unsupported, operation, "")
-                .because("a System V segment keeps its length")),
+            Backing::SystemV(_) => Err(no_file(operation)),
+        }
+    }
+
+    /// Allocates a part of a file.
+    pub(super) fn allocate_annex(
+        &self,
+        offset: u64,
+        length: usize,
+        operation: &'static str,
+    ) -> Result<()> {
+        match self {
+            Backing::File(file) => {
+                crate::os::allocate_part(file.as_fd(), offset, length, operation, &"")
+            }
+            Backing::SystemV(_) => Err(no_file(operation)),
+        }
+    }
+
+    /// Gives back the memory of a part of a file.
+    pub(super) fn clear_annex(&self, offset: u64, length: u64) {
+        if let Backing::File(file) = self {
+            let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            // What fails is memory that the next message finds there.
+            let _ = rustix::fs::fallocate(file, punch, offset, length);
+        }
+    }
+
+    /// Maps a part of a file.
+    pub(super) fn map_annex(
+        &self,
+        offset: u64,
+        length: usize,
+        operation: &'static str,
+    ) -> Result<Arc<Region>> {
+        match self {
+            Backing::File(file) => {
+                let region = Region::map_part(file.as_fd(), offset, length, true);
+                Ok(Arc::new(region.during(operation, "")?))
+            }
+            Backing::SystemV(_) => Err(no_file(operation)),
         }
     }
 
@@ -126,6 +181,10 @@ impl Backing {
             Backing::SystemV(_) => None,
         }
     }
+}
+
+fn no_file(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unsupported, operation, "").because("a System V segment keeps its length")
 }
 
 /// Refuses a file that is not a plain one of this user's, for this user alone.

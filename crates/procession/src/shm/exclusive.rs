@@ -7,9 +7,11 @@
 #![allow(unsafe_code)]
 
 use super::{Object, ShmSafe};
+use crate::os::memory::Region;
 use crate::{Error, ErrorKind, Result};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// Where values of `T` are in the memory of an object: looked up once, used
 /// only together with the object.
@@ -49,6 +51,49 @@ impl<T: ShmSafe> Values<T> {
 
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+}
+
+/// Bytes of memory that the holder may use like its own.
+#[derive(Debug)]
+pub(crate) struct Range {
+    first: NonNull<u8>,
+    length: usize,
+    _memory: Arc<Region>,
+}
+
+// SAFETY: a range of bytes that is nobody else's, by the promise to `new`.
+unsafe impl Send for Range {}
+// SAFETY: as for Send; shared, it is only read.
+unsafe impl Sync for Range {}
+
+impl Range {
+    /// Some bytes of mapped memory; `None` if they are not there.
+    ///
+    /// # Safety
+    /// Until this is dropped, all processes that keep to the protocol of the
+    /// memory leave these bytes alone; or, if only [`get`](Range::get) is called,
+    /// none of them writes.
+    pub(crate) unsafe fn new(memory: &Arc<Region>, at: usize, length: usize) -> Option<Range> {
+        Some(Range {
+            first: memory.place(at, length, 1)?,
+            length,
+            _memory: Arc::clone(memory),
+        })
+    }
+
+    /// To be read.
+    pub(crate) fn get(&self) -> &[u8] {
+        // SAFETY: in range by `Region::place`, mapped as long as `self` has the
+        // region, not written by the promise to `new`.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.length) }
+    }
+
+    /// To be read and written.
+    pub(crate) fn get_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `get`, and neither read by others, by the promise to `new`
+        // and because `self` is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.first.as_ptr(), self.length) }
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) const BODY_LENGTH: usize = 80;
 const MAGIC: u64 = u64::from_le_bytes(*b"procshm\x01");
 
 /// Changes with every change of any layout.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// What lies in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,12 @@ pub(crate) struct Header {
     pub(crate) longest_body: Option<usize>,
     /// Seconds since 1970.
     pub(crate) made_at: u64,
+}
+
+/// The length that a header claims, which is to be read and checked yet.
+pub(super) fn said_length(memory: SharedBytes<'_>) -> usize {
+    let length = memory.atomic_u64(24).load(Ordering::Relaxed);
+    usize::try_from(length).map_or(BYTES, |length| length.clamp(BYTES, MOST_BYTES))
 }
 
 impl Header {

@@ -3,6 +3,7 @@
 use super::Kind;
 use super::backing::Backing;
 use super::directory::{Directory, directory_path};
+use super::header::MOST_BYTES;
 use super::object::Object;
 use super::system_v;
 use crate::error::Context;
@@ -85,7 +86,11 @@ impl Place {
         let file = directory.open(&name, LOOKING)?;
         let status = rustix::fs::fstat(&file).during(LOOKING, &name)?;
         let copy = file.try_clone().during(LOOKING, &name)?;
-        let size = usize::try_from(status.st_size).unwrap_or(0);
+        // Of one with annexes, what is allocated.
+        let size = match usize::try_from(status.st_size).unwrap_or(0) {
+            size if size > MOST_BYTES => status.st_blocks as usize * 512,
+            size => size,
+        };
         let opened = Object::open(Backing::File(file), LOOKING);
         let object = NamedObject::new(name.clone(), size, status.st_mtime, opened);
         Ok((object, Place::Name(name, Backing::File(copy))))

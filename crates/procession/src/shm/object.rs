@@ -3,7 +3,7 @@
 use super::attached;
 use super::backing::{Backing, Extent, Identity};
 use super::family::FamilyRegistry;
-use super::header::{self, Header, Kind};
+use super::header::{self, Header, Kind, MOST_BYTES};
 use super::named::Published;
 use super::safe::Fingerprint;
 use crate::name::random_bytes;
@@ -177,6 +177,12 @@ impl Object {
             return Err(Error::new(ErrorKind::Corrupt, operation, "")
                 .because(format!("{length} bytes are too few for a header")));
         }
+        let length = if length > MOST_BYTES {
+            // With annexes, which are mapped by and by.
+            header::said_length(backing.map(header::BYTES, operation)?.bytes())
+        } else {
+            length
+        };
         let memory = backing.map(length, operation)?;
         let (header, is_of_now) = Header::read_of_any_time(memory.bytes(), operation)?;
         let mapped = header.mapped_length(length);
@@ -343,6 +349,35 @@ impl Object {
     /// So many bytes behind the header, of an object that grows.
     pub(super) fn body_of(&self, length: usize) -> SharedBytes<'_> {
         self.memory.bytes().slice(self.header.body_at, length)
+    }
+
+    /// Allocates memory of the file, behind [`ANNEXES`](super::ANNEXES).
+    pub(crate) fn allocate_annex(&self, offset: u64, length: usize) -> Result<()> {
+        let operation = "making room for message";
+        self.backing
+            .allocate_annex(offset, length, operation)
+            .map_err(|error| error.about(self.label()))
+    }
+
+    /// Gives such memory back.
+    pub(crate) fn clear_annex(&self, offset: u64, length: u64) {
+        self.backing.clear_annex(offset, length);
+    }
+
+    /// Maps such memory, whose offset is a multiple of the page size.
+    pub(crate) fn map_annex(&self, offset: u64, length: usize) -> Result<Arc<Region>> {
+        let operation = "mapping message";
+        self.backing.map_annex(offset, length, operation)
+    }
+
+    /// How far the file reaches now.
+    pub(crate) fn file_length(&self) -> Result<u64> {
+        Ok(self.backing.length("measuring queue")? as u64)
+    }
+
+    /// The memory, and where the body begins in it.
+    pub(crate) fn memory(&self) -> (&Arc<Region>, usize) {
+        (&self.memory, self.header.body_at)
     }
 
     /// Address of something in the body; `None` if it does not fit.

@@ -259,6 +259,7 @@ impl SegmentOptions {
             body: length,
             longest_body: self.longest,
             huge_pages: self.huge_pages,
+            annexes: false,
         })
     }
 

@@ -24,7 +24,7 @@ pub(super) struct SharedQueue {
 
 impl SharedQueue {
     pub(super) fn new() -> Result<SharedQueue> {
-        let options = Options::new().longest_message(LONGEST);
+        let options = Options::new().usual_message(LONGEST);
         let (sender, receiver) = options.bytes(CAPACITY)?;
         Ok(SharedQueue { sender, receiver })
     }

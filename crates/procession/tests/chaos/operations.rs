@@ -188,6 +188,21 @@ fn check_queue((sender, receiver): &(Sender<u64>, Receiver<u64>)) {
     );
 }
 
+fn check_bytes((sender, receiver): &(Sender<[u8]>, Receiver<[u8]>)) {
+    let soon = || Deadline::after(Duration::from_millis(1));
+    while let Ok(message) = receiver.receive_bytes_deadline(soon()) {
+        assert!([b"\x07", b"\x08"].contains(&&[message[0]]), "{message:?}");
+    }
+    for _ in 0..2 {
+        let message = sender.reserve_deadline(1, Deadline::after(PATIENCE));
+        let mut message = message.unwrap();
+        message[0] = 8;
+        message.commit_deadline(Deadline::after(PATIENCE)).unwrap();
+    }
+    let full = sender.send_bytes_deadline(b"\x08", Deadline::NOW);
+    assert!(full.is_err(), "more than there is room for");
+}
+
 macro_rules! operations {
     ($($name:literal: $make:expr;)*) => {
         vec![$(Operation { name: $name, make: || $make }),*]
@@ -517,6 +532,25 @@ pub(crate) fn all() -> Vec<Operation> {
                 drop(receiver.receive_deadline(Deadline::NOW));
             },
             check_queue
+        );
+        "queue_send_and_recv_long": on(
+            queue::Options::new().usual_message(0).bounded(2).unwrap(),
+            |(sender, receiver)| {
+                let _ = sender.try_send(7_u64);
+                let _ = receiver.try_recv();
+            },
+            check_queue
+        );
+        "queue_reserve_and_borrow": on(
+            queue::bytes(2).unwrap(),
+            |(sender, receiver)| {
+                if let Ok(mut message) = sender.reserve_deadline(1, Deadline::NOW) {
+                    message[0] = 7;
+                    let _ = message.commit_deadline(Deadline::NOW);
+                }
+                drop(receiver.receive_bytes_deadline(Deadline::NOW));
+            },
+            check_bytes
         );
         "counter_compare_exchange": on(
             Counter::new(0).unwrap(),

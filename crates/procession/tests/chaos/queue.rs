@@ -23,7 +23,7 @@ const STARTED: usize = 2;
 const ACKNOWLEDGED: usize = 3;
 
 /// Long enough that no message is read in one instruction, and of a length that
-/// its number says.
+/// its number says; half of them do not fit into their blocks.
 type Message = (u64, u64, Vec<u8>);
 
 fn message(worker: usize, number: u64) -> Message {
@@ -41,7 +41,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn new(loses: bool) -> Queue {
-        let options = Options::new().longest_message(220);
+        let options = Options::new().usual_message(100);
         let options = if loses {
             options.at_most_once()
         } else {

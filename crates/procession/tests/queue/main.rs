@@ -3,6 +3,7 @@
 mod bodies;
 mod death;
 mod limits;
+mod long;
 mod named;
 
 use procession::process::{Builder, JoinHandle, StartMethod};
@@ -41,6 +42,8 @@ fn main() -> ExitCode {
         bodies::the_end_of_all_senders_ends_the_receivers,
         bodies::the_end_of_all_receivers_ends_the_senders,
         bodies::handles_travel_there_and_back,
+        long::long_messages_come_whole,
+        long::what_the_dead_had_borrowed_comes_again,
         death::a_killed_sender_is_no_sender_any_more,
         death::a_message_held_by_the_dead_comes_again,
         death::what_the_dead_held_is_counted_where_it_is_lost,
@@ -49,7 +52,11 @@ fn main() -> ExitCode {
         limits::a_queue_of_one,
         limits::many_senders_and_many_receivers,
         limits::messages_of_every_length,
-        limits::too_long_a_message_is_an_error_that_has_it,
+        long::the_memory_of_the_longest_is_given_back,
+        long::more_than_four_gibibytes_go_through_one_queue,
+        long::a_reservation_that_is_dropped_sends_nothing,
+        long::a_forked_copy_has_no_borrowed_message,
+        long::no_space_for_a_long_message_is_an_error_that_has_it,
         limits::what_cannot_be_is_refused,
         limits::deadlines_are_kept,
         limits::closing_lets_the_rest_be_received,

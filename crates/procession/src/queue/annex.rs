@@ -1,0 +1,112 @@
+//! Memory for messages that do not fit into their blocks.
+//!
+//! Each block has a range of the queue's file to itself, far behind everything
+//! else, of which nothing is allocated at first. Whoever has the block may use the
+//! range: no allocator is shared, so none can be left half changed by the dead.
+
+use crate::os::memory::Region;
+use crate::shm::{ANNEXES, Object};
+use crate::{Error, ErrorKind, Result};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of an annex at most, and so of a message.
+pub(super) const LONGEST: usize = 1 << 36;
+
+/// Blocks that are used most, because senders look at them first when receivers
+/// keep up.
+const FAVOURED: usize = 4;
+
+/// What is allocated, in multiples of this.
+const STEP: usize = 1 << 16;
+
+/// Bytes that stay allocated and mapped for the next long message in a block.
+fn kept(block: usize) -> usize {
+    if block < FAVOURED { 64 << 20 } else { 2 << 20 }
+}
+
+fn place_of(block: usize) -> u64 {
+    ANNEXES + (block * LONGEST) as u64
+}
+
+/// The annexes of a queue, as this process has mapped them.
+#[derive(Debug)]
+pub(super) struct Annexes {
+    /// As far as the file is known to reach.
+    reaches: AtomicU64,
+    mapped: Mutex<Vec<Option<Arc<Region>>>>,
+}
+
+impl Annexes {
+    pub(super) fn new() -> Annexes {
+        Annexes {
+            reaches: AtomicU64::new(0),
+            mapped: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Makes room for a message in the annex of a block that is the caller's.
+    /// `allocated` is what the queue knows of it.
+    pub(super) fn make_room(
+        &self,
+        object: &Object,
+        block: usize,
+        length: usize,
+        allocated: &AtomicU64,
+    ) -> Result<Arc<Region>> {
+        if length > LONGEST {
+            let operation = "sending to queue";
+            let error = Error::new(ErrorKind::LimitReached, operation, object.label());
+            return Err(error.because(format!(
+                "the message has {length} bytes, and the longest may have {LONGEST}"
+            )));
+        }
+        if allocated.load(Ordering::Relaxed) < length as u64 {
+            let whole = length.next_multiple_of(STEP);
+            object.allocate_annex(place_of(block), whole)?;
+            allocated.store(whole as u64, Ordering::Relaxed);
+        }
+        self.find(object, block, length)
+    }
+
+    /// The memory of a message in the annex of a block that is the caller's.
+    pub(super) fn find(&self, object: &Object, block: usize, length: usize) -> Result<Arc<Region>> {
+        let end = place_of(block) + length.min(LONGEST) as u64;
+        if length > LONGEST || self.reaches.load(Ordering::Relaxed) < end {
+            let reaches = object.file_length()?;
+            self.reaches.fetch_max(reaches, Ordering::Relaxed);
+            if length > LONGEST || reaches < end {
+                let operation = "receiving from queue";
+                let error = Error::new(ErrorKind::Corrupt, operation, object.label());
+                return Err(error.because(format!("a message claims to have {length} bytes")));
+            }
+        }
+        let kept = kept(block);
+        if length > kept {
+            return object.map_annex(place_of(block), length);
+        }
+        let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        if mapped.len() <= block {
+            mapped.resize(block + 1, None);
+        }
+        if let Some(region) = &mapped[block] {
+            return Ok(Arc::clone(region));
+        }
+        let region = object.map_annex(place_of(block), kept)?;
+        mapped[block] = Some(Arc::clone(&region));
+        Ok(region)
+    }
+
+    /// Gives memory back that is more than is kept, of a block that is still the
+    /// caller's.
+    #[inline]
+    pub(super) fn shrink(&self, object: &Object, block: usize, allocated: &AtomicU64) {
+        let bytes = allocated.load(Ordering::Relaxed);
+        if bytes > kept(block) as u64 {
+            // First the word: whoever is killed before the rest leaves memory that
+            // is allocated once more.
+            allocated.store(0, Ordering::Relaxed);
+            object.clear_annex(place_of(block), LONGEST as u64);
+        }
+    }
+}

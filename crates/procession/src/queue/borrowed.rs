@@ -1,0 +1,227 @@
+//! Messages where they lie: written before they are sent, read before they are
+//! done with, without a copy.
+//!
+//! # Safety
+//! The second zone of `unsafe`, as in `shm/exclusive.rs`: a block is one
+//! process's from when it takes it until it publishes it or gives it back, and
+//! the word of the block, which all users of the queue keep to, says whose.
+#![allow(unsafe_code)]
+
+use super::SendTimeoutError;
+use super::handle::Side;
+use super::ring::{Hindrance, Outcome};
+use crate::Deadline;
+use crate::shm::Range;
+use procession_core::Owner;
+use procession_core::queue::Held;
+use std::sync::Arc;
+
+/// A block that this process has.
+#[derive(Debug)]
+pub(super) struct Holding {
+    side: Arc<Side>,
+    /// `None`: not any more.
+    block: Option<usize>,
+    process: Option<Owner>,
+}
+
+impl Holding {
+    pub(super) fn new(side: &Arc<Side>, block: usize) -> Holding {
+        Holding {
+            side: Arc::clone(side),
+            block: Some(block),
+            process: side.process(),
+        }
+    }
+
+    /// The bytes of the message in it.
+    fn range(&self, block: usize) -> crate::Result<Range> {
+        let (memory, at, length) = self.side.ring.place(block)?;
+        // SAFETY: the place of the message in a block that this process has; the
+        // types below let go of the range before they give the block up, and
+        // refuse to show it to a forked copy, which has not got the block.
+        let range = unsafe { Range::new(&memory, at, length) };
+        range.ok_or_else(|| {
+            let error = crate::Error::new(crate::ErrorKind::Corrupt, "borrowing message", "");
+            error.because("it leaves the memory of the queue")
+        })
+    }
+
+    /// Whether this is the process that took it, and not a forked copy.
+    #[inline]
+    fn is_ours(&self) -> bool {
+        self.process.is_some() && self.side.process() == self.process
+    }
+
+    /// Panics in a forked copy.
+    #[inline]
+    fn check_process(&self) {
+        assert!(
+            self.is_ours(),
+            "a forked process has none of the messages that its parent borrows"
+        );
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        // A forked copy gives nothing back.
+        if let Some(block) = self.block.take()
+            && self.is_ours()
+            && let Some(caller) = self.side.ring.object.holder()
+        {
+            self.side.ring.finish(block, &caller);
+        }
+    }
+}
+
+/// A message that is written where its receiver will read it, and sent by
+/// [`commit`](Reservation::commit). Dropped, it is none.
+///
+/// # If a process dies
+/// The message was sent or it was not; its room is there again.
+///
+/// # Across fork and exec
+/// A forked copy shows nothing (it panics) and sends nothing.
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, receiver) = queue::bytes(4)?;
+/// let mut message = sender.reserve(5).unwrap();
+/// message.copy_from_slice(b"hello");
+/// message.commit().unwrap();
+/// let borrowed = receiver.receive_bytes().unwrap();
+/// assert_eq!(&*borrowed, b"hello");
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a reservation that is dropped sends nothing"]
+pub struct Reservation {
+    // Before the block.
+    range: Range,
+    holding: Holding,
+}
+
+impl Reservation {
+    pub(super) fn new(side: &Arc<Side>, length: usize, deadline: Deadline) -> Outcome<Reservation> {
+        let gone = || side.is_other_side_gone();
+        let block = side.ring.reserve(length, deadline, gone)?;
+        let holding = Holding::new(side, block);
+        let range = holding.range(block)?;
+        Ok(Reservation { range, holding })
+    }
+
+    /// Sends it, waiting for room.
+    ///
+    /// # Errors
+    /// [`Disconnected`](super::SendError::Disconnected),
+    /// [`Failed`](super::SendError::Failed); nothing was sent.
+    pub fn commit(self) -> Result<(), super::SendError<()>> {
+        self.send(Deadline::NEVER)
+            .map_err(|hindrance| hindrance.of_send(()))
+    }
+
+    /// Sends it, waiting for room until then at most.
+    ///
+    /// # Errors
+    /// [`Timeout`](SendTimeoutError::Timeout), and as
+    /// [`commit`](Reservation::commit).
+    pub fn commit_deadline(self, deadline: Deadline) -> Result<(), SendTimeoutError<()>> {
+        self.send(deadline)
+            .map_err(|hindrance| hindrance.of_send_timeout(()))
+    }
+
+    /// Sends only so many bytes of it, from the first on: for messages whose
+    /// length is known when they are written.
+    ///
+    /// # Errors
+    /// As [`commit`](Reservation::commit).
+    ///
+    /// # Panics
+    /// If it has not as many.
+    pub fn commit_first(self, bytes: usize) -> Result<(), super::SendError<()>> {
+        assert!(bytes <= self.range.get().len(), "there are not as many");
+        if let Some(block) = self.holding.block {
+            self.holding.side.ring.shorten(block, bytes);
+        }
+        self.commit()
+    }
+
+    fn send(self, deadline: Deadline) -> Outcome<()> {
+        self.holding.check_process();
+        let Reservation { range, mut holding } = self;
+        drop(range);
+        let Some(block) = holding.block.take() else {
+            return Ok(());
+        };
+        let side = &holding.side;
+        let gone = || side.is_other_side_gone();
+        side.ring.commit(block, deadline, gone)
+    }
+}
+
+impl std::ops::Deref for Reservation {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.holding.check_process();
+        self.range.get()
+    }
+}
+
+impl std::ops::DerefMut for Reservation {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.holding.check_process();
+        self.range.get_mut()
+    }
+}
+
+/// A message of bytes, read where it lies. It is done with when this is dropped;
+/// if this process is killed before, another receiver gets it, or it is counted
+/// as lost.
+///
+/// # Across fork and exec
+/// A forked copy shows nothing (it panics) and gives nothing back.
+///
+/// # Cost
+/// Whatever the length of the message: four atomic operations, and none for a
+/// look at the bytes.
+///
+/// # Examples
+/// See [`Reservation`].
+#[derive(Debug)]
+#[must_use = "the message is done with when this is dropped"]
+pub struct Borrowed {
+    // Before the block.
+    range: Range,
+    redelivered: bool,
+    holding: Holding,
+}
+
+impl Borrowed {
+    pub(super) fn new(side: &Arc<Side>, held: Held) -> Result<Borrowed, Hindrance> {
+        let holding = Holding::new(side, held.block);
+        let range = holding.range(held.block)?;
+        Ok(Borrowed {
+            range,
+            redelivered: held.redelivered,
+            holding,
+        })
+    }
+
+    /// Whether another receiver had it before, and was killed.
+    #[must_use]
+    pub fn is_redelivered(&self) -> bool {
+        self.redelivered
+    }
+}
+
+impl std::ops::Deref for Borrowed {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.holding.check_process();
+        self.range.get()
+    }
+}
