@@ -503,6 +503,39 @@ impl<B: Blocks> RawQueue<'_, B> {
         self.blocks.state(block).store(FREE, Ordering::Release);
     }
 
+    /// Whether [`take`](RawQueue::take) would find anything but
+    /// [`Empty`](Received::Empty).
+    pub fn is_ready(&self, from: u64) -> bool {
+        let mut index = from;
+        loop {
+            let word = self.slot(index).load(Ordering::Acquire);
+            match self.ahead(word, index) {
+                0 if word & FULL == 0 => return self.closed.load(Ordering::SeqCst) != 0,
+                0 if word & BLOCK == CLOSED => return true,
+                0 => {
+                    let block = (word & BLOCK) as usize;
+                    if block >= self.blocks.count() || self.is_filled(block, index).is_some() {
+                        return true;
+                    }
+                }
+                1.. => {}
+                _ => return true,
+            }
+            match self.next(index, self.head) {
+                Ok(next) => index = next,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// Whether there is a message whose receiver died.
+    pub fn has_orphan(&self, platform: &impl Platform) -> bool {
+        (0..self.blocks.count()).any(|block| {
+            let word = self.blocks.state(block).load(Ordering::Acquire);
+            state(word) == READING && is_orphan(word, platform)
+        })
+    }
+
     /// How many messages were lost with their receivers.
     pub fn lost(&self) -> u64 {
         let lost = |block| self.blocks.lost(block).load(Ordering::Relaxed);

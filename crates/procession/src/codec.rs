@@ -213,6 +213,16 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded> {
     encoder.finish()
 }
 
+/// Encodes one value behind what is in a buffer; its descriptors.
+pub(crate) fn encode_into<T: Serialize + ?Sized>(
+    value: &T,
+    buffer: &mut Vec<u8>,
+) -> Result<Vec<OwnedFd>> {
+    let (outcome, table) = with_table(Vec::new(), || postcard::to_io(value, buffer).map(drop));
+    outcome.map_err(|error| failed::<T>("encoding message", error))?;
+    Ok(table.into_iter().flatten().collect())
+}
+
 /// Decodes values that were encoded one behind the other.
 #[derive(Debug)]
 pub(crate) struct Decoder<'a> {

@@ -6,6 +6,9 @@
 //! on the way to a process that died, the kernel says so at the reading end. No
 //! count can be wrong, and a message that carries a handle counts as one.
 //!
+//! Where one process sends and one receives, there is a descriptor of each, of one
+//! pair of sockets or a pipe, which says the same, and carries what they say.
+//!
 //! A forked child would hold the ends of all handles of its parent, and wait for
 //! itself: a task that is forked closes those that it was not given.
 //!
@@ -13,7 +16,8 @@
 //! the last, and there are no pipes.
 
 use crate::error::Context;
-use crate::{Result, handle};
+use crate::os::socket::SeqPacket;
+use crate::{Error, ErrorKind, Result, handle};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
@@ -53,7 +57,26 @@ impl<'de> Deserialize<'de> for End {
     }
 }
 
-type Pair = Mutex<Option<(End, End)>>;
+/// Descriptors that are ours as long as we send or receive.
+#[derive(Debug, Serialize, Deserialize)]
+enum Held {
+    /// One that the other side watches, and theirs.
+    Pipes(End, End),
+    /// Both in one.
+    Socket(End),
+}
+
+impl Held {
+    /// The one that tells of the other side's end.
+    fn theirs(&self) -> &End {
+        match self {
+            Held::Pipes(_, theirs) | Held::Socket(theirs) => theirs,
+        }
+    }
+}
+
+/// `None`: a forked process that was not given it.
+type Pair = Mutex<Option<Held>>;
 
 /// Those of this process.
 static LIVE: Mutex<Vec<Weak<Pair>>> = Mutex::new(Vec::new());
@@ -66,8 +89,8 @@ impl Ends {
     /// Of a queue with a name.
     pub(crate) const NONE: Ends = Ends(None);
 
-    fn new(ours: End, other: End) -> Ends {
-        let pair = Arc::new(Mutex::new(Some((ours, other))));
+    fn new(held: Held) -> Ends {
+        let pair = Arc::new(Mutex::new(Some(held)));
         let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
         if live.len().is_power_of_two() {
             live.retain(|pair| pair.strong_count() > 0);
@@ -81,9 +104,38 @@ impl Ends {
         let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("creating queue", "");
         let ((senders_gone, sends), (receivers_gone, receives)) = (pipe()?, pipe()?);
         Ok((
-            Ends::new(End(sends), End(receivers_gone)),
-            Ends::new(End(receives), End(senders_gone)),
+            Ends::new(Held::Pipes(End(sends), End(receivers_gone))),
+            Ends::new(Held::Pipes(End(receives), End(senders_gone))),
         ))
+    }
+
+    /// Those of one who sends and one who receives.
+    pub(crate) fn line() -> Result<(Ends, Ends)> {
+        let (sends, receives) = SeqPacket::pair()?;
+        Ok((Ends::of(sends.into()), Ends::of(receives.into())))
+    }
+
+    /// A descriptor that is all there is between the two sides.
+    pub(crate) fn of(descriptor: OwnedFd) -> Ends {
+        Ends::new(Held::Socket(End(descriptor)))
+    }
+
+    /// The descriptor to the other side.
+    ///
+    /// # Errors
+    /// [`Disconnected`](crate::ErrorKind::Disconnected): there is none, or this
+    /// process was forked and has not been given it.
+    pub(crate) fn with_socket<T>(
+        &self,
+        code: impl FnOnce(BorrowedFd<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let held = self.0.as_ref();
+        let held = held.map(|held| held.lock().unwrap_or_else(PoisonError::into_inner));
+        match held.as_deref() {
+            Some(Some(Held::Socket(socket))) => code(socket.as_fd()),
+            _ => Err(Error::new(ErrorKind::Disconnected, "sending message", "")
+                .because("this process has not been given this end")),
+        }
     }
 
     /// Whether nobody is left on the other side.
@@ -92,10 +144,10 @@ impl Ends {
             return false;
         };
         let pair = pair.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, other)) = &*pair else {
+        let Some(held) = &*pair else {
             return false;
         };
-        let mut descriptors = [PollFd::new(other, PollFlags::empty())];
+        let mut descriptors = [PollFd::new(held.theirs(), PollFlags::empty())];
         let now = Timespec::default();
         let polled =
             rustix::io::retry_on_intr(|| rustix::event::poll(&mut descriptors, Some(&now)));
@@ -120,8 +172,8 @@ impl<'de> Deserialize<'de> for Ends {
     fn deserialize<D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> std::result::Result<Ends, D::Error> {
-        let pair = Option::<(End, End)>::deserialize(deserializer)?;
-        Ok(pair.map_or(Ends::NONE, |(ours, other)| Ends::new(ours, other)))
+        let held = Option::<Held>::deserialize(deserializer)?;
+        Ok(held.map_or(Ends::NONE, Ends::new))
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`Handle`], [`Bytes`] | files, sockets and large data as arguments and results |
 //! | [`sync`] | locks, permits, conditions, events, barriers between processes, which survive the death of whoever uses them |
 //! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share; which types may be |
+//! | [`channel`] | messages between two ends, with descriptors and handles in them; connections between programs |
 //! | [`queue`] | messages between any number of processes, in order, that nobody's death loses |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
@@ -65,6 +66,7 @@
 #![deny(unsafe_code)]
 
 mod bytes;
+pub mod channel;
 mod codec;
 mod ends;
 mod error;

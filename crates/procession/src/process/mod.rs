@@ -58,6 +58,7 @@ pub use procession_derive::task;
 pub use scope::{Scope, scope};
 pub use spawn::{preload, spawn, spawn_task};
 pub use start::entry::init;
+pub(crate) use start::packet;
 pub use start::settings::LimitedResource;
 pub(crate) use start::worker::text_of as text_of_panic;
 pub use start_method::StartMethod;

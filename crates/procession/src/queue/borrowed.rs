@@ -9,7 +9,7 @@
 
 use super::SendTimeoutError;
 use super::handle::Side;
-use super::ring::{Hindrance, Outcome};
+use super::{Hindrance, Outcome};
 use crate::Deadline;
 use crate::shm::Range;
 use procession_core::Owner;

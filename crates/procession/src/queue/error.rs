@@ -1,9 +1,26 @@
 //! Why something could not be sent or received. Names and meanings are those of
 //! crossbeam-channel; what it does not know of is `Failed`.
 
-use super::ring::Hindrance;
-use crate::Error;
+use crate::{Error, ErrorKind};
 use std::fmt;
+
+/// Why nothing could be sent or received.
+#[derive(Debug)]
+pub(crate) enum Hindrance {
+    /// The deadline passed first.
+    TimedOut,
+    /// Nobody is left on the other side, or the queue was closed.
+    Disconnected,
+    Failed(Error),
+}
+
+impl From<Error> for Hindrance {
+    fn from(error: Error) -> Hindrance {
+        Hindrance::Failed(error)
+    }
+}
+
+pub(crate) type Outcome<T> = std::result::Result<T, Hindrance>;
 
 macro_rules! sending {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
@@ -12,7 +29,7 @@ macro_rules! sending {
             $($(#[$variant_doc])* $variant(T),)*
             /// No receiver is left, or the queue was closed.
             Disconnected(T),
-            /// The message is too long or cannot be encoded, or the system failed.
+            /// The message cannot be encoded, or the system failed.
             Failed(T, Error),
         }
 
@@ -39,9 +56,9 @@ macro_rules! sending {
         impl<T> fmt::Display for $name<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    $($name::$variant(_) => f.write_str(concat!("sending to queue: ", $text)),)*
+                    $($name::$variant(_) => f.write_str(concat!("sending: ", $text)),)*
                     $name::Disconnected(_) => {
-                        f.write_str("sending to queue: no receiver is left, or it was closed")
+                        f.write_str("sending: no receiver is left, or it was closed")
                     }
                     $name::Failed(_, error) => error.fmt(f),
                 }
@@ -89,9 +106,9 @@ macro_rules! receiving {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    $($name::$variant => f.write_str(concat!("receiving from queue: ", $text)),)*
+                    $($name::$variant => f.write_str(concat!("receiving: ", $text)),)*
                     $name::Disconnected => f.write_str(
-                        "receiving from queue: nothing is there, and no sender is left, or it was closed",
+                        "receiving: nothing is there, and no sender is left, or it was closed",
                     ),
                     $name::Failed(error) => error.fmt(f),
                 }
@@ -124,14 +141,23 @@ receiving! {
 }
 
 impl Hindrance {
-    pub(super) fn of_send<T>(self, message: T) -> SendError<T> {
+    /// What an error of a descriptor that two sides share says.
+    pub(crate) fn of_descriptor(error: Error) -> Hindrance {
+        match error.kind() {
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => Hindrance::TimedOut,
+            ErrorKind::Disconnected => Hindrance::Disconnected,
+            _ => Hindrance::Failed(error),
+        }
+    }
+
+    pub(crate) fn of_send<T>(self, message: T) -> SendError<T> {
         match self {
             Hindrance::Disconnected | Hindrance::TimedOut => SendError::Disconnected(message),
             Hindrance::Failed(error) => SendError::Failed(message, error),
         }
     }
 
-    pub(super) fn of_try_send<T>(self, message: T) -> TrySendError<T> {
+    pub(crate) fn of_try_send<T>(self, message: T) -> TrySendError<T> {
         match self {
             Hindrance::TimedOut => TrySendError::Full(message),
             Hindrance::Disconnected => TrySendError::Disconnected(message),
@@ -139,7 +165,7 @@ impl Hindrance {
         }
     }
 
-    pub(super) fn of_send_timeout<T>(self, message: T) -> SendTimeoutError<T> {
+    pub(crate) fn of_send_timeout<T>(self, message: T) -> SendTimeoutError<T> {
         match self {
             Hindrance::TimedOut => SendTimeoutError::Timeout(message),
             Hindrance::Disconnected => SendTimeoutError::Disconnected(message),
@@ -147,14 +173,14 @@ impl Hindrance {
         }
     }
 
-    pub(super) fn of_recv(self) -> RecvError {
+    pub(crate) fn of_recv(self) -> RecvError {
         match self {
             Hindrance::Disconnected | Hindrance::TimedOut => RecvError::Disconnected,
             Hindrance::Failed(error) => RecvError::Failed(error),
         }
     }
 
-    pub(super) fn of_try_recv(self) -> TryRecvError {
+    pub(crate) fn of_try_recv(self) -> TryRecvError {
         match self {
             Hindrance::TimedOut => TryRecvError::Empty,
             Hindrance::Disconnected => TryRecvError::Disconnected,
@@ -162,7 +188,7 @@ impl Hindrance {
         }
     }
 
-    pub(super) fn of_recv_timeout(self) -> RecvTimeoutError {
+    pub(crate) fn of_recv_timeout(self) -> RecvTimeoutError {
         match self {
             Hindrance::TimedOut => RecvTimeoutError::Timeout,
             Hindrance::Disconnected => RecvTimeoutError::Disconnected,

@@ -27,6 +27,11 @@ impl Side {
         self.ring.object.registry().joined_process()
     }
 
+    /// What it holds as long as it is there.
+    pub(super) fn ends(&self) -> &Ends {
+        self.ends.as_ref().unwrap_or(&Ends::NONE)
+    }
+
     pub(super) fn is_other_side_gone(&self) -> bool {
         self.ends.as_ref().is_some_and(Ends::is_other_side_gone)
     }

@@ -44,8 +44,8 @@ pub(super) const ANNEXED: u64 = 1 << 63;
 
 pub(super) const BYTES: usize = 16;
 
-/// Blocks beyond the capacity: for messages that are being written or read.
-const SPARE: usize = 64;
+/// Blocks beyond the capacity, at most and unless there is a reason for fewer.
+pub(super) const SPARE: usize = 64;
 
 /// How many of what there are, and how large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,12 @@ pub(super) struct Layout {
 
 impl Layout {
     /// For so many messages, of which those of so many bytes fit into blocks.
-    pub(super) fn new(capacity: usize, inline: usize, orphans: Orphans) -> Result<Layout> {
+    pub(super) fn new(
+        capacity: usize,
+        spare: usize,
+        inline: usize,
+        orphans: Orphans,
+    ) -> Result<Layout> {
         let refuse = |why: String| {
             Err(Error::new(ErrorKind::InvalidInput, "creating queue", "").because(why))
         };
@@ -77,7 +82,7 @@ impl Layout {
         let layout = stride.map(|stride| Layout {
             capacity,
             slots: capacity.next_power_of_two(),
-            blocks: capacity + SPARE,
+            blocks: capacity + spare,
             stride,
             inline,
             orphans,
@@ -146,7 +151,10 @@ impl Layout {
         } else {
             Orphans::Lose
         };
-        let expected = Layout::new(size(0), size(4), orphans).map_err(|_| corrupt())?;
+        let spare = size(2).checked_sub(size(0));
+        let spare = spare.filter(|spare| (1..=SPARE).contains(spare));
+        let spare = spare.ok_or_else(corrupt)?;
+        let expected = Layout::new(size(0), spare, size(4), orphans).map_err(|_| corrupt())?;
         let found = Layout {
             capacity: size(0),
             slots: size(1),

@@ -48,6 +48,7 @@ mod ring;
 mod sender;
 
 pub use borrowed::{Borrowed, Reservation};
+pub(crate) use error::{Hindrance, Outcome};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
@@ -182,6 +183,8 @@ fn named<T: ?Sized>(ring: Ring) -> Result<Halves<T>> {
 #[must_use = "options make nothing by themselves"]
 pub struct Options {
     inline: usize,
+    /// Blocks beyond the capacity: for messages that are being written or read.
+    spare: usize,
     orphans: Orphans,
 }
 
@@ -197,6 +200,7 @@ impl Options {
     pub fn new() -> Options {
         Options {
             inline: INLINE,
+            spare: layout::SPARE,
             orphans: Orphans::Redeliver,
         }
     }
@@ -249,8 +253,22 @@ impl Options {
     }
 
     fn anonymous<T: ?Sized>(self, capacity: usize) -> Result<Halves<T>> {
-        let layout = Layout::new(capacity, self.inline, self.orphans)?;
-        let (sends, receives) = Ends::pair()?;
+        self.with_ends(capacity, Ends::pair()?)
+    }
+
+    /// Makes a queue for one process that sends and one that receives, with a
+    /// socket between them.
+    pub(crate) fn line(self, capacity: usize) -> Result<Halves<[u8]>> {
+        let of_two = Options { spare: 4, ..self };
+        of_two.with_ends(capacity, Ends::line()?)
+    }
+
+    fn with_ends<T: ?Sized>(
+        self,
+        capacity: usize,
+        (sends, receives): (Ends, Ends),
+    ) -> Result<Halves<T>> {
+        let layout = self.layout(capacity)?;
         let ring = Ring::create(None, layout, message::fingerprint::<T>())?;
         let other = Ring::of(std::sync::Arc::clone(&ring.object))?;
         Ok((
@@ -259,8 +277,12 @@ impl Options {
         ))
     }
 
+    fn layout(self, capacity: usize) -> Result<Layout> {
+        Layout::new(capacity, self.spare, self.inline, self.orphans)
+    }
+
     fn named<T: ?Sized>(self, name: &str, capacity: usize, open: bool) -> Result<Halves<T>> {
-        let layout = Layout::new(capacity, self.inline, self.orphans)?;
+        let layout = self.layout(capacity)?;
         let fingerprint = message::fingerprint::<T>();
         named(Ring::create(Some((name, open)), layout, fingerprint)?)
     }

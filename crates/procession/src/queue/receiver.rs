@@ -3,9 +3,11 @@
 use super::borrowed::{Borrowed, Holding};
 use super::handle::{self, Side, both_halves};
 use super::message::{decode, with_buffer};
-use super::ring::{Hindrance, Keep, Outcome};
+use super::ring::Keep;
+use super::{Hindrance, Outcome};
 use super::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::Deadline;
+use crate::ends::Ends;
 use procession_core::queue::Held;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -45,7 +47,7 @@ impl<T: ?Sized> Receiver<T> {
     }
 
     /// Receives a message into a buffer; whether it comes once more.
-    fn receive_into(&self, buffer: &mut Vec<u8>, deadline: Deadline) -> Outcome<bool> {
+    pub(crate) fn receive_into(&self, buffer: &mut Vec<u8>, deadline: Deadline) -> Outcome<bool> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
         let read = |held: Held| {
@@ -60,6 +62,18 @@ impl<T: ?Sized> Receiver<T> {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.side.ring.lost()
+    }
+}
+
+impl<T: ?Sized> Receiver<T> {
+    pub(crate) fn ends(&self) -> &Ends {
+        self.side.ends()
+    }
+
+    /// Waits until there is something to receive.
+    pub(crate) fn wait_for_message(&self, deadline: Deadline) -> Outcome<()> {
+        let gone = || self.side.is_other_side_gone();
+        self.side.ring.wait_for_message(deadline, gone)
     }
 }
 

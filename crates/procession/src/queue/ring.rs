@@ -1,8 +1,9 @@
 //! A queue of bytes, as one process has it: everything but the types and the
 //! errors of [`Sender`](super::Sender) and [`Receiver`](super::Receiver).
 
-use super::annex::{Annexes, LONGEST};
+use super::annex::Annexes;
 use super::layout::{self, Layout};
+use super::{Hindrance, Outcome};
 use crate::os::memory::Region;
 use crate::registry::Caller;
 use crate::shm::{Class, Extent, Fingerprint, Kind, Object};
@@ -48,26 +49,8 @@ struct Known {
     changes: AtomicU64,
 }
 
-/// Why nothing could be sent or received.
-#[derive(Debug)]
-pub(super) enum Hindrance {
-    /// The deadline passed first.
-    TimedOut,
-    /// Nobody is left on the other side, or the queue was closed.
-    Disconnected,
-    Failed(Error),
-}
-
-impl From<Error> for Hindrance {
-    fn from(error: Error) -> Hindrance {
-        Hindrance::Failed(error)
-    }
-}
-
 /// Memory, and where in it so many bytes are.
 pub(super) type Place = (Arc<Region>, usize, usize);
-
-pub(super) type Outcome<T> = std::result::Result<T, Hindrance>;
 
 pub(super) const fn class(fingerprint: Fingerprint) -> Class {
     Class {
@@ -522,6 +505,43 @@ impl Ring {
     pub(super) fn finish(&self, block: usize, caller: &Caller<'_>) {
         self.shrink(block);
         self.give_back(block, caller);
+    }
+
+    /// Whether there is something to receive, if only the end.
+    pub(super) fn has_message(&self, caller: &Caller<'_>) -> bool {
+        let raw = self.raw();
+        raw.is_ready(raw.head.load(Ordering::Acquire))
+            || self.layout.orphans == Orphans::Redeliver
+                && self.has_news()
+                && raw.has_orphan(caller)
+    }
+
+    /// Waits until there is something to receive.
+    pub(super) fn wait_for_message(
+        &self,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<()> {
+        let caller = self.object.caller(deadline)?;
+        let attempt = || Ok(self.has_message(&caller).then_some(()));
+        let gate = self.messages();
+        self.wait(gate, &caller, deadline, attempt, is_other_side_gone)
+    }
+
+    /// Whether there is room for a message.
+    pub(super) fn has_room(&self) -> bool {
+        self.len() < self.layout.capacity
+    }
+
+    /// Waits until there is room for a message.
+    pub(super) fn wait_for_room(
+        &self,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<()> {
+        let caller = self.object.caller(deadline)?;
+        let attempt = || Ok(self.has_room().then_some(()));
+        self.make_room(&caller, deadline, is_other_side_gone, attempt)
     }
 
     /// Gives a block back, and wakes one who waits for room.

@@ -3,9 +3,10 @@
 use super::borrowed::Reservation;
 use super::handle::{self, Side, both_halves};
 use super::message::{encode, with_buffer};
-use super::ring::{Hindrance, Outcome};
+use super::{Hindrance, Outcome};
 use super::{SendError, SendTimeoutError, TrySendError};
 use crate::Deadline;
+use crate::ends::Ends;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
@@ -43,9 +44,21 @@ impl<T: ?Sized> Sender<T> {
         }
     }
 
-    fn send_slice(&self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
+    pub(crate) fn send_slice(&self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
         let gone = || self.side.is_other_side_gone();
         self.side.ring.send(bytes, deadline, gone)
+    }
+}
+
+impl<T: ?Sized> Sender<T> {
+    pub(crate) fn ends(&self) -> &Ends {
+        self.side.ends()
+    }
+
+    /// Waits until there is room for a message.
+    pub(crate) fn wait_for_room(&self, deadline: Deadline) -> Outcome<()> {
+        let gone = || self.side.is_other_side_gone();
+        self.side.ring.wait_for_room(deadline, gone)
     }
 }
 

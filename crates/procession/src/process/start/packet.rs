@@ -92,15 +92,14 @@ pub(crate) struct Packet {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     socket: OwnedFd,
-    /// A packet that waits for more descriptors, and for how many.
-    partial: Option<(Packet, usize)>,
+    assembly: Assembly,
 }
 
 impl Mailbox {
     pub(crate) fn new(socket: OwnedFd) -> Mailbox {
         Mailbox {
             socket,
-            partial: None,
+            assembly: Assembly::default(),
         }
     }
 
@@ -132,61 +131,7 @@ impl Mailbox {
 
     /// Waits for the next packet; `None` is the end: the other side is gone.
     pub(crate) fn receive(&mut self, deadline: Deadline) -> Result<Option<Packet>> {
-        loop {
-            let Some((packet, announced)) = self.receive_one(deadline)? else {
-                return Ok(None);
-            };
-            let (whole, announced) = match (packet.kind, self.partial.take()) {
-                (Kind::More, Some((mut whole, announced))) => {
-                    whole.descriptors.extend(packet.descriptors);
-                    (whole, announced)
-                }
-                (Kind::More, None) => return Err(malformed("descriptors of no packet")),
-                (_, partial) => {
-                    // Another writer's packet may come in between.
-                    self.partial = partial;
-                    (packet, announced)
-                }
-            };
-            match whole.descriptors.len().cmp(&announced) {
-                std::cmp::Ordering::Less => self.partial = Some((whole, announced)),
-                std::cmp::Ordering::Equal => return Ok(Some(whole)),
-                std::cmp::Ordering::Greater => return Err(malformed("too many descriptors")),
-            }
-        }
-    }
-
-    /// One packet as it came, and how many descriptors it announced.
-    fn receive_one(&self, deadline: Deadline) -> Result<Option<(Packet, usize)>> {
-        let operation = "receiving from process";
-        let mut bytes = [0; HEADER + MAX_INLINE];
-        let (length, mut descriptors) = loop {
-            match receive_any(self.as_fd(), &mut bytes, deadline, operation) {
-                // The other side ended without having read all; the kernel
-                // says so once, before it gives us what that had sent.
-                Err(error) if error.is_disconnected() => {}
-                outcome => break outcome?,
-            }
-        };
-        if length == 0 {
-            return Ok(None);
-        }
-        let (header, body) = bytes[..length]
-            .split_at_checked(HEADER)
-            .ok_or_else(|| malformed("a packet without a header"))?;
-        let kind = Kind::from_byte(header[0]).ok_or_else(|| malformed("an unknown kind"))?;
-        let count = [header[4], header[5], header[6], header[7]];
-        let body = match header[1] {
-            1 if descriptors.is_empty() => return Err(malformed("a memory file is missing")),
-            1 => open_memory(&descriptors.remove(0))?,
-            _ => Arrived::Inline(body.to_vec()),
-        };
-        let packet = Packet {
-            kind,
-            body,
-            descriptors,
-        };
-        Ok(Some((packet, u32::from_le_bytes(count) as usize)))
+        self.assembly.receive(self.socket.as_fd(), deadline)
     }
 
     /// Whether the first packet, which stays, carries this token.
@@ -211,6 +156,83 @@ impl Mailbox {
     pub(crate) fn has_news(&self) -> bool {
         crate::poll::readable(&self.socket, Deadline::NOW).is_ok()
     }
+}
+
+/// Packets as they are put together.
+#[derive(Debug, Default)]
+pub(crate) struct Assembly(
+    /// One that waits for more descriptors, and for how many.
+    Option<(Packet, usize)>,
+);
+
+impl Assembly {
+    /// Whether part of a packet is here.
+    pub(crate) fn is_in_the_middle(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Waits for the next packet; `None` is the end: the other side is gone.
+    pub(crate) fn receive(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        deadline: Deadline,
+    ) -> Result<Option<Packet>> {
+        loop {
+            let Some((packet, announced)) = receive_one(socket, deadline)? else {
+                return Ok(None);
+            };
+            let (whole, announced) = match (packet.kind, self.0.take()) {
+                (Kind::More, Some((mut whole, announced))) => {
+                    whole.descriptors.extend(packet.descriptors);
+                    (whole, announced)
+                }
+                (Kind::More, None) => return Err(malformed("descriptors of no packet")),
+                (_, partial) => {
+                    // Another writer's packet may come in between.
+                    self.0 = partial;
+                    (packet, announced)
+                }
+            };
+            match whole.descriptors.len().cmp(&announced) {
+                std::cmp::Ordering::Less => self.0 = Some((whole, announced)),
+                std::cmp::Ordering::Equal => return Ok(Some(whole)),
+                std::cmp::Ordering::Greater => return Err(malformed("too many descriptors")),
+            }
+        }
+    }
+}
+
+/// One packet as it came, and how many descriptors it announced.
+fn receive_one(socket: BorrowedFd<'_>, deadline: Deadline) -> Result<Option<(Packet, usize)>> {
+    let operation = "receiving from process";
+    let mut bytes = [0; HEADER + MAX_INLINE];
+    let (length, mut descriptors) = loop {
+        match receive_any(socket, &mut bytes, deadline, operation) {
+            // The other side ended without having read all; the kernel
+            // says so once, before it gives us what that had sent.
+            Err(error) if error.is_disconnected() => {}
+            outcome => break outcome?,
+        }
+    };
+    if length == 0 {
+        return Ok(None);
+    }
+    let (header, body) = bytes[..length]
+        .split_at_checked(HEADER)
+        .ok_or_else(|| malformed("a packet without a header"))?;
+    let kind = Kind::from_byte(header[0]).ok_or_else(|| malformed("an unknown kind"))?;
+    let count = [header[4], header[5], header[6], header[7]];
+    let body = match header[1] {
+        1 if descriptors.is_empty() => return Err(malformed("a memory file is missing")),
+        1 => open_memory(&descriptors.remove(0))?,
+        _ => Arrived::Inline(body.to_vec()),
+    };
+    let packet = Packet {
+        kind,
+        body,
+        descriptors,
+    };
+    Ok(Some((packet, u32::from_le_bytes(count) as usize)))
 }
 
 impl AsFd for Mailbox {

@@ -1,0 +1,151 @@
+//! Both ways at once.
+
+use super::{Reader, Writer};
+use crate::Deadline;
+use crate::queue::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Sends `S` and receives `R`: one end of a [duplex](super::duplex) channel or of a
+/// [connection](super::Listener). It belongs to one process at a time.
+///
+/// # If a process dies
+/// When the process at the other end is gone, what it sent can still be received;
+/// then receiving fails, and so does sending.
+///
+/// # Across fork and exec
+/// As [`Writer`].
+///
+/// # Examples
+/// See [`duplex`](super::duplex).
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Endpoint<S: ?Sized, R: ?Sized> {
+    writer: Writer<S>,
+    reader: Reader<R>,
+}
+
+impl<S: ?Sized, R: ?Sized> Endpoint<S, R> {
+    pub(super) fn new(writer: Writer<S>, reader: Reader<R>) -> Endpoint<S, R> {
+        Endpoint { writer, reader }
+    }
+
+    /// The two ways, for two threads or two processes. Each side sees the end of
+    /// each way by itself.
+    #[must_use]
+    pub fn split(self) -> (Writer<S>, Reader<R>) {
+        (self.writer, self.reader)
+    }
+
+    /// Whether there is something to receive, if only the end.
+    ///
+    /// # Errors
+    /// As [`Reader::poll`].
+    pub fn poll(&self) -> crate::Result<bool> {
+        self.reader.poll()
+    }
+
+    /// Waits for something to receive, so long at most; whether there is.
+    ///
+    /// # Errors
+    /// As [`Reader::poll`].
+    pub fn poll_timeout(&self, timeout: Duration) -> crate::Result<bool> {
+        self.reader.poll_timeout(timeout)
+    }
+}
+
+impl<S: Serialize + DeserializeOwned, R: ?Sized> Endpoint<S, R> {
+    /// Sends a message, waiting for room.
+    ///
+    /// # Errors
+    /// As [`Writer::send`].
+    pub fn send(&self, message: S) -> Result<(), SendError<S>> {
+        self.writer.send(message)
+    }
+
+    /// Sends a message if there is room.
+    ///
+    /// # Errors
+    /// As [`Writer::try_send`].
+    pub fn try_send(&self, message: S) -> Result<(), TrySendError<S>> {
+        self.writer.try_send(message)
+    }
+
+    /// Sends a message, waiting for room so long at most.
+    ///
+    /// # Errors
+    /// As [`Writer::send_deadline`].
+    pub fn send_timeout(&self, message: S, timeout: Duration) -> Result<(), SendTimeoutError<S>> {
+        self.writer.send_timeout(message, timeout)
+    }
+
+    /// Sends a message, waiting for room until then at most.
+    ///
+    /// # Errors
+    /// As [`Writer::send_deadline`].
+    pub fn send_deadline(&self, message: S, deadline: Deadline) -> Result<(), SendTimeoutError<S>> {
+        self.writer.send_deadline(message, deadline)
+    }
+}
+
+impl<S: ?Sized, R: Serialize + DeserializeOwned> Endpoint<S, R> {
+    /// Receives a message, waiting for one.
+    ///
+    /// # Errors
+    /// As [`Reader::recv`].
+    pub fn recv(&self) -> Result<R, RecvError> {
+        self.reader.recv()
+    }
+
+    /// Receives a message if there is one.
+    ///
+    /// # Errors
+    /// As [`Reader::try_recv`].
+    pub fn try_recv(&self) -> Result<R, TryRecvError> {
+        self.reader.try_recv()
+    }
+
+    /// Receives a message, waiting for one so long at most.
+    ///
+    /// # Errors
+    /// As [`Reader::recv_deadline`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<R, RecvTimeoutError> {
+        self.reader.recv_timeout(timeout)
+    }
+
+    /// Receives a message, waiting for one until then at most.
+    ///
+    /// # Errors
+    /// As [`Reader::recv_deadline`].
+    pub fn recv_deadline(&self, deadline: Deadline) -> Result<R, RecvTimeoutError> {
+        self.reader.recv_deadline(deadline)
+    }
+
+    /// The messages that come, until the end.
+    pub fn iter(&self) -> impl Iterator<Item = R> + '_ {
+        self.reader.iter()
+    }
+}
+
+impl<R: ?Sized> Endpoint<[u8], R> {
+    /// Sends some bytes as one message, waiting for room.
+    ///
+    /// # Errors
+    /// As [`Writer::send`].
+    pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError<()>> {
+        self.writer.send_bytes(bytes)
+    }
+}
+
+impl<S: ?Sized> Endpoint<S, [u8]> {
+    /// Receives a message, whose bytes replace those of `into`, waiting for one.
+    ///
+    /// # Errors
+    /// As [`Reader::recv`].
+    pub fn recv_bytes(&self, into: &mut Vec<u8>) -> Result<(), RecvError> {
+        self.reader.recv_bytes(into)
+    }
+}

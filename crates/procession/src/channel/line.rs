@@ -1,0 +1,219 @@
+//! One direction of a channel, whatever carries it.
+
+use super::Flavor;
+use super::packets::Packets;
+#[cfg(feature = "network")]
+use super::sealed;
+use super::shared;
+use super::stream::{self, Reads, Writes};
+use crate::codec;
+use crate::ends::Ends;
+use crate::error::Context;
+use crate::os::socket::SeqPacket;
+use crate::queue::{self, Hindrance, Outcome};
+use crate::{Deadline, Result};
+use rustix::pipe::PipeFlags;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
+
+/// Where messages go in.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Outlet {
+    Shared(shared::Outlet),
+    Packets(Packets),
+    Pipe(Writes),
+    #[cfg(feature = "network")]
+    Sealed(sealed::Outlet),
+}
+
+/// Where they come out.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Inlet {
+    Shared(shared::Inlet),
+    Packets(Packets),
+    Pipe(Reads),
+    #[cfg(feature = "network")]
+    Sealed(sealed::Inlet),
+}
+
+/// Makes one direction.
+pub(super) fn line(flavor: Flavor, capacity: usize) -> Result<(Outlet, Inlet)> {
+    Ok(match flavor {
+        Flavor::Shared => {
+            let (sender, receiver) = queue::Options::new().line(capacity)?;
+            let outlet = shared::Outlet(sender);
+            (
+                Outlet::Shared(outlet),
+                Inlet::Shared(shared::Inlet(receiver)),
+            )
+        }
+        Flavor::Packets => {
+            let (sends, receives) = SeqPacket::pair()?;
+            let of = |socket: SeqPacket| Packets::new(socket.into());
+            (Outlet::Packets(of(sends)), Inlet::Packets(of(receives)))
+        }
+        Flavor::Pipe => {
+            let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
+            let (reads, writes) = rustix::pipe::pipe_with(flags).during("creating channel", "")?;
+            let (reads, writes) = (Reads::new(Ends::of(reads)), Writes::new(Ends::of(writes)));
+            (Outlet::Pipe(writes), Inlet::Pipe(reads))
+        }
+    })
+}
+
+impl Outlet {
+    /// Sends what is in the buffer, which is to be used for nothing else after.
+    pub(super) fn send(
+        &mut self,
+        message: &mut Vec<u8>,
+        descriptors: &[OwnedFd],
+        deadline: Deadline,
+    ) -> Outcome<()> {
+        match self {
+            Outlet::Shared(line) => line.send(message, descriptors, deadline),
+            Outlet::Packets(line) => line.send(message, descriptors, deadline),
+            Outlet::Pipe(line) => stream::send(line, message, descriptors, deadline),
+            #[cfg(feature = "network")]
+            Outlet::Sealed(line) => line.send(message, descriptors, deadline),
+        }
+    }
+
+    /// Sends a value.
+    pub(super) fn send_value<T: Serialize>(
+        &mut self,
+        message: &T,
+        buffer: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Outcome<()> {
+        buffer.clear();
+        let descriptors = codec::encode_into(message, buffer)?;
+        self.send(buffer, &descriptors, deadline)
+    }
+}
+
+impl Inlet {
+    /// Receives a message into the buffer; its descriptors.
+    pub(super) fn receive(
+        &mut self,
+        into: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Outcome<Vec<OwnedFd>> {
+        match self {
+            Inlet::Shared(line) => line.receive(into, deadline),
+            Inlet::Packets(line) => line.receive(into, deadline),
+            Inlet::Pipe(line) => line.receive(into, deadline).map(|()| Vec::new()),
+            #[cfg(feature = "network")]
+            Inlet::Sealed(line) => line.receive(into, deadline).map(|()| Vec::new()),
+        }
+    }
+
+    /// Receives a value.
+    pub(super) fn receive_value<T: DeserializeOwned>(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Outcome<T> {
+        let descriptors = self.receive(buffer, deadline)?;
+        codec::decode(buffer, descriptors).map_err(Hindrance::Failed)
+    }
+
+    /// Waits until there is something to receive, if only the end; or, of a
+    /// stream, until some of it is there.
+    pub(super) fn wait(&self, deadline: Deadline) -> Outcome<()> {
+        let readable = |ends: &Ends| {
+            ends.with_socket(|descriptor| crate::poll::readable(descriptor, deadline))
+                .map_err(Hindrance::of_descriptor)
+        };
+        match self {
+            Inlet::Shared(line) => match line.0.wait_for_message(deadline) {
+                Err(Hindrance::Disconnected) => Ok(()),
+                outcome => outcome,
+            },
+            Inlet::Packets(line) => readable(&line.ends),
+            Inlet::Pipe(line) if line.has_some() => Ok(()),
+            Inlet::Pipe(line) => readable(&line.ends),
+            #[cfg(feature = "network")]
+            Inlet::Sealed(line) if line.reads.has_some() => Ok(()),
+            #[cfg(feature = "network")]
+            Inlet::Sealed(line) => readable(&line.reads.ends),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rustix::net::SendFlags;
+
+    type Message = Vec<(String, Option<u64>, crate::Handle<std::fs::File>)>;
+
+    fn receive(inlet: &mut Inlet) {
+        let mut buffer = Vec::new();
+        for _ in 0..3 {
+            let _ = inlet.receive_value::<Message>(&mut buffer, Deadline::NOW);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_bytes_in_shared_memory_are_taken_or_refused(
+            messages: Vec<Vec<u8>>,
+            packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..5),
+        ) {
+            let (outlet, mut inlet) = line(Flavor::Shared, 8).unwrap();
+            let Outlet::Shared(shared::Outlet(sender)) = &outlet else {
+                unreachable!("of this flavor")
+            };
+            for packet in &packets {
+                let send = |socket: std::os::fd::BorrowedFd<'_>| {
+                    let _ = rustix::net::send(socket, packet, SendFlags::DONTWAIT);
+                    Ok(())
+                };
+                sender.ends().with_socket(send).unwrap();
+            }
+            for message in &messages {
+                // The last byte says what it brings.
+                for brings in [0, 1] {
+                    let mut message = message.clone();
+                    message.push(brings);
+                    let _ = sender.send_slice(&message, Deadline::NOW);
+                }
+                receive(&mut inlet);
+            }
+        }
+
+        #[test]
+        fn any_packets_are_taken_or_refused(
+            packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..60), 0..8),
+        ) {
+            let (outlet, mut inlet) = line(Flavor::Packets, 8).unwrap();
+            let Outlet::Packets(ours) = &outlet else {
+                unreachable!("of this flavor")
+            };
+            for packet in &packets {
+                let send = |socket: std::os::fd::BorrowedFd<'_>| {
+                    let _ = rustix::net::send(socket, packet, SendFlags::DONTWAIT);
+                    Ok(())
+                };
+                ours.ends.with_socket(send).unwrap();
+            }
+            receive(&mut inlet);
+        }
+
+        #[test]
+        fn any_stream_is_taken_or_refused(bytes: Vec<u8>, length: u64) {
+            let (mut outlet, mut inlet) = line(Flavor::Pipe, 8).unwrap();
+            let Outlet::Pipe(writes) = &mut outlet else {
+                unreachable!("of this flavor")
+            };
+            let _ = writes.write(&length.to_le_bytes(), Deadline::NOW);
+            let _ = writes.write(&bytes, Deadline::NOW);
+            drop(outlet);
+            receive(&mut inlet);
+        }
+    }
+}

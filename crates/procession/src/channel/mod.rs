@@ -1,0 +1,179 @@
+//! Channels between two ends: typed, whole messages, both ways or one, with
+//! descriptors and handles in them, and an end of file when the other side is
+//! gone.
+//!
+//! | flavor | carries | descriptors | for |
+//! |---|---|---|---|
+//! | [`Shared`](Flavor::Shared) | messages in shared memory | yes, over a socket beside it | everything between processes of this machine |
+//! | [`Packets`](Flavor::Packets) | packets of a Unix socket | yes | where no memory is to be shared |
+//! | [`Pipe`](Flavor::Pipe) | frames in a pipe | no | where pipes are all there is |
+//!
+//! Between programs that do not start each other, a [`Listener`] waits for those
+//! who [`connect`]: over a Unix socket, which makes a shared channel, or, with the
+//! feature `network`, over TCP, where a key proves who is who and every byte is
+//! encrypted. Whatever there is in between, both sides have an [`Endpoint`].
+//!
+//! For more than one sender or receiver, use a [queue](crate::queue).
+//!
+//! # Examples
+//! ```
+//! use procession::{channel::{self, Endpoint}, process};
+//! fn double(parent: Endpoint<u64, u64>) {
+//!     while let Ok(number) = parent.recv() {
+//!         parent.send(2 * number).unwrap();
+//!     }
+//! }
+//! let (ours, theirs) = channel::duplex::<u64, u64>()?;
+//! let mut child = process::spawn(double, theirs)?;
+//! ours.send(21).unwrap();
+//! assert_eq!(ours.recv().unwrap(), 42);
+//! drop(ours); // the end of file, and of the child's loop
+//! child.join().unwrap();
+//! # Ok::<(), procession::Error>(())
+//! ```
+
+mod endpoint;
+mod line;
+mod packets;
+mod reader;
+mod shared;
+mod stream;
+mod writer;
+
+pub use crate::queue::{
+    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+};
+pub use endpoint::Endpoint;
+pub use reader::Reader;
+pub use writer::Writer;
+
+use crate::Result;
+
+/// Makes a channel both ways: the first end sends `S` and receives `R`, the second
+/// one the other way round.
+///
+/// # Errors
+/// [`NoSpace`](crate::ErrorKind::NoSpace),
+/// [`LimitReached`](crate::ErrorKind::LimitReached)
+///
+/// # Cost
+/// Two segments and two pairs of sockets.
+///
+/// # Examples
+/// ```
+/// use procession::channel;
+/// let (ours, theirs) = channel::duplex::<String, usize>()?;
+/// ours.send("four".to_owned()).unwrap();
+/// theirs.send(theirs.recv().unwrap().len()).unwrap();
+/// assert_eq!(ours.recv().unwrap(), 4);
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn duplex<S: ?Sized, R: ?Sized>() -> Result<(Endpoint<S, R>, Endpoint<R, S>)> {
+    Options::new().duplex()
+}
+
+/// Makes a channel one way: what is written to the second end comes out of the
+/// first.
+///
+/// # Errors
+/// As [`duplex`].
+///
+/// # Examples
+/// ```
+/// use procession::channel;
+/// let (reader, writer) = channel::pipe::<(u32, String)>()?;
+/// writer.send((1, "one".to_owned())).unwrap();
+/// drop(writer);
+/// assert_eq!(reader.recv().unwrap(), (1, "one".to_owned()));
+/// assert!(reader.recv().is_err()); // the end of file
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn pipe<T: ?Sized>() -> Result<(Reader<T>, Writer<T>)> {
+    Options::new().pipe()
+}
+
+/// What carries the messages of a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flavor {
+    /// Shared memory, and a socket beside it for descriptors. While both sides are
+    /// awake, no system call at all.
+    #[default]
+    Shared,
+    /// Packets of a Unix socket; messages of more than some thousand bytes in
+    /// memory files. One system call at each end.
+    Packets,
+    /// Frames in a pipe, without descriptors. One system call at each end, or more
+    /// for messages longer than the pipe is.
+    Pipe,
+}
+
+/// How a channel is to be, where that is out of the ordinary.
+///
+/// # Examples
+/// ```
+/// use procession::{channel::{Flavor, Options}, Handle};
+/// use std::fs::File;
+/// let (reader, writer) = Options::new()
+///     .flavor(Flavor::Packets)
+///     .pipe::<(String, Handle<File>)>()?;
+/// let file = File::open("/proc/self/stat").unwrap();
+/// writer.send(("mine".to_owned(), file.into())).unwrap();
+/// let (whose, file) = reader.recv().unwrap();
+/// assert!(file.metadata().unwrap().is_file());
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "options make nothing by themselves"]
+pub struct Options {
+    flavor: Flavor,
+    capacity: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::new()
+    }
+}
+
+impl Options {
+    /// The ordinary ones: in shared memory, with room for 32 messages each way.
+    pub fn new() -> Options {
+        Options {
+            flavor: Flavor::Shared,
+            capacity: 32,
+        }
+    }
+
+    /// What carries the messages.
+    pub fn flavor(mut self, flavor: Flavor) -> Options {
+        self.flavor = flavor;
+        self
+    }
+
+    /// How many messages may wait in shared memory, each way; for the other
+    /// flavors, the kernel has its limits.
+    pub fn capacity(mut self, messages: usize) -> Options {
+        self.capacity = messages;
+        self
+    }
+
+    /// Makes a channel both ways.
+    ///
+    /// # Errors
+    /// As [`duplex`](crate::channel::duplex()).
+    pub fn duplex<S: ?Sized, R: ?Sized>(self) -> Result<(Endpoint<S, R>, Endpoint<R, S>)> {
+        let (there, sends) = self.pipe()?;
+        let (back, answers) = self.pipe()?;
+        Ok((Endpoint::new(sends, back), Endpoint::new(answers, there)))
+    }
+
+    /// Makes a channel one way.
+    ///
+    /// # Errors
+    /// As [`duplex`](crate::channel::duplex()).
+    pub fn pipe<T: ?Sized>(self) -> Result<(Reader<T>, Writer<T>)> {
+        let (outlet, inlet) = line::line(self.flavor, self.capacity)?;
+        Ok((Reader::new(inlet), Writer::new(outlet)))
+    }
+}

@@ -1,0 +1,80 @@
+//! Messages as packets of a Unix socket: up to some thousand bytes in the packet,
+//! more in a sealed memory file that it brings.
+
+use crate::codec::Encoder;
+use crate::ends::Ends;
+use crate::process::packet::{self, Assembly, Kind};
+use crate::queue::{Hindrance, Outcome};
+use crate::{Deadline, Error, ErrorKind};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::os::fd::OwnedFd;
+
+#[derive(Debug)]
+pub(super) struct Packets {
+    pub(super) ends: Ends,
+    assembly: Assembly,
+}
+
+impl Packets {
+    pub(super) fn new(socket: OwnedFd) -> Packets {
+        Packets {
+            ends: Ends::of(socket),
+            assembly: Assembly::default(),
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        message: &[u8],
+        descriptors: &[OwnedFd],
+        deadline: Deadline,
+    ) -> Outcome<()> {
+        let mut encoder = Encoder::new();
+        encoder.encoded(message, descriptors)?;
+        let encoded = encoder.finish()?;
+        let sent = self
+            .ends
+            .with_socket(|socket| packet::send(socket, Kind::Call, [0; 16], &encoded, deadline));
+        sent.map_err(Hindrance::of_descriptor)
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        into: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Outcome<Vec<OwnedFd>> {
+        let assembly = &mut self.assembly;
+        let packet = self
+            .ends
+            .with_socket(|socket| assembly.receive(socket, deadline));
+        let packet = packet.map_err(Hindrance::of_descriptor)?;
+        let packet = packet.ok_or(Hindrance::Disconnected)?;
+        if packet.kind != Kind::Call {
+            let error = Error::new(ErrorKind::Corrupt, "receiving message", "");
+            return Err(Hindrance::Failed(error.because("it is of another kind")));
+        }
+        into.clear();
+        into.extend_from_slice(&packet.body);
+        Ok(packet.descriptors)
+    }
+}
+
+impl Serialize for Packets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.assembly.is_in_the_middle() {
+            return Err(serde::ser::Error::custom(
+                "part of a message has been received",
+            ));
+        }
+        self.ends.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Packets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Packets, D::Error> {
+        Ok(Packets {
+            ends: Ends::deserialize(deserializer)?,
+            assembly: Assembly::default(),
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! The end that messages come out of.
+
+use super::line::Inlet;
+use super::writer::KEPT;
+use crate::Deadline;
+use crate::queue::{Hindrance, Outcome, RecvError, RecvTimeoutError, TryRecvError};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// Receives from a [`Writer`](super::Writer), one way. It belongs to one process
+/// and one thread at a time.
+///
+/// # If a process dies
+/// When the writer is gone, dropped or killed, what it sent can still be received,
+/// and then receiving fails: that is the end of file.
+///
+/// # Across fork and exec
+/// As [`Writer`](super::Writer).
+///
+/// # Examples
+/// See [`pipe`](super::pipe).
+pub struct Reader<T: ?Sized> {
+    /// And a buffer for what is received.
+    inlet: RefCell<(Inlet, Vec<u8>)>,
+    receives: PhantomData<fn() -> Box<T>>,
+}
+
+impl<T: ?Sized> Reader<T> {
+    pub(super) fn new(inlet: Inlet) -> Reader<T> {
+        Reader {
+            inlet: RefCell::new((inlet, Vec::new())),
+            receives: PhantomData,
+        }
+    }
+
+    /// Whether there is something to receive, if only the end; of pipes and
+    /// connections, whether part of something is there.
+    ///
+    /// # Errors
+    /// The system failed.
+    pub fn poll(&self) -> crate::Result<bool> {
+        self.poll_deadline(Deadline::NOW)
+    }
+
+    /// Waits for something to receive, so long at most; whether there is.
+    ///
+    /// # Errors
+    /// As [`poll`](Reader::poll).
+    pub fn poll_timeout(&self, timeout: Duration) -> crate::Result<bool> {
+        self.poll_deadline(Deadline::after(timeout))
+    }
+
+    /// Waits for something to receive until then at most; whether there is.
+    ///
+    /// # Errors
+    /// As [`poll`](Reader::poll).
+    pub fn poll_deadline(&self, deadline: Deadline) -> crate::Result<bool> {
+        match self.inlet.borrow().0.wait(deadline) {
+            Ok(()) | Err(Hindrance::Disconnected) => Ok(true),
+            Err(Hindrance::TimedOut) => Ok(false),
+            Err(Hindrance::Failed(error)) => Err(error),
+        }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Reader<T> {
+    fn next(&self, deadline: Deadline) -> Outcome<T> {
+        let (inlet, buffer) = &mut *self.inlet.borrow_mut();
+        let received = inlet.receive_value(buffer, deadline);
+        if buffer.capacity() > KEPT {
+            *buffer = Vec::new();
+        }
+        received
+    }
+
+    /// Receives a message, waiting for one.
+    ///
+    /// # Errors
+    /// [`Disconnected`](RecvError::Disconnected), when nothing is there and the
+    /// writer is gone; [`Failed`](RecvError::Failed).
+    pub fn recv(&self) -> Result<T, RecvError> {
+        self.next(Deadline::NEVER).map_err(Hindrance::of_recv)
+    }
+
+    /// Receives a message if there is one.
+    ///
+    /// # Errors
+    /// [`Empty`](TryRecvError::Empty), and as [`recv`](Reader::recv).
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        self.next(Deadline::NOW).map_err(Hindrance::of_try_recv)
+    }
+
+    /// Receives a message, waiting for one so long at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Reader::recv_deadline).
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        self.recv_deadline(Deadline::after(timeout))
+    }
+
+    /// Receives a message, waiting for one until then at most.
+    ///
+    /// # Errors
+    /// [`Timeout`](RecvTimeoutError::Timeout), and as [`recv`](Reader::recv).
+    pub fn recv_deadline(&self, deadline: Deadline) -> Result<T, RecvTimeoutError> {
+        self.next(deadline).map_err(Hindrance::of_recv_timeout)
+    }
+
+    /// The messages that come, until the end.
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+}
+
+impl Reader<[u8]> {
+    /// Receives a message, whose bytes replace those of `into`, waiting for one.
+    ///
+    /// # Errors
+    /// As [`recv`](Reader::recv).
+    pub fn recv_bytes(&self, into: &mut Vec<u8>) -> Result<(), RecvError> {
+        self.next_bytes(into, Deadline::NEVER)
+            .map_err(Hindrance::of_recv)
+    }
+
+    /// [`recv_bytes`](Reader::recv_bytes), waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Reader::recv_deadline).
+    pub fn recv_bytes_deadline(
+        &self,
+        into: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<(), RecvTimeoutError> {
+        self.next_bytes(into, deadline)
+            .map_err(Hindrance::of_recv_timeout)
+    }
+
+    fn next_bytes(&self, into: &mut Vec<u8>, deadline: Deadline) -> Outcome<()> {
+        // Descriptors that somebody else has sent with them are closed.
+        self.inlet.borrow_mut().0.receive(into, deadline).map(drop)
+    }
+}
+
+impl<T: ?Sized> std::fmt::Debug for Reader<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+impl<T: ?Sized> Serialize for Reader<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.inlet.borrow().0.serialize(serializer)
+    }
+}
+
+impl<'de, T: ?Sized> Deserialize<'de> for Reader<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Reader<T>, D::Error> {
+        Inlet::deserialize(deserializer).map(Reader::new)
+    }
+}

@@ -1,0 +1,163 @@
+//! Frames in a stream of bytes: a length, and as many bytes.
+//!
+//! A reader that was told to wait no longer keeps what has come of a frame. A
+//! writer that had written part of one cannot take it back, and is of no use any
+//! more.
+
+use crate::ends::Ends;
+use crate::poll::repeat;
+use crate::queue::{Hindrance, Outcome};
+use crate::{Deadline, Error, ErrorKind, Result};
+use rustix::event::PollFlags;
+use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
+
+/// Most that is read, and that a buffer grows, at once: no announced length is
+/// believed before as many bytes have come.
+const STEP: usize = 1 << 16;
+
+/// Bytes of the length of a message in a pipe.
+const LENGTH: usize = 8;
+
+/// The writing end of a stream.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Writes {
+    pub(super) ends: Ends,
+    broken: bool,
+}
+
+impl Writes {
+    pub(super) fn new(ends: Ends) -> Writes {
+        Writes {
+            ends,
+            broken: false,
+        }
+    }
+
+    /// Writes all of the bytes, or none if there is no room in time.
+    pub(super) fn write(&mut self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
+        let operation = "sending message";
+        if self.broken {
+            let error = Error::new(ErrorKind::Broken, operation, "");
+            return Err(Hindrance::Failed(error.because(
+                "there was no time for the rest of the message before, so that none can follow",
+            )));
+        }
+        let mut left = bytes;
+        while !left.is_empty() {
+            let written = self.ends.with_socket(|descriptor| {
+                let write = || rustix::io::write(descriptor, left);
+                repeat(descriptor, PollFlags::OUT, deadline, operation, &"", write)
+            });
+            match written {
+                Ok(written) => left = &left[written..],
+                Err(error) => {
+                    self.broken = left.len() < bytes.len();
+                    return Err(Hindrance::of_descriptor(error));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The reading end of a stream.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Reads {
+    pub(super) ends: Ends,
+    /// What has come and was not taken.
+    buffer: Vec<u8>,
+}
+
+impl Reads {
+    pub(super) fn new(ends: Ends) -> Reads {
+        Reads {
+            ends,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Waits until so many bytes are there, which stay.
+    ///
+    /// # Errors
+    /// [`Disconnected`](Hindrance::Disconnected) at the end, if nothing is there.
+    pub(super) fn gather(&mut self, bytes: usize, deadline: Deadline) -> Outcome<&[u8]> {
+        let operation = "receiving message";
+        while self.buffer.len() < bytes {
+            let have = self.buffer.len();
+            let more = (bytes - have).clamp(512, STEP);
+            self.buffer.resize(have + more, 0);
+            let place = &mut self.buffer[have..];
+            let outcome = self.ends.with_socket(|descriptor| {
+                let read = || rustix::io::read(descriptor, &mut *place);
+                repeat(descriptor, PollFlags::IN, deadline, operation, &"", read)
+            });
+            self.buffer.truncate(have + *outcome.as_ref().unwrap_or(&0));
+            match outcome.map_err(Hindrance::of_descriptor)? {
+                0 if have == 0 => return Err(Hindrance::Disconnected),
+                0 => {
+                    let error = Error::new(ErrorKind::ProcessDied, operation, "");
+                    return Err(Hindrance::Failed(
+                        error.because("the other side ended in the middle of it"),
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(&self.buffer[..bytes])
+    }
+
+    /// Whether a byte is there that was not taken.
+    pub(super) fn has_some(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Takes bytes that are there.
+    pub(super) fn take(&mut self, bytes: usize) {
+        self.buffer.drain(..bytes);
+    }
+
+    /// Receives a message in a plain stream.
+    pub(super) fn receive(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Outcome<()> {
+        let header = self.gather(LENGTH, deadline)?;
+        let mut length = [0; LENGTH];
+        length.copy_from_slice(header);
+        let whole = usize::try_from(u64::from_le_bytes(length)).ok();
+        let whole = whole.and_then(|length| length.checked_add(LENGTH));
+        let Some(whole) = whole else {
+            let error = Error::new(ErrorKind::Corrupt, "receiving message", "");
+            return Err(Hindrance::Failed(
+                error.because("it claims to be longer than memory"),
+            ));
+        };
+        let frame = self.gather(whole, deadline)?;
+        into.clear();
+        into.extend_from_slice(&frame[LENGTH..]);
+        self.take(whole);
+        Ok(())
+    }
+}
+
+/// Sends a message in a plain stream.
+pub(super) fn send(
+    writes: &mut Writes,
+    message: &[u8],
+    descriptors: &[OwnedFd],
+    deadline: Deadline,
+) -> Outcome<()> {
+    refuse_descriptors(descriptors, "a pipe")?;
+    let mut frame = Vec::with_capacity(LENGTH + message.len());
+    frame.extend_from_slice(&(message.len() as u64).to_le_bytes());
+    frame.extend_from_slice(message);
+    writes.write(&frame, deadline)
+}
+
+/// An error if there are any.
+pub(super) fn refuse_descriptors(descriptors: &[OwnedFd], what: &'static str) -> Result<()> {
+    if descriptors.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Unsupported, "sending message", "")
+        .because(format!("{what} carries no descriptors"))
+        .with_hint("use `Flavor::Shared` or `Flavor::Packets`"))
+}

@@ -1,0 +1,80 @@
+//! Channels: what they do in every flavor, by every start method.
+
+mod bodies;
+mod limits;
+
+use procession::channel::{Flavor, Options};
+use procession::process::{Builder, JoinHandle, StartMethod};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::process::ExitCode;
+use std::time::Duration;
+use testkit::Test;
+
+/// Far beyond any bound that is promised.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// A test of what holds for every flavor and start method.
+type Body = fn(Options, StartMethod);
+
+pub(crate) const FLAVORS: [Flavor; 3] = [Flavor::Shared, Flavor::Packets, Flavor::Pipe];
+
+/// Starts a task.
+pub(crate) fn start<A, R>(method: StartMethod, function: fn(A) -> R, argument: A) -> JoinHandle<R>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    let builder = Builder::new().start_method(method);
+    builder.spawn(function, argument).unwrap()
+}
+
+macro_rules! bodies {
+    ($($test:path),* $(,)?) => { [$((stringify!($test), $test as Body)),*] };
+}
+
+fn main() -> ExitCode {
+    procession::init();
+    let everywhere = bodies![
+        bodies::messages_of_every_length_come_back,
+        bodies::a_dropped_end_is_the_end_of_file,
+        bodies::a_killed_process_is_the_end_of_file,
+        bodies::the_two_ways_go_apart,
+        bodies::an_end_travels_on,
+    ];
+    let with_descriptors = bodies![bodies::descriptors_travel, bodies::handles_of_ours_travel,];
+    let mut tests = testkit::tests![
+        limits::deadlines_are_kept,
+        limits::polling_sees_messages_and_the_end,
+        limits::a_full_channel_makes_its_writer_wait,
+        limits::a_pipe_refuses_descriptors_and_goes_on,
+        limits::too_many_descriptors_are_an_error_that_has_them,
+        limits::what_the_dead_began_to_write_is_an_error,
+        limits::a_message_that_had_no_time_for_its_rest_breaks_a_pipe,
+        limits::a_message_that_does_not_decode_is_an_error,
+        limits::descriptors_of_a_message_that_was_given_up_are_closed,
+        limits::no_descriptor_left_is_an_error,
+    ];
+    for (flavor, bodies) in FLAVORS
+        .into_iter()
+        .map(|flavor| (flavor, &everywhere[..]))
+        .chain(
+            [Flavor::Shared, Flavor::Packets]
+                .into_iter()
+                .map(|flavor| (flavor, &with_descriptors[..])),
+        )
+    {
+        for &(name, body) in bodies {
+            for method in [
+                StartMethod::Fork,
+                StartMethod::Spawn,
+                StartMethod::ForkServer,
+            ] {
+                let options = Options::new().flavor(flavor);
+                let name = format!("{name}::{flavor:?}::{method}");
+                tests.push(Test::new(name, move || body(options, method)));
+            }
+        }
+    }
+    testkit::run(tests)
+}
