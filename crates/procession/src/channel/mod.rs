@@ -32,22 +32,87 @@
 //! # Ok::<(), procession::Error>(())
 //! ```
 
+mod address;
 mod endpoint;
+#[cfg(feature = "network")]
+mod handshake;
+#[cfg(feature = "network")]
+mod key;
 mod line;
+mod listener;
 mod packets;
 mod reader;
+#[cfg(feature = "network")]
+mod sealed;
 mod shared;
+mod stranger;
 mod stream;
+#[cfg(feature = "network")]
+mod tcp;
+mod unix;
 mod writer;
 
 pub use crate::queue::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
+pub use address::Address;
 pub use endpoint::Endpoint;
+#[cfg(feature = "network")]
+pub use key::Key;
+pub use listener::Listener;
 pub use reader::Reader;
 pub use writer::Writer;
 
-use crate::Result;
+use crate::{Deadline, Result};
+use std::time::Duration;
+
+/// Connects to a [`Listener`], waiting until it accepts.
+///
+/// # Errors
+/// - [`NotFound`](crate::ErrorKind::NotFound),
+///   [`Disconnected`](crate::ErrorKind::Disconnected): nobody listens there, or
+///   this was refused
+/// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): the other side has
+///   another key
+/// - [`Untrusted`](crate::ErrorKind::Untrusted): it is another user's
+/// - [`Incompatible`](crate::ErrorKind::Incompatible): it sends and receives other
+///   types
+///
+/// # Examples
+/// See [`Listener`].
+pub fn connect<S: ?Sized, R: ?Sized>(address: &Address) -> Result<Endpoint<S, R>> {
+    connect_deadline(address, Deadline::NEVER)
+}
+
+/// [`connect`], waiting so long at most.
+///
+/// # Errors
+/// [`TimedOut`](crate::ErrorKind::TimedOut), and as [`connect`].
+pub fn connect_timeout<S: ?Sized, R: ?Sized>(
+    address: &Address,
+    timeout: Duration,
+) -> Result<Endpoint<S, R>> {
+    connect_deadline(address, Deadline::after(timeout))
+}
+
+/// [`connect`], waiting until then at most.
+///
+/// # Errors
+/// As [`connect_timeout`].
+pub fn connect_deadline<S: ?Sized, R: ?Sized>(
+    address: &Address,
+    deadline: Deadline,
+) -> Result<Endpoint<S, R>> {
+    match &address.0 {
+        address::Place::Unix(path) => unix::connect(path, address, deadline),
+        #[cfg(feature = "network")]
+        address::Place::Tcp {
+            address: place,
+            key,
+            longest,
+        } => tcp::connect(*place, key, *longest, address, deadline),
+    }
+}
 
 /// Makes a channel both ways: the first end sends `S` and receives `R`, the second
 /// one the other way round.

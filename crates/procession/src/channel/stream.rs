@@ -34,6 +34,12 @@ impl Writes {
         }
     }
 
+    /// Whether part of something was written, so that nothing can follow.
+    #[cfg(feature = "network")]
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// Writes all of the bytes, or none if there is no room in time.
     pub(super) fn write(&mut self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
         let operation = "sending message";

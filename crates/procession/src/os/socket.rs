@@ -385,6 +385,12 @@ impl SeqPacketListener {
     }
 }
 
+impl From<SeqPacketListener> for OwnedFd {
+    fn from(listener: SeqPacketListener) -> OwnedFd {
+        listener.0
+    }
+}
+
 impl AsFd for SeqPacketListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

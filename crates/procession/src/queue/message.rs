@@ -41,6 +41,6 @@ fn failed<T>(operation: &'static str, error: postcard::Error) -> Error {
 
 /// Tells queues of different types apart, by the name of the type: so that a
 /// program does not read another's messages as its own.
-pub(super) fn fingerprint<T: ?Sized>() -> Fingerprint {
+pub(crate) fn fingerprint<T: ?Sized>() -> Fingerprint {
     Fingerprint::new(std::any::type_name::<T>(), 0)
 }

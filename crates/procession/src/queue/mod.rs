@@ -52,6 +52,7 @@ pub(crate) use error::{Hindrance, Outcome};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
+pub(crate) use message::fingerprint;
 pub use receiver::{Delivery, Receiver};
 pub use sender::Sender;
 

@@ -1,6 +1,7 @@
 //! Channels: what they do in every flavor, by every start method.
 
 mod bodies;
+mod connections;
 mod limits;
 
 use procession::channel::{Flavor, Options};
@@ -18,6 +19,30 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 type Body = fn(Options, StartMethod);
 
 pub(crate) const FLAVORS: [Flavor; 3] = [Flavor::Shared, Flavor::Packets, Flavor::Pipe];
+
+const METHODS: [StartMethod; 3] = [
+    StartMethod::Fork,
+    StartMethod::Spawn,
+    StartMethod::ForkServer,
+];
+
+type ByMethod = fn(StartMethod);
+
+/// What holds of connections for every start method.
+fn connections() -> Vec<(&'static str, ByMethod)> {
+    vec![
+        ("connections::strangers_talk", connections::strangers_talk),
+        (
+            "connections::a_killed_stranger_is_an_end",
+            connections::a_killed_stranger_is_an_end,
+        ),
+        #[cfg(feature = "network")]
+        (
+            "connections::an_end_of_a_connection_travels_on",
+            connections::an_end_of_a_connection_travels_on,
+        ),
+    ]
+}
 
 /// Starts a task.
 pub(crate) fn start<A, R>(method: StartMethod, function: fn(A) -> R, argument: A) -> JoinHandle<R>
@@ -55,6 +80,24 @@ fn main() -> ExitCode {
         limits::descriptors_of_a_message_that_was_given_up_are_closed,
         limits::no_descriptor_left_is_an_error,
     ];
+    tests.extend(testkit::tests![
+        connections::other_types_are_refused,
+        connections::nobody_there_is_an_error,
+        connections::a_path_has_one_listener_at_a_time,
+        connections::silent_strangers_keep_nobody_waiting,
+        connections::talkative_strangers_are_sent_away,
+    ]);
+    #[cfg(feature = "network")]
+    tests.extend(testkit::tests![
+        connections::a_handshake_cut_at_any_byte_is_no_connection,
+        connections::another_key_is_refused_by_both,
+        connections::too_long_a_message_is_refused_by_both,
+    ]);
+    for (name, body) in connections() {
+        for method in METHODS {
+            tests.push(Test::new(format!("{name}::{method}"), move || body(method)));
+        }
+    }
     for (flavor, bodies) in FLAVORS
         .into_iter()
         .map(|flavor| (flavor, &everywhere[..]))
@@ -65,11 +108,7 @@ fn main() -> ExitCode {
         )
     {
         for &(name, body) in bodies {
-            for method in [
-                StartMethod::Fork,
-                StartMethod::Spawn,
-                StartMethod::ForkServer,
-            ] {
+            for method in METHODS {
                 let options = Options::new().flavor(flavor);
                 let name = format!("{name}::{flavor:?}::{method}");
                 tests.push(Test::new(name, move || body(options, method)));

@@ -2,7 +2,7 @@
 
 use crate::{LONG, start};
 use procession::process::{self, Fork, StartMethod};
-use procession::queue::{self, Options, Receiver, RecvError, SendError, Sender};
+use procession::queue::{self, Receiver, RecvError, SendError, Sender};
 use procession::sync::Event;
 use procession::{Deadline, ErrorKind};
 use rustix::mount::{MountFlags, MountPropagationFlags};

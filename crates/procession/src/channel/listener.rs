@@ -1,0 +1,217 @@
+//! Connections between programs that do not start each other.
+//!
+//! Whoever connects is a stranger at first, and gets five seconds and a few dozen
+//! bytes of attention, beside everybody else's; of more than 64 strangers the
+//! oldest is sent away. So none can keep others from connecting.
+
+use super::address::Place;
+use super::stranger::Stranger;
+use super::{Address, Endpoint, unix};
+use crate::error::Context;
+use crate::{Deadline, Error, ErrorKind, Result};
+use procession_sys::Errno;
+use rustix::event::{PollFd, PollFlags};
+use rustix::net::SocketFlags;
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// Strangers at once.
+const MOST_STRANGERS: usize = 64;
+
+/// How long to leave a listener alone that could not accept for want of
+/// descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Waits for connections, and proves that those at the other end may have them.
+///
+/// The types are what this side sends and receives; the other side has to
+/// [`connect`](super::connect) with the opposite ones, or is refused.
+///
+/// # If a process dies
+/// When the listener is gone, those who connect are told at once. A socket that was
+/// left by a killed listener is taken over by the next one.
+///
+/// # Across fork and exec
+/// A forked child has it; its copy removes nothing.
+///
+/// # Examples
+/// ```
+/// use procession::channel::{self, Address, Endpoint, Listener};
+/// use procession::process;
+/// # let directory = tempfile::tempdir().unwrap();
+/// let path = directory.path().join("socket");
+/// let mut listener = Listener::<String, u32>::bind(&Address::unix(&path))?;
+/// fn ask(path: std::path::PathBuf) -> String {
+///     // It could be any program of the same user.
+///     let server: Endpoint<u32, String> = channel::connect(&Address::unix(path)).unwrap();
+///     server.send(7).unwrap();
+///     server.recv().unwrap()
+/// }
+/// let mut client = process::spawn(ask, path)?;
+/// let connection = listener.accept()?;
+/// let number = connection.recv().unwrap();
+/// connection.send(format!("{number} it is")).unwrap();
+/// assert_eq!(client.join().unwrap(), "7 it is");
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub struct Listener<S: ?Sized, R: ?Sized> {
+    socket: OwnedFd,
+    address: Address,
+    strangers: VecDeque<Stranger>,
+    /// Where it is to be found, as long as it is.
+    _path: Option<unix::Path>,
+    types: PhantomData<fn(&S) -> Box<R>>,
+}
+
+impl<S: ?Sized, R: ?Sized> fmt::Debug for Listener<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("address", &self.address.to_string())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: ?Sized, R: ?Sized> Listener<S, R> {
+    /// Listens at an address.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists): somebody listens there, or the
+    /// path is something else; [`PermissionDenied`](ErrorKind::PermissionDenied),
+    /// [`LimitReached`](ErrorKind::LimitReached).
+    pub fn bind(address: &Address) -> Result<Listener<S, R>> {
+        let (socket, path): (OwnedFd, _) = match &address.0 {
+            Place::Unix(path) => {
+                let (socket, path) = unix::listen(path)?;
+                (socket, Some(path))
+            }
+            #[cfg(feature = "network")]
+            Place::Tcp { address, .. } => (super::tcp::listen(*address)?, None),
+        };
+        rustix::io::ioctl_fionbio(&socket, true).during("listening", address)?;
+        #[cfg_attr(not(feature = "network"), allow(unused_mut))]
+        let mut address = address.clone();
+        #[cfg(feature = "network")]
+        if let Place::Tcp { address, .. } = &mut address.0 {
+            *address = super::tcp::local_address(&socket)?;
+        }
+        Ok(Listener {
+            socket,
+            address,
+            strangers: VecDeque::new(),
+            _path: path,
+            types: PhantomData,
+        })
+    }
+
+    /// Where it listens, with the port that it has.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Waits for the next connection. Who does not prove that it may connect, or has
+    /// other types, is passed over.
+    ///
+    /// # Errors
+    /// [`LimitReached`](ErrorKind::LimitReached): no descriptor is left.
+    pub fn accept(&mut self) -> Result<Endpoint<S, R>> {
+        self.accept_deadline(Deadline::NEVER)
+    }
+
+    /// Waits for the next connection, so long at most.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), and as [`accept`](Listener::accept).
+    pub fn accept_timeout(&mut self, timeout: Duration) -> Result<Endpoint<S, R>> {
+        self.accept_deadline(Deadline::after(timeout))
+    }
+
+    /// Waits for the next connection until then at most.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), or with [`Deadline::NOW`]
+    /// [`WouldBlock`](ErrorKind::WouldBlock), and as [`accept`](Listener::accept).
+    pub fn accept_deadline(&mut self, deadline: Deadline) -> Result<Endpoint<S, R>> {
+        let operation = "accepting connection";
+        loop {
+            let full = self.welcome()?;
+            if let Some(endpoint) = self.listen_to_strangers()? {
+                return Ok(endpoint);
+            }
+            if deadline.has_passed() {
+                let kind = deadline.error_kind();
+                return Err(Error::new(kind, operation, &self.address));
+            }
+            self.wait(deadline, full)?;
+        }
+    }
+
+    /// Accepts whoever waits; whether there was no descriptor for another one.
+    fn welcome(&mut self) -> Result<bool> {
+        for _ in 0..MOST_STRANGERS {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            match rustix::net::accept_with(&self.socket, flags) {
+                Ok(socket) => {
+                    if self.strangers.len() == MOST_STRANGERS {
+                        self.strangers.pop_front();
+                    }
+                    if let Some(stranger) = Stranger::new(socket, &self.address) {
+                        self.strangers.push_back(stranger);
+                    }
+                }
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::MFILE | Errno::NFILE) if !self.strangers.is_empty() => return Ok(true),
+                Err(errno) => return Err(Error::os("accepting connection", &self.address, errno)),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Goes on with whoever has said something.
+    fn listen_to_strangers(&mut self) -> Result<Option<Endpoint<S, R>>> {
+        let mut index = 0;
+        while index < self.strangers.len() {
+            match self.strangers[index].progress::<S, R>() {
+                Ok(None) => index += 1,
+                Ok(Some(endpoint)) => {
+                    self.strangers.remove(index);
+                    return Ok(Some(endpoint));
+                }
+                Err(error) => {
+                    self.strangers.remove(index);
+                    if error.kind() == ErrorKind::LimitReached || error.kind() == ErrorKind::NoSpace
+                    {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn wait(&self, deadline: Deadline, full: bool) -> Result<()> {
+        let mut until = deadline;
+        let mut descriptors = Vec::with_capacity(1 + self.strangers.len());
+        if full {
+            until = until.min(Deadline::after(PAUSE));
+        } else {
+            descriptors.push(PollFd::new(&self.socket, PollFlags::IN));
+        }
+        for stranger in &self.strangers {
+            until = until.min(stranger.until());
+            descriptors.push(PollFd::from_borrowed_fd(stranger.as_fd(), PollFlags::IN));
+        }
+        crate::poll::wait(&mut descriptors, until).map(drop)
+    }
+}
+
+impl<S: ?Sized, R: ?Sized> AsFd for Listener<S, R> {
+    /// Readable when somebody connects.
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,182 @@
+//! Connections over TCP, for who has the key.
+
+use super::handshake::{self, ANSWER, CHALLENGE, Client, HELLO, Server, Trust};
+use super::line::{Inlet, Outlet};
+use super::sealed;
+use super::stranger::{TIME, check_types, types};
+use super::stream::{Reads, Writes};
+use super::{Address, Endpoint, Key, Reader, Writer};
+use crate::ends::Ends;
+use crate::error::Context;
+use crate::queue::Hindrance;
+use crate::{Deadline, Error, ErrorKind, Result};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+pub(super) fn listen(address: SocketAddr) -> Result<OwnedFd> {
+    Ok(TcpListener::bind(address)
+        .during("listening", address)?
+        .into())
+}
+
+pub(super) fn local_address(socket: &OwnedFd) -> Result<SocketAddr> {
+    let operation = "listening";
+    let address = rustix::net::getsockname(socket).during(operation, "")?;
+    SocketAddr::try_from(address).during(operation, "")
+}
+
+/// The two ways of a connection, before they are sealed.
+struct Streams {
+    writes: Writes,
+    reads: Reads,
+}
+
+impl Streams {
+    /// Of a connected socket that does not wait.
+    fn new(socket: OwnedFd) -> Result<Streams> {
+        let operation = "connecting";
+        rustix::net::sockopt::set_tcp_nodelay(&socket, true).during(operation, "")?;
+        // So that a machine that is gone is noticed at all.
+        rustix::net::sockopt::set_socket_keepalive(&socket, true).during(operation, "")?;
+        let other = socket.try_clone().during(operation, "")?;
+        Ok(Streams {
+            writes: Writes::new(Ends::of(socket)),
+            reads: Reads::new(Ends::of(other)),
+        })
+    }
+
+    fn seal<S: ?Sized, R: ?Sized>(
+        self,
+        sends: &handshake::WayKey,
+        receives: &handshake::WayKey,
+        longest: usize,
+    ) -> Endpoint<S, R> {
+        let outlet = sealed::Outlet::new(self.writes, sends, longest);
+        let inlet = sealed::Inlet::new(self.reads, receives, longest);
+        Endpoint::new(
+            Writer::new(Outlet::Sealed(outlet)),
+            Reader::new(Inlet::Sealed(inlet)),
+        )
+    }
+
+    /// Takes what has exactly this length, when all of it is there.
+    fn take<const N: usize>(&mut self, deadline: Deadline) -> Result<[u8; N]> {
+        let mut message = [0; N];
+        let there = self.reads.gather(N, deadline).map_err(error_of)?;
+        message.copy_from_slice(there);
+        self.reads.take(N);
+        Ok(message)
+    }
+}
+
+fn error_of(hindrance: Hindrance) -> Error {
+    let operation = "connecting";
+    match hindrance {
+        Hindrance::TimedOut => Error::new(ErrorKind::TimedOut, operation, ""),
+        Hindrance::Disconnected => Error::new(ErrorKind::Disconnected, operation, "")
+            .because("the other side went before it had proved who it is"),
+        Hindrance::Failed(error) => error,
+    }
+}
+
+pub(super) struct Stranger {
+    /// For waiting.
+    socket: OwnedFd,
+    key: Key,
+    longest: usize,
+    streams: Option<Streams>,
+    server: Option<Server>,
+}
+
+impl Stranger {
+    pub(super) fn new(socket: OwnedFd, key: Key, longest: usize) -> Option<Stranger> {
+        Some(Stranger {
+            socket: socket.try_clone().ok()?,
+            key,
+            longest,
+            streams: Some(Streams::new(socket).ok()?),
+            server: None,
+        })
+    }
+
+    pub(super) fn progress<S: ?Sized, R: ?Sized>(&mut self) -> Result<Option<Endpoint<S, R>>> {
+        let Some(streams) = &mut self.streams else {
+            return Ok(None);
+        };
+        let ours = types::<S, R>();
+        let waits = |error: Error| match error.kind() {
+            ErrorKind::TimedOut => Ok(None),
+            _ => Err(error),
+        };
+        if self.server.is_none() {
+            let hello = match streams.take::<HELLO>(Deadline::NOW) {
+                Ok(hello) => hello,
+                Err(error) => return waits(error),
+            };
+            let (server, challenge) = Server::challenge(&self.key, ours, &hello)?;
+            let said = streams.writes.write(&challenge, Deadline::NOW);
+            said.map_err(error_of)?;
+            self.server = Some(server);
+        }
+        let answer = match streams.take::<ANSWER>(Deadline::NOW) {
+            Ok(answer) => answer,
+            Err(error) => return waits(error),
+        };
+        let (Some(server), Some(streams)) = (self.server.take(), self.streams.take()) else {
+            return Ok(None);
+        };
+        let trust = server.check(&answer)?;
+        if [trust.types[1], trust.types[0]] != ours {
+            return Err(Error::new(
+                ErrorKind::Incompatible,
+                "accepting connection",
+                "",
+            ));
+        }
+        let Trust {
+            to_client,
+            to_server,
+            ..
+        } = trust;
+        Ok(Some(streams.seal(&to_client, &to_server, self.longest)))
+    }
+}
+
+impl AsFd for Stranger {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Connects to a port.
+pub(super) fn connect<S: ?Sized, R: ?Sized>(
+    place: SocketAddr,
+    key: &Key,
+    longest: usize,
+    address: &Address,
+    deadline: Deadline,
+) -> Result<Endpoint<S, R>> {
+    let operation = "connecting";
+    let stream = match deadline.remaining() {
+        None => TcpStream::connect(place),
+        Some(left) if left.is_zero() => {
+            return Err(Error::new(deadline.error_kind(), operation, address));
+        }
+        Some(left) => TcpStream::connect_timeout(&place, left),
+    };
+    let stream = stream.during(operation, address)?;
+    stream.set_nonblocking(true).during(operation, address)?;
+    let about = |error: Error| error.about(address);
+    let mut streams = Streams::new(stream.into()).map_err(about)?;
+    let deadline = deadline.min(Deadline::after(2 * TIME));
+    let types = types::<S, R>();
+    let (client, hello) = Client::greet(key, types)?;
+    let said = streams.writes.write(&hello, deadline);
+    said.map_err(error_of).map_err(about)?;
+    let challenge = streams.take::<CHALLENGE>(deadline).map_err(about)?;
+    let (answer, trust) = client.answer(&challenge).map_err(about)?;
+    check_types(types, trust.types, address)?;
+    let said = streams.writes.write(&answer, deadline);
+    said.map_err(error_of).map_err(about)?;
+    Ok(streams.seal(&trust.to_server, &trust.to_client, longest))
+}

@@ -1,0 +1,372 @@
+//! Connections between programs that do not start each other.
+
+use crate::{LONG, start};
+#[cfg(feature = "network")]
+use procession::channel::Key;
+use procession::channel::{self, Address, Endpoint, Listener, RecvError, SendError};
+use procession::process::{self, Fork, StartMethod};
+use procession::{Deadline, ErrorKind};
+use serde_bytes::ByteBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+type Server = Listener<ByteBuf, ByteBuf>;
+type Client = Endpoint<ByteBuf, ByteBuf>;
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn bytes(length: usize) -> ByteBuf {
+    let byte = |at| (at as u64 * 31 + length as u64) as u8;
+    ByteBuf::from((0..length).map(byte).collect::<Vec<u8>>())
+}
+
+/// Where to connect, as a value: a path, or a port and a key.
+type Where = (Option<PathBuf>, u16, Vec<u8>);
+
+fn address((path, port, key): &Where) -> Address {
+    match path {
+        Some(path) => Address::unix(path),
+        #[cfg(feature = "network")]
+        None => {
+            let loopback = std::net::Ipv4Addr::LOCALHOST;
+            Address::tcp((loopback, *port).into(), Key::from_bytes(key).unwrap())
+        }
+        #[cfg(not(feature = "network"))]
+        None => unreachable!("no network, no port {port}, no key {key:?}"),
+    }
+}
+
+/// A listener of each kind, and where it is.
+fn listeners(directory: &tempfile::TempDir) -> Vec<(Server, Where)> {
+    let path = directory.path().join("socket");
+    let local = Listener::bind(&Address::unix(&path)).unwrap();
+    #[cfg_attr(not(feature = "network"), allow(unused_mut))]
+    let mut all = vec![(local, (Some(path), 0, Vec::new()))];
+    #[cfg(feature = "network")]
+    {
+        let key = Key::generate().unwrap();
+        let bytes = key.expose().to_vec();
+        let any = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+        let remote = Server::bind(&Address::tcp(any, key)).unwrap();
+        let port = remote.address().to_string();
+        let port = port.rsplit(':').next().unwrap().parse().unwrap();
+        all.push((remote, (None, port, bytes)));
+    }
+    all
+}
+
+fn echo(place: Where) -> usize {
+    let server: Client = channel::connect(&address(&place)).unwrap();
+    let mut count = 0;
+    while let Ok(message) = server.recv() {
+        server.send(message).unwrap();
+        count += 1;
+    }
+    count
+}
+
+pub(crate) fn strangers_talk(method: StartMethod) {
+    let directory = directory();
+    for (mut listener, place) in listeners(&directory) {
+        let mut tasks = [(); 3].map(|()| start(method, echo, place.clone()));
+        let connections = [(); 3].map(|()| listener.accept_timeout(LONG).unwrap());
+        let boundaries = [2, 1000, 65_534, 131_072];
+        let lengths = boundaries.into_iter().flat_map(|it| it - 2..it + 4);
+        for length in lengths.chain([1 << 20]) {
+            for connection in &connections {
+                connection.send(bytes(length)).unwrap();
+            }
+            for connection in &connections {
+                assert!(connection.recv_timeout(LONG).unwrap() == bytes(length));
+            }
+        }
+        drop(connections);
+        for task in &mut tasks {
+            assert_eq!(task.join().unwrap(), 25);
+        }
+    }
+}
+
+fn last_words(place: Where) {
+    let server: Client = channel::connect(&address(&place)).unwrap();
+    server.send(bytes(3)).unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+pub(crate) fn a_killed_stranger_is_an_end(method: StartMethod) {
+    let directory = directory();
+    for (mut listener, place) in listeners(&directory) {
+        let mut task = start(method, last_words, place.clone());
+        let connection = listener.accept_timeout(LONG).unwrap();
+        assert!(connection.poll_timeout(LONG).unwrap());
+        task.kill().unwrap();
+        let _: Result<(), _> = task.join();
+        assert_eq!(connection.recv_timeout(LONG).unwrap(), bytes(3));
+        match connection.recv() {
+            Err(RecvError::Disconnected) => assert!(place.0.is_some()),
+            // Over the network it could be anybody who cut it.
+            Err(RecvError::Failed(error)) => {
+                assert_eq!(error.kind(), ErrorKind::ProcessDied, "{error}");
+                assert!(place.0.is_none());
+            }
+            other => panic!("{other:?}"),
+        }
+        testkit::eventually("sending fails", || {
+            matches!(connection.send(bytes(9)), Err(SendError::Disconnected(_)))
+        });
+    }
+}
+
+pub(crate) fn other_types_are_refused() {
+    let directory = directory();
+    for (mut listener, place) in listeners(&directory) {
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let wrong = channel::connect::<u32, ByteBuf>(&address(&place));
+                let error = wrong.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Incompatible, "{error}");
+                let right: Client = channel::connect(&address(&place)).unwrap();
+                right.send(bytes(1)).unwrap();
+            });
+            // The wrong one is passed over.
+            let connection = listener.accept_timeout(LONG).unwrap();
+            assert_eq!(connection.recv().unwrap(), bytes(1));
+        });
+    }
+}
+
+pub(crate) fn nobody_there_is_an_error() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let error = channel::connect::<u8, u8>(&Address::unix(&path)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let mut listener = Listener::<u8, u8>::bind(&Address::unix(&path)).unwrap();
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let error = listener
+        .accept_timeout(Duration::from_millis(5))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(
+        listener
+            .accept_deadline(Deadline::NOW)
+            .unwrap_err()
+            .is_would_block()
+    );
+    // Nobody accepts.
+    let short = Duration::from_millis(20);
+    let error = channel::connect_timeout::<u8, u8>(&Address::unix(&path), short).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    // Who has gone meanwhile is passed over.
+    assert!(listener.accept_timeout(short).is_err());
+    drop(listener);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+pub(crate) fn a_path_has_one_listener_at_a_time() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let listen = || Listener::<u8, u8>::bind(&Address::unix(&path));
+    let first = listen().unwrap();
+    let error = listen().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+    drop(first);
+    // One that was killed leaves its socket.
+    let mut dies = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            std::mem::forget(listen().unwrap());
+            process::exit(0)
+        }
+    };
+    assert!(dies.wait().unwrap().success());
+    assert!(path.exists());
+    let error = channel::connect::<u8, u8>(&Address::unix(&path)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+    drop(listen().unwrap());
+    // Nothing else is ever replaced.
+    std::fs::write(&path, "mine").unwrap();
+    assert_eq!(listen().unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+pub(crate) fn silent_strangers_keep_nobody_waiting() {
+    let directory = directory();
+    for (mut listener, place) in listeners(&directory) {
+        let silent: Vec<_> = (0..100).map(|_| connect_raw(&place)).collect();
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let client: Client = channel::connect(&address(&place)).unwrap();
+                client.send(bytes(5)).unwrap();
+            });
+            let connection = listener.accept_timeout(LONG).unwrap();
+            assert_eq!(connection.recv().unwrap(), bytes(5));
+        });
+        drop(silent);
+    }
+}
+
+/// A connection without a word.
+fn connect_raw(place: &Where) -> std::os::fd::OwnedFd {
+    match &place.0 {
+        Some(path) => procession::os::socket::SeqPacket::connect(path)
+            .unwrap()
+            .into(),
+        None => std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, place.1))
+            .unwrap()
+            .into(),
+    }
+}
+
+pub(crate) fn talkative_strangers_are_sent_away() {
+    let directory = directory();
+    let mut random = testkit::random::Random::new();
+    for (mut listener, place) in listeners(&directory) {
+        for round in 0..200 {
+            let stranger = connect_raw(&place);
+            let length = 1 + random.below(300) as usize;
+            let mut words = random.bytes(length);
+            if round % 2 == 0 {
+                words.splice(..8.min(length), *b"procchn1");
+            }
+            rustix::io::write(&stranger, &words).unwrap();
+            let none = listener.accept_deadline(Deadline::NOW);
+            assert!(none.unwrap_err().is_would_block());
+        }
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let client: Client = channel::connect(&address(&place)).unwrap();
+                client.send(bytes(5)).unwrap();
+            });
+            let connection = listener.accept_timeout(LONG).unwrap();
+            assert_eq!(connection.recv().unwrap(), bytes(5));
+        });
+    }
+}
+
+#[cfg(feature = "network")]
+pub(crate) fn a_handshake_cut_at_any_byte_is_no_connection() {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    let directory = directory();
+    let (mut listener, place) = listeners(&directory).pop().unwrap();
+    // Somebody in between, who lets so many bytes of the client's through.
+    let between = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = between.local_addr().unwrap().port();
+    for length in 0..=88 {
+        std::thread::scope(|threads| {
+            let client = threads.spawn(|| {
+                let place = (None, port, place.2.clone());
+                let client: Client = channel::connect_timeout(&address(&place), LONG)?;
+                let cut = client.recv_timeout(LONG);
+                assert!(cut.is_err());
+                Ok::<(), procession::Error>(())
+            });
+            let (mut client_side, _) = between.accept().unwrap();
+            let mut server_side = TcpStream::connect((Ipv4Addr::LOCALHOST, place.1)).unwrap();
+            let mut words = vec![0; length.min(56)];
+            client_side.read_exact(&mut words).unwrap();
+            server_side.write_all(&words).unwrap();
+            if length >= 56 {
+                let mut challenge = [0; 80];
+                // The listener has to be listened to.
+                threads.spawn(move || {
+                    let mut answer = vec![0; length - 56];
+                    server_side.read_exact(&mut challenge).unwrap();
+                    client_side.write_all(&challenge).unwrap();
+                    client_side.read_exact(&mut answer).unwrap();
+                    server_side.write_all(&answer).unwrap();
+                    drop((server_side, client_side));
+                });
+            } else {
+                drop((server_side, client_side));
+            }
+            let accepted = listener.accept_timeout(Duration::from_millis(20));
+            assert_eq!(accepted.is_ok(), length == 88, "{length} bytes");
+            let _ = client.join().unwrap();
+        });
+    }
+}
+
+#[cfg(feature = "network")]
+pub(crate) fn another_key_is_refused_by_both() {
+    let directory = directory();
+    let (mut listener, place) = listeners(&directory).pop().unwrap();
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let other = Key::generate().unwrap().expose().to_vec();
+            let place = (None, place.1, other);
+            let error = channel::connect::<ByteBuf, ByteBuf>(&address(&place)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+            assert!(!format!("{:?}", address(&place)).contains("key: Key(["));
+        });
+        let none = listener.accept_timeout(Duration::from_millis(200));
+        assert_eq!(none.unwrap_err().kind(), ErrorKind::TimedOut);
+    });
+}
+
+#[cfg(feature = "network")]
+pub(crate) fn too_long_a_message_is_refused_by_both() {
+    let key = Key::generate().unwrap();
+    let any = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+    let short = Address::tcp(any, key).longest_message(1000);
+    let mut listener = Server::bind(&short).unwrap();
+    let there = listener.address().clone();
+    std::thread::scope(|threads| {
+        let client = threads.spawn(|| {
+            let here = there.clone().longest_message(100_000);
+            let client: Client = channel::connect(&here).unwrap();
+            let error = match client.send(bytes(100_000)) {
+                Err(SendError::Failed(message, error)) => {
+                    assert_eq!(message, bytes(100_000));
+                    error
+                }
+                other => panic!("{:?}", other.is_ok()),
+            };
+            assert_eq!(error.kind(), ErrorKind::LimitReached);
+            // It was not sent, and the next one is.
+            client.send(bytes(900)).unwrap();
+            client.send(bytes(2000)).unwrap();
+            client
+        });
+        let connection = listener.accept_timeout(LONG).unwrap();
+        assert_eq!(connection.recv().unwrap(), bytes(900));
+        match connection.recv() {
+            Err(RecvError::Failed(error)) => {
+                assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}");
+                assert!(error.hint().unwrap().contains("longest_message"));
+            }
+            other => panic!("{other:?}"),
+        }
+        drop(client.join().unwrap());
+    });
+}
+
+#[cfg(feature = "network")]
+pub(crate) fn an_end_of_a_connection_travels_on(method: StartMethod) {
+    let directory = directory();
+    let (mut listener, place) = listeners(&directory).pop().unwrap();
+    let mut client = start(method, echo, place);
+    let connection = listener.accept_timeout(LONG).unwrap();
+    connection.send(bytes(1)).unwrap();
+    assert_eq!(connection.recv().unwrap(), bytes(1));
+    let mut task = start(
+        method,
+        |connection: Client| {
+            connection.send(bytes(2)).unwrap();
+            assert_eq!(connection.recv().unwrap(), bytes(2));
+            connection
+        },
+        connection,
+    );
+    let connection = task.join().unwrap();
+    connection.send(bytes(3)).unwrap();
+    assert_eq!(connection.recv().unwrap(), bytes(3));
+    drop(connection);
+    assert_eq!(client.join().unwrap(), 3);
+}
