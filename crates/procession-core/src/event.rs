@@ -97,6 +97,15 @@ impl RawEvent<'_> {
         })
     }
 
+    /// Says that the caller is going to sleep, unless it is set: the lower half of
+    /// the word, and the count of deaths, while which are so nothing has happened.
+    pub fn announce(&self, platform: &impl Platform) -> Option<(u32, u32)> {
+        let deaths = platform.deaths();
+        // SYNC(event): see `is_set`.
+        let word = self.0.fetch_or(SLEEPERS, Ordering::Acquire) | SLEEPERS;
+        (word & SET == 0).then_some((low(word), deaths))
+    }
+
     /// Takes the setting back if it is set: each setting lets one through.
     #[inline]
     pub fn try_take(&self) -> bool {

@@ -37,6 +37,15 @@ pub struct Ticket {
     deaths: u32,
 }
 
+impl Ticket {
+    /// The lower half of the word, and the count of deaths: while both are so,
+    /// nothing has happened.
+    #[must_use]
+    pub fn seen(&self) -> (u32, u32) {
+        (self.seen, self.deaths)
+    }
+}
+
 impl Gate<'_> {
     /// Says that the caller is going to sleep, unless its condition, which it
     /// must look at after this, is true by now.

@@ -11,6 +11,7 @@
 //! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share; which types may be |
 //! | [`channel`] | messages between two ends, with descriptors and handles in them; connections between programs |
 //! | [`queue`] | messages between any number of processes, in order, that nobody's death loses |
+//! | [`Select`] | the first of several queues, channels, events, processes, descriptors, times |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
 //! | [`transport`] | many senders, one receiver, whole messages, over fourteen mechanisms; a dead sender is an error that names it |
@@ -78,6 +79,7 @@ pub mod poll;
 pub mod process;
 pub mod queue;
 mod registry;
+mod select;
 pub mod shared;
 pub mod shm;
 pub mod signal;
@@ -90,6 +92,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use handle::Handle;
 pub use name::Name;
 pub use process::init;
+pub use select::{Receives, Select};
 pub use time::Deadline;
 
 /// What the code that macros write uses.

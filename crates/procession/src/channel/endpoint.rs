@@ -40,6 +40,10 @@ impl<S: ?Sized, R: ?Sized> Endpoint<S, R> {
         (self.writer, self.reader)
     }
 
+    pub(crate) fn reader(&self) -> &Reader<R> {
+        &self.reader
+    }
+
     /// Whether there is something to receive, if only the end.
     ///
     /// # Errors
@@ -122,6 +126,14 @@ impl<S: ?Sized, R: Serialize + DeserializeOwned> Endpoint<S, R> {
     /// As [`Reader::recv_deadline`].
     pub fn recv_deadline(&self, deadline: Deadline) -> Result<R, RecvTimeoutError> {
         self.reader.recv_deadline(deadline)
+    }
+
+    /// [`recv`](Endpoint::recv) as a future.
+    ///
+    /// # Errors
+    /// As [`Reader::recv_async`].
+    pub async fn recv_async(&mut self) -> Result<R, RecvError> {
+        self.reader.recv_async().await
     }
 
     /// The messages that come, until the end.

@@ -10,12 +10,12 @@ use crate::codec;
 use crate::ends::Ends;
 use crate::error::Context;
 use crate::os::socket::SeqPacket;
-use crate::queue::{self, Hindrance, Outcome};
+use crate::queue::{self, Hindrance, Messages, Outcome};
 use crate::{Deadline, Result};
 use rustix::pipe::PipeFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Where messages go in.
 #[derive(Debug, Serialize, Deserialize)]
@@ -118,26 +118,56 @@ impl Inlet {
         codec::decode(buffer, descriptors).map_err(Hindrance::Failed)
     }
 
+    /// What tells of messages in shared memory.
+    pub(super) fn messages(&self) -> Option<Messages> {
+        match self {
+            Inlet::Shared(line) => Some(line.0.messages()),
+            _ => None,
+        }
+    }
+
+    /// The descriptor that tells of messages, or of the end.
+    fn ends(&self) -> &Ends {
+        match self {
+            Inlet::Shared(line) => line.0.ends(),
+            Inlet::Packets(line) => &line.ends,
+            Inlet::Pipe(line) => &line.ends,
+            #[cfg(feature = "network")]
+            Inlet::Sealed(line) => &line.reads.ends,
+        }
+    }
+
+    pub(super) fn descriptor(&self) -> Result<OwnedFd> {
+        let copy = |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned();
+        self.ends()
+            .with_socket(|descriptor| copy(descriptor).during("waiting for message", ""))
+    }
+
+    /// Whether part of something was read.
+    pub(super) fn has_some(&self) -> bool {
+        match self {
+            Inlet::Shared(_) | Inlet::Packets(_) => false,
+            Inlet::Pipe(line) => line.has_some(),
+            #[cfg(feature = "network")]
+            Inlet::Sealed(line) => line.reads.has_some(),
+        }
+    }
+
     /// Waits until there is something to receive, if only the end; or, of a
     /// stream, until some of it is there.
     pub(super) fn wait(&self, deadline: Deadline) -> Outcome<()> {
-        let readable = |ends: &Ends| {
-            ends.with_socket(|descriptor| crate::poll::readable(descriptor, deadline))
-                .map_err(Hindrance::of_descriptor)
-        };
-        match self {
-            Inlet::Shared(line) => match line.0.wait_for_message(deadline) {
+        if let Inlet::Shared(line) = self {
+            return match line.0.wait_for_message(deadline) {
                 Err(Hindrance::Disconnected) => Ok(()),
                 outcome => outcome,
-            },
-            Inlet::Packets(line) => readable(&line.ends),
-            Inlet::Pipe(line) if line.has_some() => Ok(()),
-            Inlet::Pipe(line) => readable(&line.ends),
-            #[cfg(feature = "network")]
-            Inlet::Sealed(line) if line.reads.has_some() => Ok(()),
-            #[cfg(feature = "network")]
-            Inlet::Sealed(line) => readable(&line.reads.ends),
+            };
         }
+        if self.has_some() {
+            return Ok(());
+        }
+        self.ends()
+            .with_socket(|descriptor| crate::poll::readable(descriptor, deadline))
+            .map_err(Hindrance::of_descriptor)
     }
 }
 

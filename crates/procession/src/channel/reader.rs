@@ -3,11 +3,14 @@
 use super::line::Inlet;
 use super::writer::KEPT;
 use crate::Deadline;
-use crate::queue::{Hindrance, Outcome, RecvError, RecvTimeoutError, TryRecvError};
+#[cfg(feature = "tokio")]
+use crate::error::Context;
+use crate::queue::{Hindrance, Messages, Outcome, RecvError, RecvTimeoutError, TryRecvError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// Receives from a [`Writer`](super::Writer), one way. It belongs to one process
@@ -34,6 +37,21 @@ impl<T: ?Sized> Reader<T> {
             inlet: RefCell::new((inlet, Vec::new())),
             receives: PhantomData,
         }
+    }
+
+    /// What tells of its messages, where that is in shared memory.
+    pub(crate) fn messages(&self) -> Option<Messages> {
+        self.inlet.borrow().0.messages()
+    }
+
+    /// A copy of the descriptor that tells of its messages, elsewhere.
+    pub(crate) fn descriptor(&self) -> crate::Result<OwnedFd> {
+        self.inlet.borrow().0.descriptor()
+    }
+
+    /// Whether part of a message was read from there.
+    pub(crate) fn has_some(&self) -> bool {
+        self.inlet.borrow().0.has_some()
     }
 
     /// Whether there is something to receive, if only the end; of pipes and
@@ -66,14 +84,21 @@ impl<T: ?Sized> Reader<T> {
     }
 }
 
+/// Receives a message.
+fn next<T: DeserializeOwned>(
+    (inlet, buffer): &mut (Inlet, Vec<u8>),
+    deadline: Deadline,
+) -> Outcome<T> {
+    let received = inlet.receive_value(buffer, deadline);
+    if buffer.capacity() > KEPT {
+        *buffer = Vec::new();
+    }
+    received
+}
+
 impl<T: Serialize + DeserializeOwned> Reader<T> {
     fn next(&self, deadline: Deadline) -> Outcome<T> {
-        let (inlet, buffer) = &mut *self.inlet.borrow_mut();
-        let received = inlet.receive_value(buffer, deadline);
-        if buffer.capacity() > KEPT {
-            *buffer = Vec::new();
-        }
-        received
+        next(&mut self.inlet.borrow_mut(), deadline)
     }
 
     /// Receives a message, waiting for one.
@@ -109,10 +134,76 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
         self.next(deadline).map_err(Hindrance::of_recv_timeout)
     }
 
+    /// [`recv`](Reader::recv) as a future. In shared memory, for any executor; with
+    /// the feature `tokio`, in its runtime, for the other flavors as well. Dropped
+    /// before it is ready, it has received nothing.
+    ///
+    /// # Errors
+    /// As [`recv`](Reader::recv); [`Failed`](RecvError::Failed) of another flavor
+    /// without that feature.
+    pub async fn recv_async(&mut self) -> Result<T, RecvError> {
+        // By references that are ours alone, so that the future may go to other
+        // threads.
+        let received = match self.messages() {
+            Some(messages) => {
+                let inlet = self.inlet.get_mut();
+                crate::select::until(messages, || attempt(inlet)).await
+            }
+            None => {
+                let descriptor = self.descriptor();
+                let inlet = self.inlet.get_mut();
+                until_readable(descriptor, || attempt(inlet)).await
+            }
+        };
+        received
+            .map_err(Hindrance::Failed)
+            .flatten()
+            .map_err(Hindrance::of_recv)
+    }
+
     /// The messages that come, until the end.
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
         std::iter::from_fn(|| self.recv().ok())
     }
+}
+
+/// Receives a message if there is one.
+fn attempt<T: DeserializeOwned>(inlet: &mut (Inlet, Vec<u8>)) -> Option<Outcome<T>> {
+    match next(inlet, Deadline::NOW) {
+        Err(Hindrance::TimedOut) => None,
+        outcome => Some(outcome),
+    }
+}
+
+/// Attempts something each time that a descriptor may be read.
+#[cfg(feature = "tokio")]
+async fn until_readable<V>(
+    descriptor: crate::Result<OwnedFd>,
+    mut attempt: impl FnMut() -> Option<V>,
+) -> crate::Result<V> {
+    let readable = crate::process::watch(descriptor?)?;
+    loop {
+        if let Some(value) = attempt() {
+            return Ok(value);
+        }
+        let guard = readable.readable().await;
+        guard.during("awaiting message", "")?.clear_ready();
+        // What came before that is seen now.
+        if let Some(value) = attempt() {
+            return Ok(value);
+        }
+    }
+}
+
+#[cfg(not(feature = "tokio"))]
+async fn until_readable<V>(
+    _descriptor: crate::Result<OwnedFd>,
+    _attempt: impl FnMut() -> Option<V>,
+) -> crate::Result<V> {
+    Err(
+        crate::Error::new(crate::ErrorKind::Unsupported, "awaiting message", "")
+            .because("this flavor wants tokio's reactor, and the feature `tokio`"),
+    )
 }
 
 impl Reader<[u8]> {

@@ -20,7 +20,7 @@ pub(super) enum Watch {
 }
 
 #[allow(unsafe_code, reason = "tokio's way to be given a descriptor")]
-fn watch(descriptor: impl AsFd) -> crate::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn watch(descriptor: impl AsFd) -> crate::Result<AsyncFd<OwnedFd>> {
     let copy = descriptor.as_fd().try_clone_to_owned();
     let copy = copy.during("awaiting task", "")?;
     // SAFETY: an `OwnedFd` is open and stays the same descriptor for as long as

@@ -49,6 +49,8 @@ pub use command::{Command, CommandChild, CommandError, Output, Pipeline, Pipelin
 pub use current::{Current, Parent, current, parent};
 pub use exit_status::ExitStatus;
 pub use fork::{Fork, die_with, exit, fork, fork_unchecked};
+#[cfg(feature = "tokio")]
+pub(crate) use future::watch;
 pub use join_handle::{JoinHandle, OnDrop, wait_all, wait_any};
 pub use list::{ProcessInfo, ProcessState, children, inspect};
 #[doc(hidden)]

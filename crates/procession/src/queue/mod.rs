@@ -46,6 +46,7 @@ mod message;
 mod receiver;
 mod ring;
 mod sender;
+mod source;
 
 pub use borrowed::{Borrowed, Reservation};
 pub(crate) use error::{Hindrance, Outcome};
@@ -55,6 +56,7 @@ pub use error::{
 pub(crate) use message::fingerprint;
 pub use receiver::{Delivery, Receiver};
 pub use sender::Sender;
+pub(crate) use source::Messages;
 
 use crate::Result;
 use crate::ends::Ends;

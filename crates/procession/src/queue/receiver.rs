@@ -4,6 +4,7 @@ use super::borrowed::{Borrowed, Holding};
 use super::handle::{self, Side, both_halves};
 use super::message::{decode, with_buffer};
 use super::ring::Keep;
+use super::source::Messages;
 use super::{Hindrance, Outcome};
 use super::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::Deadline;
@@ -70,6 +71,10 @@ impl<T: ?Sized> Receiver<T> {
         self.side.ends()
     }
 
+    pub(crate) fn messages(&self) -> Messages {
+        Messages(Arc::clone(&self.side))
+    }
+
     /// Waits until there is something to receive.
     pub(crate) fn wait_for_message(&self, deadline: Deadline) -> Outcome<()> {
         let gone = || self.side.is_other_side_gone();
@@ -120,6 +125,27 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// [`Timeout`](RecvTimeoutError::Timeout), and as [`recv`](Receiver::recv).
     pub fn recv_deadline(&self, deadline: Deadline) -> std::result::Result<T, RecvTimeoutError> {
         self.next(deadline).map_err(Hindrance::of_recv_timeout)
+    }
+
+    /// [`recv`](Receiver::recv) as a future, for any executor. Dropped before it is
+    /// ready, it has received nothing.
+    ///
+    /// # Cost
+    /// The thread that keeps shared objects wakes the task: a few system calls where
+    /// it has to wait, and no thread for each queue.
+    ///
+    /// # Errors
+    /// As [`recv`](Receiver::recv).
+    pub async fn recv_async(&self) -> std::result::Result<T, RecvError> {
+        let attempt = || match self.next(Deadline::NOW) {
+            Err(Hindrance::TimedOut) => None,
+            outcome => Some(outcome),
+        };
+        let received = crate::select::until(self.messages(), attempt).await;
+        received
+            .map_err(Hindrance::Failed)
+            .flatten()
+            .map_err(Hindrance::of_recv)
     }
 
     /// Receives a message that is ours until the [`Delivery`] is dropped: if this

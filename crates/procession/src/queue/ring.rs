@@ -6,6 +6,7 @@ use super::layout::{self, Layout};
 use super::{Hindrance, Outcome};
 use crate::os::memory::Region;
 use crate::registry::Caller;
+use crate::select::Watched;
 use crate::shm::{Class, Extent, Fingerprint, Kind, Object};
 use crate::sync::failed;
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -516,6 +517,41 @@ impl Ring {
                 && raw.has_orphan(caller)
     }
 
+    /// Announces one who waits for something to receive.
+    pub(super) fn announce_for_message(&self) -> Result<Watched> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        let ticket = self.messages().announce(&caller);
+        self.watched(layout::MESSAGES, ticket.seen())
+    }
+
+    /// Announces one who waits for room.
+    pub(super) fn announce_for_room(&self) -> Result<Watched> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        let ticket = self.room().announce(&caller);
+        self.watched(layout::ROOM, ticket.seen())
+    }
+
+    fn watched(&self, offset: usize, (word, deaths): (u32, u32)) -> Result<Watched> {
+        Ok([
+            (self.object.word(offset)?, word),
+            (self.object.registry().deaths_word()?, deaths),
+        ])
+    }
+
+    /// Wakes another one who waits for something to receive.
+    pub(super) fn pass_message_on(&self) {
+        if let Some(caller) = self.object.holder() {
+            self.messages().notify(1, &caller);
+        }
+    }
+
+    /// Wakes another one who waits for room.
+    pub(super) fn pass_room_on(&self) {
+        if let Some(caller) = self.object.holder() {
+            self.room().notify(1, &caller);
+        }
+    }
+
     /// Waits until there is something to receive.
     pub(super) fn wait_for_message(
         &self,
@@ -526,6 +562,10 @@ impl Ring {
         let attempt = || Ok(self.has_message(&caller).then_some(()));
         let gate = self.messages();
         self.wait(gate, &caller, deadline, attempt, is_other_side_gone)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.word(layout::CLOSED).load(Ordering::Relaxed) != 0
     }
 
     /// Whether there is room for a message.

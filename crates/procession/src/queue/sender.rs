@@ -3,6 +3,7 @@
 use super::borrowed::Reservation;
 use super::handle::{self, Side, both_halves};
 use super::message::{encode, with_buffer};
+use super::source::Room;
 use super::{Hindrance, Outcome};
 use super::{SendError, SendTimeoutError, TrySendError};
 use crate::Deadline;
@@ -53,6 +54,10 @@ impl<T: ?Sized> Sender<T> {
 impl<T: ?Sized> Sender<T> {
     pub(crate) fn ends(&self) -> &Ends {
         self.side.ends()
+    }
+
+    pub(crate) fn room(&self) -> Room {
+        Room(Arc::clone(&self.side))
     }
 
     /// Waits until there is room for a message.
@@ -117,6 +122,27 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     ) -> std::result::Result<(), SendTimeoutError<T>> {
         self.deliver(&message, deadline)
             .map_err(|hindrance| hindrance.of_send_timeout(message))
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Sender<T> {
+    /// [`send`](Sender::send) as a future, for any executor. Dropped before it is
+    /// ready, it has sent nothing.
+    ///
+    /// # Cost
+    /// As [`recv_async`](super::Receiver::recv_async).
+    ///
+    /// # Errors
+    /// As [`send`](Sender::send).
+    pub async fn send_async(&self, message: T) -> std::result::Result<(), SendError<T>> {
+        let attempt = || match self.deliver(&message, Deadline::NOW) {
+            Err(Hindrance::TimedOut) => None,
+            outcome => Some(outcome),
+        };
+        let sent = crate::select::until(self.room(), attempt).await;
+        sent.map_err(Hindrance::Failed)
+            .flatten()
+            .map_err(|hindrance| hindrance.of_send(message))
     }
 }
 

@@ -6,19 +6,25 @@
 //! [`procession_sys::robust`]) holds the process's places. While it sleeps, it
 //! does so on the next living neighbour of each place.
 //!
+//! It also tells threads and futures of this process that cannot sleep on words
+//! themselves, because they wait for other things, too, when words change.
+//!
 //! As with the thread that reaps, [`fork`](crate::process::fork) need not
 //! refuse because of it: whatever it does beyond sleeping, it does while holding
 //! the lock of [`Keeper`], which `fork` holds across the fork.
 
 use super::{CHANGED, Registry};
 use crate::error::Context;
+use crate::os::eventfd::EventFd;
 use crate::{Error, ErrorKind, Result};
 use procession_sys::fork_local::ForkLocal;
 use procession_sys::futex;
+use procession_sys::memory::Word;
 use procession_sys::robust::RobustList;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
 /// Name of the thread, as `ps -L` shows it.
 pub(crate) const THREAD_NAME: &str = "procession-keep";
@@ -29,6 +35,10 @@ const MAX_WATCHED: usize = (futex::MAX_WORDS - 1) / 2;
 
 /// How often neighbours are looked at that are too many for one sleep.
 const ROUND: Duration = Duration::from_millis(20);
+
+/// Longest time that somebody who watches is told nothing: for what no word tells,
+/// because whoever should have changed it is stopped.
+const SLICE: Duration = Duration::from_millis(100);
 
 /// As good as for ever.
 const LONG: Duration = Duration::from_secs(86_400);
@@ -49,6 +59,84 @@ pub(crate) struct Keeper {
     list: Arc<RobustList>,
     thread_id: u32,
     watched: Vec<Watched>,
+    watches: Vec<Watch>,
+}
+
+/// Whom to tell.
+#[derive(Clone, Debug)]
+pub(crate) enum Teller {
+    Bell(Arc<EventFd>),
+    Waker(Waker),
+}
+
+impl Teller {
+    fn tell(&self) {
+        match self {
+            Teller::Bell(bell) => drop(bell.try_add(1)),
+            Teller::Waker(waker) => waker.wake_by_ref(),
+        }
+    }
+}
+
+/// Somebody who wants to be told, once, that one of some words is no more what it
+/// was.
+#[derive(Debug)]
+struct Watch {
+    number: u64,
+    words: Vec<(Word, u32)>,
+    teller: Teller,
+}
+
+impl Watch {
+    fn is_over(&self) -> bool {
+        let differs = |(word, seen): &(Word, u32)| word.load(Ordering::SeqCst) as u32 != *seen;
+        self.words.iter().any(differs)
+    }
+}
+
+/// A watch, as its owner has it.
+#[derive(Debug)]
+pub(crate) struct Watching(u64);
+
+impl Watching {
+    /// Ends it. Whether it was told before.
+    pub(crate) fn end(self) -> bool {
+        let number = self.0;
+        std::mem::forget(self);
+        end_watch(number)
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        end_watch(self.0);
+    }
+}
+
+fn end_watch(number: u64) -> bool {
+    let Ok(mut keeper) = started() else {
+        return false;
+    };
+    let before = keeper.watches.len();
+    // What the thread sleeps on, it finds to be too much when it wakes.
+    keeper.watches.retain(|watch| watch.number != number);
+    keeper.watches.len() == before
+}
+
+/// Has somebody told, once, when one of the words, in its lower half, is not as it
+/// was seen, or from time to time.
+pub(crate) fn watch(words: Vec<(Word, u32)>, teller: Teller) -> Result<Watching> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let mut keeper = started()?;
+    keeper.watches.push(Watch {
+        number,
+        words,
+        teller,
+    });
+    drop(keeper);
+    announce_change();
+    Ok(Watching(number))
 }
 
 #[derive(Clone, Debug)]
@@ -174,20 +262,52 @@ fn start(process: &'static Process) -> Result<Keeper> {
         list: Arc::new(list),
         thread_id,
         watched: Vec::new(),
+        watches: Vec::new(),
     })
+}
+
+/// Wakes others in place of those whose watches ended while this thread slept for
+/// them, and may have been woken for them.
+fn pass_on(slept_on: &[(Word, u32)], watches: &[Watch]) {
+    for (word, seen) in slept_on {
+        let is_same =
+            |(other, _): &(Word, u32)| std::ptr::eq(&raw const **other, &raw const **word);
+        let is_wanted = || watches.iter().any(|watch| watch.words.iter().any(is_same));
+        if word.load(Ordering::Relaxed) as u32 != *seen && !is_wanted() {
+            futex::wake(word, 1);
+        }
+    }
 }
 
 fn keep(process: &Process) -> ! {
     let mut watched = Vec::new();
+    let mut waits: Vec<(Word, u32)> = Vec::new();
+    let mut told = Instant::now();
     loop {
-        let keeper = process
+        let mut keeper = process
             .keeper
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let changed = process.changed.load(Ordering::Acquire);
         watched.clear();
         if let Some(keeper) = &*keeper {
+            pass_on(&waits, &keeper.watches);
+        }
+        waits.clear();
+        let is_time = told.elapsed() >= SLICE;
+        if is_time {
+            told = Instant::now();
+        }
+        if let Some(keeper) = &mut *keeper {
             watched.extend(keeper.watched.iter().cloned());
+            keeper.watches.retain(|watch| {
+                let is_over = is_time || watch.is_over();
+                if is_over {
+                    watch.teller.tell();
+                }
+                !is_over
+            });
+            waits.extend(keeper.watches.iter().flat_map(|watch| watch.words.clone()));
         }
         let mut words = [(&process.changed, changed as u32); futex::MAX_WORDS];
         let mut count = 1;
@@ -206,10 +326,17 @@ fn keep(process: &Process) -> ! {
                 }
             }
         }
-        let timeout = if watched.len() > MAX_WATCHED {
+        let room = futex::MAX_WORDS - count;
+        for (word, seen) in waits.iter().take(room) {
+            words[count] = (word, *seen);
+            count += 1;
+        }
+        let timeout = if watched.len() > MAX_WATCHED || waits.len() > room {
             ROUND
-        } else {
+        } else if waits.is_empty() {
             LONG
+        } else {
+            SLICE
         };
         drop(keeper);
         // For whatever reason it ends, everything is looked at again.

@@ -42,7 +42,7 @@ use procession_core::owner::MAX_PLACES;
 use procession_core::registry::{self as core, Life};
 use procession_sys::fork_local::WipedWord;
 use procession_sys::futex;
-use procession_sys::memory::SharedBytes;
+use procession_sys::memory::{SharedBytes, Word};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -130,6 +130,12 @@ impl Registry {
     #[inline]
     pub(crate) fn deaths(&self) -> &AtomicU64 {
         self.memory.bytes().atomic_u64(self.offset)
+    }
+
+    /// [`deaths`](Registry::deaths), for as long as it is needed.
+    pub(crate) fn deaths_word(&self) -> Result<Word> {
+        Word::at(&self.memory, self.offset)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "watching registry", ""))
     }
 
     /// Whether a process lives.

@@ -8,6 +8,7 @@
 //! ```
 
 use super::error::failed;
+use crate::select::{Source, Watched};
 use crate::shm::{Class, Extent, Fingerprint, Kind, Object, shared_object};
 use crate::{Deadline, Result};
 use procession_core::event::RawEvent;
@@ -203,6 +204,48 @@ impl Event {
         };
         outcome
             .map_err(|failure| failed(failure, "waiting for event", self.object.label(), deadline))
+    }
+}
+
+impl Event {
+    /// [`wait`](Event::wait) as a future, for any executor. Unlike that, it does not
+    /// see a setting that was taken back before it looked.
+    ///
+    /// # Errors
+    /// As [`wait`](Event::wait).
+    pub async fn wait_async(&self) -> Result<()> {
+        let attempt = || match self.auto_reset {
+            true => self.raw().try_take().then_some(()),
+            false => self.is_set().then_some(()),
+        };
+        crate::select::until(self, attempt).await
+    }
+}
+
+/// An event among other things that are waited for.
+impl Source for &Event {
+    fn is_ready(&self, _thoroughly: bool) -> Result<bool> {
+        Ok(self.is_set())
+    }
+
+    fn announce(&self) -> Result<Option<Watched>> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        let Some((word, deaths)) = self.raw().announce(&caller) else {
+            return Ok(None);
+        };
+        Ok(Some([
+            (self.state.clone(), word),
+            (self.object.registry().deaths_word()?, deaths),
+        ]))
+    }
+
+    fn pass_on(&self) {
+        if self.auto_reset
+            && self.is_set()
+            && let Some(caller) = self.object.holder()
+        {
+            self.raw().wake_one(&caller);
+        }
     }
 }
 
