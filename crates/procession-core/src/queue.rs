@@ -62,6 +62,13 @@ const STATE: u64 = 7;
 const TICKET: u64 = (1 << 25) - 1;
 const HOLDER: u64 = !(TICKET << 3 | STATE);
 
+/// How far an index may be behind before others move it on.
+const BEHIND: u64 = 8;
+
+/// How far it can be behind where all keep to this: every process may have sent or
+/// received some dozens of messages and not have moved it yet.
+const MOST_BEHIND: u64 = 1 << 18;
+
 /// Bits of a process's generation that a block knows.
 pub const GENERATION_BITS: u32 = 24;
 
@@ -252,10 +259,27 @@ impl<B: Blocks> RawQueue<'_, B> {
         known_head: &mut u64,
         platform: &impl Platform,
     ) -> Result<Sent, Failure> {
+        self.publish_behind(0, block, known_head, platform)
+    }
+
+    /// [`publish`](RawQueue::publish), where everything before an index is known to
+    /// have been sent though the tail may not say so yet.
+    ///
+    /// # Errors
+    /// As [`publish`](RawQueue::publish).
+    #[inline]
+    pub fn publish_behind(
+        &self,
+        from: u64,
+        block: usize,
+        known_head: &mut u64,
+        platform: &impl Platform,
+    ) -> Result<Sent, Failure> {
         if self.closed.load(Ordering::Relaxed) != 0 {
             return Ok(Sent::Closed);
         }
-        let mut index = self.tail.load(Ordering::Relaxed);
+        let mut index = self.tail.load(Ordering::Relaxed).max(from);
+        let first = index;
         let state = self.blocks.state(block);
         let mine = holder(platform.me());
         loop {
@@ -286,7 +310,7 @@ impl<B: Blocks> RawQueue<'_, B> {
                 }
                 0 if word & BLOCK == CLOSED => return Ok(Sent::Closed),
                 // Sent and perhaps received already: the index is behind.
-                0.. => index = self.next(index, self.tail)?,
+                0.. => index = self.next(index, first, self.tail)?,
                 // A message of the lap before, which nobody has taken.
                 _ if word & FULL != 0 => return Ok(Sent::Full),
                 _ => return Err(Failure::Corrupt),
@@ -294,15 +318,27 @@ impl<B: Blocks> RawQueue<'_, B> {
         }
     }
 
-    /// The index after this one, or the one that others have come to. Not more
-    /// than all slots can lie between, or the slots are not what we left there.
-    fn next(&self, index: u64, others: &AtomicU64) -> Result<u64, Failure> {
-        let others = others.load(Ordering::Relaxed);
-        let next = index.wrapping_add(1).max(others);
-        if next - others > self.slots.len() as u64 {
-            return Err(Failure::Corrupt);
+    /// The index after this one, at which something was sent or received before, or
+    /// the one that others have come to. Whoever should have moved theirs on may be
+    /// stopped or dead, so that it is done for them.
+    #[inline]
+    fn next(&self, index: u64, first: u64, others: &AtomicU64) -> Result<u64, Failure> {
+        let next = index.wrapping_add(1);
+        let seen = others.load(Ordering::Relaxed);
+        if next.saturating_sub(seen) > BEHIND {
+            others.fetch_max(next, Ordering::AcqRel);
         }
-        Ok(next)
+        self.check_walk(next, first)?;
+        Ok(next.max(seen))
+    }
+
+    /// Refuses to go on for ever in slots that are not what we left there.
+    #[inline]
+    fn check_walk(&self, index: u64, first: u64) -> Result<(), Failure> {
+        match index.wrapping_sub(first) > self.slots.len() as u64 + MOST_BEHIND {
+            true => Err(Failure::Corrupt),
+            false => Ok(()),
+        }
     }
 
     /// Moves the tail behind what was sent at an index.
@@ -389,9 +425,9 @@ impl<B: Blocks> RawQueue<'_, B> {
                         return Ok((Received::Message(held), index));
                     }
                     self.empty_slot(index, block);
-                    index = self.next(index, self.head)?;
+                    index = self.next(index, from, self.head)?;
                 }
-                1.. => index = self.next(index, self.head)?,
+                1.. => index = self.next(index, from, self.head)?,
                 _ => return Err(Failure::Corrupt),
             }
         }
@@ -521,11 +557,19 @@ impl<B: Blocks> RawQueue<'_, B> {
                 1.. => {}
                 _ => return true,
             }
-            match self.next(index, self.head) {
-                Ok(next) => index = next,
-                Err(_) => return true,
+            index = index.wrapping_add(1);
+            if self.check_walk(index, from).is_err() {
+                return true;
             }
         }
+    }
+
+    /// Whether every message that was sent was received, and its block given back.
+    pub fn is_done(&self) -> bool {
+        (0..self.blocks.count()).all(|block| {
+            let word = self.blocks.state(block).load(Ordering::Acquire);
+            matches!(state(word), FREE | FILLING)
+        })
     }
 
     /// Whether there is a message whose receiver died.

@@ -7,6 +7,7 @@
 //!  136        changes: counts handles that went
 //!  192        gate of those who wait for a message
 //!  256        gate of those who wait for room
+//!  264        gate of those who wait until all is done
 //!  320        capacity, slots, blocks, bytes of a block, and of a message in it, orphans
 //!  384        slots, one word each
 //!   …         of each block: messages lost in it, what that is to become, bytes of its annex
@@ -30,6 +31,8 @@ pub(super) const CLOSED: usize = 128;
 pub(super) const CHANGES: usize = 136;
 pub(super) const MESSAGES: usize = 192;
 pub(super) const ROOM: usize = 256;
+/// In the line of the one before, which whoever has received looks at anyway.
+pub(super) const DONE: usize = 264;
 const SIZES: usize = 320;
 
 /// Bytes of what is counted of each block, apart from it.

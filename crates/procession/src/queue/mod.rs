@@ -43,6 +43,7 @@ mod error;
 mod handle;
 mod layout;
 mod message;
+mod priority;
 mod receiver;
 mod ring;
 mod sender;
@@ -54,6 +55,7 @@ pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 pub(crate) use message::fingerprint;
+pub use priority::{PriorityHalves, PriorityReceiver, PrioritySender, prioritized};
 pub use receiver::{Delivery, Receiver};
 pub use sender::Sender;
 pub(crate) use source::Messages;
@@ -92,6 +94,18 @@ const INLINE: usize = 1072;
 /// ```
 pub fn bounded<T: Serialize + DeserializeOwned>(capacity: usize) -> Result<Halves<T>> {
     Options::new().bounded(capacity)
+}
+
+/// [`bounded`], under the name that those look for who come from Python: every
+/// queue can be [joined](Sender::join).
+///
+/// # Errors
+/// As [`bounded`].
+///
+/// # Examples
+/// See [`Sender::join`].
+pub fn joinable<T: Serialize + DeserializeOwned>(capacity: usize) -> Result<Halves<T>> {
+    bounded(capacity)
 }
 
 /// Makes a queue of byte strings without a name, which need no encoding.

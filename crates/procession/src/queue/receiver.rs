@@ -71,6 +71,11 @@ impl<T: ?Sized> Receiver<T> {
         self.side.ends()
     }
 
+    /// Whether nothing will come any more.
+    pub(super) fn is_disconnected(&self) -> bool {
+        self.side.ring.is_closed() || self.side.is_other_side_gone()
+    }
+
     pub(crate) fn messages(&self) -> Messages {
         Messages(Arc::clone(&self.side))
     }
@@ -125,6 +130,40 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// [`Timeout`](RecvTimeoutError::Timeout), and as [`recv`](Receiver::recv).
     pub fn recv_deadline(&self, deadline: Deadline) -> std::result::Result<T, RecvTimeoutError> {
         self.next(deadline).map_err(Hindrance::of_recv_timeout)
+    }
+
+    /// Receives several messages, waiting for the first: what is there then, at most
+    /// so many, is put behind what is in `into`. How many there were.
+    ///
+    /// # Errors
+    /// As [`recv`](Receiver::recv), if there was no first. A message that cannot be
+    /// decoded ends the row, and is lost.
+    ///
+    /// # Examples
+    /// See [`send_many`](super::Sender::send_many).
+    pub fn recv_many(
+        &self,
+        into: &mut Vec<T>,
+        most: usize,
+    ) -> std::result::Result<usize, RecvError> {
+        if most == 0 {
+            return Ok(0);
+        }
+        into.push(self.recv()?);
+        let ring = &self.side.ring;
+        let more = with_buffer(|buffer| {
+            ring.receive_many(most - 1, |block| {
+                ring.read(block, buffer)?;
+                into.push(decode(buffer)?);
+                Ok(())
+            })
+        });
+        // What fails is told by the next call; but for a message, that would fail no
+        // more.
+        match more {
+            Ok(more) => Ok(1 + more),
+            Err(hindrance) => Err(hindrance.of_recv()),
+        }
     }
 
     /// [`recv`](Receiver::recv) as a future, for any executor. Dropped before it is
@@ -229,6 +268,32 @@ impl Receiver<[u8]> {
     ) -> std::result::Result<bool, RecvTimeoutError> {
         self.receive_into(into, deadline)
             .map_err(Hindrance::of_recv_timeout)
+    }
+
+    /// Receives several messages, waiting for the first: those that are there then,
+    /// at most so many, are shown one after the other. How many there were.
+    ///
+    /// # Errors
+    /// As [`recv`](Receiver::recv), if there was no first.
+    pub fn recv_many_bytes(
+        &self,
+        most: usize,
+        mut show: impl FnMut(&[u8]),
+    ) -> std::result::Result<usize, RecvError> {
+        if most == 0 {
+            return Ok(0);
+        }
+        let ring = &self.side.ring;
+        let received = with_buffer(|buffer| {
+            self.receive_into(buffer, Deadline::NEVER)?;
+            show(buffer);
+            ring.receive_many(most - 1, |block| {
+                ring.read(block, buffer)?;
+                show(buffer);
+                Ok(())
+            })
+        });
+        received.map(|more| 1 + more).map_err(Hindrance::of_recv)
     }
 
     /// Receives a message to be read where it lies, waiting for one.

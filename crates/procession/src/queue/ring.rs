@@ -157,6 +157,20 @@ impl Ring {
         Gate(self.word(layout::ROOM))
     }
 
+    fn done(&self) -> Gate<'_> {
+        Gate(self.word(layout::DONE))
+    }
+
+    /// Wakes who waits for room after a block was given back, and those who wait
+    /// until all are.
+    #[inline]
+    fn notify_of_room(&self, count: u32, caller: &Caller<'_>) {
+        self.room().notify_after_swap(count, caller);
+        if self.done().has_sleepers_after_swap() && self.raw().is_empty() {
+            self.done().notify(u32::MAX, caller);
+        }
+    }
+
     /// Where the bytes of a block are, in the body.
     #[inline]
     fn bytes_of(&self, block: usize) -> usize {
@@ -245,6 +259,17 @@ impl Ring {
             self.give_back(block, &caller);
         }
         outcome
+    }
+
+    /// Sends messages one after the other, of which receivers hear at the end, or
+    /// when there is no room for more.
+    pub(super) fn batch<'a>(&'a self, caller: &'a Caller<'a>) -> Batch<'a> {
+        Batch {
+            ring: self,
+            caller,
+            next: 0,
+            unheard: 0,
+        }
     }
 
     /// Takes a block for a message of so many bytes, waiting for a free one.
@@ -431,7 +456,7 @@ impl Ring {
         }
         raw.empty_slot(index, held.block);
         raw.follow_head(index);
-        self.room().notify_after_swap(1, caller);
+        self.notify_of_room(1, caller);
         Ok(Some(value))
     }
 
@@ -452,6 +477,41 @@ impl Ring {
             // A lie, which is found out where the annex is looked for.
             _ => (usize::MAX, true),
         }
+    }
+
+    /// Receives what is there, at most so many messages, and moves the head once.
+    pub(super) fn receive_many(
+        &self,
+        most: usize,
+        mut read: impl FnMut(usize) -> Outcome<()>,
+    ) -> Outcome<usize> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        let raw = self.raw();
+        let mut from = raw.head.load(Ordering::Acquire);
+        let mut count = 0;
+        let mut outcome = Ok(());
+        while count < most && outcome.is_ok() {
+            match raw.take(from, &caller) {
+                Ok((Received::Message(held), index)) => {
+                    outcome = read(held.block);
+                    self.shrink(held.block);
+                    raw.give_back_first(held.block);
+                    raw.empty_slot(index, held.block);
+                    from = index.wrapping_add(1);
+                    count += 1;
+                }
+                Ok(_) => break,
+                Err(failure) => {
+                    outcome = Err(self.failed(failure, "receiving from queue"));
+                }
+            }
+        }
+        if count > 0 {
+            // Those between ours were emptied when they were passed over.
+            raw.follow_head(from.wrapping_sub(1));
+            self.notify_of_room(u32::try_from(count).unwrap_or(u32::MAX), &caller);
+        }
+        outcome.map(|()| count)
     }
 
     /// Copies the bytes of the message in a block that is ours.
@@ -587,7 +647,7 @@ impl Ring {
     /// Gives a block back, and wakes one who waits for room.
     pub(super) fn give_back(&self, block: usize, caller: &Caller<'_>) {
         self.raw().give_back(block);
-        self.room().notify_after_swap(1, caller);
+        self.notify_of_room(1, caller);
     }
 
     /// Attempts again and again, looking before sleeping.
@@ -645,9 +705,91 @@ impl Ring {
         Ok(())
     }
 
+    /// Waits until all that was sent is done with.
+    pub(super) fn join(
+        &self,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<()> {
+        let caller = self.object.caller(deadline)?;
+        let attempt = || {
+            if self.has_news() {
+                // What the dead were sending is nothing to wait for.
+                let _ = self.look_into_news(Orphans::Leave, &caller);
+            }
+            Ok(self.raw().is_done().then_some(()))
+        };
+        self.wait(self.done(), &caller, deadline, attempt, is_other_side_gone)
+    }
+
     fn notify_all(&self, caller: &Caller<'_>) {
+        self.done().notify(u32::MAX, caller);
         self.messages().notify(u32::MAX, caller);
         self.room().notify(u32::MAX, caller);
+    }
+}
+
+/// Messages that were sent, of which receivers have not heard yet.
+pub(super) struct Batch<'a> {
+    ring: &'a Ring,
+    caller: &'a Caller<'a>,
+    /// Behind the last one.
+    next: u64,
+    unheard: u32,
+}
+
+impl Batch<'_> {
+    /// Sends a message if there is room; whether there was.
+    pub(super) fn try_send(&mut self, bytes: &[u8]) -> Outcome<bool> {
+        let ring = self.ring;
+        let Some(block) = ring.try_take(self.caller) else {
+            return Ok(false);
+        };
+        let mut head = ring.known.head.load(Ordering::Relaxed);
+        let filled = ring.fill(block, bytes).map_err(Hindrance::Failed);
+        let published = filled.and_then(|()| {
+            let raw = ring.raw();
+            raw.publish_behind(self.next, block, &mut head, self.caller)
+                .map_err(|failure| ring.failed(failure, "sending to queue"))
+        });
+        ring.known.head.store(head, Ordering::Relaxed);
+        match published {
+            Ok(Sent::At(index)) => {
+                self.next = index.wrapping_add(1);
+                self.unheard += 1;
+                if self.unheard == ASK_AFTER as u32 {
+                    self.announce();
+                }
+                ring.known.block.store(block + 1, Ordering::Relaxed);
+                return Ok(true);
+            }
+            Ok(Sent::Full) => ring.give_back(block, self.caller),
+            Ok(Sent::Closed) => {
+                ring.give_back(block, self.caller);
+                return Err(Hindrance::Disconnected);
+            }
+            Err(hindrance) => {
+                ring.give_back(block, self.caller);
+                return Err(hindrance);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Has receivers hear of what was sent.
+    pub(super) fn announce(&mut self) {
+        if self.unheard > 0 {
+            self.ring.raw().follow_tail(self.next.wrapping_sub(1));
+            let messages = self.ring.messages();
+            messages.notify_after_swap(self.unheard, self.caller);
+            self.unheard = 0;
+        }
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.announce();
     }
 }
 

@@ -6,8 +6,8 @@ use super::message::{encode, with_buffer};
 use super::source::Room;
 use super::{Hindrance, Outcome};
 use super::{SendError, SendTimeoutError, TrySendError};
-use crate::Deadline;
 use crate::ends::Ends;
+use crate::{Deadline, Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
@@ -52,6 +52,70 @@ impl<T: ?Sized> Sender<T> {
 }
 
 impl<T: ?Sized> Sender<T> {
+    /// Waits until every message that was sent, by anybody, is done with: received
+    /// by [`recv`](super::Receiver::recv), or received by
+    /// [`receive`](super::Receiver::receive) and the [`Delivery`](super::Delivery)
+    /// dropped. One that a killed receiver had is not, until another one is done
+    /// with it.
+    ///
+    /// # Errors
+    /// [`Disconnected`](ErrorKind::Disconnected): no receiver is left, and something
+    /// is not done.
+    ///
+    /// # Cost
+    /// A look at every place of the queue, each time that it becomes empty.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, queue::{self, Receiver}};
+    /// fn work(jobs: Receiver<String>) {
+    ///     while let Ok(job) = jobs.receive() {
+    ///         // … and when `job` is dropped, it is done.
+    ///         assert!(job.len() > 0);
+    ///     }
+    /// }
+    /// let (sender, jobs) = queue::joinable(10)?;
+    /// let mut worker = process::spawn(work, jobs)?;
+    /// for name in ["one", "two", "three"] {
+    ///     sender.send(name.to_owned()).unwrap();
+    /// }
+    /// sender.join()?; // all three are done
+    /// drop(sender);
+    /// worker.join().unwrap();
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[doc(alias = "JoinableQueue")]
+    #[doc(alias = "task_done")]
+    pub fn join(&self) -> Result<()> {
+        self.join_deadline(Deadline::NEVER)
+    }
+
+    /// [`join`](Sender::join), waiting so long at most.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), and as [`join`](Sender::join).
+    pub fn join_timeout(&self, timeout: Duration) -> Result<()> {
+        self.join_deadline(Deadline::after(timeout))
+    }
+
+    /// [`join`](Sender::join), waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`join_timeout`](Sender::join_timeout).
+    pub fn join_deadline(&self, deadline: Deadline) -> Result<()> {
+        let operation = "waiting until all messages are done";
+        let gone = || self.side.is_other_side_gone();
+        let ring = &self.side.ring;
+        let label = ring.object.label();
+        ring.join(deadline, gone)
+            .map_err(|hindrance| match hindrance {
+                Hindrance::TimedOut => Error::new(deadline.error_kind(), operation, label),
+                Hindrance::Disconnected => Error::new(ErrorKind::Disconnected, operation, label)
+                    .because("no receiver is left who would do the rest"),
+                Hindrance::Failed(error) => error,
+            })
+    }
+
     pub(crate) fn ends(&self) -> &Ends {
         self.side.ends()
     }
@@ -126,6 +190,76 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Sender<T> {
+    /// Sends several messages, waiting for room as often as needed; receivers hear
+    /// of those that there is room for at once. How many there were.
+    ///
+    /// # Errors
+    /// Has the first message that was not sent; those before it were. As
+    /// [`send`](Sender::send).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::queue;
+    /// let (sender, receiver) = queue::bounded(100)?;
+    /// assert_eq!(sender.send_many(1..=10).unwrap(), 10);
+    /// let mut some = Vec::new();
+    /// while some.len() < 10 {
+    ///     receiver.recv_many(&mut some, 8).unwrap();
+    /// }
+    /// assert_eq!(some.iter().sum::<u32>(), 55);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn send_many(
+        &self,
+        messages: impl IntoIterator<Item = T>,
+    ) -> std::result::Result<usize, SendError<T>> {
+        let mut count = 0;
+        let mut messages = messages.into_iter().peekable();
+        let Some(first) = messages.next() else {
+            return Ok(0);
+        };
+        // Waits, and finds out what has happened to the others.
+        self.send(first)?;
+        count += 1;
+        while messages.peek().is_some() {
+            let sent = self.send_some(&mut messages);
+            let (sent, left) = sent.map_err(|(hindrance, message)| hindrance.of_send(message))?;
+            count += sent;
+            if let Some(message) = left {
+                self.send(message)?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Sends as many as there is room for; how many, and the first that there was
+    /// none for.
+    fn send_some(
+        &self,
+        messages: &mut impl Iterator<Item = T>,
+    ) -> std::result::Result<(usize, Option<T>), (Hindrance, T)> {
+        let ring = &self.side.ring;
+        let Ok(caller) = ring.object.caller(Deadline::NOW) else {
+            // Sending it by itself says why.
+            return Ok((0, messages.next()));
+        };
+        let mut batch = ring.batch(&caller);
+        let mut count = 0;
+        for message in messages {
+            let sent = with_buffer(|buffer| {
+                encode(&message, buffer).map_err(Hindrance::Failed)?;
+                batch.try_send(buffer)
+            });
+            match sent {
+                Ok(true) => count += 1,
+                Ok(false) => return Ok((count, Some(message))),
+                Err(hindrance) => return Err((hindrance, message)),
+            }
+        }
+        Ok((count, None))
+    }
+
     /// [`send`](Sender::send) as a future, for any executor. Dropped before it is
     /// ready, it has sent nothing.
     ///
@@ -167,6 +301,41 @@ impl Sender<[u8]> {
     ) -> std::result::Result<(), SendTimeoutError<()>> {
         self.send_slice(bytes, deadline)
             .map_err(|hindrance| hindrance.of_send_timeout(()))
+    }
+
+    /// Sends several messages, as [`send_many`](Sender::send_many) does.
+    ///
+    /// # Errors
+    /// As [`send`](Sender::send), and how many were sent before.
+    pub fn send_many_bytes<'a>(
+        &self,
+        messages: impl IntoIterator<Item = &'a [u8]>,
+    ) -> std::result::Result<usize, SendError<usize>> {
+        let ring = &self.side.ring;
+        let mut count = 0;
+        let mut messages = messages.into_iter();
+        let failed = |hindrance: Hindrance, count| hindrance.of_send(count);
+        let mut next = messages.next();
+        while let Some(message) = next {
+            let sent = self.send_slice(message, Deadline::NEVER);
+            sent.map_err(|hindrance| failed(hindrance, count))?;
+            count += 1;
+            next = None;
+            let caller = ring.object.caller(Deadline::NOW);
+            let caller = caller.map_err(|error| failed(Hindrance::Failed(error), count))?;
+            let mut batch = ring.batch(&caller);
+            for message in messages.by_ref() {
+                match batch.try_send(message) {
+                    Ok(true) => count += 1,
+                    Ok(false) => {
+                        next = Some(message);
+                        break;
+                    }
+                    Err(hindrance) => return Err(failed(hindrance, count)),
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// Makes room for a message of so many bytes, to be written where it will be

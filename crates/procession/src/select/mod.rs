@@ -159,6 +159,11 @@ impl<'a> Select<'a> {
         self.sources.len() - 1
     }
 
+    /// Whether nothing was ever added.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
     /// Waits for something to receive, if only the end.
     pub fn recv(&mut self, from: &'a impl Receives) -> usize {
         from.add(self)

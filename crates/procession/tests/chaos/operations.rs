@@ -541,6 +541,30 @@ pub(crate) fn all() -> Vec<Operation> {
             },
             check_queue
         );
+        "queue_send_many_and_recv_many": on(
+            queue::bounded(2).unwrap(),
+            |(sender, receiver)| {
+                let mut some = Vec::new();
+                for _ in 0..2 {
+                    // No more than there is room for.
+                    let room = sender.capacity() - sender.len();
+                    let _ = sender.send_many(std::iter::repeat_n(7_u64, room));
+                    if !receiver.is_empty() {
+                        let _ = receiver.recv_many(&mut some, 2);
+                    }
+                }
+            },
+            check_queue
+        );
+        "queue_join": on(
+            queue::bounded(2).unwrap(),
+            |(sender, receiver)| {
+                let _ = sender.try_send(7_u64);
+                drop(receiver.receive_deadline(Deadline::NOW));
+                let _ = sender.join_deadline(Deadline::NOW);
+            },
+            check_queue
+        );
         "queue_reserve_and_borrow": on(
             queue::bytes(2).unwrap(),
             |(sender, receiver)| {

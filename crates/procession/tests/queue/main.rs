@@ -5,6 +5,7 @@ mod death;
 mod limits;
 mod long;
 mod named;
+mod work;
 
 use procession::process::{Builder, JoinHandle, StartMethod};
 use serde::Serialize;
@@ -43,6 +44,10 @@ fn main() -> ExitCode {
         bodies::the_end_of_all_receivers_ends_the_senders,
         bodies::handles_travel_there_and_back,
         long::long_messages_come_whole,
+        work::joining_waits_until_all_is_done,
+        work::what_the_dead_were_at_is_not_done,
+        work::batches_keep_their_order_and_lose_nothing,
+        work::the_highest_priority_comes_first,
         long::what_the_dead_had_borrowed_comes_again,
         death::a_killed_sender_is_no_sender_any_more,
         death::a_message_held_by_the_dead_comes_again,
@@ -63,6 +68,8 @@ fn main() -> ExitCode {
         limits::laps_go_round_many_times,
         limits::a_message_that_does_not_decode_is_an_error,
         limits::no_descriptor_is_an_error,
+        work::a_batch_ends_where_it_has_to,
+        work::priorities_lose_nothing,
         named::programs_meet_by_name,
         named::another_type_is_refused,
         named::the_queue_of_killed_users_is_made_anew,

@@ -1,0 +1,228 @@
+//! Messages of several priorities.
+
+use super::{Halves, Options, Receiver, RecvError, RecvTimeoutError, SendError, Sender};
+use super::{SendTimeoutError, TryRecvError, TrySendError};
+use crate::{Deadline, Error, ErrorKind, Result, Select};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Both halves of a queue of `T` with priorities.
+pub type PriorityHalves<T> = (PrioritySender<T>, PriorityReceiver<T>);
+
+/// Makes a queue with so many priorities, in each of which `capacity` messages may
+/// wait. Of those that wait, the ones with the highest priority come first, and
+/// among these the one that was sent first; a message that has been received is
+/// not overtaken.
+///
+/// # Units and limits
+/// Priorities count from 0, the lowest. Each is a queue by itself: so many at the
+/// top keep those below waiting for as long as they come.
+///
+/// # Errors
+/// [`InvalidInput`](ErrorKind::InvalidInput): no priority, or no room; as
+/// [`bounded`](super::bounded).
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, receiver) = queue::prioritized::<String>(3, 100)?;
+/// sender.send(0, "sweep the floor".to_owned()).unwrap();
+/// sender.send(2, "put out the fire".to_owned()).unwrap();
+/// assert_eq!(receiver.recv().unwrap(), (2, "put out the fire".to_owned()));
+/// assert_eq!(receiver.recv().unwrap().0, 0);
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn prioritized<T: Serialize + DeserializeOwned>(
+    priorities: usize,
+    capacity: usize,
+) -> Result<PriorityHalves<T>> {
+    if priorities == 0 {
+        return Err(Error::new(ErrorKind::InvalidInput, "creating queue", "")
+            .because("a queue has at least one priority"));
+    }
+    let queues = (0..priorities).map(|_| Options::new().bounded(capacity));
+    let queues: Vec<Halves<T>> = queues.collect::<Result<_>>()?;
+    let (senders, receivers) = queues.into_iter().unzip();
+    Ok((PrioritySender { senders }, PriorityReceiver { receivers }))
+}
+
+/// Sends to a [queue with priorities](prioritized); as [`Sender`] in all else.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct PrioritySender<T> {
+    senders: Vec<Sender<T>>,
+}
+
+/// Receives from a [queue with priorities](prioritized); as [`Receiver`] in all
+/// else.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct PriorityReceiver<T> {
+    receivers: Vec<Receiver<T>>,
+}
+
+impl<T: Serialize + DeserializeOwned> PrioritySender<T> {
+    /// Sends a message, waiting for room at its priority.
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    ///
+    /// # Panics
+    /// If there is no such priority, here and below.
+    pub fn send(&self, priority: usize, message: T) -> std::result::Result<(), SendError<T>> {
+        self.senders[priority].send(message)
+    }
+
+    /// Sends a message if there is room at its priority.
+    ///
+    /// # Errors
+    /// As [`Sender::try_send`].
+    pub fn try_send(
+        &self,
+        priority: usize,
+        message: T,
+    ) -> std::result::Result<(), TrySendError<T>> {
+        self.senders[priority].try_send(message)
+    }
+
+    /// Sends a message, waiting for room at its priority so long at most.
+    ///
+    /// # Errors
+    /// As [`Sender::send_timeout`].
+    pub fn send_timeout(
+        &self,
+        priority: usize,
+        message: T,
+        timeout: Duration,
+    ) -> std::result::Result<(), SendTimeoutError<T>> {
+        self.senders[priority].send_timeout(message, timeout)
+    }
+}
+
+impl<T> PrioritySender<T> {
+    /// How many priorities there are.
+    #[must_use]
+    pub fn priorities(&self) -> usize {
+        self.senders.len()
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
+    /// Receives the message that is first, and its priority, waiting for one.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv`].
+    pub fn recv(&self) -> std::result::Result<(usize, T), RecvError> {
+        self.recv_deadline(Deadline::NEVER)
+            .map_err(|error| match error {
+                RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout => {
+                    RecvError::Disconnected
+                }
+                RecvTimeoutError::Failed(error) => RecvError::Failed(error),
+            })
+    }
+
+    /// Receives the message that is first, and its priority, if there is one.
+    ///
+    /// # Errors
+    /// As [`Receiver::try_recv`].
+    pub fn try_recv(&self) -> std::result::Result<(usize, T), TryRecvError> {
+        let mut is_over = true;
+        for (priority, receiver) in self.receivers.iter().enumerate().rev() {
+            match receiver.try_recv() {
+                Ok(message) => return Ok((priority, message)),
+                Err(TryRecvError::Empty) => is_over = false,
+                Err(TryRecvError::Disconnected) => {}
+                Err(TryRecvError::Failed(error)) => return Err(TryRecvError::Failed(error)),
+            }
+        }
+        Err(if is_over {
+            TryRecvError::Disconnected
+        } else {
+            TryRecvError::Empty
+        })
+    }
+
+    /// Receives the message that is first, and its priority, waiting for one so long
+    /// at most.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_timeout(
+        &self,
+        timeout: Duration,
+    ) -> std::result::Result<(usize, T), RecvTimeoutError> {
+        self.recv_deadline(Deadline::after(timeout))
+    }
+
+    /// Receives the message that is first, and its priority, waiting for one until
+    /// then at most.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_deadline`].
+    pub fn recv_deadline(
+        &self,
+        deadline: Deadline,
+    ) -> std::result::Result<(usize, T), RecvTimeoutError> {
+        let mut select = Select::new();
+        loop {
+            match self.try_recv() {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Failed(error)) => return Err(RecvTimeoutError::Failed(error)),
+                Err(TryRecvError::Empty) => {}
+            }
+            if select.is_empty() {
+                for receiver in &self.receivers {
+                    select.recv(receiver);
+                }
+            }
+            match select.ready_deadline(deadline) {
+                // One priority that nobody sends to is no news for ever.
+                Ok(number) if self.is_over(number) => select.remove(number),
+                Ok(_) => {}
+                Err(error) => {
+                    return Err(match error.kind() {
+                        ErrorKind::TimedOut | ErrorKind::WouldBlock => RecvTimeoutError::Timeout,
+                        _ => RecvTimeoutError::Failed(error),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is at a priority, and nothing will come.
+    fn is_over(&self, priority: usize) -> bool {
+        let receiver = &self.receivers[priority];
+        receiver.is_empty() && receiver.is_disconnected()
+    }
+
+    /// The messages that come, each with its priority, until nothing is there and
+    /// nothing will come.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, T)> + '_ {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+}
+
+impl<T> PriorityReceiver<T> {
+    /// How many messages wait, of all priorities.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.receivers.iter().map(Receiver::len).sum()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets nobody send any more; what was sent can be received.
+    ///
+    /// # Errors
+    /// As [`Receiver::close`].
+    pub fn close(&self) -> Result<()> {
+        self.receivers.iter().try_for_each(Receiver::close)
+    }
+}

@@ -1,0 +1,223 @@
+//! Queues that are joined, batches, and priorities.
+
+use crate::{LONG, start};
+use procession::process::{self, StartMethod};
+use procession::queue::{
+    self, Options, PriorityReceiver, PrioritySender, Receiver, RecvError, RecvTimeoutError,
+    SendError, Sender, TryRecvError, TrySendError,
+};
+use procession::shared::Counter;
+use procession::sync::Event;
+use procession::{Deadline, ErrorKind};
+use std::time::Duration;
+
+fn work((jobs, done): (Receiver<u64>, Counter)) {
+    while let Ok(_job) = jobs.receive() {
+        done.add(1);
+    }
+}
+
+pub(crate) fn joining_waits_until_all_is_done(method: StartMethod) {
+    let (sender, jobs) = queue::joinable(4).unwrap();
+    let done = Counter::new(0).unwrap();
+    let mut workers = [(); 2].map(|()| start(method, work, (jobs.clone(), done.clone())));
+    drop(jobs);
+    // Nothing was sent, so all is done.
+    sender.join_timeout(LONG).unwrap();
+    for round in 1..=50 {
+        for job in 0..10 {
+            sender.send(job).unwrap();
+        }
+        sender.join_timeout(LONG).unwrap();
+        assert_eq!(done.get(), round * 10);
+    }
+    drop(sender);
+    for worker in &mut workers {
+        worker.join().unwrap();
+    }
+}
+
+/// Takes a message and is never done with it.
+fn hold((jobs, held): (Receiver<u64>, Event)) {
+    let _job = jobs.receive().unwrap();
+    held.set().unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+pub(crate) fn what_the_dead_were_at_is_not_done(method: StartMethod) {
+    let (sender, jobs) = queue::joinable(4).unwrap();
+    let held = Event::new().unwrap();
+    let mut worker = start(method, hold, (jobs.clone(), held.clone()));
+    sender.send(7).unwrap();
+    held.wait_timeout(LONG).unwrap();
+    let short = Duration::from_millis(5);
+    assert_eq!(
+        sender.join_timeout(short).unwrap_err().kind(),
+        ErrorKind::TimedOut
+    );
+    assert!(
+        sender
+            .join_deadline(Deadline::NOW)
+            .unwrap_err()
+            .is_would_block()
+    );
+    worker.kill().unwrap();
+    let _: Result<(), _> = worker.join();
+    assert_eq!(
+        sender.join_timeout(short).unwrap_err().kind(),
+        ErrorKind::TimedOut
+    );
+    let again = jobs.receive().unwrap();
+    assert!(again.is_redelivered());
+    std::thread::scope(|threads| {
+        let joins = threads.spawn(|| sender.join_timeout(LONG));
+        drop(again);
+        joins.join().unwrap().unwrap();
+    });
+    // And nobody is left who would do the rest.
+    sender.send(8).unwrap();
+    drop(jobs);
+    let error = sender.join_timeout(LONG).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+}
+
+fn send_many((who, sender): (u64, Sender<(u64, u64)>)) {
+    let mut next = 0;
+    while next < 3000 {
+        let until = 3000.min(next + 1 + next % 70);
+        let batch = (next..until).map(|number| (who, number));
+        assert_eq!(sender.send_many(batch).unwrap() as u64, until - next);
+        next = until;
+    }
+}
+
+fn receive_many((receiver, most): (Receiver<(u64, u64)>, usize)) -> u64 {
+    let mut count = 0;
+    let mut some = Vec::new();
+    while let Ok(more) = receiver.recv_many(&mut some, most) {
+        assert!((1..=most).contains(&more) && some.len() == more);
+        // In order, of each sender.
+        for who in 0..3 {
+            let of_one: Vec<_> = some.iter().filter(|(it, _)| *it == who).collect();
+            assert!(of_one.is_sorted());
+        }
+        count += more as u64;
+        some.clear();
+    }
+    count
+}
+
+pub(crate) fn batches_keep_their_order_and_lose_nothing(method: StartMethod) {
+    for capacity in [1, 5, 200] {
+        let (sender, receiver) = queue::bounded(capacity).unwrap();
+        let mut senders: Vec<_> = (0..3)
+            .map(|who| start(method, send_many, (who, sender.clone())))
+            .collect();
+        let mut receivers =
+            [1, 7, 100].map(|most| start(method, receive_many, (receiver.clone(), most)));
+        drop((sender, receiver));
+        for task in &mut senders {
+            task.join().unwrap();
+        }
+        let counts = receivers.iter_mut().map(|task| task.join().unwrap());
+        assert_eq!(counts.sum::<u64>(), 9000);
+    }
+}
+
+pub(crate) fn a_batch_ends_where_it_has_to() {
+    let (sender, receiver) = queue::bounded(4).unwrap();
+    assert_eq!(sender.send_many([]).unwrap(), 0);
+    let mut some = Vec::new();
+    assert_eq!(receiver.recv_many(&mut some, 0).unwrap(), 0);
+    assert_eq!(sender.send_many(0..4).unwrap(), 4);
+    assert_eq!(receiver.recv_many(&mut some, 3).unwrap(), 3);
+    assert_eq!(receiver.recv_many(&mut some, 3).unwrap(), 1);
+    assert_eq!(some, [0, 1, 2, 3]);
+    // Closed in between.
+    std::thread::scope(|threads| {
+        let sends = threads.spawn(|| sender.send_many(10..20));
+        testkit::eventually("it is full", || receiver.is_full());
+        receiver.close().unwrap();
+        assert!(matches!(
+            sends.join().unwrap(),
+            Err(SendError::Disconnected(14))
+        ));
+    });
+    some.clear();
+    assert_eq!(receiver.recv_many(&mut some, 100).unwrap(), 4);
+    assert!(matches!(
+        receiver.recv_many(&mut some, 100),
+        Err(RecvError::Disconnected)
+    ));
+    // Of bytes.
+    let (sender, receiver) = Options::new().usual_message(2).bytes(4).unwrap();
+    let sent: [&[u8]; 4] = [b"a", b"long one", b"", b"b"];
+    assert_eq!(sender.send_many_bytes(sent).unwrap(), 4);
+    let mut found = Vec::new();
+    receiver
+        .recv_many_bytes(9, |bytes| found.push(bytes.to_vec()))
+        .unwrap();
+    assert_eq!(found, sent);
+}
+
+fn send_all((sender, count): (PrioritySender<u64>, u64)) {
+    for number in 0..count {
+        sender.send(number as usize % 3, number).unwrap();
+    }
+}
+
+pub(crate) fn the_highest_priority_comes_first(method: StartMethod) {
+    let (sender, receiver) = queue::prioritized::<u64>(3, 40).unwrap();
+    let mut task = start(method, send_all, (sender.clone(), 90));
+    task.join().unwrap();
+    assert_eq!((receiver.len(), sender.priorities()), (90, 3));
+    for number in 0..90 {
+        let (priority, found) = receiver.recv().unwrap();
+        assert_eq!(priority, 2 - number / 30);
+        assert_eq!(found, (number as u64 % 30) * 3 + priority as u64);
+    }
+    assert!(matches!(receiver.try_recv(), Err(TryRecvError::Empty)));
+    let late = receiver.recv_timeout(Duration::from_millis(5));
+    assert!(matches!(late, Err(RecvTimeoutError::Timeout)));
+    // Whoever waits is woken by any.
+    for priority in 0..3 {
+        std::thread::scope(|threads| {
+            threads.spawn(|| sender.send(priority, 5).unwrap());
+            assert_eq!(receiver.recv_timeout(LONG).unwrap(), (priority, 5));
+        });
+    }
+    for number in 0..40 {
+        sender.try_send(1, number).unwrap();
+    }
+    assert!(matches!(sender.try_send(1, 9), Err(TrySendError::Full(9))));
+    sender.try_send(0, 9).unwrap();
+    drop(sender);
+    assert_eq!(receiver.iter().count(), 41);
+    assert!(matches!(
+        receiver.try_recv(),
+        Err(TryRecvError::Disconnected)
+    ));
+    assert_eq!(
+        queue::prioritized::<u8>(0, 1).unwrap_err().kind(),
+        ErrorKind::InvalidInput
+    );
+}
+
+fn count_all(receiver: PriorityReceiver<u64>) -> u64 {
+    receiver.iter().count() as u64
+}
+
+pub(crate) fn priorities_lose_nothing() {
+    let (sender, receiver) = queue::prioritized::<u64>(3, 5).unwrap();
+    let mut receivers = [(); 3].map(|()| process::spawn(count_all, receiver.clone()).unwrap());
+    drop(receiver);
+    let mut senders = [(); 3].map(|()| process::spawn(send_all, (sender.clone(), 1000)).unwrap());
+    drop(sender);
+    for task in &mut senders {
+        task.join().unwrap();
+    }
+    let counts = receivers.iter_mut().map(|task| task.join().unwrap());
+    assert_eq!(counts.sum::<u64>(), 3000);
+}
