@@ -1,9 +1,12 @@
 //! The command line, as data.
 
+use crate::place::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use procession::process::StartMethod;
 use procession::transport::{MAX_SENDERS, Options, Transport};
 use procession_pi::MAX_TERMS;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Programs made of several processes.
 #[derive(Debug, Parser)]
@@ -15,12 +18,16 @@ use procession_pi::MAX_TERMS;
         procession pi --via all           the same over every channel that Unix has\n  \
         procession pi --via fifo --json   one run, as JSON\n  \
         procession transports             what those channels are like on this machine\n  \
+        procession recv fifo:/tmp/news    print what others write there, as echo hi > /tmp/news\n  \
+        procession send queue:jobs a b c  messages for whoever receives from that queue\n  \
         procession ls                     shared locks and values that have a name",
     after_long_help = "Examples:\n  \
         procession pi                     pi by ten processes over pipes\n  \
         procession pi --via all           the same over every channel that Unix has\n  \
         procession pi --via fifo --json   one run, as JSON\n  \
         procession transports             what those channels are like on this machine\n  \
+        procession recv fifo:/tmp/news    print what others write there, as echo hi > /tmp/news\n  \
+        procession send queue:jobs a b c  messages for whoever receives from that queue\n  \
         procession ls                     shared locks and values that have a name\n\n\
         Exit codes:\n  \
         0 ok, 1 a task failed, 2 usage, 3 not found, 4 permission denied, 124 timeout,\n  \
@@ -43,11 +50,96 @@ pub(crate) enum Command {
     Pi(PiArguments),
     /// List the transports: what each is like, and whether it runs here.
     Transports(TransportsArguments),
+    /// Send messages: the arguments, or each line of standard input.
+    Send(SendArguments),
+    /// Receive messages, and print each as a line.
+    Recv(RecvArguments),
     /// List shared objects that have a name: locks, values, segments.
     Ls(ListArguments),
     /// Show shared objects that nobody uses any more, and with `--remove` remove
     /// them.
     Gc(GcArguments),
+}
+
+/// What PLACE can be.
+const PLACES: &str = "Places:\n  \
+    file:PATH       lines of a file; sending appends\n  \
+    fifo:PATH       a FIFO; made if it is missing, and removed by the receiver that made it\n  \
+    unix:PATH       a connection between processes of this user; the receiver listens\n  \
+    tcp:HOST:PORT   an encrypted connection, for who has the key; the receiver listens\n  \
+    udp:HOST:PORT   datagrams, which may be lost\n  \
+    posix-mq:/NAME  a POSIX message queue; made if it is missing, and stays\n  \
+    sysv-mq:KEY     a System V message queue; made if it is missing, and stays\n  \
+    queue:NAME      a queue in shared memory; goes with its last user, so that sending waits\n                  \
+    until all has been received";
+
+#[derive(Args, Debug)]
+#[command(after_long_help = PLACES)]
+pub(crate) struct SendArguments {
+    /// Where to send to, as fifo:PATH or queue:NAME; see --help.
+    #[arg(value_parser = Place::parse)]
+    pub(crate) place: Place,
+    /// What to send, each as one message.
+    pub(crate) messages: Vec<String>,
+    /// Send all of standard input as one message, or to a stream as it is.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Wait so long at most for a receiver and for room, as 500ms or 2s.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Priority in a POSIX message queue.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) priority: u32,
+    /// Type in a System V message queue.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    pub(crate) kind: i64,
+    /// Let nobody send to this queue any more, so that its receivers end.
+    #[arg(long)]
+    pub(crate) close: bool,
+    /// File with the key of a connection over the network.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_long_help = PLACES)]
+pub(crate) struct RecvArguments {
+    /// Where to receive from, as fifo:PATH or queue:NAME; see --help.
+    #[arg(value_parser = Place::parse)]
+    pub(crate) place: Place,
+    /// Receive so many messages or lines, and end.
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// Print the bytes as they are, and no line ends.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Wait so long at most for each message, as 500ms or 2s; then exit with 124.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Go on when the other side has ended, with the next one.
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Remove the message queue of the kernel at the end.
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// File with the key of a connection over the network.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+/// A time with its unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text} is no time, as 500ms, 2s or 1.5m");
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    let seconds = match &text[digits.len()..] {
+        "ms" => number / 1e3,
+        "s" | "" => number,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
 }
 
 #[derive(Args, Debug)]

@@ -19,6 +19,14 @@ pub(crate) enum Failure {
     OutputClosed,
     /// Our output could not be written.
     Output(std::io::Error),
+    /// Our input could not be read.
+    Input(std::io::Error),
+    /// A file that was named cannot be used.
+    File(std::path::PathBuf, std::io::Error),
+    /// A socket cannot be had or used.
+    Network(std::io::Error),
+    /// Arguments that do not go together.
+    Usage(String),
 }
 
 impl Failure {
@@ -37,7 +45,13 @@ impl Failure {
             Failure::Worker(_) | Failure::Runs { .. } => 1,
             Failure::Signal(signal) => 128 + signal.as_raw(),
             Failure::OutputClosed => 0,
-            Failure::Output(_) => 125,
+            Failure::File(_, error) => match error.kind() {
+                std::io::ErrorKind::NotFound => 3,
+                std::io::ErrorKind::PermissionDenied => 4,
+                _ => 125,
+            },
+            Failure::Usage(_) => 2,
+            Failure::Output(_) | Failure::Input(_) | Failure::Network(_) => 125,
         }
     }
 
@@ -57,10 +71,14 @@ impl Failure {
             Failure::Worker(error) => say(error),
             Failure::Runs { failed, of } => say(&format!("{failed} of {of} runs failed")),
             Failure::Signal(signal) => {
-                anstream::eprintln!("stopped by {signal}; workers are gone and nothing is left");
+                anstream::eprintln!("stopped by {signal}; nothing is left running");
             }
             Failure::OutputClosed => {}
             Failure::Output(error) => say(&format!("writing standard output: {error}")),
+            Failure::Input(error) => say(&format!("reading standard input: {error}")),
+            Failure::File(path, error) => say(&format!("opening {}: {error}", path.display())),
+            Failure::Network(error) => say(&format!("using a socket: {error}")),
+            Failure::Usage(text) => say(text),
         }
     }
 }

@@ -9,7 +9,11 @@ mod failure;
 mod objects;
 mod output;
 mod pi;
+mod place;
+mod recv;
+mod send;
 mod transports;
+mod waiting;
 
 use args::{Arguments, Command};
 use clap::Parser;
@@ -21,6 +25,8 @@ fn main() {
     let outcome = match &arguments.command {
         Command::Pi(arguments) => pi::run(arguments),
         Command::Transports(arguments) => transports::run(arguments),
+        Command::Send(arguments) => send::run(arguments),
+        Command::Recv(arguments) => recv::run(arguments),
         Command::Ls(arguments) => objects::list(arguments),
         Command::Gc(arguments) => objects::collect_garbage(arguments),
     };

@@ -1,6 +1,7 @@
 //! The command line, as a user meets it.
 
 mod interruption;
+mod messages;
 mod objects;
 mod pi;
 mod transports;
@@ -28,6 +29,14 @@ fn main() -> std::process::ExitCode {
         interruption::ctrl_c_stops_the_computation_in_one_process,
         interruption::a_killed_run_leaves_nothing_after_the_next,
         interruption::a_killed_worker_is_named,
+        messages::a_fifo_takes_what_any_program_writes,
+        messages::a_queue_takes_messages_until_it_is_closed,
+        messages::a_unix_connection_is_between_two,
+        messages::a_network_connection_needs_the_key,
+        messages::queues_of_the_kernel_keep_what_they_have,
+        messages::files_and_datagrams_are_places_too,
+        messages::no_place_is_a_usage_error,
+        messages::a_signal_ends_a_receiver_and_leaves_nothing,
         objects::objects_are_listed_with_their_users,
         objects::garbage_is_shown_first_and_removed_when_asked,
     ])

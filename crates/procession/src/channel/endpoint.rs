@@ -160,4 +160,16 @@ impl<S: ?Sized> Endpoint<S, [u8]> {
     pub fn recv_bytes(&self, into: &mut Vec<u8>) -> Result<(), RecvError> {
         self.reader.recv_bytes(into)
     }
+
+    /// [`recv_bytes`](Endpoint::recv_bytes), waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`Reader::recv_deadline`].
+    pub fn recv_bytes_deadline(
+        &self,
+        into: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<(), RecvTimeoutError> {
+        self.reader.recv_bytes_deadline(into, deadline)
+    }
 }

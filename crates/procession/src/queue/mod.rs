@@ -169,6 +169,41 @@ pub fn open_or_create<T: Serialize + DeserializeOwned>(
     Options::new().named(name, capacity, true)
 }
 
+/// Makes a queue of byte strings with a name, which need no encoding.
+///
+/// # Errors
+/// As [`create`].
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, receiver) = queue::create_bytes("doc-raw", 16)?;
+/// let (_, other) = queue::open_bytes("doc-raw")?;
+/// sender.send_bytes(b"raw").unwrap();
+/// assert_eq!(&*other.receive_bytes().unwrap(), b"raw");
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn create_bytes(name: &str, capacity: usize) -> Result<Halves<[u8]>> {
+    Options::new().named(name, capacity, false)
+}
+
+/// Opens the queue of byte strings with this name.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_bytes(name: &str) -> Result<Halves<[u8]>> {
+    let class = ring::class(message::fingerprint::<[u8]>());
+    named(Ring::of(Object::open_named(name, class)?)?)
+}
+
+/// Opens the queue of byte strings with this name, or makes it.
+///
+/// # Errors
+/// As [`create`] and [`open`].
+pub fn open_or_create_bytes(name: &str, capacity: usize) -> Result<Halves<[u8]>> {
+    Options::new().named(name, capacity, true)
+}
+
 /// Removes a name; those who have the queue keep it.
 ///
 /// # Errors

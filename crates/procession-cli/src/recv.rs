@@ -1,0 +1,251 @@
+//! `procession recv`: messages to the shell.
+
+use crate::args::RecvArguments;
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::send::{CAPACITY, MESSAGE_BYTES, MESSAGES, key};
+use crate::waiting::Waiting;
+use procession::channel::{Address, Endpoint, Listener, RecvTimeoutError};
+use procession::os::fifo::{Fifo, FifoReader};
+use procession::os::{posix, sysv};
+use procession::queue::{self, Receiver};
+use procession::{Deadline, Error, ErrorKind, poll};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::UdpSocket;
+
+/// Bytes that are read of a stream at once.
+const PIECE: usize = 1 << 16;
+
+enum Source {
+    Stream(Stream, Lines),
+    Channel {
+        listener: Listener<[u8], [u8]>,
+        connection: Option<Endpoint<[u8], [u8]>>,
+        follow: bool,
+    },
+    Udp(UdpSocket),
+    PosixQueue(posix::MessageQueue),
+    SysvQueue(sysv::MessageQueue),
+    Queue(Receiver<[u8]>),
+}
+
+/// Bytes without boundaries.
+enum Stream {
+    File(File),
+    Fifo { reader: FifoReader, follow: bool },
+}
+
+/// Makes messages of them.
+#[derive(Default)]
+struct Lines {
+    raw: bool,
+    waiting: Vec<u8>,
+    /// As far as there is no end of a line.
+    searched: usize,
+    is_over: bool,
+}
+
+/// What is removed at the end: what was made here, or what was asked to be.
+#[derive(Default)]
+struct Leftover(Option<Box<dyn FnOnce()>>);
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        if let Some(remove) = self.0.take() {
+            remove();
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &RecvArguments) -> Result<(), Failure> {
+    let mut waiting = Waiting::new(arguments.timeout)?;
+    let mut leftover = Leftover::default();
+    let mut source = Source::open(arguments, &mut leftover)?;
+    let mut output = std::io::stdout().lock();
+    let mut left = arguments.count.unwrap_or(u64::MAX);
+    let mut message = Vec::new();
+    while left > 0 {
+        if !waiting.attempt(|deadline| source.next(&mut message, deadline))? {
+            break;
+        }
+        left -= 1;
+        if !arguments.raw {
+            message.push(b'\n');
+        }
+        output.write_all(&message)?;
+        output.flush()?;
+    }
+    Ok(())
+}
+
+impl Source {
+    fn open(arguments: &RecvArguments, leftover: &mut Leftover) -> Result<Source, Failure> {
+        let lines = Lines {
+            raw: arguments.raw,
+            ..Lines::default()
+        };
+        let follow = arguments.follow;
+        let listen = |address: Address| {
+            Listener::bind(&address).map(|listener| Source::Channel {
+                listener,
+                connection: None,
+                follow,
+            })
+        };
+        Ok(match &arguments.place {
+            Place::File(path) => {
+                let file = File::open(path).map_err(|error| Failure::File(path.clone(), error))?;
+                Source::Stream(Stream::File(file), lines)
+            }
+            Place::Fifo(path) => {
+                let fifo = match Fifo::create(path) {
+                    Ok(fifo) => {
+                        let ours = fifo.clone();
+                        leftover.0 = Some(Box::new(move || drop(ours.unlink())));
+                        fifo
+                    }
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => Fifo::open(path)?,
+                    Err(error) => return Err(error.into()),
+                };
+                let reader = fifo.reader()?;
+                Source::Stream(Stream::Fifo { reader, follow }, lines)
+            }
+            Place::Unix(path) => listen(Address::unix(path))?,
+            Place::Tcp(address) => {
+                let key = key(arguments.key_file.as_deref())?;
+                listen(Address::tcp(*address, key))?
+            }
+            Place::Udp(address) => {
+                let socket = UdpSocket::bind(address).and_then(|socket| {
+                    socket.set_nonblocking(true)?;
+                    Ok(socket)
+                });
+                Source::Udp(socket.map_err(Failure::Network)?)
+            }
+            Place::PosixQueue(name) => {
+                let queue = posix::MessageQueue::open_or_create(name, MESSAGES, MESSAGE_BYTES)?;
+                if arguments.remove {
+                    let name = name.clone();
+                    leftover.0 = Some(Box::new(move || drop(posix::MessageQueue::unlink(&name))));
+                }
+                Source::PosixQueue(queue)
+            }
+            Place::SysvQueue(key) => {
+                let queue = sysv::MessageQueue::open_or_create(*key)?;
+                if arguments.remove {
+                    let id = queue.id();
+                    leftover.0 = Some(Box::new(move || {
+                        drop(sysv::MessageQueue::from_id(id).remove());
+                    }));
+                }
+                Source::SysvQueue(queue)
+            }
+            Place::Queue(name) => Source::Queue(queue::open_or_create_bytes(name, CAPACITY)?.1),
+        })
+    }
+
+    /// Receives a message; `false` is the end.
+    fn next(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool, Error> {
+        let received = |outcome| match outcome {
+            Ok(()) => Ok(true),
+            Err(RecvTimeoutError::Disconnected) => Ok(false),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(Error::new(ErrorKind::TimedOut, "receiving", "").because("nothing came"))
+            }
+            Err(RecvTimeoutError::Failed(error)) => Err(error),
+        };
+        match self {
+            Source::Stream(stream, lines) => lines.next(stream, into, deadline),
+            Source::Channel {
+                listener,
+                connection,
+                follow,
+            } => loop {
+                let end = match connection {
+                    Some(end) => end,
+                    None => connection.insert(listener.accept_deadline(deadline)?),
+                };
+                if received(end.recv_bytes_deadline(into, deadline))? {
+                    return Ok(true);
+                }
+                if !*follow {
+                    return Ok(false);
+                }
+                *connection = None;
+            },
+            Source::Udp(socket) => {
+                poll::readable(&*socket, deadline)?;
+                into.resize(PIECE, 0);
+                let length = socket.recv(into).map_err(reading)?;
+                into.truncate(length);
+                Ok(true)
+            }
+            Source::PosixQueue(queue) => {
+                *into = queue.receive_deadline(deadline)?.0;
+                Ok(true)
+            }
+            Source::SysvQueue(queue) => {
+                *into = queue.receive_deadline(sysv::Select::First, deadline)?.0;
+                Ok(true)
+            }
+            Source::Queue(receiver) => {
+                received(receiver.recv_bytes_deadline(into, deadline).map(drop))
+            }
+        }
+    }
+}
+
+fn reading(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Other, "receiving", "").caused_by(error)
+}
+
+impl Stream {
+    /// Reads what is there; nothing is the end.
+    fn read(&mut self, into: &mut [u8], deadline: Deadline) -> Result<usize, Error> {
+        match self {
+            Stream::File(file) => file.read(into).map_err(reading),
+            Stream::Fifo { reader, follow } => loop {
+                match reader.read_deadline(into, deadline)? {
+                    0 if *follow => reader.wait_for_writer()?,
+                    length => return Ok(length),
+                }
+            },
+        }
+    }
+}
+
+impl Lines {
+    fn next(
+        &mut self,
+        stream: &mut Stream,
+        into: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<bool, Error> {
+        loop {
+            into.clear();
+            if self.raw && !self.waiting.is_empty() {
+                std::mem::swap(into, &mut self.waiting);
+                return Ok(true);
+            }
+            let unseen = &self.waiting[self.searched..];
+            if let Some(at) = unseen.iter().position(|&byte| byte == b'\n') {
+                let end = self.searched + at;
+                into.extend(self.waiting.drain(..=end).take(end));
+                self.searched = 0;
+                return Ok(true);
+            }
+            self.searched = self.waiting.len();
+            if self.is_over {
+                std::mem::swap(into, &mut self.waiting);
+                self.searched = 0;
+                return Ok(!into.is_empty());
+            }
+            let have = self.waiting.len();
+            self.waiting.resize(have + PIECE, 0);
+            let length = stream.read(&mut self.waiting[have..], deadline);
+            self.waiting.truncate(have + *length.as_ref().unwrap_or(&0));
+            self.is_over = length? == 0;
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `procession send`: messages from the shell.
+
+use crate::args::SendArguments;
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::waiting::Waiting;
+use procession::channel::{self, Address, Endpoint, Key, SendTimeoutError};
+use procession::os::fifo::Fifo;
+use procession::os::{pipe, posix, sysv};
+use procession::queue::{self, Sender};
+use procession::{Deadline, Error, ErrorKind};
+use std::fs::File;
+use std::io::{BufRead, Read, Write};
+use std::net::UdpSocket;
+
+/// Sizes of a message queue that is made here.
+pub(crate) const MESSAGES: usize = 10;
+pub(crate) const MESSAGE_BYTES: usize = 8192;
+
+/// Messages that may wait in a queue of ours that is made here.
+pub(crate) const CAPACITY: usize = 1024;
+
+enum Sink {
+    File(File),
+    Fifo(pipe::Writer),
+    Channel(Endpoint<[u8], [u8]>),
+    Udp(UdpSocket),
+    PosixQueue(posix::MessageQueue, u32),
+    SysvQueue(sysv::MessageQueue, i64),
+    Queue(Sender<[u8]>),
+}
+
+pub(crate) fn run(arguments: &SendArguments) -> Result<(), Failure> {
+    // A signal that comes before there is anything to clean up ends us by itself.
+    let mut sink = Sink::open(arguments)?;
+    let mut waiting = Waiting::new(arguments.timeout)?;
+    if !arguments.messages.is_empty() {
+        for message in &arguments.messages {
+            sink.send(message.as_bytes(), arguments.raw, &mut waiting)?;
+        }
+    } else if arguments.raw {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .read_to_end(&mut bytes)
+            .map_err(Failure::Input)?;
+        sink.send(&bytes, true, &mut waiting)?;
+    } else {
+        let mut line = Vec::new();
+        let mut input = std::io::stdin().lock();
+        while input.read_until(b'\n', &mut line).map_err(Failure::Input)? > 0 {
+            let end = line.len() - usize::from(line.ends_with(b"\n"));
+            sink.send(&line[..end], false, &mut waiting)?;
+            line.clear();
+        }
+    }
+    sink.finish(arguments.close, &mut waiting)
+}
+
+/// The key that a connection over the network needs.
+pub(crate) fn key(path: Option<&std::path::Path>) -> Result<Key, Failure> {
+    let path = path.ok_or_else(|| {
+        Failure::Usage("a connection over the network needs --key-file FILE: 32 random bytes or more, the same at both ends".to_owned())
+    })?;
+    Ok(Key::from_file(path)?)
+}
+
+impl Sink {
+    fn open(arguments: &SendArguments) -> Result<Sink, Failure> {
+        let deadline = Deadline::from(arguments.timeout);
+        Ok(match &arguments.place {
+            Place::File(path) => {
+                let file = File::options().append(true).create(true).open(path);
+                Sink::File(file.map_err(|error| Failure::File(path.clone(), error))?)
+            }
+            Place::Fifo(path) => {
+                let fifo = Fifo::open_or_create(path)?;
+                Sink::Fifo(fifo.writer_deadline(deadline)?)
+            }
+            Place::Unix(path) => {
+                let address = Address::unix(path);
+                Sink::Channel(channel::connect_deadline(&address, deadline)?)
+            }
+            Place::Tcp(address) => {
+                let address = Address::tcp(*address, key(arguments.key_file.as_deref())?);
+                Sink::Channel(channel::connect_deadline(&address, deadline)?)
+            }
+            Place::Udp(address) => {
+                let any: std::net::SocketAddr = match address {
+                    std::net::SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
+                    std::net::SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
+                };
+                let socket = UdpSocket::bind(any).and_then(|socket| {
+                    socket.connect(address)?;
+                    Ok(socket)
+                });
+                Sink::Udp(socket.map_err(Failure::Network)?)
+            }
+            Place::PosixQueue(name) => {
+                let queue = posix::MessageQueue::open_or_create(name, MESSAGES, MESSAGE_BYTES)?;
+                Sink::PosixQueue(queue, arguments.priority)
+            }
+            Place::SysvQueue(key) => {
+                let queue = sysv::MessageQueue::open_or_create(*key)?;
+                Sink::SysvQueue(queue, arguments.kind)
+            }
+            Place::Queue(name) => Sink::Queue(queue::open_or_create_bytes(name, CAPACITY)?.0),
+        })
+    }
+
+    /// Sends a message; to a stream, a line, unless it is to be as it is.
+    fn send(&mut self, message: &[u8], raw: bool, waiting: &mut Waiting) -> Result<(), Failure> {
+        let as_line = || match raw {
+            true => message.to_vec(),
+            false => [message, b"\n"].concat(),
+        };
+        match self {
+            Sink::File(file) => file.write_all(&as_line()).map_err(Failure::Output),
+            Sink::Fifo(writer) => {
+                let line = as_line();
+                let mut left = &line[..];
+                while !left.is_empty() {
+                    let written =
+                        waiting.attempt(|deadline| writer.write_deadline(left, deadline))?;
+                    left = &left[written..];
+                }
+                Ok(())
+            }
+            // Not to be cut into slices of time: what is begun has to be ended.
+            Sink::Channel(end) => Ok(end.send_bytes(message).map_err(|error| match error {
+                channel::SendError::Failed((), error) => error,
+                channel::SendError::Disconnected(()) => gone(),
+            })?),
+            Sink::Udp(socket) => socket.send(message).map(drop).map_err(Failure::Network),
+            Sink::PosixQueue(queue, priority) => {
+                waiting.attempt(|deadline| queue.send_deadline(message, *priority, deadline))
+            }
+            Sink::SysvQueue(queue, kind) => {
+                waiting.attempt(|deadline| queue.send_deadline(*kind, message, deadline))
+            }
+            Sink::Queue(sender) => waiting.attempt(|deadline| {
+                sender
+                    .send_bytes_deadline(message, deadline)
+                    .map_err(|error| match error {
+                        SendTimeoutError::Failed((), error) => error,
+                        SendTimeoutError::Timeout(()) => {
+                            Error::new(ErrorKind::TimedOut, "sending", "")
+                                .because("as many messages wait as may")
+                        }
+                        SendTimeoutError::Disconnected(()) => gone(),
+                    })
+            }),
+        }
+    }
+
+    /// Ends, when what was sent cannot be lost any more.
+    fn finish(self, close: bool, waiting: &mut Waiting) -> Result<(), Failure> {
+        if let Sink::Queue(sender) = self {
+            if close {
+                sender.close()?;
+            }
+            // It goes with its last user: it has to have another one, or be empty.
+            waiting.attempt(|deadline| {
+                sender.join_deadline(deadline).map_err(|error| {
+                    error.with_hint(
+                        "have somebody receive: a queue goes with its last user, and what it holds",
+                    )
+                })
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Disconnected, "sending", "").because("nobody receives there any more")
+}

@@ -1,0 +1,250 @@
+//! `send` and `recv`.
+
+use super::{procession, run, stderr, stdout};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A directory that goes with its test.
+struct Directory(std::path::PathBuf);
+
+impl Directory {
+    fn new() -> Directory {
+        let path = std::env::temp_dir().join(format!("procession-cli-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Directory(path)
+    }
+
+    fn place(&self, kind: &str, name: &str) -> String {
+        format!("{kind}:{}", self.0.join(name).display())
+    }
+
+    fn entries(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).unwrap();
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+        entries.map(|it| name(it).into_string().unwrap()).collect()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn start(arguments: &[&str]) -> Child {
+    procession(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[track_caller]
+fn ends_with(child: Child, expected: &str) {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), expected);
+}
+
+#[track_caller]
+fn send(arguments: &[&str]) {
+    let output = run(&[&["send"], arguments].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+/// Sends what is given as standard input.
+#[track_caller]
+fn send_input(arguments: &[&str], input: &[u8]) {
+    let mut child = procession(&[&["send"], arguments].concat())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn appears(path: &Path) {
+    testkit::eventually("it is there", || path.exists());
+}
+
+pub(crate) fn a_fifo_takes_what_any_program_writes() {
+    let directory = Directory::new();
+    let place = directory.place("fifo", "news");
+    let receiver = start(&["recv", &place]);
+    let path = directory.0.join("news");
+    appears(&path);
+    let mut echo = Command::new("sh")
+        .args(["-c", "printf 'one\\ntwo' > \"$0\""])
+        .arg(&path)
+        .spawn()
+        .unwrap();
+    assert!(echo.wait().unwrap().success());
+    ends_with(receiver, "one\ntwo\n");
+    assert!(directory.entries().is_empty(), "it was made here");
+    // And any program reads what is sent.
+    let reads = Command::new("sh")
+        .args(["-c", "mkfifo -m 600 \"$0\" && cat \"$0\""])
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    appears(&path);
+    send(&[&place, "three", "four"]);
+    ends_with(reads, "three\nfour\n");
+    // With --follow, a writer that ends is not the end.
+    let receiver = start(&["recv", &place, "--follow", "-n", "2"]);
+    for word in ["five", "six"] {
+        send(&[&place, word]);
+    }
+    ends_with(receiver, "five\nsix\n");
+    assert_eq!(directory.entries(), ["news"], "it was there before");
+}
+
+pub(crate) fn a_queue_takes_messages_until_it_is_closed() {
+    let receiver = start(&["recv", "queue:cli"]);
+    send(&["queue:cli", "one", "two words"]);
+    send_input(&["queue:cli", "--close"], b"three\nfour");
+    ends_with(receiver, "one\ntwo words\nthree\nfour\n");
+    let raw = start(&["recv", "queue:cli", "--raw", "-n", "1"]);
+    send_input(&["queue:cli", "--raw"], b"with\nlines\0and zero");
+    ends_with(raw, "with\nlines\0and zero");
+    // It goes with its last user, so the sender waits for one who receives.
+    let output = run(&["send", "queue:cli", "lost", "--timeout", "50ms"]);
+    assert_eq!(output.status.code(), Some(124));
+    assert!(
+        stderr(&output).contains("have somebody receive"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(stdout(&run(&["ls"])).lines().count() < 2);
+}
+
+pub(crate) fn a_unix_connection_is_between_two() {
+    let directory = Directory::new();
+    let place = directory.place("unix", "socket");
+    let receiver = start(&["recv", &place]);
+    appears(&directory.0.join("socket"));
+    send(&[&place, "--timeout", "20s", "one", "two"]);
+    ends_with(receiver, "one\ntwo\n");
+    assert!(directory.entries().is_empty());
+    let output = run(&["send", &place, "x"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+}
+
+pub(crate) fn a_network_connection_needs_the_key() {
+    let directory = Directory::new();
+    let path = directory.0.join("key");
+    std::fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let key = path.to_str().unwrap();
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = format!("tcp:{}", port.local_addr().unwrap());
+    drop(port);
+    let output = run(&["send", &place, "x"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--key-file"));
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    let output = run(&["send", &place, "--key-file", key, "x"]);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    let receiver = start(&["recv", &place, "--key-file", key]);
+    testkit::eventually("somebody listens", || {
+        run(&["send", &place, "--key-file", key, "one", "two"])
+            .status
+            .success()
+    });
+    ends_with(receiver, "one\ntwo\n");
+}
+
+pub(crate) fn queues_of_the_kernel_keep_what_they_have() {
+    send(&["posix-mq:/cli-kept", "--priority", "1", "later"]);
+    send(&["posix-mq:/cli-kept", "--priority", "2", "sooner"]);
+    let output = run(&["recv", "posix-mq:/cli-kept", "-n", "2", "--remove"]);
+    assert_eq!(stdout(&output), "sooner\nlater\n");
+    send(&["sysv-mq:0x70726f63", "--kind", "2", "one", "two"]);
+    let output = run(&["recv", "sysv-mq:1886547811", "-n", "2", "--remove"]);
+    assert_eq!(stdout(&output), "one\ntwo\n");
+    let output = run(&[
+        "recv",
+        "posix-mq:/cli-none",
+        "--timeout",
+        "20ms",
+        "--remove",
+    ]);
+    assert_eq!(output.status.code(), Some(124), "{}", stderr(&output));
+}
+
+pub(crate) fn files_and_datagrams_are_places_too() {
+    let directory = Directory::new();
+    let place = directory.place("file", "log");
+    let output = run(&["recv", &place]);
+    assert_eq!(output.status.code(), Some(3));
+    send(&[&place, "one"]);
+    send(&[&place, "two"]);
+    assert_eq!(stdout(&run(&["recv", &place, "-n", "1"])), "one\n");
+    assert_eq!(stdout(&run(&["recv", &place, "--raw"])), "one\ntwo\n");
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let place = format!("udp:{}", port.local_addr().unwrap());
+    drop(port);
+    let mut receiver = start(&["recv", &place, "-n", "1"]);
+    testkit::eventually("one arrives", || {
+        run(&["send", &place, "datagram"]);
+        receiver.try_wait().unwrap().is_some()
+    });
+    ends_with(receiver, "datagram\n");
+}
+
+pub(crate) fn no_place_is_a_usage_error() {
+    for place in [
+        "nowhere",
+        "what:x",
+        "fifo:",
+        "tcp:somewhere",
+        "sysv-mq:0",
+        "sysv-mq:x",
+    ] {
+        for command in ["send", "recv"] {
+            let output = run(&[command, place]);
+            assert_eq!(output.status.code(), Some(2), "{command} {place}");
+            let said = stderr(&output);
+            assert!(said.contains("PLACE"), "{said}");
+        }
+    }
+    for time in ["soon", "-1s", "5 parsecs"] {
+        let output = run(&["recv", "queue:x", &format!("--timeout={time}")]);
+        assert_eq!(output.status.code(), Some(2), "{time}");
+    }
+}
+
+pub(crate) fn a_signal_ends_a_receiver_and_leaves_nothing() {
+    let directory = Directory::new();
+    for (place, path) in [
+        (directory.place("fifo", "f"), Some("f")),
+        (directory.place("unix", "s"), Some("s")),
+        ("queue:cli-signal".to_owned(), None),
+        ("posix-mq:/cli-signal".to_owned(), None),
+    ] {
+        let mut receiver = start(&["recv", &place, "--remove"]);
+        match path {
+            Some(path) => appears(&directory.0.join(path)),
+            None if place.starts_with("queue") => testkit::eventually("it is listed", || {
+                stdout(&run(&["ls"])).contains("cli-signal")
+            }),
+            None => testkit::eventually("it is there", || {
+                procession::os::posix::MessageQueue::open("/cli-signal").is_ok()
+            }),
+        }
+        let pid = rustix::process::Pid::from_child(&receiver);
+        // It may not have begun to wait, and then ends by the signal.
+        testkit::eventually("it ends", || {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+            receiver.try_wait().unwrap().is_some()
+        });
+        let code = receiver.wait().unwrap().code();
+        assert_eq!(code, Some(130), "{place}");
+        assert!(directory.entries().is_empty(), "{place}");
+    }
+    assert!(stdout(&run(&["ls"])).lines().count() < 2);
+}
