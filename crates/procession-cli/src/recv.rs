@@ -19,15 +19,51 @@ const PIECE: usize = 1 << 16;
 
 enum Source {
     Stream(Stream, Lines),
-    Channel {
-        listener: Listener<[u8], [u8]>,
-        connection: Option<Endpoint<[u8], [u8]>>,
-        follow: bool,
-    },
+    Channel(Box<Connections>),
     Udp(UdpSocket),
     PosixQueue(posix::MessageQueue),
     SysvQueue(sysv::MessageQueue),
     Queue(Receiver<[u8]>),
+}
+
+/// Connections, one after the other.
+struct Connections {
+    listener: Listener<[u8], [u8]>,
+    connection: Option<Endpoint<[u8], [u8]>>,
+    follow: bool,
+}
+
+/// What came of receiving; `false` is the end.
+fn received(outcome: Result<(), RecvTimeoutError>) -> Result<bool, Error> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(RecvTimeoutError::Disconnected) => Ok(false),
+        Err(RecvTimeoutError::Timeout) => {
+            Err(Error::new(ErrorKind::TimedOut, "receiving", "").because("nothing came"))
+        }
+        Err(RecvTimeoutError::Failed(error)) => Err(error),
+    }
+}
+
+impl Connections {
+    fn next(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool, Error> {
+        loop {
+            let end = match &mut self.connection {
+                Some(end) => end,
+                None => {
+                    let accepted = self.listener.accept_deadline(deadline)?;
+                    self.connection.insert(accepted)
+                }
+            };
+            if received(end.recv_bytes_deadline(into, deadline))? {
+                return Ok(true);
+            }
+            if !self.follow {
+                return Ok(false);
+            }
+            self.connection = None;
+        }
+    }
 }
 
 /// Bytes without boundaries.
@@ -87,10 +123,12 @@ impl Source {
         };
         let follow = arguments.follow;
         let listen = |address: Address| {
-            Listener::bind(&address).map(|listener| Source::Channel {
-                listener,
-                connection: None,
-                follow,
+            Listener::bind(&address).map(|listener| {
+                Source::Channel(Box::new(Connections {
+                    listener,
+                    connection: None,
+                    follow,
+                }))
             })
         };
         Ok(match &arguments.place {
@@ -147,33 +185,9 @@ impl Source {
 
     /// Receives a message; `false` is the end.
     fn next(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Result<bool, Error> {
-        let received = |outcome| match outcome {
-            Ok(()) => Ok(true),
-            Err(RecvTimeoutError::Disconnected) => Ok(false),
-            Err(RecvTimeoutError::Timeout) => {
-                Err(Error::new(ErrorKind::TimedOut, "receiving", "").because("nothing came"))
-            }
-            Err(RecvTimeoutError::Failed(error)) => Err(error),
-        };
         match self {
             Source::Stream(stream, lines) => lines.next(stream, into, deadline),
-            Source::Channel {
-                listener,
-                connection,
-                follow,
-            } => loop {
-                let end = match connection {
-                    Some(end) => end,
-                    None => connection.insert(listener.accept_deadline(deadline)?),
-                };
-                if received(end.recv_bytes_deadline(into, deadline))? {
-                    return Ok(true);
-                }
-                if !*follow {
-                    return Ok(false);
-                }
-                *connection = None;
-            },
+            Source::Channel(connections) => connections.next(into, deadline),
             Source::Udp(socket) => {
                 poll::readable(&*socket, deadline)?;
                 into.resize(PIECE, 0);

@@ -23,7 +23,7 @@ pub(crate) const CAPACITY: usize = 1024;
 enum Sink {
     File(File),
     Fifo(pipe::Writer),
-    Channel(Endpoint<[u8], [u8]>),
+    Channel(Box<Endpoint<[u8], [u8]>>),
     Udp(UdpSocket),
     PosixQueue(posix::MessageQueue, u32),
     SysvQueue(sysv::MessageQueue, i64),
@@ -78,11 +78,11 @@ impl Sink {
             }
             Place::Unix(path) => {
                 let address = Address::unix(path);
-                Sink::Channel(channel::connect_deadline(&address, deadline)?)
+                Sink::Channel(Box::new(channel::connect_deadline(&address, deadline)?))
             }
             Place::Tcp(address) => {
                 let address = Address::tcp(*address, key(arguments.key_file.as_deref())?);
-                Sink::Channel(channel::connect_deadline(&address, deadline)?)
+                Sink::Channel(Box::new(channel::connect_deadline(&address, deadline)?))
             }
             Place::Udp(address) => {
                 let any: std::net::SocketAddr = match address {

@@ -14,7 +14,7 @@
 //! | [`Select`] | the first of several queues, channels, events, processes, descriptors, times |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
-//! | [`transport`] | many senders, one receiver, whole messages, over fourteen mechanisms; a dead sender is an error that names it |
+//! | [`transport`] | many senders, one receiver, whole messages, over fifteen mechanisms; a dead sender is an error that names it |
 //! | [`limits`] | the kernel's limits by name, value and remedy |
 //! | [`Error`] | operation, object, errno name, hint |
 //! | [`Deadline`] | until when an operation may wait, on the monotonic clock |

@@ -43,7 +43,7 @@ fn main() -> std::process::ExitCode {
 }
 
 /// Every transport, as the command names and orders them; Redis is the last.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "file",
     "pipe",
     "tcp",
@@ -58,6 +58,7 @@ const NAMES: [&str; 14] = [
     "mmap",
     "redis",
     "queue",
+    "channel",
 ];
 
 fn procession(arguments: &[&str]) -> Command {

@@ -40,6 +40,9 @@ pub enum Transport {
     Redis,
     /// The library's own queue in shared memory ([`queue`](crate::queue)).
     Queue,
+    /// The library's own channels in shared memory, one for each sender
+    /// ([`channel`](crate::channel)).
+    Channel,
 }
 
 /// Whether the mechanism keeps the boundaries of what is written to it.
@@ -106,7 +109,7 @@ pub struct Facts {
 impl Transport {
     /// All transports, in the order in which the source notes teach them; our own
     /// last.
-    pub const ALL: [Transport; 14] = [
+    pub const ALL: [Transport; 15] = [
         Transport::File,
         Transport::Pipe,
         Transport::Tcp,
@@ -121,6 +124,7 @@ impl Transport {
         Transport::Mmap,
         Transport::Redis,
         Transport::Queue,
+        Transport::Channel,
     ];
 
     /// The name that command line and tables use.
@@ -141,6 +145,7 @@ impl Transport {
             Transport::Mmap => "mmap",
             Transport::Redis => "redis",
             Transport::Queue => "queue",
+            Transport::Channel => "channel",
         }
     }
 
@@ -254,6 +259,14 @@ impl Transport {
             Transport::Queue => (
                 Messages,
                 true,
+                Lifetime::Process,
+                None,
+                false,
+                vec![open_files()],
+            ),
+            Transport::Channel => (
+                Messages,
+                false,
                 Lifetime::Process,
                 None,
                 false,

@@ -2,7 +2,7 @@
 
 use super::frame::Inbox;
 use super::{Channel, MAX_SENDERS, Options, Receiver, Sender, Ticket, Transport};
-use super::{connect, fifo, file, queue, ring, shared_queue, stream, udp};
+use super::{channels, connect, fifo, file, queue, ring, shared_queue, stream, udp};
 use crate::os::pipe;
 use crate::{Error, ErrorKind, Result};
 
@@ -57,6 +57,7 @@ impl Link {
             Transport::SysvShm => Box::new(ring::Rings::sysv(senders, ring)?),
             Transport::Mmap => Box::new(ring::Rings::file(senders, ring)?),
             Transport::Queue => Box::new(shared_queue::SharedQueue::new()?),
+            Transport::Channel => Box::new(channels::Channels::new(senders)?),
             #[cfg(feature = "redis")]
             Transport::Redis => Box::new(super::redis::RedisChannel::new(
                 options.redis_url.as_deref(),

@@ -41,6 +41,7 @@
 //! ```
 
 mod catalogue;
+mod channels;
 mod connect;
 mod crew;
 mod fifo;
@@ -67,7 +68,7 @@ pub use receiver::{Delivery, Receiver};
 pub use sender::Sender;
 pub use ticket::Ticket;
 
-use crate::{Deadline, Result, poll};
+use crate::{Deadline, Receives, Result, Select, poll};
 use frame::Inbox;
 use rustix::event::{PollFd, PollFlags};
 use std::fmt;
@@ -150,4 +151,24 @@ fn wait_for(
     poll::wait(&mut descriptors, deadline)?;
     let ready = |descriptor: &PollFd<'_>| !descriptor.revents().is_empty();
     Ok(descriptors[..watched.len()].iter().map(ready).collect())
+}
+
+/// Waits until something in memory may be received, one of `also` is readable, or
+/// the deadline passes.
+fn wait_for_memory<'a, R: Receives + 'a>(
+    memory: impl IntoIterator<Item = &'a R>,
+    also: &'a [BorrowedFd<'_>],
+    deadline: Deadline,
+) -> Result<()> {
+    let mut select = Select::new();
+    for receives in memory {
+        select.recv(receives);
+    }
+    for descriptor in also {
+        select.readable(descriptor);
+    }
+    match select.ready_deadline(deadline) {
+        Err(error) if error.is_timeout() || error.is_would_block() => Ok(()),
+        outcome => outcome.map(drop),
+    }
 }

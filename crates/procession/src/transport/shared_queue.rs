@@ -1,19 +1,14 @@
 //! The library's own queue, one for all senders.
 
 use super::frame::{HEADER_BYTES, Inbox};
-use super::{Channel, Inlet, Outlet, ticket, wait_for};
+use super::{Channel, Inlet, Outlet, ticket, wait_for_memory};
 use crate::queue::{Options, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use crate::{Deadline, Error, ErrorKind, Result};
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
 
 /// Frames that may wait, and bytes of the longest.
 const CAPACITY: usize = 64;
 const LONGEST: usize = 8192;
-
-/// Longest sleep of the receiver before it looks at the descriptors beside the
-/// queue, which has none to be polled with them.
-const SLICE: Duration = Duration::from_millis(5);
 
 /// Both halves.
 #[derive(Debug)]
@@ -48,7 +43,6 @@ impl Channel for SharedQueue {
     fn into_inlet(self: Box<Self>) -> Result<Box<dyn Inlet>> {
         Ok(Box::new(QueueInlet {
             receiver: self.receiver,
-            waiting: None,
             buffer: Vec::new(),
         }))
     }
@@ -65,24 +59,25 @@ impl Outlet for QueueOutlet {
     fn put(&mut self, frame: &[u8], deadline: Deadline) -> Result<()> {
         self.0
             .send_bytes_deadline(frame, deadline)
-            .map_err(|error| match error {
-                SendTimeoutError::Failed((), error) => error,
-                SendTimeoutError::Timeout(()) => {
-                    Error::new(deadline.error_kind(), "sending to queue", "")
-                }
-                SendTimeoutError::Disconnected(()) => {
-                    Error::new(ErrorKind::Disconnected, "sending to queue", "")
-                        .because("the receiver is gone")
-                }
-            })
+            .map_err(|error| failed_to_send(error, deadline))
+    }
+}
+
+/// Why a frame was not sent.
+pub(super) fn failed_to_send(error: SendTimeoutError<()>, deadline: Deadline) -> Error {
+    let operation = "sending to receiver";
+    match error {
+        SendTimeoutError::Failed((), error) => error,
+        SendTimeoutError::Timeout(()) => Error::new(deadline.error_kind(), operation, ""),
+        SendTimeoutError::Disconnected(()) => {
+            Error::new(ErrorKind::Disconnected, operation, "").because("the receiver is gone")
+        }
     }
 }
 
 #[derive(Debug)]
 struct QueueInlet {
     receiver: Receiver<[u8]>,
-    /// A frame that came while waiting.
-    waiting: Option<Vec<u8>>,
     buffer: Vec<u8>,
 }
 
@@ -104,10 +99,6 @@ impl QueueInlet {
 impl Inlet for QueueInlet {
     fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
         let mut any = false;
-        if let Some(frame) = self.waiting.take() {
-            inbox.packet(&frame)?;
-            any = true;
-        }
         // No more than there can be at once: others have to be looked at, too.
         for _ in 0..CAPACITY {
             if !self.take(Deadline::NOW)? {
@@ -125,13 +116,6 @@ impl Inlet for QueueInlet {
     }
 
     fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
-        if self.waiting.is_some() || deadline == Deadline::NOW {
-            return Ok(());
-        }
-        wait_for(&[], also, Deadline::NOW)?;
-        if self.take(deadline.min(Deadline::after(SLICE)))? {
-            self.waiting = Some(std::mem::take(&mut self.buffer));
-        }
-        Ok(())
+        wait_for_memory([&self.receiver], also, deadline)
     }
 }

@@ -1,7 +1,7 @@
 //! A sender's end on its way to another process.
 
 use super::{Outlet, Sender, Transport};
-use super::{connect, fifo, file, queue, ring, shared_queue, stream, udp};
+use super::{channels, connect, fifo, file, queue, ring, shared_queue, stream, udp};
 use crate::Result;
 use crate::os::pipe;
 use crate::process::text_of_panic;
@@ -51,6 +51,7 @@ pub(super) enum Route {
     Ring(ring::Route),
     Datagrams(udp::Route),
     SharedQueue(shared_queue::Route),
+    Channel(channels::Route),
     #[cfg(feature = "redis")]
     Redis(super::redis::Route),
 }
@@ -67,6 +68,7 @@ impl Route {
             Route::Ring(route) => route.open(),
             Route::Datagrams(route) => route.open(),
             Route::SharedQueue(route) => Ok(route.open()),
+            Route::Channel(route) => Ok(route.open()),
             #[cfg(feature = "redis")]
             Route::Redis(route) => route.open(),
         }
