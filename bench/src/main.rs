@@ -10,6 +10,7 @@ mod pi;
 mod processes;
 mod queue;
 mod raw;
+mod rings;
 
 use procession::transport::Transport;
 use std::time::{Duration, Instant};
@@ -78,18 +79,39 @@ fn time<T>(body: impl FnOnce() -> T) -> (Duration, T) {
     (start.elapsed(), value)
 }
 
+/// What another library's program prints, a name and a figure in each line; nothing
+/// where it cannot be built.
+fn peer(name: &str, arguments: &[&str]) -> Vec<(String, f64)> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/Cargo.toml");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = std::process::Command::new(cargo)
+        .args(["run", "--quiet", "--release", "--manifest-path", manifest])
+        .args(["--features", name, "--bin", name, "--"])
+        .args(arguments)
+        .stderr(std::process::Stdio::null())
+        .output();
+    let figures = output.map_or(Vec::new(), |output| figures(&output.stdout));
+    if figures.is_empty() {
+        println!("{name}: not measured, it cannot be built here");
+    }
+    figures
+}
+
+/// A name and a figure in each line.
+fn figures(output: &[u8]) -> Vec<(String, f64)> {
+    let text = String::from_utf8_lossy(output);
+    let figure = |line: &str| {
+        let (name, figure) = line.split_once(' ')?;
+        Some((name.to_owned(), figure.parse().ok()?))
+    };
+    text.lines().filter_map(figure).collect()
+}
+
 /// What a Python program prints, a name and a figure in each line; nothing without
 /// Python.
 fn python(program: &str) -> Vec<(String, f64)> {
     let output = std::process::Command::new("python3")
         .args(["-c", program])
         .output();
-    let text = output.map_or(String::new(), |output| {
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    });
-    let figure = |line: &str| {
-        let (name, figure) = line.split_once(' ')?;
-        Some((name.to_owned(), figure.parse().ok()?))
-    };
-    text.lines().filter_map(figure).collect()
+    output.map_or(Vec::new(), |output| figures(&output.stdout))
 }

@@ -191,28 +191,17 @@ fn peers(small: &Measured) {
         }
         Err(_) => println!("CPython: not measured, no python3"),
     }
-    let peers = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/Cargo.toml");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let procspawn = Command::new(cargo)
-        .args(["run", "--quiet", "--release", "--manifest-path", peers])
-        .stderr(std::process::Stdio::null())
-        .output();
-    let seconds = procspawn.ok().and_then(|output| {
-        let text = String::from_utf8(output.stdout).ok()?;
-        text.trim().parse().ok()
-    });
-    match seconds.map(Duration::from_secs_f64) {
-        Some(theirs) => {
-            let ratio = |ours: Duration| theirs.as_secs_f64() / ours.as_secs_f64();
-            println!(
-                "{:<34} {:>10.1}   {:.1} x our forkserver, {:.1} x our spawn",
-                "procspawn, spawn",
-                us(theirs),
-                ratio(forkserver),
-                ratio(spawn)
-            );
-        }
-        None => println!("procspawn: not measured, it cannot be built here"),
+    let procspawn = crate::peer("procspawn", &[]);
+    let seconds = procspawn.first().map(|(_, seconds)| *seconds);
+    if let Some(theirs) = seconds.map(Duration::from_secs_f64) {
+        let ratio = |ours: Duration| theirs.as_secs_f64() / ours.as_secs_f64();
+        println!(
+            "{:<34} {:>10.1}   {:.1} x our forkserver, {:.1} x our spawn",
+            "procspawn, spawn",
+            us(theirs),
+            ratio(forkserver),
+            ratio(spawn)
+        );
     }
 }
 
