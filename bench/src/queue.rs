@@ -93,9 +93,6 @@ pub(crate) fn run() -> Result<(), Failure> {
     println!(
         "\nqueues: messages of {BYTES} bytes, two processes on two processors, medians of {ROUNDS} rounds\n"
     );
-    // Whether there is another processor to wait for is found out once: before
-    // anybody is bound to one.
-    let _ = procession::sync::Event::new()?.wait_timeout(Duration::from_millis(1));
     let python = crate::python(PYTHON);
     let ipc_channel = crate::peer("ipc-channel", &[]);
     let name = std::process::id().to_string();
@@ -216,32 +213,42 @@ fn against_each_other(theirs: impl FnOnce(), ours: impl FnOnce()) -> Result<Dura
     on_processors([0, 1], theirs, ours)
 }
 
+/// Both in processes of their own, which know nothing of the rounds before.
 fn on_processors(
     [our_own, other]: [usize; 2],
     theirs: impl FnOnce(),
     ours: impl FnOnce(),
 ) -> Result<Duration, Failure> {
     let begin = procession::sync::Barrier::new(2)?;
-    let everywhere = rustix::thread::sched_getaffinity(None)?;
-    match process::fork()? {
+    let elapsed = Region::anonymous(8)?;
+    let mut theirs = match process::fork()? {
+        Fork::Parent(child) => child,
         Fork::Child => {
             crate::locks::pin(other);
             let _ = begin.wait();
             theirs();
             process::exit(0)
         }
-        Fork::Parent(mut child) => {
+    };
+    let mut ours = match process::fork()? {
+        Fork::Parent(child) => child,
+        Fork::Child => {
             crate::locks::pin(our_own);
-            begin.wait()?;
-            let (elapsed, ()) = time(ours);
-            let status = child.wait()?;
-            rustix::thread::sched_setaffinity(None, &everywhere)?;
-            if !status.success() {
-                return Err("the other process failed".into());
-            }
-            Ok(elapsed)
+            let _ = begin.wait();
+            let (took, ()) = time(ours);
+            let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+            elapsed
+                .bytes()
+                .atomic_u64(0)
+                .store(nanoseconds, Ordering::Relaxed);
+            process::exit(0)
         }
+    };
+    if !ours.wait()?.success() || !theirs.wait()?.success() {
+        return Err("one of the processes failed".into());
     }
+    let nanoseconds = elapsed.bytes().atomic_u64(0).load(Ordering::Relaxed);
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 fn drain(receiver: &Receiver<[u8]>, count: u64) {
@@ -294,15 +301,18 @@ fn batches() -> Result<(Duration, f64), Failure> {
     Ok((elapsed, (MESSAGES / 64 * 64) as f64))
 }
 
-/// So many senders and as many receivers, on two processors.
+/// So many senders and as many receivers, on two processors, from when all are ready
+/// until all are done.
 fn many_to_many(each: u64) -> Result<(Duration, f64), Failure> {
     let (sender, receiver) = options().bytes(CAPACITY)?;
+    let begin = procession::sync::Barrier::new(1 + 2 * each as usize)?;
     let part = MESSAGES / each;
-    let mut more = Vec::new();
-    for number in 0..2 * (each - 1) {
+    let mut children = Vec::new();
+    for number in 0..2 * each {
         match process::fork()? {
-            Fork::Parent(child) => more.push(child),
+            Fork::Parent(child) => children.push(child),
             Fork::Child => {
+                let _ = begin.wait();
                 match number % 2 {
                     0 => fill(&sender, part),
                     _ => drain(&receiver, part),
@@ -311,11 +321,10 @@ fn many_to_many(each: u64) -> Result<(Duration, f64), Failure> {
             }
         }
     }
-    let elapsed = against_each_other(|| fill(&sender, part), || drain(&receiver, part));
-    for child in &mut more {
-        child.wait()?;
-    }
-    Ok((elapsed?, (part * each) as f64))
+    begin.wait()?;
+    let (elapsed, ended) = time(|| children.iter_mut().try_for_each(|it| it.wait().map(drop)));
+    ended?;
+    Ok((elapsed, (part * each) as f64))
 }
 
 /// As programs have them.
@@ -391,12 +400,11 @@ fn channel_ball() -> Result<(Duration, f64), Failure> {
     Ok((elapsed, BALLS as f64))
 }
 
+/// How two sides run.
+type Together = fn(&mut dyn FnMut(), &mut dyn FnMut()) -> Result<Duration, Failure>;
+
 /// Two queues, and a ball that is played between two processes.
-fn play(
-    balls: u64,
-    bytes: &[u8],
-    together: fn(&mut dyn FnMut(), &mut dyn FnMut()) -> Result<Duration, Failure>,
-) -> Result<(Duration, f64), Failure> {
+fn play(balls: u64, bytes: &[u8], together: Together) -> Result<(Duration, f64), Failure> {
     let (there, comes) = options().bytes(16)?;
     let (back, returns) = options().bytes(16)?;
     let elapsed = together(

@@ -125,6 +125,20 @@ impl Region {
         })
     }
 
+    /// Has the kernel map the pages of the first bytes at once, instead of one by one
+    /// when they are touched. A hint: before Linux 5.14 it does nothing.
+    pub fn populate(&self, length: usize) {
+        let length = length.min(self.length);
+        // SAFETY: advice on a mapping of ours, which changes no byte.
+        unsafe {
+            libc::madvise(
+                self.address.as_ptr().cast(),
+                length,
+                libc::MADV_POPULATE_WRITE,
+            )
+        };
+    }
+
     /// The bytes, for copying in and out.
     #[inline]
     #[must_use]

@@ -213,12 +213,43 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded> {
     encoder.finish()
 }
 
+/// Puts an encoding behind what is in a buffer.
+struct Append<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Append<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Encodes one value, which has no descriptors, behind what is in a buffer.
+pub(crate) fn append<T: Serialize + ?Sized>(
+    value: &T,
+    buffer: &mut Vec<u8>,
+) -> postcard::Result<()> {
+    postcard::serialize_with_flavor(value, Append(buffer))
+}
+
 /// Encodes one value behind what is in a buffer; its descriptors.
 pub(crate) fn encode_into<T: Serialize + ?Sized>(
     value: &T,
     buffer: &mut Vec<u8>,
 ) -> Result<Vec<OwnedFd>> {
-    let (outcome, table) = with_table(Vec::new(), || postcard::to_io(value, buffer).map(drop));
+    let (outcome, table) = with_table(Vec::new(), || append(value, buffer));
     outcome.map_err(|error| failed::<T>("encoding message", error))?;
     Ok(table.into_iter().flatten().collect())
 }

@@ -93,6 +93,7 @@ impl Annexes {
             return Ok(Arc::clone(region));
         }
         let region = object.map_annex(place_of(block), kept)?;
+        region.populate(length);
         mapped[block] = Some(Arc::clone(&region));
         Ok(region)
     }

@@ -27,8 +27,7 @@ pub(super) fn with_buffer<T>(code: impl FnOnce(&mut Vec<u8>) -> T) -> T {
 
 pub(super) fn encode<T: Serialize>(message: &T, buffer: &mut Vec<u8>) -> Result<()> {
     buffer.clear();
-    postcard::to_io(message, buffer).map_err(|error| failed::<T>("encoding message", error))?;
-    Ok(())
+    crate::codec::append(message, buffer).map_err(|error| failed::<T>("encoding message", error))
 }
 
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {

@@ -237,7 +237,8 @@ impl Ring {
             let block = match filled {
                 Some(block) => block,
                 None => {
-                    let Some(block) = self.try_take(&caller) else {
+                    let is_long = bytes.len() > self.layout.inline;
+                    let Some(block) = self.try_take(is_long, &caller) else {
                         return Ok(None);
                     };
                     filled = Some(block);
@@ -280,9 +281,10 @@ impl Ring {
         is_other_side_gone: impl Fn() -> bool,
     ) -> Outcome<usize> {
         let caller = self.object.caller(deadline)?;
-        let attempt = || Ok(self.try_take(&caller));
+        let is_long = length > self.layout.inline;
+        let attempt = || Ok(self.try_take(is_long, &caller));
         let block = self.make_room(&caller, deadline, is_other_side_gone, attempt)?;
-        if length > self.layout.inline
+        if is_long
             && let Err(error) =
                 self.annexes
                     .make_room(&self.object, block, length, self.annexed(block))
@@ -290,7 +292,7 @@ impl Ring {
             self.give_back(block, &caller);
             return Err(Hindrance::Failed(error));
         }
-        self.set_length(block, length, length > self.layout.inline);
+        self.set_length(block, length, is_long);
         Ok(block)
     }
 
@@ -349,8 +351,12 @@ impl Ring {
     }
 
     #[inline]
-    fn try_take(&self, caller: &Caller<'_>) -> Option<usize> {
-        let first = self.known.block.load(Ordering::Relaxed);
+    fn try_take(&self, is_long: bool, caller: &Caller<'_>) -> Option<usize> {
+        let first = match is_long {
+            // The same ones again, whose annexes are there.
+            true => 0,
+            false => self.known.block.load(Ordering::Relaxed),
+        };
         self.raw().take_block(first, caller)
     }
 
@@ -742,7 +748,8 @@ impl Batch<'_> {
     /// Sends a message if there is room; whether there was.
     pub(super) fn try_send(&mut self, bytes: &[u8]) -> Outcome<bool> {
         let ring = self.ring;
-        let Some(block) = ring.try_take(self.caller) else {
+        let is_long = bytes.len() > ring.layout.inline;
+        let Some(block) = ring.try_take(is_long, self.caller) else {
             return Ok(false);
         };
         let mut head = ring.known.head.load(Ordering::Relaxed);

@@ -33,6 +33,45 @@ thread_local! {
     /// How long this thread looks again before it sleeps: longer after short
     /// sleeps, shorter after long ones.
     static PATIENCE: Cell<Duration> = const { Cell::new(Duration::from_micros(60)) };
+
+    /// Whether looking is of use, which depends on where others run.
+    static LOOKING: Cell<Looking> = const { Cell::new(Looking::NEW) };
+}
+
+/// A sleep that is over so soon after the longest look was in vain tells that the
+/// one who was waited for had no processor while this thread was looking, or that
+/// it always takes longer than that.
+const TELLTALE: Duration = Duration::from_micros(400);
+
+/// Most sleeps without looking.
+const MOST_QUIET: u16 = 4096;
+
+/// What a thread knows of the use of looking.
+#[derive(Clone, Copy)]
+struct Looking {
+    /// It has just looked in vain, as long as it ever does.
+    in_vain: bool,
+    /// Sleeps yet to come without looking.
+    quiet: u16,
+    /// How many there will be the next time that it is found to be of no use.
+    next_quiet: u16,
+}
+
+impl Looking {
+    const NEW: Looking = Looking {
+        in_vain: false,
+        quiet: 0,
+        next_quiet: 4,
+    };
+
+    /// Learns of a sleep that somebody ended.
+    fn slept(mut self, time: Duration) -> Looking {
+        if std::mem::take(&mut self.in_vain) && time < TELLTALE {
+            self.quiet = self.next_quiet;
+            self.next_quiet = (self.next_quiet * 4).min(MOST_QUIET);
+        }
+        self
+    }
 }
 
 /// The calling thread and how long it has.
@@ -129,6 +168,9 @@ impl Platform for Caller<'_> {
         let start = Instant::now();
         let outcome = futex::wait(&words, slice);
         let slept = start.elapsed();
+        if outcome.is_ok() {
+            LOOKING.set(LOOKING.get().slept(slept));
+        }
         PATIENCE.set(if slept < SHORT {
             (PATIENCE.get() * 2).min(*SPIN.end())
         } else {
@@ -165,20 +207,30 @@ impl Platform for Caller<'_> {
         if looks() {
             return true;
         }
+        let mut looking = LOOKING.get();
+        if looking.quiet > 0 {
+            looking.quiet -= 1;
+            LOOKING.set(looking);
+            return false;
+        }
         let patience = PATIENCE.get();
         let start = Instant::now();
         while start.elapsed() < patience {
             if looks() {
+                LOOKING.set(Looking::NEW);
                 return true;
             }
         }
+        looking.in_vain = patience == *SPIN.end();
+        LOOKING.set(looking);
         false
     }
 }
 
 /// Whether somebody else can make something true while we look: there is more
-/// than one processor for us.
-fn others_can_run() -> bool {
+/// than one processor for us. Asked once, when this process has its first shared
+/// object.
+pub(super) fn others_can_run() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
     *CAN.get_or_init(|| {
         std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)

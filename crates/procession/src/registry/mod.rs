@@ -87,6 +87,8 @@ impl Registry {
 
     /// The registry at an offset, which ends where that says; its size is checked.
     pub(crate) fn at(memory: Arc<Region>, offset: usize, end: usize) -> Result<Arc<Registry>> {
+        // Before anybody binds the thread to one processor.
+        caller::others_can_run();
         let corrupt = || Error::new(ErrorKind::Corrupt, "opening registry", "");
         let end = end.min(memory.bytes().len());
         let room = end
