@@ -245,6 +245,22 @@ impl<B: Blocks> RawQueue<'_, B> {
         self.blocks.state(block).store(FREE, Ordering::Release);
     }
 
+    /// Gives up a received message that the caller cannot make anything of, as if it
+    /// had died with it. To be followed by a notification of those who wait for a
+    /// message.
+    pub fn abandon(&self, block: usize) {
+        // SYNC(block): see `take_block`. Nobody has place 0.
+        let word = self.blocks.state(block);
+        let seen = word.load(Ordering::Relaxed);
+        let _ = word.compare_exchange(seen, READING, Ordering::SeqCst, Ordering::Relaxed);
+    }
+
+    /// Whether a block has a message that is being sent, waits, or was received and
+    /// is not done with.
+    pub fn is_in_use(&self, block: usize) -> bool {
+        state(self.blocks.state(block).load(Ordering::Acquire)) != FREE
+    }
+
     /// Publishes a block that the caller has filled. `known_head` is what the
     /// caller knows of the head, and is brought up to date where that matters. To
     /// be followed by [`follow_tail`](RawQueue::follow_tail) and a notification of

@@ -91,6 +91,12 @@ thread_local! {
     static REASON: RefCell<Option<Error>> = const { RefCell::new(None) };
 }
 
+/// Whether this thread is encoding or decoding a value with descriptors: another one
+/// must not use its table.
+pub(crate) fn is_at_work() -> bool {
+    TABLE.with_borrow(Option::is_some)
+}
+
 /// Remembers an error of the value that is being encoded or decoded; its text is
 /// for serde.
 pub(crate) fn reason(error: Error) -> String {

@@ -1,25 +1,20 @@
 //! Who still sends, and who still receives, of a queue.
 //!
-//! A queue without a name has two pipes that nobody writes to. Whoever can send
-//! holds the writing end of the one and the reading end of the other, whoever can
-//! receive the opposite ends: when the last sender is gone, dropped, dead or lost
-//! on the way to a process that died, the kernel says so at the reading end. No
-//! count can be wrong, and a message that carries a handle counts as one.
-//!
-//! Where one process sends and one receives, there is a descriptor of each, of one
-//! pair of sockets or a pipe, which says the same, and carries what they say.
+//! A queue without a name has a pair of sockets: whoever can send holds the one end,
+//! whoever can receive the other. When the last sender is gone, dropped, dead or lost
+//! on the way to a process that died, the kernel says so at the other end. No count
+//! can be wrong, and a message that carries a handle counts as one. The descriptors
+//! of messages travel there, too; of some channels, all that there is.
 //!
 //! A forked child would hold the ends of all handles of its parent, and wait for
 //! itself: a task that is forked closes those that it was not given.
 //!
 //! A queue with a name can be opened by anybody at any time, so nobody is ever
-//! the last, and there are no pipes.
+//! the last, and there are no sockets.
 
-use crate::error::Context;
 use crate::os::socket::SeqPacket;
 use crate::{Error, ErrorKind, Result, handle};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -57,39 +52,21 @@ impl<'de> Deserialize<'de> for End {
     }
 }
 
-/// Descriptors that are ours as long as we send or receive.
-#[derive(Debug, Serialize, Deserialize)]
-enum Held {
-    /// One that the other side watches, and theirs.
-    Pipes(End, End),
-    /// Both in one.
-    Socket(End),
-}
-
-impl Held {
-    /// The one that tells of the other side's end.
-    fn theirs(&self) -> &End {
-        match self {
-            Held::Pipes(_, theirs) | Held::Socket(theirs) => theirs,
-        }
-    }
-}
-
 /// `None`: a forked process that was not given it.
-type Pair = Mutex<Option<Held>>;
+type Held = Mutex<Option<End>>;
 
 /// Those of this process.
-static LIVE: Mutex<Vec<Weak<Pair>>> = Mutex::new(Vec::new());
+static LIVE: Mutex<Vec<Weak<Held>>> = Mutex::new(Vec::new());
 
 /// What a sender or a receiver holds; nothing, of a queue with a name.
 #[derive(Debug)]
-pub(crate) struct Ends(Option<Arc<Pair>>);
+pub(crate) struct Ends(Option<Arc<Held>>);
 
 impl Ends {
     /// Of a queue with a name.
     pub(crate) const NONE: Ends = Ends(None);
 
-    fn new(held: Held) -> Ends {
+    fn new(held: End) -> Ends {
         let pair = Arc::new(Mutex::new(Some(held)));
         let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
         if live.len().is_power_of_two() {
@@ -99,25 +76,20 @@ impl Ends {
         Ends(Some(pair))
     }
 
-    /// Those of a sender, and those of a receiver.
+    /// That of those who send, and that of those who receive.
     pub(crate) fn pair() -> Result<(Ends, Ends)> {
-        let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("creating queue", "");
-        let ((senders_gone, sends), (receivers_gone, receives)) = (pipe()?, pipe()?);
-        Ok((
-            Ends::new(Held::Pipes(End(sends), End(receivers_gone))),
-            Ends::new(Held::Pipes(End(receives), End(senders_gone))),
-        ))
-    }
-
-    /// Those of one who sends and one who receives.
-    pub(crate) fn line() -> Result<(Ends, Ends)> {
         let (sends, receives) = SeqPacket::pair()?;
         Ok((Ends::of(sends.into()), Ends::of(receives.into())))
     }
 
+    /// Whether there are none: a queue with a name.
+    pub(crate) fn are_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// A descriptor that is all there is between the two sides.
     pub(crate) fn of(descriptor: OwnedFd) -> Ends {
-        Ends::new(Held::Socket(End(descriptor)))
+        Ends::new(End(descriptor))
     }
 
     /// The descriptor to the other side.
@@ -132,7 +104,7 @@ impl Ends {
         let held = self.0.as_ref();
         let held = held.map(|held| held.lock().unwrap_or_else(PoisonError::into_inner));
         match held.as_deref() {
-            Some(Some(Held::Socket(socket))) => code(socket.as_fd()),
+            Some(Some(socket)) => code(socket.as_fd()),
             _ => Err(Error::new(ErrorKind::Disconnected, "sending message", "")
                 .because("this process has not been given this end")),
         }
@@ -147,7 +119,7 @@ impl Ends {
         let Some(held) = &*pair else {
             return false;
         };
-        let mut descriptors = [PollFd::new(held.theirs(), PollFlags::empty())];
+        let mut descriptors = [PollFd::new(held, PollFlags::empty())];
         let now = Timespec::default();
         let polled =
             rustix::io::retry_on_intr(|| rustix::event::poll(&mut descriptors, Some(&now)));
@@ -172,7 +144,7 @@ impl<'de> Deserialize<'de> for Ends {
     fn deserialize<D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> std::result::Result<Ends, D::Error> {
-        let held = Option::<Held>::deserialize(deserializer)?;
+        let held = Option::<End>::deserialize(deserializer)?;
         Ok(held.map_or(Ends::NONE, Ends::new))
     }
 }

@@ -4,13 +4,11 @@ use super::Flavor;
 use super::packets::Packets;
 #[cfg(feature = "network")]
 use super::sealed;
-use super::shared;
 use super::stream::{self, Reads, Writes};
-use crate::codec;
 use crate::ends::Ends;
 use crate::error::Context;
 use crate::os::socket::SeqPacket;
-use crate::queue::{self, Hindrance, Messages, Outcome};
+use crate::queue::{self, Hindrance, Messages, Outcome, Receiver, Sender};
 use crate::{Deadline, Result};
 use rustix::pipe::PipeFlags;
 use serde::de::DeserializeOwned;
@@ -20,7 +18,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// Where messages go in.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Outlet {
-    Shared(shared::Outlet),
+    Shared(Sender<[u8]>),
     Packets(Packets),
     Pipe(Writes),
     #[cfg(feature = "network")]
@@ -30,7 +28,7 @@ pub(super) enum Outlet {
 /// Where they come out.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Inlet {
-    Shared(shared::Inlet),
+    Shared(Receiver<[u8]>),
     Packets(Packets),
     Pipe(Reads),
     #[cfg(feature = "network")]
@@ -42,11 +40,7 @@ pub(super) fn line(flavor: Flavor, capacity: usize) -> Result<(Outlet, Inlet)> {
     Ok(match flavor {
         Flavor::Shared => {
             let (sender, receiver) = queue::Options::new().line(capacity)?;
-            let outlet = shared::Outlet(sender);
-            (
-                Outlet::Shared(outlet),
-                Inlet::Shared(shared::Inlet(receiver)),
-            )
+            (Outlet::Shared(sender), Inlet::Shared(receiver))
         }
         Flavor::Packets => {
             let (sends, receives) = SeqPacket::pair()?;
@@ -63,15 +57,15 @@ pub(super) fn line(flavor: Flavor, capacity: usize) -> Result<(Outlet, Inlet)> {
 }
 
 impl Outlet {
-    /// Sends what is in the buffer, which is to be used for nothing else after.
+    /// Sends bytes and descriptors as one message.
     pub(super) fn send(
         &mut self,
-        message: &mut Vec<u8>,
+        message: &[u8],
         descriptors: &[OwnedFd],
         deadline: Deadline,
     ) -> Outcome<()> {
         match self {
-            Outlet::Shared(line) => line.send(message, descriptors, deadline),
+            Outlet::Shared(line) => line.send_encoded(message, descriptors, deadline),
             Outlet::Packets(line) => line.send(message, descriptors, deadline),
             Outlet::Pipe(line) => stream::send(line, message, descriptors, deadline),
             #[cfg(feature = "network")]
@@ -86,8 +80,7 @@ impl Outlet {
         buffer: &mut Vec<u8>,
         deadline: Deadline,
     ) -> Outcome<()> {
-        buffer.clear();
-        let descriptors = codec::encode_into(message, buffer)?;
+        let descriptors = queue::encode(message, buffer)?;
         self.send(buffer, &descriptors, deadline)
     }
 }
@@ -100,7 +93,7 @@ impl Inlet {
         deadline: Deadline,
     ) -> Outcome<Vec<OwnedFd>> {
         match self {
-            Inlet::Shared(line) => line.receive(into, deadline),
+            Inlet::Shared(line) => Ok(line.receive_encoded(into, deadline)?.0),
             Inlet::Packets(line) => line.receive(into, deadline),
             Inlet::Pipe(line) => line.receive(into, deadline).map(|()| Vec::new()),
             #[cfg(feature = "network")]
@@ -115,13 +108,13 @@ impl Inlet {
         deadline: Deadline,
     ) -> Outcome<T> {
         let descriptors = self.receive(buffer, deadline)?;
-        codec::decode(buffer, descriptors).map_err(Hindrance::Failed)
+        queue::decode(buffer, descriptors).map_err(Hindrance::Failed)
     }
 
     /// What tells of messages in shared memory.
     pub(super) fn messages(&self) -> Option<Messages> {
         match self {
-            Inlet::Shared(line) => Some(line.0.messages()),
+            Inlet::Shared(line) => Some(line.messages()),
             _ => None,
         }
     }
@@ -129,7 +122,7 @@ impl Inlet {
     /// The descriptor that tells of messages, or of the end.
     fn ends(&self) -> &Ends {
         match self {
-            Inlet::Shared(line) => line.0.ends(),
+            Inlet::Shared(line) => line.ends(),
             Inlet::Packets(line) => &line.ends,
             Inlet::Pipe(line) => &line.ends,
             #[cfg(feature = "network")]
@@ -157,7 +150,7 @@ impl Inlet {
     /// stream, until some of it is there.
     pub(super) fn wait(&self, deadline: Deadline) -> Outcome<()> {
         if let Inlet::Shared(line) = self {
-            return match line.0.wait_for_message(deadline) {
+            return match line.wait_for_message(deadline) {
                 Err(Hindrance::Disconnected) => Ok(()),
                 outcome => outcome,
             };
@@ -195,7 +188,7 @@ mod tests {
             packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..5),
         ) {
             let (outlet, mut inlet) = line(Flavor::Shared, 8).unwrap();
-            let Outlet::Shared(shared::Outlet(sender)) = &outlet else {
+            let Outlet::Shared(sender) = &outlet else {
                 unreachable!("of this flavor")
             };
             for packet in &packets {
@@ -206,12 +199,7 @@ mod tests {
                 sender.ends().with_socket(send).unwrap();
             }
             for message in &messages {
-                // The last byte says what it brings.
-                for brings in [0, 1] {
-                    let mut message = message.clone();
-                    message.push(brings);
-                    let _ = sender.send_slice(&message, Deadline::NOW);
-                }
+                let _ = sender.send_encoded(message, &[], Deadline::NOW);
                 receive(&mut inlet);
             }
         }

@@ -44,7 +44,6 @@ mod packets;
 mod reader;
 #[cfg(feature = "network")]
 mod sealed;
-mod shared;
 mod stranger;
 mod stream;
 #[cfg(feature = "network")]

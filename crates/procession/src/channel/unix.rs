@@ -14,7 +14,7 @@ use crate::process::packet::{self, Kind, Mailbox};
 use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_sys::Errno;
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -123,7 +123,13 @@ impl Stranger {
     pub(super) fn progress<S: ?Sized, R: ?Sized>(&mut self) -> Result<Option<Endpoint<S, R>>> {
         let operation = "accepting connection";
         let mut hello = [0; HELLO];
-        let (length, _) = match receive_any(self.0.as_fd(), &mut hello, Deadline::NOW, operation) {
+        let (length, _) = match receive_any(
+            self.0.as_fd(),
+            &mut hello,
+            RecvFlags::empty(),
+            Deadline::NOW,
+            operation,
+        ) {
             Err(error) if error.is_would_block() => return Ok(None),
             outcome => outcome?,
         };

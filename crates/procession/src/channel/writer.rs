@@ -121,10 +121,7 @@ impl Writer<[u8]> {
     }
 
     fn deliver_bytes(&self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
-        let (outlet, buffer) = &mut *self.outlet.borrow_mut();
-        buffer.clear();
-        buffer.extend_from_slice(bytes);
-        outlet.send(buffer, &[], deadline)
+        self.outlet.borrow_mut().0.send(bytes, &[], deadline)
     }
 }
 

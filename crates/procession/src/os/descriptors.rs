@@ -119,7 +119,13 @@ pub fn receive(
     deadline: Deadline,
 ) -> Result<(usize, Vec<OwnedFd>)> {
     let operation = "receiving descriptors";
-    let (length, received) = receive_any(socket.as_fd(), buffer, deadline, operation)?;
+    let (length, received) = receive_any(
+        socket.as_fd(),
+        buffer,
+        RecvFlags::empty(),
+        deadline,
+        operation,
+    )?;
     let end_of_file = length == 0 && received.is_empty();
     if received.len() != expected && !end_of_file {
         return Err(
@@ -137,13 +143,14 @@ pub fn receive(
 pub(crate) fn receive_any(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
+    flags: RecvFlags,
     deadline: Deadline,
     operation: &'static str,
 ) -> Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = repeat(socket, PollFlags::IN, deadline, operation, &"", || {
-        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let flags = flags | RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
         rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)
     })?;
     let mut received: Vec<OwnedFd> = Vec::new();

@@ -70,7 +70,11 @@ impl Drop for Holding {
             && self.is_ours()
             && let Some(caller) = self.side.ring.object.holder()
         {
+            let has_descriptors = self.side.ring.tag_of(block) != 0;
             self.side.ring.finish(block, &caller);
+            if has_descriptors {
+                self.side.lane().sweep();
+            }
         }
     }
 }

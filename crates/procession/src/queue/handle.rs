@@ -1,5 +1,6 @@
 //! What senders and receivers have in common, and how they travel.
 
+use super::lane::Lane;
 use super::ring::{self, Ring};
 use crate::ends::Ends;
 use crate::shm::Object;
@@ -30,6 +31,14 @@ impl Side {
     /// What it holds as long as it is there.
     pub(super) fn ends(&self) -> &Ends {
         self.ends.as_ref().unwrap_or(&Ends::NONE)
+    }
+
+    /// Where descriptors of messages go.
+    pub(super) fn lane(&self) -> Lane<'_> {
+        Lane {
+            ring: &self.ring,
+            ends: self.ends(),
+        }
     }
 
     pub(super) fn is_other_side_gone(&self) -> bool {

@@ -5,6 +5,8 @@
 //!   64        tail: index of the next message to be sent
 //!  128        closed
 //!  136        changes: counts handles that went
+//!  144        lock of who looks for descriptors in the socket
+//!  152        counts messages with descriptors
 //!  192        gate of those who wait for a message
 //!  256        gate of those who wait for room
 //!  264        gate of those who wait until all is done
@@ -29,6 +31,8 @@ pub(super) const HEAD: usize = 0;
 pub(super) const TAIL: usize = 64;
 pub(super) const CLOSED: usize = 128;
 pub(super) const CHANGES: usize = 136;
+pub(super) const SOCKET: usize = 144;
+pub(super) const TAGS: usize = 152;
 pub(super) const MESSAGES: usize = 192;
 pub(super) const ROOM: usize = 256;
 /// In the line of the one before, which whoever has received looks at anyway.
@@ -44,6 +48,11 @@ pub(super) const LENGTH: usize = 8;
 
 /// Said with the length of a message that is in the annex.
 pub(super) const ANNEXED: u64 = 1 << 63;
+
+/// Bits of the length; above them is what the message's packet is called, if it has
+/// descriptors.
+pub(super) const LENGTH_BITS: u32 = 37;
+pub(super) const MOST_TAGS: u64 = (1 << (63 - LENGTH_BITS)) - 1;
 
 pub(super) const BYTES: usize = 16;
 

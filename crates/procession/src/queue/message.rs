@@ -1,10 +1,11 @@
 //! Values as bytes in a queue.
 
 use crate::shm::Fingerprint;
-use crate::{Error, ErrorKind, Result};
+use crate::{Result, codec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
+use std::os::fd::OwnedFd;
 
 thread_local! {
     /// Room for the message that this thread is sending or receiving.
@@ -25,17 +26,29 @@ pub(super) fn with_buffer<T>(code: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     value
 }
 
-pub(super) fn encode<T: Serialize>(message: &T, buffer: &mut Vec<u8>) -> Result<()> {
+/// Encodes a message; its descriptors.
+#[inline]
+pub(crate) fn encode<T: Serialize>(message: &T, buffer: &mut Vec<u8>) -> Result<Vec<OwnedFd>> {
     buffer.clear();
-    crate::codec::append(message, buffer).map_err(|error| failed::<T>("encoding message", error))
+    // Most have none, and need no table for them.
+    if !codec::is_at_work() && codec::append(message, buffer).is_ok() {
+        return Ok(Vec::new());
+    }
+    buffer.clear();
+    codec::encode_into(message, buffer)
 }
 
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    postcard::from_bytes(bytes).map_err(|error| failed::<T>("decoding message", error))
-}
-
-fn failed<T>(operation: &'static str, error: postcard::Error) -> Error {
-    Error::new(ErrorKind::Corrupt, operation, std::any::type_name::<T>()).caused_by(error)
+/// Decodes a message with its descriptors.
+#[inline]
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<T> {
+    if !descriptors.is_empty() || codec::is_at_work() {
+        return codec::decode(bytes, descriptors);
+    }
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Ok(message),
+        // Again, to learn why.
+        _ => codec::decode(bytes, descriptors),
+    }
 }
 
 /// Tells queues of different types apart, by the name of the type: so that a

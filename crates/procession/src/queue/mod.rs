@@ -41,6 +41,7 @@ mod annex;
 mod borrowed;
 mod error;
 mod handle;
+mod lane;
 mod layout;
 mod message;
 mod priority;
@@ -54,7 +55,7 @@ pub(crate) use error::{Hindrance, Outcome};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
-pub(crate) use message::fingerprint;
+pub(crate) use message::{decode, encode, fingerprint};
 pub use priority::{PriorityHalves, PriorityReceiver, PrioritySender, prioritized};
 pub use receiver::{Delivery, Receiver};
 pub use sender::Sender;
@@ -308,11 +309,10 @@ impl Options {
         self.with_ends(capacity, Ends::pair()?)
     }
 
-    /// Makes a queue for one process that sends and one that receives, with a
-    /// socket between them.
+    /// Makes a queue for one process that sends and one that receives.
     pub(crate) fn line(self, capacity: usize) -> Result<Halves<[u8]>> {
         let of_two = Options { spare: 4, ..self };
-        of_two.with_ends(capacity, Ends::line()?)
+        of_two.with_ends(capacity, Ends::pair()?)
     }
 
     fn with_ends<T: ?Sized>(

@@ -7,12 +7,13 @@ use super::ring::Keep;
 use super::source::Messages;
 use super::{Hindrance, Outcome};
 use super::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::Deadline;
 use crate::ends::Ends;
+use crate::{Deadline, ErrorKind, Result};
 use procession_core::queue::Held;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,15 +48,43 @@ impl<T: ?Sized> Receiver<T> {
         }
     }
 
-    /// Receives a message into a buffer; whether it comes once more.
-    pub(crate) fn receive_into(&self, buffer: &mut Vec<u8>, deadline: Deadline) -> Outcome<bool> {
+    /// Receives a message into a buffer; its descriptors, and whether it comes once
+    /// more.
+    #[inline]
+    pub(crate) fn receive_encoded(
+        &self,
+        buffer: &mut Vec<u8>,
+        deadline: Deadline,
+    ) -> Outcome<(Vec<OwnedFd>, bool)> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
         let read = |held: Held| {
-            let read = ring.read(held.block, buffer);
-            (read.map(|()| held.redelivered), Keep::No)
+            let descriptors = self.read(held.block, buffer);
+            let keep = match &descriptors {
+                // Without room for its descriptors, it is for another one.
+                Err(error) if error.kind() == ErrorKind::LimitReached => Keep::Nobody,
+                _ => Keep::No,
+            };
+            (descriptors.map(|it| (it, held.redelivered)), keep)
         };
-        Ok(ring.receive(deadline, gone, read)??)
+        let (descriptors, redelivered) = ring.receive(deadline, gone, read)??;
+        if !descriptors.is_empty() {
+            self.side.lane().sweep();
+        }
+        Ok((descriptors, redelivered))
+    }
+
+    /// Reads the message in a block that is ours; its descriptors.
+    #[inline]
+    fn read(&self, block: usize, buffer: &mut Vec<u8>) -> Result<Vec<OwnedFd>> {
+        self.side.ring.read(block, buffer)?;
+        self.side.lane().fetch(block)
+    }
+
+    fn receive_into(&self, buffer: &mut Vec<u8>, deadline: Deadline) -> Outcome<bool> {
+        // Descriptors that are no part of bytes are closed.
+        let (_, redelivered) = self.receive_encoded(buffer, deadline)?;
+        Ok(redelivered)
     }
 
     /// How many messages were lost with their receivers, of a queue that was made
@@ -92,8 +121,8 @@ both_halves!(Receiver);
 impl<T: Serialize + DeserializeOwned> Receiver<T> {
     fn next(&self, deadline: Deadline) -> Outcome<T> {
         with_buffer(|buffer| {
-            self.receive_into(buffer, deadline)?;
-            decode(buffer).map_err(Hindrance::Failed)
+            let (descriptors, _) = self.receive_encoded(buffer, deadline)?;
+            decode(buffer, descriptors).map_err(Hindrance::Failed)
         })
     }
 
@@ -151,15 +180,18 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         }
         into.push(self.recv()?);
         let ring = &self.side.ring;
+        let mut with_descriptors = false;
         let more = with_buffer(|buffer| {
             ring.receive_many(most - 1, |block| {
-                ring.read(block, buffer)?;
-                into.push(decode(buffer)?);
+                let descriptors = self.read(block, buffer)?;
+                with_descriptors |= !descriptors.is_empty();
+                into.push(decode(buffer, descriptors)?);
                 Ok(())
             })
         });
-        // What fails is told by the next call; but for a message, that would fail no
-        // more.
+        if with_descriptors {
+            self.side.lane().sweep();
+        }
         match more {
             Ok(more) => Ok(1 + more),
             Err(hindrance) => Err(hindrance.of_recv()),
@@ -225,8 +257,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         let Held { block, redelivered } = ring.receive(deadline, gone, |held| (held, Keep::Yes))?;
         let holding = Holding::new(&self.side, block);
         let message = with_buffer(|buffer| {
-            ring.read(block, buffer)?;
-            decode(buffer)
+            let descriptors = self.read(block, buffer)?;
+            decode(buffer, descriptors)
         })?;
         Ok(Delivery {
             message,

@@ -126,7 +126,7 @@ impl Ring {
     }
 
     #[inline]
-    fn word(&self, offset: usize) -> &AtomicU64 {
+    pub(super) fn word(&self, offset: usize) -> &AtomicU64 {
         &self.words[offset / 8]
     }
 
@@ -223,16 +223,20 @@ impl Ring {
         self.word(self.losses + block * layout::LOSS + 16)
     }
 
-    /// Sends some bytes, waiting for room.
+    /// Sends some bytes, waiting for room. `send_packet` sends what the tag is for,
+    /// if it is not zero, and says whether there was room.
     #[inline]
     pub(super) fn send(
         &self,
         bytes: &[u8],
+        tag: u64,
+        mut send_packet: impl FnMut(usize) -> Outcome<bool>,
         deadline: Deadline,
         is_other_side_gone: impl Fn() -> bool,
     ) -> Outcome<()> {
         let caller = self.object.caller(deadline)?;
         let mut filled = None;
+        let mut is_complete = tag == 0;
         let attempt = || {
             let block = match filled {
                 Some(block) => block,
@@ -242,10 +246,16 @@ impl Ring {
                         return Ok(None);
                     };
                     filled = Some(block);
-                    self.fill(block, bytes)?;
+                    self.fill(block, bytes, tag)?;
                     block
                 }
             };
+            if !is_complete {
+                is_complete = send_packet(block)?;
+                if !is_complete {
+                    return Ok(None);
+                }
+            }
             let published = self.try_publish(block, &caller)?;
             if published.is_some() {
                 // It is the receivers' from here on.
@@ -292,7 +302,7 @@ impl Ring {
             self.give_back(block, &caller);
             return Err(Hindrance::Failed(error));
         }
-        self.set_length(block, length, is_long);
+        self.set_length(block, length, 0, is_long);
         Ok(block)
     }
 
@@ -362,9 +372,9 @@ impl Ring {
 
     /// Writes a message into a block that is ours.
     #[inline]
-    fn fill(&self, block: usize, bytes: &[u8]) -> Result<()> {
+    fn fill(&self, block: usize, bytes: &[u8], tag: u64) -> Result<()> {
         let is_annexed = bytes.len() > self.layout.inline;
-        self.set_length(block, bytes.len(), is_annexed);
+        self.set_length(block, bytes.len(), tag, is_annexed);
         if !is_annexed {
             self.object.body().write(self.bytes_of(block), bytes);
         } else {
@@ -441,8 +451,10 @@ impl Ring {
             && let Some(held) = self.look_into_news(self.layout.orphans, caller)
         {
             let (value, keep) = read(held);
-            if keep == Keep::No {
-                self.finish(held.block, caller);
+            match keep {
+                Keep::Yes => {}
+                Keep::No => self.finish(held.block, caller),
+                Keep::Nobody => self.abandon(held.block, caller),
             }
             return Ok(Some(value));
         }
@@ -456,9 +468,13 @@ impl Ring {
             }
         };
         let (value, keep) = read(held);
-        if keep == Keep::No {
-            self.shrink(held.block);
-            raw.give_back_first(held.block);
+        match keep {
+            Keep::Yes => {}
+            Keep::No => {
+                self.shrink(held.block);
+                raw.give_back_first(held.block);
+            }
+            Keep::Nobody => self.abandon(held.block, caller),
         }
         raw.empty_slot(index, held.block);
         raw.follow_head(index);
@@ -467,8 +483,9 @@ impl Ring {
     }
 
     #[inline]
-    fn set_length(&self, block: usize, length: usize, is_annexed: bool) {
-        let word = length as u64 | if is_annexed { layout::ANNEXED } else { 0 };
+    fn set_length(&self, block: usize, length: usize, tag: u64, is_annexed: bool) {
+        let word = length as u64 | tag << layout::LENGTH_BITS;
+        let word = word | if is_annexed { layout::ANNEXED } else { 0 };
         self.length_of(block).store(word, Ordering::Relaxed);
     }
 
@@ -478,11 +495,32 @@ impl Ring {
     fn length(&self, block: usize) -> (usize, bool) {
         let word = self.length_of(block).load(Ordering::Relaxed);
         let is_annexed = word & layout::ANNEXED != 0;
-        match usize::try_from(word & !layout::ANNEXED) {
+        match usize::try_from(word & ((1 << layout::LENGTH_BITS) - 1)) {
             Ok(length) if is_annexed || length <= self.layout.inline => (length, is_annexed),
             // A lie, which is found out where the annex is looked for.
             _ => (usize::MAX, true),
         }
+    }
+
+    /// What the packet with the descriptors of the message in a block is called; 0:
+    /// it has none.
+    #[inline]
+    pub(super) fn tag_of(&self, block: usize) -> u64 {
+        let word = self.length_of(block).load(Ordering::Relaxed);
+        (word & !layout::ANNEXED) >> layout::LENGTH_BITS
+    }
+
+    /// Whether a packet that is called so is wanted for the message in a block.
+    pub(super) fn wants(&self, block: usize, tag: u64) -> bool {
+        block < self.layout.blocks && self.raw().is_in_use(block) && self.tag_of(block) == tag
+    }
+
+    /// Gives a message up that this process cannot make anything of.
+    pub(super) fn abandon(&self, block: usize, caller: &Caller<'_>) {
+        self.raw().abandon(block);
+        let changes = self.word(layout::CHANGES);
+        changes.fetch_add(1, Ordering::SeqCst);
+        self.messages().notify(1, caller);
     }
 
     /// Receives what is there, at most so many messages, and moves the head once.
@@ -557,7 +595,7 @@ impl Ring {
     /// The message that is to be sent from a block has only so many bytes.
     pub(super) fn shorten(&self, block: usize, length: usize) {
         let (_, is_annexed) = self.length(block);
-        self.set_length(block, length, is_annexed);
+        self.set_length(block, length, 0, is_annexed);
     }
 
     #[inline]
@@ -637,17 +675,6 @@ impl Ring {
     /// Whether there is room for a message.
     pub(super) fn has_room(&self) -> bool {
         self.len() < self.layout.capacity
-    }
-
-    /// Waits until there is room for a message.
-    pub(super) fn wait_for_room(
-        &self,
-        deadline: Deadline,
-        is_other_side_gone: impl Fn() -> bool,
-    ) -> Outcome<()> {
-        let caller = self.object.caller(deadline)?;
-        let attempt = || Ok(self.has_room().then_some(()));
-        self.make_room(&caller, deadline, is_other_side_gone, attempt)
     }
 
     /// Gives a block back, and wakes one who waits for room.
@@ -753,7 +780,7 @@ impl Batch<'_> {
             return Ok(false);
         };
         let mut head = ring.known.head.load(Ordering::Relaxed);
-        let filled = ring.fill(block, bytes).map_err(Hindrance::Failed);
+        let filled = ring.fill(block, bytes, 0).map_err(Hindrance::Failed);
         let published = filled.and_then(|()| {
             let raw = ring.raw();
             raw.publish_behind(self.next, block, &mut head, self.caller)
@@ -813,4 +840,6 @@ fn last_attempt<T>(is_over: bool, attempt: &mut impl FnMut() -> Outcome<Option<T
 pub(super) enum Keep {
     Yes,
     No,
+    /// It is for another one to receive.
+    Nobody,
 }

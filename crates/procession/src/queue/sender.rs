@@ -6,11 +6,13 @@ use super::message::{encode, with_buffer};
 use super::source::Room;
 use super::{Hindrance, Outcome};
 use super::{SendError, SendTimeoutError, TrySendError};
+#[cfg(test)]
 use crate::ends::Ends;
 use crate::{Deadline, Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,9 +47,23 @@ impl<T: ?Sized> Sender<T> {
         }
     }
 
-    pub(crate) fn send_slice(&self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
+    fn send_slice(&self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
+        self.send_encoded(bytes, &[], deadline)
+    }
+
+    /// Sends bytes and descriptors as one message.
+    #[inline]
+    pub(crate) fn send_encoded(
+        &self,
+        bytes: &[u8],
+        descriptors: &[OwnedFd],
+        deadline: Deadline,
+    ) -> Outcome<()> {
+        let lane = self.side.lane();
+        let tag = lane.tag(descriptors)?;
+        let send_packet = |block| lane.try_send(block, tag, descriptors);
         let gone = || self.side.is_other_side_gone();
-        self.side.ring.send(bytes, deadline, gone)
+        self.side.ring.send(bytes, tag, send_packet, deadline, gone)
     }
 }
 
@@ -116,18 +132,13 @@ impl<T: ?Sized> Sender<T> {
             })
     }
 
+    #[cfg(test)]
     pub(crate) fn ends(&self) -> &Ends {
         self.side.ends()
     }
 
     pub(crate) fn room(&self) -> Room {
         Room(Arc::clone(&self.side))
-    }
-
-    /// Waits until there is room for a message.
-    pub(crate) fn wait_for_room(&self, deadline: Deadline) -> Outcome<()> {
-        let gone = || self.side.is_other_side_gone();
-        self.side.ring.wait_for_room(deadline, gone)
     }
 }
 
@@ -136,8 +147,8 @@ both_halves!(Sender);
 impl<T: Serialize + DeserializeOwned> Sender<T> {
     fn deliver(&self, message: &T, deadline: Deadline) -> Outcome<()> {
         with_buffer(|buffer| {
-            encode(message, buffer).map_err(Hindrance::Failed)?;
-            self.send_slice(buffer, deadline)
+            let descriptors = encode(message, buffer)?;
+            self.send_encoded(buffer, &descriptors, deadline)
         })
     }
 
@@ -248,8 +259,11 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         let mut count = 0;
         for message in messages {
             let sent = with_buffer(|buffer| {
-                encode(&message, buffer).map_err(Hindrance::Failed)?;
-                batch.try_send(buffer)
+                match encode(&message, buffer)?.is_empty() {
+                    true => batch.try_send(buffer),
+                    // It goes by itself.
+                    false => Ok(false),
+                }
             });
             match sent {
                 Ok(true) => count += 1,

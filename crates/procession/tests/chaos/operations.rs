@@ -1,6 +1,7 @@
 //! Every public operation on a shared object, with what must hold after a
 //! process was killed anywhere in it.
 
+use procession::Handle;
 use procession::process::{self, Fork};
 use procession::queue::{self, Receiver, Sender};
 use procession::shared::{Array, Counter, Counters, Value};
@@ -11,6 +12,7 @@ use procession::sync::{
 };
 use procession::{Deadline, ErrorKind};
 use std::cell::Cell;
+use std::fs::File;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -186,6 +188,27 @@ fn check_queue((sender, receiver): &(Sender<u64>, Receiver<u64>)) {
         found.iter().all(|number| [7, 8, 9].contains(number)),
         "{found:?}"
     );
+}
+
+type Files = (Sender<Option<Handle<File>>>, Receiver<Option<Handle<File>>>);
+
+fn check_files((sender, receiver): &Files) {
+    let soon = || Deadline::after(Duration::from_millis(1));
+    while let Ok(message) = receiver.recv_deadline(soon()) {
+        assert!(message.is_some_and(|file| file.metadata().is_ok()));
+    }
+    for _ in 0..2 {
+        let file = File::open("/dev/null").unwrap();
+        sender.send_timeout(Some(file.into()), PATIENCE).unwrap();
+    }
+    assert!(
+        sender.try_send(None).is_err(),
+        "more than there is room for"
+    );
+    for _ in 0..2 {
+        let message = receiver.recv_timeout(PATIENCE).unwrap();
+        assert!(message.is_some_and(|file| file.metadata().is_ok()));
+    }
 }
 
 fn check_bytes((sender, receiver): &(Sender<[u8]>, Receiver<[u8]>)) {
@@ -555,6 +578,14 @@ pub(crate) fn all() -> Vec<Operation> {
                 }
             },
             check_queue
+        );
+        "queue_descriptors": on(
+            queue::bounded(2).unwrap(),
+            |(sender, receiver)| {
+                let _ = sender.try_send(Some(Handle::new(File::open("/dev/null").unwrap())));
+                let _ = receiver.try_recv();
+            },
+            check_files
         );
         "queue_join": on(
             queue::bounded(2).unwrap(),

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod death;
+mod handles;
 mod limits;
 mod long;
 mod named;
@@ -43,6 +44,9 @@ fn main() -> ExitCode {
         bodies::the_end_of_all_senders_ends_the_receivers,
         bodies::the_end_of_all_receivers_ends_the_senders,
         bodies::handles_travel_there_and_back,
+        handles::each_message_brings_its_own,
+        handles::a_message_says_where_to_answer,
+        handles::what_the_dead_held_comes_again_whole,
         long::long_messages_come_whole,
         work::joining_waits_until_all_is_done,
         work::what_the_dead_were_at_is_not_done,
@@ -68,6 +72,11 @@ fn main() -> ExitCode {
         limits::laps_go_round_many_times,
         limits::a_message_that_does_not_decode_is_an_error,
         limits::no_descriptor_is_an_error,
+        handles::three_hundred_descriptors_come_at_once,
+        handles::many_descriptors_wait_for_room,
+        handles::a_queue_with_a_name_refuses_descriptors_and_goes_on,
+        handles::no_room_for_descriptors_leaves_the_message_to_another,
+        handles::what_was_not_sent_in_time_is_closed,
         work::a_batch_ends_where_it_has_to,
         work::priorities_lose_nothing,
         named::programs_meet_by_name,

@@ -207,7 +207,7 @@ fn receive_one(socket: BorrowedFd<'_>, deadline: Deadline) -> Result<Option<(Pac
     let operation = "receiving from process";
     let mut bytes = [0; HEADER + MAX_INLINE];
     let (length, mut descriptors) = loop {
-        match receive_any(socket, &mut bytes, deadline, operation) {
+        match receive_any(socket, &mut bytes, RecvFlags::empty(), deadline, operation) {
             // The other side ended without having read all; the kernel
             // says so once, before it gives us what that had sent.
             Err(error) if error.is_disconnected() => {}
