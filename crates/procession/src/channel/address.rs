@@ -54,6 +54,17 @@ impl Address {
         })
     }
 
+    /// The TCP address and port, if it is one; of a [`Listener`](super::Listener)
+    /// those that it has.
+    #[cfg(feature = "network")]
+    #[must_use]
+    pub fn socket_address(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Place::Unix(_) => None,
+            Place::Tcp { address, .. } => Some(*address),
+        }
+    }
+
     /// Bytes of the longest message that is sent or believed, over the network.
     #[cfg(feature = "network")]
     #[must_use]

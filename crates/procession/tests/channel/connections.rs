@@ -51,8 +51,7 @@ fn listeners(directory: &tempfile::TempDir) -> Vec<(Server, Where)> {
         let bytes = key.expose().to_vec();
         let any = (std::net::Ipv4Addr::LOCALHOST, 0).into();
         let remote = Server::bind(&Address::tcp(any, key)).unwrap();
-        let port = remote.address().to_string();
-        let port = port.rsplit(':').next().unwrap().parse().unwrap();
+        let port = remote.address().socket_address().unwrap().port();
         all.push((remote, (None, port, bytes)));
     }
     all

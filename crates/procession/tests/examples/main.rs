@@ -252,5 +252,27 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
             "waiting: 0\nthe only job, redelivered: true\n",
         ),
         ("50_pi_queue", PI),
+        (
+            "51_duplex",
+            "3 squared is 9\n4 squared is 16\n[3, 2, 1]\nreceiving: nothing is there, and no sender is left, or it was closed\n",
+        ),
+        ("52_joinable", "done: 6\nworkers that lived: 1\n"),
+        (
+            "53_priorities",
+            "2: put out the fire\n2: call for help\n1: cook\n0: sweep\n50 messages, in order: true\n",
+        ),
+        ("54_select", "ended, half, result 1, result 2\n"),
+        (
+            "55_connections",
+            "hello, Ada\nhello, Grace\nIncompatible, TimedOut\n",
+        ),
+        (
+            "56_network",
+            "Ok(42)\nErr(\"PermissionDenied\"), TimedOut\n",
+        ),
+        ("57_without_copies", "10485760\n"),
+        ("58_answers", "one: 1\ntwo words: 2\nand three words: 3\n"),
+        ("59_pi_channel", PI),
+        ("60_futures", "10100\n"),
     ])
 }
