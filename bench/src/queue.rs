@@ -3,7 +3,7 @@
 
 use crate::rings::{BYTES, Bare, CAPACITY, Vyukov};
 use crate::{median, time};
-use procession::channel;
+use procession::channel::{self, Flavor};
 use procession::os::memory::Region;
 use procession::process::{self, Fork};
 use procession::queue::{self, Receiver, Sender};
@@ -116,7 +116,11 @@ pub(crate) fn run() -> Result<(), Failure> {
             "queue::bounded of a struct with four fields",
             values_one_to_one,
         ),
-        Row::new("channel::pipe of bytes", channel_bytes),
+        Row::new("channel::pipe of bytes, shared memory", || {
+            channel_bytes(Flavor::Shared)
+        }),
+        Row::new("  packets", || channel_bytes(Flavor::Packets)),
+        Row::new("  a pipe", || channel_bytes(Flavor::Pipe)),
         Row::new("channel::pipe of that struct", channel_values),
         Row::new(
             "bare ring of one writer and one reader, spinning",
@@ -144,12 +148,16 @@ pub(crate) fn run() -> Result<(), Failure> {
             );
         }
     }
-    let more = (rows[6].each() - rows[5].each()) * 1e9;
+    let more = (rows[8].each() - rows[5].each()) * 1e9;
     println!("the struct through a channel costs {more:.0} ns more than its bytes");
 
     let rows = measure(vec![
         Row::new("queue::bytes, awake", ball),
-        Row::new("channel::duplex of bytes, awake", channel_ball),
+        Row::new("channel::duplex of bytes, shared memory, awake", || {
+            channel_ball(Flavor::Shared)
+        }),
+        Row::new("  packets", || channel_ball(Flavor::Packets)),
+        Row::new("  pipes", || channel_ball(Flavor::Pipe)),
         Row::new("bare words and bytes, spinning", bare_ball),
         Row::new("queue::bytes, on one processor, asleep", ball_asleep),
         Row::new("bare futexes, on one processor, asleep", futex_asleep),
@@ -361,8 +369,8 @@ fn channel_values() -> Result<(Duration, f64), Failure> {
     Ok((elapsed, MESSAGES as f64))
 }
 
-fn channel_bytes() -> Result<(Duration, f64), Failure> {
-    let options = channel::Options::new().capacity(CAPACITY);
+fn channel_bytes(flavor: Flavor) -> Result<(Duration, f64), Failure> {
+    let options = channel::Options::new().flavor(flavor).capacity(CAPACITY);
     let (reader, writer) = options.pipe::<[u8]>()?;
     let bytes = [7; BYTES];
     let elapsed = against_each_other(
@@ -378,8 +386,9 @@ fn channel_bytes() -> Result<(Duration, f64), Failure> {
     Ok((elapsed, MESSAGES as f64))
 }
 
-fn channel_ball() -> Result<(Duration, f64), Failure> {
-    let (ours, theirs) = channel::duplex::<[u8], [u8]>()?;
+fn channel_ball(flavor: Flavor) -> Result<(Duration, f64), Failure> {
+    let options = channel::Options::new().flavor(flavor);
+    let (ours, theirs) = options.duplex::<[u8], [u8]>()?;
     let bytes = [7; BYTES];
     let elapsed = against_each_other(
         || {

@@ -58,16 +58,28 @@ impl<T: ?Sized> Receiver<T> {
     ) -> Outcome<(Vec<OwnedFd>, bool)> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
+        let (mut outcome, mut descriptors) = (Ok(()), Vec::new());
+        let mut redelivered = false;
         let read = |held: Held| {
-            let descriptors = self.read(held.block, buffer);
-            let keep = match &descriptors {
-                // Without room for its descriptors, it is for another one.
-                Err(error) if error.kind() == ErrorKind::LimitReached => Keep::Nobody,
-                _ => Keep::No,
-            };
-            (descriptors.map(|it| (it, held.redelivered)), keep)
+            redelivered = held.redelivered;
+            outcome = ring.read(held.block, buffer);
+            let mut keep = Keep::No;
+            if ring.tag_of(held.block) != 0 && outcome.is_ok() {
+                match self.side.lane().fetch(held.block) {
+                    Ok(fetched) => descriptors = fetched,
+                    Err(error) => {
+                        // Without room for its descriptors, it is for another one.
+                        if error.kind() == ErrorKind::LimitReached {
+                            keep = Keep::Nobody;
+                        }
+                        outcome = Err(error);
+                    }
+                }
+            }
+            ((), keep)
         };
-        let (descriptors, redelivered) = ring.receive(deadline, gone, read)??;
+        ring.receive(deadline, gone, read)?;
+        outcome?;
         if !descriptors.is_empty() {
             self.side.lane().sweep();
         }
@@ -81,6 +93,7 @@ impl<T: ?Sized> Receiver<T> {
         self.side.lane().fetch(block)
     }
 
+    #[inline]
     fn receive_into(&self, buffer: &mut Vec<u8>, deadline: Deadline) -> Outcome<bool> {
         // Descriptors that are no part of bytes are closed.
         let (_, redelivered) = self.receive_encoded(buffer, deadline)?;

@@ -20,9 +20,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// Messages after which a sender asks how far the receivers have come.
 const ASK_AFTER: u64 = 64;
 
-/// Pauses between two looks of a sender that waits for room: long enough for a
-/// receiver to make room for several messages.
+/// Pauses between two looks of a sender that waits for room, or of a receiver that
+/// has just received several messages: long enough for several more.
 const BETWEEN_LOOKS: u32 = 64;
+
+/// Messages in a row after which senders are let get ahead.
+const ROW: usize = 8;
 
 /// A queue in shared memory.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ struct Known {
     ask_at: AtomicU64,
     /// Where to look for a free block.
     block: AtomicUsize,
+    /// Messages received without waiting.
+    row: AtomicUsize,
     /// Deaths and handles that went, when they were last looked into.
     deaths: AtomicU64,
     changes: AtomicU64,
@@ -430,7 +435,13 @@ impl Ring {
         mut read: impl FnMut(Held) -> (T, Keep),
     ) -> Outcome<T> {
         let caller = self.object.caller(deadline)?;
-        let attempt = || self.try_receive(&mut read, &caller);
+        let mut is_first = true;
+        let attempt = || {
+            if !std::mem::take(&mut is_first) {
+                self.let_senders_get_ahead();
+            }
+            self.try_receive(&mut read, &caller)
+        };
         self.wait(
             self.messages(),
             &caller,
@@ -438,6 +449,16 @@ impl Ring {
             attempt,
             is_other_side_gone,
         )
+    }
+
+    /// After many messages in a row, whoever is as fast as the senders takes each line
+    /// from them as soon as it has something new: better to leave it to them for some
+    /// messages.
+    #[inline]
+    fn let_senders_get_ahead(&self) {
+        if self.known.row.swap(0, Ordering::Relaxed) >= ROW {
+            (0..BETWEEN_LOOKS).for_each(|_| std::hint::spin_loop());
+        }
     }
 
     #[inline]
@@ -479,6 +500,10 @@ impl Ring {
         raw.empty_slot(index, held.block);
         raw.follow_head(index);
         self.notify_of_room(1, caller);
+        let row = self.known.row.load(Ordering::Relaxed);
+        self.known
+            .row
+            .store(row.saturating_add(1), Ordering::Relaxed);
         Ok(Some(value))
     }
 
@@ -516,6 +541,7 @@ impl Ring {
     }
 
     /// Gives a message up that this process cannot make anything of.
+    #[cold]
     pub(super) fn abandon(&self, block: usize, caller: &Caller<'_>) {
         self.raw().abandon(block);
         let changes = self.word(layout::CHANGES);

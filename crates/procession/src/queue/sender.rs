@@ -59,11 +59,27 @@ impl<T: ?Sized> Sender<T> {
         descriptors: &[OwnedFd],
         deadline: Deadline,
     ) -> Outcome<()> {
+        if descriptors.is_empty() {
+            let gone = || self.side.is_other_side_gone();
+            let ring = &self.side.ring;
+            return ring.send(bytes, 0, |_| Ok(true), deadline, gone);
+        }
+        self.send_with_descriptors(bytes, descriptors, deadline)
+    }
+
+    #[cold]
+    fn send_with_descriptors(
+        &self,
+        bytes: &[u8],
+        descriptors: &[OwnedFd],
+        deadline: Deadline,
+    ) -> Outcome<()> {
         let lane = self.side.lane();
         let tag = lane.tag(descriptors)?;
         let send_packet = |block| lane.try_send(block, tag, descriptors);
         let gone = || self.side.is_other_side_gone();
-        self.side.ring.send(bytes, tag, send_packet, deadline, gone)
+        let ring = &self.side.ring;
+        ring.send(bytes, tag, send_packet, deadline, gone)
     }
 }
 
