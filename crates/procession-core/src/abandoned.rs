@@ -217,6 +217,65 @@ impl Small {
 }
 
 #[test]
+fn counters_that_are_full_begin_again() {
+    let alive = Cell::new(None);
+    let actor = Actor {
+        me: Owner::new(1, 1).with_thread(1),
+        dead: &alive,
+    };
+    // Where tickets (25 bits) and laps (32 bits, two slots each) begin again.
+    for limit in [1_u64 << 25, 1 << 33] {
+        for start in limit - 7..limit {
+            let queue = Small::default();
+            for index in [start, start + 1] {
+                let slot = &queue.slots[index as usize % 2];
+                slot.store((index / 2) << 32, Ordering::Relaxed);
+            }
+            for index in &queue.words[..2] {
+                index.store(start, Ordering::Relaxed);
+            }
+            assert_eq!(queue.receive(&actor), None);
+            for number in 0..20 {
+                assert!(queue.send(number, &actor));
+                assert!(queue.send(number + 100, &actor));
+                assert!(!queue.send(9, &actor), "more than there is room for");
+                assert_eq!(queue.raw().len(), 2);
+                assert_eq!(queue.receive(&actor), Some((number, false)));
+                assert_eq!(queue.receive(&actor), Some((number + 100, false)));
+                assert_eq!(queue.receive(&actor), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn indices_that_many_left_behind_are_moved_on() {
+    let alive = Cell::new(None);
+    let actor = Actor {
+        me: Owner::new(1, 1).with_thread(1),
+        dead: &alive,
+    };
+    let queue = Small::default();
+    // As if everybody had stopped between publishing or taking and moving the index.
+    let raw = queue.raw();
+    for number in 0..500 {
+        let block = raw.take_block(0, &actor).unwrap();
+        queue.number(block).store(number, Ordering::Relaxed);
+        let sent = raw.publish(block, &mut 0, &actor).unwrap();
+        assert_eq!(sent, Sent::At(number));
+        let from = queue.words[0].load(Ordering::Relaxed);
+        let (received, index) = raw.take(from, &actor).unwrap();
+        let Received::Message(held) = received else {
+            panic!("{received:?} of {number}");
+        };
+        assert_eq!((index, held.block), (number, block));
+        raw.give_back(held.block);
+    }
+    assert!(queue.send(7, &actor));
+    assert_eq!(queue.receive(&actor), Some((7, false)));
+}
+
+#[test]
 fn a_message_of_a_dead_sender_is_there_or_not_and_others_go_on() {
     for before in 0..5 {
         let operations = abandon_everywhere(

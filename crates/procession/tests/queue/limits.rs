@@ -33,12 +33,12 @@ fn count_all(receiver: Receiver<u64>) -> u64 {
 
 pub(crate) fn many_senders_and_many_receivers() {
     let (sender, receiver) = queue::bounded(10).unwrap();
-    let mut receivers: Vec<_> = (0..16)
+    let mut receivers: Vec<_> = (0..64)
         .map(|_| process::spawn(count_all, receiver.clone()).unwrap())
         .collect();
     drop(receiver);
-    let mut senders: Vec<_> = (0..16)
-        .map(|_| process::spawn(send_some, (200, sender.clone())).unwrap())
+    let mut senders: Vec<_> = (0..64)
+        .map(|_| process::spawn(send_some, (100, sender.clone())).unwrap())
         .collect();
     // And threads.
     std::thread::scope(|threads| {
@@ -51,7 +51,7 @@ pub(crate) fn many_senders_and_many_receivers() {
         task.join().unwrap();
     }
     let counts = receivers.iter_mut().map(|task| task.join().unwrap());
-    assert_eq!(counts.sum::<u64>(), 16 * 200 + 4 * 100);
+    assert_eq!(counts.sum::<u64>(), 64 * 100 + 4 * 100);
 }
 
 pub(crate) fn messages_of_every_length() {
