@@ -34,6 +34,16 @@ impl Holding {
         }
     }
 
+    /// Leaves the message to another receiver.
+    #[cold]
+    pub(super) fn leave_to_another(mut self) {
+        if let Some(block) = self.block.take()
+            && let Some(caller) = self.side.ring.object.holder()
+        {
+            self.side.ring.abandon(block, &caller);
+        }
+    }
+
     /// The bytes of the message in it.
     fn range(&self, block: usize) -> crate::Result<Range> {
         let (memory, at, length) = self.side.ring.place(block)?;

@@ -139,7 +139,11 @@ impl Lane<'_> {
         });
         match sent.map_err(Hindrance::of_descriptor) {
             Ok(_) => Ok(true),
-            Err(Hindrance::TimedOut) => Ok(false),
+            Err(Hindrance::TimedOut) => {
+                let caller = self.ring.object.caller(Deadline::NOW)?;
+                self.ring.ask_to_tidy(&caller);
+                Ok(false)
+            }
             Err(other) => Err(other),
         }
     }
@@ -175,6 +179,7 @@ impl Lane<'_> {
 
     /// Takes packets away that nobody wants any more, as far as they are the first.
     pub(super) fn sweep(&self) {
+        let mut any = false;
         // What fails here, the next one does.
         let _ = self.locked(|socket| {
             loop {
@@ -184,6 +189,7 @@ impl Lane<'_> {
                 if self.ring.wants(packet.block as usize, packet.tag.into()) {
                     return Ok(());
                 }
+                any = true;
                 let flags = RecvFlags::empty();
                 let mut bytes = [0; PACKET];
                 // Without room for its descriptors: they are closed.
@@ -191,6 +197,9 @@ impl Lane<'_> {
                 taken.during(RECEIVING, "")?;
             }
         });
+        if any {
+            self.ring.pass_room_on();
+        }
     }
 
     /// Runs `code` with the socket, alone.

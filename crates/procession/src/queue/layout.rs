@@ -7,6 +7,7 @@
 //!  136        changes: counts handles that went
 //!  144        lock of who looks for descriptors in the socket
 //!  152        counts messages with descriptors
+//!  160        receivers are to look whether the socket can be tidied
 //!  192        gate of those who wait for a message
 //!  256        gate of those who wait for room
 //!  264        gate of those who wait until all is done
@@ -33,6 +34,7 @@ pub(super) const CLOSED: usize = 128;
 pub(super) const CHANGES: usize = 136;
 pub(super) const SOCKET: usize = 144;
 pub(super) const TAGS: usize = 152;
+pub(super) const UNTIDY: usize = 160;
 pub(super) const MESSAGES: usize = 192;
 pub(super) const ROOM: usize = 256;
 /// In the line of the one before, which whoever has received looks at anyway.

@@ -8,7 +8,7 @@ use super::source::Messages;
 use super::{Hindrance, Outcome};
 use super::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::ends::Ends;
-use crate::{Deadline, ErrorKind, Result};
+use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::queue::Held;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -68,8 +68,7 @@ impl<T: ?Sized> Receiver<T> {
                 match self.side.lane().fetch(held.block) {
                     Ok(fetched) => descriptors = fetched,
                     Err(error) => {
-                        // Without room for its descriptors, it is for another one.
-                        if error.kind() == ErrorKind::LimitReached {
+                        if is_for_another(&error) {
                             keep = Keep::Nobody;
                         }
                         outcome = Err(error);
@@ -78,7 +77,8 @@ impl<T: ?Sized> Receiver<T> {
             }
             ((), keep)
         };
-        ring.receive(deadline, gone, read)?;
+        let tidy = || self.side.lane().sweep();
+        ring.receive(deadline, gone, tidy, read)?;
         outcome?;
         if !descriptors.is_empty() {
             self.side.lane().sweep();
@@ -131,6 +131,13 @@ impl<T: ?Sized> Receiver<T> {
 
 both_halves!(Receiver);
 
+/// Whether another receiver, or this one later, may be able to read a message: there
+/// is no room for its descriptors, say.
+pub(super) fn is_for_another(error: &Error) -> bool {
+    use ErrorKind::{Busy, LimitReached, NoSpace, TimedOut};
+    [Busy, LimitReached, NoSpace, TimedOut].contains(&error.kind())
+}
+
 impl<T: Serialize + DeserializeOwned> Receiver<T> {
     fn next(&self, deadline: Deadline) -> Outcome<T> {
         with_buffer(|buffer| {
@@ -145,7 +152,9 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     ///
     /// # Errors
     /// [`Disconnected`](RecvError::Disconnected), when nothing is there and
-    /// nothing will come; [`Failed`](RecvError::Failed).
+    /// nothing will come; [`Failed`](RecvError::Failed): the message cannot be decoded,
+    /// and is lost, or there is no room for its descriptors, and another receiver gets
+    /// it, or this one the next time.
     pub fn recv(&self) -> std::result::Result<T, RecvError> {
         self.next(Deadline::NEVER).map_err(Hindrance::of_recv)
     }
@@ -267,12 +276,23 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     fn deliver(&self, deadline: Deadline) -> Outcome<Delivery<T>> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
-        let Held { block, redelivered } = ring.receive(deadline, gone, |held| (held, Keep::Yes))?;
+        let tidy = || self.side.lane().sweep();
+        let Held { block, redelivered } =
+            ring.receive(deadline, gone, tidy, |held| (held, Keep::Yes))?;
         let holding = Holding::new(&self.side, block);
         let message = with_buffer(|buffer| {
             let descriptors = self.read(block, buffer)?;
             decode(buffer, descriptors)
-        })?;
+        });
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => {
+                if is_for_another(&error) {
+                    holding.leave_to_another();
+                }
+                return Err(Hindrance::Failed(error));
+            }
+        };
         Ok(Delivery {
             message,
             redelivered,
@@ -366,7 +386,8 @@ impl Receiver<[u8]> {
     fn borrow(&self, deadline: Deadline) -> Outcome<Borrowed> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
-        let held = ring.receive(deadline, gone, |held| (held, Keep::Yes))?;
+        let tidy = || self.side.lane().sweep();
+        let held = ring.receive(deadline, gone, tidy, |held| (held, Keep::Yes))?;
         Borrowed::new(&self.side, held)
     }
 }

@@ -3,6 +3,7 @@
 
 use super::annex::Annexes;
 use super::layout::{self, Layout};
+use super::receiver::is_for_another;
 use super::{Hindrance, Outcome};
 use crate::os::memory::Region;
 use crate::registry::Caller;
@@ -256,7 +257,8 @@ impl Ring {
                 }
             };
             if !is_complete {
-                is_complete = send_packet(block)?;
+                // A packet whose message is given up has to be tidied away.
+                is_complete = self.has_room() && send_packet(block)?;
                 if !is_complete {
                     return Ok(None);
                 }
@@ -427,11 +429,13 @@ impl Ring {
     }
 
     /// Receives a message, waiting for one. `read` gets it while its block is
-    /// ours; if it keeps the block, it is to be given back.
+    /// ours; if it keeps the block, it is to be given back. `tidy` is called where
+    /// senders have asked for it.
     pub(super) fn receive<T>(
         &self,
         deadline: Deadline,
         is_other_side_gone: impl Fn() -> bool,
+        tidy: impl Fn(),
         mut read: impl FnMut(Held) -> (T, Keep),
     ) -> Outcome<T> {
         let caller = self.object.caller(deadline)?;
@@ -439,6 +443,10 @@ impl Ring {
         let attempt = || {
             if !std::mem::take(&mut is_first) {
                 self.let_senders_get_ahead();
+            }
+            if self.word(layout::UNTIDY).load(Ordering::Relaxed) != 0 {
+                self.word(layout::UNTIDY).store(0, Ordering::Relaxed);
+                tidy();
             }
             self.try_receive(&mut read, &caller)
         };
@@ -540,6 +548,13 @@ impl Ring {
         block < self.layout.blocks && self.raw().is_in_use(block) && self.tag_of(block) == tag
     }
 
+    /// Asks receivers to tidy the socket, which has no room.
+    #[cold]
+    pub(super) fn ask_to_tidy(&self, caller: &Caller<'_>) {
+        self.word(layout::UNTIDY).store(1, Ordering::SeqCst);
+        self.messages().notify(u32::MAX, caller);
+    }
+
     /// Gives a message up that this process cannot make anything of.
     #[cold]
     pub(super) fn abandon(&self, block: usize, caller: &Caller<'_>) {
@@ -564,8 +579,15 @@ impl Ring {
             match raw.take(from, &caller) {
                 Ok((Received::Message(held), index)) => {
                     outcome = read(held.block);
-                    self.shrink(held.block);
-                    raw.give_back_first(held.block);
+                    match &outcome {
+                        Err(Hindrance::Failed(error)) if is_for_another(error) => {
+                            self.abandon(held.block, &caller);
+                        }
+                        _ => {
+                            self.shrink(held.block);
+                            raw.give_back_first(held.block);
+                        }
+                    }
                     raw.empty_slot(index, held.block);
                     from = index.wrapping_add(1);
                     count += 1;

@@ -245,8 +245,11 @@ impl<'a> Select<'a> {
             return Err(Error::new(ErrorKind::InvalidInput, operation, "")
                 .because("there is nothing to wait for"));
         }
-        let looks = if deadline == Deadline::NOW { 1 } else { LOOKS };
-        for _ in 0..looks {
+        let error = || Error::new(deadline.error_kind(), operation, "");
+        if deadline == Deadline::NOW {
+            return self.look(true)?.ok_or_else(error);
+        }
+        for _ in 0..LOOKS {
             if let Some(number) = self.look(false)? {
                 return Ok(number);
             }
@@ -258,7 +261,7 @@ impl<'a> Select<'a> {
                 return Ok(number);
             }
             if deadline.has_passed() {
-                return Err(Error::new(deadline.error_kind(), operation, ""));
+                return Err(error());
             }
             self.sleep(words, deadline)?;
             if let Some(number) = self.look(true)? {
