@@ -197,6 +197,12 @@ impl Platform for Caller<'_> {
         if self.deadline == Deadline::NOW || !others_can_run() {
             return false;
         }
+        let mut looking = LOOKING.get();
+        if looking.quiet > 0 {
+            looking.quiet -= 1;
+            LOOKING.set(looking);
+            return false;
+        }
         // The clock is not asked before the first looks, which are often enough.
         let mut looks = || {
             (0..LOOKS).any(|_| {
@@ -206,12 +212,6 @@ impl Platform for Caller<'_> {
         };
         if looks() {
             return true;
-        }
-        let mut looking = LOOKING.get();
-        if looking.quiet > 0 {
-            looking.quiet -= 1;
-            LOOKING.set(looking);
-            return false;
         }
         let patience = PATIENCE.get();
         let start = Instant::now();

@@ -244,7 +244,7 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
         ),
         (
             "48_queue",
-            "empty: true\nread: ABCDE\nfull: true\nleft: 1, then receiving from queue: nothing is there, \
+            "empty: true\nread: ABCDE\nfull: true\nleft: 1, then receiving: nothing is there, \
              and no sender is left, or it was closed\n",
         ),
         (
