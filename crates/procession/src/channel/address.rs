@@ -34,7 +34,7 @@ pub(super) enum Place {
 const LONGEST: usize = 16 << 20;
 
 impl Address {
-    /// A socket at a path, of up to 100 bytes, for processes of this user on this
+    /// A socket at a path, of up to 107 bytes, for processes of this user on this
     /// machine: the kernel says whose they are, each to the other. What they say
     /// goes through [shared memory](super::Flavor::Shared).
     #[must_use]

@@ -2,7 +2,8 @@
 //!
 //! Whoever connects is a stranger at first, and gets five seconds and a few dozen
 //! bytes of attention, beside everybody else's; of more than 64 strangers the
-//! oldest is sent away. So none can keep others from connecting.
+//! oldest is sent away. So silence keeps nobody from connecting; who is slower than
+//! 64 others that connect at the same time has to try again.
 
 use super::address::Place;
 use super::stranger::Stranger;

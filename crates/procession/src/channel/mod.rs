@@ -165,7 +165,8 @@ pub enum Flavor {
     #[default]
     Shared,
     /// Packets of a Unix socket; messages of more than some thousand bytes in
-    /// memory files. One system call at each end.
+    /// memory files. One system call at each end. Of a message with more than 253
+    /// descriptors, what follows the first packet is sent without a deadline.
     Packets,
     /// Frames in a pipe, without descriptors. One system call at each end, or more
     /// for messages longer than the pipe is.
