@@ -1,0 +1,126 @@
+//! What is in blocks: messages, their lengths, and where they are.
+
+use super::{Ring, layout};
+use crate::os::memory::Region;
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Memory, and where in it so many bytes are.
+pub(in crate::queue) type Place = (Arc<Region>, usize, usize);
+
+impl Ring {
+    /// Where the bytes of a block are, in the body.
+    #[inline]
+    pub(super) fn bytes_of(&self, block: usize) -> usize {
+        self.first_block + block * self.layout.stride + layout::BYTES
+    }
+
+    #[inline]
+    pub(super) fn length_of(&self, block: usize) -> &AtomicU64 {
+        self.word(self.first_block + block * self.layout.stride + layout::LENGTH)
+    }
+
+    /// How many bytes of the annex of a block are allocated.
+    pub(super) fn annexed(&self, block: usize) -> &AtomicU64 {
+        self.word(self.losses + block * layout::LOSS + 16)
+    }
+
+    /// Writes a message into a block that is ours.
+    #[inline]
+    pub(super) fn fill(&self, block: usize, bytes: &[u8], tag: u64) -> Result<()> {
+        let is_annexed = bytes.len() > self.layout.inline;
+        self.set_length(block, bytes.len(), tag, is_annexed);
+        if !is_annexed {
+            self.object.body().write(self.bytes_of(block), bytes);
+        } else {
+            let annexed = self.annexed(block);
+            let annex = self
+                .annexes
+                .make_room(&self.object, block, bytes.len(), annexed)?;
+            annex.bytes().write(0, bytes);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn set_length(&self, block: usize, length: usize, tag: u64, is_annexed: bool) {
+        let word = length as u64 | tag << layout::LENGTH_BITS;
+        let word = word | if is_annexed { layout::ANNEXED } else { 0 };
+        self.length_of(block).store(word, Ordering::Relaxed);
+    }
+
+    /// Length of the message in a block that is ours, and whether it is in the
+    /// annex.
+    #[inline]
+    pub(super) fn length(&self, block: usize) -> (usize, bool) {
+        let word = self.length_of(block).load(Ordering::Relaxed);
+        let is_annexed = word & layout::ANNEXED != 0;
+        match usize::try_from(word & ((1 << layout::LENGTH_BITS) - 1)) {
+            Ok(length) if is_annexed || length <= self.layout.inline => (length, is_annexed),
+            // A lie, which is found out where the annex is looked for.
+            _ => (usize::MAX, true),
+        }
+    }
+
+    /// What the packet with the descriptors of the message in a block is called; 0:
+    /// it has none.
+    #[inline]
+    pub(in crate::queue) fn tag_of(&self, block: usize) -> u64 {
+        let word = self.length_of(block).load(Ordering::Relaxed);
+        (word & !layout::ANNEXED) >> layout::LENGTH_BITS
+    }
+
+    /// Whether a packet that is called so is wanted for the message in a block.
+    pub(in crate::queue) fn wants(&self, block: usize, tag: u64) -> bool {
+        block < self.layout.blocks && self.raw().is_in_use(block) && self.tag_of(block) == tag
+    }
+
+    /// Copies the bytes of the message in a block that is ours.
+    #[inline]
+    pub(in crate::queue) fn read(&self, block: usize, into: &mut Vec<u8>) -> Result<()> {
+        let (length, is_annexed) = self.length(block);
+        if !is_annexed {
+            into.resize(length, 0);
+            self.object.body().read(self.bytes_of(block), into);
+            return Ok(());
+        }
+        let annex = self.annexes.find(&self.object, block, length)?;
+        // It may claim more than there is memory for.
+        into.try_reserve(length.saturating_sub(into.len()))
+            .map_err(|_| {
+                let operation = "receiving from queue";
+                Error::new(ErrorKind::NoSpace, operation, self.object.label())
+                    .because(format!("no memory for a message of {length} bytes"))
+            })?;
+        into.resize(length, 0);
+        annex.bytes().read(0, into);
+        Ok(())
+    }
+
+    /// Where the message in a block is.
+    pub(in crate::queue) fn place(&self, block: usize) -> Result<Place> {
+        let (length, is_annexed) = self.length(block);
+        if !is_annexed {
+            let (memory, body_at) = self.object.memory();
+            let at = body_at + self.bytes_of(block);
+            return Ok((Arc::clone(memory), at, length));
+        }
+        let annex = self.annexes.find(&self.object, block, length)?;
+        Ok((annex, 0, length))
+    }
+
+    /// The message that is to be sent from a block has only so many bytes.
+    pub(in crate::queue) fn shorten(&self, block: usize, length: usize) {
+        let (_, is_annexed) = self.length(block);
+        self.set_length(block, length, 0, is_annexed);
+    }
+
+    #[inline]
+    pub(super) fn shrink(&self, block: usize) {
+        if self.length(block).1 {
+            self.annexes
+                .shrink(&self.object, block, self.annexed(block));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! A queue of bytes, as one process has it: everything but the types and the
+//! errors of [`Sender`](super::Sender) and [`Receiver`](super::Receiver).
+
+mod blocks;
+mod receiving;
+mod sending;
+mod waiting;
+
+pub(super) use receiving::Keep;
+
+use super::Hindrance;
+use super::annex::Annexes;
+use super::layout::{self, Layout};
+use crate::registry::Caller;
+use crate::shm::{Class, Extent, Fingerprint, Kind, Object};
+use crate::sync::failed;
+use crate::{Deadline, Result};
+use procession_core::Failure;
+use procession_core::gate::Gate;
+use procession_core::queue::{Blocks, Held, Orphans, RawQueue};
+use procession_sys::memory::Words;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Messages after which a sender asks how far the receivers have come.
+const ASK_AFTER: u64 = 64;
+
+/// Pauses between two looks of a sender that waits for room, or of a receiver that
+/// has just received several messages: long enough for several more.
+const BETWEEN_LOOKS: u32 = 64;
+
+/// Messages in a row after which senders are let get ahead.
+const ROW: usize = 8;
+
+/// A queue in shared memory.
+#[derive(Debug)]
+pub(super) struct Ring {
+    pub(super) object: Arc<Object>,
+    words: Words,
+    pub(super) layout: Layout,
+    /// Of the layout, in bytes.
+    first_block: usize,
+    losses: usize,
+    annexes: Annexes,
+    known: Known,
+}
+
+/// What this process remembers of the queue, so as not to ask for it each time.
+#[derive(Debug, Default)]
+struct Known {
+    head: AtomicU64,
+    /// Index at which to ask for the head.
+    ask_at: AtomicU64,
+    /// Where to look for a free block.
+    block: AtomicUsize,
+    /// Messages received without waiting.
+    row: AtomicUsize,
+    /// Deaths and handles that went, when they were last looked into.
+    deaths: AtomicU64,
+    changes: AtomicU64,
+}
+
+pub(super) const fn class(fingerprint: Fingerprint) -> Class {
+    Class {
+        kind: Kind::Queue,
+        fingerprint,
+        abandon: |_, _| {},
+    }
+}
+
+/// The words of blocks.
+#[derive(Clone, Copy, Debug)]
+struct OfBlocks<'a> {
+    words: &'a [AtomicU64],
+    first: usize,
+    stride: usize,
+    losses: usize,
+    count: usize,
+}
+
+impl Blocks for OfBlocks<'_> {
+    #[inline]
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    #[inline]
+    fn state(&self, block: usize) -> &AtomicU64 {
+        &self.words[self.first + block * self.stride]
+    }
+
+    #[inline]
+    fn lost(&self, block: usize) -> &AtomicU64 {
+        &self.words[self.losses + block * (layout::LOSS / 8)]
+    }
+
+    #[inline]
+    fn to_be_lost(&self, block: usize) -> &AtomicU64 {
+        &self.words[self.losses + block * (layout::LOSS / 8) + 1]
+    }
+}
+
+impl Ring {
+    pub(super) fn create(
+        name: Option<(&str, bool)>,
+        layout: Layout,
+        fingerprint: Fingerprint,
+    ) -> Result<Ring> {
+        let fill = |object: &Object| {
+            layout.write(object);
+            Ok(())
+        };
+        let length = layout.length().unwrap_or(usize::MAX);
+        let (class, extent) = (class(fingerprint), Extent::with_annexes(length));
+        Ring::of(match name {
+            None => Object::anonymous(class, extent, fill)?,
+            Some((name, open)) => Object::create_named(name, class, extent, open, fill)?,
+        })
+    }
+
+    pub(super) fn of(object: Arc<Object>) -> Result<Ring> {
+        let layout = Layout::read(&object)?;
+        let words = object.words(0, object.body().len() / 8)?;
+        Ok(Ring {
+            object,
+            words,
+            first_block: layout.first_block(),
+            losses: layout.losses(),
+            layout,
+            annexes: Annexes::new(),
+            known: Known::default(),
+        })
+    }
+
+    #[inline]
+    pub(super) fn word(&self, offset: usize) -> &AtomicU64 {
+        &self.words[offset / 8]
+    }
+
+    #[inline]
+    fn raw(&self) -> RawQueue<'_, OfBlocks<'_>> {
+        let slots = layout::SLOTS / 8;
+        RawQueue {
+            head: self.word(layout::HEAD),
+            tail: self.word(layout::TAIL),
+            closed: self.word(layout::CLOSED),
+            slots: &self.words[slots..slots + self.layout.slots],
+            blocks: OfBlocks {
+                words: &self.words,
+                first: self.first_block / 8,
+                stride: self.layout.stride / 8,
+                losses: self.losses / 8,
+                count: self.layout.blocks,
+            },
+            capacity: self.layout.capacity as u64,
+        }
+    }
+
+    fn messages(&self) -> Gate<'_> {
+        Gate(self.word(layout::MESSAGES))
+    }
+
+    fn room(&self) -> Gate<'_> {
+        Gate(self.word(layout::ROOM))
+    }
+
+    fn done(&self) -> Gate<'_> {
+        Gate(self.word(layout::DONE))
+    }
+
+    /// Wakes who waits for room after a block was given back, and those who wait
+    /// until all are.
+    #[inline]
+    fn notify_of_room(&self, count: u32, caller: &Caller<'_>) {
+        self.room().notify_after_swap(count, caller);
+        if self.done().has_sleepers_after_swap() && self.raw().is_empty() {
+            self.done().notify(u32::MAX, caller);
+        }
+    }
+
+    /// Whether somebody died or went since this process last looked into it.
+    #[inline]
+    fn has_news(&self) -> bool {
+        let deaths = self.object.registry().deaths().load(Ordering::Acquire);
+        let changes = self.word(layout::CHANGES).load(Ordering::Acquire);
+        deaths != self.known.deaths.load(Ordering::Relaxed)
+            || changes != self.known.changes.load(Ordering::Relaxed)
+    }
+
+    /// Looks into the news: gives back what dead senders had, and returns a
+    /// message of a dead receiver if `orphans` says so.
+    #[cold]
+    fn look_into_news(&self, orphans: Orphans, caller: &Caller<'_>) -> Option<Held> {
+        let deaths = self.object.registry().deaths().load(Ordering::Acquire);
+        let changes = self.word(layout::CHANGES).load(Ordering::Acquire);
+        let recovered = self.raw().recover(orphans, caller);
+        if recovered.freed {
+            self.room().notify(u32::MAX, caller);
+        }
+        if recovered.message.is_none() {
+            self.known.deaths.store(deaths, Ordering::Relaxed);
+            self.known.changes.store(changes, Ordering::Relaxed);
+        }
+        recovered.message
+    }
+
+    /// Counts a handle that went, and has everybody look.
+    pub(super) fn handle_went(&self) {
+        let changes = self.word(layout::CHANGES);
+        changes.fetch_add(1, Ordering::SeqCst);
+        // If it cannot join, those who wait find out when they look again.
+        if let Ok(caller) = self.object.caller(Deadline::NOW) {
+            self.notify_all(&caller);
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.word(layout::CLOSED).load(Ordering::Relaxed) != 0
+    }
+
+    #[cold]
+    fn failed(&self, failure: Failure, operation: &'static str) -> Hindrance {
+        let label = self.object.label();
+        Hindrance::Failed(failed(failure, operation, label, Deadline::NOW))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.raw().len() as usize
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.raw().lost()
+    }
+
+    pub(super) fn close(&self) -> Result<()> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        self.raw().close();
+        self.notify_all(&caller);
+        Ok(())
+    }
+
+    fn notify_all(&self, caller: &Caller<'_>) {
+        self.done().notify(u32::MAX, caller);
+        self.messages().notify(u32::MAX, caller);
+        self.room().notify(u32::MAX, caller);
+    }
+}

@@ -1,0 +1,179 @@
+//! Receiving: a block is claimed, read and given back.
+
+use super::{BETWEEN_LOOKS, ROW, Ring, layout};
+use crate::Deadline;
+use crate::queue::receiver::is_for_another;
+use crate::queue::{Hindrance, Outcome};
+use crate::registry::Caller;
+use procession_core::queue::{Held, Orphans, Received};
+use std::sync::atomic::Ordering;
+
+impl Ring {
+    /// Receives a message, waiting for one. `read` gets it while its block is
+    /// ours; if it keeps the block, it is to be given back. `tidy` is called where
+    /// senders have asked for it.
+    pub(in crate::queue) fn receive<T>(
+        &self,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+        tidy: impl Fn(),
+        mut read: impl FnMut(Held) -> (T, Keep),
+    ) -> Outcome<T> {
+        let caller = self.object.caller(deadline)?;
+        let mut is_first = true;
+        let attempt = || {
+            if !std::mem::take(&mut is_first) {
+                self.let_senders_get_ahead();
+            }
+            if self.word(layout::UNTIDY).load(Ordering::Relaxed) != 0 {
+                self.word(layout::UNTIDY).store(0, Ordering::Relaxed);
+                tidy();
+            }
+            self.try_receive(&mut read, &caller)
+        };
+        self.wait(
+            self.messages(),
+            &caller,
+            deadline,
+            attempt,
+            is_other_side_gone,
+        )
+    }
+
+    /// After many messages in a row, whoever is as fast as the senders takes each line
+    /// from them as soon as it has something new: better to leave it to them for some
+    /// messages.
+    #[inline]
+    pub(super) fn let_senders_get_ahead(&self) {
+        if self.known.row.swap(0, Ordering::Relaxed) >= ROW {
+            (0..BETWEEN_LOOKS).for_each(|_| std::hint::spin_loop());
+        }
+    }
+
+    #[inline]
+    pub(super) fn try_receive<T>(
+        &self,
+        read: &mut impl FnMut(Held) -> (T, Keep),
+        caller: &Caller<'_>,
+    ) -> Outcome<Option<T>> {
+        let raw = self.raw();
+        if self.has_news()
+            && let Some(held) = self.look_into_news(self.layout.orphans, caller)
+        {
+            let (value, keep) = read(held);
+            match keep {
+                Keep::Yes => {}
+                Keep::No => self.finish(held.block, caller),
+                Keep::Nobody => self.abandon(held.block, caller),
+            }
+            return Ok(Some(value));
+        }
+        let from = raw.head.load(Ordering::Acquire);
+        let (held, index) = match raw.take(from, caller) {
+            Ok((Received::Message(held), index)) => (held, index),
+            Ok((Received::Empty, _)) => return Ok(None),
+            Ok((Received::Closed, _)) => return Err(Hindrance::Disconnected),
+            Err(failure) => {
+                return Err(self.failed(failure, "receiving from queue"));
+            }
+        };
+        let (value, keep) = read(held);
+        match keep {
+            Keep::Yes => {}
+            Keep::No => {
+                self.shrink(held.block);
+                raw.give_back_first(held.block);
+            }
+            Keep::Nobody => self.abandon(held.block, caller),
+        }
+        raw.empty_slot(index, held.block);
+        raw.follow_head(index);
+        self.notify_of_room(1, caller);
+        let row = self.known.row.load(Ordering::Relaxed);
+        self.known
+            .row
+            .store(row.saturating_add(1), Ordering::Relaxed);
+        Ok(Some(value))
+    }
+
+    /// Gives a message up that this process cannot make anything of.
+    #[cold]
+    pub(in crate::queue) fn abandon(&self, block: usize, caller: &Caller<'_>) {
+        self.raw().abandon(block);
+        let changes = self.word(layout::CHANGES);
+        changes.fetch_add(1, Ordering::SeqCst);
+        self.messages().notify(1, caller);
+    }
+
+    /// Receives what is there, at most so many messages, and moves the head once.
+    pub(in crate::queue) fn receive_many(
+        &self,
+        most: usize,
+        mut read: impl FnMut(usize) -> Outcome<()>,
+    ) -> Outcome<usize> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        let raw = self.raw();
+        let mut from = raw.head.load(Ordering::Acquire);
+        let mut count = 0;
+        let mut outcome = Ok(());
+        while count < most && outcome.is_ok() {
+            match raw.take(from, &caller) {
+                Ok((Received::Message(held), index)) => {
+                    outcome = read(held.block);
+                    match &outcome {
+                        Err(Hindrance::Failed(error)) if is_for_another(error) => {
+                            self.abandon(held.block, &caller);
+                        }
+                        _ => {
+                            self.shrink(held.block);
+                            raw.give_back_first(held.block);
+                        }
+                    }
+                    raw.empty_slot(index, held.block);
+                    from = index.wrapping_add(1);
+                    count += 1;
+                }
+                Ok(_) => break,
+                Err(failure) => {
+                    outcome = Err(self.failed(failure, "receiving from queue"));
+                }
+            }
+        }
+        if count > 0 {
+            // Those between ours were emptied when they were passed over.
+            raw.follow_head(from.wrapping_sub(1));
+            self.notify_of_room(u32::try_from(count).unwrap_or(u32::MAX), &caller);
+        }
+        outcome.map(|()| count)
+    }
+
+    /// Gives a block back whose message was received.
+    pub(in crate::queue) fn finish(&self, block: usize, caller: &Caller<'_>) {
+        self.shrink(block);
+        self.give_back(block, caller);
+    }
+
+    /// Whether there is something to receive, if only the end.
+    pub(in crate::queue) fn has_message(&self, caller: &Caller<'_>) -> bool {
+        let raw = self.raw();
+        raw.is_ready(raw.head.load(Ordering::Acquire))
+            || self.layout.orphans == Orphans::Redeliver
+                && self.has_news()
+                && raw.has_orphan(caller)
+    }
+
+    /// Gives a block back, and wakes one who waits for room.
+    pub(in crate::queue) fn give_back(&self, block: usize, caller: &Caller<'_>) {
+        self.raw().give_back(block);
+        self.notify_of_room(1, caller);
+    }
+}
+
+/// Whether a block stays with who has received it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::queue) enum Keep {
+    Yes,
+    No,
+    /// It is for another one to receive.
+    Nobody,
+}

@@ -1,0 +1,262 @@
+//! Sending: a block is taken, filled and published.
+
+use super::{ASK_AFTER, BETWEEN_LOOKS, Ring};
+use crate::Deadline;
+use crate::queue::{Hindrance, Outcome};
+use crate::registry::Caller;
+use procession_core::queue::{Orphans, Sent};
+use std::sync::atomic::Ordering;
+
+impl Ring {
+    /// Sends some bytes, waiting for room. `send_packet` sends what the tag is for,
+    /// if it is not zero, and says whether there was room.
+    #[inline]
+    pub(in crate::queue) fn send(
+        &self,
+        bytes: &[u8],
+        tag: u64,
+        mut send_packet: impl FnMut(usize) -> Outcome<bool>,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<()> {
+        let caller = self.object.caller(deadline)?;
+        let mut filled = None;
+        let mut is_complete = tag == 0;
+        let attempt = || {
+            let block = match filled {
+                Some(block) => block,
+                None => {
+                    let is_long = bytes.len() > self.layout.inline;
+                    let Some(block) = self.try_take(is_long, &caller) else {
+                        return Ok(None);
+                    };
+                    filled = Some(block);
+                    self.fill(block, bytes, tag)?;
+                    block
+                }
+            };
+            if !is_complete {
+                // A packet whose message is given up has to be tidied away.
+                is_complete = self.has_room() && send_packet(block)?;
+                if !is_complete {
+                    return Ok(None);
+                }
+            }
+            let published = self.try_publish(block, &caller)?;
+            if published.is_some() {
+                // It is the receivers' from here on.
+                filled = None;
+            }
+            Ok(published)
+        };
+        let outcome = self.make_room(&caller, deadline, is_other_side_gone, attempt);
+        if outcome.is_err()
+            && let Some(block) = filled
+        {
+            self.give_back(block, &caller);
+        }
+        outcome
+    }
+
+    /// Sends messages one after the other, of which receivers hear at the end, or
+    /// when there is no room for more.
+    pub(in crate::queue) fn batch<'a>(&'a self, caller: &'a Caller<'a>) -> Batch<'a> {
+        Batch {
+            ring: self,
+            caller,
+            next: 0,
+            unheard: 0,
+        }
+    }
+
+    /// Takes a block for a message of so many bytes, waiting for a free one.
+    pub(in crate::queue) fn reserve(
+        &self,
+        length: usize,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<usize> {
+        let caller = self.object.caller(deadline)?;
+        let is_long = length > self.layout.inline;
+        let attempt = || Ok(self.try_take(is_long, &caller));
+        let block = self.make_room(&caller, deadline, is_other_side_gone, attempt)?;
+        if is_long
+            && let Err(error) =
+                self.annexes
+                    .make_room(&self.object, block, length, self.annexed(block))
+        {
+            self.give_back(block, &caller);
+            return Err(Hindrance::Failed(error));
+        }
+        self.set_length(block, length, 0, is_long);
+        Ok(block)
+    }
+
+    /// Sends what is in a block that the caller has, waiting for room. Whatever
+    /// comes of it, the block is not the caller's any more.
+    pub(in crate::queue) fn commit(
+        &self,
+        block: usize,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<()> {
+        let caller = self.object.caller(deadline)?;
+        let attempt = || self.try_publish(block, &caller);
+        let outcome = self.make_room(&caller, deadline, is_other_side_gone, attempt);
+        if outcome.is_err() {
+            self.give_back(block, &caller);
+        }
+        outcome
+    }
+
+    /// Attempts something that wants room.
+    #[inline]
+    pub(super) fn make_room<T>(
+        &self,
+        caller: &Caller<'_>,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+        mut attempt: impl FnMut() -> Outcome<Option<T>>,
+    ) -> Outcome<T> {
+        if self.has_news() {
+            let _ = self.look_into_news(Orphans::Leave, caller);
+            if is_other_side_gone() {
+                return Err(Hindrance::Disconnected);
+            }
+        }
+        let gone = std::cell::Cell::new(false);
+        let mut is_first = true;
+        let attempt = || {
+            if !std::mem::take(&mut is_first) {
+                // To look is to take the line from who is about to make room.
+                (0..BETWEEN_LOOKS).for_each(|_| std::hint::spin_loop());
+            }
+            match gone.get() {
+                // Nobody would ever take it.
+                true => Ok(None),
+                false => attempt(),
+            }
+        };
+        self.wait(self.room(), caller, deadline, attempt, || {
+            if self.has_news() {
+                let _ = self.look_into_news(Orphans::Leave, caller);
+            }
+            gone.set(is_other_side_gone());
+            gone.get()
+        })
+    }
+
+    #[inline]
+    pub(super) fn try_take(&self, is_long: bool, caller: &Caller<'_>) -> Option<usize> {
+        let first = match is_long {
+            // The same ones again, whose annexes are there.
+            true => 0,
+            false => self.known.block.load(Ordering::Relaxed),
+        };
+        self.raw().take_block(first, caller)
+    }
+
+    #[inline]
+    pub(super) fn try_publish(&self, block: usize, caller: &Caller<'_>) -> Outcome<Option<()>> {
+        let raw = self.raw();
+        let mut head = self.known.head.load(Ordering::Relaxed);
+        let index = match raw.publish(block, &mut head, caller) {
+            Ok(Sent::At(index)) => index,
+            Ok(Sent::Full) => {
+                self.known.head.store(head, Ordering::Relaxed);
+                return Ok(None);
+            }
+            Ok(Sent::Closed) => return Err(Hindrance::Disconnected),
+            Err(failure) => return Err(self.failed(failure, "sending to queue")),
+        };
+        raw.follow_tail(index);
+        self.messages().notify_after_swap(1, caller);
+        let mut next = block + 1;
+        if index >= self.known.ask_at.load(Ordering::Relaxed) {
+            head = head.max(raw.head.load(Ordering::Relaxed));
+            self.known
+                .ask_at
+                .store(index.wrapping_add(ASK_AFTER), Ordering::Relaxed);
+            if index.saturating_sub(head) < ASK_AFTER / 8 {
+                // The receivers are close behind: the first blocks are free, and
+                // in the caches.
+                next = 0;
+            }
+        }
+        // Another thread may know more, and what it knew is forgotten: that costs
+        // one more look.
+        self.known.head.store(head, Ordering::Relaxed);
+        self.known.block.store(next, Ordering::Relaxed);
+        Ok(Some(()))
+    }
+
+    /// Whether there is room for a message.
+    pub(in crate::queue) fn has_room(&self) -> bool {
+        self.len() < self.layout.capacity
+    }
+}
+
+/// Messages that were sent, of which receivers have not heard yet.
+pub(in crate::queue) struct Batch<'a> {
+    ring: &'a Ring,
+    caller: &'a Caller<'a>,
+    /// Behind the last one.
+    next: u64,
+    unheard: u32,
+}
+
+impl Batch<'_> {
+    /// Sends a message if there is room; whether there was.
+    pub(in crate::queue) fn try_send(&mut self, bytes: &[u8]) -> Outcome<bool> {
+        let ring = self.ring;
+        let is_long = bytes.len() > ring.layout.inline;
+        let Some(block) = ring.try_take(is_long, self.caller) else {
+            return Ok(false);
+        };
+        let mut head = ring.known.head.load(Ordering::Relaxed);
+        let filled = ring.fill(block, bytes, 0).map_err(Hindrance::Failed);
+        let published = filled.and_then(|()| {
+            let raw = ring.raw();
+            raw.publish_behind(self.next, block, &mut head, self.caller)
+                .map_err(|failure| ring.failed(failure, "sending to queue"))
+        });
+        ring.known.head.store(head, Ordering::Relaxed);
+        match published {
+            Ok(Sent::At(index)) => {
+                self.next = index.wrapping_add(1);
+                self.unheard += 1;
+                if self.unheard == ASK_AFTER as u32 {
+                    self.announce();
+                }
+                ring.known.block.store(block + 1, Ordering::Relaxed);
+                return Ok(true);
+            }
+            Ok(Sent::Full) => ring.give_back(block, self.caller),
+            Ok(Sent::Closed) => {
+                ring.give_back(block, self.caller);
+                return Err(Hindrance::Disconnected);
+            }
+            Err(hindrance) => {
+                ring.give_back(block, self.caller);
+                return Err(hindrance);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Has receivers hear of what was sent.
+    pub(in crate::queue) fn announce(&mut self) {
+        if self.unheard > 0 {
+            self.ring.raw().follow_tail(self.next.wrapping_sub(1));
+            let messages = self.ring.messages();
+            messages.notify_after_swap(self.unheard, self.caller);
+            self.unheard = 0;
+        }
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.announce();
+    }
+}

@@ -1,0 +1,126 @@
+//! Waiting for messages, for room, and until all is done.
+
+use super::{Ring, layout};
+use crate::queue::{Hindrance, Outcome};
+use crate::registry::Caller;
+use crate::select::Watched;
+use crate::{Deadline, Result};
+use procession_core::gate::Gate;
+use procession_core::queue::Orphans;
+use procession_core::{Platform, Slept};
+use std::sync::atomic::Ordering;
+
+impl Ring {
+    /// Asks receivers to tidy the socket, which has no room.
+    #[cold]
+    pub(in crate::queue) fn ask_to_tidy(&self, caller: &Caller<'_>) {
+        self.word(layout::UNTIDY).store(1, Ordering::SeqCst);
+        self.messages().notify(u32::MAX, caller);
+    }
+
+    /// Announces one who waits for something to receive.
+    pub(in crate::queue) fn announce_for_message(&self) -> Result<Watched> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        let ticket = self.messages().announce(&caller);
+        self.watched(layout::MESSAGES, ticket.seen())
+    }
+
+    /// Announces one who waits for room.
+    pub(in crate::queue) fn announce_for_room(&self) -> Result<Watched> {
+        let caller = self.object.caller(Deadline::NOW)?;
+        let ticket = self.room().announce(&caller);
+        self.watched(layout::ROOM, ticket.seen())
+    }
+
+    pub(super) fn watched(&self, offset: usize, (word, deaths): (u32, u32)) -> Result<Watched> {
+        Ok([
+            (self.object.word(offset)?, word),
+            (self.object.registry().deaths_word()?, deaths),
+        ])
+    }
+
+    /// Wakes another one who waits for something to receive.
+    pub(in crate::queue) fn pass_message_on(&self) {
+        if let Some(caller) = self.object.holder() {
+            self.messages().notify(1, &caller);
+        }
+    }
+
+    /// Wakes another one who waits for room.
+    pub(in crate::queue) fn pass_room_on(&self) {
+        if let Some(caller) = self.object.holder() {
+            self.room().notify(1, &caller);
+        }
+    }
+
+    /// Waits until there is something to receive.
+    pub(in crate::queue) fn wait_for_message(
+        &self,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<()> {
+        let caller = self.object.caller(deadline)?;
+        let attempt = || Ok(self.has_message(&caller).then_some(()));
+        let gate = self.messages();
+        self.wait(gate, &caller, deadline, attempt, is_other_side_gone)
+    }
+
+    /// Attempts again and again, looking before sleeping.
+    pub(super) fn wait<T>(
+        &self,
+        gate: Gate<'_>,
+        caller: &Caller<'_>,
+        deadline: Deadline,
+        mut attempt: impl FnMut() -> Outcome<Option<T>>,
+        is_over: impl Fn() -> bool,
+    ) -> Outcome<T> {
+        loop {
+            let mut outcome = Ok(None);
+            caller.spin(|| {
+                outcome = attempt();
+                !matches!(outcome, Ok(None))
+            });
+            if let Some(value) = outcome? {
+                return Ok(value);
+            }
+            if deadline == Deadline::NOW {
+                return last_attempt(is_over(), &mut attempt);
+            }
+            let ticket = gate.announce(caller);
+            if let Some(value) = attempt()? {
+                return Ok(value);
+            }
+            if is_over() {
+                return last_attempt(true, &mut attempt);
+            }
+            if gate.sleep(ticket, caller) == Slept::TimedOut {
+                return last_attempt(is_over(), &mut attempt);
+            }
+        }
+    }
+
+    /// Waits until all that was sent is done with.
+    pub(in crate::queue) fn join(
+        &self,
+        deadline: Deadline,
+        is_other_side_gone: impl Fn() -> bool,
+    ) -> Outcome<()> {
+        let caller = self.object.caller(deadline)?;
+        let attempt = || {
+            if self.has_news() {
+                // What the dead were sending is nothing to wait for.
+                let _ = self.look_into_news(Orphans::Leave, &caller);
+            }
+            Ok(self.raw().is_done().then_some(()))
+        };
+        self.wait(self.done(), &caller, deadline, attempt, is_other_side_gone)
+    }
+}
+
+/// What was done before the other side went, or before the time was over, counts.
+fn last_attempt<T>(is_over: bool, attempt: &mut impl FnMut() -> Outcome<Option<T>>) -> Outcome<T> {
+    attempt()?.ok_or(match is_over {
+        true => Hindrance::Disconnected,
+        false => Hindrance::TimedOut,
+    })
+}
