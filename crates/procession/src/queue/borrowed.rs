@@ -11,7 +11,7 @@ use super::SendTimeoutError;
 use super::handle::Side;
 use super::{Hindrance, Outcome};
 use crate::Deadline;
-use crate::shm::Range;
+use crate::shm::{Range, ShmSafe};
 use procession_core::Owner;
 use procession_core::queue::Held;
 use std::sync::Arc;
@@ -162,6 +162,29 @@ impl Reservation {
         self.commit()
     }
 
+    /// The message as values of `T`, to be written; `None` if its bytes are no whole
+    /// number of them, or where they lie is not aligned for them: beyond 16.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::queue;
+    /// let (sender, receiver) = queue::bytes(4)?;
+    /// let mut message = sender.reserve(3 * size_of::<f64>()).unwrap();
+    /// message.values_mut::<f64>().unwrap().copy_from_slice(&[0.5, 1.5, 2.5]);
+    /// message.commit().unwrap();
+    /// let borrowed = receiver.receive_bytes().unwrap();
+    /// assert_eq!(borrowed.values::<f64>().unwrap(), [0.5, 1.5, 2.5]);
+    /// assert!(borrowed.values::<[u8; 5]>().is_none());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn values_mut<T: ShmSafe + Copy>(&mut self) -> Option<&mut [T]> {
+        let bytes: &mut [u8] = self;
+        let count = count_of::<T>(bytes)?;
+        // SAFETY: aligned, and as long as `count_of` says; any bytes are a `T`, and any
+        // `T` is bytes, by `ShmSafe`; borrowed as the bytes are.
+        Some(unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), count) })
+    }
+
     fn send(self, deadline: Deadline) -> Outcome<()> {
         self.holding.check_process();
         let Reservation { range, mut holding } = self;
@@ -229,6 +252,28 @@ impl Borrowed {
     pub fn is_redelivered(&self) -> bool {
         self.redelivered
     }
+
+    /// The message as values of `T`; `None` if its bytes are no whole number of them,
+    /// or where they lie is not aligned for them: beyond 16.
+    ///
+    /// # Examples
+    /// See [`values_mut`](Reservation::values_mut).
+    #[must_use]
+    pub fn values<T: ShmSafe + Copy>(&self) -> Option<&[T]> {
+        let bytes: &[u8] = self;
+        let count = count_of::<T>(bytes)?;
+        // SAFETY: aligned, and as long as `count_of` says; any bytes are a `T` by
+        // `ShmSafe`; borrowed as the bytes are, and what is `Copy` has no cells
+        // through which a shared reference could write.
+        Some(unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), count) })
+    }
+}
+
+/// How many values of `T` some bytes are, if they are.
+fn count_of<T>(bytes: &[u8]) -> Option<usize> {
+    let whole = size_of::<T>() > 0 && bytes.len().is_multiple_of(size_of::<T>());
+    let aligned = bytes.as_ptr().cast::<T>().is_aligned();
+    (whole && aligned).then(|| bytes.len() / size_of::<T>())
 }
 
 impl std::ops::Deref for Borrowed {
