@@ -854,3 +854,38 @@ fn a_receiver_that_looked_long_ago_takes_nothing_out_of_its_turn() {
         receiver.join().unwrap();
     });
 }
+
+#[test]
+fn who_waits_until_all_is_done_is_told_by_the_last() {
+    model(|| {
+        let kernel = Arc::new(Kernel::new());
+        let queue = Arc::new(Queue::new());
+        let actor = Actor {
+            kernel: &kernel,
+            me: owner(0),
+        };
+        queue.send(1, &actor);
+        queue.send(2, &actor);
+        let receive = |place: usize| {
+            let (kernel, queue) = (Arc::clone(&kernel), Arc::clone(&queue));
+            thread::spawn(move || {
+                let actor = Actor {
+                    kernel: &kernel,
+                    me: owner(place),
+                };
+                assert!(queue.try_receive(&actor).is_some());
+                if queue.gate().has_sleepers_after_swap() && queue.raw(2).is_empty() {
+                    queue.gate().notify(u32::MAX, &actor);
+                }
+            })
+        };
+        let receivers = [receive(1), receive(2)];
+        queue
+            .gate()
+            .wait_until(&actor, || Ok(queue.raw(2).is_done().then_some(())))
+            .unwrap();
+        for receiver in receivers {
+            receiver.join().unwrap();
+        }
+    });
+}
