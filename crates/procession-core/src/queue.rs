@@ -605,11 +605,21 @@ impl<B: Blocks> RawQueue<'_, B> {
             .fold(0, u64::wrapping_add)
     }
 
-    /// How many messages wait.
+    /// How many messages wait. A head that somebody left behind, who died, is moved on
+    /// first.
     pub fn len(&self) -> u64 {
-        let head = self.head.load(Ordering::Relaxed);
-        let tail = self.tail.load(Ordering::Relaxed);
-        tail.saturating_sub(head).min(self.capacity)
+        let first = self.head.load(Ordering::Acquire);
+        loop {
+            let head = self.head.load(Ordering::Acquire);
+            let tail = self.tail.load(Ordering::Relaxed);
+            let waiting = tail.saturating_sub(head);
+            let goes_on = waiting > 0
+                && self.check_walk(head, first).is_ok()
+                && self.help_head(head) == Ok(true);
+            if !goes_on {
+                return waiting.min(self.capacity);
+            }
+        }
     }
 
     /// Whether none waits.
