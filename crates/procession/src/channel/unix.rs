@@ -89,15 +89,53 @@ fn lock(path: &std::path::Path) -> Result<Path> {
 
 /// Listens at a path.
 pub(super) fn listen(path: &std::path::Path) -> Result<(OwnedFd, Path)> {
-    use std::os::unix::fs::FileTypeExt;
     let mut held = lock(path)?;
     // Nobody listens there who keeps to this: a socket is one that was left.
-    if std::fs::symlink_metadata(path).is_ok_and(|facts| facts.file_type().is_socket()) {
+    if is_socket(path) {
         let _ = std::fs::remove_file(path);
     }
-    let listener = SeqPacketListener::bind(path)?;
+    let listener = bind(path)?;
     held.is_bound = true;
     Ok((listener.into(), held))
+}
+
+/// Bytes of a socket's path at most, behind which there is a zero.
+const LONGEST_PATH: usize = 107;
+
+/// Binds to a path that appears when somebody listens there, and not an instant
+/// before. The lock that belongs to it is ours.
+fn bind(path: &std::path::Path) -> Result<SeqPacketListener> {
+    let operation = "listening";
+    let mut early = path.as_os_str().to_owned();
+    early.push(".new");
+    let early = PathBuf::from(early);
+    if early.as_os_str().len() > LONGEST_PATH {
+        return SeqPacketListener::bind(path);
+    }
+    // Left by one that was killed here.
+    if is_socket(&early) {
+        let _ = std::fs::remove_file(&early);
+    }
+    let listener = SeqPacketListener::bind(&early)?;
+    let here = rustix::fs::CWD;
+    let flags = rustix::fs::RenameFlags::NOREPLACE;
+    match rustix::fs::renameat_with(here, &early, here, path, flags) {
+        Ok(()) => Ok(listener),
+        Err(errno) => {
+            let _ = std::fs::remove_file(&early);
+            let error = Error::os(operation, path.display(), errno);
+            match errno {
+                // The file system cannot do that.
+                Errno::INVAL | Errno::NOSYS => SeqPacketListener::bind(path),
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+fn is_socket(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::symlink_metadata(path).is_ok_and(|facts| facts.file_type().is_socket())
 }
 
 /// Refuses another user's process.
