@@ -11,7 +11,8 @@
 //!
 //! As with the thread that reaps, [`fork`](crate::process::fork) need not
 //! refuse because of it: whatever it does beyond sleeping, it does while holding
-//! the lock of [`Keeper`], which `fork` holds across the fork.
+//! the lock `awake`, which `fork` holds across the fork. Whom it tells something may
+//! end a watch on the spot, so that it holds no other lock while it tells.
 
 use super::{CHANGED, Registry};
 use crate::error::Context;
@@ -48,6 +49,8 @@ static PROCESS: ForkLocal<Process> = ForkLocal::new(Process::default);
 /// What belongs to this process and not to the one it was forked from.
 #[derive(Debug, Default)]
 struct Process {
+    /// Held while the thread is not asleep. Taken before the next one.
+    awake: Mutex<()>,
     keeper: Mutex<Option<Keeper>>,
     /// Counts changes of what is to be watched.
     changed: AtomicU64,
@@ -117,10 +120,15 @@ fn end_watch(number: u64) -> bool {
     let Ok(mut keeper) = started() else {
         return false;
     };
-    let before = keeper.watches.len();
     // What the thread sleeps on, it finds to be too much when it wakes.
-    keeper.watches.retain(|watch| watch.number != number);
-    keeper.watches.len() == before
+    let place = keeper
+        .watches
+        .iter()
+        .position(|watch| watch.number == number);
+    let ended = place.map(|place| keeper.watches.swap_remove(place));
+    // Whom it would have told may end others when it goes.
+    drop(keeper);
+    ended.is_none()
 }
 
 /// Has somebody told, once, when one of the words, in its lower half, is not as it
@@ -180,17 +188,27 @@ pub(crate) fn token() -> u64 {
     PROCESS.token()
 }
 
-/// The keeper of this process, locked, if it has one.
-pub(crate) fn lock() -> Option<impl Drop> {
+/// Keeps the keeper of a process asleep.
+pub(crate) struct Asleep {
+    _keeper: MutexGuard<'static, Option<Keeper>>,
+    _awake: MutexGuard<'static, ()>,
+}
+
+/// Keeps the keeper of this process asleep, if it has one.
+pub(crate) fn lock() -> Option<Asleep> {
     if token() == 0 {
         return None;
     }
     let process = PROCESS.get().ok()?;
+    let awake = process.awake.lock().unwrap_or_else(PoisonError::into_inner);
     let keeper = process
         .keeper
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    keeper.is_some().then_some(keeper)
+    keeper.is_some().then_some(Asleep {
+        _keeper: keeper,
+        _awake: awake,
+    })
 }
 
 /// Gives access to a keeper that is there.
@@ -282,8 +300,10 @@ fn pass_on(slept_on: &[(Word, u32)], watches: &[Watch]) {
 fn keep(process: &Process) -> ! {
     let mut watched = Vec::new();
     let mut waits: Vec<(Word, u32)> = Vec::new();
+    let mut over: Vec<Watch> = Vec::new();
     let mut told = Instant::now();
     loop {
+        let awake = process.awake.lock().unwrap_or_else(PoisonError::into_inner);
         let mut keeper = process
             .keeper
             .lock()
@@ -300,13 +320,11 @@ fn keep(process: &Process) -> ! {
         }
         if let Some(keeper) = &mut *keeper {
             watched.extend(keeper.watched.iter().cloned());
-            keeper.watches.retain(|watch| {
-                let is_over = is_time || watch.is_over();
-                if is_over {
-                    watch.teller.tell();
-                }
-                !is_over
-            });
+            over.extend(
+                keeper
+                    .watches
+                    .extract_if(.., |watch| is_time || watch.is_over()),
+            );
             waits.extend(keeper.watches.iter().flat_map(|watch| watch.words.clone()));
         }
         let mut words = [(&process.changed, changed as u32); futex::MAX_WORDS];
@@ -339,6 +357,10 @@ fn keep(process: &Process) -> ! {
             SLICE
         };
         drop(keeper);
+        for watch in over.drain(..) {
+            watch.teller.tell();
+        }
+        drop(awake);
         // For whatever reason it ends, everything is looked at again.
         let _ = futex::wait(&words[..count], timeout);
     }

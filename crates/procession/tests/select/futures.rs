@@ -210,3 +210,40 @@ pub(crate) fn two_programs_of_futures_talk() {
     drop(there);
     task.join().unwrap();
 }
+
+/// A task that is dropped by whoever wakes it, on the spot.
+struct Dropped {
+    future: std::sync::Mutex<Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>>,
+    done: std::sync::mpsc::Sender<()>,
+}
+
+impl std::task::Wake for Dropped {
+    fn wake(self: std::sync::Arc<Self>) {
+        let future = self.future.lock().unwrap().take();
+        drop(future);
+        self.done.send(()).unwrap();
+    }
+}
+
+pub(crate) fn who_is_told_may_end_other_watches_at_once() {
+    let (sender, receiver) = queue::bounded::<u8>(2).unwrap();
+    let (done, is_done) = std::sync::mpsc::channel();
+    let (one, two) = (receiver.clone(), receiver.clone());
+    let task = std::sync::Arc::new(Dropped {
+        future: std::sync::Mutex::new(None),
+        done,
+    });
+    let waker = std::task::Waker::from(std::sync::Arc::clone(&task));
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+        let (_one, _two) = tokio::join!(one.recv_async(), two.recv_async());
+    });
+    assert!(future.as_mut().poll(&mut context).is_pending());
+    *task.future.lock().unwrap() = Some(future);
+    sender.send(1).unwrap();
+    is_done.recv_timeout(LONG).unwrap();
+    // And the thread that told goes on telling.
+    block_on(async {
+        assert_eq!(receiver.recv_async().await.unwrap(), 1);
+    });
+}
