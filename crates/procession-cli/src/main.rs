@@ -6,6 +6,7 @@
 
 mod args;
 mod failure;
+mod lines;
 mod objects;
 mod output;
 mod pi;

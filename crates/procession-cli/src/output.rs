@@ -1,9 +1,13 @@
 //! Tables and JSON on standard output.
 
 use crate::failure::Failure;
+use crate::waiting::Waiting;
 use comfy_table::{CellAlignment, Table};
+use procession::poll;
 use serde::Serialize;
+use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsFd;
 
 /// A table with a header, one line for each row whatever the terminal's width,
 /// columns right-aligned where `right` says so.
@@ -28,4 +32,26 @@ pub(crate) fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
     print(text)
+}
+
+/// Bytes that a descriptor takes without waiting when it can be written to.
+const PIECE: usize = 4096;
+
+/// Standard output for bytes as they come, whose waits a signal ends.
+pub(crate) struct Output(File);
+
+impl Output {
+    pub(crate) fn new() -> Result<Output, Failure> {
+        let output = std::io::stdout().as_fd().try_clone_to_owned()?;
+        Ok(Output(output.into()))
+    }
+
+    /// Writes all of the bytes, however long somebody takes to read them.
+    pub(crate) fn write(&mut self, bytes: &[u8], waiting: &mut Waiting) -> Result<(), Failure> {
+        for piece in bytes.chunks(PIECE) {
+            waiting.attempt_long(|deadline| poll::writable(&self.0, deadline))?;
+            self.0.write_all(piece)?;
+        }
+        Ok(())
+    }
 }

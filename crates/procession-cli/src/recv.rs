@@ -2,20 +2,17 @@
 
 use crate::args::RecvArguments;
 use crate::failure::Failure;
+use crate::lines::{Lines, PIECE, Stream, reading};
+use crate::output::Output;
 use crate::place::Place;
-use crate::send::{CAPACITY, MESSAGE_BYTES, MESSAGES, key};
+use crate::send::{CAPACITY, MESSAGE_BYTES, MESSAGES, key, plain_file};
 use crate::waiting::Waiting;
 use procession::channel::{Address, Endpoint, Listener, RecvTimeoutError};
-use procession::os::fifo::{Fifo, FifoReader};
+use procession::os::fifo::Fifo;
 use procession::os::{posix, sysv};
 use procession::queue::{self, Receiver};
 use procession::{Deadline, Error, ErrorKind, poll};
-use std::fs::File;
-use std::io::{Read, Write};
 use std::net::UdpSocket;
-
-/// Bytes that are read of a stream at once.
-const PIECE: usize = 1 << 16;
 
 enum Source {
     Stream(Stream, Lines),
@@ -66,22 +63,6 @@ impl Connections {
     }
 }
 
-/// Bytes without boundaries.
-enum Stream {
-    File(File),
-    Fifo { reader: FifoReader, follow: bool },
-}
-
-/// Makes messages of them.
-#[derive(Default)]
-struct Lines {
-    raw: bool,
-    waiting: Vec<u8>,
-    /// As far as there is no end of a line.
-    searched: usize,
-    is_over: bool,
-}
-
 /// What is removed at the end: what was made here, or what was asked to be.
 #[derive(Default)]
 struct Leftover(Option<Box<dyn FnOnce()>>);
@@ -98,7 +79,7 @@ pub(crate) fn run(arguments: &RecvArguments) -> Result<(), Failure> {
     let mut waiting = Waiting::new(arguments.timeout)?;
     let mut leftover = Leftover::default();
     let mut source = Source::open(arguments, &mut leftover)?;
-    let mut output = std::io::stdout().lock();
+    let mut output = Output::new()?;
     let mut left = arguments.count.unwrap_or(u64::MAX);
     let mut message = Vec::new();
     while left > 0 {
@@ -109,18 +90,14 @@ pub(crate) fn run(arguments: &RecvArguments) -> Result<(), Failure> {
         if !arguments.raw {
             message.push(b'\n');
         }
-        output.write_all(&message)?;
-        output.flush()?;
+        output.write(&message, &mut waiting)?;
     }
     Ok(())
 }
 
 impl Source {
     fn open(arguments: &RecvArguments, leftover: &mut Leftover) -> Result<Source, Failure> {
-        let lines = Lines {
-            raw: arguments.raw,
-            ..Lines::default()
-        };
+        let lines = Lines::new(arguments.raw);
         let follow = arguments.follow;
         let listen = |address: Address| {
             Listener::bind(&address).map(|listener| {
@@ -133,7 +110,7 @@ impl Source {
         };
         Ok(match &arguments.place {
             Place::File(path) => {
-                let file = File::open(path).map_err(|error| Failure::File(path.clone(), error))?;
+                let file = plain_file(path, std::fs::OpenOptions::new().read(true))?;
                 Source::Stream(Stream::File(file), lines)
             }
             Place::Fifo(path) => {
@@ -206,60 +183,6 @@ impl Source {
             Source::Queue(receiver) => {
                 received(receiver.recv_bytes_deadline(into, deadline).map(drop))
             }
-        }
-    }
-}
-
-fn reading(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Other, "receiving", "").caused_by(error)
-}
-
-impl Stream {
-    /// Reads what is there; nothing is the end.
-    fn read(&mut self, into: &mut [u8], deadline: Deadline) -> Result<usize, Error> {
-        match self {
-            Stream::File(file) => file.read(into).map_err(reading),
-            Stream::Fifo { reader, follow } => loop {
-                match reader.read_deadline(into, deadline)? {
-                    0 if *follow => reader.wait_for_writer()?,
-                    length => return Ok(length),
-                }
-            },
-        }
-    }
-}
-
-impl Lines {
-    fn next(
-        &mut self,
-        stream: &mut Stream,
-        into: &mut Vec<u8>,
-        deadline: Deadline,
-    ) -> Result<bool, Error> {
-        loop {
-            into.clear();
-            if self.raw && !self.waiting.is_empty() {
-                std::mem::swap(into, &mut self.waiting);
-                return Ok(true);
-            }
-            let unseen = &self.waiting[self.searched..];
-            if let Some(at) = unseen.iter().position(|&byte| byte == b'\n') {
-                let end = self.searched + at;
-                into.extend(self.waiting.drain(..=end).take(end));
-                self.searched = 0;
-                return Ok(true);
-            }
-            self.searched = self.waiting.len();
-            if self.is_over {
-                std::mem::swap(into, &mut self.waiting);
-                self.searched = 0;
-                return Ok(!into.is_empty());
-            }
-            let have = self.waiting.len();
-            self.waiting.resize(have + PIECE, 0);
-            let length = stream.read(&mut self.waiting[have..], deadline);
-            self.waiting.truncate(have + *length.as_ref().unwrap_or(&0));
-            self.is_over = length? == 0;
         }
     }
 }

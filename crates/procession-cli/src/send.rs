@@ -2,6 +2,7 @@
 
 use crate::args::SendArguments;
 use crate::failure::Failure;
+use crate::lines::{Lines, Stream};
 use crate::place::Place;
 use crate::waiting::Waiting;
 use procession::channel::{self, Address, Endpoint, Key, SendTimeoutError};
@@ -10,8 +11,10 @@ use procession::os::{pipe, posix, sysv};
 use procession::queue::{self, Sender};
 use procession::{Deadline, Error, ErrorKind};
 use std::fs::File;
-use std::io::{BufRead, Read, Write};
+use std::io::Write;
 use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::path::Path;
 
 /// Sizes of a message queue that is made here.
 pub(crate) const MESSAGES: usize = 10;
@@ -31,33 +34,54 @@ enum Sink {
 }
 
 pub(crate) fn run(arguments: &SendArguments) -> Result<(), Failure> {
-    // A signal that comes before there is anything to clean up ends us by itself.
+    // Only a queue of ours has something to be left in order.
+    let mut waiting = match &arguments.place {
+        Place::Queue(_) => Waiting::new(arguments.timeout)?,
+        _ => Waiting::ended_by_signals(arguments.timeout),
+    };
     let mut sink = Sink::open(arguments)?;
-    let mut waiting = Waiting::new(arguments.timeout)?;
-    if !arguments.messages.is_empty() {
-        for message in &arguments.messages {
-            sink.send(message.as_bytes(), arguments.raw, &mut waiting)?;
-        }
-    } else if arguments.raw {
-        let mut bytes = Vec::new();
-        std::io::stdin()
-            .read_to_end(&mut bytes)
-            .map_err(Failure::Input)?;
-        sink.send(&bytes, true, &mut waiting)?;
-    } else {
-        let mut line = Vec::new();
-        let mut input = std::io::stdin().lock();
-        while input.read_until(b'\n', &mut line).map_err(Failure::Input)? > 0 {
-            let end = line.len() - usize::from(line.ends_with(b"\n"));
-            sink.send(&line[..end], false, &mut waiting)?;
-            line.clear();
-        }
+    if arguments.messages.is_empty() {
+        send_input(&mut sink, arguments.raw, &mut waiting)?;
+    }
+    for message in &arguments.messages {
+        sink.send(message.as_bytes(), arguments.raw, &mut waiting)?;
     }
     sink.finish(arguments.close, &mut waiting)
 }
 
+/// Sends the lines of standard input, or all of it as one message.
+fn send_input(sink: &mut Sink, raw: bool, waiting: &mut Waiting) -> Result<(), Failure> {
+    let input = std::io::stdin().as_fd().try_clone_to_owned();
+    let mut input = Stream::File(input.map_err(Failure::Input)?.into());
+    let mut lines = Lines::new(raw);
+    let (mut piece, mut whole) = (Vec::new(), Vec::new());
+    // However long it takes somebody to type.
+    while waiting.attempt_long(|deadline| lines.next(&mut input, &mut piece, deadline))? {
+        match raw {
+            true => whole.extend_from_slice(&piece),
+            false => sink.send(&piece, false, waiting)?,
+        }
+    }
+    if raw {
+        sink.send(&whole, true, waiting)?;
+    }
+    Ok(())
+}
+
+/// Opens a file that is one, or is to be made: opening others may wait for ever.
+pub(crate) fn plain_file(path: &Path, options: &std::fs::OpenOptions) -> Result<File, Failure> {
+    if std::fs::metadata(path).is_ok_and(|facts| !facts.is_file()) {
+        let path = path.display();
+        return Err(Failure::Usage(format!(
+            "{path} is no plain file; a FIFO is fifo:{path}"
+        )));
+    }
+    let file = options.open(path);
+    file.map_err(|error| Failure::File(path.to_owned(), error))
+}
+
 /// The key that a connection over the network needs.
-pub(crate) fn key(path: Option<&std::path::Path>) -> Result<Key, Failure> {
+pub(crate) fn key(path: Option<&Path>) -> Result<Key, Failure> {
     let path = path.ok_or_else(|| {
         Failure::Usage("a connection over the network needs --key-file FILE: 32 random bytes or more, the same at both ends".to_owned())
     })?;
@@ -69,8 +93,7 @@ impl Sink {
         let deadline = Deadline::from(arguments.timeout);
         Ok(match &arguments.place {
             Place::File(path) => {
-                let file = File::options().append(true).create(true).open(path);
-                Sink::File(file.map_err(|error| Failure::File(path.clone(), error))?)
+                Sink::File(plain_file(path, File::options().append(true).create(true))?)
             }
             Place::Fifo(path) => {
                 let fifo = Fifo::open_or_create(path)?;
@@ -125,11 +148,10 @@ impl Sink {
                 }
                 Ok(())
             }
-            // Not to be cut into slices of time: what is begun has to be ended.
-            Sink::Channel(end) => Ok(end.send_bytes(message).map_err(|error| match error {
-                channel::SendError::Failed((), error) => error,
-                channel::SendError::Disconnected(()) => gone(),
-            })?),
+            Sink::Channel(end) => waiting.attempt_whole(|deadline| {
+                end.send_bytes_deadline(message, deadline)
+                    .map_err(of_sending)
+            }),
             Sink::Udp(socket) => socket.send(message).map(drop).map_err(Failure::Network),
             Sink::PosixQueue(queue, priority) => {
                 waiting.attempt(|deadline| queue.send_deadline(message, *priority, deadline))
@@ -140,14 +162,7 @@ impl Sink {
             Sink::Queue(sender) => waiting.attempt(|deadline| {
                 sender
                     .send_bytes_deadline(message, deadline)
-                    .map_err(|error| match error {
-                        SendTimeoutError::Failed((), error) => error,
-                        SendTimeoutError::Timeout(()) => {
-                            Error::new(ErrorKind::TimedOut, "sending", "")
-                                .because("as many messages wait as may")
-                        }
-                        SendTimeoutError::Disconnected(()) => gone(),
-                    })
+                    .map_err(of_sending)
             }),
         }
     }
@@ -171,6 +186,15 @@ impl Sink {
     }
 }
 
-fn gone() -> Error {
-    Error::new(ErrorKind::Disconnected, "sending", "").because("nobody receives there any more")
+/// Why a message was not sent.
+fn of_sending(error: SendTimeoutError<()>) -> Error {
+    let operation = "sending";
+    match error {
+        SendTimeoutError::Failed((), error) => error,
+        SendTimeoutError::Timeout(()) => {
+            Error::new(ErrorKind::TimedOut, operation, "").because("as many messages wait as may")
+        }
+        SendTimeoutError::Disconnected(()) => Error::new(ErrorKind::Disconnected, operation, "")
+            .because("nobody receives there any more"),
+    }
 }

@@ -10,30 +10,65 @@ const SLICE: Duration = Duration::from_millis(50);
 
 /// The signals that end this program, and until when it is to wait.
 pub(crate) struct Waiting {
-    signals: Signals,
+    /// `None`: they end it by themselves.
+    signals: Option<Signals>,
     timeout: Option<Duration>,
 }
 
 impl Waiting {
+    /// Catches signals, so that what was made is cleared away.
     pub(crate) fn new(timeout: Option<Duration>) -> Result<Waiting, Failure> {
+        let signals = Signals::new(&[Signal::INT, Signal::TERM, Signal::HUP])?;
         Ok(Waiting {
-            signals: Signals::new(&[Signal::INT, Signal::TERM, Signal::HUP])?,
+            signals: Some(signals),
             timeout,
         })
+    }
+
+    /// Where nothing has to be cleared away.
+    pub(crate) fn ended_by_signals(timeout: Option<Duration>) -> Waiting {
+        Waiting {
+            signals: None,
+            timeout,
+        }
     }
 
     /// Attempts something until it does not fail for want of time, the time is over,
     /// or a signal comes.
     pub(crate) fn attempt<T>(
         &mut self,
+        attempt: impl FnMut(Deadline) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        self.attempt_until(Deadline::from(self.timeout), attempt)
+    }
+
+    /// [`attempt`](Waiting::attempt), however long it takes.
+    pub(crate) fn attempt_long<T>(
+        &mut self,
+        attempt: impl FnMut(Deadline) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        self.attempt_until(Deadline::NEVER, attempt)
+    }
+
+    /// Attempts once what cannot be begun anew; for those who catch no signals.
+    pub(crate) fn attempt_whole<T>(
+        &mut self,
         mut attempt: impl FnMut(Deadline) -> Result<T, Error>,
     ) -> Result<T, Failure> {
-        let deadline = Deadline::from(self.timeout);
+        Ok(attempt(Deadline::from(self.timeout))?)
+    }
+
+    fn attempt_until<T>(
+        &mut self,
+        deadline: Deadline,
+        mut attempt: impl FnMut(Deadline) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
         loop {
             let slice = deadline.min(Deadline::after(SLICE));
             match attempt(slice) {
                 Err(error) if error.is_timeout() || error.is_would_block() => {
-                    if let Ok(signal) = self.signals.try_wait() {
+                    let signals = self.signals.as_mut();
+                    if let Some(signal) = signals.and_then(|it| it.try_wait().ok()) {
                         return Err(Failure::Signal(signal));
                     }
                     if deadline.has_passed() {

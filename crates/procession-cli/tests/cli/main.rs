@@ -37,6 +37,7 @@ fn main() -> std::process::ExitCode {
         messages::files_and_datagrams_are_places_too,
         messages::no_place_is_a_usage_error,
         messages::a_signal_ends_a_receiver_and_leaves_nothing,
+        messages::a_signal_ends_who_waits_for_input_or_for_the_reader_of_output,
         objects::objects_are_listed_with_their_users,
         objects::garbage_is_shown_first_and_removed_when_asked,
     ])

@@ -236,12 +236,62 @@ pub(crate) fn a_signal_ends_a_receiver_and_leaves_nothing() {
                 procession::os::posix::MessageQueue::open("/cli-signal").is_ok()
             }),
         }
-        let pid = rustix::process::Pid::from_child(&receiver);
         // Signals are caught before anything is made.
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        interrupt(&receiver);
         let code = receiver.wait().unwrap().code();
         assert_eq!(code, Some(130), "{place}");
         assert!(directory.entries().is_empty(), "{place}");
     }
     assert!(stdout(&run(&["ls"])).lines().count() < 2);
+}
+
+pub(crate) fn a_signal_ends_who_waits_for_input_or_for_the_reader_of_output() {
+    // Nobody types anything.
+    let mut sender = procession(&["send", "queue:cli-typing"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _typing = sender.stdin.take().unwrap();
+    testkit::eventually("it is listed", || {
+        stdout(&run(&["ls"])).contains("cli-typing")
+    });
+    interrupt(&sender);
+    assert_eq!(sender.wait().unwrap().code(), Some(130));
+    assert!(stdout(&run(&["ls"])).lines().count() < 2);
+    // Nobody reads what is printed.
+    let directory = Directory::new();
+    let path = directory.0.join("long");
+    std::fs::write(&path, "line\n".repeat(1 << 18)).unwrap();
+    let mut receiver = start(&["recv", &format!("file:{}", path.display())]);
+    let output = receiver.stdout.take().unwrap();
+    testkit::eventually("the pipe is full", || {
+        rustix::io::ioctl_fionread(&output).unwrap() > 40_000
+    });
+    interrupt(&receiver);
+    assert_eq!(receiver.wait().unwrap().code(), Some(130));
+    // Nobody receives what is sent.
+    let place = directory.place("unix", "socket");
+    let mut listener = procession::channel::Listener::<[u8], [u8]>::bind(
+        &procession::channel::Address::unix(directory.0.join("socket")),
+    )
+    .unwrap();
+    let words = vec!["word"; 200];
+    let mut sender = start(&[&["send", &place], &words[..]].concat());
+    let silent = listener.accept().unwrap();
+    assert!(
+        silent
+            .poll_timeout(std::time::Duration::from_secs(30))
+            .unwrap()
+    );
+    interrupt(&sender);
+    assert!(!sender.wait().unwrap().success());
+    // What waits when it is opened is no file.
+    let output = run(&["send", "file:/dev/null", "x"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+fn interrupt(child: &Child) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }

@@ -150,6 +150,18 @@ impl<R: ?Sized> Endpoint<[u8], R> {
     pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError<()>> {
         self.writer.send_bytes(bytes)
     }
+
+    /// [`send_bytes`](Endpoint::send_bytes), waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`Writer::send_bytes_deadline`].
+    pub fn send_bytes_deadline(
+        &self,
+        bytes: &[u8],
+        deadline: Deadline,
+    ) -> Result<(), SendTimeoutError<()>> {
+        self.writer.send_bytes_deadline(bytes, deadline)
+    }
 }
 
 impl<S: ?Sized> Endpoint<S, [u8]> {
