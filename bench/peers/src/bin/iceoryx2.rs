@@ -75,8 +75,25 @@ fn ports(node: &Node<ipc::Service>, out: &str, comes: &str) -> (Out, In) {
     (sends, receives)
 }
 
+/// A domain of this run's own, so that what is left of it can be removed.
+fn domain() -> String {
+    format!("procession-bench-{}-", std::env::args().nth(1).expect("a name"))
+}
+
+/// It leaves a file in shared memory for each domain.
+fn remove_what_is_left() {
+    let entries = std::fs::read_dir("/dev/shm").expect("shared memory");
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&domain()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn main() {
-    let node = NodeBuilder::new().create::<ipc::Service>().expect("a node");
+    let mut config = Config::global_config().clone();
+    config.global.prefix = domain().as_str().try_into().expect("a prefix");
+    let node = NodeBuilder::new().config(&config).create::<ipc::Service>().expect("a node");
     let mut buffer = vec![0; LONG];
     if std::env::args().nth(2).is_some() {
         pin(1);
@@ -130,4 +147,6 @@ fn main() {
     println!("long {}", bytes / start.elapsed().as_secs_f64());
     send(&there, b"over");
     other.wait().expect("it ends");
+    drop((there, back, node));
+    remove_what_is_left();
 }

@@ -62,17 +62,14 @@ impl<T: ?Sized> Receiver<T> {
         let mut redelivered = false;
         let read = |held: Held| {
             redelivered = held.redelivered;
-            outcome = ring.read(held.block, buffer);
             let mut keep = Keep::No;
-            if ring.tag_of(held.block) != 0 && outcome.is_ok() {
-                match self.side.lane().fetch(held.block) {
-                    Ok(fetched) => descriptors = fetched,
-                    Err(error) => {
-                        if is_for_another(&error) {
-                            keep = Keep::Nobody;
-                        }
-                        outcome = Err(error);
+            match self.read(held.block, buffer) {
+                Ok(fetched) => descriptors = fetched,
+                Err(error) => {
+                    if is_for_another(&error) {
+                        keep = Keep::Nobody;
                     }
+                    outcome = Err(error);
                 }
             }
             ((), keep)
@@ -147,8 +144,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     }
 
     /// Receives a message, waiting for one. It is done with when it has been
-    /// copied, just before this returns: who wants it to come again if this process is killed while working on it
-    /// uses [`receive`](Receiver::receive).
+    /// copied, just before this returns: who wants it to come again if this process is
+    /// killed while working on it uses [`receive`](Receiver::receive).
     ///
     /// # Errors
     /// [`Disconnected`](RecvError::Disconnected), when nothing is there and

@@ -285,8 +285,13 @@ pub(crate) fn a_handshake_cut_at_any_byte_is_no_connection() {
             } else {
                 drop((server_side, client_side));
             }
-            let accepted = listener.accept_timeout(Duration::from_millis(20));
-            assert_eq!(accepted.is_ok(), length == 88, "{length} bytes");
+            // As long as anybody talks.
+            let mut accepted = 0;
+            while !client.is_finished() {
+                let connection = listener.accept_timeout(Duration::from_millis(1));
+                accepted += usize::from(connection.is_ok());
+            }
+            assert_eq!(accepted, usize::from(length == 88), "{length} bytes");
             let _ = client.join().unwrap();
         });
     }
@@ -299,13 +304,16 @@ pub(crate) fn another_key_is_refused_by_both() {
     std::thread::scope(|threads| {
         threads.spawn(|| {
             let other = Key::generate().unwrap().expose().to_vec();
-            let place = (None, place.1, other);
-            let error = channel::connect::<ByteBuf, ByteBuf>(&address(&place)).unwrap_err();
+            let wrong = address(&(None, place.1, other));
+            let error = channel::connect::<ByteBuf, ByteBuf>(&wrong).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
-            assert!(!format!("{:?}", address(&place)).contains("key: Key(["));
+            assert!(format!("{wrong:?}").contains("Key(..)"), "a key that shows");
+            let right: Client = channel::connect(&address(&place)).unwrap();
+            right.send(bytes(7)).unwrap();
         });
-        let none = listener.accept_timeout(Duration::from_millis(200));
-        assert_eq!(none.unwrap_err().kind(), ErrorKind::TimedOut);
+        // The wrong one is passed over.
+        let connection = listener.accept_timeout(LONG).unwrap();
+        assert_eq!(connection.recv().unwrap(), bytes(7));
     });
 }
 
