@@ -194,10 +194,29 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         into: &mut Vec<T>,
         most: usize,
     ) -> std::result::Result<usize, RecvError> {
+        self.next_many(into, most, Deadline::NEVER)
+            .map_err(Hindrance::of_recv)
+    }
+
+    /// [`recv_many`](Receiver::recv_many), waiting for the first until then at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Receiver::recv_deadline), if there was no first.
+    pub fn recv_many_deadline(
+        &self,
+        into: &mut Vec<T>,
+        most: usize,
+        deadline: Deadline,
+    ) -> std::result::Result<usize, RecvTimeoutError> {
+        self.next_many(into, most, deadline)
+            .map_err(Hindrance::of_recv_timeout)
+    }
+
+    fn next_many(&self, into: &mut Vec<T>, most: usize, deadline: Deadline) -> Outcome<usize> {
         if most == 0 {
             return Ok(0);
         }
-        into.push(self.recv()?);
+        into.push(self.next(deadline)?);
         let ring = &self.side.ring;
         let mut with_descriptors = false;
         let more = with_buffer(|buffer| {
@@ -211,10 +230,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         if with_descriptors {
             self.side.lane().sweep();
         }
-        match more {
-            Ok(more) => Ok(1 + more),
-            Err(hindrance) => Err(hindrance.of_recv()),
-        }
+        Ok(1 + more?)
     }
 
     /// [`recv`](Receiver::recv) as a future, for any executor. Dropped before it is
@@ -340,22 +356,47 @@ impl Receiver<[u8]> {
     pub fn recv_many_bytes(
         &self,
         most: usize,
-        mut show: impl FnMut(&[u8]),
+        show: impl FnMut(&[u8]),
     ) -> std::result::Result<usize, RecvError> {
+        self.show_many(most, show, Deadline::NEVER)
+            .map_err(Hindrance::of_recv)
+    }
+
+    /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first until then
+    /// at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Receiver::recv_deadline), if there was no first.
+    pub fn recv_many_bytes_deadline(
+        &self,
+        most: usize,
+        show: impl FnMut(&[u8]),
+        deadline: Deadline,
+    ) -> std::result::Result<usize, RecvTimeoutError> {
+        self.show_many(most, show, deadline)
+            .map_err(Hindrance::of_recv_timeout)
+    }
+
+    fn show_many(
+        &self,
+        most: usize,
+        mut show: impl FnMut(&[u8]),
+        deadline: Deadline,
+    ) -> Outcome<usize> {
         if most == 0 {
             return Ok(0);
         }
         let ring = &self.side.ring;
-        let received = with_buffer(|buffer| {
-            self.receive_into(buffer, Deadline::NEVER)?;
+        with_buffer(|buffer| {
+            self.receive_into(buffer, deadline)?;
             show(buffer);
-            ring.receive_many(most - 1, |block| {
+            let more = ring.receive_many(most - 1, |block| {
                 ring.read(block, buffer)?;
                 show(buffer);
                 Ok(())
-            })
-        });
-        received.map(|more| 1 + more).map_err(Hindrance::of_recv)
+            })?;
+            Ok(1 + more)
+        })
     }
 
     /// Receives a message to be read where it lies, waiting for one.

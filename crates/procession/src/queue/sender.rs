@@ -240,22 +240,40 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         &self,
         messages: impl IntoIterator<Item = T>,
     ) -> std::result::Result<usize, SendError<T>> {
+        self.deliver_many(messages, Deadline::NEVER)
+            .map_err(|(hindrance, message)| hindrance.of_send(message))
+    }
+
+    /// [`send_many`](Sender::send_many), waiting for room until then at most.
+    ///
+    /// # Errors
+    /// Has the first message that was not sent; those before it were. As
+    /// [`send_deadline`](Sender::send_deadline).
+    pub fn send_many_deadline(
+        &self,
+        messages: impl IntoIterator<Item = T>,
+        deadline: Deadline,
+    ) -> std::result::Result<usize, SendTimeoutError<T>> {
+        self.deliver_many(messages, deadline)
+            .map_err(|(hindrance, message)| hindrance.of_send_timeout(message))
+    }
+
+    fn deliver_many(
+        &self,
+        messages: impl IntoIterator<Item = T>,
+        deadline: Deadline,
+    ) -> std::result::Result<usize, (Hindrance, T)> {
+        let mut messages = messages.into_iter();
         let mut count = 0;
-        let mut messages = messages.into_iter().peekable();
-        let Some(first) = messages.next() else {
-            return Ok(0);
-        };
-        // Waits, and finds out what has happened to the others.
-        self.send(first)?;
-        count += 1;
-        while messages.peek().is_some() {
-            let sent = self.send_some(&mut messages);
-            let (sent, left) = sent.map_err(|(hindrance, message)| hindrance.of_send(message))?;
-            count += sent;
-            if let Some(message) = left {
-                self.send(message)?;
-                count += 1;
+        let mut next = messages.next();
+        while let Some(message) = next {
+            // Waits, and finds out what has happened to the others.
+            if let Err(hindrance) = self.deliver(&message, deadline) {
+                return Err((hindrance, message));
             }
+            let (sent, left) = self.send_some(&mut messages)?;
+            count += 1 + sent;
+            next = left;
         }
         Ok(count)
     }
@@ -268,7 +286,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     ) -> std::result::Result<(usize, Option<T>), (Hindrance, T)> {
         let ring = &self.side.ring;
         let Ok(caller) = ring.object.caller(Deadline::NOW) else {
-            // Sending it by itself says why.
+            // Sending one by itself says why.
             return Ok((0, messages.next()));
         };
         let mut batch = ring.batch(&caller);
@@ -341,18 +359,40 @@ impl Sender<[u8]> {
         &self,
         messages: impl IntoIterator<Item = &'a [u8]>,
     ) -> std::result::Result<usize, SendError<usize>> {
+        self.deliver_many_bytes(messages, Deadline::NEVER)
+            .map_err(|(hindrance, count)| hindrance.of_send(count))
+    }
+
+    /// [`send_many_bytes`](Sender::send_many_bytes), waiting for room until then at
+    /// most.
+    ///
+    /// # Errors
+    /// As [`send_deadline`](Sender::send_deadline), and how many were sent before.
+    pub fn send_many_bytes_deadline<'a>(
+        &self,
+        messages: impl IntoIterator<Item = &'a [u8]>,
+        deadline: Deadline,
+    ) -> std::result::Result<usize, SendTimeoutError<usize>> {
+        self.deliver_many_bytes(messages, deadline)
+            .map_err(|(hindrance, count)| hindrance.of_send_timeout(count))
+    }
+
+    fn deliver_many_bytes<'a>(
+        &self,
+        messages: impl IntoIterator<Item = &'a [u8]>,
+        deadline: Deadline,
+    ) -> std::result::Result<usize, (Hindrance, usize)> {
         let ring = &self.side.ring;
-        let mut count = 0;
         let mut messages = messages.into_iter();
-        let failed = |hindrance: Hindrance, count| hindrance.of_send(count);
+        let mut count = 0;
         let mut next = messages.next();
-        while let Some(message) = next {
-            let sent = self.send_slice(message, Deadline::NEVER);
-            sent.map_err(|hindrance| failed(hindrance, count))?;
+        while let Some(message) = next.take() {
+            if let Err(hindrance) = self.send_slice(message, deadline) {
+                return Err((hindrance, count));
+            }
             count += 1;
-            next = None;
             let caller = ring.object.caller(Deadline::NOW);
-            let caller = caller.map_err(|error| failed(Hindrance::Failed(error), count))?;
+            let caller = caller.map_err(|error| (Hindrance::Failed(error), count))?;
             let mut batch = ring.batch(&caller);
             for message in messages.by_ref() {
                 match batch.try_send(message) {
@@ -361,7 +401,7 @@ impl Sender<[u8]> {
                         next = Some(message);
                         break;
                     }
-                    Err(hindrance) => return Err(failed(hindrance, count)),
+                    Err(hindrance) => return Err((hindrance, count)),
                 }
             }
         }

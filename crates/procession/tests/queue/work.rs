@@ -4,7 +4,7 @@ use crate::{LONG, start};
 use procession::process::{self, StartMethod};
 use procession::queue::{
     self, Options, PriorityReceiver, PrioritySender, Receiver, RecvError, RecvTimeoutError,
-    SendError, Sender, TryRecvError, TrySendError,
+    SendError, SendTimeoutError, Sender, TryRecvError, TrySendError,
 };
 use procession::shared::Counter;
 use procession::sync::Event;
@@ -135,6 +135,15 @@ pub(crate) fn a_batch_ends_where_it_has_to() {
     assert_eq!(receiver.recv_many(&mut some, 3).unwrap(), 3);
     assert_eq!(receiver.recv_many(&mut some, 3).unwrap(), 1);
     assert_eq!(some, [0, 1, 2, 3]);
+    // Not in time.
+    let late = sender.send_many_deadline(0..9, Deadline::after(Duration::from_millis(5)));
+    assert!(
+        matches!(late, Err(SendTimeoutError::Timeout(4))),
+        "{late:?}"
+    );
+    assert_eq!(receiver.recv_many(&mut some, 9).unwrap(), 4);
+    let late = receiver.recv_many_deadline(&mut some, 9, Deadline::NOW);
+    assert!(matches!(late, Err(RecvTimeoutError::Timeout)), "{late:?}");
     // Closed in between.
     std::thread::scope(|threads| {
         let sends = threads.spawn(|| sender.send_many(10..20));
@@ -160,6 +169,16 @@ pub(crate) fn a_batch_ends_where_it_has_to() {
         .recv_many_bytes(9, |bytes| found.push(bytes.to_vec()))
         .unwrap();
     assert_eq!(found, sent);
+    let sent = [b"x".as_slice(); 9];
+    let late = sender.send_many_bytes_deadline(sent, Deadline::NOW);
+    assert!(
+        matches!(late, Err(SendTimeoutError::Timeout(4))),
+        "{late:?}"
+    );
+    let show = |bytes: &[u8]| assert_eq!(bytes, b"x");
+    assert_eq!(receiver.recv_many_bytes(9, show).unwrap(), 4);
+    let late = receiver.recv_many_bytes_deadline(9, show, Deadline::NOW);
+    assert!(matches!(late, Err(RecvTimeoutError::Timeout)), "{late:?}");
 }
 
 fn send_all((sender, count): (PrioritySender<u64>, u64)) {
