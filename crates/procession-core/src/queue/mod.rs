@@ -39,6 +39,8 @@
 //! P. Tsigas, Y. Zhang, "A simple, fast and scalable non-blocking concurrent FIFO
 //! queue" (2001): slots before indices, and whoever is behind is helped.
 
+mod recovery;
+
 use crate::door::{AtomicU64, Ordering};
 use crate::{Failure, Owner, Platform};
 
@@ -84,12 +86,6 @@ fn state(word: u64) -> u64 {
 
 fn ticket(index: u64) -> u64 {
     (index & TICKET) << 3
-}
-
-/// Whether the one who has a block is dead.
-fn is_orphan(word: u64, platform: &impl Platform) -> bool {
-    let place = (word >> 28 & 0xfff) as usize;
-    place == 0 || !platform.lives(place - 1, (word >> 40) as u32)
 }
 
 /// Where the words of a block are.
@@ -161,13 +157,6 @@ pub struct Recovered {
     pub message: Option<Held>,
     /// A block became free.
     pub freed: bool,
-}
-
-/// What a block was found to be.
-enum Orphan {
-    None,
-    Freed,
-    Redelivered,
 }
 
 /// What is to become of a message whose receiver died.
@@ -243,16 +232,6 @@ impl<B: Blocks> RawQueue<'_, B> {
     pub fn give_back_first(&self, block: usize) {
         // SYNC(block): see `take_block`.
         self.blocks.state(block).store(FREE, Ordering::Release);
-    }
-
-    /// Gives up a received message that the caller cannot make anything of, as if it
-    /// had died with it. To be followed by a notification of those who wait for a
-    /// message.
-    pub fn abandon(&self, block: usize) {
-        // SYNC(block): see `take_block`. Nobody has place 0.
-        let word = self.blocks.state(block);
-        let seen = word.load(Ordering::Relaxed);
-        let _ = word.compare_exchange(seen, READING, Ordering::SeqCst, Ordering::Relaxed);
     }
 
     /// Whether a block has a message that is being sent, waits, or was received and
@@ -479,82 +458,6 @@ impl<B: Blocks> RawQueue<'_, B> {
         self.head.fetch_max(index.wrapping_add(1), Ordering::SeqCst);
     }
 
-    /// Looks at all blocks for what the dead have left, up to a message that has
-    /// to be delivered once more. If any became free, those who wait for room are
-    /// to be notified.
-    pub fn recover(&self, orphans: Orphans, platform: &impl Platform) -> Recovered {
-        let mut recovered = Recovered::default();
-        for block in 0..self.blocks.count() {
-            match self.recover_block(block, orphans, platform) {
-                Orphan::None => {}
-                Orphan::Freed => recovered.freed = true,
-                Orphan::Redelivered => {
-                    recovered.message = Some(Held {
-                        block,
-                        redelivered: true,
-                    });
-                    break;
-                }
-            }
-        }
-        recovered
-    }
-
-    fn recover_block(&self, block: usize, orphans: Orphans, platform: &impl Platform) -> Orphan {
-        let word = self.blocks.state(block);
-        let seen = word.load(Ordering::Acquire);
-        if state(seen) == FREE || !is_orphan(seen, platform) {
-            return Orphan::None;
-        }
-        let change = |next| {
-            word.compare_exchange(seen, next, Ordering::SeqCst, Ordering::Relaxed)
-                .is_ok()
-        };
-        let mine = holder(platform.me());
-        let freed = match state(seen) {
-            FILLING => change(FREE),
-            FILLED => {
-                let slot = self.slot(seen >> 3 & TICKET).load(Ordering::Acquire);
-                slot & (FULL | BLOCK) != FULL | block as u64 && change(FREE)
-            }
-            READING if orphans == Orphans::Redeliver => {
-                if change(mine | READING) {
-                    return Orphan::Redelivered;
-                }
-                false
-            }
-            READING | LOSING | COUNTED if orphans == Orphans::Leave => false,
-            READING | LOSING => {
-                // First what the count is to be, then the count: whoever is
-                // killed in between, the next one comes to the same number.
-                let counts = change(mine | LOSING);
-                if counts {
-                    let next = self.blocks.lost(block).load(Ordering::Relaxed);
-                    let next = next.wrapping_add(1);
-                    self.blocks.to_be_lost(block).store(next, Ordering::Relaxed);
-                    word.store(mine | COUNTED, Ordering::Release);
-                    self.finish_losing(block);
-                }
-                counts
-            }
-            COUNTED => {
-                let finishes = change(mine | COUNTED);
-                if finishes {
-                    self.finish_losing(block);
-                }
-                finishes
-            }
-            _ => false,
-        };
-        if freed { Orphan::Freed } else { Orphan::None }
-    }
-
-    fn finish_losing(&self, block: usize) {
-        let next = self.blocks.to_be_lost(block).load(Ordering::Relaxed);
-        self.blocks.lost(block).store(next, Ordering::Relaxed);
-        self.blocks.state(block).store(FREE, Ordering::Release);
-    }
-
     /// Whether [`take`](RawQueue::take) would find anything but
     /// [`Empty`](Received::Empty).
     pub fn is_ready(&self, from: u64) -> bool {
@@ -586,23 +489,6 @@ impl<B: Blocks> RawQueue<'_, B> {
             let word = self.blocks.state(block).load(Ordering::Acquire);
             matches!(state(word), FREE | FILLING)
         })
-    }
-
-    /// Whether there is a message whose receiver died.
-    pub fn has_orphan(&self, platform: &impl Platform) -> bool {
-        (0..self.blocks.count()).any(|block| {
-            let word = self.blocks.state(block).load(Ordering::Acquire);
-            state(word) == READING && is_orphan(word, platform)
-        })
-    }
-
-    /// How many messages were lost with their receivers.
-    pub fn lost(&self) -> u64 {
-        let lost = |block| self.blocks.lost(block).load(Ordering::Relaxed);
-        // Whatever somebody has left there: no overflow is ours to report.
-        (0..self.blocks.count())
-            .map(lost)
-            .fold(0, u64::wrapping_add)
     }
 
     /// How many messages wait. A head that somebody left behind, who died, is moved on
