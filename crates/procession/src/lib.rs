@@ -76,6 +76,7 @@ pub mod limits;
 mod name;
 pub mod os;
 pub mod poll;
+pub mod pool;
 pub mod process;
 pub mod queue;
 mod registry;

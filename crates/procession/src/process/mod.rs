@@ -19,6 +19,7 @@
 //! outlive the family's first process; `docs/processes.md` of the project
 //! states all guarantees, and what they rest on.
 
+pub(crate) mod batch;
 mod builder;
 mod child;
 mod command;
@@ -67,6 +68,7 @@ pub use start_method::StartMethod;
 pub use stdio::Stdio;
 pub use stop::Stop;
 pub use task::Task;
+pub(crate) use task::{Definition, Outcome, ending, key_of, making, pair_of};
 pub use task_error::{Panic, TaskError};
 
 pub use crate::signal::Signal;

@@ -7,6 +7,7 @@
 //! and nothing else.
 #![allow(unsafe_code)]
 
+use super::batch::Batch;
 use super::task::{Call, Outcome, Task};
 use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
@@ -24,8 +25,9 @@ pub static NAMED_TASKS: [NamedTask];
 pub struct NamedTask {
     name: &'static str,
     types: fn() -> &'static str,
-    /// Knows the types of `target`.
+    /// These know the types of `target`.
     call: unsafe fn(fn(), Call) -> Outcome,
+    call_each: unsafe fn(fn(), &mut Batch<'_>),
     target: fn(),
 }
 
@@ -41,6 +43,7 @@ impl NamedTask {
             name,
             types: std::any::type_name::<fn(A) -> R>,
             call: call::<A, R>,
+            call_each: call_each::<A, R>,
             // SAFETY: all function pointers are alike in size and validity;
             // it is called only after the way back, in `call`.
             target: unsafe { std::mem::transmute::<fn(A) -> R, fn()>(function) },
@@ -64,6 +67,12 @@ impl NamedTask {
         // SAFETY: `new` has put the two together.
         unsafe { (self.call)(self.target, call) }
     }
+
+    /// Calls this function with each argument of a batch.
+    pub(super) fn perform_each(&self, batch: &mut Batch<'_>) {
+        // SAFETY: `new` has put the two together.
+        unsafe { (self.call_each)(self.target, batch) }
+    }
 }
 
 /// # Safety
@@ -77,6 +86,14 @@ unsafe fn call<A: DeserializeOwned, R: Serialize>(target: fn(), mut call: Call) 
     // SAFETY: the caller's promise.
     let function = unsafe { std::mem::transmute::<fn(), fn(A) -> R>(target) };
     Outcome::of(function(argument))
+}
+
+/// # Safety
+/// `target` is an `fn(A) -> R`.
+unsafe fn call_each<A: DeserializeOwned, R: Serialize>(target: fn(), batch: &mut Batch<'_>) {
+    // SAFETY: the caller's promise.
+    let function = unsafe { std::mem::transmute::<fn(), fn(A) -> R>(target) };
+    batch.run(|argument| Ok(function(argument)));
 }
 
 /// All functions of this program that are listed under a name.

@@ -10,6 +10,7 @@
 //! of the main program (checked at both ends).
 #![allow(unsafe_code)]
 
+use super::batch::{Batch, Captures};
 use super::named;
 use crate::codec::{self, Arrived, Decoder, Encoded, Encoder};
 use crate::{Error, ErrorKind, Result};
@@ -88,7 +89,39 @@ pub(crate) struct Call {
     descriptors: codec::Table,
 }
 
-type Trampoline = fn(u64, Call) -> Outcome;
+/// How a function is called, by code that knows its types.
+pub(crate) struct Ways {
+    /// With an argument that comes with the call.
+    once: fn(u64, Call) -> Outcome,
+    /// With one argument after the other.
+    each: fn(u64, &Captures, &mut Batch<'_>) -> Result<()>,
+}
+
+/// What a task names beside its function: an instance for its very types.
+type Trampoline = fn() -> Ways;
+
+/// A function that was found, to be called with many arguments.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Found {
+    Here {
+        each: fn(u64, &Captures, &mut Batch<'_>) -> Result<()>,
+        target: u64,
+    },
+    Named(&'static named::NamedTask),
+}
+
+impl Found {
+    /// Calls the function with each argument of the batch.
+    pub(crate) fn call_each(self, captures: &Captures, batch: &mut Batch<'_>) -> Result<()> {
+        match self {
+            Found::Here { each, target } => each(target, captures, batch),
+            Found::Named(task) => {
+                task.perform_each(batch);
+                Ok(())
+            }
+        }
+    }
+}
 
 impl<A, R> Task<A, R>
 where
@@ -101,7 +134,7 @@ where
     /// [`Unsupported`](ErrorKind::Unsupported): the function is not code of
     /// the main program but of a shared library.
     pub fn new(function: fn(A) -> R) -> Result<Task<A, R>> {
-        let trampoline: Trampoline = call_plain::<A, R>;
+        let trampoline: Trampoline = plain::<A, R>;
         Ok(Task {
             function: locate(trampoline, function as *const ())?,
             captured: Arc::default(),
@@ -118,9 +151,43 @@ where
     where
         C: Serialize + DeserializeOwned,
     {
-        let trampoline: Trampoline = call_bound::<C, A, R>;
-        let function = locate(trampoline, function as *const ())?;
-        let Encoded { body, descriptors } = codec::encode(&captured)?;
+        let trampoline: Trampoline = bound::<C, A, R>;
+        Task::capture(trampoline, function as *const (), &captured)
+    }
+
+    /// A task that lends `function` one copy of the captured value, which a
+    /// worker of a [pool](crate::pool) decodes once and not for each call: for
+    /// large ones. (What a worker is not to copy at all, because all of them can
+    /// read the same memory, goes into [`Bytes`](crate::Bytes).)
+    ///
+    /// # Errors
+    /// As [`bind`](Task::bind).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{pool::Pool, process::Task};
+    /// use std::collections::HashMap;
+    /// let prices = HashMap::from([("tea".to_owned(), 3), ("bread".to_owned(), 5)]);
+    /// let price = Task::lend(prices, |prices: &HashMap<String, u32>, item: String| prices[&item])?;
+    /// let pool = Pool::new(2)?;
+    /// assert_eq!(pool.call_task(&price, "bread".to_owned())?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn lend<C>(captured: C, function: fn(&C, A) -> R) -> Result<Task<A, R>>
+    where
+        C: Serialize + DeserializeOwned + 'static,
+    {
+        let trampoline: Trampoline = lent::<C, A, R>;
+        Task::capture(trampoline, function as *const (), &captured)
+    }
+
+    fn capture<C: Serialize>(
+        trampoline: Trampoline,
+        target: *const (),
+        captured: &C,
+    ) -> Result<Task<A, R>> {
+        let function = locate(trampoline, target)?;
+        let Encoded { body, descriptors } = codec::encode(captured)?;
         let bytes = match body {
             codec::Body::Inline(bytes) => bytes,
             codec::Body::Memory(file) => codec::open_memory(&file)?.to_vec(),
@@ -141,6 +208,16 @@ where
         }
     }
 
+    /// Calls the function here, with copies of what it is given.
+    pub(crate) fn perform_here(&self, argument: &A) -> Result<Outcome> {
+        let Encoded { body, descriptors } = self.encode_call(argument)?;
+        let body = match body {
+            codec::Body::Inline(bytes) => Arrived::Inline(bytes),
+            codec::Body::Memory(file) => codec::open_memory(&file)?,
+        };
+        Ok(Call::new(body, descriptors).perform())
+    }
+
     /// The call of this task with an argument, for another process.
     pub(crate) fn encode_call(&self, argument: &A) -> Result<Encoded> {
         let mut encoder = Encoder::new();
@@ -149,6 +226,105 @@ where
         encoder.value(argument)?;
         encoder.finish()
     }
+}
+
+/// What tells a function from others, its types included.
+pub(crate) fn key_of<A, R>(function: fn(A) -> R) -> (usize, usize)
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    let trampoline: Trampoline = plain::<A, R>;
+    (trampoline as usize, function as usize)
+}
+
+impl<A, R> Task<A, R>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    /// The function, of a task that captures nothing and has no name.
+    pub(crate) fn function(&self) -> Result<fn(A) -> R> {
+        let instance: Trampoline = plain::<A, R>;
+        match &self.function {
+            Function::Here {
+                trampoline, target, ..
+            } if *trampoline == place(instance as *const ())? => plain_target(*target),
+            _ => Err(no_code()),
+        }
+    }
+}
+
+impl<A, R> Task<A, R> {
+    /// What it has captured, to be kept.
+    pub(crate) fn kept(&self) -> Arc<dyn std::any::Any + Send + Sync> {
+        Arc::clone(&self.captured) as _
+    }
+
+    /// What tells this task from others, with the same values captured.
+    pub(crate) fn key(&self) -> (usize, usize) {
+        (0, Arc::as_ptr(&self.captured).addr())
+    }
+
+    /// The function and what it has captured, for a process that will call it
+    /// many times; see [`Definition::find`].
+    pub(crate) fn encode_definition(&self) -> Result<Encoded> {
+        let mut encoder = Encoder::new();
+        encoder.value(&self.function)?;
+        encoder.encoded(&self.captured.bytes, &self.captured.descriptors)?;
+        encoder.finish()
+    }
+}
+
+/// A function with what it has captured, as [`Task::encode_definition`] wrote it.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub(crate) found: Found,
+    pub(crate) captures: Captures,
+}
+
+impl Definition {
+    pub(crate) fn find(body: &[u8], descriptors: Vec<OwnedFd>) -> Result<Definition> {
+        let mut decoder = Decoder::new(body, descriptors);
+        let function: Function = decoder.value()?;
+        let (left, descriptors) = decoder.suspend();
+        Ok(Definition {
+            found: function.find()?,
+            captures: Captures::new(
+                body[body.len() - left..].to_vec(),
+                descriptors.into_iter().flatten().collect(),
+            ),
+        })
+    }
+}
+
+impl Function {
+    fn find(self) -> Result<Found> {
+        Ok(match self {
+            Function::Named(name) => Found::Named(named::find(&name)?),
+            Function::Here {
+                build,
+                trampoline,
+                target,
+            } => Found::Here {
+                each: ways(&build, trampoline)?.each,
+                target,
+            },
+        })
+    }
+}
+
+/// The ways to call a function of this build.
+fn ways(build: &[u8], trampoline: u64) -> Result<Ways> {
+    let program = image::main_program();
+    if build != program.build_id() {
+        let error = Error::new(ErrorKind::Corrupt, "finding function", "");
+        return Err(error.because("the call comes from another build of the program"));
+    }
+    // SAFETY: the build is the same, and `locate` took this offset from a
+    // `Trampoline`.
+    let trampoline = unsafe { program.function::<Trampoline>(trampoline) };
+    Ok(trampoline.ok_or_else(no_code)?())
 }
 
 impl<A, R> Clone for Task<A, R> {
@@ -269,17 +445,9 @@ impl Call {
                 target,
             } => (build, trampoline, target),
         };
-        let program = image::main_program();
-        if build != program.build_id() {
-            let error = Error::new(ErrorKind::Corrupt, "finding function", "");
-            let why = "the call comes from another build of the program";
-            return Outcome::Untranslatable(error.because(why));
-        }
-        // SAFETY: the build is the same, and `locate` took this offset from a
-        // `Trampoline`.
-        match unsafe { program.function::<Trampoline>(trampoline) } {
-            Some(trampoline) => trampoline(target, self),
-            None => Outcome::Untranslatable(no_code()),
+        match ways(&build, trampoline) {
+            Ok(ways) => (ways.once)(target, self),
+            Err(error) => Outcome::Untranslatable(error),
         }
     }
 
@@ -295,39 +463,204 @@ impl Call {
     }
 }
 
-fn call_plain<A: DeserializeOwned, R: Serialize>(target: u64, mut call: Call) -> Outcome {
-    let argument: A = match call.next() {
-        Ok(argument) => argument,
-        Err(error) => return Outcome::Untranslatable(error),
-    };
-    drop(call);
-    // SAFETY: this instance was named by `Task::<A, R>::new` together with a
-    // target of this type; `Call::perform` has compared the builds.
-    match unsafe { image::main_program().function::<fn(A) -> R>(target) } {
-        Some(function) => Outcome::of(function(argument)),
-        None => Outcome::Untranslatable(no_code()),
+fn plain<A, R>() -> Ways
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    Ways {
+        once: |target, mut call| {
+            let argument = call.next::<A>();
+            drop(call);
+            let result = plain_target::<A, R>(target)
+                .and_then(|function| argument.map(|argument| function(argument)));
+            result.map_or_else(Outcome::Untranslatable, Outcome::of)
+        },
+        each: |target, _, batch| {
+            let function = plain_target::<A, R>(target)?;
+            batch.run(|argument| Ok(function(argument)));
+            Ok(())
+        },
     }
 }
 
-fn call_bound<C, A, R>(target: u64, mut call: Call) -> Outcome
+fn plain_target<A, R>(target: u64) -> Result<fn(A) -> R> {
+    // SAFETY: `plain` was named by `Task::<A, R>::new` together with a target of
+    // this type; `ways` has compared the builds.
+    unsafe { image::main_program().function(target) }.ok_or_else(no_code)
+}
+
+fn bound<C, A, R>() -> Ways
 where
-    C: DeserializeOwned,
-    A: DeserializeOwned,
-    R: Serialize,
+    C: Serialize + DeserializeOwned,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
 {
-    let decoded = call
-        .next()
-        .and_then(|captured: C| Ok((captured, call.next::<A>()?)));
-    let (captured, argument) = match decoded {
-        Ok(decoded) => decoded,
-        Err(error) => return Outcome::Untranslatable(error),
-    };
-    drop(call);
-    // SAFETY: this instance was named by `Task::<A, R>::bind::<C>` together
-    // with a target of this type; `Call::perform` has compared the builds.
-    match unsafe { image::main_program().function::<fn(C, A) -> R>(target) } {
-        Some(function) => Outcome::of(function(captured, argument)),
-        None => Outcome::Untranslatable(no_code()),
+    Ways {
+        once: |target, mut call| {
+            let decoded = call
+                .next()
+                .and_then(|captured: C| Ok((captured, call.next::<A>()?)));
+            drop(call);
+            let result = bound_target::<C, A, R>(target).and_then(|function| {
+                decoded.map(|(captured, argument)| function(captured, argument))
+            });
+            result.map_or_else(Outcome::Untranslatable, Outcome::of)
+        },
+        each: |target, captures, batch| {
+            let function = bound_target::<C, A, R>(target)?;
+            batch.run(|argument| Ok(function(captures.decode()?, argument)));
+            Ok(())
+        },
+    }
+}
+
+fn bound_target<C, A, R>(target: u64) -> Result<fn(C, A) -> R> {
+    // SAFETY: `bound` was named by `Task::<A, R>::bind::<C>` together with a
+    // target of this type; `ways` has compared the builds.
+    unsafe { image::main_program().function(target) }.ok_or_else(no_code)
+}
+
+fn lent<C, A, R>() -> Ways
+where
+    C: Serialize + DeserializeOwned + 'static,
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    Ways {
+        once: |target, mut call| {
+            let decoded = call
+                .next()
+                .and_then(|captured: C| Ok((captured, call.next::<A>()?)));
+            drop(call);
+            let result = lent_target::<C, A, R>(target).and_then(|function| {
+                decoded.map(|(captured, argument)| function(&captured, argument))
+            });
+            result.map_or_else(Outcome::Untranslatable, Outcome::of)
+        },
+        each: |target, captures, batch| {
+            let function = lent_target::<C, A, R>(target)?;
+            let captured = captures.decoded_once::<C>()?;
+            batch.run(|argument| Ok(function(captured, argument)));
+            Ok(())
+        },
+    }
+}
+
+fn lent_target<C, A, R>(target: u64) -> Result<fn(&C, A) -> R> {
+    // SAFETY: `lent` was named by `Task::<A, R>::lend::<C>` together with a target
+    // of this type; `ways` has compared the builds.
+    unsafe { image::main_program().function(target) }.ok_or_else(no_code)
+}
+
+/// A task that calls a function of two arguments with a pair.
+pub(crate) fn pair_of<A, R>(function: fn(A, A) -> R) -> Result<Task<(A, A), R>>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    let trampoline: Trampoline = pair::<A, R>;
+    Ok(Task {
+        function: locate(trampoline, function as *const ())?,
+        captured: Arc::default(),
+        types: PhantomData,
+    })
+}
+
+fn pair<A, R>() -> Ways
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    Ways {
+        once: |target, mut call| {
+            let arguments = call.next::<(A, A)>();
+            drop(call);
+            let result = pair_target::<A, R>(target)
+                .and_then(|function| arguments.map(|(one, two)| function(one, two)));
+            result.map_or_else(Outcome::Untranslatable, Outcome::of)
+        },
+        each: |target, _, batch| {
+            let function = pair_target::<A, R>(target)?;
+            batch.run(|(one, two)| Ok(function(one, two)));
+            Ok(())
+        },
+    }
+}
+
+fn pair_target<A, R>(target: u64) -> Result<fn(A, A) -> R> {
+    // SAFETY: `pair` was named by `pair_of::<A, R>` together with a target of this
+    // type; `ways`, or `function_of_pair`, has compared what names them.
+    unsafe { image::main_program().function(target) }.ok_or_else(no_code)
+}
+
+impl<A, R> Task<(A, A), R>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    /// The function, of a task that [`pair_of`] has made.
+    pub(crate) fn function_of_pair(&self) -> Result<fn(A, A) -> R> {
+        let instance: Trampoline = pair::<A, R>;
+        match &self.function {
+            Function::Here {
+                trampoline, target, ..
+            } if *trampoline == place(instance as *const ())? => pair_target(*target),
+            _ => Err(no_code()),
+        }
+    }
+}
+
+/// A task that makes a worker's state, of a type that need not travel, and gives
+/// it to `keep`.
+pub(crate) fn making<I, S>(function: fn(I) -> S, argument: &I) -> Result<Task<(), ()>>
+where
+    I: Serialize + DeserializeOwned,
+    S: 'static,
+{
+    let trampoline: Trampoline = maker::<I, S>;
+    Task::capture(trampoline, function as *const (), argument)
+}
+
+fn maker<I: DeserializeOwned, S: 'static>() -> Ways {
+    Ways {
+        once: |target, mut call| {
+            // SAFETY: `maker` was named by `making::<I, S>` together with a target
+            // of this type; `ways` has compared the builds.
+            let function = unsafe { image::main_program().function::<fn(I) -> S>(target) };
+            let made = function
+                .ok_or_else(no_code)
+                .and_then(|function| call.next().map(|argument| function(argument)));
+            match made {
+                Ok(state) => {
+                    super::batch::keep_state(state);
+                    Outcome::of(())
+                }
+                Err(error) => Outcome::Untranslatable(error),
+            }
+        },
+        each: |_, _, _| Err(no_code()),
+    }
+}
+
+/// A task that is lent a worker's state, at its end.
+pub(crate) fn ending<S: 'static>(function: fn(&mut S)) -> Result<Task<(), ()>> {
+    let trampoline: Trampoline = ender::<S>;
+    Task::capture(trampoline, function as *const (), &())
+}
+
+fn ender<S: 'static>() -> Ways {
+    Ways {
+        once: |target, _| {
+            // SAFETY: `ender` was named by `ending::<S>` together with a target of
+            // this type; `ways` has compared the builds.
+            let function = unsafe { image::main_program().function::<fn(&mut S)>(target) };
+            match function {
+                Some(function) => Outcome::of(super::batch::with_state(function)),
+                None => Outcome::Untranslatable(no_code()),
+            }
+        },
+        each: |_, _, _| Err(no_code()),
     }
 }
 

@@ -28,6 +28,7 @@
 mod caller;
 mod identity;
 pub(crate) mod keeper;
+pub(crate) mod patience;
 pub(crate) mod thread;
 
 pub(crate) use caller::Caller;
@@ -88,7 +89,7 @@ impl Registry {
     /// The registry at an offset, which ends where that says; its size is checked.
     pub(crate) fn at(memory: Arc<Region>, offset: usize, end: usize) -> Result<Arc<Registry>> {
         // Before anybody binds the thread to one processor.
-        caller::others_can_run();
+        patience::others_can_run();
         let corrupt = || Error::new(ErrorKind::Corrupt, "opening registry", "");
         let end = end.min(memory.bytes().len());
         let room = end

@@ -38,18 +38,23 @@ pub(crate) fn run(me: &Arc<current::Task>, work: impl FnOnce() -> Outcome) -> i3
             EXIT_FAILED
         }
         Err(payload) => {
-            let panic = LAST_PANIC.take().unwrap_or_else(|| Panic {
-                // Thrown by resume_unwind, which calls no hook.
-                message: text_of(&*payload),
-                location: None,
-                backtrace: None,
-            });
-            let _ = me.mailbox.send_value(Kind::Panicked, &panic);
-            // A payload's destructor may panic again.
-            std::mem::forget(payload);
+            let _ = me.mailbox.send_value(Kind::Panicked, &caught(payload));
             EXIT_PANIC
         }
     }
+}
+
+/// The panic of this thread that was just caught, which may be any value.
+pub(crate) fn caught(payload: Box<dyn std::any::Any + Send>) -> Panic {
+    let panic = LAST_PANIC.take().unwrap_or_else(|| Panic {
+        // Thrown by resume_unwind, which calls no hook.
+        message: text_of(&*payload),
+        location: None,
+        backtrace: None,
+    });
+    // A payload's destructor may panic again.
+    std::mem::forget(payload);
+    panic
 }
 
 /// The life of a process whose call waits in its mailbox; returns its exit

@@ -1,0 +1,296 @@
+//! Making a pool, with everything that can be said about its workers.
+
+use super::shared::Shared;
+use super::state::{Limits, State};
+use super::{Pool, worker};
+use crate::process::{self, StartMethod, Task};
+use crate::{Error, ErrorKind, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pools within workers of pools within …, unless the builder says otherwise.
+const DEEPEST: u32 = 8;
+
+/// What becomes of what workers write to their standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Stderr {
+    /// The pool passes it on, and keeps the last of it for
+    /// [errors](super::TaskError::stderr).
+    #[default]
+    Tee,
+    /// The pool keeps the last of it, and does not pass it on.
+    Keep,
+    /// It goes where ours goes; errors do not have it.
+    Inherit,
+}
+
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) method: StartMethod,
+    pub(super) name: String,
+    pub(super) initializer: Option<Task<(), ()>>,
+    pub(super) finalizer: Option<Task<(), ()>>,
+    pub(super) limits: Limits,
+    pub(super) niceness: Option<i32>,
+    pub(super) cpus: Option<Vec<usize>>,
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) is_lazy: bool,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) stderr: Stderr,
+}
+
+impl Settings {
+    pub(super) fn reads_stderr(&self) -> bool {
+        self.stderr != Stderr::Inherit
+    }
+
+    pub(super) fn passes_on_stderr(&self) -> bool {
+        self.stderr == Stderr::Tee
+    }
+}
+
+/// A pool to be made, and what its workers are to be like.
+///
+/// # Examples
+/// ```
+/// use procession::pool::Pool;
+/// use std::time::Duration;
+/// let pool = Pool::builder()
+///     .workers(2)
+///     .name("resizer")
+///     .tasks_per_worker(1000)
+///     .memory_limit(1 << 30)
+///     .build()?;
+/// assert_eq!(pool.map(|x: u64| x * 2, 1..=3)?, [2, 4, 6]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder makes nothing before `build`"]
+pub struct Builder {
+    workers: Option<usize>,
+    deepest: u32,
+    error: Option<Error>,
+    settings: Settings,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder::new()
+    }
+}
+
+/// How many workers a pool has unless told otherwise: as many as processors that
+/// this process may use, by its affinity and by the quota of its control group.
+///
+/// # Examples
+/// ```
+/// assert!(procession::pool::default_workers() >= 1);
+/// ```
+#[must_use]
+pub fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+impl Builder {
+    /// A pool with a worker for each processor, made by the family's server.
+    pub fn new() -> Builder {
+        Builder {
+            workers: None,
+            deepest: DEEPEST,
+            error: None,
+            settings: Settings {
+                method: StartMethod::ForkServer,
+                name: "pool".to_owned(),
+                initializer: None,
+                finalizer: None,
+                limits: Limits::default(),
+                niceness: None,
+                cpus: None,
+                environment: Vec::new(),
+                is_lazy: false,
+                idle_timeout: None,
+                stderr: Stderr::default(),
+            },
+        }
+    }
+
+    /// How many workers; [`default_workers`] unless set.
+    pub fn workers(mut self, workers: usize) -> Builder {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// How the workers come into being: [`ForkServer`](StartMethod::ForkServer)
+    /// unless set, or [`Spawn`](StartMethod::Spawn).
+    /// [`Fork`](StartMethod::Fork) is refused: a pool has threads.
+    pub fn start_method(mut self, method: StartMethod) -> Builder {
+        self.settings.method = method;
+        self
+    }
+
+    /// A name for the workers, which `ps` shows with the number of each; `pool`
+    /// unless set.
+    pub fn name(mut self, name: impl Into<String>) -> Builder {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Calls a function in each worker before its first task, and keeps what it
+    /// makes for them: a connection, a model, a parser. Tasks use it through
+    /// [`with_state`](super::with_state).
+    ///
+    /// What all workers should read in the same memory goes into the argument as
+    /// [`Bytes`](crate::Bytes), or as a handle of [shared memory](crate::shared).
+    ///
+    /// A worker whose initializer panics, or does not return, has not started; if
+    /// three in a row do so, the pool says why and is over.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{pool::{self, Pool}, Bytes};
+    /// struct Dictionary(Bytes);
+    /// let words = Bytes::from(b"one two three".repeat(10_000));
+    /// let pool = Pool::builder().workers(2).initializer(Dictionary, words).build()?;
+    /// let count = |word: String| pool::with_state(|dictionary: &mut Dictionary| {
+    ///     let text = str::from_utf8(&dictionary.0).unwrap();
+    ///     text.matches(&word).count()
+    /// });
+    /// let words = ["two", "four"].map(str::to_owned);
+    /// assert_eq!(pool.map(count, words)?, [10_000, 0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn initializer<I, S>(mut self, function: fn(I) -> S, argument: I) -> Builder
+    where
+        I: Serialize + DeserializeOwned,
+        S: 'static,
+    {
+        match process::making(function, &argument) {
+            Ok(task) => self.settings.initializer = Some(task),
+            Err(error) => self.error = Some(error),
+        }
+        self
+    }
+
+    /// Calls a function in each worker after its last task, with what the
+    /// initializer made. It is not called in workers that are killed.
+    pub fn finalizer<S: 'static>(mut self, function: fn(&mut S)) -> Builder {
+        match process::ending(function) {
+            Ok(task) => self.settings.finalizer = Some(task),
+            Err(error) => self.error = Some(error),
+        }
+        self
+    }
+
+    /// Replaces each worker after so many tasks.
+    #[doc(alias = "maxtasksperchild")]
+    pub fn tasks_per_worker(mut self, tasks: u64) -> Builder {
+        self.settings.limits.tasks_per_worker = Some(tasks);
+        self
+    }
+
+    /// Replaces each worker that has more than so many bytes of resident memory
+    /// after a task: for tasks that leak.
+    pub fn recycle_above(mut self, bytes: u64) -> Builder {
+        self.settings.limits.recycle_above = Some(bytes);
+        self
+    }
+
+    /// The most private writable memory of each worker in bytes. A task that
+    /// allocates more aborts its worker, and fails.
+    pub fn memory_limit(mut self, bytes: u64) -> Builder {
+        self.settings.limits.memory = Some(bytes);
+        self
+    }
+
+    /// Niceness of the workers.
+    pub fn niceness(mut self, niceness: i32) -> Builder {
+        self.settings.niceness = Some(niceness);
+        self
+    }
+
+    /// Binds each worker to one of these processors, in turn.
+    #[doc(alias = "sched_setaffinity")]
+    pub fn pin(mut self, cpus: impl IntoIterator<Item = usize>) -> Builder {
+        self.settings.cpus = Some(cpus.into_iter().collect());
+        self
+    }
+
+    /// Sets an environment variable of the workers.
+    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Builder {
+        let pair = (key.as_ref().to_owned(), value.as_ref().to_owned());
+        self.settings.environment.push(pair);
+        self
+    }
+
+    /// Starts workers only when there is something for them to do.
+    pub fn lazy(mut self) -> Builder {
+        self.settings.is_lazy = true;
+        self
+    }
+
+    /// Ends workers that have had nothing to do for so long; others are started when
+    /// there is something to do again.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Builder {
+        self.settings.idle_timeout = Some(timeout);
+        self.settings.is_lazy = true;
+        self
+    }
+
+    /// What becomes of what workers write to their standard error.
+    pub fn stderr(mut self, stderr: Stderr) -> Builder {
+        self.settings.stderr = stderr;
+        self
+    }
+
+    /// How deep pools may be made in workers of pools; 8 unless set.
+    pub fn deepest(mut self, depth: u32) -> Builder {
+        self.deepest = depth;
+        self
+    }
+
+    /// Makes the pool, and starts its workers unless it is [lazy](Builder::lazy).
+    ///
+    /// # Errors
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): no workers, or none that may do
+    ///   anything; a pool too deep within others
+    /// - [`Unsupported`](ErrorKind::Unsupported): [`Fork`](StartMethod::Fork); a
+    ///   function of a shared library
+    /// - [`LimitReached`](ErrorKind::LimitReached), [`NoSpace`](ErrorKind::NoSpace):
+    ///   processes, threads, descriptors, memory
+    pub fn build(self) -> Result<Pool> {
+        let operation = "creating pool";
+        let refuse = |kind, why: &'static str| Err(Error::new(kind, operation, "").because(why));
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        if self.workers == Some(0) {
+            return refuse(ErrorKind::InvalidInput, "it would have no workers");
+        }
+        if self.settings.limits.tasks_per_worker == Some(0) {
+            return refuse(ErrorKind::InvalidInput, "its workers could run no task");
+        }
+        if self.settings.method == StartMethod::Fork {
+            return refuse(
+                ErrorKind::Unsupported,
+                "a pool has threads, and a process with threads cannot be forked",
+            );
+        }
+        if worker::depth() >= self.deepest {
+            return Err(Error::new(ErrorKind::InvalidInput, operation, "")
+                .because(format!("it would be within {} others", self.deepest))
+                .with_hint("allow more with `Builder::deepest`"));
+        }
+        let workers = self.workers.unwrap_or_else(default_workers);
+        let state = State::new(workers, self.settings.limits);
+        let is_lazy = self.settings.is_lazy;
+        let shared = Arc::new(Shared::new(state, self.settings)?);
+        if !is_lazy {
+            shared.start_wanted().inspect_err(|_| shared.give_up())?;
+        }
+        Pool::new_running(shared)
+    }
+}

@@ -1,0 +1,226 @@
+//! One call of a function, and how it is to be run.
+
+use super::chunk::{Arguments, Owner, Policy};
+use super::shared::Shared;
+use super::state::{Job, Key, State};
+use super::{Pool, TaskError, TaskHandle};
+use crate::process::{self, Task, batch};
+use crate::{Error, Result, codec};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A function to be called by workers.
+#[derive(Debug)]
+pub(super) enum Function<A, R> {
+    Plain(fn(A) -> R),
+    Task(Task<A, R>),
+}
+
+impl<A, R> Clone for Function<A, R> {
+    fn clone(&self) -> Self {
+        match self {
+            Function::Plain(function) => Function::Plain(*function),
+            Function::Task(task) => Function::Task(task.clone()),
+        }
+    }
+}
+
+impl<A, R> Function<A, R>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    fn key(&self) -> Key {
+        match self {
+            Function::Plain(function) => process::key_of(*function),
+            Function::Task(task) => task.key(),
+        }
+    }
+
+    /// The pool's job for it.
+    pub(super) fn job(&self, state: &mut State) -> Result<usize> {
+        state.job(self.key(), || match self {
+            Function::Plain(function) => Ok((Task::new(*function)?.encode_definition()?, None)),
+            Function::Task(task) => Ok((task.encode_definition()?, Some(task.kept()))),
+        })
+    }
+}
+
+impl Job {
+    /// Descriptors of captured values that one packet carries.
+    pub(super) const MOST_DESCRIPTORS: usize = 250;
+}
+
+/// Encodes an argument as a record behind others, or, if it is large or has
+/// descriptors, by itself.
+#[inline]
+pub(super) fn encode<A: Serialize>(
+    argument: &A,
+    records: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+) -> Result<Option<codec::Encoded>> {
+    scratch.clear();
+    match batch::encode(argument, scratch)? {
+        None => {
+            batch::put(records, batch::Status::Value, scratch);
+            Ok(None)
+        }
+        Some(encoded) if encoded.descriptors.len() > Job::MOST_DESCRIPTORS => {
+            let why = format!("{} descriptors in one argument", encoded.descriptors.len());
+            let error = Error::new(crate::ErrorKind::LimitReached, "encoding argument", "");
+            Err(error.because(why))
+        }
+        Some(encoded) => Ok(Some(encoded)),
+    }
+}
+
+/// A call to be made, from [`Pool::task`].
+///
+/// # Examples
+/// ```
+/// use procession::pool::Pool;
+/// use std::time::Duration;
+/// fn fetch(page: u32) -> String { format!("page {page}") }
+/// let pool = Pool::new(2)?;
+/// let task = pool.task(fetch, 7)
+///     .timeout(Duration::from_secs(10))
+///     .retries(3)
+///     .spawn()?;
+/// assert_eq!(task.join()?, "page 7");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is called before `spawn` or `call`"]
+pub struct Call<'p, A, R> {
+    pool: &'p Pool,
+    function: Function<A, R>,
+    argument: A,
+    policy: Policy,
+}
+
+macro_rules! policies {
+    () => {
+        /// Kills the worker of a task that runs longer, and fails the task; another
+        /// worker takes its place. Children of the task are killed with it.
+        pub fn timeout(mut self, timeout: Duration) -> Self {
+            self.policy.timeout = Some(timeout);
+            self
+        }
+
+        /// Gives notice to a task that runs longer, which it sees with
+        /// [`stop_requested`](super::stop_requested), and which does nothing else.
+        ///
+        /// # Examples
+        /// ```
+        /// use procession::pool::{self, Pool};
+        /// use std::time::Duration;
+        /// fn search(_: ()) -> u64 {
+        ///     let mut tried = 0;
+        ///     while !pool::stop_requested() {
+        ///         tried += 1;
+        ///     }
+        ///     tried
+        /// }
+        /// let pool = Pool::new(1)?;
+        /// let tried = pool.task(search, ()).notice_after(Duration::from_millis(5)).call()?;
+        /// assert!(tried > 0);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        pub fn notice_after(mut self, time: Duration) -> Self {
+            self.policy.notice = Some(time);
+            self
+        }
+
+        /// Tries a task that failed again, at most so often. Whatever it did before it
+        /// failed is done again.
+        pub fn retries(mut self, retries: u32) -> Self {
+            self.policy.retries = retries;
+            self
+        }
+
+        /// Waits so long before the first retry, and twice as long before each further
+        /// one.
+        pub fn backoff(mut self, wait: Duration) -> Self {
+            self.policy.backoff = wait;
+            self
+        }
+
+        /// Before those of lower priority, if it waits; 0 unless set.
+        pub fn priority(mut self, priority: i32) -> Self {
+            self.policy.priority = priority;
+            self
+        }
+    };
+}
+pub(super) use policies;
+
+impl<'p, A, R> Call<'p, A, R>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    pub(super) fn new(pool: &'p Pool, function: Function<A, R>, argument: A) -> Self {
+        Call {
+            pool,
+            function,
+            argument,
+            policy: Policy::default(),
+        }
+    }
+
+    policies!();
+
+    /// Gives the task to the pool.
+    ///
+    /// # Errors
+    /// As [`Pool::spawn`].
+    pub fn spawn(self) -> std::result::Result<TaskHandle<R>, TaskError> {
+        let shared = &self.pool.shared;
+        let chunk = add(shared, &self.function, &self.argument, self.policy)?;
+        Ok(TaskHandle::new(Arc::clone(shared), chunk))
+    }
+
+    /// Gives the task to the pool, and waits for the result.
+    ///
+    /// # Errors
+    /// As [`Pool::call`].
+    pub fn call(self) -> std::result::Result<R, TaskError> {
+        self.spawn()?.join()
+    }
+}
+
+/// Gives one call to the pool.
+fn add<A, R>(
+    shared: &Shared,
+    function: &Function<A, R>,
+    argument: &A,
+    policy: Policy,
+) -> std::result::Result<usize, TaskError>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    shared.check_process()?;
+    let mut records = Vec::new();
+    let arguments = match encode(argument, &mut records, &mut Vec::new()) {
+        Ok(None) => Arguments::Records(Arc::new(records), 0),
+        Ok(Some(encoded)) => Arguments::Mailed(Arc::new(encoded)),
+        Err(error) => return Err(TaskError::new(process::TaskError::Codec(error))),
+    };
+    shared.with(|state| {
+        if let Some(refusal) = Shared::refusal(&state.phase) {
+            return Err(refusal);
+        }
+        let job = function.job(state)?;
+        let chunk = state.add(job, Owner::Handle, policy, arguments, (0, 1));
+        if state.queue.len() > 1 {
+            // Workers were full: perhaps they are not any more.
+            state.collect();
+        } else {
+            state.dispatch();
+        }
+        Ok(chunk)
+    })
+}

@@ -1,0 +1,215 @@
+//! Arguments on their way to workers, and what comes back.
+
+use super::TaskError;
+use crate::codec::{Arrived, Encoded};
+use crate::process::batch;
+use crate::{Error, ErrorKind};
+use serde::de::DeserializeOwned;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How tasks are to be run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Policy {
+    /// A worker whose task runs longer is killed.
+    pub(super) timeout: Option<Duration>,
+    /// A task that runs longer is given notice.
+    pub(super) notice: Option<Duration>,
+    /// How often a task that failed is tried again.
+    pub(super) retries: u32,
+    /// How long after the first failure; twice as long after each further one.
+    pub(super) backoff: Duration,
+    /// Higher ones first.
+    pub(super) priority: i32,
+    /// Each can be cancelled while it runs.
+    pub(super) cancellable: bool,
+}
+
+impl Policy {
+    /// Whether the pool has to know which call runs, and since when.
+    pub(super) fn is_exact(&self) -> bool {
+        self.timeout.is_some() || self.notice.is_some() || self.cancellable
+    }
+}
+
+/// Encoded arguments.
+#[derive(Clone, Debug)]
+pub(super) enum Arguments {
+    /// Records, from an offset on.
+    Records(Arc<Vec<u8>>, usize),
+    /// A single one, large or with descriptors.
+    Mailed(Arc<Encoded>),
+}
+
+impl Arguments {
+    pub(super) fn records(&self) -> &[u8] {
+        match self {
+            Arguments::Records(bytes, offset) => &bytes[*offset..],
+            Arguments::Mailed(_) => &[],
+        }
+    }
+
+    /// Passes over the first arguments.
+    pub(super) fn skip(&mut self, count: u32) {
+        if let Arguments::Records(bytes, offset) = self {
+            let mut rest = &bytes[*offset..];
+            for _ in 0..count {
+                batch::take(&mut rest);
+            }
+            *offset = bytes.len() - rest.len();
+        }
+    }
+
+    /// Splits the arguments behind the first ones off.
+    pub(super) fn split_off(&mut self, count: u32) -> Arguments {
+        let mut second = self.clone();
+        second.skip(count);
+        if let (Arguments::Records(bytes, offset), Arguments::Records(_, end)) =
+            (&mut *self, &second)
+        {
+            let first = bytes[*offset..*end].to_vec();
+            *self = Arguments::Records(Arc::new(first), 0);
+        }
+        second
+    }
+}
+
+/// Whose a chunk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A handle's: it stays until that has taken the result.
+    Handle,
+    /// Nobody's: its result is of no interest.
+    Nobody,
+    /// One of several of a call for many arguments.
+    Run(usize),
+}
+
+/// Where a chunk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Queued,
+    /// Until its time.
+    Delayed,
+    /// With this worker.
+    Sent(usize),
+    Done,
+}
+
+/// Arguments that go to one worker at once.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) job: usize,
+    pub(super) owner: Owner,
+    pub(super) place: Place,
+    pub(super) policy: Policy,
+    pub(super) arguments: Arguments,
+    /// Place of the first argument among those of the run.
+    pub(super) first: u64,
+    pub(super) count: u32,
+    /// Results that are here.
+    pub(super) done: u32,
+    /// Failed attempts of the first argument that has no result.
+    pub(super) attempts: u32,
+    /// Workers that died with it before they had begun it.
+    pub(super) early_deaths: u32,
+    /// Nobody wants further results.
+    pub(super) cancelled: bool,
+    /// For a handle.
+    pub(super) result: Option<Piece>,
+    pub(super) waker: Option<std::task::Waker>,
+    pub(super) callback: Option<Callback>,
+}
+
+/// What to call with the result.
+pub(super) struct Callback(pub(super) Box<dyn FnOnce(Piece) + Send>);
+
+impl std::fmt::Debug for Callback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Callback")
+    }
+}
+
+impl Chunk {
+    pub(super) fn index(&self) -> Option<u64> {
+        matches!(self.owner, Owner::Run(_)).then(|| self.first + u64::from(self.done))
+    }
+
+    pub(super) fn left(&self) -> u32 {
+        self.count - self.done
+    }
+
+    /// Forgets arguments whose results are here, before it is sent again.
+    pub(super) fn rebase(&mut self) {
+        self.arguments.skip(self.done);
+        self.first += u64::from(self.done);
+        self.count -= self.done;
+        self.done = 0;
+    }
+}
+
+/// Results as they arrived.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Values, as records, of arguments from one on.
+    Values {
+        first: u64,
+        count: u32,
+        bytes: Vec<u8>,
+    },
+    /// One that came as a packet.
+    Mailed {
+        first: u64,
+        body: Arrived,
+        descriptors: Vec<OwnedFd>,
+    },
+    Failed {
+        first: u64,
+        error: TaskError,
+    },
+}
+
+impl Piece {
+    pub(super) fn first(&self) -> u64 {
+        match self {
+            Piece::Values { first, .. }
+            | Piece::Mailed { first, .. }
+            | Piece::Failed { first, .. } => *first,
+        }
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        match self {
+            Piece::Values { count, .. } => *count,
+            Piece::Mailed { .. } | Piece::Failed { .. } => 1,
+        }
+    }
+
+    /// The first result in it, which is all of a single task's.
+    pub(super) fn into_result<R: DeserializeOwned>(self) -> Result<R, TaskError> {
+        match self {
+            Piece::Values { bytes, .. } => first_value(&mut &bytes[..]),
+            Piece::Mailed {
+                body, descriptors, ..
+            } => crate::codec::decode(&body, descriptors).map_err(undecodable),
+            Piece::Failed { error, .. } => Err(error),
+        }
+    }
+}
+
+/// Decodes the next of several values.
+pub(super) fn first_value<R: DeserializeOwned>(bytes: &mut &[u8]) -> Result<R, TaskError> {
+    match batch::take(bytes) {
+        Some(record) => batch::decode(record.body).map_err(undecodable),
+        None => Err(undecodable(Error::new(
+            ErrorKind::Corrupt,
+            "receiving result",
+            "",
+        ))),
+    }
+}
+
+fn undecodable(error: Error) -> TaskError {
+    TaskError::new(crate::process::TaskError::Codec(error))
+}

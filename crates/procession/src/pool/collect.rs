@@ -1,0 +1,273 @@
+//! Taking in what workers have written.
+
+use super::TaskError;
+use super::chunk::{Owner, Piece, Place};
+use super::state::{Stage, State};
+use super::worker::Timing;
+use crate::process::batch::{self, Record, Status};
+use crate::process::{self, Panic};
+use crate::{Deadline, Error, ErrorKind};
+
+impl State {
+    /// Takes in all results that there are, and gives out more work. Whether there
+    /// were any.
+    pub(super) fn collect(&mut self) -> bool {
+        let mut any = false;
+        for place in 0..self.workers.len() {
+            any |= self.collect_from(place);
+        }
+        if any || !self.queue.is_empty() {
+            self.dispatch();
+        }
+        any
+    }
+
+    /// Takes in the results of one worker. Whether there were any.
+    pub(super) fn collect_from(&mut self, place: usize) -> bool {
+        let worker = &mut self.workers[place];
+        let Some(life) = &mut worker.life else {
+            return false;
+        };
+        if worker.stage == Stage::Starting && life.posting.line().is_ready() {
+            worker.stage = Stage::Ready;
+            worker.stats.ready();
+            self.failed_starts = 0;
+        }
+        let mut inbox = std::mem::take(&mut life.inbox);
+        inbox.clear();
+        let makes_sense = match life.posting.read_results(&mut inbox) {
+            Some(false) => {
+                life.inbox = inbox;
+                return false;
+            }
+            Some(true) => self.take_in(place, &inbox),
+            None => None,
+        };
+        if let Some(life) = &mut self.workers[place].life {
+            life.inbox = inbox;
+            if makes_sense.is_none() {
+                // Its memory is spoilt: what comes is not to be relied on.
+                let error = Error::new(ErrorKind::Corrupt, "receiving results", "");
+                life.condemned = Some(process::TaskError::Io(
+                    error.because("the worker has spoilt the memory that it shares with the pool"),
+                ));
+                life.process.kill();
+                self.workers[place].stage = Stage::Killed;
+            }
+        }
+        true
+    }
+
+    fn take_in(&mut self, place: usize, mut inbox: &[u8]) -> Option<()> {
+        while !inbox.is_empty() {
+            let life = self.workers[place].life.as_mut()?;
+            let sent = life.sent.front()?;
+            let Some(number) = sent.chunk else {
+                self.take_end(place, batch::take(&mut inbox)?)?;
+                continue;
+            };
+            let chunk = self.chunks.get_mut(number)?;
+            // Values, of which there are many, go as they are.
+            let mut rest = inbox;
+            let mut count = 0;
+            let mut other = None;
+            while count < chunk.left() && !rest.is_empty() {
+                let before = rest;
+                match batch::take(&mut rest)? {
+                    Record {
+                        status: Status::Value,
+                        ..
+                    } => count += 1,
+                    record => {
+                        rest = before;
+                        other = Some(record);
+                        break;
+                    }
+                }
+            }
+            if count > 0 {
+                let first = chunk.first + u64::from(chunk.done);
+                chunk.done += count;
+                chunk.attempts = 0;
+                life.done += u64::from(count);
+                if chunk.owner != Owner::Nobody {
+                    let bytes = inbox[..inbox.len() - rest.len()].to_vec();
+                    self.deliver(
+                        number,
+                        Piece::Values {
+                            first,
+                            count,
+                            bytes,
+                        },
+                    );
+                }
+            }
+            inbox = rest;
+            if let Some(record) = other {
+                batch::take(&mut inbox);
+                match record.status {
+                    Status::End => self.take_end(place, record)?,
+                    _ => self.take_other(place, number, record)?,
+                }
+            }
+            self.detach_if_over(place, number);
+        }
+        Some(())
+    }
+
+    /// Takes a result that is no plain value.
+    fn take_other(&mut self, place: usize, number: usize, record: Record<'_>) -> Option<()> {
+        let life = self.workers[place].life.as_mut()?;
+        life.done += 1;
+        let pid = life.process.pid();
+        let failure = match record.status {
+            Status::Mailed => {
+                let packet = life.mail.receive(Deadline::NOW);
+                match packet {
+                    Ok(Some(packet)) => {
+                        let chunk = &mut self.chunks[number];
+                        let first = chunk.first + u64::from(chunk.done);
+                        chunk.done += 1;
+                        chunk.attempts = 0;
+                        let (body, descriptors) = (packet.body, packet.descriptors);
+                        self.deliver(
+                            number,
+                            Piece::Mailed {
+                                first,
+                                body,
+                                descriptors,
+                            },
+                        );
+                        return Some(());
+                    }
+                    Ok(None) => return None,
+                    Err(error) => process::TaskError::Io(error),
+                }
+            }
+            Status::Panicked => process::TaskError::Panicked(
+                batch::decode::<Panic>(record.body).unwrap_or_else(|_| Panic {
+                    message: "(its text is too long, or lost)".to_owned(),
+                    location: None,
+                    backtrace: None,
+                }),
+            ),
+            Status::Untranslatable => process::TaskError::Codec(
+                batch::decode::<Error>(record.body).unwrap_or_else(|error| error),
+            ),
+            Status::Value | Status::End => return None,
+        };
+        let error = TaskError::new(failure).in_process(pid);
+        self.fail_one(number, error, true);
+        Some(())
+    }
+
+    /// Lets go of a chunk all of whose results are here.
+    fn detach_if_over(&mut self, place: usize, number: usize) {
+        let Some(chunk) = self.chunks.get(number) else {
+            return;
+        };
+        let is_over = chunk.left() == 0;
+        if !is_over && chunk.place == Place::Sent(place) {
+            return;
+        }
+        let worker = &mut self.workers[place];
+        if let Some(life) = &mut worker.life
+            && let Some(sent) = life.sent.front_mut()
+            && sent.chunk == Some(number)
+        {
+            sent.chunk = None;
+            worker.stats.tasks += u64::from(sent.count);
+            if !sent.has_end {
+                life.load = life.load.saturating_sub(sent.cost);
+                life.sent.pop_front();
+            }
+        }
+        if is_over {
+            self.complete(number);
+        }
+    }
+
+    /// A batch is over: how it went.
+    fn take_end(&mut self, place: usize, record: Record<'_>) -> Option<()> {
+        let worker = &mut self.workers[place];
+        let life = worker.life.as_mut()?;
+        if record.status != Status::End {
+            return None;
+        }
+        let timing = batch::decode::<Timing>(record.body).ok()?;
+        let sent = life.sent.pop_front()?;
+        life.load = life.load.saturating_sub(sent.cost);
+        let mut done = sent.count;
+        let rest = sent.chunk.filter(|number| self.chunks.contains(*number));
+        if let Some(number) = rest {
+            done = sent.count.saturating_sub(self.chunks[number].left());
+            // It was given back; what it was not assigned does not count.
+            life.assigned -= u64::from(self.chunks[number].left());
+        }
+        worker.stats.busy_nanoseconds += timing.elapsed;
+        if timing.slowest_time > 0 {
+            let pid = life.process.pid();
+            self.slowest.note(timing.slowest_time, pid, sent.job);
+        }
+        if let Some(job) = self.jobs.get_mut(sent.job)
+            && done > 0
+        {
+            let each = timing.elapsed / u64::from(done);
+            job.estimate = Some(match job.estimate {
+                // The last ones count most.
+                Some(old) => (old + 3 * each) / 4,
+                None => each,
+            });
+        }
+        let resident = life.posting.resident();
+        if let Some(number) = rest {
+            worker.stats.tasks += u64::from(done);
+            if self.chunks[number].cancelled {
+                let reason = TaskError::new(process::TaskError::Cancelled);
+                self.fail_rest(number, &reason);
+            } else {
+                self.share_out(number);
+            }
+        }
+        if self
+            .limits
+            .recycle_above
+            .is_some_and(|most| resident > most)
+        {
+            self.dismiss(place);
+        }
+        Some(())
+    }
+
+    /// Puts what was given back into the queue, in pieces for all who have nothing
+    /// to do.
+    fn share_out(&mut self, number: usize) {
+        self.requeue(number);
+        let idle = self.workers.iter().filter(|worker| {
+            let life = worker.life.as_ref();
+            worker.stage == Stage::Ready && life.is_some_and(|life| life.has_nothing())
+        });
+        let parts = (idle.count() as u32).clamp(2, 64);
+        let chunk = &mut self.chunks[number];
+        let each = chunk.count.div_ceil(parts).max(1);
+        let (job, owner, policy) = (chunk.job, chunk.owner, chunk.policy);
+        let cancelled = chunk.cancelled;
+        let mut behind = Vec::new();
+        while self.chunks[number].count > each {
+            // From the end, so that each split copies what is behind only.
+            let chunk = &mut self.chunks[number];
+            let keep = (chunk.count - 1) / each * each;
+            let rest = chunk.arguments.split_off(keep);
+            let (first, count) = (chunk.first + u64::from(keep), chunk.count - keep);
+            chunk.count = keep;
+            let part = self.insert(job, owner, policy, rest, (first, count));
+            self.chunks[part].cancelled = cancelled;
+            behind.push(part);
+        }
+        self.queue.pop_first();
+        for part in behind {
+            self.queue.push_front(policy.priority, part);
+        }
+        self.queue.push_front(policy.priority, number);
+    }
+}

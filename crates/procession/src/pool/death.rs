@@ -1,0 +1,137 @@
+//! A worker has ended: what becomes of what it had, and of the pool.
+
+use super::TaskError;
+use super::state::{Phase, Stage, State};
+use crate::process::{self, Signal};
+use crate::{Error, ErrorKind};
+use std::time::{Duration, Instant};
+
+/// Starts in a row that may fail by themselves, and those that may be killed, before
+/// the pool is given up.
+const MOST_FAILED_STARTS: u32 = 3;
+const MOST_KILLED_STARTS: u32 = 20;
+
+/// How often a worker may die with a call before it has begun it.
+const MOST_EARLY_DEATHS: u32 = 3;
+
+impl State {
+    /// A worker's process has ended, like this, with these last words.
+    pub(super) fn bury(
+        &mut self,
+        place: usize,
+        outcome: Result<(), process::TaskError>,
+        last_words: &str,
+    ) {
+        // What it has written is there, whatever came then.
+        self.collect_from(place);
+        let worker = &mut self.workers[place];
+        let Some(mut life) = worker.life.take() else {
+            return;
+        };
+        let was_ready = worker.stage != Stage::Starting;
+        let has_left = outcome.is_ok();
+        worker.stage = Stage::Vacant(None);
+        worker.stats.ended();
+        self.update_lines();
+        let pid = life.process.pid();
+        let memory = self.limits.memory;
+        let failure = match (life.condemned.take(), outcome) {
+            (Some(reason), _) => reason,
+            (None, Err(failure)) => failure,
+            (None, Ok(())) => process::TaskError::Exited(0),
+        };
+        let error = TaskError::new(failure.clone())
+            .in_process(pid)
+            .with_stderr(last_words.to_owned(), memory);
+        let begun = life.posting.standing().begun;
+        let was_running = begun > life.done;
+        let mut had: Vec<(usize, u64)> = life
+            .sent
+            .iter()
+            .filter_map(|sent| Some((sent.chunk?, sent.index)))
+            .collect();
+        if let Some(&(number, index)) = had.first() {
+            let was_claimed = life.posting.is_claimed(index);
+            let early = was_claimed && !was_running && !has_left;
+            if early {
+                self.chunks[number].early_deaths += 1;
+            }
+            if was_running || early && self.chunks[number].early_deaths >= MOST_EARLY_DEATHS {
+                self.chunks[number].place = super::chunk::Place::Queued;
+                self.fail_one(number, error.clone(), true);
+                let chunk = &self.chunks[number];
+                let is_tried_again = chunk.count == 1 && chunk.left() == 1;
+                if chunk.left() == 0 {
+                    self.complete(number);
+                    had.remove(0);
+                } else if is_tried_again {
+                    had.remove(0);
+                }
+            }
+        }
+        for (number, _) in had.into_iter().rev() {
+            match &self.phase {
+                Phase::Over(reason) => {
+                    let reason = reason.clone();
+                    self.fail_rest(number, &reason);
+                }
+                _ if self.chunks[number].cancelled => {
+                    let reason = TaskError::new(process::TaskError::Cancelled);
+                    self.fail_rest(number, &reason);
+                }
+                _ => self.requeue(number),
+            }
+        }
+        if !has_left {
+            self.restarts += 1;
+        }
+        if !was_ready && !has_left {
+            self.note_failed_start(place, error);
+        }
+        self.finished += 1;
+        self.dispatch();
+    }
+
+    /// A worker could not be started, or ended before it was ready.
+    pub(super) fn note_failed_start(&mut self, place: usize, error: TaskError) {
+        self.failed_starts += 1;
+        let was_killed = error.signal() == Some(Signal::KILL);
+        let most = if was_killed {
+            MOST_KILLED_STARTS
+        } else {
+            MOST_FAILED_STARTS
+        };
+        let others = self
+            .workers
+            .iter()
+            .any(|worker| worker.stage == Stage::Ready);
+        if self.failed_starts < most || others {
+            let wait = Duration::from_millis(1 << self.failed_starts.min(10));
+            self.workers[place].stage = Stage::Vacant(Some(Instant::now() + wait));
+            return;
+        }
+        let why = Error::new(ErrorKind::ProcessDied, "starting workers of pool", "").because(
+            format!("{} starts in a row failed, the last one so: {error}", most),
+        );
+        self.end(TaskError::new(process::TaskError::NeverStarted(why)));
+    }
+
+    /// Ends the pool: nothing is done any more, for a reason.
+    pub(super) fn end(&mut self, reason: TaskError) {
+        if matches!(self.phase, Phase::Over(_)) {
+            return;
+        }
+        self.phase = Phase::Over(reason.clone());
+        self.fail_all_waiting(&reason);
+        for worker in &mut self.workers {
+            if let Some(life) = &mut worker.life {
+                if life.condemned.is_none() {
+                    life.condemned = Some(reason.failure().clone());
+                }
+                life.process.kill();
+                worker.stage = Stage::Killed;
+            }
+        }
+        self.finished += 1;
+    }
+}

@@ -1,0 +1,178 @@
+//! The pool's side of a line: posts go in, results come out.
+
+use super::{
+    ARGUMENTS_READ, ASLEEP, AWAITS_POSTS, AWAITS_ROOM, BEGUN, BEGUN_AT, CLAIMED, CONDEMNED,
+    CURRENT, GIVE_BACK, Line, NOTICE, POSTED, Post, READY, RESIDENT, RESULTS_READ, RESULTS_WRITTEN,
+    REVOKED, ROOM, RUNNING, SLOTS, TAKEN, WAITING, read_ring, write_ring,
+};
+use procession_sys::futex;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+/// The pool's side of a line, for whoever holds the pool's lock.
+#[derive(Debug)]
+pub(in crate::pool) struct Posting {
+    line: Arc<Line>,
+    posted: u64,
+    arguments_written: u64,
+    results_read: u64,
+}
+
+/// Where a worker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pool) struct Standing {
+    /// Calls that it has begun since it started.
+    pub(in crate::pool) begun: u64,
+    /// When it began the last one, if that is timed; on the monotonic clock, in
+    /// nanoseconds.
+    pub(in crate::pool) begun_at: u64,
+}
+
+impl Posting {
+    pub(in crate::pool) fn new(line: Arc<Line>) -> Posting {
+        Posting {
+            line,
+            posted: 0,
+            arguments_written: 0,
+            results_read: 0,
+        }
+    }
+
+    pub(in crate::pool) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// Whether an order without bytes has room.
+    pub(in crate::pool) fn has_slot(&self) -> bool {
+        let taken = self.line.word(TAKEN).load(Ordering::Acquire);
+        self.posted.wrapping_sub(taken) < SLOTS
+    }
+
+    /// Posts an order; its index, or `None` if there is no room.
+    #[inline]
+    pub(in crate::pool) fn post(&mut self, post: Post, bytes: &[u8]) -> Option<u64> {
+        let line = &*self.line;
+        let taken = line.word(TAKEN).load(Ordering::Acquire);
+        let read = line.word(ARGUMENTS_READ).load(Ordering::Acquire);
+        let used = self.arguments_written.wrapping_sub(read);
+        if self.posted.wrapping_sub(taken) >= SLOTS || used + bytes.len() as u64 > ROOM {
+            return None;
+        }
+        let index = self.posted;
+        write_ring(line.arguments(), self.arguments_written, bytes);
+        self.arguments_written += bytes.len() as u64;
+        line.slot(index, 1).store(post.word(), Ordering::Relaxed);
+        line.slot(index, 2)
+            .store(post.count.into(), Ordering::Relaxed);
+        line.slot(index, 3)
+            .store(bytes.len() as u64, Ordering::Relaxed);
+        line.slot(index, 0)
+            .store(index << 2 | WAITING, Ordering::Relaxed);
+        self.posted = index + 1;
+        // SYNC(posts): whoever sees the index sees what is before it.
+        line.word(POSTED).store(self.posted, Ordering::Release);
+        Some(index)
+    }
+
+    /// Wakes the worker if it sleeps until there are posts.
+    #[inline]
+    pub(in crate::pool) fn announce(&self) {
+        // SYNC(sleep): it says that it sleeps, then looks for posts; we post, then
+        // look whether it says so.
+        fence(Ordering::SeqCst);
+        if self.line.word(ASLEEP).load(Ordering::Relaxed) == AWAITS_POSTS {
+            futex::wake(self.line.word(POSTED), 1);
+        }
+    }
+
+    /// Takes a post back. Whether the worker had not taken it.
+    pub(in crate::pool) fn revoke(&self, index: u64) -> bool {
+        let slot = self.line.slot(index, 0);
+        let (waiting, revoked) = (index << 2 | WAITING, index << 2 | REVOKED);
+        slot.compare_exchange(waiting, revoked, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Whether the worker has taken a post.
+    pub(in crate::pool) fn is_claimed(&self, index: u64) -> bool {
+        self.line.slot(index, 0).load(Ordering::Acquire) == index << 2 | CLAIMED
+    }
+
+    /// Appends the results that there are; whether there were any, or `None` if
+    /// the worker's words make no sense.
+    #[inline]
+    pub(in crate::pool) fn read_results(&mut self, into: &mut Vec<u8>) -> Option<bool> {
+        // SYNC(results): whoever sees the index sees the bytes before it.
+        let written = self.line.word(RESULTS_WRITTEN).load(Ordering::Acquire);
+        let length = written.wrapping_sub(self.results_read);
+        if length == 0 {
+            return Some(false);
+        }
+        if length > ROOM {
+            return None;
+        }
+        read_ring(
+            self.line.results(),
+            self.results_read,
+            length as usize,
+            into,
+        );
+        self.results_read = written;
+        self.line
+            .word(RESULTS_READ)
+            .store(written, Ordering::Release);
+        // SYNC(sleep): as in `announce`.
+        fence(Ordering::SeqCst);
+        if self.line.word(ASLEEP).load(Ordering::Relaxed) == AWAITS_ROOM {
+            futex::wake(self.line.word(RESULTS_READ), 1);
+        }
+        Some(true)
+    }
+
+    pub(in crate::pool) fn standing(&self) -> Standing {
+        let begun = self.line.word(BEGUN).load(Ordering::Acquire);
+        Standing {
+            begun,
+            begun_at: self.line.word(BEGUN_AT).load(Ordering::Relaxed),
+        }
+    }
+
+    /// Condemns the call with this number. Whether it was running: the worker will
+    /// do nothing more then, and is to be killed.
+    pub(in crate::pool) fn condemn(&self, call: u64) -> bool {
+        let (running, condemned) = (call << 2 | RUNNING, call << 2 | CONDEMNED);
+        let current = self.line.word(CURRENT);
+        current
+            .compare_exchange(running, condemned, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Lets the call with this number know that it should end.
+    pub(in crate::pool) fn give_notice(&self, call: u64) {
+        self.line.word(NOTICE).store(call, Ordering::Release);
+    }
+
+    /// Resident memory of the worker when it last told, in bytes.
+    pub(in crate::pool) fn resident(&self) -> u64 {
+        self.line.word(RESIDENT).load(Ordering::Relaxed)
+    }
+}
+
+impl Line {
+    /// Whether there are results that the pool has not read, or the worker has
+    /// become ready since; for those who do not hold the pool's lock.
+    #[inline]
+    pub(in crate::pool) fn has_news(&self) -> bool {
+        let written = self.word(RESULTS_WRITTEN).load(Ordering::Acquire);
+        written != self.word(RESULTS_READ).load(Ordering::Relaxed)
+    }
+
+    pub(in crate::pool) fn is_ready(&self) -> bool {
+        self.word(READY).load(Ordering::Acquire) != 0
+    }
+
+    /// Asks the worker to give back what it has not begun of its batch.
+    pub(in crate::pool) fn ask_for_rest(&self) {
+        self.word(GIVE_BACK).store(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,202 @@
+//! The worker's side of a line: posts come out, results go in.
+
+use super::{
+    ARGUMENTS_READ, ASLEEP, AWAITS_POSTS, AWAITS_ROOM, BEGUN, BEGUN_AT, CLAIMED, CURRENT,
+    GIVE_BACK, Line, NOTICE, Order, POSTED, Post, READY, RESIDENT, RESULTS_READ, RESULTS_WRITTEN,
+    REVOKED, ROOM, RUNNING, TAKEN, WAITING, read_ring, write_ring,
+};
+use crate::process::batch::{self, Status};
+use crate::registry::patience;
+use procession_sys::futex;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
+
+/// Longest sleep without looking again; for what nobody tells, because whoever
+/// should have told it is stopped.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// The worker's side of a line.
+#[derive(Debug)]
+pub(in crate::pool) struct Taking {
+    line: Arc<Line>,
+    taken: u64,
+    arguments_read: u64,
+    results_written: u64,
+    /// As far as this side knows.
+    results_read: u64,
+    begun: u64,
+}
+
+impl Taking {
+    pub(in crate::pool) fn new(line: Arc<Line>) -> Taking {
+        Taking {
+            line,
+            taken: 0,
+            arguments_read: 0,
+            results_written: 0,
+            results_read: 0,
+            begun: 0,
+        }
+    }
+
+    /// Lets the pool know that the worker takes orders from now on.
+    pub(in crate::pool) fn become_ready(&self) {
+        self.line.word(READY).store(1, Ordering::Release);
+    }
+
+    /// Takes the next order and its bytes, if there is one. One that was taken back
+    /// is passed over, but for those whose packet has to be taken all the same:
+    /// they come with `false`.
+    pub(in crate::pool) fn take(&mut self, bytes: &mut Vec<u8>) -> Option<(Post, bool)> {
+        let line = &*self.line;
+        // SYNC(posts): see `Posting::post`.
+        while self.taken < line.word(POSTED).load(Ordering::Acquire) {
+            let index = self.taken;
+            let state = line.slot(index, 0);
+            let claimed = state.compare_exchange(
+                index << 2 | WAITING,
+                index << 2 | CLAIMED,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            let length = line.slot(index, 3).load(Ordering::Relaxed);
+            let post = Post::from_words(
+                line.slot(index, 1).load(Ordering::Relaxed),
+                line.slot(index, 2).load(Ordering::Relaxed),
+            );
+            bytes.clear();
+            if claimed.is_ok() {
+                read_ring(
+                    line.arguments(),
+                    self.arguments_read,
+                    length.min(ROOM) as usize,
+                    bytes,
+                );
+            }
+            self.arguments_read += length;
+            line.word(ARGUMENTS_READ)
+                .store(self.arguments_read, Ordering::Release);
+            self.taken = index + 1;
+            line.word(TAKEN).store(self.taken, Ordering::Release);
+            debug_assert!(claimed.is_ok() || claimed == Err(index << 2 | REVOKED));
+            if let Some(post) = post
+                && (claimed.is_ok() || post.order == Order::RunMailed)
+            {
+                return Some((post, claimed.is_ok()));
+            }
+        }
+        None
+    }
+
+    /// Whether there are orders.
+    #[inline]
+    pub(in crate::pool) fn has_posts(&self) -> bool {
+        self.taken < self.line.word(POSTED).load(Ordering::Acquire)
+    }
+
+    /// Waits until there are orders; before it sleeps it calls `before`.
+    pub(in crate::pool) fn wait(&self, mut before: impl FnMut()) {
+        while !self.has_posts() && !patience::look(|| self.has_posts()) {
+            before();
+            let ready = || self.has_posts();
+            self.sleep(AWAITS_POSTS, POSTED, self.taken, ready);
+        }
+    }
+
+    /// Sleeps until the pool has changed one of its words.
+    fn sleep(&self, what: u64, word: usize, seen: u64, ready: impl Fn() -> bool) {
+        let asleep = self.line.word(ASLEEP);
+        asleep.store(what, Ordering::SeqCst);
+        // SYNC(sleep): see `Posting::announce`.
+        fence(Ordering::SeqCst);
+        if !ready() {
+            let start = Instant::now();
+            let outcome = futex::wait(&[(self.line.word(word), seen as u32)], SLICE);
+            patience::slept(start.elapsed(), outcome.is_ok());
+        }
+        asleep.store(0, Ordering::Relaxed);
+    }
+
+    /// Writes a result. If there is no room, `when_full` is called, and has the
+    /// pool make some.
+    #[inline]
+    pub(in crate::pool) fn write(&mut self, status: Status, body: &[u8], when_full: impl Fn()) {
+        let (head, length) = batch::head(status, body.len());
+        let needed = (length + body.len()) as u64;
+        if self.results_written - self.results_read + needed > ROOM {
+            self.wait_for_room(needed, when_full);
+        }
+        let ring = self.line.results();
+        write_ring(ring, self.results_written, &head[..length]);
+        write_ring(ring, self.results_written + length as u64, body);
+        self.results_written += needed;
+        // SYNC(results): see `Posting::read_results`.
+        self.line
+            .word(RESULTS_WRITTEN)
+            .store(self.results_written, Ordering::Release);
+    }
+
+    #[cold]
+    fn wait_for_room(&mut self, needed: u64, when_full: impl Fn()) {
+        loop {
+            let read = self.line.word(RESULTS_READ).load(Ordering::Acquire);
+            self.results_read = read;
+            if self.results_written - read + needed <= ROOM {
+                return;
+            }
+            when_full();
+            let ready = || self.line.word(RESULTS_READ).load(Ordering::Acquire) != read;
+            self.sleep(AWAITS_ROOM, RESULTS_READ, read, ready);
+        }
+    }
+
+    /// A call begins.
+    #[inline]
+    pub(in crate::pool) fn begin(&mut self) {
+        self.begun += 1;
+        self.line.word(BEGUN).store(self.begun, Ordering::Release);
+    }
+
+    /// A call begins that can be condemned.
+    #[inline]
+    pub(in crate::pool) fn begin_exact(&mut self, now: u64) {
+        self.line.word(BEGUN_AT).store(now, Ordering::Relaxed);
+        self.begin();
+        let running = self.begun << 2 | RUNNING;
+        self.line.word(CURRENT).store(running, Ordering::Release);
+    }
+
+    /// Such a call is over. Whether it was not condemned.
+    #[inline]
+    pub(in crate::pool) fn end_exact(&self) -> bool {
+        let running = self.begun << 2 | RUNNING;
+        let current = self.line.word(CURRENT);
+        current
+            .compare_exchange(running, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Whether the pool wants the rest of the batch.
+    #[inline]
+    pub(in crate::pool) fn is_rest_wanted(&self) -> bool {
+        self.line.word(GIVE_BACK).load(Ordering::Relaxed) != 0
+    }
+
+    /// A batch begins, of which nothing is wanted back yet.
+    pub(in crate::pool) fn keep_batch(&self) {
+        self.line.word(GIVE_BACK).store(0, Ordering::Relaxed);
+    }
+
+    pub(in crate::pool) fn tell_resident(&self, bytes: u64) {
+        self.line.word(RESIDENT).store(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Line {
+    /// Whether the call that runs has been given notice; in its worker.
+    pub(in crate::pool) fn has_notice(&self) -> bool {
+        let begun = self.word(BEGUN).load(Ordering::Relaxed);
+        self.word(NOTICE).load(Ordering::Acquire) == begun && begun != 0
+    }
+}

@@ -1,0 +1,433 @@
+//! One function and many arguments, which are taken as they are needed.
+
+use super::TaskError;
+use super::call::{Function, encode};
+use super::chunk::{Arguments, Owner, Piece, Place, Policy, first_value};
+use super::line::LONGEST_POST;
+use super::shared::Shared;
+use super::state::{Run, Stage, State};
+use crate::Deadline;
+use crate::process::{self, batch};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a chunk is meant to take, in nanoseconds: long against what it costs to
+/// send it, short against what it costs to wait for it at the end.
+const CHUNK_TIME: u64 = 500_000;
+
+/// Chunks that each worker has in front of it, of those of one call.
+const AHEAD: usize = 2;
+
+/// Most arguments in a chunk, unless the caller says otherwise.
+const MOST_IN_CHUNK: u32 = 1 << 16;
+
+/// Results that may wait for those before them, for each worker.
+const BUFFERED_CHUNKS: u64 = 8;
+
+/// How a call for many arguments is to go.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Options {
+    pub(super) policy: Policy,
+    pub(super) chunk_size: Option<u32>,
+    pub(super) look_ahead: Option<u64>,
+    pub(super) deadline: Option<Deadline>,
+}
+
+/// What came of waiting for a result.
+pub(super) enum Step<R> {
+    /// One, with the place of its argument.
+    Result(u64, Result<R, TaskError>),
+    /// The last one was given out.
+    End,
+    NotYet,
+}
+
+enum Refill {
+    Some,
+    End,
+    NotYet,
+}
+
+/// A call for many arguments that goes on.
+pub(super) struct Feed<I: Iterator, R> {
+    shared: Arc<Shared>,
+    input: Option<I>,
+    options: Options,
+    is_ordered: bool,
+    run: usize,
+    job: usize,
+    /// Arguments that were taken, results that were given out.
+    taken: u64,
+    given: u64,
+    /// Encoded arguments that no chunk has.
+    scratch: Vec<u8>,
+    last_chunk: u32,
+    /// What was received and not decoded: the rest of a piece.
+    open: Option<(u64, Vec<u8>, usize, u32)>,
+    ready: VecDeque<Piece>,
+    /// Pieces that wait for those before them.
+    early: BTreeMap<u64, Piece>,
+    types: std::marker::PhantomData<fn() -> R>,
+}
+
+impl<I, R> Feed<I, R>
+where
+    I: Iterator,
+    I::Item: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        function: &Function<I::Item, R>,
+        input: I,
+        options: Options,
+        is_ordered: bool,
+    ) -> Result<Self, TaskError> {
+        shared.check_process()?;
+        let (run, job) = shared.with(|state| {
+            if let Some(refusal) = Shared::refusal(&state.phase) {
+                return Err(refusal);
+            }
+            let job = function.job(state)?;
+            state.jobs[job].users += 1;
+            Ok((state.runs.insert(Run::default()), job))
+        })?;
+        Ok(Feed {
+            shared: Arc::clone(shared),
+            input: Some(input),
+            options,
+            is_ordered,
+            run,
+            job,
+            taken: 0,
+            given: 0,
+            scratch: Vec::new(),
+            last_chunk: 0,
+            open: None,
+            ready: VecDeque::new(),
+            early: BTreeMap::new(),
+            types: std::marker::PhantomData,
+        })
+    }
+
+    /// Waits for the next result, at most until `patience` says.
+    #[inline]
+    pub(super) fn next(&mut self, patience: Deadline) -> Step<R> {
+        loop {
+            if let Some((index, bytes, offset, left)) = &mut self.open {
+                let mut rest = &bytes[*offset..];
+                let result = first_value(&mut rest).map_err(|error| error.at(Some(*index)));
+                let given = *index;
+                *offset = bytes.len() - rest.len();
+                *index += 1;
+                *left -= 1;
+                if *left == 0 {
+                    self.open = None;
+                }
+                self.given += 1;
+                return Step::Result(given, result);
+            }
+            if let Some(piece) = self.next_piece() {
+                match piece {
+                    Piece::Values {
+                        first,
+                        count,
+                        bytes,
+                    } => self.open = Some((first, bytes, 0, count)),
+                    other => {
+                        self.given += 1;
+                        let first = other.first();
+                        return Step::Result(first, other.into_result());
+                    }
+                }
+                continue;
+            }
+            match self.refill(patience) {
+                Ok(Refill::Some) => {}
+                Ok(Refill::End) => return Step::End,
+                Ok(Refill::NotYet) => return Step::NotYet,
+                Err(error) => {
+                    let given = self.given;
+                    self.stop();
+                    return Step::Result(given, Err(error));
+                }
+            }
+        }
+    }
+
+    fn next_piece(&mut self) -> Option<Piece> {
+        if !self.is_ordered {
+            return self.ready.pop_front();
+        }
+        while let Some(piece) = self.ready.pop_front() {
+            if piece.first() == self.given {
+                return Some(piece);
+            }
+            self.early.insert(piece.first(), piece);
+        }
+        let first = self.early.first_entry()?;
+        (*first.key() == self.given).then(|| first.remove())
+    }
+
+    /// Gets more results, giving out arguments meanwhile.
+    fn refill(&mut self, patience: Deadline) -> Result<Refill, TaskError> {
+        let deadline = self.options.deadline.unwrap_or(Deadline::NEVER);
+        loop {
+            self.feed()?;
+            if !self.ready.is_empty() {
+                return Ok(Refill::Some);
+            }
+            if self.input.is_none() && self.given == self.taken {
+                return Ok(Refill::End);
+            }
+            let run = self.run;
+            let may_feed = self.may_feed();
+            let received = self.shared.wait(deadline.min(patience), |state| {
+                let pieces = std::mem::take(&mut state.runs[run].ready);
+                // A worker that could take more is reason enough to come back.
+                let has_room = may_feed && state.wants_chunks() > 0;
+                (!pieces.is_empty() || has_room).then_some(pieces)
+            });
+            match received {
+                Some(pieces) => self.ready = pieces,
+                None if deadline.has_passed() => {
+                    return Err(TaskError::new(process::TaskError::TimedOut));
+                }
+                None => return Ok(Refill::NotYet),
+            }
+            if !self.ready.is_empty() {
+                // Workers go on while these are looked at.
+                self.feed()?;
+                return Ok(Refill::Some);
+            }
+        }
+    }
+
+    /// Most results that may be on their way.
+    fn most_ahead(&self, workers: usize) -> u64 {
+        self.options.look_ahead.unwrap_or_else(|| {
+            let chunk = u64::from(self.last_chunk.max(1));
+            BUFFERED_CHUNKS * chunk * workers as u64
+        })
+    }
+
+    fn may_feed(&self) -> bool {
+        let workers = self.shared.with(|state| state.workers.len());
+        self.input.is_some() && self.taken - self.given < self.most_ahead(workers)
+    }
+
+    /// Takes arguments and gives them out, as long as workers want them.
+    fn feed(&mut self) -> Result<(), TaskError> {
+        while self.input.is_some() {
+            let job = self.job;
+            let (wanted, workers, estimate) = self.shared.with(|state| {
+                (
+                    state.wants_chunks(),
+                    state.workers.len(),
+                    state.jobs[job].estimate,
+                )
+            });
+            let ahead = self.taken - self.given;
+            let room = self.most_ahead(workers).saturating_sub(ahead);
+            if wanted == 0 || room == 0 {
+                return Ok(());
+            }
+            let size = self.chunk_size(estimate, workers);
+            let size = u64::from(size).min(room).max(1) as u32;
+            self.last_chunk = self.last_chunk.max(size);
+            if !self.feed_chunk(size)? {
+                self.input = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many arguments the next chunk should have.
+    fn chunk_size(&self, estimate: Option<u64>, workers: usize) -> u32 {
+        if let Some(size) = self.options.chunk_size {
+            return size;
+        }
+        let Some(estimate) = estimate else {
+            return 1;
+        };
+        let by_time = (CHUNK_TIME / estimate.max(1)).min(MOST_IN_CHUNK.into()) as u32;
+        // Growing step by step: the first calls may have been quick by chance.
+        let by_growth = self.last_chunk.saturating_mul(8).max(1);
+        // What is left is for all of them.
+        let known = self.input.as_ref().map(|input| input.size_hint());
+        let by_rest = match known {
+            Some((lower, Some(upper))) if lower == upper => {
+                (lower / (workers * 4)).min(MOST_IN_CHUNK as usize) as u32
+            }
+            _ => MOST_IN_CHUNK,
+        };
+        by_time.min(by_growth).min(by_rest.max(1)).max(1)
+    }
+
+    /// Takes so many arguments and gives them out; whether there may be more.
+    fn feed_chunk(&mut self, size: u32) -> Result<bool, TaskError> {
+        let Some(input) = &mut self.input else {
+            return Ok(false);
+        };
+        let mut records = Vec::new();
+        let (mut count, first) = (0, self.taken);
+        let mut last = None;
+        let mut more = true;
+        while count < size && records.len() < LONGEST_POST - batch::HEAD {
+            let Some(argument) = input.next() else {
+                more = false;
+                break;
+            };
+            let before = records.len();
+            match encode(&argument, &mut records, &mut self.scratch) {
+                Ok(None) if records.len() <= LONGEST_POST || count == 0 => count += 1,
+                // It is first in a chunk of its own.
+                Ok(None) => {
+                    let own = records.split_off(before);
+                    last = Some(Ok(Arguments::Records(Arc::new(own), 0)));
+                    break;
+                }
+                Ok(Some(encoded)) => {
+                    last = Some(Ok(Arguments::Mailed(Arc::new(encoded))));
+                    break;
+                }
+                Err(error) => {
+                    last = Some(Err(error));
+                    break;
+                }
+            }
+        }
+        self.taken += u64::from(count) + u64::from(last.is_some());
+        let (run, job, policy) = (self.run, self.job, self.options.policy);
+        let refused = self.shared.with(|state| {
+            // Closing does not end what has begun.
+            if let super::state::Phase::Over(reason) = &state.phase {
+                return Some(reason.clone());
+            }
+            if count > 0 {
+                let arguments = Arguments::Records(Arc::new(records), 0);
+                state.add(job, Owner::Run(run), policy, arguments, (first, count));
+            }
+            let behind = first + u64::from(count);
+            match last {
+                None => {}
+                Some(Ok(arguments)) => {
+                    state.add(job, Owner::Run(run), policy, arguments, (behind, 1));
+                }
+                Some(Err(error)) => {
+                    let error = TaskError::new(process::TaskError::Codec(error));
+                    state.runs[run].ready.push_back(Piece::Failed {
+                        first: behind,
+                        error: error.at(Some(behind)),
+                    });
+                }
+            }
+            state.dispatch();
+            None
+        });
+        match refused {
+            None => Ok(more),
+            Some(reason) => Err(reason),
+        }
+    }
+
+    /// Arguments taken, and results given out.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (self.taken, self.given)
+    }
+}
+
+impl<I: Iterator, R> Feed<I, R> {
+    /// Takes no more arguments, and ends what was given out.
+    fn stop(&mut self) {
+        self.input = None;
+        self.taken = self.given;
+        self.open = None;
+        self.ready.clear();
+        self.early.clear();
+        let (run, kills) = (self.run, self.options.deadline.is_some());
+        self.shared.with(|state| state.end_run(run, kills));
+    }
+}
+
+impl<I: Iterator, R> Drop for Feed<I, R> {
+    fn drop(&mut self) {
+        let (run, job) = (self.run, self.job);
+        let is_over = self.input.is_none() && self.given == self.taken;
+        self.shared.with(|state| {
+            if !is_over {
+                state.end_run(run, false);
+            }
+            if let Some(run) = state.runs.try_remove(run)
+                && run.waker.is_some()
+            {
+                state.watched -= 1;
+            }
+            state.release_job(job);
+        });
+        // A pool that is closed may have waited for this.
+        self.shared.bell.ring();
+    }
+}
+
+impl State {
+    /// How many chunks workers could take.
+    fn wants_chunks(&self) -> usize {
+        let takes = |worker: &super::state::Worker| match (&worker.life, worker.stage) {
+            (Some(life), Stage::Ready | Stage::Starting) => AHEAD.saturating_sub(life.sent.len()),
+            // It will be there for what is added now.
+            (None, Stage::Vacant(_) | Stage::Starting) => 1,
+            _ => 0,
+        };
+        let room: usize = self.workers.iter().map(takes).sum();
+        room.saturating_sub(self.queue.len())
+    }
+
+    /// Ends what no worker has begun of a run; of what runs nothing is wanted.
+    fn end_run(&mut self, run: usize, kills: bool) {
+        let of_run: Vec<usize> = self
+            .chunks
+            .iter()
+            .filter(|(_, chunk)| chunk.owner == Owner::Run(run))
+            .map(|(number, _)| number)
+            .collect();
+        for number in of_run {
+            let chunk = &mut self.chunks[number];
+            chunk.owner = Owner::Nobody;
+            match chunk.place {
+                Place::Sent(place) if !kills => {
+                    chunk.cancelled = true;
+                    self.withdraw(place, number);
+                }
+                _ => self.cancel(number, Duration::ZERO),
+            }
+        }
+        if let Some(run) = self.runs.get_mut(run) {
+            run.ready.clear();
+        }
+    }
+
+    /// Takes back what a worker has not begun of a chunk.
+    fn withdraw(&mut self, place: usize, number: usize) {
+        let Some(life) = &mut self.workers[place].life else {
+            return;
+        };
+        let Some(at) = life.sent.iter().position(|sent| sent.chunk == Some(number)) else {
+            return;
+        };
+        if life.posting.revoke(life.sent[at].index) {
+            if let Some(sent) = life.sent.remove(at) {
+                life.load = life.load.saturating_sub(sent.cost);
+                life.assigned -= u64::from(sent.count);
+            }
+            let reason = TaskError::new(process::TaskError::Cancelled);
+            self.fail_rest(number, &reason);
+        } else if life.sent[at].count > 1 {
+            life.sent[at].is_rest_wanted = true;
+            life.posting.line().ask_for_rest();
+        }
+    }
+}

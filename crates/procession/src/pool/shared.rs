@@ -1,0 +1,264 @@
+//! What a pool, its handles and its threads have in common.
+
+use super::bell::{Bell, Eagerness};
+use super::builder::Settings;
+use super::state::{After, Phase, State};
+use super::{TaskError, tend};
+use crate::os::eventfd::EventFd;
+use crate::os::memfd::MemFd;
+use crate::{Deadline, Error, ErrorKind, Result};
+use procession_sys::fork_local::ForkLocal;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Longest sleep of those who wait for results; for what nobody tells.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Sleep of those who wait while workers have plenty to do.
+const NAP: Duration = Duration::from_micros(100);
+
+static PROCESS: ForkLocal<()> = ForkLocal::new(|| ());
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    pub(super) bell: Bell,
+    pub(super) bell_file: MemFd,
+    /// Wakes the thread that watches over the processes.
+    pub(super) control: EventFd,
+    pub(super) settings: Settings,
+    /// Copy of the state's, for those who do not hold the lock.
+    finished: AtomicU64,
+    waiters: AtomicUsize,
+    /// Which process the pool is of.
+    process: u64,
+}
+
+impl Shared {
+    pub(super) fn new(state: State, settings: Settings) -> Result<Shared> {
+        let (bell, bell_file) = Bell::create()?;
+        crate::error::Context::during(PROCESS.get(), "creating pool", "")?;
+        Ok(Shared {
+            state: Mutex::new(state),
+            bell,
+            bell_file,
+            control: EventFd::new(0, crate::os::eventfd::Mode::Counter)?,
+            settings,
+            finished: AtomicU64::new(0),
+            waiters: AtomicUsize::new(0),
+            process: PROCESS.token(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error if this is a forked copy of the process that made the pool.
+    #[inline]
+    pub(super) fn check_process(&self) -> Result<()> {
+        if PROCESS.token() == self.process {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "using pool", "")
+            .because("it belongs to the process that this one was forked from")
+            .with_hint("make a pool in this process"))
+    }
+
+    /// Looks at or changes what the pool knows; others hear of what was finished.
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let value = change(&mut state);
+        self.publish(state);
+        value
+    }
+
+    /// Gives the lock back, and tells others of what has changed.
+    fn publish(&self, mut state: MutexGuard<'_, State>) {
+        let wants_workers = state.wants_workers();
+        let is_sooner = tend::is_sooner_than_planned(&state);
+        if is_sooner {
+            // Once is enough.
+            state.next_look = state.first_due;
+        }
+        let afterwards = std::mem::take(&mut state.afterwards);
+        let callbacks = (!afterwards.is_empty()).then(|| state.callbacks.clone());
+        if state.finished != self.finished.load(Ordering::Relaxed) {
+            self.finished.store(state.finished, Ordering::SeqCst);
+            if self.waiters.load(Ordering::SeqCst) > 0 {
+                self.bell.ring();
+            }
+        }
+        drop(state);
+        if is_sooner {
+            self.bell.ring();
+        }
+        if wants_workers {
+            let _ = self.control.try_add(1);
+        }
+        for after in afterwards {
+            match (after, &callbacks) {
+                (After::Wake(waker), _) => waker.wake(),
+                (After::Call(callback, piece), Some(Some(callbacks))) => {
+                    let _ = callbacks.send((callback, piece));
+                }
+                (After::Call(..), _) => {}
+            }
+        }
+    }
+
+    /// Waits until an attempt succeeds, taking in results; `None`: the deadline has
+    /// passed.
+    pub(super) fn wait<T>(
+        &self,
+        deadline: Deadline,
+        mut attempt: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
+        loop {
+            let mut state = self.lock();
+            state.collect();
+            let value = attempt(&mut state);
+            if value.is_none() {
+                state.balance();
+            }
+            let eagerness = state.eagerness();
+            let lines = Arc::clone(&state.lines);
+            let seen = state.finished;
+            self.publish(state);
+            if value.is_some() {
+                return value;
+            }
+            let left = deadline.remaining();
+            if left == Some(Duration::ZERO) {
+                return None;
+            }
+            let longest = match eagerness {
+                Eagerness::Lazy => NAP,
+                _ => SLICE,
+            };
+            let timeout = left.map_or(longest, |left| left.min(longest));
+            self.waiters.fetch_add(1, Ordering::SeqCst);
+            let ready = || {
+                self.finished.load(Ordering::SeqCst) != seen
+                    || lines.iter().any(|line| line.has_news())
+            };
+            self.bell.wait(eagerness, ready, timeout);
+            self.waiters.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The life of the thread that does what no waiting thread does: it takes in
+    /// results for futures and callbacks, gives out what waits, and keeps time.
+    pub(super) fn help(&self) {
+        loop {
+            let mut state = self.lock();
+            state.collect();
+            let now = Instant::now();
+            let next = tend::tend(&mut state, now);
+            state.balance();
+            if matches!(state.phase, Phase::Closed) && state.is_idle() && state.runs.is_empty() {
+                state.dismiss_all();
+            }
+            (state.next_look, state.first_due) = (next, None);
+            let is_gone = state.is_gone();
+            let eagerness = state.eagerness_of_helper();
+            let lines = Arc::clone(&state.lines);
+            let seen = state.finished;
+            self.publish(state);
+            if is_gone {
+                return;
+            }
+            let ready = || {
+                eagerness != Eagerness::Forced
+                    && (self.finished.load(Ordering::SeqCst) != seen
+                        || lines.iter().any(|line| line.has_news()))
+            };
+            let longest = match eagerness {
+                Eagerness::Forced => Duration::from_secs(3600),
+                _ => SLICE,
+            };
+            let timeout = next.map_or(longest, |next| {
+                longest.min(next.saturating_duration_since(now))
+            });
+            self.bell.wait(eagerness, ready, timeout);
+        }
+    }
+
+    /// Ends a pool that has no threads yet.
+    pub(super) fn give_up(&self) {
+        let reason = TaskError::new(crate::process::TaskError::Cancelled);
+        let lives = self.with(|state| {
+            state.end(reason);
+            let lives = state.workers.iter_mut();
+            lives
+                .filter_map(|worker| worker.life.take())
+                .collect::<Vec<_>>()
+        });
+        for life in lives {
+            let _ = life.process.join();
+        }
+    }
+
+    /// The error of a pool that takes nothing any more.
+    pub(super) fn refusal(phase: &Phase) -> Option<TaskError> {
+        match phase {
+            Phase::Open => None,
+            Phase::Closed => Some(TaskError::from(
+                Error::new(ErrorKind::InvalidInput, "adding task to pool", "")
+                    .because("the pool is closed"),
+            )),
+            Phase::Over(reason) => Some(reason.clone()),
+        }
+    }
+}
+
+impl State {
+    fn outstanding(&self) -> usize {
+        let lives = self
+            .workers
+            .iter()
+            .filter_map(|worker| worker.life.as_ref());
+        lives.map(|life| life.sent.len()).sum()
+    }
+
+    /// How those should be woken who wait for a result.
+    fn eagerness(&self) -> Eagerness {
+        if self.outstanding() > 4 * self.workers.len() {
+            Eagerness::Lazy
+        } else {
+            Eagerness::Eager
+        }
+    }
+
+    fn eagerness_of_helper(&self) -> Eagerness {
+        if self.watched > 0 {
+            Eagerness::Eager
+        } else if !self.queue.is_empty()
+            || self.has_something_to_move()
+            || !matches!(self.phase, Phase::Open)
+        {
+            Eagerness::Lazy
+        } else {
+            Eagerness::Forced
+        }
+    }
+
+    /// Tells all workers to stop when they have done what they have.
+    pub(super) fn dismiss_all(&mut self) {
+        self.is_stopping = true;
+        for place in 0..self.workers.len() {
+            self.dismiss(place);
+        }
+    }
+
+    /// Whether the pool has ended, and its processes too.
+    pub(super) fn is_gone(&self) -> bool {
+        let is_over = match self.phase {
+            Phase::Open => false,
+            Phase::Closed => self.is_stopping,
+            Phase::Over(_) => true,
+        };
+        is_over && self.workers.iter().all(|worker| worker.life.is_none())
+    }
+}

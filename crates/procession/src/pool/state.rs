@@ -1,0 +1,473 @@
+//! What a pool knows, under one lock: its workers, what is to be done, what is
+//! being done, what came of it.
+
+use super::TaskError;
+use super::chunk::{Arguments, Callback, Chunk, Owner, Piece, Place, Policy};
+use super::line::{Line, Posting};
+use super::process::Process;
+use super::stats::WorkerStats;
+use crate::codec::Encoded;
+use crate::process::packet::Mailbox;
+use crate::process::{self};
+use slab::Slab;
+use std::any::Any;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::task::Waker;
+use std::time::Instant;
+
+/// What is known of a function that workers call.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) key: Key,
+    pub(super) definition: Arc<Encoded>,
+    /// Keeps the key from being another task's.
+    pub(super) _task: Option<Arc<dyn Any + Send + Sync>>,
+    /// Who counts on it: chunks that are not done, and runs.
+    pub(super) users: usize,
+    /// How long a call takes, in nanoseconds.
+    pub(super) estimate: Option<u64>,
+}
+
+/// What tells functions apart: code for the types, and code of the function, or
+/// captured values.
+pub(super) type Key = (usize, usize);
+
+/// A call of one function for many arguments.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    pub(super) ready: VecDeque<Piece>,
+    pub(super) waker: Option<Waker>,
+}
+
+/// What is to be done without the lock.
+#[derive(Debug)]
+pub(super) enum After {
+    Wake(Waker),
+    Call(Callback, Piece),
+}
+
+/// How far the pool's life has come.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    Open,
+    /// What there is to be done is done; nothing is added.
+    Closed,
+    /// Nothing is done any more, for this reason.
+    Over(TaskError),
+}
+
+/// How far a worker's life has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// There is none, until this time or as long as it is not needed.
+    Vacant(Option<Instant>),
+    /// It is being started, or has not said that it is ready.
+    Starting,
+    Ready,
+    /// It was told to stop.
+    Leaving,
+    /// It was killed.
+    Killed,
+}
+
+/// Something that a worker was sent.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// Until all its results are here.
+    pub(super) chunk: Option<usize>,
+    pub(super) job: usize,
+    /// In the line.
+    pub(super) index: u64,
+    pub(super) count: u32,
+    /// How long it is thought to take, in nanoseconds.
+    pub(super) cost: u64,
+    /// It will be told how it went.
+    pub(super) has_end: bool,
+    pub(super) is_rest_wanted: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) stage: Stage,
+    pub(super) life: Option<Life>,
+    /// It is one too many.
+    pub(super) is_superfluous: bool,
+    pub(super) stats: WorkerStats,
+}
+
+impl Worker {
+    pub(super) fn vacant() -> Worker {
+        Worker {
+            stage: Stage::Vacant(None),
+            life: None,
+            is_superfluous: false,
+            stats: WorkerStats::default(),
+        }
+    }
+}
+
+/// A worker that has a process.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) process: Arc<Process>,
+    pub(super) posting: Posting,
+    pub(super) mail: Mailbox,
+    pub(super) sent: VecDeque<Sent>,
+    pub(super) load: u64,
+    pub(super) inbox: Vec<u8>,
+    /// Jobs that it knows.
+    pub(super) known: HashSet<usize>,
+    /// Calls that were sent to it, and whose results are here.
+    pub(super) assigned: u64,
+    pub(super) done: u64,
+    /// Why the call that it ran is not wanted any more.
+    pub(super) condemned: Option<process::TaskError>,
+    pub(super) is_full: bool,
+    pub(super) is_dirty: bool,
+    pub(super) idle_since: Option<Instant>,
+}
+
+impl Life {
+    pub(super) fn has_nothing(&self) -> bool {
+        self.sent.is_empty()
+    }
+}
+
+/// Chunks that no worker has.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    by_priority: BTreeMap<Reverse<i32>, VecDeque<usize>>,
+    len: usize,
+}
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn push_back(&mut self, priority: i32, chunk: usize) {
+        self.len += 1;
+        let queue = self.by_priority.entry(Reverse(priority)).or_default();
+        queue.push_back(chunk);
+    }
+
+    pub(super) fn push_front(&mut self, priority: i32, chunk: usize) {
+        self.len += 1;
+        let queue = self.by_priority.entry(Reverse(priority)).or_default();
+        queue.push_front(chunk);
+    }
+
+    pub(super) fn first(&self) -> Option<usize> {
+        let mut queues = self.by_priority.values();
+        queues.find_map(|queue| queue.front().copied())
+    }
+
+    pub(super) fn pop_first(&mut self) -> Option<usize> {
+        let mut queues = self.by_priority.values_mut();
+        let first = queues.find_map(VecDeque::pop_front)?;
+        self.len -= 1;
+        Some(first)
+    }
+
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        for queue in self.by_priority.values_mut() {
+            queue.retain(|chunk| keep(*chunk));
+        }
+        self.len = self.by_priority.values().map(VecDeque::len).sum();
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) workers: Vec<Worker>,
+    /// The lines of those that live, for threads that look without the lock.
+    pub(super) lines: Arc<Vec<Arc<Line>>>,
+    pub(super) queue: Queue,
+    pub(super) delayed: Vec<(Instant, usize)>,
+    pub(super) chunks: Slab<Chunk>,
+    pub(super) jobs: Slab<Job>,
+    pub(super) keys: HashMap<Key, usize>,
+    pub(super) runs: Slab<Run>,
+    /// Handles that somebody else than a waiting thread is to be told of.
+    pub(super) watched: usize,
+    pub(super) callbacks: Option<mpsc::Sender<(Callback, Piece)>>,
+    /// What is to be done without the lock, because it is code of others.
+    pub(super) afterwards: Vec<After>,
+    /// Starts in a row that failed.
+    pub(super) failed_starts: u32,
+    /// When the helper means to look again, and when something becomes due that it
+    /// does not know of.
+    pub(super) next_look: Option<Instant>,
+    pub(super) first_due: Option<Instant>,
+    /// Counts what was finished, for those who wait.
+    pub(super) finished: u64,
+    pub(super) limits: Limits,
+    pub(super) slowest: super::stats::Slowest,
+    pub(super) restarts: u64,
+    /// Stop was posted to all.
+    pub(super) is_stopping: bool,
+}
+
+/// What is asked of workers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    pub(super) tasks_per_worker: Option<u64>,
+    pub(super) recycle_above: Option<u64>,
+    pub(super) memory: Option<u64>,
+}
+
+impl State {
+    pub(super) fn new(workers: usize, limits: Limits) -> State {
+        State {
+            phase: Phase::Open,
+            workers: (0..workers).map(|_| Worker::vacant()).collect(),
+            lines: Arc::default(),
+            queue: Queue::default(),
+            delayed: Vec::new(),
+            chunks: Slab::new(),
+            jobs: Slab::new(),
+            keys: HashMap::new(),
+            runs: Slab::new(),
+            watched: 0,
+            callbacks: None,
+            afterwards: Vec::new(),
+            failed_starts: 0,
+            next_look: None,
+            first_due: None,
+            finished: 0,
+            limits,
+            slowest: super::stats::Slowest::default(),
+            restarts: 0,
+            is_stopping: false,
+        }
+    }
+
+    /// Adds what is to be done.
+    pub(super) fn add(
+        &mut self,
+        job: usize,
+        owner: Owner,
+        policy: Policy,
+        arguments: Arguments,
+        (first, count): (u64, u32),
+    ) -> usize {
+        let chunk = self.insert(job, owner, policy, arguments, (first, count));
+        self.queue.push_back(policy.priority, chunk);
+        chunk
+    }
+
+    /// Adds what is to be done and is not in the queue yet.
+    pub(super) fn insert(
+        &mut self,
+        job: usize,
+        owner: Owner,
+        policy: Policy,
+        arguments: Arguments,
+        (first, count): (u64, u32),
+    ) -> usize {
+        self.jobs[job].users += 1;
+        self.chunks.insert(Chunk {
+            job,
+            owner,
+            place: Place::Queued,
+            policy,
+            arguments,
+            first,
+            count,
+            done: 0,
+            attempts: 0,
+            early_deaths: 0,
+            cancelled: false,
+            result: None,
+            waker: None,
+            callback: None,
+        })
+    }
+
+    /// The job for a function.
+    pub(super) fn job(
+        &mut self,
+        key: Key,
+        define: impl FnOnce() -> crate::Result<(Encoded, Option<Arc<dyn Any + Send + Sync>>)>,
+    ) -> crate::Result<usize> {
+        if let Some(&job) = self.keys.get(&key) {
+            return Ok(job);
+        }
+        let (definition, task) = define()?;
+        let job = self.jobs.insert(Job {
+            key,
+            definition: Arc::new(definition),
+            _task: task,
+            users: 0,
+            estimate: None,
+        });
+        self.keys.insert(key, job);
+        Ok(job)
+    }
+
+    /// One user less; a job of captured values goes with its last.
+    pub(super) fn release_job(&mut self, number: usize) {
+        let job = &mut self.jobs[number];
+        job.users -= 1;
+        if job.users > 0 || job._task.is_none() {
+            return;
+        }
+        self.keys.remove(&job.key);
+        self.jobs.remove(number);
+        for worker in &mut self.workers {
+            if let Some(life) = &mut worker.life
+                && life.known.remove(&number)
+            {
+                let forget = super::line::Post::new(super::line::Order::Forget, number as u32);
+                // If there is no room, it learns something else under this number,
+                // before it is asked to call it.
+                let _ = life.posting.post(forget, &[]);
+            }
+        }
+    }
+
+    /// Gives a result to whom it belongs.
+    pub(super) fn deliver(&mut self, number: usize, piece: Piece) {
+        self.finished += 1;
+        let chunk = &mut self.chunks[number];
+        match chunk.owner {
+            Owner::Nobody => {}
+            Owner::Handle => {
+                if let Some(waker) = chunk.waker.take() {
+                    self.watched -= 1;
+                    self.afterwards.push(After::Wake(waker));
+                }
+                match chunk.callback.take() {
+                    Some(callback) => {
+                        self.watched -= 1;
+                        chunk.owner = Owner::Nobody;
+                        self.afterwards.push(After::Call(callback, piece));
+                    }
+                    None => chunk.result = Some(piece),
+                }
+            }
+            Owner::Run(run) => {
+                // The run may be over.
+                if let Some(run) = self.runs.get_mut(run) {
+                    run.ready.push_back(piece);
+                    if let Some(waker) = run.waker.take() {
+                        self.watched -= 1;
+                        self.afterwards.push(After::Wake(waker));
+                    }
+                }
+            }
+        }
+    }
+
+    /// All results of a chunk were delivered.
+    pub(super) fn complete(&mut self, number: usize) {
+        let chunk = &mut self.chunks[number];
+        chunk.place = Place::Done;
+        let job = chunk.job;
+        // What it held is not needed any more.
+        chunk.arguments = Arguments::Records(Arc::default(), 0);
+        if chunk.owner != Owner::Handle {
+            self.chunks.remove(number);
+        }
+        self.release_job(job);
+    }
+
+    /// An argument has failed. It is tried again if it may be.
+    pub(super) fn fail_one(&mut self, number: usize, error: TaskError, may_retry: bool) {
+        let chunk = &mut self.chunks[number];
+        let attempts = chunk.attempts + 1;
+        let error = error.at(chunk.index()).after(attempts);
+        let is_open = !matches!(self.phase, Phase::Over(_));
+        if may_retry && is_open && attempts <= chunk.policy.retries && !chunk.cancelled {
+            let mut arguments = chunk.arguments.clone();
+            arguments.skip(chunk.done);
+            if chunk.left() > 1 {
+                arguments.split_off(1);
+            }
+            let wait = chunk
+                .policy
+                .backoff
+                .saturating_mul(1 << (attempts - 1).min(16));
+            let (job, owner, policy) = (chunk.job, chunk.owner, chunk.policy);
+            let first = chunk.first + u64::from(chunk.done);
+            if chunk.count == 1 {
+                // The handle knows it by its number.
+                chunk.attempts = attempts;
+                return self.postpone(number, wait);
+            }
+            let again = self.insert(job, owner, policy, arguments, (first, 1));
+            self.chunks[again].attempts = attempts;
+            self.postpone(again, wait);
+        } else {
+            let first = chunk.first + u64::from(chunk.done);
+            self.deliver(number, Piece::Failed { first, error });
+        }
+        let chunk = &mut self.chunks[number];
+        chunk.done += 1;
+        chunk.attempts = 0;
+    }
+
+    fn postpone(&mut self, number: usize, wait: std::time::Duration) {
+        if wait.is_zero() {
+            self.chunks[number].place = Place::Queued;
+            let priority = self.chunks[number].policy.priority;
+            self.queue.push_back(priority, number);
+        } else {
+            self.chunks[number].place = Place::Delayed;
+            let at = Instant::now() + wait;
+            self.delayed.push((at, number));
+            self.becomes_due(Some(at));
+        }
+    }
+
+    /// Puts the rest of a chunk first in the queue.
+    pub(super) fn requeue(&mut self, number: usize) {
+        let chunk = &mut self.chunks[number];
+        chunk.rebase();
+        chunk.place = Place::Queued;
+        let priority = chunk.policy.priority;
+        self.queue.push_front(priority, number);
+    }
+
+    /// Ends everything that no worker has begun, for a reason.
+    pub(super) fn fail_all_waiting(&mut self, reason: &TaskError) {
+        let mut waiting: Vec<usize> = Vec::new();
+        while let Some(chunk) = self.queue.pop_first() {
+            waiting.push(chunk);
+        }
+        waiting.extend(self.delayed.drain(..).map(|(_, chunk)| chunk));
+        for number in waiting {
+            self.fail_rest(number, reason);
+        }
+    }
+
+    /// Fails all arguments of a chunk that have no result.
+    pub(super) fn fail_rest(&mut self, number: usize, reason: &TaskError) {
+        while self.chunks[number].left() > 0 {
+            self.fail_one(number, reason.clone(), false);
+        }
+        self.complete(number);
+    }
+
+    /// Whether nothing is to be done.
+    pub(super) fn is_idle(&self) -> bool {
+        let has_nothing = |worker: &Worker| worker.life.as_ref().is_none_or(Life::has_nothing);
+        self.queue.is_empty() && self.delayed.is_empty() && self.workers.iter().all(has_nothing)
+    }
+
+    pub(super) fn update_lines(&mut self) {
+        let lives = self
+            .workers
+            .iter()
+            .filter_map(|worker| worker.life.as_ref());
+        self.lines = Arc::new(lives.map(|life| Arc::clone(life.posting.line())).collect());
+    }
+}

@@ -1,0 +1,145 @@
+//! What becomes due: retries, notices, the end of tasks that run too long.
+
+use super::chunk::Place;
+use super::state::{Stage, State};
+use super::worker::clock;
+use crate::process;
+use std::time::{Duration, Instant};
+
+/// When to look again for a call that is to be ended and has not begun.
+const SOON: Duration = Duration::from_millis(1);
+
+/// Does what is due; when to look again.
+pub(super) fn tend(state: &mut State, now: Instant) -> Option<Instant> {
+    let delayed = release_delayed(state, now);
+    let calls = (0..state.workers.len())
+        .filter_map(|place| look_after(state, place, now))
+        .min();
+    [delayed, calls].into_iter().flatten().min()
+}
+
+/// Whether something becomes due before the helper looks again.
+pub(super) fn is_sooner_than_planned(state: &State) -> bool {
+    let Some(due) = state.first_due else {
+        return false;
+    };
+    state.next_look.is_none_or(|planned| due < planned)
+}
+
+/// Queues what has waited for its time.
+fn release_delayed(state: &mut State, now: Instant) -> Option<Instant> {
+    let due: Vec<usize> = state
+        .delayed
+        .extract_if(.., |(at, _)| *at <= now)
+        .map(|(_, chunk)| chunk)
+        .collect();
+    for number in due {
+        let chunk = &mut state.chunks[number];
+        chunk.place = Place::Queued;
+        state.queue.push_back(chunk.policy.priority, number);
+    }
+    state.dispatch();
+    state.delayed.iter().map(|(at, _)| *at).min()
+}
+
+/// Gives notice to the call that a worker runs, or ends it; when to look again.
+fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> {
+    let worker = &mut state.workers[place];
+    let life = worker.life.as_mut()?;
+    if worker.stage == Stage::Killed {
+        return None;
+    }
+    let number = life.sent.front()?.chunk?;
+    let chunk = state.chunks.get_mut(number)?;
+    let policy = chunk.policy;
+    if policy.timeout.is_none() && policy.notice.is_none() && !chunk.cancelled {
+        return None;
+    }
+    let standing = life.posting.standing();
+    if standing.begun == life.done {
+        // The call may begin at any moment.
+        let soon = match chunk.cancelled {
+            true => SOON,
+            false => [policy.timeout, policy.notice]
+                .into_iter()
+                .flatten()
+                .min()?,
+        };
+        return Some(now + soon);
+    }
+    let elapsed = Duration::from_nanos(clock().saturating_sub(standing.begun_at));
+    let is_late = |limit: Option<Duration>| limit.is_some_and(|limit| elapsed >= limit);
+    if is_late(policy.timeout) {
+        if !life.posting.condemn(standing.begun) {
+            // It is over, or has not said that it runs.
+            return Some(now + SOON);
+        }
+        life.condemned = Some(match chunk.cancelled {
+            true => process::TaskError::Cancelled,
+            false => process::TaskError::TimedOut,
+        });
+        life.process.kill();
+        worker.stage = Stage::Killed;
+        return None;
+    }
+    if is_late(policy.notice) {
+        life.posting.give_notice(standing.begun);
+    }
+    let notice = policy.notice.filter(|notice| elapsed < *notice);
+    let left = [policy.timeout, notice].into_iter().flatten().min()?;
+    Some(now + left.saturating_sub(elapsed))
+}
+
+impl State {
+    /// Ends a chunk, wherever it is. What runs of it is given notice, and ended when
+    /// `grace` is over.
+    pub(super) fn cancel(&mut self, number: usize, grace: Duration) {
+        let Some(chunk) = self.chunks.get_mut(number) else {
+            return;
+        };
+        let reason = super::TaskError::new(process::TaskError::Cancelled);
+        match chunk.place {
+            Place::Done => {}
+            Place::Queued | Place::Delayed => {
+                self.queue.retain(|other| other != number);
+                self.delayed.retain(|(_, other)| *other != number);
+                self.fail_rest(number, &reason);
+            }
+            Place::Sent(place) => {
+                let Some(life) = &mut self.workers[place].life else {
+                    return;
+                };
+                let position = life.sent.iter().position(|sent| sent.chunk == Some(number));
+                let Some(position) = position else { return };
+                if life.posting.revoke(life.sent[position].index) {
+                    if let Some(sent) = life.sent.remove(position) {
+                        life.load = life.load.saturating_sub(sent.cost);
+                        life.assigned -= u64::from(sent.count);
+                    }
+                    self.fail_rest(number, &reason);
+                    return;
+                }
+                let standing = life.posting.standing();
+                let elapsed = if standing.begun > life.done {
+                    Duration::from_nanos(clock().saturating_sub(standing.begun_at))
+                } else {
+                    Duration::ZERO
+                };
+                chunk.cancelled = true;
+                chunk.policy.notice = Some(Duration::ZERO);
+                chunk.policy.timeout = Some(match grace.is_zero() {
+                    true => Duration::ZERO,
+                    false => elapsed + grace,
+                });
+                let now = Instant::now();
+                let next = look_after(self, place, now);
+                self.becomes_due(next);
+            }
+        }
+    }
+
+    /// Something becomes due at this time.
+    pub(super) fn becomes_due(&mut self, at: Option<Instant>) {
+        self.first_due = [self.first_due, at].into_iter().flatten().min();
+    }
+}

@@ -1,0 +1,290 @@
+//! The thread that watches over the processes of workers: it starts them, passes on
+//! what they write, and finds out how they ended.
+
+use super::TaskError;
+use super::line::{Line, Posting};
+use super::process::Process;
+use super::shared::Shared;
+use super::state::{Life, Phase, Stage, State};
+use super::words;
+use super::worker::Assignment;
+use crate::error::Context;
+use crate::process::{self, Stdio, packet};
+use crate::{Deadline, Handle, Result, poll};
+use rustix::event::{PollFd, PollFlags};
+use std::collections::{HashSet, VecDeque};
+use std::os::fd::AsFd;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+/// Portions of a dead worker's last words that are read at most: who lives on may
+/// write for ever.
+const MOST_PORTIONS: usize = 64;
+
+impl Shared {
+    /// Starts a process for a worker.
+    fn start(&self, place: usize) -> Result<Life> {
+        let (line, line_file) = Line::create()?;
+        let (mail, theirs) = packet::pair()?;
+        let bell = self.bell_file.as_fd().try_clone_to_owned();
+        let settings = &self.settings;
+        let assignment = Assignment {
+            line: Handle::new(line_file.into()),
+            bell: Handle::new(bell.during("starting worker", "")?),
+            mail: Handle::new(theirs),
+            number: place,
+            depth: super::worker::depth() + 1,
+            initializer: settings.initializer.clone(),
+            finalizer: settings.finalizer.clone(),
+            tells_memory: settings.limits.recycle_above.is_some(),
+        };
+        let mut builder = process::Builder::new()
+            .start_method(settings.method)
+            .name(format!("{}-{place}", settings.name))
+            .process_group();
+        if settings.reads_stderr() {
+            builder = builder.stderr(Stdio::Piped);
+        }
+        if let Some(bytes) = settings.limits.memory {
+            builder = builder.memory_limit(bytes);
+        }
+        if let Some(niceness) = settings.niceness {
+            builder = builder.niceness(niceness);
+        }
+        if let Some(cpus) = &settings.cpus
+            && !cpus.is_empty()
+        {
+            builder = builder.cpus([cpus[place % cpus.len()]]);
+        }
+        for (key, value) in &settings.environment {
+            builder = builder.env(key, value);
+        }
+        let process = Arc::new(Process::start(builder, assignment)?);
+        Ok(Life {
+            process,
+            posting: Posting::new(Arc::new(line)),
+            mail,
+            sent: VecDeque::new(),
+            load: 0,
+            inbox: Vec::new(),
+            known: HashSet::new(),
+            assigned: 0,
+            done: 0,
+            condemned: None,
+            is_full: false,
+            is_dirty: false,
+            idle_since: None,
+        })
+    }
+
+    /// Starts the processes that are wanted now. The first error, for those who can
+    /// do something about it; the pool tries again.
+    pub(super) fn start_wanted(&self) -> Result<()> {
+        let mut outcome = Ok(());
+        loop {
+            let wanted = self.with(|state| {
+                let place = state.next_wanted(Instant::now(), self.settings.is_lazy)?;
+                // So that nobody else starts it.
+                state.workers[place].stage = Stage::Starting;
+                Some(place)
+            });
+            let Some(place) = wanted else {
+                return outcome;
+            };
+            let asked = Instant::now();
+            let started = self.start(place);
+            self.with(|state| match started {
+                Ok(life) => {
+                    let worker = &mut state.workers[place];
+                    worker.stats.started(life.process.pid(), asked);
+                    worker.life = Some(life);
+                    if let Phase::Over(reason) = state.phase.clone()
+                        && let Some(life) = &mut worker.life
+                    {
+                        life.condemned = Some(reason.failure().clone());
+                        life.process.kill();
+                        worker.stage = Stage::Killed;
+                    }
+                    state.update_lines();
+                    state.finished += 1;
+                    state.dispatch();
+                }
+                Err(error) => {
+                    let failure = process::TaskError::NeverStarted(error.clone());
+                    state.note_failed_start(place, TaskError::new(failure));
+                    outcome = Err(error);
+                }
+            });
+            if outcome.is_err() {
+                return outcome;
+            }
+        }
+    }
+
+    /// The life of the thread.
+    pub(super) fn watch(&self) {
+        let mut to_pass_on = false;
+        loop {
+            // Those that cannot be started now are when it is their time.
+            let _ = self.start_wanted();
+            let now = Instant::now();
+            let (processes, is_gone, next) = self.with(|state| {
+                let next = state.mind_idleness(now, &self.settings);
+                (state.processes(), state.is_gone(), next)
+            });
+            if is_gone {
+                // The helper looks for the same.
+                self.bell.ring();
+                return;
+            }
+            let (ended, talking) = self.poll(&processes, &mut to_pass_on, next);
+            for place in talking {
+                let (_, process) = &processes[place];
+                words::relay(process, self.settings.passes_on_stderr());
+            }
+            for place in ended {
+                let (place, process) = &processes[place];
+                self.bury(*place, process);
+            }
+        }
+    }
+
+    /// Waits for something to happen: which processes have ended, which have written
+    /// something that can be passed on.
+    fn poll(
+        &self,
+        processes: &[(usize, Arc<Process>)],
+        is_waiting_for_room: &mut bool,
+        next: Option<Instant>,
+    ) -> (Vec<usize>, Vec<usize>) {
+        let passes_on = self.settings.passes_on_stderr();
+        let stderr = std::io::stderr();
+        let mut watched = vec![PollFd::new(&self.control, PollFlags::IN)];
+        for (_, process) in processes {
+            watched.push(PollFd::new(&process.pidfd, PollFlags::IN));
+        }
+        let mut speakers = Vec::new();
+        if *is_waiting_for_room {
+            watched.push(PollFd::new(&stderr, PollFlags::OUT));
+        } else {
+            for (place, (_, process)) in processes.iter().enumerate() {
+                if let Some(stderr) = process.open_stderr() {
+                    watched.push(PollFd::new(stderr, PollFlags::IN));
+                    speakers.push(place);
+                }
+            }
+        }
+        let deadline = next.map_or(Deadline::NEVER, Deadline::at);
+        let _ = poll::wait(&mut watched, deadline);
+        let is_ready = |at: usize| !watched[at].revents().is_empty();
+        if is_ready(0) {
+            let _ = self.control.try_take();
+        }
+        let first = 1 + processes.len();
+        let ended = (0..processes.len()).filter(|at| is_ready(1 + at)).collect();
+        if *is_waiting_for_room {
+            *is_waiting_for_room = !is_ready(first);
+            return (ended, Vec::new());
+        }
+        let talking: Vec<usize> = speakers
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| is_ready(first + at))
+            .map(|(_, place)| *place)
+            .collect();
+        // Ours may be full: nobody is to wait for that here.
+        let has_room = || poll::writable(&stderr, Deadline::NOW).is_ok();
+        if passes_on && !talking.is_empty() && !has_room() {
+            *is_waiting_for_room = true;
+            return (ended, Vec::new());
+        }
+        (ended, talking.into_iter().take(1).collect())
+    }
+
+    fn bury(&self, place: usize, process: &Process) {
+        let outcome = process.join();
+        // What cannot be passed on without waiting is only kept.
+        for _ in 0..MOST_PORTIONS {
+            let passes_on = self.settings.passes_on_stderr()
+                && poll::writable(std::io::stderr(), Deadline::NOW).is_ok();
+            if !words::relay(process, passes_on) {
+                break;
+            }
+        }
+        let words = process.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = words.text();
+        drop(words);
+        self.with(|state| state.bury(place, outcome, &text));
+    }
+}
+
+impl State {
+    /// A worker that is to be started now.
+    fn next_wanted(&mut self, now: Instant, is_lazy: bool) -> Option<usize> {
+        let is_needed = match self.phase {
+            Phase::Over(_) => false,
+            Phase::Closed => !self.queue.is_empty() || !self.delayed.is_empty(),
+            Phase::Open => !is_lazy || !self.queue.is_empty(),
+        };
+        if !is_needed {
+            return None;
+        }
+        let queued = self.queue.len();
+        let starting = self
+            .workers
+            .iter()
+            .filter(|worker| worker.stage == Stage::Starting)
+            .count();
+        if (is_lazy || !matches!(self.phase, Phase::Open)) && starting >= queued.max(1) {
+            return None;
+        }
+        self.workers.iter().position(|worker| {
+            !worker.is_superfluous
+                && match worker.stage {
+                    Stage::Vacant(until) => until.is_none_or(|until| until <= now),
+                    _ => false,
+                }
+        })
+    }
+
+    /// Lets go of workers that are too many, too large, or idle for too long; when to
+    /// look again.
+    fn mind_idleness(
+        &mut self,
+        now: Instant,
+        settings: &super::builder::Settings,
+    ) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        self.note_idleness(now);
+        for place in 0..self.workers.len() {
+            let worker = &self.workers[place];
+            if let Stage::Vacant(Some(until)) = worker.stage {
+                next = [next, Some(until)].into_iter().flatten().min();
+            }
+            let Some(life) = &worker.life else { continue };
+            let until = settings
+                .idle_timeout
+                .map(|timeout| life.idle_since.unwrap_or(now) + timeout);
+            let is_idle = until.is_some_and(|until| until <= now);
+            if worker.is_superfluous || is_idle {
+                self.dismiss(place);
+            } else {
+                next = [next, until].into_iter().flatten().min();
+            }
+        }
+        while let Some(last) = self.workers.last()
+            && last.is_superfluous
+            && matches!(last.stage, Stage::Vacant(_))
+        {
+            self.workers.pop();
+        }
+        next
+    }
+
+    fn processes(&self) -> Vec<(usize, Arc<Process>)> {
+        let lives = self.workers.iter().enumerate();
+        lives
+            .filter_map(|(place, worker)| Some((place, Arc::clone(&worker.life.as_ref()?.process))))
+            .collect()
+    }
+}

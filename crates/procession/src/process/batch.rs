@@ -1,0 +1,321 @@
+//! Many calls of one function, in a process that stays.
+//!
+//! Arguments come and results go as records, one behind the other:
+//!
+//! ```text
+//! length and status   varint: (length << 3) | status
+//! body                so many bytes
+//! ```
+
+use super::start::worker;
+use crate::codec::{self, Arrived, Encoded};
+use crate::{Error, ErrorKind, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::any::Any;
+use std::cell::{OnceCell, RefCell};
+use std::os::fd::OwnedFd;
+use std::panic::AssertUnwindSafe;
+
+/// What a record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Status {
+    /// A value.
+    Value,
+    /// A panic of the function.
+    Panicked,
+    /// An error: the argument could not be decoded, or the result not encoded.
+    Untranslatable,
+    /// Nothing: the value travels beside, as a packet.
+    Mailed,
+    /// How the batch went; nothing follows.
+    End,
+}
+
+impl Status {
+    fn from_bits(bits: u64) -> Option<Status> {
+        use Status::{End, Mailed, Panicked, Untranslatable, Value};
+        let all = [Value, Panicked, Untranslatable, Mailed, End];
+        all.into_iter()
+            .find(|status| u64::from(*status as u8) == bits)
+    }
+}
+
+/// A record among others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record<'a> {
+    pub(crate) status: Status,
+    pub(crate) body: &'a [u8],
+}
+
+/// Longest head of a record.
+pub(crate) const HEAD: usize = 10;
+
+/// The head of a record with a body so long.
+#[inline]
+pub(crate) fn head(status: Status, length: usize) -> ([u8; HEAD], usize) {
+    let mut bytes = [0; HEAD];
+    let mut rest = (length as u64) << 3 | u64::from(status as u8);
+    let mut count = 0;
+    while rest >= 0x80 {
+        bytes[count] = rest as u8 | 0x80;
+        rest >>= 7;
+        count += 1;
+    }
+    bytes[count] = rest as u8;
+    (bytes, count + 1)
+}
+
+/// Appends a record.
+#[inline]
+pub(crate) fn put(buffer: &mut Vec<u8>, status: Status, body: &[u8]) {
+    let (head, length) = head(status, body.len());
+    buffer.extend_from_slice(&head[..length]);
+    buffer.extend_from_slice(body);
+}
+
+/// Takes the first record; `None` if there is no whole one.
+#[inline]
+pub(crate) fn take<'a>(bytes: &mut &'a [u8]) -> Option<Record<'a>> {
+    let mut value = 0_u64;
+    let mut place = 0;
+    loop {
+        let byte = *bytes.get(place)?;
+        value |= u64::from(byte & 0x7f) << (7 * place);
+        place += 1;
+        if byte < 0x80 {
+            break;
+        }
+        if place == HEAD - 1 {
+            return None;
+        }
+    }
+    let length = usize::try_from(value >> 3).ok()?;
+    let status = Status::from_bits(value & 7)?;
+    let body = bytes.get(place..place.checked_add(length)?)?;
+    *bytes = &bytes[place + length..];
+    Some(Record { status, body })
+}
+
+/// Who follows a batch, and takes its results.
+pub(crate) trait Follower {
+    /// A call begins; `false`: no more are wanted.
+    fn begin(&mut self) -> bool;
+    /// The call is over.
+    fn end(&mut self, status: Status, body: &[u8]);
+    /// The call is over, and its result is large or has descriptors.
+    fn end_with(&mut self, result: &Encoded);
+}
+
+/// Where the arguments of a batch are.
+#[derive(Debug)]
+pub(crate) enum Arguments<'a> {
+    Records(&'a [u8]),
+    /// One alone, that travelled beside.
+    Mailed(Option<(Arrived, Vec<OwnedFd>)>),
+}
+
+/// Longest result that travels as a record.
+pub(crate) const LONGEST_RECORD: usize = 32 * 1024;
+
+/// Arguments for many calls of one function.
+pub(crate) struct Batch<'a> {
+    pub(crate) arguments: Arguments<'a>,
+    pub(crate) left: u32,
+    pub(crate) follower: &'a mut dyn Follower,
+    pub(crate) buffer: &'a mut Vec<u8>,
+}
+
+impl Batch<'_> {
+    /// Calls the function with each argument, and passes the results on.
+    pub(crate) fn run<A, R>(&mut self, mut function: impl FnMut(A) -> Result<R>)
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+    {
+        while self.left > 0 && self.follower.begin() {
+            self.left -= 1;
+            self.buffer.clear();
+            let arguments = &mut self.arguments;
+            let buffer = &mut *self.buffer;
+            // What travels may have code of its own, which may panic as well.
+            let call = AssertUnwindSafe(|| {
+                let result = function(next(arguments)?)?;
+                encode(&result, buffer)
+            });
+            match std::panic::catch_unwind(call) {
+                Ok(Ok(None)) => self.follower.end(Status::Value, self.buffer),
+                Ok(Ok(Some(encoded))) => self.follower.end_with(&encoded),
+                Ok(Err(error)) => self.fail(Status::Untranslatable, &error),
+                Err(payload) => self.fail(Status::Panicked, &worker::caught(payload)),
+            }
+        }
+    }
+
+    /// Answers each call with an error.
+    #[cold]
+    pub(crate) fn refuse(&mut self, error: &Error) {
+        while self.left > 0 && self.follower.begin() {
+            self.left -= 1;
+            self.fail(Status::Untranslatable, error);
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, status: Status, what: &impl Serialize) {
+        // Texts; and without one there is still the status.
+        let body = postcard::to_stdvec(what).unwrap_or_default();
+        match body.len() <= LONGEST_RECORD {
+            true => self.follower.end(status, &body),
+            false => self.follower.end(status, &[]),
+        }
+    }
+}
+
+#[inline]
+fn next<A: DeserializeOwned>(arguments: &mut Arguments<'_>) -> Result<A> {
+    match arguments {
+        Arguments::Records(bytes) => match take(bytes) {
+            Some(record) => decode(record.body),
+            None => Err(Error::new(ErrorKind::Corrupt, "decoding argument", "")),
+        },
+        Arguments::Mailed(mail) => match mail.take() {
+            Some((body, descriptors)) => codec::decode(&body, descriptors),
+            None => Err(Error::new(ErrorKind::Corrupt, "receiving argument", "")
+                .because("it did not come with the call")),
+        },
+    }
+}
+
+/// Decodes a value that travelled without descriptors.
+#[inline]
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        // Once more, to say why.
+        _ => codec::decode(bytes, Vec::new()),
+    }
+}
+
+/// Encodes a value behind what is in a buffer, or, if it is long or has
+/// descriptors, by itself.
+#[inline]
+pub(crate) fn encode<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<Option<Encoded>> {
+    let start = buffer.len();
+    match codec::append(value, buffer) {
+        Ok(()) if buffer.len() - start <= LONGEST_RECORD => Ok(None),
+        // It has descriptors, or cannot be encoded, and then that is said.
+        _ => {
+            buffer.truncate(start);
+            codec::encode(value).map(Some)
+        }
+    }
+}
+
+/// What a task has captured, encoded, where it is called many times.
+pub(crate) struct Captures {
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+    once: OnceCell<Box<dyn Any>>,
+}
+
+impl Captures {
+    pub(crate) fn new(bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> Captures {
+        Captures {
+            bytes,
+            descriptors,
+            once: OnceCell::new(),
+        }
+    }
+
+    /// One more copy of it.
+    pub(crate) fn decode<C: DeserializeOwned>(&self) -> Result<C> {
+        if self.descriptors.is_empty() {
+            return decode(&self.bytes);
+        }
+        let copies = self.descriptors.iter().map(OwnedFd::try_clone);
+        let copies: std::io::Result<_> = copies.collect();
+        codec::decode(
+            &self.bytes,
+            crate::error::Context::during(copies, "copying descriptor", "")?,
+        )
+    }
+
+    /// The copy that all calls share.
+    pub(crate) fn decoded_once<C: DeserializeOwned + 'static>(&self) -> Result<&C> {
+        let value = match self.once.get() {
+            Some(value) => value,
+            None => {
+                let value = self.decode::<C>()?;
+                self.once.get_or_init(|| Box::new(value))
+            }
+        };
+        value.downcast_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "decoding captured value", "")
+                .because("it was of another type before")
+        })
+    }
+}
+
+impl std::fmt::Debug for Captures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Captures")
+            .field("bytes", &self.bytes.len())
+            .field("descriptors", &self.descriptors)
+            .finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// What a worker's initializer made, for its tasks.
+    static STATE: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
+}
+
+/// Keeps a value for the tasks that this thread will run.
+pub(crate) fn keep_state<S: 'static>(state: S) {
+    STATE.set(Some(Box::new(state)));
+}
+
+/// Lends the value that this thread keeps.
+///
+/// # Panics
+/// If it keeps none of this type, or has lent it.
+pub(crate) fn with_state<S: 'static, T>(use_it: impl FnOnce(&mut S) -> T) -> T {
+    STATE.with_borrow_mut(|state| {
+        let state = state.as_mut().and_then(|state| state.downcast_mut());
+        let state = state.unwrap_or_else(|| {
+            let wanted = std::any::type_name::<S>();
+            panic!("the initializer of this worker, if it has one, makes no {wanted}")
+        });
+        use_it(state)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn records_come_back(bodies: Vec<Vec<u8>>) {
+            let mut bytes = Vec::new();
+            for body in &bodies {
+                put(&mut bytes, Status::Value, body);
+            }
+            let mut rest = &bytes[..];
+            for body in &bodies {
+                let record = take(&mut rest).unwrap();
+                prop_assert_eq!(record.body, &body[..]);
+            }
+            prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn any_bytes_are_a_record_or_none(bytes: Vec<u8>) {
+            let mut rest = &bytes[..];
+            while take(&mut rest).is_some() {}
+        }
+    }
+}
