@@ -20,8 +20,8 @@ const WORDS: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct Bell(Words);
 
-/// When to wake somebody who waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When to wake somebody who waits; the sooner, the less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Eagerness {
     /// After each batch.
     Eager,

@@ -179,13 +179,6 @@ impl Piece {
         }
     }
 
-    pub(super) fn count(&self) -> u32 {
-        match self {
-            Piece::Values { count, .. } => *count,
-            Piece::Mailed { .. } | Piece::Failed { .. } => 1,
-        }
-    }
-
     /// The first result in it, which is all of a single task's.
     pub(super) fn into_result<R: DeserializeOwned>(self) -> Result<R, TaskError> {
         match self {

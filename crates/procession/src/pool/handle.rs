@@ -158,7 +158,6 @@ impl<R: DeserializeOwned + 'static> TaskHandle<R> {
                 }
             }
         });
-        self.shared.bell.ring();
     }
 }
 
@@ -207,11 +206,7 @@ impl<R: DeserializeOwned> Future for TaskHandle<R> {
                 self.chunk = None;
                 Poll::Ready(piece.into_result())
             }
-            None => {
-                // The helper has to take results in from now on.
-                self.shared.bell.ring();
-                Poll::Pending
-            }
+            None => Poll::Pending,
         }
     }
 }

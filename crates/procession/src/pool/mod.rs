@@ -246,7 +246,7 @@ impl Pool {
     /// ```
     /// use procession::{pool::Pool, shared::Counter, process::Task};
     /// let (pool, total) = (Pool::new(2)?, Counter::new(0)?);
-    /// let add = Task::lend(total.clone(), |total: &Counter, x: u64| { total.add(x); })?;
+    /// let add = Task::lend(total.clone(), |total: &Counter, x: i64| { total.add(x); })?;
     /// pool.calls_task(&add).for_each(1..=100)?;
     /// assert_eq!(total.get(), 5050);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -82,6 +82,10 @@ impl Shared {
             // Once is enough.
             state.next_look = state.first_due;
         }
+        // Most often it sleeps as deep as it may.
+        let wanted = state.eagerness_of_helper();
+        let sleeps_too_deep = wanted < state.helper;
+        state.helper = state.helper.min(wanted);
         let afterwards = std::mem::take(&mut state.afterwards);
         let callbacks = (!afterwards.is_empty()).then(|| state.callbacks.clone());
         if state.finished != self.finished.load(Ordering::Relaxed) {
@@ -91,7 +95,7 @@ impl Shared {
             }
         }
         drop(state);
-        if is_sooner {
+        if is_sooner || sleeps_too_deep {
             self.bell.ring();
         }
         if wants_workers {
@@ -163,6 +167,7 @@ impl Shared {
             (state.next_look, state.first_due) = (next, None);
             let is_gone = state.is_gone();
             let eagerness = state.eagerness_of_helper();
+            state.helper = eagerness;
             let lines = Arc::clone(&state.lines);
             let seen = state.finished;
             self.publish(state);

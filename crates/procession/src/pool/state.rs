@@ -2,6 +2,7 @@
 //! being done, what came of it.
 
 use super::TaskError;
+use super::bell::Eagerness;
 use super::chunk::{Arguments, Callback, Chunk, Owner, Piece, Place, Policy};
 use super::line::{Line, Posting};
 use super::process::Process;
@@ -203,6 +204,8 @@ pub(super) struct State {
     pub(super) afterwards: Vec<After>,
     /// Starts in a row that failed.
     pub(super) failed_starts: u32,
+    /// How deep the helper sleeps.
+    pub(super) helper: Eagerness,
     /// When the helper means to look again, and when something becomes due that it
     /// does not know of.
     pub(super) next_look: Option<Instant>,
@@ -240,6 +243,7 @@ impl State {
             callbacks: None,
             afterwards: Vec::new(),
             failed_starts: 0,
+            helper: Eagerness::Eager,
             next_look: None,
             first_due: None,
             finished: 0,

@@ -1,0 +1,359 @@
+use crate::{increment, pool, sleep_for_ever};
+use procession::pool::{self, Pool, Stderr};
+use procession::process::{self, Builder, Fork, Signal, StartMethod};
+use procession::{Deadline, ErrorKind, shared::Counter};
+use std::time::Duration;
+
+const SHORT: Duration = Duration::from_millis(20);
+
+fn is_there(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+pub(crate) fn joining_does_the_rest() {
+    let pool = pool();
+    let tasks: Vec<_> = (0..1000)
+        .map(|n| pool.spawn(increment, n).unwrap())
+        .collect();
+    let stats = pool.join();
+    assert_eq!(stats.tasks(), 1000);
+    assert!(stats.workers.iter().all(|worker| worker.pid.is_none()));
+    for (number, task) in (0..).zip(tasks) {
+        assert_eq!(task.join().unwrap(), number + 1);
+    }
+}
+
+pub(crate) fn closing_takes_no_more() {
+    let pool = pool();
+    let task = pool.spawn(increment, 1).unwrap();
+    pool.close();
+    let error = pool.spawn(increment, 1).unwrap_err();
+    assert!(error.to_string().contains("closed"), "{error}");
+    assert!(pool.map(increment, 0..10).is_err());
+    assert!(pool.imap(increment, 0..10).next().unwrap().is_err());
+    assert_eq!(task.join().unwrap(), 2);
+    pool.join();
+}
+
+pub(crate) fn terminating_ends_all() {
+    let pool = pool();
+    let pids = pool.pids();
+    let done = pool.spawn(increment, 1).unwrap();
+    while !done.is_finished() {
+        std::thread::yield_now();
+    }
+    let tasks: Vec<_> = (0..10)
+        .map(|_| pool.spawn(sleep_for_ever::<()>, ()).unwrap())
+        .collect();
+    pool.terminate();
+    for task in tasks {
+        assert!(task.join().unwrap_err().is_cancelled());
+    }
+    assert_eq!(done.join().unwrap(), 2);
+    assert!(!pids.into_iter().any(is_there));
+}
+
+pub(crate) fn dropping_ends_all() {
+    let pool = pool();
+    let pids = pool.pids();
+    assert_eq!(pids.len(), 2);
+    let tasks: Vec<_> = (0..10)
+        .map(|_| pool.spawn(sleep_for_ever::<()>, ()).unwrap())
+        .collect();
+    drop(pool);
+    assert!(!pids.into_iter().any(is_there));
+    for task in tasks {
+        assert!(task.join().unwrap_err().is_cancelled());
+    }
+}
+
+pub(crate) fn a_pool_that_is_forgotten_goes_with_the_process() {
+    let pids = |()| {
+        let pool = pool();
+        pool.spawn(sleep_for_ever::<()>, ()).unwrap().detach();
+        let pids = pool.pids();
+        std::mem::forget(pool);
+        pids
+    };
+    let pids = process::spawn(pids, ()).unwrap().join().unwrap();
+    assert_eq!(pids.len(), 2);
+    testkit::eventually("workers are gone", || {
+        !pids.iter().any(|pid| is_there(*pid))
+    });
+}
+
+pub(crate) fn whoever_kills_the_parent_leaves_nobody() {
+    let (sender, receiver) = procession::queue::bounded::<Vec<u32>>(1).unwrap();
+    let parent = |sender: procession::queue::Sender<Vec<u32>>| {
+        let pool = pool();
+        pool.spawn(sleep_for_ever::<()>, ()).unwrap().detach();
+        sender.send(pool.pids()).unwrap();
+        sleep_for_ever(());
+    };
+    let mut parent = process::spawn(parent, sender).unwrap();
+    let pids = receiver.recv().unwrap();
+    parent.kill().unwrap();
+    parent.join().unwrap_err();
+    testkit::eventually("workers are gone", || {
+        !pids.iter().any(|pid| is_there(*pid))
+    });
+}
+
+pub(crate) fn workers_are_recycled_by_count() {
+    let pool = Pool::builder()
+        .workers(2)
+        .tasks_per_worker(10)
+        .build()
+        .unwrap();
+    let pids = pool.calls(|_: u32| std::process::id()).map(0..200).unwrap();
+    let mut counts = std::collections::HashMap::new();
+    for pid in pids {
+        *counts.entry(pid).or_insert(0) += 1;
+    }
+    assert!(counts.values().all(|count| *count <= 10), "{counts:?}");
+    assert!(counts.len() >= 20);
+    for number in 0..25 {
+        assert_eq!(pool.call(increment, number).unwrap(), number + 1);
+    }
+    assert_eq!(pool.stats().deaths, 0);
+    let one = Pool::builder()
+        .workers(1)
+        .tasks_per_worker(1)
+        .build()
+        .unwrap();
+    assert!(
+        one.calls(increment)
+            .chunk_size(7)
+            .map(0..20)
+            .unwrap()
+            .into_iter()
+            .eq(1..=20)
+    );
+}
+
+pub(crate) fn workers_are_recycled_by_size() {
+    let pool = Pool::builder()
+        .workers(1)
+        .recycle_above(100 << 20)
+        .build()
+        .unwrap();
+    let leak = |megabytes: usize| {
+        std::mem::forget(vec![1_u8; megabytes << 20]);
+        std::process::id()
+    };
+    let first = pool.call(leak, 1).unwrap();
+    assert_eq!(pool.call(leak, 1).unwrap(), first);
+    assert_eq!(pool.call(leak, 200).unwrap(), first);
+    testkit::eventually("it was replaced", || pool.call(leak, 1).unwrap() != first);
+    assert_eq!(pool.stats().deaths, 0);
+}
+
+pub(crate) fn a_pool_grows_and_shrinks() {
+    let pool = Pool::new(1).unwrap();
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+    pool.resize(4).unwrap();
+    testkit::eventually("it has grown", || pool.pids().len() == 4);
+    assert!(
+        pool.map(increment, 0..1000)
+            .unwrap()
+            .into_iter()
+            .eq(1..=1000)
+    );
+    pool.resize(2).unwrap();
+    assert_eq!(pool.workers(), 2);
+    testkit::eventually("it has shrunk", || pool.pids().len() == 2);
+    assert!(
+        pool.map(increment, 0..1000)
+            .unwrap()
+            .into_iter()
+            .eq(1..=1000)
+    );
+    assert_eq!(pool.resize(0).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+pub(crate) fn idle_workers_end_and_come_back() {
+    let pool = Pool::builder()
+        .workers(2)
+        .idle_timeout(SHORT)
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        assert!(pool.map(increment, 0..100).unwrap().into_iter().eq(1..=100));
+        testkit::eventually("they have ended", || pool.pids().is_empty());
+    }
+    assert_eq!(pool.stats().deaths, 0);
+}
+
+pub(crate) fn a_lazy_pool_starts_nobody() {
+    let pool = Pool::builder().workers(2).lazy().build().unwrap();
+    assert_eq!(pool.pids(), []);
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+    assert_eq!(pool.pids().len(), 1);
+}
+
+pub(crate) fn the_pool_of_the_process_works() {
+    let pools = || pool::global().unwrap();
+    assert!(std::ptr::eq(pools(), pools()));
+    assert!(
+        pools()
+            .map(increment, 0..100)
+            .unwrap()
+            .into_iter()
+            .eq(1..=100)
+    );
+    let in_a_worker = |()| pool::global().unwrap().call(increment, 5).unwrap();
+    assert_eq!(pools().call(in_a_worker, ()).unwrap(), 6);
+    // It is never dropped: the process is to end without it.
+    process::exit(0)
+}
+
+pub(crate) fn a_forked_copy_is_refused() {
+    let pool = pool();
+    // SAFETY: the child uses nothing that another thread may have locked: it looks at
+    // a word and ends.
+    match unsafe { process::fork_unchecked() }.unwrap() {
+        Fork::Child => {
+            let error = pool.call(increment, 1).unwrap_err();
+            let refused = error.to_string().contains("forked");
+            let mapped = pool.map(increment, 0..3).is_err();
+            drop(pool);
+            process::exit(if refused && mapped { 0 } else { 1 })
+        }
+        Fork::Parent(mut child) => assert!(child.wait().unwrap().success()),
+    }
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+}
+
+pub(crate) fn bad_settings_are_refused() {
+    let kind = |builder: pool::Builder| builder.build().unwrap_err().kind();
+    assert_eq!(kind(Pool::builder().workers(0)), ErrorKind::InvalidInput);
+    assert_eq!(
+        kind(Pool::builder().tasks_per_worker(0)),
+        ErrorKind::InvalidInput
+    );
+    assert_eq!(
+        kind(Pool::builder().start_method(StartMethod::Fork)),
+        ErrorKind::Unsupported
+    );
+    // What only the new process can find out, tasks are told.
+    let nowhere = Pool::builder().workers(1).pin([100_000]).build().unwrap();
+    let error = nowhere.call(increment, 1).unwrap_err();
+    assert!(error.to_string().contains("CPU"), "{error}");
+}
+
+pub(crate) fn settings_are_applied() {
+    let pool = Pool::builder()
+        .workers(2)
+        .name("tester")
+        .niceness(5)
+        .pin([0])
+        .env("POOL_TEST", "yes")
+        .stderr(Stderr::Inherit)
+        .start_method(StartMethod::Spawn)
+        .build()
+        .unwrap();
+    let look = |()| {
+        let name = process::current().unwrap().name().to_owned();
+        let niceness = rustix::process::getpriority_process(None).unwrap();
+        let cpus = rustix::thread::sched_getaffinity(None).unwrap().count();
+        (name, niceness, cpus, std::env::var("POOL_TEST").unwrap())
+    };
+    for (name, niceness, cpus, variable) in pool.map(look, [(); 10]).unwrap() {
+        assert!(name == "tester-0" || name == "tester-1");
+        assert_eq!((niceness, cpus, &*variable), (5, 1, "yes"));
+    }
+}
+
+fn nest(depth: u32) -> u32 {
+    match Pool::builder().workers(1).deepest(3).build() {
+        Ok(pool) => pool.call(nest, depth + 1).unwrap(),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            depth
+        }
+    }
+}
+
+pub(crate) fn pools_nest_to_a_depth() {
+    assert_eq!(nest(0), 3);
+}
+
+pub(crate) fn a_closed_pool_ends_what_has_begun() {
+    let pool = pool();
+    let mut results = pool.imap(increment, 0..10_000);
+    assert_eq!(results.next().unwrap().unwrap(), 1);
+    pool.close();
+    assert!(results.map(Result::unwrap).eq(2..=10_000));
+    pool.join();
+}
+
+pub(crate) fn joining_has_an_end() {
+    let pool = pool();
+    let task = pool.spawn(sleep_for_ever::<()>, ()).unwrap();
+    let pool = pool.join_deadline(Deadline::after(SHORT)).unwrap_err();
+    task.cancel();
+    let stats = pool.join_deadline(Deadline::NEVER).unwrap();
+    assert_eq!(stats.deaths, 1);
+    assert!(task.join().unwrap_err().is_cancelled());
+}
+
+pub(crate) fn ctrl_c_is_the_parents_affair() {
+    let interrupted = Counter::new(0).unwrap();
+    let parent = |interrupted: Counter| {
+        let mut signals = procession::signal::Signals::new(&[Signal::INT]).unwrap();
+        let pool = pool();
+        let slow = |interrupted: Counter| {
+            interrupted.add(1);
+            testkit::eventually("the signal", || interrupted.get() >= 3);
+            5
+        };
+        let task = pool.spawn(slow, interrupted.clone()).unwrap();
+        testkit::eventually("the task runs", || interrupted.get() == 1);
+        interrupted.add(1);
+        signals.wait().unwrap();
+        interrupted.add(1);
+        // One shutdown, in which everything is done.
+        let result = task.join().unwrap();
+        pool.join();
+        result
+    };
+    let parent = Builder::new()
+        .process_group()
+        .spawn(parent, interrupted.clone());
+    let mut parent = parent.unwrap();
+    testkit::eventually("the parent waits", || interrupted.get() == 2);
+    // As a terminal does it: to the whole group.
+    parent.signal_group(Signal::INT).unwrap();
+    assert_eq!(parent.join().unwrap(), 5);
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn a_failing_system_call_ends_in_an_error_or_a_pool() {
+    use testkit::fault::{self, Action, DESCRIPTOR_CALLS, Fault};
+    let faults: [(&[i64], i32); 3] = [
+        (DESCRIPTOR_CALLS, libc::EMFILE),
+        (&[libc::SYS_clone, libc::SYS_clone3], libc::EAGAIN),
+        (&[libc::SYS_memfd_create, libc::SYS_mmap], libc::ENOMEM),
+    ];
+    for (calls, errno) in faults {
+        for nth in 0.. {
+            let action = Action::Fail(errno);
+            let fault = Fault { calls, nth, action };
+            let outcome = fault::run(fault, || {
+                // The server is there already.
+                process::spawn(|()| (), ()).unwrap().join().unwrap();
+                let built = fault::armed(|| Pool::new(2));
+                match built {
+                    Ok(pool) => assert_eq!(pool.call(increment, 1).unwrap(), 2),
+                    Err(error) => assert!(!error.to_string().is_empty()),
+                }
+                assert_eq!(pool().call(increment, 2).unwrap(), 3);
+            });
+            assert_eq!(outcome.code, 0, "after call {nth} failed with {errno}");
+            if !outcome.hit {
+                assert!(nth > 0, "no call was hit");
+                break;
+            }
+        }
+    }
+}

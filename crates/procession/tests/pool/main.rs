@@ -1,0 +1,123 @@
+//! Pools: results, failures, deaths, and the life of the pool itself.
+
+mod failures;
+mod large;
+mod life;
+mod many;
+mod pains;
+mod results;
+mod storms;
+mod times;
+
+use procession::pool::Pool;
+
+/// A pool of two.
+pub(crate) fn pool() -> Pool {
+    Pool::new(2).unwrap()
+}
+
+/// As good as for ever.
+pub(crate) fn sleep_for_ever<T>(_: T) {
+    loop {
+        std::thread::park();
+    }
+}
+
+pub(crate) fn increment(x: u64) -> u64 {
+    x + 1
+}
+
+fn main() -> std::process::ExitCode {
+    testkit::run(testkit::tests![
+        results::all_results_come_in_order,
+        results::no_arguments_have_no_results,
+        results::unordered_results_come_with_their_places,
+        results::results_come_while_arguments_are_without_end,
+        results::no_more_arguments_are_taken_than_may_be,
+        results::chunks_of_every_size_are_the_same,
+        results::captured_and_lent_values_are_there,
+        results::named_tasks_run,
+        results::results_are_reduced,
+        results::a_function_is_known_by_its_types_too,
+        results::futures_and_callbacks_are_told,
+        results::a_panicking_callback_stops_nobody,
+        results::many_threads_use_one_pool,
+        results::two_pools_work_at_once,
+        results::a_task_may_have_a_pool,
+        results::priorities_are_heeded,
+        results::handles_travel_in_arguments_and_results,
+        results::state_is_made_once_and_ended_once,
+        results::a_dropped_handle_lets_the_task_go_on,
+        failures::a_panic_fails_one_call,
+        failures::an_exit_fails_one_call,
+        failures::signals_fail_one_call,
+        failures::a_stack_overflow_fails_one_call,
+        failures::memory_beyond_the_limit_fails_one_call,
+        failures::an_undecodable_argument_fails_one_call,
+        failures::an_argument_that_kills_when_decoded_fails_one_call,
+        failures::a_result_that_does_not_encode_fails_one_call,
+        failures::a_result_that_kills_when_encoded_fails_one_call,
+        failures::a_result_that_does_not_decode_here_fails_one_call,
+        failures::a_panic_while_unwinding_fails_one_call,
+        failures::an_argument_that_does_not_encode_fails_one_call,
+        failures::a_captured_value_that_kills_when_decoded_fails_its_calls,
+        failures::last_words_are_kept,
+        failures::a_gigabyte_of_words_disturbs_nobody,
+        failures::closed_descriptors_disturb_nobody,
+        failures::a_daemon_of_a_task_is_gone_with_the_family,
+        failures::an_iterator_that_panics_panics_here,
+        failures::an_initializer_that_fails_ends_the_pool,
+        failures::an_initializer_that_fails_once_is_tried_again,
+        failures::the_first_failure_ends_a_map_and_not_the_pool,
+        failures::results_of_the_same_batch_survive,
+        times::a_task_that_takes_too_long_is_killed_alone,
+        times::whoever_ignores_sigterm_is_killed_too,
+        times::grandchildren_are_killed_with_their_task,
+        times::notice_is_seen,
+        times::a_running_task_is_cancelled,
+        times::a_waiting_task_is_cancelled,
+        times::a_task_may_end_by_itself_when_it_is_cancelled,
+        times::retries_come_to_a_result_or_the_last_error,
+        times::a_deadline_ends_all_calls,
+        times::a_call_after_a_late_one_is_not_hit,
+        times::waiting_for_a_result_has_an_end,
+        life::joining_does_the_rest,
+        life::closing_takes_no_more,
+        life::terminating_ends_all,
+        life::dropping_ends_all,
+        life::a_pool_that_is_forgotten_goes_with_the_process,
+        life::whoever_kills_the_parent_leaves_nobody,
+        life::workers_are_recycled_by_count,
+        life::workers_are_recycled_by_size,
+        life::a_pool_grows_and_shrinks,
+        life::idle_workers_end_and_come_back,
+        life::a_lazy_pool_starts_nobody,
+        life::the_pool_of_the_process_works,
+        life::a_forked_copy_is_refused,
+        life::bad_settings_are_refused,
+        life::settings_are_applied,
+        life::pools_nest_to_a_depth,
+        life::a_closed_pool_ends_what_has_begun,
+        life::joining_has_an_end,
+        life::ctrl_c_is_the_parents_affair,
+        life::a_failing_system_call_ends_in_an_error_or_a_pool,
+        large::large_arguments_and_results_travel,
+        large::five_gigabytes_travel,
+        large::many_large_ones_wait,
+        large::results_beyond_the_memory_of_a_worker_fail,
+        many::ten_million_need_little_memory,
+        many::a_long_task_does_not_keep_short_ones,
+        many::a_batch_that_turns_out_long_is_shared,
+        many::a_thousand_handles_wait,
+        storms::workers_killed_at_random_lose_nothing,
+        storms::single_tasks_survive_a_storm,
+        storms::all_workers_killed_at_once,
+        storms::killed_while_starting,
+        storms::retried_tasks_all_succeed_in_a_storm,
+        pains::fork_beside_a_pool_is_refused,
+        pains::a_killed_worker_is_named,
+        pains::a_pool_has_no_names,
+        pains::a_pool_starts_anywhere,
+        pains::processors_are_counted_as_they_may_be_used,
+    ])
+}

@@ -1,0 +1,149 @@
+//! Workers that are killed, again and again, while they work.
+
+use crate::{increment, pool};
+use procession::pool::{Pool, TaskError};
+use procession::process::Signal;
+use rustix::process::{Pid, Signal as Number, kill_process};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use testkit::random::Random;
+
+fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    // It may have died since.
+    let _ = kill_process(pid, Number::KILL);
+}
+
+/// Does something while workers are killed at random moments; how many were killed.
+fn in_a_storm<T>(pool: &Pool, most_wait: Duration, calm: impl FnOnce() -> T) -> (T, u64) {
+    let (over, kills) = (AtomicBool::new(false), AtomicU64::new(0));
+    let value = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = Random::new();
+            while !over.load(Ordering::Relaxed) {
+                let pids = pool.pids();
+                if !pids.is_empty() {
+                    kill(pids[random.below(pids.len() as u64) as usize]);
+                    kills.fetch_add(1, Ordering::Relaxed);
+                }
+                std::thread::sleep(random.moment(most_wait));
+            }
+        });
+        let value = calm();
+        over.store(true, Ordering::Relaxed);
+        value
+    });
+    (value, kills.into_inner())
+}
+
+/// Every task is a result or an error that says that its worker was killed.
+fn account(count: u64, results: impl Iterator<Item = (u64, Result<u64, TaskError>)>) -> u64 {
+    let mut seen = vec![false; count as usize];
+    let mut killed = 0;
+    for (index, result) in results {
+        assert!(
+            !std::mem::replace(&mut seen[index as usize], true),
+            "twice: {index}"
+        );
+        match result {
+            Ok(value) => assert_eq!(value, index + 1),
+            Err(error) => {
+                assert_eq!(error.signal(), Some(Signal::KILL), "{error}");
+                assert_eq!(error.index(), Some(index));
+                killed += 1;
+            }
+        }
+    }
+    assert!(seen.into_iter().all(|seen| seen), "some are missing");
+    killed
+}
+
+/// Some microseconds of work.
+fn work(x: u64) -> u64 {
+    let mut value = x;
+    for _ in 0..2000 {
+        value = std::hint::black_box(value.wrapping_mul(31).wrapping_add(7));
+    }
+    x + 1
+}
+
+pub(crate) fn workers_killed_at_random_lose_nothing() {
+    let pool = pool();
+    let count = 100_000;
+    let (killed, kills) = in_a_storm(&pool, Duration::from_millis(5), || {
+        let mut results = pool.imap_unordered(work, 0..count);
+        account(count, std::iter::from_fn(move || results.next_indexed()))
+    });
+    assert!(killed <= kills, "{killed} failed, {kills} were killed");
+    assert!(
+        pool.map(increment, 0..1000)
+            .unwrap()
+            .into_iter()
+            .eq(1..=1000)
+    );
+}
+
+pub(crate) fn single_tasks_survive_a_storm() {
+    let pool = pool();
+    let count = 20_000;
+    in_a_storm(&pool, Duration::from_millis(3), || {
+        let mut killed = 0;
+        for round in 0..count / 500 {
+            let tasks: Vec<_> = (0..500)
+                .map(|number| {
+                    (
+                        round * 500 + number,
+                        pool.spawn(work, round * 500 + number).unwrap(),
+                    )
+                })
+                .collect();
+            for (number, task) in tasks {
+                match task.join() {
+                    Ok(value) => assert_eq!(value, number + 1),
+                    Err(error) => {
+                        assert_eq!(error.signal(), Some(Signal::KILL), "{error}");
+                        killed += 1;
+                    }
+                }
+            }
+        }
+        killed
+    });
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+}
+
+pub(crate) fn all_workers_killed_at_once() {
+    let pool = pool();
+    for _ in 0..20 {
+        let mut results = pool.imap(work, 0..20_000);
+        let first = results.next().unwrap();
+        assert!(first.is_ok());
+        pool.pids().into_iter().for_each(kill);
+        let rest: Vec<_> = results.collect();
+        assert_eq!(rest.len(), 19_999);
+        let killed = rest.iter().filter(|result| result.is_err()).count();
+        assert!(killed <= 2, "{killed} failed");
+    }
+}
+
+pub(crate) fn killed_while_starting() {
+    for round in 0..30 {
+        let pool = pool();
+        let mut random = Random::new();
+        let pids = pool.pids();
+        std::thread::sleep(random.moment(Duration::from_micros(600)));
+        pids.into_iter().for_each(kill);
+        let results: Vec<_> = pool.imap(increment, 0..100).collect();
+        assert_eq!(results.len(), 100, "round {round}");
+        assert!(results.iter().filter(|result| result.is_err()).count() <= 2);
+    }
+}
+
+pub(crate) fn retried_tasks_all_succeed_in_a_storm() {
+    let pool = pool();
+    let count = 30_000;
+    in_a_storm(&pool, Duration::from_millis(5), || {
+        let results = pool.calls(work).retries(1000).map(0..count).unwrap();
+        assert!(results.into_iter().eq(1..=count));
+    });
+}
