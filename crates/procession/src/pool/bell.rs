@@ -66,13 +66,24 @@ impl Bell {
         }
     }
 
-    /// Waits until `ready`, until the bell is rung, at most for a while, or for no
-    /// reason at all.
-    pub(super) fn wait(&self, eagerness: Eagerness, ready: impl Fn() -> bool, timeout: Duration) {
+    /// How often it was rung; to be asked for before what is to be waited for is
+    /// looked for.
+    pub(super) fn rung(&self) -> u64 {
+        self.0[RUNG].load(Ordering::SeqCst)
+    }
+
+    /// Waits until `ready`, until the bell is rung once more than was seen, at most for
+    /// a while, or for no reason at all.
+    pub(super) fn wait(
+        &self,
+        seen: u64,
+        eagerness: Eagerness,
+        ready: impl Fn() -> bool,
+        timeout: Duration,
+    ) {
         if ready() || eagerness == Eagerness::Eager && patience::look(&ready) {
             return;
         }
-        let seen = self.0[RUNG].load(Ordering::SeqCst);
         let count = match eagerness {
             Eagerness::Eager => &self.0[EAGER],
             Eagerness::Lazy => &self.0[LAZY],

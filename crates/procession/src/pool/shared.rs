@@ -128,7 +128,7 @@ impl Shared {
             }
             let eagerness = state.eagerness();
             let lines = Arc::clone(&state.lines);
-            let seen = state.finished;
+            let (seen, rung) = (state.finished, self.bell.rung());
             self.publish(state);
             if value.is_some() {
                 return value;
@@ -147,7 +147,7 @@ impl Shared {
                 self.finished.load(Ordering::SeqCst) != seen
                     || lines.iter().any(|line| line.has_news())
             };
-            self.bell.wait(eagerness, ready, timeout);
+            self.bell.wait(rung, eagerness, ready, timeout);
             self.waiters.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -169,7 +169,7 @@ impl Shared {
             let eagerness = state.eagerness_of_helper();
             state.helper = eagerness;
             let lines = Arc::clone(&state.lines);
-            let seen = state.finished;
+            let (seen, rung) = (state.finished, self.bell.rung());
             self.publish(state);
             if is_gone {
                 return;
@@ -186,7 +186,7 @@ impl Shared {
             let timeout = next.map_or(longest, |next| {
                 longest.min(next.saturating_duration_since(now))
             });
-            self.bell.wait(eagerness, ready, timeout);
+            self.bell.wait(rung, eagerness, ready, timeout);
         }
     }
 
