@@ -167,8 +167,8 @@ pub(crate) struct PiArguments {
     #[arg(short, long, default_value_t = 10, value_name = "W",
           value_parser = clap::value_parser!(u64).range(1..=MAX_SENDERS as u64))]
     pub(crate) workers: u64,
-    /// Transports to gather over, separated by commas; `all` is every one,
-    /// `none` computes in the calling process.
+    /// Transports to gather over, separated by commas; `all` is every one, `pool` a
+    /// pool, `none` computes in the calling process.
     #[arg(long, default_value = "pipe", value_delimiter = ',', value_name = "NAME",
           value_parser = Via::parse)]
     pub(crate) via: Vec<Via>,
@@ -273,6 +273,7 @@ impl Color {
 pub(crate) enum Via {
     All,
     None,
+    Pool,
     Transport(Transport),
 }
 
@@ -281,12 +282,13 @@ impl Via {
         match word {
             "all" => Ok(Via::All),
             "none" => Ok(Via::None),
+            "pool" => Ok(Via::Pool),
             name => name
                 .parse()
                 .map(Via::Transport)
                 .map_err(|error: procession::Error| {
                     format!(
-                        "no transport has that name; all, none, or {}",
+                        "no transport has that name; all, none, pool, or {}",
                         error.hint().unwrap_or("")
                     )
                 }),

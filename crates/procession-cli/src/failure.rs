@@ -11,6 +11,8 @@ pub(crate) enum Failure {
     Library(procession::Error),
     /// A worker did not do its work.
     Worker(WorkerError),
+    /// A task of a pool failed.
+    Task(procession::pool::TaskError),
     /// Several runs, some of which failed; the table says which.
     Runs { failed: usize, of: usize },
     /// A signal asked us to stop.
@@ -42,7 +44,7 @@ impl Failure {
                 ErrorKind::InvalidInput => 2,
                 _ => 125,
             },
-            Failure::Worker(_) | Failure::Runs { .. } => 1,
+            Failure::Worker(_) | Failure::Task(_) | Failure::Runs { .. } => 1,
             Failure::Signal(signal) => 128 + signal.as_raw(),
             Failure::OutputClosed => 0,
             Failure::File(_, error) => match error.kind() {
@@ -69,6 +71,7 @@ impl Failure {
                 }
             }
             Failure::Worker(error) => say(error),
+            Failure::Task(error) => say(error),
             Failure::Runs { failed, of } => say(&format!("{failed} of {of} runs failed")),
             Failure::Signal(signal) => {
                 anstream::eprintln!("stopped by {signal}; nothing is left running");
@@ -80,6 +83,12 @@ impl Failure {
             Failure::Network(error) => say(&format!("using a socket: {error}")),
             Failure::Usage(text) => say(text),
         }
+    }
+}
+
+impl From<procession::pool::TaskError> for Failure {
+    fn from(error: procession::pool::TaskError) -> Failure {
+        Failure::Task(error)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::args::{PiArguments, Via};
 use crate::failure::Failure;
 use crate::output;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use procession::pool::Pool;
 use procession::process::{self, StartMethod};
 use procession::signal::{Signal, Signals};
 use procession::transport::{Crew, Event, Link, Options, Sender, Ticket, Transport};
@@ -114,24 +115,39 @@ pub(crate) fn run(arguments: &PiArguments) -> Result<(), Failure> {
     }
 }
 
+/// Where it is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In this process.
+    Here,
+    /// In processes that send their sums over a transport.
+    Transport(Transport),
+    /// In the workers of a pool.
+    Pool,
+}
+
 /// One entry of the list of runs.
 #[derive(Debug)]
 struct Step {
-    /// `None` computes in this process.
-    transport: Option<Transport>,
+    place: Place,
     /// Asked for by name, so that being unavailable is an error.
     is_required: bool,
 }
 
 impl Step {
     fn name(&self) -> &'static str {
-        self.transport.map_or("none", Transport::name)
+        match self.place {
+            Place::Here => "none",
+            Place::Transport(transport) => transport.name(),
+            Place::Pool => "pool",
+        }
     }
 
     fn start(&self, method: StartMethod) -> String {
-        match self.transport {
-            Some(_) => method.to_string(),
-            None => "none".to_owned(),
+        match self.place {
+            Place::Here => "none".to_owned(),
+            Place::Transport(_) => method.to_string(),
+            Place::Pool => start_of_pool(method).to_string(),
         }
     }
 }
@@ -139,18 +155,16 @@ impl Step {
 fn plan(via: &[Via]) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for &via in via {
-        let (transports, is_required) = match via {
-            Via::None => (vec![None], true),
-            Via::Transport(transport) => (vec![Some(transport)], true),
-            Via::All => (Transport::ALL.into_iter().map(Some).collect(), false),
+        let (places, is_required) = match via {
+            Via::None => (vec![Place::Here], true),
+            Via::Pool => (vec![Place::Pool], true),
+            Via::Transport(transport) => (vec![Place::Transport(transport)], true),
+            Via::All => (Transport::ALL.map(Place::Transport).to_vec(), false),
         };
-        for transport in transports {
-            match steps.iter_mut().find(|step| step.transport == transport) {
+        for place in places {
+            match steps.iter_mut().find(|step| step.place == place) {
                 Some(step) => step.is_required |= is_required,
-                None => steps.push(Step {
-                    transport,
-                    is_required,
-                }),
+                None => steps.push(Step { place, is_required }),
             }
         }
     }
@@ -167,9 +181,10 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self, signals: &mut Signals) -> Result<f64, Failure> {
-        let total = match self.step.transport {
-            None => self.compute_here(signals)?,
-            Some(transport) => self.gather(transport, signals)?,
+        let total = match self.step.place {
+            Place::Here => self.compute_here(signals)?,
+            Place::Transport(transport) => self.gather(transport, signals)?,
+            Place::Pool => self.compute_in_pool(signals)?,
         };
         Ok(pi_from(total))
     }
@@ -200,7 +215,7 @@ impl Job<'_> {
                 Crew::spawn(link, method, &work)
             }
         }?;
-        let progress = Progress::new(transport, self.arguments.terms);
+        let progress = Progress::new(transport.name(), self.arguments.terms);
         let mut total = DoubleDouble::default();
         loop {
             let event = match crew.next_until(Deadline::after(TICK), Some(signals.as_fd())) {
@@ -232,10 +247,36 @@ impl Job<'_> {
         }
     }
 
+    fn compute_in_pool(&self, signals: &mut Signals) -> Result<DoubleDouble, Failure> {
+        let workers = usize::try_from(self.arguments.workers).unwrap_or(usize::MAX);
+        let method = start_of_pool(self.arguments.start.method());
+        let builder = Pool::builder().workers(workers).start_method(method);
+        let pool = builder.build()?;
+        let slices = slices(self.arguments.terms, workers).flat_map(parts);
+        let mut sums = pool.calls(sum_part).chunk_size(1).imap_unordered(slices);
+        let progress = Progress::new("pool", self.arguments.terms);
+        let mut total = DoubleDouble::default();
+        loop {
+            // Its workers are killed and reaped before anything is said.
+            stop_on_signal(signals)?;
+            match sums.next_timeout(TICK) {
+                Err(_) => progress.tick(),
+                Ok(None) => return Ok(total),
+                Ok(Some(sum)) => {
+                    let (part, terms) = sum?;
+                    let part = DoubleDouble::from_le_bytes(&part);
+                    total = total + part.unwrap_or_default();
+                    progress.add(terms);
+                }
+            }
+        }
+    }
+
     fn explain(&self, failure: &Failure) -> Outcome {
         let reason = match failure {
             Failure::Library(error) => error.to_string(),
             Failure::Worker(error) => error.to_string(),
+            Failure::Task(error) => error.to_string(),
             other => format!("{other:?}"),
         };
         if is_unavailable(failure) {
@@ -260,6 +301,20 @@ fn is_unavailable(failure: &Failure) -> bool {
             | ErrorKind::LimitReached
             | ErrorKind::NoSpace
     ) || error.operation() == "connecting to Redis"
+}
+
+/// A pool has threads, and cannot be forked from where they are.
+fn start_of_pool(method: StartMethod) -> StartMethod {
+    match method {
+        StartMethod::Fork => StartMethod::ForkServer,
+        other => other,
+    }
+}
+
+/// What a worker of a pool does: the sum of a part, and of how many terms.
+fn sum_part(part: Range<u64>) -> ([u8; 16], u64) {
+    let terms = part.end - part.start;
+    (sum_with(Kernel::detect(), part).to_le_bytes(), terms)
 }
 
 fn stop_on_signal(signals: &mut Signals) -> Result<(), Failure> {
@@ -305,13 +360,13 @@ fn read_report(bytes: &[u8]) -> Option<(DoubleDouble, u64)> {
 struct Progress(ProgressBar);
 
 impl Progress {
-    fn new(transport: Transport, terms: u64) -> Progress {
+    fn new(name: &'static str, terms: u64) -> Progress {
         let template = "{msg:>10} [{bar:40}] {percent:>3}%  {elapsed} elapsed, {eta} to go";
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
         let bar = ProgressBar::with_draw_target(Some(terms), ProgressDrawTarget::hidden());
-        Progress(bar.with_style(style).with_message(transport.name()))
+        Progress(bar.with_style(style).with_message(name))
     }
 
     fn add(&self, terms: u64) {

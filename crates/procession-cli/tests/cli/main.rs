@@ -20,6 +20,7 @@ fn main() -> std::process::ExitCode {
         pi::an_unavailable_transport_named_is_an_error,
         pi::an_unavailable_transport_among_all_is_listed,
         pi::too_few_descriptors_is_an_error_that_names_the_limit,
+        pi::a_pool_computes_the_same,
         transports::every_transport_is_listed_with_its_limits,
         transports::a_transport_that_cannot_run_says_why,
         transports::a_closed_output_is_a_quiet_end,

@@ -201,3 +201,13 @@ pub(crate) fn too_few_descriptors_is_an_error_that_names_the_limit() {
         "{text}"
     );
 }
+
+pub(crate) fn a_pool_computes_the_same() {
+    for start in ["fork", "spawn", "forkserver"] {
+        let arguments = ["pi", "--via", "pool,none", "-n", "1000000", "--json", "--start", start];
+        let report = json(&run(&arguments));
+        let value = |run: usize| report["runs"][run]["value"].as_f64().unwrap();
+        assert!((value(0) - value(1)).abs() < 1e-14);
+        assert_ne!(report["runs"][0]["start"], "fork");
+    }
+}
