@@ -20,6 +20,7 @@ use std::time::Duration;
         procession transports             what those channels are like on this machine\n  \
         procession recv fifo:/tmp/news    print what others write there, as echo hi > /tmp/news\n  \
         procession send queue:jobs a b c  messages for whoever receives from that queue\n  \
+        procession run gzip {} ::: *.log  a command for each argument, several at once\n  \
         procession ls                     shared locks and values that have a name",
     after_long_help = "Examples:\n  \
         procession pi                     pi by ten processes over pipes\n  \
@@ -28,6 +29,7 @@ use std::time::Duration;
         procession transports             what those channels are like on this machine\n  \
         procession recv fifo:/tmp/news    print what others write there, as echo hi > /tmp/news\n  \
         procession send queue:jobs a b c  messages for whoever receives from that queue\n  \
+        procession run gzip {} ::: *.log  a command for each argument, several at once\n  \
         procession ls                     shared locks and values that have a name\n\n\
         Exit codes:\n  \
         0 ok, 1 a task failed, 2 usage, 3 not found, 4 permission denied, 124 timeout,\n  \
@@ -48,6 +50,12 @@ pub(crate) enum Command {
     /// With one transport, standard output is the value alone and the time
     /// goes to standard error; with several, a table.
     Pi(PiArguments),
+    /// Run a command for each argument, several at once.
+    ///
+    /// Arguments come from behind `:::`, from files, or from standard input, one a
+    /// line. Without a command, each argument is one. What a job writes is printed
+    /// when it is over, so that jobs do not mix.
+    Run(RunArguments),
     /// List the transports: what each is like, and whether it runs here.
     Transports(TransportsArguments),
     /// Send messages: the arguments, or each line of standard input.
@@ -125,6 +133,88 @@ pub(crate) struct RecvArguments {
     /// File with the key of a connection over the network.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+}
+
+/// What words can be, and what comes of it.
+const RUN_HELP: &str = "Places in COMMAND:\n  \
+    {} the argument   {.} without extension   {/} last component   {//} directory\n  \
+    {/.} last component without extension   {#} number of the job   {%} its slot\n  \
+    {2} the argument from the second source, and so on; without any, {} comes last\n\n\
+    A command of several words is run as it is. One word with spaces or other signs of a\n\
+    shell is given to sh, with arguments quoted: run 'gzip -c {} > {}.gz' ::: *.txt\n\n\
+    Sources:\n  \
+    ::: ARG...    these; several sources are combined, each with each\n  \
+    :::+ ARG...   these, linked to those before, one to one\n  \
+    :::: FILE...  lines of files\n\n\
+    The first Ctrl-C asks the jobs to end (SIGTERM, whole groups) and starts no more, the\n\
+    second kills them.\n\n\
+    Exit codes:\n  \
+    0 all succeeded, 1-100 so many failed, 101 more; with --halt that of the job\n  \
+    that ended all; 2 usage, 125 procession's own failure, 128+n ended by signal n";
+
+#[derive(Args, Debug)]
+#[command(after_long_help = RUN_HELP, override_usage = "procession run [OPTIONS] [COMMAND]... [::: ARG]...")]
+pub(crate) struct RunArguments {
+    /// Jobs at once: a number, 50%, +2 or -1; as many as processors unless given.
+    #[arg(short = 'j', long = "jobs", value_name = "N", value_parser = crate::run::jobs, allow_hyphen_values = true)]
+    jobs: Option<usize>,
+    /// Kill jobs that take longer, with their children: 500ms, 2s, 1.5m.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Run each job so often at most, until it succeeds.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) retries: u32,
+    /// Most private memory of each process of a job: 512, 64K, 100M, 2G.
+    #[arg(long, value_name = "SIZE", value_parser = crate::run::size)]
+    pub(crate) memory: Option<u64>,
+    /// Print what jobs write in the order of the arguments.
+    #[arg(short = 'k', long)]
+    pub(crate) keep_order: bool,
+    /// Let jobs write as they go, mixed.
+    #[arg(short = 'u', long, conflicts_with_all = ["keep_order", "tag", "results"])]
+    pub(crate) ungroup: bool,
+    /// Begin each line with the arguments of its job.
+    #[arg(long)]
+    pub(crate) tag: bool,
+    /// When to give up: never; now,fail=1 kills what runs; soon,fail=10% starts no more.
+    #[arg(long, value_name = "WHEN", default_value = "never")]
+    pub(crate) halt: crate::run::Halt,
+    /// Write a line for each job that is over, in the columns of GNU parallel.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) joblog: Option<PathBuf>,
+    /// Skip jobs that the log has.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Skip jobs that the log says have succeeded.
+    #[arg(long)]
+    pub(crate) resume_failed: bool,
+    /// Keep what each job writes in files below a directory, too.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) results: Option<PathBuf>,
+    /// Print the commands, and run none.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Show a bar, if standard error is a terminal.
+    #[arg(long)]
+    pub(crate) progress: bool,
+    /// Arguments end in NUL instead of line ends.
+    #[arg(short = '0', long)]
+    pub(crate) null: bool,
+    /// Read arguments from this file, - is standard input; again for more sources.
+    #[arg(short = 'a', long, value_name = "FILE")]
+    pub(crate) arg_file: Vec<PathBuf>,
+    /// Give the whole command to sh.
+    #[arg(long)]
+    pub(crate) shell: bool,
+    /// The command, and its arguments behind `:::`.
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) words: Vec<std::ffi::OsString>,
+}
+
+impl RunArguments {
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs.unwrap_or_else(procession::pool::default_workers)
+    }
 }
 
 /// A time with its unit.

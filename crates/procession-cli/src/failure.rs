@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Task(procession::pool::TaskError),
     /// Several runs, some of which failed; the table says which.
     Runs { failed: usize, of: usize },
+    /// Some jobs failed, which have said so themselves.
+    Jobs { failed: u64, code: i32 },
     /// A signal asked us to stop.
     Signal(Signal),
     /// Nobody reads our output any more.
@@ -45,6 +47,7 @@ impl Failure {
                 _ => 125,
             },
             Failure::Worker(_) | Failure::Task(_) | Failure::Runs { .. } => 1,
+            Failure::Jobs { code, .. } => *code,
             Failure::Signal(signal) => 128 + signal.as_raw(),
             Failure::OutputClosed => 0,
             Failure::File(_, error) => match error.kind() {
@@ -73,6 +76,8 @@ impl Failure {
             Failure::Worker(error) => say(error),
             Failure::Task(error) => say(error),
             Failure::Runs { failed, of } => say(&format!("{failed} of {of} runs failed")),
+            Failure::Jobs { failed: 1, .. } => say(&"a job failed"),
+            Failure::Jobs { failed, .. } => say(&format!("{failed} jobs failed")),
             Failure::Signal(signal) => {
                 anstream::eprintln!("stopped by {signal}; nothing is left running");
             }

@@ -12,6 +12,7 @@ mod output;
 mod pi;
 mod place;
 mod recv;
+mod run;
 mod send;
 mod transports;
 mod waiting;
@@ -26,6 +27,7 @@ fn main() {
     let outcome = match &arguments.command {
         Command::Pi(arguments) => pi::run(arguments),
         Command::Transports(arguments) => transports::run(arguments),
+        Command::Run(arguments) => run::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Recv(arguments) => recv::run(arguments),
         Command::Ls(arguments) => objects::list(arguments),

@@ -1,6 +1,7 @@
 //! The command line, as a user meets it.
 
 mod interruption;
+mod jobs;
 mod messages;
 mod objects;
 mod pi;
@@ -39,6 +40,17 @@ fn main() -> std::process::ExitCode {
         messages::no_place_is_a_usage_error,
         messages::a_signal_ends_a_receiver_and_leaves_nothing,
         messages::a_signal_ends_who_waits_for_input_or_for_the_reader_of_output,
+        jobs::arguments_come_from_everywhere,
+        jobs::jobs_do_not_mix_and_keep_their_order,
+        jobs::the_exit_code_counts_failures,
+        jobs::a_failure_ends_all_when_asked,
+        jobs::time_memory_and_tries_are_bounded,
+        jobs::a_log_is_written_and_gone_on_with,
+        jobs::results_are_kept_in_files,
+        jobs::a_dry_run_runs_nothing,
+        jobs::the_first_signal_asks_and_the_second_kills,
+        jobs::whoever_kills_the_command_leaves_no_jobs,
+        jobs::a_slow_writer_of_arguments_keeps_no_job_waiting,
         objects::objects_are_listed_with_their_users,
         objects::garbage_is_shown_first_and_removed_when_asked,
     ])

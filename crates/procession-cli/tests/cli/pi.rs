@@ -204,7 +204,16 @@ pub(crate) fn too_few_descriptors_is_an_error_that_names_the_limit() {
 
 pub(crate) fn a_pool_computes_the_same() {
     for start in ["fork", "spawn", "forkserver"] {
-        let arguments = ["pi", "--via", "pool,none", "-n", "1000000", "--json", "--start", start];
+        let arguments = [
+            "pi",
+            "--via",
+            "pool,none",
+            "-n",
+            "1000000",
+            "--json",
+            "--start",
+            start,
+        ];
         let report = json(&run(&arguments));
         let value = |run: usize| report["runs"][run]["value"].as_f64().unwrap();
         assert!((value(0) - value(1)).abs() < 1e-14);
