@@ -1,4 +1,4 @@
-//! Benchmarks: `cargo xtask bench [pi] [messages] [locks] [queue]
+//! Benchmarks: `cargo xtask bench [pi] [messages] [locks] [queue] [pool]
 //! [processes] [TRANSPORT...]`.
 //!
 //! Both sides of every ratio are measured in turn, in one run, on one machine;
@@ -7,6 +7,7 @@
 mod locks;
 mod messages;
 mod pi;
+mod pool;
 mod processes;
 mod queue;
 mod raw;
@@ -22,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let (names, rest): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|word| {
-        ["pi", "messages", "processes", "locks", "queue"].contains(&word.as_str())
+        ["pi", "messages", "processes", "locks", "queue", "pool"].contains(&word.as_str())
     });
     let is_wanted = |name: &str| names.is_empty() || names.iter().any(|word| word == name);
     // Whatever is no benchmark is a transport to restrict the messages to.
@@ -45,6 +46,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if is_wanted("queue") {
         queue::run()?;
+    }
+    if is_wanted("pool") {
+        pool::run()?;
     }
     if is_wanted("processes") {
         processes::run()?;
