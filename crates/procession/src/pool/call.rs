@@ -59,21 +59,24 @@ impl Job {
 pub(super) fn encode<A: Serialize>(
     argument: &A,
     records: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
 ) -> Result<Option<codec::Encoded>> {
-    scratch.clear();
-    match batch::encode(argument, scratch)? {
-        None => {
-            batch::put(records, batch::Status::Value, scratch);
-            Ok(None)
+    let body = batch::begin(records);
+    let encoded = batch::encode(argument, records);
+    match encoded {
+        Ok(None) => {
+            batch::end(records, body, batch::Status::Value);
+            return Ok(None);
         }
-        Some(encoded) if encoded.descriptors.len() > Job::MOST_DESCRIPTORS => {
-            let why = format!("{} descriptors in one argument", encoded.descriptors.len());
-            let error = Error::new(crate::ErrorKind::LimitReached, "encoding argument", "");
-            Err(error.because(why))
-        }
-        Some(encoded) => Ok(Some(encoded)),
+        _ => records.truncate(body - batch::HEAD),
     }
+    if let Ok(Some(encoded)) = &encoded
+        && encoded.descriptors.len() > Job::MOST_DESCRIPTORS
+    {
+        let why = format!("{} descriptors in one argument", encoded.descriptors.len());
+        let error = Error::new(crate::ErrorKind::LimitReached, "encoding argument", "");
+        return Err(error.because(why));
+    }
+    encoded
 }
 
 /// A call to be made, from [`Pool::task`].
@@ -204,7 +207,7 @@ where
 {
     shared.check_process()?;
     let mut records = Vec::new();
-    let arguments = match encode(argument, &mut records, &mut Vec::new()) {
+    let arguments = match encode(argument, &mut records) {
         Ok(None) => Arguments::Records(Arc::new(records), 0),
         Ok(Some(encoded)) => Arguments::Mailed(Arc::new(encoded)),
         Err(error) => return Err(TaskError::new(process::TaskError::Codec(error))),

@@ -128,6 +128,7 @@ where
         let mut feed = self.feed(arguments, true)?;
         while let Step::Result(_, result) = feed.next(Deadline::NEVER) {
             results.push(result?);
+            feed.take_values(&mut results)?;
         }
         Ok(results)
     }

@@ -62,8 +62,6 @@ pub(super) struct Feed<I: Iterator, R> {
     /// Arguments that were taken, results that were given out.
     taken: u64,
     given: u64,
-    /// Encoded arguments that no chunk has.
-    scratch: Vec<u8>,
     last_chunk: u32,
     /// What was received and not decoded: the rest of a piece.
     open: Option<(u64, Vec<u8>, usize, u32)>,
@@ -104,7 +102,6 @@ where
             job,
             taken: 0,
             given: 0,
-            scratch: Vec::new(),
             last_chunk: 0,
             open: None,
             ready: VecDeque::new(),
@@ -156,6 +153,21 @@ where
                 }
             }
         }
+    }
+
+    /// Takes the results that are here and come next, as far as they are values.
+    #[inline]
+    pub(super) fn take_values(&mut self, values: &mut Vec<R>) -> Result<(), TaskError> {
+        let Some((index, bytes, offset, left)) = self.open.take() else {
+            return Ok(());
+        };
+        let mut rest = &bytes[offset..];
+        self.given += u64::from(left);
+        for number in 0..left {
+            let value = first_value(&mut rest);
+            values.push(value.map_err(|error| error.at(Some(index + u64::from(number))))?);
+        }
+        Ok(())
     }
 
     fn next_piece(&mut self) -> Option<Piece> {
@@ -272,17 +284,17 @@ where
         let Some(input) = &mut self.input else {
             return Ok(false);
         };
-        let mut records = Vec::new();
+        let mut records = Vec::with_capacity((size as usize).saturating_mul(8).min(LONGEST_POST));
         let (mut count, first) = (0, self.taken);
         let mut last = None;
         let mut more = true;
-        while count < size && records.len() < LONGEST_POST - batch::HEAD {
+        while count < size && records.len() + batch::HEAD < LONGEST_POST {
             let Some(argument) = input.next() else {
                 more = false;
                 break;
             };
             let before = records.len();
-            match encode(&argument, &mut records, &mut self.scratch) {
+            match encode(&argument, &mut records) {
                 Ok(None) if records.len() <= LONGEST_POST || count == 0 => count += 1,
                 // It is first in a chunk of its own.
                 Ok(None) => {

@@ -119,12 +119,17 @@ impl Shared {
         deadline: Deadline,
         mut attempt: impl FnMut(&mut State) -> Option<T>,
     ) -> Option<T> {
+        let mut is_driver = false;
         loop {
             let mut state = self.lock();
+            state.drivers -= usize::from(std::mem::take(&mut is_driver));
             state.collect();
             let value = attempt(&mut state);
-            if value.is_none() {
+            let left = deadline.remaining();
+            if value.is_none() && left != Some(Duration::ZERO) {
                 state.balance();
+                state.drivers += 1;
+                is_driver = true;
             }
             let eagerness = state.eagerness();
             let lines = Arc::clone(&state.lines);
@@ -133,8 +138,7 @@ impl Shared {
             if value.is_some() {
                 return value;
             }
-            let left = deadline.remaining();
-            if left == Some(Duration::ZERO) {
+            if !is_driver {
                 return None;
             }
             let longest = match eagerness {
@@ -237,7 +241,10 @@ impl State {
     }
 
     fn eagerness_of_helper(&self) -> Eagerness {
-        if self.watched > 0 {
+        if self.drivers > 0 {
+            // They do it.
+            Eagerness::Forced
+        } else if self.watched > 0 {
             Eagerness::Eager
         } else if !self.queue.is_empty()
             || self.has_something_to_move()

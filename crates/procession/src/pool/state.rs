@@ -204,6 +204,8 @@ pub(super) struct State {
     pub(super) afterwards: Vec<After>,
     /// Starts in a row that failed.
     pub(super) failed_starts: u32,
+    /// Threads that take results in by themselves, all the time.
+    pub(super) drivers: usize,
     /// How deep the helper sleeps.
     pub(super) helper: Eagerness,
     /// When the helper means to look again, and when something becomes due that it
@@ -243,6 +245,7 @@ impl State {
             callbacks: None,
             afterwards: Vec::new(),
             failed_starts: 0,
+            drivers: 0,
             helper: Eagerness::Eager,
             next_look: None,
             first_due: None,

@@ -4,7 +4,7 @@ use super::bell::Bell;
 use super::line::{Line, Order, Post, Taking};
 use crate::codec::Encoded;
 use crate::os::memfd::MemFd;
-use crate::process::batch::{Arguments, Batch, Follower, Status};
+use crate::process::batch::{self, Arguments, Batch, Follower, Status};
 use crate::process::packet::{Kind, Mailbox};
 use crate::process::{Definition, Outcome, Task};
 use crate::{Deadline, Error, ErrorKind, Handle, Result};
@@ -240,9 +240,9 @@ impl Worker {
                 slowest: number,
                 slowest_time: time,
             };
-            let body = postcard::to_stdvec(&end).unwrap_or_default();
             let bell = &self.bell;
-            self.taking.write(Status::End, &body, || bell.ring());
+            self.taking
+                .write(&record(Status::End, &end), || bell.ring());
         }
         if self.tells_memory && now.saturating_sub(self.told) > BETWEEN_TELLING {
             self.told = now;
@@ -275,6 +275,17 @@ fn resident_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = text.split_whitespace().nth(1).and_then(|n| n.parse().ok());
     pages.map_or(0, |pages: u64| pages * rustix::param::page_size() as u64)
+}
+
+fn record(status: Status, body: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let start = batch::begin(&mut bytes);
+    let text = postcard::to_stdvec(body).unwrap_or_default();
+    if text.len() <= batch::LONGEST_RECORD {
+        bytes.extend(text);
+    }
+    batch::end(&mut bytes, start, status);
+    bytes
 }
 
 /// A batch that is being run.
@@ -338,10 +349,10 @@ impl Follower for Following<'_> {
     }
 
     #[inline]
-    fn end(&mut self, status: Status, body: &[u8]) {
+    fn end(&mut self, record: &[u8]) {
         self.call_is_over();
         let bell = self.bell;
-        self.taking.write(status, body, || bell.ring());
+        self.taking.write(record, || bell.ring());
         self.result_is_written();
     }
 
@@ -354,14 +365,11 @@ impl Follower for Following<'_> {
             outcome = self.mail.send(Kind::Returned, result);
         }
         let bell = self.bell;
-        match outcome {
-            Ok(()) => self.taking.write(Status::Mailed, &[], || bell.ring()),
-            Err(error) => {
-                let body = postcard::to_stdvec(&error).unwrap_or_default();
-                self.taking
-                    .write(Status::Untranslatable, &body, || bell.ring());
-            }
-        }
+        let record = match outcome {
+            Ok(()) => record(Status::Mailed, &()),
+            Err(error) => record(Status::Untranslatable, &error),
+        };
+        self.taking.write(&record, || bell.ring());
         self.result_is_written();
     }
 }

@@ -3,9 +3,11 @@
 //! Arguments come and results go as records, one behind the other:
 //!
 //! ```text
-//! length and status   varint: (length << 3) | status
-//! body                so many bytes
+//! byte 0…4   length and status: (length << 3) | status
+//!      4…    the body, so many bytes, and zeros up to a multiple of eight
 //! ```
+//!
+//! So that a short one is a word.
 
 use super::start::worker;
 use crate::codec::{self, Arrived, Encoded};
@@ -34,11 +36,16 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    fn from_bits(bits: u64) -> Option<Status> {
-        use Status::{End, Mailed, Panicked, Untranslatable, Value};
-        let all = [Value, Panicked, Untranslatable, Mailed, End];
-        all.into_iter()
-            .find(|status| u64::from(*status as u8) == bits)
+    #[inline]
+    fn from_bits(bits: u32) -> Option<Status> {
+        match bits {
+            0 => Some(Status::Value),
+            1 => Some(Status::Panicked),
+            2 => Some(Status::Untranslatable),
+            3 => Some(Status::Mailed),
+            4 => Some(Status::End),
+            _ => None,
+        }
     }
 }
 
@@ -49,52 +56,35 @@ pub(crate) struct Record<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// Longest head of a record.
-pub(crate) const HEAD: usize = 10;
+/// Bytes of a record before its body.
+pub(crate) const HEAD: usize = 4;
 
-/// The head of a record with a body so long.
+/// Begins a record behind others; its body is to be appended.
 #[inline]
-pub(crate) fn head(status: Status, length: usize) -> ([u8; HEAD], usize) {
-    let mut bytes = [0; HEAD];
-    let mut rest = (length as u64) << 3 | u64::from(status as u8);
-    let mut count = 0;
-    while rest >= 0x80 {
-        bytes[count] = rest as u8 | 0x80;
-        rest >>= 7;
-        count += 1;
-    }
-    bytes[count] = rest as u8;
-    (bytes, count + 1)
+pub(crate) fn begin(buffer: &mut Vec<u8>) -> usize {
+    buffer.extend_from_slice(&[0; HEAD]);
+    buffer.len()
 }
 
-/// Appends a record.
+/// Ends the record whose body begins at a place.
 #[inline]
-pub(crate) fn put(buffer: &mut Vec<u8>, status: Status, body: &[u8]) {
-    let (head, length) = head(status, body.len());
-    buffer.extend_from_slice(&head[..length]);
-    buffer.extend_from_slice(body);
+pub(crate) fn end(buffer: &mut Vec<u8>, body: usize, status: Status) {
+    let length = buffer.len() - body;
+    let head = (length as u32) << 3 | status as u32;
+    let start = body - HEAD;
+    buffer[start..body].copy_from_slice(&head.to_le_bytes());
+    let padding = (length + HEAD).next_multiple_of(8) - (length + HEAD);
+    buffer.extend_from_slice(&[0; 7][..padding]);
 }
 
 /// Takes the first record; `None` if there is no whole one.
 #[inline]
 pub(crate) fn take<'a>(bytes: &mut &'a [u8]) -> Option<Record<'a>> {
-    let mut value = 0_u64;
-    let mut place = 0;
-    loop {
-        let byte = *bytes.get(place)?;
-        value |= u64::from(byte & 0x7f) << (7 * place);
-        place += 1;
-        if byte < 0x80 {
-            break;
-        }
-        if place == HEAD - 1 {
-            return None;
-        }
-    }
-    let length = usize::try_from(value >> 3).ok()?;
-    let status = Status::from_bits(value & 7)?;
-    let body = bytes.get(place..place.checked_add(length)?)?;
-    *bytes = &bytes[place + length..];
+    let head = u32::from_le_bytes(*bytes.first_chunk::<HEAD>()?);
+    let end = HEAD + (head >> 3) as usize;
+    let status = Status::from_bits(head & 7)?;
+    let body = bytes.get(HEAD..end)?;
+    *bytes = bytes.get(end.next_multiple_of(8)..)?;
     Some(Record { status, body })
 }
 
@@ -102,8 +92,8 @@ pub(crate) fn take<'a>(bytes: &mut &'a [u8]) -> Option<Record<'a>> {
 pub(crate) trait Follower {
     /// A call begins; `false`: no more are wanted.
     fn begin(&mut self) -> bool;
-    /// The call is over.
-    fn end(&mut self, status: Status, body: &[u8]);
+    /// The call is over; this record says how.
+    fn end(&mut self, record: &[u8]);
     /// The call is over, and its result is large or has descriptors.
     fn end_with(&mut self, result: &Encoded);
 }
@@ -137,6 +127,7 @@ impl Batch<'_> {
         while self.left > 0 && self.follower.begin() {
             self.left -= 1;
             self.buffer.clear();
+            let body = begin(self.buffer);
             let arguments = &mut self.arguments;
             let buffer = &mut *self.buffer;
             // What travels may have code of its own, which may panic as well.
@@ -145,7 +136,10 @@ impl Batch<'_> {
                 encode(&result, buffer)
             });
             match std::panic::catch_unwind(call) {
-                Ok(Ok(None)) => self.follower.end(Status::Value, self.buffer),
+                Ok(Ok(None)) => {
+                    end(self.buffer, body, Status::Value);
+                    self.follower.end(self.buffer);
+                }
                 Ok(Ok(Some(encoded))) => self.follower.end_with(&encoded),
                 Ok(Err(error)) => self.fail(Status::Untranslatable, &error),
                 Err(payload) => self.fail(Status::Panicked, &worker::caught(payload)),
@@ -165,11 +159,16 @@ impl Batch<'_> {
     #[cold]
     fn fail(&mut self, status: Status, what: &impl Serialize) {
         // Texts; and without one there is still the status.
-        let body = postcard::to_stdvec(what).unwrap_or_default();
-        match body.len() <= LONGEST_RECORD {
-            true => self.follower.end(status, &body),
-            false => self.follower.end(status, &[]),
-        }
+        let text = postcard::to_stdvec(what).unwrap_or_default();
+        let text = match text.len() <= LONGEST_RECORD {
+            true => &text[..],
+            false => &[],
+        };
+        self.buffer.clear();
+        let body = begin(self.buffer);
+        self.buffer.extend_from_slice(text);
+        end(self.buffer, body, status);
+        self.follower.end(self.buffer);
     }
 }
 
@@ -302,7 +301,9 @@ mod tests {
         fn records_come_back(bodies: Vec<Vec<u8>>) {
             let mut bytes = Vec::new();
             for body in &bodies {
-                put(&mut bytes, Status::Value, body);
+                let start = begin(&mut bytes);
+                bytes.extend_from_slice(body);
+                end(&mut bytes, start, Status::Value);
             }
             let mut rest = &bytes[..];
             for body in &bodies {

@@ -37,10 +37,10 @@ use std::sync::atomic::AtomicU64;
 pub(super) const SLOTS: u64 = 256;
 
 /// Room for arguments, and for results, in bytes.
-pub(super) const ROOM: u64 = 128 * 1024;
+pub(super) const ROOM: u64 = 256 * 1024;
 
 /// Most bytes of arguments in one post.
-pub(super) const LONGEST_POST: usize = 32 * 1024;
+pub(super) const LONGEST_POST: usize = 64 * 1024;
 
 const POSTED: usize = 0;
 const RESULTS_READ: usize = 1;

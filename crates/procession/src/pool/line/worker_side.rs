@@ -5,7 +5,6 @@ use super::{
     GIVE_BACK, Line, NOTICE, Order, POSTED, Post, READY, RESIDENT, RESULTS_READ, RESULTS_WRITTEN,
     REVOKED, ROOM, RUNNING, TAKEN, WAITING, read_ring, write_ring,
 };
-use crate::process::batch::{self, Status};
 use crate::registry::patience;
 use procession_sys::futex;
 use std::sync::Arc;
@@ -118,18 +117,15 @@ impl Taking {
         asleep.store(0, Ordering::Relaxed);
     }
 
-    /// Writes a result. If there is no room, `when_full` is called, and has the
-    /// pool make some.
+    /// Writes a record. If there is no room, `when_full` is called, and has the pool
+    /// make some.
     #[inline]
-    pub(in crate::pool) fn write(&mut self, status: Status, body: &[u8], when_full: impl Fn()) {
-        let (head, length) = batch::head(status, body.len());
-        let needed = (length + body.len()) as u64;
+    pub(in crate::pool) fn write(&mut self, record: &[u8], when_full: impl Fn()) {
+        let needed = record.len() as u64;
         if self.results_written - self.results_read + needed > ROOM {
             self.wait_for_room(needed, when_full);
         }
-        let ring = self.line.results();
-        write_ring(ring, self.results_written, &head[..length]);
-        write_ring(ring, self.results_written + length as u64, body);
+        write_ring(self.line.results(), self.results_written, record);
         self.results_written += needed;
         // SYNC(results): see `Posting::read_results`.
         self.line
