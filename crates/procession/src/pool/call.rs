@@ -143,6 +143,25 @@ macro_rules! policies {
             self
         }
 
+        /// Tries only those failures again for which this says so: those of processes
+        /// that died, say, and not panics. It is called with the pool locked, and must
+        /// not use the pool.
+        ///
+        /// # Examples
+        /// ```
+        /// use procession::pool::Pool;
+        /// let pool = Pool::new(1)?;
+        /// let task = pool.task(|()| -> u8 { panic!("always") }, ())
+        ///     .retries(5)
+        ///     .retry_if(|error| error.signal().is_some());
+        /// assert_eq!(task.call().unwrap_err().attempts(), 1);
+        /// # Ok::<(), procession::Error>(())
+        /// ```
+        pub fn retry_if(mut self, retry_if: fn(&TaskError) -> bool) -> Self {
+            self.policy.retry_if = Some(retry_if);
+            self
+        }
+
         /// Waits so long before the first retry, and twice as long before each further
         /// one.
         pub fn backoff(mut self, wait: Duration) -> Self {

@@ -91,6 +91,23 @@ where
         self
     }
 
+    /// Shows how far it has come, how fast, and how long it will take, in a bar on
+    /// standard error, if that is a terminal.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::pool::Pool;
+    /// let pool = Pool::new(2)?;
+    /// let squares = pool.calls(|x: u64| x * x).progress().map(0..100)?;
+    /// assert_eq!(squares[9], 81);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "progress")]
+    pub fn progress(mut self) -> Self {
+        self.options.shows_progress = true;
+        self
+    }
+
     fn feed<I>(self, arguments: I, is_ordered: bool) -> Result<Feed<I::IntoIter, R>, TaskError>
     where
         I: IntoIterator<Item = A>,

@@ -18,6 +18,8 @@ pub(super) struct Policy {
     pub(super) notice: Option<Duration>,
     /// How often a task that failed is tried again.
     pub(super) retries: u32,
+    /// Which failures are worth that; all, if nobody says.
+    pub(super) retry_if: Option<fn(&TaskError) -> bool>,
     /// How long after the first failure; twice as long after each further one.
     pub(super) backoff: Duration,
     /// Higher ones first.

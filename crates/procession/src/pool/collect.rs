@@ -207,7 +207,8 @@ impl State {
         worker.stats.busy_nanoseconds += timing.elapsed;
         if timing.slowest_time > 0 {
             let pid = life.process.pid();
-            self.slowest.note(timing.slowest_time, pid, sent.job);
+            let index = sent.first.map(|first| first + u64::from(timing.slowest));
+            self.slowest.note(timing.slowest_time, pid, sent.job, index);
         }
         if let Some(job) = self.jobs.get_mut(sent.job)
             && done > 0

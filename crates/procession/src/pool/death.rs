@@ -43,6 +43,7 @@ impl State {
         let error = TaskError::new(failure.clone())
             .in_process(pid)
             .with_stderr(last_words.to_owned(), memory);
+        life.span.ended((!has_left).then_some(&error));
         let begun = life.posting.standing().begun;
         let was_running = begun > life.done;
         let mut had: Vec<(usize, u64)> = life

@@ -154,6 +154,7 @@ impl State {
         life.sent.push_back(Sent {
             chunk: Some(number),
             job: chunk.job,
+            first: chunk.index(),
             index,
             count: chunk.count,
             cost,

@@ -4,8 +4,10 @@ use super::TaskError;
 use super::call::{Function, encode};
 use super::chunk::{Arguments, Owner, Piece, Place, Policy, first_value};
 use super::line::LONGEST_POST;
+use super::progress::Progress;
 use super::shared::Shared;
 use super::state::{Run, Stage, State};
+use super::trace::RunSpan;
 use crate::Deadline;
 use crate::process::{self, batch};
 use serde::Serialize;
@@ -34,6 +36,7 @@ pub(super) struct Options {
     pub(super) chunk_size: Option<u32>,
     pub(super) look_ahead: Option<u64>,
     pub(super) deadline: Option<Deadline>,
+    pub(super) shows_progress: bool,
 }
 
 /// What came of waiting for a result.
@@ -59,6 +62,8 @@ pub(super) struct Feed<I: Iterator, R> {
     is_ordered: bool,
     run: usize,
     job: usize,
+    progress: Progress,
+    span: RunSpan,
     /// Arguments that were taken, results that were given out.
     taken: u64,
     given: u64,
@@ -93,6 +98,10 @@ where
             state.jobs[job].users += 1;
             Ok((state.runs.insert(Run::default()), job))
         })?;
+        let total = match input.size_hint() {
+            (lower, Some(upper)) if lower == upper => Some(lower as u64),
+            _ => None,
+        };
         Ok(Feed {
             shared: Arc::clone(shared),
             input: Some(input),
@@ -100,6 +109,8 @@ where
             is_ordered,
             run,
             job,
+            progress: Progress::new(options.shows_progress, total),
+            span: RunSpan::new::<I::Item, R>(),
             taken: 0,
             given: 0,
             last_chunk: 0,
@@ -171,6 +182,7 @@ where
     }
 
     fn next_piece(&mut self) -> Option<Piece> {
+        self.progress.set(self.given);
         if !self.is_ordered {
             return self.ready.pop_front();
         }
@@ -369,6 +381,7 @@ impl<I: Iterator, R> Drop for Feed<I, R> {
     fn drop(&mut self) {
         let (run, job) = (self.run, self.job);
         let is_over = self.input.is_none() && self.given == self.taken;
+        self.span.over(self.taken, self.given);
         self.shared.with(|state| {
             if !is_over {
                 state.end_run(run, false);

@@ -7,6 +7,7 @@ use super::chunk::{Arguments, Callback, Chunk, Owner, Piece, Place, Policy};
 use super::line::{Line, Posting};
 use super::process::Process;
 use super::stats::WorkerStats;
+use super::trace::{self, WorkerSpan};
 use crate::codec::Encoded;
 use crate::process::packet::Mailbox;
 use crate::process::{self};
@@ -80,6 +81,8 @@ pub(super) struct Sent {
     /// Until all its results are here.
     pub(super) chunk: Option<usize>,
     pub(super) job: usize,
+    /// Place of the first argument, if there are several.
+    pub(super) first: Option<u64>,
     /// In the line.
     pub(super) index: u64,
     pub(super) count: u32,
@@ -129,6 +132,7 @@ pub(super) struct Life {
     pub(super) is_full: bool,
     pub(super) is_dirty: bool,
     pub(super) idle_since: Option<Instant>,
+    pub(super) span: WorkerSpan,
 }
 
 impl Life {
@@ -393,7 +397,16 @@ impl State {
         let attempts = chunk.attempts + 1;
         let error = error.at(chunk.index()).after(attempts);
         let is_open = !matches!(self.phase, Phase::Over(_));
-        if may_retry && is_open && attempts <= chunk.policy.retries && !chunk.cancelled {
+        let is_retried = may_retry
+            && is_open
+            && attempts <= chunk.policy.retries
+            && !chunk.cancelled
+            && chunk
+                .policy
+                .retry_if
+                .is_none_or(|retry_if| retry_if(&error));
+        trace::failed(&error, is_retried);
+        if is_retried {
             let mut arguments = chunk.arguments.clone();
             arguments.skip(chunk.done);
             if chunk.left() > 1 {

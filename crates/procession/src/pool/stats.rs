@@ -42,6 +42,9 @@ pub struct SlowTask {
     pub time: Duration,
     /// In which process.
     pub pid: u32,
+    /// Place of its argument among those that were given, from zero; `None` for a
+    /// single task.
+    pub index: Option<u64>,
     /// Number of its function among those that the pool knows.
     pub function: usize,
 }
@@ -111,7 +114,7 @@ impl WorkerStats {
 pub(super) struct Slowest(Vec<SlowTask>);
 
 impl Slowest {
-    pub(super) fn note(&mut self, nanoseconds: u64, pid: u32, function: usize) {
+    pub(super) fn note(&mut self, nanoseconds: u64, pid: u32, function: usize, index: Option<u64>) {
         let time = Duration::from_nanos(nanoseconds);
         if self.0.len() == REMEMBERED && self.0.last().is_some_and(|last| last.time >= time) {
             return;
@@ -120,6 +123,7 @@ impl Slowest {
         let task = SlowTask {
             time,
             pid,
+            index,
             function,
         };
         self.0.insert(place, task);
@@ -162,11 +166,13 @@ impl fmt::Display for Stats {
             let SlowTask {
                 time,
                 pid,
+                index,
                 function,
             } = task;
+            let which = index.map_or(String::new(), |index| format!(" {index}"));
             writeln!(
                 f,
-                "slowest: {time:.1?} in process {pid} (function {function})"
+                "slowest: task{which}, {time:.1?} in process {pid} (function {function})"
             )?;
         }
         let (queued, running, deaths) = (self.queued, self.running, self.deaths);

@@ -6,6 +6,7 @@ use super::line::{Line, Posting};
 use super::process::Process;
 use super::shared::Shared;
 use super::state::{Life, Phase, Stage, State};
+use super::trace::WorkerSpan;
 use super::words;
 use super::worker::Assignment;
 use crate::error::Context;
@@ -60,6 +61,7 @@ impl Shared {
             builder = builder.env(key, value);
         }
         let process = Arc::new(Process::start(builder, assignment)?);
+        let span = WorkerSpan::new(&settings.name, place, process.pid());
         Ok(Life {
             process,
             posting: Posting::new(Arc::new(line)),
@@ -74,6 +76,7 @@ impl Shared {
             is_full: false,
             is_dirty: false,
             idle_since: None,
+            span,
         })
     }
 

@@ -271,5 +271,29 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
         ("58_answers", "one: 1\ntwo words: 2\nand three words: 3\n"),
         ("59_pi_channel", PI),
         ("60_futures", "10100\n"),
+        ("61_pool", "waiting for all tasks to be done\ndone: 5\n"),
+        (
+            "62_pool_map",
+            "[false, true, true, false, true, false, true]\n\
+             the first prime beyond 10^12: 1000000000039\nprimes up to 100000: 9592\n",
+        ),
+        (
+            "63_pool_failures",
+            "10\n20\ntask 2: panicked at crates/procession/examples/63_pool_failures.rs:8:14: \
+             no such patient\n40\ntask 4: killed by SIGABRT\n60\n\
+             task 6: exited with code 1 instead of returning\n80\n\
+             task 8: killed at its deadline\n100\nattempts: 3\n",
+        ),
+        (
+            "64_pool_state",
+            "[\"line 0\", \"line 4711\", \"line 99999\"]\n",
+        ),
+        ("65_pool_cancel", "it has counted: true\nstopped\ntrue\n"),
+        ("66_pool_future", "25\n"),
+        (
+            "67_pool_shutdown",
+            "it was interrupted, and all was done: true\n",
+        ),
+        ("68_pi_pool", PI),
     ])
 }

@@ -1,0 +1,19 @@
+//! A pool as in the notes: tasks handed out, closed, joined.
+
+use procession::pool::Pool;
+
+fn work(number: u32) -> String {
+    format!("task {number}")
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let pool = Pool::new(4)?;
+    for number in 0..5 {
+        let task = pool.spawn(work, number)?;
+        task.on_done(move |result| assert_eq!(result.unwrap(), format!("task {number}")));
+    }
+    println!("waiting for all tasks to be done");
+    let stats = pool.join();
+    println!("done: {}", stats.tasks());
+    Ok(())
+}
