@@ -5,6 +5,7 @@
 //!
 //! | module | what it is for |
 //! |---|---|
+//! | [`pool`] | a function over many arguments on all processors, in processes that may die |
 //! | [`process`] | functions in other processes ([`process::spawn`]), other programs ([`process::Command`]), fork where it is no trap; nobody outlives the family, no zombie is left |
 //! | [`Handle`], [`Bytes`] | files, sockets and large data as arguments and results |
 //! | [`sync`] | locks, permits, conditions, events, barriers between processes, which survive the death of whoever uses them |
@@ -38,6 +39,13 @@
 //! proof of death.
 //!
 //! # Examples
+//!
+//! ```
+//! use procession::pool::Pool;
+//! fn square(x: u64) -> u64 { x * x }
+//! assert_eq!(Pool::new(2)?.map(square, 1..=4)?, [1, 4, 9, 16]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! ```
 //! use procession::process;
@@ -107,3 +115,8 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// Compiles what stands beside Python.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/from-python.md")]
+struct FromPython;

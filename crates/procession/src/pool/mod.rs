@@ -8,7 +8,7 @@
 //! | one call | [`Pool::call`], [`Pool::spawn`] and [`TaskHandle`] |
 //! | one result of all | [`Pool::map_reduce`] |
 //! | timeouts, retries, priorities | [`Pool::task`], [`Pool::calls`] |
-//! | with captured values, or by name | [`Task`](crate::process::Task) and the methods with `_task` |
+//! | with captured values, or by name | [`Task`] and the methods with `_task` |
 //! | state of each worker; recycling, limits | [`Pool::builder`] |
 //! | see what goes on | [`Pool::stats`] |
 //!
@@ -121,13 +121,11 @@ impl Pool {
             shared,
             threads: Vec::new(),
         };
-        let lives: [(&str, fn(&Shared)); 2] = [
-            ("procession-pool", Shared::help),
-            ("procession-watch", Shared::watch),
-        ];
+        let names = ["procession-pool", "procession-watch"];
+        let lives: [fn(&Shared); 2] = [Shared::help, Shared::watch];
         // Signals are for the program's own threads.
         let mask = procession_sys::signal::Mask::all().block();
-        let started = lives.into_iter().try_for_each(|(name, live)| {
+        let started = names.into_iter().zip(lives).try_for_each(|(name, live)| {
             let shared = Arc::clone(&pool.shared);
             let thread = thread::Builder::new().name(name.to_owned());
             pool.threads.push(thread.spawn(move || live(&shared))?);

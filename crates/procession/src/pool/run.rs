@@ -110,7 +110,7 @@ where
             run,
             job,
             progress: Progress::new(options.shows_progress, total),
-            span: RunSpan::new::<I::Item, R>(),
+            span: RunSpan::new(std::any::type_name::<fn(I::Item) -> R>()),
             taken: 0,
             given: 0,
             last_chunk: 0,

@@ -83,7 +83,6 @@ impl Shared {
     /// Starts the processes that are wanted now. The first error, for those who can
     /// do something about it; the pool tries again.
     pub(super) fn start_wanted(&self) -> Result<()> {
-        let mut outcome = Ok(());
         loop {
             let wanted = self.with(|state| {
                 let place = state.next_wanted(Instant::now(), self.settings.is_lazy)?;
@@ -92,7 +91,7 @@ impl Shared {
                 Some(place)
             });
             let Some(place) = wanted else {
-                return outcome;
+                return Ok(());
             };
             let asked = Instant::now();
             let started = self.start(place);
@@ -111,16 +110,14 @@ impl Shared {
                     state.update_lines();
                     state.finished += 1;
                     state.dispatch();
+                    Ok(())
                 }
                 Err(error) => {
                     let failure = process::TaskError::NeverStarted(error.clone());
                     state.note_failed_start(place, TaskError::new(failure));
-                    outcome = Err(error);
+                    Err(error)
                 }
-            });
-            if outcome.is_err() {
-                return outcome;
-            }
+            })?;
         }
     }
 

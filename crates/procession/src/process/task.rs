@@ -472,8 +472,7 @@ where
         once: |target, mut call| {
             let argument = call.next::<A>();
             drop(call);
-            let result = plain_target::<A, R>(target)
-                .and_then(|function| argument.map(|argument| function(argument)));
+            let result = plain_target::<A, R>(target).and_then(|function| argument.map(function));
             result.map_or_else(Outcome::Untranslatable, Outcome::of)
         },
         each: |target, _, batch| {
@@ -630,7 +629,7 @@ fn maker<I: DeserializeOwned, S: 'static>() -> Ways {
             let function = unsafe { image::main_program().function::<fn(I) -> S>(target) };
             let made = function
                 .ok_or_else(no_code)
-                .and_then(|function| call.next().map(|argument| function(argument)));
+                .and_then(|function| call.next().map(function));
             match made {
                 Ok(state) => {
                     super::batch::keep_state(state);
@@ -656,7 +655,10 @@ fn ender<S: 'static>() -> Ways {
             // this type; `ways` has compared the builds.
             let function = unsafe { image::main_program().function::<fn(&mut S)>(target) };
             match function {
-                Some(function) => Outcome::of(super::batch::with_state(function)),
+                Some(function) => {
+                    super::batch::with_state(function);
+                    Outcome::of(())
+                }
                 None => Outcome::Untranslatable(no_code()),
             }
         },

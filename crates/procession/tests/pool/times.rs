@@ -47,8 +47,8 @@ pub(crate) fn grandchildren_are_killed_with_their_task() {
     let parent = |writer: procession::os::pipe::Writer| {
         let output = writer.into_blocking().unwrap();
         let mut sleeper = std::process::Command::new("sleep");
-        let _child = sleeper.arg("3600").stdout(output).spawn().unwrap();
-        sleep_for_ever(());
+        let mut child = sleeper.arg("3600").stdout(output).spawn().unwrap();
+        child.wait().unwrap();
     };
     let error = pool()
         .task(parent, writer)
