@@ -33,6 +33,17 @@ impl State {
             worker.stats.ready();
             self.failed_starts = 0;
         }
+        let is_done = self
+            .limits
+            .tasks_per_worker
+            .is_some_and(|most| life.assigned >= most);
+        if is_done && worker.stage == Stage::Ready {
+            // There was no room to tell it when it was sent the last ones.
+            self.dismiss(place);
+        }
+        let Some(life) = &mut self.workers[place].life else {
+            return false;
+        };
         let mut inbox = std::mem::take(&mut life.inbox);
         inbox.clear();
         let makes_sense = match life.posting.read_results(&mut inbox) {
@@ -86,6 +97,7 @@ impl State {
                 }
             }
             if count > 0 {
+                chunk.early_deaths = 0;
                 let first = chunk.first + u64::from(chunk.done);
                 chunk.done += count;
                 chunk.attempts = 0;

@@ -3,7 +3,7 @@
 use super::TaskError;
 use super::chunk::{Callback, Owner, Piece, Place};
 use super::shared::Shared;
-use super::state::{After, State};
+use super::state::{After, Calling, State};
 use crate::{Deadline, process};
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -129,9 +129,9 @@ impl<R: DeserializeOwned> TaskHandle<R> {
 
 impl<R: DeserializeOwned + 'static> TaskHandle<R> {
     /// Has a function called with the result, in a thread of the pool that calls one
-    /// after the other; a panic of one is printed, and does no harm to others. If the
-    /// pool is terminated, those that are left are called with that error, or not at
-    /// all if the pool is dropped.
+    /// after the other; a panic of one is printed, and does no harm to others. The end
+    /// of the pool waits until all have been called; if it is terminated, those that are
+    /// left get that error.
     ///
     /// # Examples
     /// ```
@@ -162,7 +162,7 @@ impl<R: DeserializeOwned + 'static> TaskHandle<R> {
 }
 
 /// Starts the thread that calls functions with results.
-fn start_calling() -> std::sync::mpsc::Sender<(Callback, Piece)> {
+fn start_calling() -> Calling {
     let (sender, receiver) = std::sync::mpsc::channel::<(Callback, Piece)>();
     let call = move || {
         for (callback, piece) in receiver {
@@ -172,10 +172,13 @@ fn start_calling() -> std::sync::mpsc::Sender<(Callback, Piece)> {
         }
     };
     // Without a thread the functions are dropped, and those who wait for them see it.
-    let _ = std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("procession-call".to_owned())
         .spawn(call);
-    sender
+    Calling {
+        sender,
+        thread: thread.ok(),
+    }
 }
 
 fn joined_before() -> TaskError {
@@ -214,6 +217,10 @@ impl<R: DeserializeOwned> Future for TaskHandle<R> {
 impl<R> Drop for TaskHandle<R> {
     fn drop(&mut self) {
         let Some(number) = self.chunk else { return };
+        if self.shared.check_process().is_err() {
+            // A copy of another process's, whose lock may never be free.
+            return;
+        }
         self.shared.with(|state| {
             let Some(chunk) = state.chunks.get_mut(number) else {
                 return;

@@ -501,8 +501,8 @@ impl Pool {
         let _ = self.shared.control.try_add(1);
     }
 
-    /// [Closes](Pool::close) it, and waits until everything is done and all workers
-    /// have ended.
+    /// [Closes](Pool::close) it, and waits until everything is done, all
+    /// [callbacks](TaskHandle::on_done) were called, and all workers have ended.
     ///
     /// # Blocking
     /// As long as the tasks take.
@@ -554,8 +554,14 @@ impl Pool {
     }
 
     fn end_threads(&mut self) {
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
+        let calling = self.shared.with(|state| state.callbacks.take());
+        // Dropping the sender ends the thread, when it has called all.
+        let calling = calling.and_then(|calling| calling.thread);
+        for thread in self.threads.drain(..).chain(calling) {
+            // Code of others that runs there may have dropped the pool.
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
         }
     }
 }

@@ -379,6 +379,10 @@ impl<I: Iterator, R> Feed<I, R> {
 
 impl<I: Iterator, R> Drop for Feed<I, R> {
     fn drop(&mut self) {
+        if self.shared.check_process().is_err() {
+            // A copy of another process's, whose lock may never be free.
+            return;
+        }
         let (run, job) = (self.run, self.job);
         let is_over = self.input.is_none() && self.given == self.taken;
         self.span.over(self.taken, self.given);

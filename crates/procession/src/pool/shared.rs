@@ -87,7 +87,8 @@ impl Shared {
         let sleeps_too_deep = wanted < state.helper;
         state.helper = state.helper.min(wanted);
         let afterwards = std::mem::take(&mut state.afterwards);
-        let callbacks = (!afterwards.is_empty()).then(|| state.callbacks.clone());
+        let callbacks = state.callbacks.as_ref().filter(|_| !afterwards.is_empty());
+        let callbacks = callbacks.map(|calling| calling.sender.clone());
         if state.finished != self.finished.load(Ordering::Relaxed) {
             self.finished.store(state.finished, Ordering::SeqCst);
             if self.waiters.load(Ordering::SeqCst) > 0 {
@@ -104,7 +105,7 @@ impl Shared {
         for after in afterwards {
             match (after, &callbacks) {
                 (After::Wake(waker), _) => waker.wake(),
-                (After::Call(callback, piece), Some(Some(callbacks))) => {
+                (After::Call(callback, piece), Some(callbacks)) => {
                     let _ = callbacks.send((callback, piece));
                 }
                 (After::Call(..), _) => {}

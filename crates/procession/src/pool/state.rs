@@ -51,6 +51,13 @@ pub(super) enum After {
     Call(Callback, Piece),
 }
 
+/// The thread that calls functions with results.
+#[derive(Debug)]
+pub(super) struct Calling {
+    pub(super) sender: mpsc::Sender<(Callback, Piece)>,
+    pub(super) thread: Option<std::thread::JoinHandle<()>>,
+}
+
 /// How far the pool's life has come.
 #[derive(Clone, Debug)]
 pub(super) enum Phase {
@@ -203,7 +210,7 @@ pub(super) struct State {
     pub(super) runs: Slab<Run>,
     /// Handles that somebody else than a waiting thread is to be told of.
     pub(super) watched: usize,
-    pub(super) callbacks: Option<mpsc::Sender<(Callback, Piece)>>,
+    pub(super) callbacks: Option<Calling>,
     /// What is to be done without the lock, because it is code of others.
     pub(super) afterwards: Vec<After>,
     /// Starts in a row that failed.

@@ -49,23 +49,25 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
     if worker.stage == Stage::Killed {
         return None;
     }
-    let number = life.sent.front()?.chunk?;
+    let numbers = life.sent.iter().filter_map(|sent| sent.chunk);
+    let limits = numbers.clone().filter_map(|number| {
+        let policy = state.chunks.get(number)?.policy;
+        [policy.timeout, policy.notice].into_iter().flatten().min()
+    });
+    // Others may begin at any moment.
+    let later = limits.min().map(|limit| now + limit.max(SOON));
+    let number = numbers.clone().next()?;
     let chunk = state.chunks.get_mut(number)?;
     let policy = chunk.policy;
     if policy.timeout.is_none() && policy.notice.is_none() && !chunk.cancelled {
-        return None;
+        return later;
     }
     let standing = life.posting.standing();
     if standing.begun == life.done {
-        // The call may begin at any moment.
-        let soon = match chunk.cancelled {
-            true => SOON,
-            false => [policy.timeout, policy.notice]
-                .into_iter()
-                .flatten()
-                .min()?,
+        return match chunk.cancelled {
+            true => Some(now + SOON),
+            false => later,
         };
-        return Some(now + soon);
     }
     let elapsed = Duration::from_nanos(clock().saturating_sub(standing.begun_at));
     let is_late = |limit: Option<Duration>| limit.is_some_and(|limit| elapsed >= limit);
@@ -86,8 +88,9 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
         life.posting.give_notice(standing.begun);
     }
     let notice = policy.notice.filter(|notice| elapsed < *notice);
-    let left = [policy.timeout, notice].into_iter().flatten().min()?;
-    Some(now + left.saturating_sub(elapsed))
+    let left = [policy.timeout, notice].into_iter().flatten().min();
+    let next = left.map(|limit| now + limit.saturating_sub(elapsed));
+    [next, later].into_iter().flatten().min()
 }
 
 impl State {

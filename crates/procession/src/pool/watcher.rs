@@ -138,9 +138,13 @@ impl Shared {
                 return;
             }
             let (ended, talking) = self.poll(&processes, &mut to_pass_on, next);
+            let passes_on = self.settings.passes_on_stderr();
             for place in talking {
                 let (_, process) = &processes[place];
-                words::relay(process, self.settings.passes_on_stderr());
+                if passes_on && poll::writable(std::io::stderr(), Deadline::NOW).is_err() {
+                    break;
+                }
+                words::relay(process, passes_on);
             }
             for place in ended {
                 let (place, process) = &processes[place];
@@ -198,7 +202,7 @@ impl Shared {
             *is_waiting_for_room = true;
             return (ended, Vec::new());
         }
-        (ended, talking.into_iter().take(1).collect())
+        (ended, talking)
     }
 
     fn bury(&self, place: usize, process: &Process) {

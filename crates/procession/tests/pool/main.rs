@@ -8,6 +8,8 @@ mod pains;
 mod results;
 mod storms;
 mod times;
+#[cfg(feature = "tracing")]
+mod traces;
 
 use procession::pool::Pool;
 
@@ -28,7 +30,8 @@ pub(crate) fn increment(x: u64) -> u64 {
 }
 
 fn main() -> std::process::ExitCode {
-    testkit::run(testkit::tests![
+    #[allow(unused_mut, reason = "features add tests")]
+    let mut tests = testkit::tests![
         results::all_results_come_in_order,
         results::no_arguments_have_no_results,
         results::unordered_results_come_with_their_places,
@@ -119,5 +122,8 @@ fn main() -> std::process::ExitCode {
         pains::a_pool_has_no_names,
         pains::a_pool_starts_anywhere,
         pains::processors_are_counted_as_they_may_be_used,
-    ])
+    ];
+    #[cfg(feature = "tracing")]
+    tests.extend(testkit::tests![traces::lives_calls_and_deaths_are_told]);
+    testkit::run(tests)
 }

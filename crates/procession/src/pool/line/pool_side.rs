@@ -108,7 +108,9 @@ impl Posting {
         if length == 0 {
             return Some(false);
         }
-        if length > ROOM {
+        let taken = self.line.word(TAKEN).load(Ordering::Relaxed);
+        let read = self.line.word(ARGUMENTS_READ).load(Ordering::Relaxed);
+        if length > ROOM || taken > self.posted || read > self.arguments_written {
             return None;
         }
         read_ring(
