@@ -38,6 +38,7 @@ pub mod robust;
 pub mod signal;
 pub mod socket;
 pub mod sysv;
+pub mod vfork;
 
 pub use rustix::io::Errno;
 

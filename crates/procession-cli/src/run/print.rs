@@ -64,6 +64,9 @@ fn copy(
     tag: Option<&[u8]>,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
+    if from.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        return Ok(());
+    }
     let mut reader = BufReader::with_capacity(16 * PIECE, from);
     let mut line = Vec::new();
     loop {

@@ -105,7 +105,7 @@ impl TaskError {
         }
     }
 
-    /// The last that the process wrote to its standard error, at most some 4 KiB,
+    /// The last that the process wrote to its standard error, at most some 16 KiB,
     /// where the process died; or nothing, where the pool does not
     /// [listen](super::Builder::stderr).
     #[must_use]

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::PoisonError;
 
 /// Bytes that are kept of each worker.
-const KEPT: usize = 4096;
+const KEPT: usize = 16 * 1024;
 
 /// Bytes that are passed on at once: what a pipe that is ready for writing takes
 /// without making anybody wait.
@@ -74,12 +74,12 @@ mod tests {
         let mut words = LastWords::default();
         words.add(b"first\n");
         assert_eq!(words.text(), "first\n");
-        for number in 0..2000 {
+        for number in 0..5000 {
             words.add(format!("line {number}\n").as_bytes());
         }
         let text = words.text();
         assert!(text.len() <= KEPT);
-        assert!(text.starts_with("line ") && text.ends_with("line 1999\n"));
+        assert!(text.starts_with("line ") && text.ends_with("line 4999\n"));
         words.add(&[b'x'; 3 * KEPT]);
         assert_eq!(words.text().len(), KEPT);
     }

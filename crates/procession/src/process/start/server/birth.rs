@@ -1,6 +1,6 @@
 //! The first moments of a process that the server makes.
 
-use super::{Client, Work};
+use super::Client;
 use crate::Result;
 use crate::error::Context;
 use crate::process::start::packet::{Kind, Mailbox, Token};
@@ -8,9 +8,8 @@ use crate::process::start::settings::{self, Group, Settings};
 use crate::process::start::title::Title;
 use crate::process::start::{entry, worker};
 use crate::process::{StartMethod, current, die_with, exit, task};
-use crate::signal::{self, Signal};
 use procession_sys::process as sys;
-use procession_sys::signal::{Disposition, Mask, set_disposition};
+use procession_sys::signal::Mask;
 use rustix::process::{Pid, PidfdFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -22,11 +21,8 @@ pub(super) struct Birth {
     pub(super) server: u32,
     pub(super) mailbox: Mailbox,
     pub(super) stdio: [OwnedFd; 3],
-    pub(super) exec_status: Option<OwnedFd>,
-    pub(super) ignored: Vec<i32>,
     pub(super) title: Option<Title>,
     pub(super) settings: Settings,
-    pub(super) work: Work,
 }
 
 impl Birth {
@@ -35,53 +31,29 @@ impl Birth {
             server,
             mailbox,
             stdio,
-            exec_status,
-            ignored,
             title,
             settings,
-            work,
         } = self;
         drop(client.mailbox);
-        let error = match (prepare(&settings, Some(stdio), server), work) {
-            (Err(error), _) => error,
-            (Ok(()), Work::Program { program, arguments }) => {
-                let _ = signal::default(Signal::INT);
-                for number in ignored {
-                    let _ = set_disposition(number, Disposition::Ignore);
-                }
-                let mut command = Command::new(&program);
-                command.args(arguments);
-                let failed = Err::<(), _>(command.exec());
-                failed.during("executing", program.display()).unwrap_err()
-            }
-            (Ok(()), _) => {
-                if let Some(title) = title {
-                    title.set(&settings.name);
-                }
-                let code = worker::live(current::Task {
-                    name: settings.name,
-                    method: StartMethod::ForkServer,
-                    pid: rustix::process::getpid(),
-                    mailbox,
-                    parent_pid: client.pid,
-                    parent: client.pidfd,
-                    knock: Some(Mailbox::new(knock)),
-                });
-                // Exit handlers are the server's; and running them costs more
-                // than all of the task's start.
-                exit(code)
-            }
-        };
-        match &exec_status {
-            None => {
-                let _ = mailbox.send_value(Kind::Failed, &error);
-            }
-            Some(pipe) => {
-                let bytes = postcard::to_stdvec(&error).unwrap_or_default();
-                let _ = rustix::io::write(pipe, &bytes);
-            }
+        if let Err(error) = prepare(&settings, Some(stdio), server) {
+            let _ = mailbox.send_value(Kind::Failed, &error);
+            sys::exit_now(worker::EXIT_FAILED)
         }
-        sys::exit_now(worker::EXIT_FAILED)
+        if let Some(title) = title {
+            title.set(&settings.name);
+        }
+        let code = worker::live(current::Task {
+            name: settings.name,
+            method: StartMethod::ForkServer,
+            pid: rustix::process::getpid(),
+            mailbox,
+            parent_pid: client.pid,
+            parent: client.pidfd,
+            knock: Some(Mailbox::new(knock)),
+        });
+        // Exit handlers are the server's; and running them costs more
+        // than all of the task's start.
+        exit(code)
     }
 }
 

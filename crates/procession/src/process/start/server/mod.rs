@@ -15,6 +15,7 @@
 //! trap: here there is no code but this, and all children are ours.
 
 mod birth;
+mod execution;
 mod memory_kills;
 mod messages;
 mod watch;
@@ -34,9 +35,11 @@ use crate::process::{ExitStatus, Fork, fork, task};
 use crate::signal::{self, Signal, Signals};
 use crate::{Deadline, Error, ErrorKind, Result};
 use birth::{Birth, execute_again};
+use execution::Execution;
 use memory_kills::MemoryKills;
 use procession_sys::process as sys;
 use procession_sys::signal::{Disposition, Mask, set_disposition};
+use procession_sys::vfork::ChildStack;
 use rustix::process::{Pid, WaitOptions};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -59,6 +62,8 @@ struct Server {
     ignored: Vec<i32>,
     title: Option<Title>,
     memory_kills: MemoryKills,
+    /// For children that execute a program.
+    stack: ChildStack,
 }
 
 /// A process that may ask for others.
@@ -162,6 +167,7 @@ impl Server {
             ignored,
             title: Title::find(),
             memory_kills: MemoryKills::new(),
+            stack: ChildStack::new().during(operation, "")?,
         })
     }
 
@@ -282,6 +288,24 @@ impl Server {
         };
         let exec_status = descriptors.next();
         let server = std::process::id();
+        if let Work::Program { program, arguments } = work {
+            let execution = Execution {
+                server,
+                stdio: &stdio,
+                ignored: &self.ignored,
+                settings: &settings,
+            };
+            return match execution.start(&mut self.stack, program.as_ref(), &arguments) {
+                Err(error) => refuse(&child.client_mailbox, &error),
+                Ok((pid, pidfd, failure)) => {
+                    if let (Some(error), Some(status)) = (failure, exec_status) {
+                        let bytes = postcard::to_stdvec(&error).unwrap_or_default();
+                        let _ = rustix::io::write(status, &bytes);
+                    }
+                    self.announce(pid, pidfd, child)
+                }
+            };
+        }
         match fork() {
             Err(error) => refuse(mailbox, &error),
             Ok(Fork::Parent(newborn)) => {
@@ -296,11 +320,8 @@ impl Server {
                 server,
                 mailbox: child.client_mailbox,
                 stdio,
-                exec_status,
-                ignored: std::mem::take(&mut self.ignored),
                 title: self.title,
                 settings,
-                work,
             })),
         }
     }

@@ -1,0 +1,117 @@
+//! Starting a program from the server, which is not copied for it.
+//!
+//! # Safety
+//!
+//! `unsafe` here is one step: what the child does while it uses the server's memory. The
+//! server has one thread, which stands still meanwhile; what the child changes is its own
+//! in the kernel (descriptors, limits, signals, its directory), and in memory one variable
+//! that the server reads afterwards.
+#![allow(unsafe_code)]
+
+use crate::error::Context;
+use crate::process::die_with;
+use crate::process::start::settings::{self, Settings};
+use crate::signal::Signal;
+use crate::{Error, ErrorKind, Result, limits};
+use procession_sys::Errno;
+use procession_sys::signal::{Disposition, Mask, set_disposition};
+use procession_sys::vfork::{self, ChildStack, Program};
+use rustix::process::Pid;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+
+/// Directories that programs are looked for in where no variable says others.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// What a program is to be like.
+pub(super) struct Execution<'a> {
+    pub(super) server: u32,
+    pub(super) stdio: &'a [OwnedFd; 3],
+    pub(super) ignored: &'a [i32],
+    pub(super) settings: &'a Settings,
+}
+
+impl Execution<'_> {
+    /// Starts a process for the program: it runs, or has ended for the reason that
+    /// comes with it.
+    pub(super) fn start(
+        &self,
+        stack: &mut ChildStack,
+        program: &Path,
+        arguments: &[OsString],
+    ) -> Result<(Pid, OwnedFd, Option<Error>)> {
+        let operation = "executing";
+        let object = || program.display();
+        let environment: Vec<(OsString, OsString)> = match &self.settings.environment {
+            Some(environment) => environment.clone(),
+            None => std::env::vars_os().collect(),
+        };
+        let search = environment.iter().find(|(key, _)| key == "PATH");
+        let search = search.map_or(OsStr::new(DEFAULT_PATH), |(_, value)| value);
+        let image = Program::new(
+            program.as_os_str(),
+            arguments.iter().map(OsString::as_os_str),
+            environment
+                .iter()
+                .map(|(key, value)| (key.as_os_str(), value.as_os_str())),
+            search,
+        )
+        .during(operation, object())?;
+        let mut failure = None;
+        let mut before_exec = || {
+            let attempt = AssertUnwindSafe(|| self.become_it(&image, program));
+            failure = Some(std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
+                // It cannot be: nothing there panics.
+                Error::new(ErrorKind::Other, operation, object())
+            }));
+        };
+        // A handler of ours that ran in the child would count in our memory.
+        let mask = Mask::all().block().during(operation, object())?;
+        // SAFETY: one thread, see above; the closure catches what would unwind, drops
+        // nothing that is not its own, and changes `failure` alone.
+        let started = unsafe { vfork::start(stack, &mut before_exec) };
+        mask.install().during(operation, object())?;
+        match started {
+            // Either the program runs in memory of its own, and the closure has not
+            // come to its end, or it has said why.
+            Ok((pid, pidfd)) => Ok((pid, pidfd, failure)),
+            Err(errno) => {
+                let error = Error::os("starting process for", object(), errno);
+                Err(match errno {
+                    Errno::AGAIN => error
+                        .of_kind(ErrorKind::LimitReached)
+                        .because("no process left for this user or container")
+                        .with_hint(limits::processes().hint()),
+                    _ => error,
+                })
+            }
+        }
+    }
+
+    /// In the child: makes the process what it is to be like, and executes the
+    /// program; returns why that failed.
+    fn become_it(&self, image: &Program, program: &Path) -> Error {
+        let prepare = || -> Result<()> {
+            die_with(self.server)?;
+            settings::set_stdio(self.stdio)?;
+            settings::apply(self.settings)?;
+            let set = |signal: Signal| set_disposition(signal.as_raw(), Disposition::Default);
+            // What the server catches and ignores is not for programs, ...
+            let _ = (set(Signal::CHLD), set(Signal::INT));
+            // ... what the family's first process ignored is ...
+            for &number in self.ignored {
+                let _ = set_disposition(number, Disposition::Ignore);
+            }
+            // ... but for SIGPIPE, which Rust's runtime ignores, for itself.
+            let _ = set(Signal::PIPE);
+            Mask::of(&[]).install().during("unblocking signals", "")?;
+            Ok(())
+        };
+        match prepare() {
+            Err(error) => error,
+            Ok(()) => Error::os("executing", program.display(), image.execute()),
+        }
+    }
+}
