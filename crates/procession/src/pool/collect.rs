@@ -7,6 +7,7 @@ use super::worker::Timing;
 use crate::process::batch::{self, Record, Status};
 use crate::process::{self, Panic};
 use crate::{Deadline, Error, ErrorKind};
+use std::time::Instant;
 
 impl State {
     /// Takes in all results that there are, and gives out more work. Whether there
@@ -30,6 +31,7 @@ impl State {
         };
         if worker.stage == Stage::Starting && life.posting.line().is_ready() {
             worker.stage = Stage::Ready;
+            life.front_since = Instant::now();
             worker.stats.ready();
             self.failed_starts = 0;
         }
@@ -51,7 +53,10 @@ impl State {
                 life.inbox = inbox;
                 return false;
             }
-            Some(true) => self.take_in(place, &inbox),
+            Some(true) => {
+                life.front_since = Instant::now();
+                self.take_in(place, &inbox)
+            }
             None => None,
         };
         if let Some(life) = &mut self.workers[place].life {

@@ -164,6 +164,9 @@ impl State {
         life.assigned += u64::from(chunk.count);
         life.is_dirty = true;
         life.idle_since = None;
+        if life.sent.len() == 1 {
+            life.front_since = Instant::now();
+        }
         chunk.place = Place::Sent(place);
         let limits = [chunk.policy.timeout, chunk.policy.notice];
         let assigned = life.assigned;

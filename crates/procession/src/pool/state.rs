@@ -139,6 +139,9 @@ pub(super) struct Life {
     pub(super) is_full: bool,
     pub(super) is_dirty: bool,
     pub(super) idle_since: Option<Instant>,
+    /// Since when what it has to do first is the same; by our own clock, whatever it
+    /// writes.
+    pub(super) front_since: Instant,
     pub(super) span: WorkerSpan,
 }
 

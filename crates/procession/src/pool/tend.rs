@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// When to look again for a call that is to be ended and has not begun.
 const SOON: Duration = Duration::from_millis(1);
 
+/// How long after its time a call is ended that does not say that it runs.
+const LENIENCE: Duration = Duration::from_secs(1);
+
 /// Does what is due; when to look again.
 pub(super) fn tend(state: &mut State, now: Instant) -> Option<Instant> {
     let delayed = release_delayed(state, now);
@@ -61,6 +64,18 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
     let policy = chunk.policy;
     if policy.timeout.is_none() && policy.notice.is_none() && !chunk.cancelled {
         return later;
+    }
+    // It may be stopped, or what it writes be nonsense.
+    let overdue = policy.timeout.map(|timeout| timeout + LENIENCE);
+    let waited = now.saturating_duration_since(life.front_since);
+    if worker.stage != Stage::Starting && overdue.is_some_and(|overdue| waited > overdue) {
+        life.condemned = Some(match chunk.cancelled {
+            true => process::TaskError::Cancelled,
+            false => process::TaskError::TimedOut,
+        });
+        life.process.kill();
+        worker.stage = Stage::Killed;
+        return None;
     }
     let standing = life.posting.standing();
     if standing.begun == life.done {

@@ -76,6 +76,7 @@ impl Shared {
             is_full: false,
             is_dirty: false,
             idle_since: None,
+            front_since: Instant::now(),
             span,
         })
     }

@@ -415,3 +415,49 @@ pub(crate) fn results_of_the_same_batch_survive() {
     // None was computed twice, and none forgotten.
     assert_eq!(counter.get(), 1000);
 }
+
+/// Writes nonsense over what this worker shares with its pool.
+fn scribble(seed: u64) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let line = maps
+        .lines()
+        .find(|line| line.ends_with("procession-pool (deleted)"));
+    let range = line.unwrap().split(' ').next().unwrap();
+    let (start, end) = range.split_once('-').unwrap();
+    let address = |text| usize::from_str_radix(text, 16).unwrap();
+    let (start, end) = (address(start), address(end));
+    let mut word = seed;
+    for place in (start..end).step_by(8) {
+        word = word
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        let kept = seed % 3 == 0 && word % 7 != 0;
+        if !kept {
+            let place = std::ptr::with_exposed_provenance_mut::<u64>(place);
+            // SAFETY: writable memory of this process, and aligned; that others do not
+            // expect what is there is the purpose.
+            unsafe { place.write_volatile(word >> (seed % 60)) };
+        }
+    }
+}
+
+pub(crate) fn spoilt_memory_costs_its_worker() {
+    let pool = pool();
+    for seed in 0..40 {
+        // Whatever comes, it comes to an end, ...
+        let spoilt = pool
+            .task(scribble, seed)
+            .timeout(std::time::Duration::from_millis(50));
+        drop(spoilt.call());
+        // ... and other workers, and its successor, know nothing of it.
+        pool.pids().into_iter().for_each(|pid| {
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        });
+        let results: Vec<_> = pool.calls(increment).retries(3).imap(0..50).collect();
+        assert_eq!(results.len(), 50);
+        for (argument, result) in (0..).zip(results) {
+            assert_eq!(result.unwrap(), argument + 1, "after {seed}");
+        }
+    }
+}

@@ -226,3 +226,18 @@ pub(crate) fn waiting_for_a_result_has_an_end() {
     assert_eq!(results.next_timeout(LONG).unwrap().unwrap().unwrap(), 3);
     assert!(results.next_timeout(LONG).unwrap().is_none());
 }
+
+pub(crate) fn a_stopped_worker_runs_out_of_time() {
+    let pool = Pool::new(1).unwrap();
+    let stop = |()| process::send_signal_to_self(Signal::STOP).unwrap();
+    let error = pool.task(stop, ()).timeout(SHORT).call().unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    // Before it has begun anything.
+    for pid in pool.pids() {
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    }
+    let error = pool.task(increment, 1).timeout(SHORT).call();
+    assert!(error.is_err() || error.is_ok_and(|sum| sum == 2));
+    assert_eq!(pool.task(increment, 1).timeout(LONG).call().unwrap(), 2);
+}

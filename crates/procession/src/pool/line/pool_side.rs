@@ -105,13 +105,13 @@ impl Posting {
         // SYNC(results): whoever sees the index sees the bytes before it.
         let written = self.line.word(RESULTS_WRITTEN).load(Ordering::Acquire);
         let length = written.wrapping_sub(self.results_read);
-        if length == 0 {
-            return Some(false);
-        }
         let taken = self.line.word(TAKEN).load(Ordering::Relaxed);
         let read = self.line.word(ARGUMENTS_READ).load(Ordering::Relaxed);
         if length > ROOM || taken > self.posted || read > self.arguments_written {
             return None;
+        }
+        if length == 0 {
+            return Some(false);
         }
         read_ring(
             self.line.results(),
