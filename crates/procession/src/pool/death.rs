@@ -125,13 +125,7 @@ impl State {
         self.phase = Phase::Over(reason.clone());
         self.fail_all_waiting(&reason);
         for worker in &mut self.workers {
-            if let Some(life) = &mut worker.life {
-                if life.condemned.is_none() {
-                    life.condemned = Some(reason.failure().clone());
-                }
-                life.process.kill();
-                worker.stage = Stage::Killed;
-            }
+            worker.condemn(reason.failure().clone());
         }
         self.finished += 1;
     }

@@ -47,6 +47,7 @@ mod handle;
 mod line;
 mod process;
 mod progress;
+mod queue;
 mod run;
 mod shared;
 mod state;

@@ -6,6 +6,7 @@ use super::bell::Eagerness;
 use super::chunk::{Arguments, Callback, Chunk, Owner, Piece, Place, Policy};
 use super::line::{Line, Posting};
 use super::process::Process;
+use super::queue::Queue;
 use super::stats::WorkerStats;
 use super::trace::{self, WorkerSpan};
 use crate::codec::Encoded;
@@ -13,8 +14,7 @@ use crate::process::packet::Mailbox;
 use crate::process::{self};
 use slab::Slab;
 use std::any::Any;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::task::Waker;
@@ -110,6 +110,15 @@ pub(super) struct Worker {
 }
 
 impl Worker {
+    /// Kills its process, so that the call that it runs fails for this reason.
+    pub(super) fn condemn(&mut self, reason: process::TaskError) {
+        if let Some(life) = &mut self.life {
+            life.condemned.get_or_insert(reason);
+            life.process.kill();
+            self.stage = Stage::Killed;
+        }
+    }
+
     pub(super) fn vacant() -> Worker {
         Worker {
             stage: Stage::Vacant(None),
@@ -148,54 +157,6 @@ pub(super) struct Life {
 impl Life {
     pub(super) fn has_nothing(&self) -> bool {
         self.sent.is_empty()
-    }
-}
-
-/// Chunks that no worker has.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    by_priority: BTreeMap<Reverse<i32>, VecDeque<usize>>,
-    len: usize,
-}
-
-impl Queue {
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    pub(super) fn push_back(&mut self, priority: i32, chunk: usize) {
-        self.len += 1;
-        let queue = self.by_priority.entry(Reverse(priority)).or_default();
-        queue.push_back(chunk);
-    }
-
-    pub(super) fn push_front(&mut self, priority: i32, chunk: usize) {
-        self.len += 1;
-        let queue = self.by_priority.entry(Reverse(priority)).or_default();
-        queue.push_front(chunk);
-    }
-
-    pub(super) fn first(&self) -> Option<usize> {
-        let mut queues = self.by_priority.values();
-        queues.find_map(|queue| queue.front().copied())
-    }
-
-    pub(super) fn pop_first(&mut self) -> Option<usize> {
-        let mut queues = self.by_priority.values_mut();
-        let first = queues.find_map(VecDeque::pop_front)?;
-        self.len -= 1;
-        Some(first)
-    }
-
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
-        for queue in self.by_priority.values_mut() {
-            queue.retain(|chunk| keep(*chunk));
-        }
-        self.len = self.by_priority.values().map(VecDeque::len).sum();
     }
 }
 

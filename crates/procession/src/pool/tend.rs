@@ -65,16 +65,15 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
     if policy.timeout.is_none() && policy.notice.is_none() && !chunk.cancelled {
         return later;
     }
+    let reason = match chunk.cancelled {
+        true => process::TaskError::Cancelled,
+        false => process::TaskError::TimedOut,
+    };
     // It may be stopped, or what it writes be nonsense.
     let overdue = policy.timeout.map(|timeout| timeout + LENIENCE);
     let waited = now.saturating_duration_since(life.front_since);
     if worker.stage != Stage::Starting && overdue.is_some_and(|overdue| waited > overdue) {
-        life.condemned = Some(match chunk.cancelled {
-            true => process::TaskError::Cancelled,
-            false => process::TaskError::TimedOut,
-        });
-        life.process.kill();
-        worker.stage = Stage::Killed;
+        worker.condemn(reason);
         return None;
     }
     let standing = life.posting.standing();
@@ -91,12 +90,7 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
             // It is over, or has not said that it runs.
             return Some(now + SOON);
         }
-        life.condemned = Some(match chunk.cancelled {
-            true => process::TaskError::Cancelled,
-            false => process::TaskError::TimedOut,
-        });
-        life.process.kill();
-        worker.stage = Stage::Killed;
+        worker.condemn(reason);
         return None;
     }
     if is_late(policy.notice) {

@@ -43,6 +43,7 @@ mod stdio;
 mod stop;
 mod task;
 mod task_error;
+mod ways;
 
 pub use builder::Builder;
 pub use child::Child;

@@ -2,16 +2,13 @@
 //!
 //! # Safety
 //!
-//! `unsafe` here is one step: from a function's distance to the load address
-//! back to the function. What makes it sound: the distance was measured from a
-//! function of the very type that the code at the other end was compiled for
-//! (both are written down by the same generic function), in a process of the
-//! same build (the build id travels along and is compared), inside the code
-//! of the main program (checked at both ends).
+//! `unsafe` here is one step: from a hook's distance to the load address back to
+//! the hook. What makes it sound is what [`ways`](super::ways) says.
 #![allow(unsafe_code)]
 
-use super::batch::{Batch, Captures};
+use super::batch::Captures;
 use super::named;
+use super::ways::{self, Found, Trampoline, no_code, ways};
 use crate::codec::{self, Arrived, Decoder, Encoded, Encoder};
 use crate::{Error, ErrorKind, Result};
 use procession_sys::image;
@@ -89,40 +86,6 @@ pub(crate) struct Call {
     descriptors: codec::Table,
 }
 
-/// How a function is called, by code that knows its types.
-pub(crate) struct Ways {
-    /// With an argument that comes with the call.
-    once: fn(u64, Call) -> Outcome,
-    /// With one argument after the other.
-    each: fn(u64, &Captures, &mut Batch<'_>) -> Result<()>,
-}
-
-/// What a task names beside its function: an instance for its very types.
-type Trampoline = fn() -> Ways;
-
-/// A function that was found, to be called with many arguments.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Found {
-    Here {
-        each: fn(u64, &Captures, &mut Batch<'_>) -> Result<()>,
-        target: u64,
-    },
-    Named(&'static named::NamedTask),
-}
-
-impl Found {
-    /// Calls the function with each argument of the batch.
-    pub(crate) fn call_each(self, captures: &Captures, batch: &mut Batch<'_>) -> Result<()> {
-        match self {
-            Found::Here { each, target } => each(target, captures, batch),
-            Found::Named(task) => {
-                task.perform_each(batch);
-                Ok(())
-            }
-        }
-    }
-}
-
 impl<A, R> Task<A, R>
 where
     A: Serialize + DeserializeOwned,
@@ -134,7 +97,7 @@ where
     /// [`Unsupported`](ErrorKind::Unsupported): the function is not code of
     /// the main program but of a shared library.
     pub fn new(function: fn(A) -> R) -> Result<Task<A, R>> {
-        let trampoline: Trampoline = plain::<A, R>;
+        let trampoline: Trampoline = ways::plain::<A, R>;
         Ok(Task {
             function: locate(trampoline, function as *const ())?,
             captured: Arc::default(),
@@ -151,7 +114,7 @@ where
     where
         C: Serialize + DeserializeOwned,
     {
-        let trampoline: Trampoline = bound::<C, A, R>;
+        let trampoline: Trampoline = ways::bound::<C, A, R>;
         Task::capture(trampoline, function as *const (), &captured)
     }
 
@@ -177,7 +140,7 @@ where
     where
         C: Serialize + DeserializeOwned + 'static,
     {
-        let trampoline: Trampoline = lent::<C, A, R>;
+        let trampoline: Trampoline = ways::lent::<C, A, R>;
         Task::capture(trampoline, function as *const (), &captured)
     }
 
@@ -234,7 +197,7 @@ where
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    let trampoline: Trampoline = plain::<A, R>;
+    let trampoline: Trampoline = ways::plain::<A, R>;
     (trampoline as usize, function as usize)
 }
 
@@ -245,11 +208,11 @@ where
 {
     /// The function, of a task that captures nothing and has no name.
     pub(crate) fn function(&self) -> Result<fn(A) -> R> {
-        let instance: Trampoline = plain::<A, R>;
+        let instance: Trampoline = ways::plain::<A, R>;
         match &self.function {
             Function::Here {
                 trampoline, target, ..
-            } if *trampoline == place(instance as *const ())? => plain_target(*target),
+            } if *trampoline == place(instance as *const ())? => ways::plain_target(*target),
             _ => Err(no_code()),
         }
     }
@@ -312,19 +275,6 @@ impl Function {
             },
         })
     }
-}
-
-/// The ways to call a function of this build.
-fn ways(build: &[u8], trampoline: u64) -> Result<Ways> {
-    let program = image::main_program();
-    if build != program.build_id() {
-        let error = Error::new(ErrorKind::Corrupt, "finding function", "");
-        return Err(error.because("the call comes from another build of the program"));
-    }
-    // SAFETY: the build is the same, and `locate` took this offset from a
-    // `Trampoline`.
-    let trampoline = unsafe { program.function::<Trampoline>(trampoline) };
-    Ok(trampoline.ok_or_else(no_code)?())
 }
 
 impl<A, R> Clone for Task<A, R> {
@@ -463,134 +413,18 @@ impl Call {
     }
 }
 
-fn plain<A, R>() -> Ways
-where
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    Ways {
-        once: |target, mut call| {
-            let argument = call.next::<A>();
-            drop(call);
-            let result = plain_target::<A, R>(target).and_then(|function| argument.map(function));
-            result.map_or_else(Outcome::Untranslatable, Outcome::of)
-        },
-        each: |target, _, batch| {
-            let function = plain_target::<A, R>(target)?;
-            batch.run(|argument| Ok(function(argument)));
-            Ok(())
-        },
-    }
-}
-
-fn plain_target<A, R>(target: u64) -> Result<fn(A) -> R> {
-    // SAFETY: `plain` was named by `Task::<A, R>::new` together with a target of
-    // this type; `ways` has compared the builds.
-    unsafe { image::main_program().function(target) }.ok_or_else(no_code)
-}
-
-fn bound<C, A, R>() -> Ways
-where
-    C: Serialize + DeserializeOwned,
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    Ways {
-        once: |target, mut call| {
-            let decoded = call
-                .next()
-                .and_then(|captured: C| Ok((captured, call.next::<A>()?)));
-            drop(call);
-            let result = bound_target::<C, A, R>(target).and_then(|function| {
-                decoded.map(|(captured, argument)| function(captured, argument))
-            });
-            result.map_or_else(Outcome::Untranslatable, Outcome::of)
-        },
-        each: |target, captures, batch| {
-            let function = bound_target::<C, A, R>(target)?;
-            batch.run(|argument| Ok(function(captures.decode()?, argument)));
-            Ok(())
-        },
-    }
-}
-
-fn bound_target<C, A, R>(target: u64) -> Result<fn(C, A) -> R> {
-    // SAFETY: `bound` was named by `Task::<A, R>::bind::<C>` together with a
-    // target of this type; `ways` has compared the builds.
-    unsafe { image::main_program().function(target) }.ok_or_else(no_code)
-}
-
-fn lent<C, A, R>() -> Ways
-where
-    C: Serialize + DeserializeOwned + 'static,
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    Ways {
-        once: |target, mut call| {
-            let decoded = call
-                .next()
-                .and_then(|captured: C| Ok((captured, call.next::<A>()?)));
-            drop(call);
-            let result = lent_target::<C, A, R>(target).and_then(|function| {
-                decoded.map(|(captured, argument)| function(&captured, argument))
-            });
-            result.map_or_else(Outcome::Untranslatable, Outcome::of)
-        },
-        each: |target, captures, batch| {
-            let function = lent_target::<C, A, R>(target)?;
-            let captured = captures.decoded_once::<C>()?;
-            batch.run(|argument| Ok(function(captured, argument)));
-            Ok(())
-        },
-    }
-}
-
-fn lent_target<C, A, R>(target: u64) -> Result<fn(&C, A) -> R> {
-    // SAFETY: `lent` was named by `Task::<A, R>::lend::<C>` together with a target
-    // of this type; `ways` has compared the builds.
-    unsafe { image::main_program().function(target) }.ok_or_else(no_code)
-}
-
 /// A task that calls a function of two arguments with a pair.
 pub(crate) fn pair_of<A, R>(function: fn(A, A) -> R) -> Result<Task<(A, A), R>>
 where
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    let trampoline: Trampoline = pair::<A, R>;
+    let trampoline: Trampoline = ways::pair::<A, R>;
     Ok(Task {
         function: locate(trampoline, function as *const ())?,
         captured: Arc::default(),
         types: PhantomData,
     })
-}
-
-fn pair<A, R>() -> Ways
-where
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    Ways {
-        once: |target, mut call| {
-            let arguments = call.next::<(A, A)>();
-            drop(call);
-            let result = pair_target::<A, R>(target)
-                .and_then(|function| arguments.map(|(one, two)| function(one, two)));
-            result.map_or_else(Outcome::Untranslatable, Outcome::of)
-        },
-        each: |target, _, batch| {
-            let function = pair_target::<A, R>(target)?;
-            batch.run(|(one, two)| Ok(function(one, two)));
-            Ok(())
-        },
-    }
-}
-
-fn pair_target<A, R>(target: u64) -> Result<fn(A, A) -> R> {
-    // SAFETY: `pair` was named by `pair_of::<A, R>` together with a target of this
-    // type; `ways`, or `function_of_pair`, has compared what names them.
-    unsafe { image::main_program().function(target) }.ok_or_else(no_code)
 }
 
 impl<A, R> Task<(A, A), R>
@@ -600,11 +434,11 @@ where
 {
     /// The function, of a task that [`pair_of`] has made.
     pub(crate) fn function_of_pair(&self) -> Result<fn(A, A) -> R> {
-        let instance: Trampoline = pair::<A, R>;
+        let instance: Trampoline = ways::pair::<A, R>;
         match &self.function {
             Function::Here {
                 trampoline, target, ..
-            } if *trampoline == place(instance as *const ())? => pair_target(*target),
+            } if *trampoline == place(instance as *const ())? => ways::pair_target(*target),
             _ => Err(no_code()),
         }
     }
@@ -617,57 +451,14 @@ where
     I: Serialize + DeserializeOwned,
     S: 'static,
 {
-    let trampoline: Trampoline = maker::<I, S>;
+    let trampoline: Trampoline = ways::maker::<I, S>;
     Task::capture(trampoline, function as *const (), argument)
-}
-
-fn maker<I: DeserializeOwned, S: 'static>() -> Ways {
-    Ways {
-        once: |target, mut call| {
-            // SAFETY: `maker` was named by `making::<I, S>` together with a target
-            // of this type; `ways` has compared the builds.
-            let function = unsafe { image::main_program().function::<fn(I) -> S>(target) };
-            let made = function
-                .ok_or_else(no_code)
-                .and_then(|function| call.next().map(function));
-            match made {
-                Ok(state) => {
-                    super::batch::keep_state(state);
-                    Outcome::of(())
-                }
-                Err(error) => Outcome::Untranslatable(error),
-            }
-        },
-        each: |_, _, _| Err(no_code()),
-    }
 }
 
 /// A task that is lent a worker's state, at its end.
 pub(crate) fn ending<S: 'static>(function: fn(&mut S)) -> Result<Task<(), ()>> {
-    let trampoline: Trampoline = ender::<S>;
+    let trampoline: Trampoline = ways::ender::<S>;
     Task::capture(trampoline, function as *const (), &())
-}
-
-fn ender<S: 'static>() -> Ways {
-    Ways {
-        once: |target, _| {
-            // SAFETY: `ender` was named by `ending::<S>` together with a target of
-            // this type; `ways` has compared the builds.
-            let function = unsafe { image::main_program().function::<fn(&mut S)>(target) };
-            match function {
-                Some(function) => {
-                    super::batch::with_state(function);
-                    Outcome::of(())
-                }
-                None => Outcome::Untranslatable(no_code()),
-            }
-        },
-        each: |_, _, _| Err(no_code()),
-    }
-}
-
-fn no_code() -> Error {
-    Error::new(ErrorKind::Corrupt, "finding function", "").because("no code is where the call says")
 }
 
 /// The offset of a function without arguments, to be called by [`call_hook`].

@@ -431,7 +431,7 @@ fn scribble(seed: u64) {
         word = word
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);
-        let kept = seed % 3 == 0 && word % 7 != 0;
+        let kept = seed.is_multiple_of(3) && !word.is_multiple_of(7);
         if !kept {
             let place = std::ptr::with_exposed_provenance_mut::<u64>(place);
             // SAFETY: writable memory of this process, and aligned; that others do not

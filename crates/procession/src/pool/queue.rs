@@ -1,0 +1,71 @@
+//! What waits for a worker, by priority.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Chunks that no worker has.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    by_priority: BTreeMap<Reverse<i32>, VecDeque<usize>>,
+    len: usize,
+}
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn push_back(&mut self, priority: i32, chunk: usize) {
+        self.len += 1;
+        let queue = self.by_priority.entry(Reverse(priority)).or_default();
+        queue.push_back(chunk);
+    }
+
+    pub(super) fn push_front(&mut self, priority: i32, chunk: usize) {
+        self.len += 1;
+        let queue = self.by_priority.entry(Reverse(priority)).or_default();
+        queue.push_front(chunk);
+    }
+
+    pub(super) fn first(&self) -> Option<usize> {
+        let mut queues = self.by_priority.values();
+        queues.find_map(|queue| queue.front().copied())
+    }
+
+    pub(super) fn pop_first(&mut self) -> Option<usize> {
+        let mut queues = self.by_priority.values_mut();
+        let first = queues.find_map(VecDeque::pop_front)?;
+        self.len -= 1;
+        Some(first)
+    }
+
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        for queue in self.by_priority.values_mut() {
+            queue.retain(|chunk| keep(*chunk));
+        }
+        self.len = self.by_priority.values().map(VecDeque::len).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn higher_ones_come_first_and_equal_ones_in_turn() {
+        let mut queue = Queue::default();
+        for (priority, chunk) in [(0, 1), (5, 2), (0, 3), (-1, 4), (5, 5)] {
+            queue.push_back(priority, chunk);
+        }
+        queue.push_front(0, 6);
+        queue.retain(|chunk| chunk != 3);
+        assert_eq!(queue.len(), 5);
+        let order: Vec<usize> = std::iter::from_fn(|| queue.pop_first()).collect();
+        assert_eq!(order, [2, 5, 6, 1, 4]);
+        assert!(queue.is_empty() && queue.first().is_none());
+    }
+}
