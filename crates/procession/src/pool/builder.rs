@@ -175,6 +175,14 @@ impl Builder {
         self
     }
 
+    /// How long a worker may take to be ready: to exist, and for its initializer to
+    /// return. One that takes longer is killed, and has not started. As long as it
+    /// takes, unless set.
+    pub fn start_timeout(mut self, timeout: Duration) -> Builder {
+        self.settings.limits.start_timeout = Some(timeout);
+        self
+    }
+
     /// Calls a function in each worker after its last task, with what the
     /// initializer made. It is not called in workers that are killed.
     pub fn finalizer<S: 'static>(mut self, function: fn(&mut S)) -> Builder {

@@ -28,7 +28,7 @@ impl State {
         let Some(mut life) = worker.life.take() else {
             return;
         };
-        let was_ready = worker.stage != Stage::Starting;
+        let was_ready = life.posting.line().is_ready();
         let has_left = outcome.is_ok();
         worker.stage = Stage::Vacant(None);
         worker.stats.ended();

@@ -10,7 +10,7 @@ use std::fmt;
 /// ```
 /// use procession::pool::Pool;
 /// let pool = Pool::new(1)?;
-/// let error = pool.call(|()| {
+/// let error = pool.call(|()| -> u32 {
 ///     eprintln!("this is the end");
 ///     std::process::abort()
 /// }, ()).unwrap_err();

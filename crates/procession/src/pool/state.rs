@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is known of a function that workers call.
 #[derive(Debug)]
@@ -202,6 +202,7 @@ pub(super) struct Limits {
     pub(super) tasks_per_worker: Option<u64>,
     pub(super) recycle_above: Option<u64>,
     pub(super) memory: Option<u64>,
+    pub(super) start_timeout: Option<Duration>,
 }
 
 impl State {
@@ -406,7 +407,7 @@ impl State {
         chunk.attempts = 0;
     }
 
-    fn postpone(&mut self, number: usize, wait: std::time::Duration) {
+    fn postpone(&mut self, number: usize, wait: Duration) {
         if wait.is_zero() {
             self.chunks[number].place = Place::Queued;
             let priority = self.chunks[number].policy.priority;

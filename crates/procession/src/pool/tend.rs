@@ -4,6 +4,7 @@ use super::chunk::Place;
 use super::state::{Stage, State};
 use super::worker::clock;
 use crate::process;
+use crate::{Error, ErrorKind};
 use std::time::{Duration, Instant};
 
 /// When to look again for a call that is to be ended and has not begun.
@@ -50,6 +51,18 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
     let worker = &mut state.workers[place];
     let life = worker.life.as_mut()?;
     if worker.stage == Stage::Killed {
+        return None;
+    }
+    if let (Stage::Starting, Some(limit)) = (worker.stage, state.limits.start_timeout)
+        && let Some((asked, _)) = worker.stats.since
+    {
+        let due = asked + limit;
+        if due > now {
+            return Some(due);
+        }
+        let error = Error::new(ErrorKind::TimedOut, "starting worker", place);
+        let why = format!("its initializer has not returned within {limit:?}");
+        worker.condemn(process::TaskError::NeverStarted(error.because(why)));
         return None;
     }
     let numbers = life.sent.iter().filter_map(|sent| sent.chunk);

@@ -110,6 +110,8 @@ impl Shared {
                     }
                     state.update_lines();
                     state.finished += 1;
+                    let limit = state.limits.start_timeout;
+                    state.becomes_due(limit.map(|limit| asked + limit));
                     state.dispatch();
                     Ok(())
                 }

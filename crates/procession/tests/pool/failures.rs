@@ -379,6 +379,25 @@ pub(crate) fn an_initializer_that_fails_once_is_tried_again() {
     assert_eq!(file.get(), 2);
 }
 
+pub(crate) fn an_initializer_that_never_returns_ends_the_pool() {
+    let limit = std::time::Duration::from_millis(20);
+    let builder = Pool::builder().workers(1).start_timeout(limit);
+    let pool = builder
+        .initializer(crate::sleep_for_ever::<()>, ())
+        .build()
+        .unwrap();
+    let error = pool.call(increment, 1).unwrap_err();
+    assert!(
+        error.to_string().contains("not returned within 20ms"),
+        "{error}"
+    );
+    let quick = Pool::builder()
+        .workers(1)
+        .start_timeout(limit * 1000)
+        .build();
+    assert_eq!(quick.unwrap().call(increment, 1).unwrap(), 2);
+}
+
 pub(crate) fn the_first_failure_ends_a_map_and_not_the_pool() {
     let pool = pool();
     let fail = |x: u64| {

@@ -71,6 +71,7 @@ fn main() -> std::process::ExitCode {
         failures::an_iterator_that_panics_panics_here,
         failures::an_initializer_that_fails_ends_the_pool,
         failures::an_initializer_that_fails_once_is_tried_again,
+        failures::an_initializer_that_never_returns_ends_the_pool,
         failures::the_first_failure_ends_a_map_and_not_the_pool,
         failures::results_of_the_same_batch_survive,
         failures::spoilt_memory_costs_its_worker,

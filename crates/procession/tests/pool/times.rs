@@ -232,7 +232,8 @@ pub(crate) fn a_stopped_worker_runs_out_of_time() {
     let stop = |()| process::send_signal_to_self(Signal::STOP).unwrap();
     let error = pool.task(stop, ()).timeout(SHORT).call().unwrap_err();
     assert!(error.is_timeout(), "{error}");
-    // Before it has begun anything.
+    // Ready, and before it has begun anything.
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
     for pid in pool.pids() {
         let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
