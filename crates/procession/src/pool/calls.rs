@@ -16,7 +16,10 @@ const MOST_REDUCED: usize = 1024;
 ///
 /// Arguments are taken from their iterator as workers need them, so that it may be
 /// without end. They go to workers in chunks, whose size follows from how long the
-/// calls take: one at a time if they are long, thousands if they are short.
+/// calls take: one at a time if they are long, thousands if they are short. The
+/// iterator is asked in the thread that waits for results; while it makes that wait,
+/// no result is given out, but arguments that it has given do not wait for others for
+/// more than some milliseconds.
 ///
 /// # Examples
 /// ```
@@ -140,6 +143,7 @@ where
         I: IntoIterator<Item = A>,
     {
         self.options.look_ahead = Some(u64::MAX);
+        self.policy.in_bulk = true;
         let arguments = arguments.into_iter();
         let mut results = Vec::with_capacity(arguments.size_hint().0.min(1 << 20));
         let mut feed = self.feed(arguments, true)?;
@@ -183,10 +187,11 @@ where
     ///
     /// # Examples
     /// See [`Pool::for_each`].
-    pub fn for_each<I>(self, arguments: I) -> Result<(), TaskError>
+    pub fn for_each<I>(mut self, arguments: I) -> Result<(), TaskError>
     where
         I: IntoIterator<Item = A>,
     {
+        self.policy.in_bulk = true;
         let mut feed = self.feed(arguments, false)?;
         while let Step::Result(_, result) = feed.next(Deadline::NEVER) {
             result?;
@@ -237,6 +242,7 @@ where
             ..self.options
         };
         calls.policy = self.policy;
+        calls.policy.in_bulk = true;
         let mut whole = None;
         for part in calls.imap_unordered(groups) {
             whole = match (whole, part?) {

@@ -24,6 +24,9 @@ pub(super) struct Policy {
     pub(super) backoff: Duration,
     /// Higher ones first.
     pub(super) priority: i32,
+    /// Nobody waits for the first results: workers have more in front of them, and those
+    /// who wait sleep longer.
+    pub(super) in_bulk: bool,
     /// Each can be cancelled while it runs.
     pub(super) cancellable: bool,
 }

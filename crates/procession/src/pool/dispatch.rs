@@ -21,6 +21,12 @@ const SLOW: u64 = 2_000;
 /// Work, in nanoseconds, that is worth being moved to an idle worker.
 const WORTH_MOVING: u64 = 100_000;
 
+/// Chunks that a worker has in front of it at least, if there are any.
+pub(super) const AHEAD: usize = 2;
+
+/// The same, where nobody waits for the first results.
+pub(super) const AHEAD_IN_BULK: usize = 6;
+
 /// Most chunks that a worker has in front of it; a few slots are for definitions.
 const MOST: usize = SLOTS as usize - 32;
 
@@ -44,7 +50,8 @@ impl State {
             }
         }
         while let Some(number) = self.queue.first() {
-            let Some(place) = self.choose_worker() else {
+            let in_bulk = self.chunks[number].policy.in_bulk;
+            let Some(place) = self.choose_worker(in_bulk) else {
                 break;
             };
             match self.send(place, number) {
@@ -72,7 +79,8 @@ impl State {
     }
 
     /// The worker that has least to do, if it can take more.
-    fn choose_worker(&self) -> Option<usize> {
+    fn choose_worker(&self, in_bulk: bool) -> Option<usize> {
+        let ahead = if in_bulk { AHEAD_IN_BULK } else { AHEAD };
         let most_tasks = self.limits.tasks_per_worker.unwrap_or(u64::MAX);
         let mut best: Option<(usize, (bool, usize))> = None;
         for (place, worker) in self.workers.iter().enumerate() {
@@ -80,7 +88,7 @@ impl State {
             let can_take = matches!(worker.stage, Stage::Ready | Stage::Starting)
                 && !life.is_full
                 && life.assigned < most_tasks
-                && (life.sent.len() < 2 || life.sent.len() < MOST && life.load < ENOUGH);
+                && (life.sent.len() < ahead || life.sent.len() < MOST && life.load < ENOUGH);
             let rank = (worker.stage == Stage::Starting, life.sent.len());
             if can_take && best.is_none_or(|(_, least)| rank < least) {
                 best = Some((place, rank));
@@ -280,6 +288,17 @@ impl State {
                 life.idle_since.get_or_insert(now);
             }
         }
+    }
+}
+
+impl Life {
+    /// How many chunks it could take beside those that it has, so many at least in
+    /// all, or as many as give it enough to do, if it is known what they cost.
+    pub(super) fn room(&self, ahead: usize, cost: Option<u64>) -> usize {
+        let few = ahead.saturating_sub(self.sent.len());
+        let Some(cost) = cost else { return few };
+        let many = ENOUGH.saturating_sub(self.load) / cost.max(1);
+        few.max((many as usize).min(MOST.saturating_sub(self.sent.len())))
     }
 }
 

@@ -121,7 +121,9 @@ impl<R: DeserializeOwned> TaskHandle<R> {
         let Some(number) = self.chunk else {
             return Some(Err(joined_before()));
         };
-        let piece = self.shared.wait(deadline, |state| take(state, number))?;
+        let piece = self
+            .shared
+            .wait(deadline, false, |state| take(state, number))?;
         self.chunk = None;
         Some(piece.into_result())
     }

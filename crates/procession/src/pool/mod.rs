@@ -91,7 +91,7 @@ use std::thread;
 /// A pool is of the process that made it; using it in a forked copy is an error.
 ///
 /// # Cost
-/// Two threads; for each worker a process, some 0.3 MiB of shared memory, four
+/// Two threads; for each worker a process, half a MiB of shared memory, a handful of
 /// descriptors.
 ///
 /// # Examples
@@ -533,7 +533,7 @@ impl Pool {
         self.close();
         let done = self
             .shared
-            .wait(deadline, |state| state.is_gone().then_some(()));
+            .wait(deadline, false, |state| state.is_gone().then_some(()));
         match done {
             Some(()) => Ok(self.join()),
             None => Err(self),

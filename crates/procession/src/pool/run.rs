@@ -3,10 +3,11 @@
 use super::TaskError;
 use super::call::{Function, encode};
 use super::chunk::{Arguments, Owner, Piece, Place, Policy, first_value};
+use super::dispatch::{AHEAD, AHEAD_IN_BULK};
 use super::line::LONGEST_POST;
 use super::progress::Progress;
 use super::shared::Shared;
-use super::state::{Run, Stage, State};
+use super::state::{Phase, Run, Stage, State};
 use super::trace::RunSpan;
 use crate::Deadline;
 use crate::process::{self, batch};
@@ -14,14 +15,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a chunk is meant to take, in nanoseconds: long against what it costs to
 /// send it, short against what it costs to wait for it at the end.
 const CHUNK_TIME: u64 = 500_000;
 
-/// Chunks that each worker has in front of it, of those of one call.
-const AHEAD: usize = 2;
+/// How long arguments that are here wait for others of their chunk.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// Most arguments in a chunk, unless the caller says otherwise.
 const MOST_IN_CHUNK: u32 = 1 << 16;
@@ -37,6 +38,14 @@ pub(super) struct Options {
     pub(super) look_ahead: Option<u64>,
     pub(super) deadline: Option<Deadline>,
     pub(super) shows_progress: bool,
+}
+
+/// Arguments that were taken and not given out yet.
+struct Prepared {
+    first: u64,
+    count: u32,
+    /// Encoded, or why not.
+    what: crate::Result<Arguments>,
 }
 
 /// What came of waiting for a result.
@@ -207,12 +216,16 @@ where
             if self.input.is_none() && self.given == self.taken {
                 return Ok(Refill::End);
             }
-            let run = self.run;
+            let (run, ahead) = (self.run, self.ahead());
             let may_feed = self.may_feed();
-            let received = self.shared.wait(deadline.min(patience), |state| {
+            let in_bulk = self.options.policy.in_bulk;
+            let until = deadline.min(patience);
+            let received = self.shared.wait(until, in_bulk, |state| {
                 let pieces = std::mem::take(&mut state.runs[run].ready);
                 // A worker that could take more is reason enough to come back.
-                let has_room = may_feed && state.wants_chunks() > 0;
+                // (Not each of many: what they have lasts until they are half through.)
+                let enough = if in_bulk { ahead / 2 } else { ahead };
+                let has_room = may_feed && state.wants_chunks(enough, None) > 0;
                 (!pieces.is_empty() || has_room).then_some(pieces)
             });
             match received {
@@ -238,6 +251,14 @@ where
         })
     }
 
+    /// Chunks that each worker has in front of it.
+    fn ahead(&self) -> usize {
+        match self.options.policy.in_bulk {
+            true => AHEAD_IN_BULK,
+            false => AHEAD,
+        }
+    }
+
     fn may_feed(&self) -> bool {
         let workers = self.shared.with(|state| state.workers.len());
         self.input.is_some() && self.taken - self.given < self.most_ahead(workers)
@@ -246,25 +267,38 @@ where
     /// Takes arguments and gives them out, as long as workers want them.
     fn feed(&mut self) -> Result<(), TaskError> {
         while self.input.is_some() {
-            let job = self.job;
+            let (job, ahead, size) = (self.job, self.ahead(), self.options.chunk_size);
             let (wanted, workers, estimate) = self.shared.with(|state| {
+                let estimate = state.jobs[job].estimate;
+                let cost = estimate
+                    .zip(size)
+                    .map(|(each, size)| each * u64::from(size));
                 (
-                    state.wants_chunks(),
+                    state.wants_chunks(ahead, cost),
                     state.workers.len(),
-                    state.jobs[job].estimate,
+                    estimate,
                 )
             });
-            let ahead = self.taken - self.given;
-            let room = self.most_ahead(workers).saturating_sub(ahead);
-            if wanted == 0 || room == 0 {
+            let start = Instant::now();
+            let mut chunks = Vec::new();
+            while chunks.len() < wanted && self.input.is_some() {
+                let on_their_way = self.taken - self.given;
+                let room = self.most_ahead(workers).saturating_sub(on_their_way);
+                if room == 0 {
+                    break;
+                }
+                let size = self.chunk_size(estimate, workers);
+                let size = u64::from(size).min(room).max(1) as u32;
+                self.last_chunk = self.last_chunk.max(size);
+                self.take_chunk(size, &mut chunks);
+                if start.elapsed() > PATIENCE {
+                    break;
+                }
+            }
+            if chunks.is_empty() {
                 return Ok(());
             }
-            let size = self.chunk_size(estimate, workers);
-            let size = u64::from(size).min(room).max(1) as u32;
-            self.last_chunk = self.last_chunk.max(size);
-            if !self.feed_chunk(size)? {
-                self.input = None;
-            }
+            self.give_out(chunks)?;
         }
         Ok(())
     }
@@ -291,18 +325,19 @@ where
         by_time.min(by_growth).min(by_rest.max(1)).max(1)
     }
 
-    /// Takes so many arguments and gives them out; whether there may be more.
-    fn feed_chunk(&mut self, size: u32) -> Result<bool, TaskError> {
+    /// Takes so many arguments, or fewer if they are long, or long in coming.
+    fn take_chunk(&mut self, size: u32, chunks: &mut Vec<Prepared>) {
         let Some(input) = &mut self.input else {
-            return Ok(false);
+            return;
         };
+        let start = Instant::now();
         let mut records = Vec::with_capacity((size as usize).saturating_mul(8).min(LONGEST_POST));
         let (mut count, first) = (0, self.taken);
         let mut last = None;
-        let mut more = true;
+        let mut is_over = false;
         while count < size && records.len() + batch::HEAD < LONGEST_POST {
             let Some(argument) = input.next() else {
-                more = false;
+                is_over = true;
                 break;
             };
             let before = records.len();
@@ -323,39 +358,53 @@ where
                     break;
                 }
             }
+            // What is here is not to wait for what is not.
+            let is_time_to_look = count <= 4 || count % 16 == 0;
+            if is_time_to_look && start.elapsed() > PATIENCE {
+                break;
+            }
+        }
+        if is_over {
+            self.input = None;
         }
         self.taken += u64::from(count) + u64::from(last.is_some());
+        if count > 0 {
+            let what = Ok(Arguments::Records(Arc::new(records), 0));
+            chunks.push(Prepared { first, count, what });
+        }
+        if let Some(what) = last {
+            let first = first + u64::from(count);
+            chunks.push(Prepared {
+                first,
+                count: 1,
+                what,
+            });
+        }
+    }
+
+    fn give_out(&mut self, chunks: Vec<Prepared>) -> Result<(), TaskError> {
         let (run, job, policy) = (self.run, self.job, self.options.policy);
-        let refused = self.shared.with(|state| {
+        self.shared.with(|state| {
             // Closing does not end what has begun.
-            if let super::state::Phase::Over(reason) = &state.phase {
-                return Some(reason.clone());
+            if let Phase::Over(reason) = &state.phase {
+                return Err(reason.clone());
             }
-            if count > 0 {
-                let arguments = Arguments::Records(Arc::new(records), 0);
-                state.add(job, Owner::Run(run), policy, arguments, (first, count));
-            }
-            let behind = first + u64::from(count);
-            match last {
-                None => {}
-                Some(Ok(arguments)) => {
-                    state.add(job, Owner::Run(run), policy, arguments, (behind, 1));
-                }
-                Some(Err(error)) => {
-                    let error = TaskError::new(process::TaskError::Codec(error));
-                    state.runs[run].ready.push_back(Piece::Failed {
-                        first: behind,
-                        error: error.at(Some(behind)),
-                    });
+            for Prepared { first, count, what } in chunks {
+                match what {
+                    Ok(arguments) => {
+                        state.add(job, Owner::Run(run), policy, arguments, (first, count));
+                    }
+                    Err(error) => {
+                        let error = TaskError::new(process::TaskError::Codec(error));
+                        let error = error.at(Some(first));
+                        let failed = Piece::Failed { first, error };
+                        state.runs[run].ready.push_back(failed);
+                    }
                 }
             }
             state.dispatch();
-            None
-        });
-        match refused {
-            None => Ok(more),
-            Some(reason) => Err(reason),
-        }
+            Ok(())
+        })
     }
 
     /// Arguments taken, and results given out.
@@ -403,10 +452,10 @@ impl<I: Iterator, R> Drop for Feed<I, R> {
 }
 
 impl State {
-    /// How many chunks workers could take.
-    fn wants_chunks(&self) -> usize {
+    /// How many chunks workers could take, which cost so much, in nanoseconds.
+    fn wants_chunks(&self, ahead: usize, cost: Option<u64>) -> usize {
         let takes = |worker: &super::state::Worker| match (&worker.life, worker.stage) {
-            (Some(life), Stage::Ready | Stage::Starting) => AHEAD.saturating_sub(life.sent.len()),
+            (Some(life), Stage::Ready | Stage::Starting) => life.room(ahead, cost),
             // It will be there for what is added now.
             (None, Stage::Vacant(_) | Stage::Starting) => 1,
             _ => 0,

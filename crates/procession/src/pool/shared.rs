@@ -2,6 +2,7 @@
 
 use super::bell::{Bell, Eagerness};
 use super::builder::Settings;
+use super::dispatch::AHEAD_IN_BULK;
 use super::state::{After, Phase, State};
 use super::{TaskError, tend};
 use crate::os::eventfd::EventFd;
@@ -15,8 +16,9 @@ use std::time::{Duration, Instant};
 /// Longest sleep of those who wait for results; for what nobody tells.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Sleep of those who wait while workers have plenty to do.
+/// Sleep of those who wait while workers have plenty to do, at least, and at most.
 const NAP: Duration = Duration::from_micros(100);
+const LONGEST_NAP: Duration = Duration::from_millis(5);
 
 static PROCESS: ForkLocal<()> = ForkLocal::new(|| ());
 
@@ -118,6 +120,7 @@ impl Shared {
     pub(super) fn wait<T>(
         &self,
         deadline: Deadline,
+        in_bulk: bool,
         mut attempt: impl FnMut(&mut State) -> Option<T>,
     ) -> Option<T> {
         let mut is_driver = false;
@@ -132,7 +135,11 @@ impl Shared {
                 state.drivers += 1;
                 is_driver = true;
             }
-            let eagerness = state.eagerness();
+            let eagerness = state.eagerness(in_bulk);
+            let nap = match in_bulk {
+                true => state.least_load().div_f64(2.0).clamp(NAP, LONGEST_NAP),
+                false => NAP,
+            };
             let lines = Arc::clone(&state.lines);
             let (seen, rung) = (state.finished, self.bell.rung());
             self.publish(state);
@@ -143,7 +150,7 @@ impl Shared {
                 return None;
             }
             let longest = match eagerness {
-                Eagerness::Lazy => NAP,
+                Eagerness::Lazy => nap,
                 _ => SLICE,
             };
             let timeout = left.map_or(longest, |left| left.min(longest));
@@ -232,9 +239,23 @@ impl State {
         lives.map(|life| life.sent.len()).sum()
     }
 
+    /// How long the worker that has least in front of it is busy with that.
+    fn least_load(&self) -> Duration {
+        let lives = self
+            .workers
+            .iter()
+            .filter_map(|worker| worker.life.as_ref());
+        Duration::from_nanos(lives.map(|life| life.load).min().unwrap_or(0))
+    }
+
     /// How those should be woken who wait for a result.
-    fn eagerness(&self) -> Eagerness {
-        if self.outstanding() > 4 * self.workers.len() {
+    fn eagerness(&self, in_bulk: bool) -> Eagerness {
+        let mut lives = self
+            .workers
+            .iter()
+            .filter_map(|worker| worker.life.as_ref());
+        let are_busy = in_bulk && lives.all(|life| life.sent.len() > AHEAD_IN_BULK / 2);
+        if are_busy || self.outstanding() > 4 * self.workers.len() {
             Eagerness::Lazy
         } else {
             Eagerness::Eager

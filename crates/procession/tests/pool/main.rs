@@ -115,6 +115,7 @@ fn main() -> std::process::ExitCode {
         many::a_long_task_does_not_keep_short_ones,
         many::a_batch_that_turns_out_long_is_shared,
         many::a_thousand_handles_wait,
+        many::arguments_that_are_here_do_not_wait_for_others,
         storms::workers_killed_at_random_lose_nothing,
         storms::single_tasks_survive_a_storm,
         storms::all_workers_killed_at_once,

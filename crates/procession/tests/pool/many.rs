@@ -84,3 +84,26 @@ pub(crate) fn a_thousand_handles_wait() {
     drop(tasks);
     assert!(pool.call(|()| process::current().is_some(), ()).unwrap());
 }
+
+pub(crate) fn arguments_that_are_here_do_not_wait_for_others() {
+    let pool = pool();
+    let done = procession::shared::Counter::new(0).unwrap();
+    type Counter = procession::shared::Counter;
+    let count = |done: &Counter, _: u64| {
+        done.add(1);
+    };
+    let task = procession::process::Task::lend(done.clone(), count).unwrap();
+    let quick = 20_000;
+    // By then, chunks are large.
+    let arguments = (0..quick + 20_u64).inspect(|number| {
+        if *number > quick {
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        if *number > quick + 1 {
+            // Those before the last one were not kept for it.
+            let before = number.cast_signed() - 1;
+            testkit::eventually("they are done", || done.get() >= before);
+        }
+    });
+    pool.calls_task(&task).for_each(arguments).unwrap();
+}
