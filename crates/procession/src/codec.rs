@@ -219,20 +219,26 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded> {
     encoder.finish()
 }
 
-/// Puts an encoding behind what is in a buffer.
-struct Append<'a>(&'a mut Vec<u8>);
+/// Puts an encoding behind what is in a buffer, which may become so long.
+struct Append<'a>(&'a mut Vec<u8>, usize);
 
 impl Flavor for Append<'_> {
     type Output = ();
 
     #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        if self.0.len() >= self.1 {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
         self.0.push(byte);
         Ok(())
     }
 
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        if bytes.len() > self.1.saturating_sub(self.0.len()) {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
         self.0.extend_from_slice(bytes);
         Ok(())
     }
@@ -247,7 +253,26 @@ pub(crate) fn append<T: Serialize + ?Sized>(
     value: &T,
     buffer: &mut Vec<u8>,
 ) -> postcard::Result<()> {
-    postcard::serialize_with_flavor(value, Append(buffer))
+    append_at_most(value, buffer, usize::MAX)
+}
+
+/// [`append`], of at most so many bytes; if there are more, what the buffer has then is
+/// of no use.
+#[inline]
+pub(crate) fn append_at_most<T: Serialize + ?Sized>(
+    value: &T,
+    buffer: &mut Vec<u8>,
+    most: usize,
+) -> postcard::Result<()> {
+    let end = buffer.len().saturating_add(most);
+    postcard::serialize_with_flavor(value, Append(buffer, end))
+}
+
+/// Bytes that are encoded already, as a message by themselves.
+pub(crate) fn alone(bytes: &[u8]) -> Result<Encoded> {
+    let mut encoder = Encoder::new();
+    encoder.encoded(bytes, &[])?;
+    encoder.finish()
 }
 
 /// Encodes one value behind what is in a buffer; its descriptors.

@@ -2,10 +2,11 @@
 
 use super::chunk::{Arguments, Owner, Policy};
 use super::shared::Shared;
-use super::state::{Job, Key, State};
+use super::state::{Key, State};
 use super::{Pool, TaskError, TaskHandle};
-use crate::process::{self, Task, batch};
-use crate::{Error, Result, codec};
+use crate::process::batch::{self, Encoding};
+use crate::process::{self, Task};
+use crate::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -48,10 +49,8 @@ where
     }
 }
 
-impl Job {
-    /// Descriptors of captured values that one packet carries.
-    pub(super) const MOST_DESCRIPTORS: usize = 250;
-}
+/// Descriptors that one packet carries, and some to spare.
+const MOST_DESCRIPTORS: usize = 250;
 
 /// Encodes an argument as a record behind others, or, if it is large or has
 /// descriptors, by itself.
@@ -59,24 +58,24 @@ impl Job {
 pub(super) fn encode<A: Serialize>(
     argument: &A,
     records: &mut Vec<u8>,
-) -> Result<Option<codec::Encoded>> {
+) -> Result<Option<Arguments>> {
     let body = batch::begin(records);
-    let encoded = batch::encode(argument, records);
-    match encoded {
-        Ok(None) => {
+    let encoded = match batch::encode(argument, records) {
+        Ok(Encoding::Record) => {
             batch::end(records, body, batch::Status::Value);
             return Ok(None);
         }
-        _ => records.truncate(body - batch::HEAD),
-    }
-    if let Ok(Some(encoded)) = &encoded
-        && encoded.descriptors.len() > Job::MOST_DESCRIPTORS
-    {
-        let why = format!("{} descriptors in one argument", encoded.descriptors.len());
-        let error = Error::new(crate::ErrorKind::LimitReached, "encoding argument", "");
-        return Err(error.because(why));
-    }
-    encoded
+        Ok(Encoding::Long) => Ok(Arguments::Long(Arc::new(records.split_off(body)))),
+        Ok(Encoding::Alone(encoded)) if encoded.descriptors.len() > MOST_DESCRIPTORS => {
+            let why = format!("{} descriptors in one argument", encoded.descriptors.len());
+            let error = Error::new(crate::ErrorKind::LimitReached, "encoding argument", "");
+            Err(error.because(why))
+        }
+        Ok(Encoding::Alone(encoded)) => Ok(Arguments::Mailed(Arc::new(encoded))),
+        Err(error) => Err(error),
+    };
+    records.truncate(body - batch::HEAD);
+    encoded.map(Some)
 }
 
 /// A call to be made, from [`Pool::task`].
@@ -228,7 +227,7 @@ where
     let mut records = Vec::new();
     let arguments = match encode(argument, &mut records) {
         Ok(None) => Arguments::Records(Arc::new(records), 0),
-        Ok(Some(encoded)) => Arguments::Mailed(Arc::new(encoded)),
+        Ok(Some(alone)) => alone,
         Err(error) => return Err(TaskError::new(process::TaskError::Codec(error))),
     };
     shared.with(|state| {

@@ -43,7 +43,10 @@ impl Policy {
 pub(super) enum Arguments {
     /// Records, from an offset on.
     Records(Arc<Vec<u8>>, usize),
-    /// A single one, large or with descriptors.
+    /// A single one, long, which becomes a packet when it is sent: a packet is a
+    /// descriptor, of which there are few.
+    Long(Arc<Vec<u8>>),
+    /// A single one, very long or with descriptors.
     Mailed(Arc<Encoded>),
 }
 
@@ -51,7 +54,7 @@ impl Arguments {
     pub(super) fn records(&self) -> &[u8] {
         match self {
             Arguments::Records(bytes, offset) => &bytes[*offset..],
-            Arguments::Mailed(_) => &[],
+            Arguments::Long(_) | Arguments::Mailed(_) => &[],
         }
     }
 

@@ -134,7 +134,7 @@ impl State {
         };
         let chunk = &mut self.chunks[number];
         let estimate = self.jobs[chunk.job].estimate;
-        let is_mailed = matches!(chunk.arguments, Arguments::Mailed(_));
+        let is_mailed = !matches!(chunk.arguments, Arguments::Records(..));
         let post = Post {
             order: if is_mailed {
                 Order::RunMailed
@@ -146,11 +146,16 @@ impl State {
             exact: chunk.policy.is_exact() || chunk.owner == Owner::Handle,
             slow: estimate.is_none_or(|estimate| estimate >= SLOW),
         };
-        if let Arguments::Mailed(encoded) = &chunk.arguments {
-            match mail(life, Kind::Call, encoded) {
-                Sending::Done => {}
-                other => return other,
-            }
+        let sent = match &chunk.arguments {
+            Arguments::Records(..) => Sending::Done,
+            Arguments::Mailed(encoded) => mail(life, Kind::Call, encoded),
+            Arguments::Long(bytes) => match crate::codec::alone(bytes) {
+                Ok(encoded) => mail(life, Kind::Call, &encoded),
+                Err(error) => Sending::Failed(error),
+            },
+        };
+        if !matches!(sent, Sending::Done) {
+            return sent;
         }
         let Some(index) = life.posting.post(post, chunk.arguments.records()) else {
             // The packet is there already, and finds no order: that must not be.

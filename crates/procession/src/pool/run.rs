@@ -349,8 +349,8 @@ where
                     last = Some(Ok(Arguments::Records(Arc::new(own), 0)));
                     break;
                 }
-                Ok(Some(encoded)) => {
-                    last = Some(Ok(Arguments::Mailed(Arc::new(encoded))));
+                Ok(Some(alone)) => {
+                    last = Some(Ok(alone));
                     break;
                 }
                 Err(error) => {

@@ -136,11 +136,15 @@ impl Batch<'_> {
                 encode(&result, buffer)
             });
             match std::panic::catch_unwind(call) {
-                Ok(Ok(None)) => {
+                Ok(Ok(Encoding::Record)) => {
                     end(self.buffer, body, Status::Value);
                     self.follower.end(self.buffer);
                 }
-                Ok(Ok(Some(encoded))) => self.follower.end_with(&encoded),
+                Ok(Ok(Encoding::Long)) => match codec::alone(&self.buffer[body..]) {
+                    Ok(encoded) => self.follower.end_with(&encoded),
+                    Err(error) => self.fail(Status::Untranslatable, &error),
+                },
+                Ok(Ok(Encoding::Alone(encoded))) => self.follower.end_with(&encoded),
                 Ok(Err(error)) => self.fail(Status::Untranslatable, &error),
                 Err(payload) => self.fail(Status::Panicked, &worker::caught(payload)),
             }
@@ -197,17 +201,30 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     }
 }
 
-/// Encodes a value behind what is in a buffer, or, if it is long or has
-/// descriptors, by itself.
+/// Longest encoding that is kept in a buffer.
+const LONGEST_BUFFERED: usize = 1 << 20;
+
+/// How a value was encoded.
+pub(crate) enum Encoding {
+    /// Behind what was in the buffer, as the body of a record.
+    Record,
+    /// In the same place, too long for a record.
+    Long,
+    /// By itself: it is longer still, or has descriptors.
+    Alone(Encoded),
+}
+
+/// Encodes a value behind what is in a buffer, if that can be.
 #[inline]
-pub(crate) fn encode<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<Option<Encoded>> {
+pub(crate) fn encode<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<Encoding> {
     let start = buffer.len();
-    match codec::append(value, buffer) {
-        Ok(()) if buffer.len() - start <= LONGEST_RECORD => Ok(None),
+    match codec::append_at_most(value, buffer, LONGEST_BUFFERED) {
+        Ok(()) if buffer.len() - start <= LONGEST_RECORD => Ok(Encoding::Record),
+        Ok(()) => Ok(Encoding::Long),
         // It has descriptors, or cannot be encoded, and then that is said.
-        _ => {
+        Err(_) => {
             buffer.truncate(start);
-            codec::encode(value).map(Some)
+            codec::encode(value).map(Encoding::Alone)
         }
     }
 }

@@ -75,3 +75,29 @@ pub(crate) fn results_beyond_the_memory_of_a_worker_fail() {
     assert_eq!(error.signal(), Some(Signal::ABRT));
     assert_eq!(pool.call(increment, 1).unwrap(), 2);
 }
+
+pub(crate) fn thousands_that_wait_need_few_descriptors() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let pool = pool();
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+    let few = Rlimit {
+        current: Some(100),
+        maximum: Some(100),
+    };
+    setrlimit(Resource::Nofile, few).unwrap();
+    let sum = |values: Vec<u8>| values.iter().map(|value| u64::from(*value)).sum::<u64>();
+    let tasks: Vec<_> = (0..3000)
+        .map(|number| pool.spawn(sum, vec![(number % 200) as u8; 40_000]).unwrap())
+        .collect();
+    for (number, task) in (0..).zip(tasks) {
+        assert_eq!(task.join().unwrap(), number % 200 * 40_000);
+    }
+    // Results wait in the memory of this process.
+    let make = |number: u8| vec![number; 40_000];
+    let tasks: Vec<_> = (0..200)
+        .map(|number| pool.spawn(make, number).unwrap())
+        .collect();
+    for (number, task) in (0..).zip(tasks) {
+        assert_eq!(task.join().unwrap(), vec![number; 40_000]);
+    }
+}

@@ -110,6 +110,7 @@ fn main() -> std::process::ExitCode {
         large::large_arguments_and_results_travel,
         large::five_gigabytes_travel,
         large::many_large_ones_wait,
+        large::thousands_that_wait_need_few_descriptors,
         large::results_beyond_the_memory_of_a_worker_fail,
         many::ten_million_need_little_memory,
         many::a_long_task_does_not_keep_short_ones,
