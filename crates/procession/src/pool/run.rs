@@ -217,7 +217,6 @@ where
                 return Ok(Refill::End);
             }
             let (run, ahead) = (self.run, self.ahead());
-            let may_feed = self.may_feed();
             let in_bulk = self.options.policy.in_bulk;
             let until = deadline.min(patience);
             let received = self.shared.wait(until, in_bulk, |state| {
@@ -225,7 +224,8 @@ where
                 // A worker that could take more is reason enough to come back.
                 // (Not each of many: what they have lasts until they are half through.)
                 let enough = if in_bulk { ahead / 2 } else { ahead };
-                let has_room = may_feed && state.wants_chunks(enough, None) > 0;
+                let has_room =
+                    self.may_feed(state.workers.len()) && state.wants_chunks(enough, None) > 0;
                 (!pieces.is_empty() || has_room).then_some(pieces)
             });
             match received {
@@ -259,8 +259,7 @@ where
         }
     }
 
-    fn may_feed(&self) -> bool {
-        let workers = self.shared.with(|state| state.workers.len());
+    fn may_feed(&self, workers: usize) -> bool {
         self.input.is_some() && self.taken - self.given < self.most_ahead(workers)
     }
 
