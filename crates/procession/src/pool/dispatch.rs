@@ -104,10 +104,13 @@ impl State {
         };
         let chunk = &mut self.chunks[number];
         let job = &self.jobs[chunk.job];
-        if !life.known.contains(&chunk.job) {
+        if !life.known.get(chunk.job).copied().unwrap_or_default() {
             match define(life, chunk.job, &job.definition) {
                 Sending::Done => {
-                    life.known.insert(chunk.job);
+                    if life.known.len() <= chunk.job {
+                        life.known.resize(chunk.job + 1, false);
+                    }
+                    life.known[chunk.job] = true;
                     life.is_dirty = true;
                 }
                 other => return other,

@@ -14,7 +14,7 @@ use crate::process::packet::Mailbox;
 use crate::process::{self};
 use slab::Slab;
 use std::any::Any;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::task::Waker;
@@ -138,8 +138,8 @@ pub(super) struct Life {
     pub(super) sent: VecDeque<Sent>,
     pub(super) load: u64,
     pub(super) inbox: Vec<u8>,
-    /// Jobs that it knows.
-    pub(super) known: HashSet<usize>,
+    /// Which jobs it knows.
+    pub(super) known: Vec<bool>,
     /// Calls that were sent to it, and whose results are here.
     pub(super) assigned: u64,
     pub(super) done: u64,
@@ -307,7 +307,7 @@ impl State {
         self.jobs.remove(number);
         for worker in &mut self.workers {
             if let Some(life) = &mut worker.life
-                && life.known.remove(&number)
+                && life.known.get_mut(number).is_some_and(std::mem::take)
             {
                 let forget = super::line::Post::new(super::line::Order::Forget, number as u32);
                 // If there is no room, it learns something else under this number,

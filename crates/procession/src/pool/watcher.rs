@@ -13,7 +13,7 @@ use crate::error::Context;
 use crate::process::{self, Stdio, packet};
 use crate::{Deadline, Handle, Result, poll};
 use rustix::event::{PollFd, PollFlags};
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -69,7 +69,7 @@ impl Shared {
             sent: VecDeque::new(),
             load: 0,
             inbox: Vec::new(),
-            known: HashSet::new(),
+            known: Vec::new(),
             assigned: 0,
             done: 0,
             condemned: None,
