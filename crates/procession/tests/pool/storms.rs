@@ -14,24 +14,36 @@ fn kill(pid: u32) {
     let _ = kill_process(pid, Number::KILL);
 }
 
-/// Does something while workers are killed at random moments; how many were killed.
+/// Ends a storm, also when what it is about panics.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Does something while workers are killed at random moments, each time after some task
+/// was done: whoever kills all before they have started leaves nothing to be tested.
+/// How many were killed.
 fn in_a_storm<T>(pool: &Pool, most_wait: Duration, calm: impl FnOnce() -> T) -> (T, u64) {
     let (over, kills) = (AtomicBool::new(false), AtomicU64::new(0));
     let value = std::thread::scope(|scope| {
+        let _over = Over(&over);
         scope.spawn(|| {
             let mut random = Random::new();
+            let mut seen = 0;
             while !over.load(Ordering::Relaxed) {
-                let pids = pool.pids();
-                if !pids.is_empty() {
+                let (tasks, pids) = (pool.stats().tasks(), pool.pids());
+                if tasks > seen && !pids.is_empty() {
+                    seen = tasks;
                     kill(pids[random.below(pids.len() as u64) as usize]);
                     kills.fetch_add(1, Ordering::Relaxed);
                 }
                 std::thread::sleep(random.moment(most_wait));
             }
         });
-        let value = calm();
-        over.store(true, Ordering::Relaxed);
-        value
+        calm()
     });
     (value, kills.into_inner())
 }
@@ -75,6 +87,7 @@ pub(crate) fn workers_killed_at_random_lose_nothing() {
         account(count, std::iter::from_fn(move || results.next_indexed()))
     });
     assert!(killed <= kills, "{killed} failed, {kills} were killed");
+    assert!(kills > 10, "a storm of {kills} kills");
     assert!(
         pool.map(increment, 0..1000)
             .unwrap()
