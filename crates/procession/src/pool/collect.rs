@@ -59,17 +59,16 @@ impl State {
             }
             None => None,
         };
-        if let Some(life) = &mut self.workers[place].life {
+        let worker = &mut self.workers[place];
+        if let Some(life) = &mut worker.life {
             life.inbox = inbox;
-            if makes_sense.is_none() {
-                // Its memory is spoilt: what comes is not to be relied on.
-                let error = Error::new(ErrorKind::Corrupt, "receiving results", "");
-                life.condemned = Some(process::TaskError::Io(
-                    error.because("the worker has spoilt the memory that it shares with the pool"),
-                ));
-                life.process.kill();
-                self.workers[place].stage = Stage::Killed;
-            }
+        }
+        if makes_sense.is_none() {
+            // Its memory is spoilt: what comes is not to be relied on.
+            let error = Error::new(ErrorKind::Corrupt, "receiving results", "");
+            worker.condemn(process::TaskError::Io(error.because(
+                "the worker has spoilt the memory that it shares with the pool",
+            )));
         }
         true
     }
