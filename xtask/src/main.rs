@@ -108,7 +108,7 @@ fn models() -> bool {
 }
 
 /// Programs that optional tests need, with their Debian packages.
-const OPTIONAL: &[(&str, &str)] = &[("redis-server", "redis-server")];
+const OPTIONAL: &[(&str, &str)] = &[("redis-server", "redis-server"), ("ip", "iproute2")];
 
 /// Installs what is missing, where we may; what is missing after that.
 fn missing_after_install() -> Vec<&'static str> {

@@ -42,7 +42,7 @@ impl Failure {
                 ErrorKind::NotFound => 3,
                 ErrorKind::PermissionDenied | ErrorKind::Untrusted => 4,
                 ErrorKind::TimedOut => 124,
-                ErrorKind::ProcessDied => 1,
+                ErrorKind::ProcessDied | ErrorKind::ConnectionLost => 1,
                 ErrorKind::InvalidInput => 2,
                 _ => 125,
             },

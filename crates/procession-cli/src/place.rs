@@ -1,7 +1,8 @@
 //! Where `send` and `recv` send to and receive from.
 
-use procession::os::sysv::Key;
-use std::net::SocketAddr;
+use procession::channel::{Address, Key};
+use procession::os::sysv;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// A place that programs agree on, as the command line names it.
@@ -10,11 +11,46 @@ pub(crate) enum Place {
     File(PathBuf),
     Fifo(PathBuf),
     Unix(PathBuf),
-    Tcp(SocketAddr),
-    Udp(SocketAddr),
+    Tcp(Host),
+    Udp(Host),
     PosixQueue(String),
-    SysvQueue(Key),
+    SysvQueue(sysv::Key),
     Queue(String),
+}
+
+/// A port of a machine, by its address or its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+}
+
+impl Host {
+    fn parse(text: &str) -> Option<Host> {
+        let (name, port) = text.rsplit_once(':')?;
+        let bare = name.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        // An address with colons has brackets, so that the port is told apart.
+        let name = match bare {
+            Some(bare) => bare.parse::<IpAddr>().ok().map(|_| bare)?,
+            None => Some(name).filter(|name| !name.is_empty() && !name.contains(':'))?,
+        };
+        let port = port.parse().ok()?;
+        let name = name.to_owned();
+        Some(Host { name, port })
+    }
+
+    /// To listen at, or to connect to.
+    pub(crate) fn address(&self, key: Key) -> Address {
+        match self.name.parse::<IpAddr>() {
+            Ok(number) => Address::tcp((number, self.port).into(), key),
+            Err(_) => Address::tcp_host(&self.name, self.port, key),
+        }
+    }
+
+    /// For the standard library.
+    pub(crate) fn pair(&self) -> (&str, u16) {
+        (&self.name, self.port)
+    }
 }
 
 /// What can stand before the colon, for messages.
@@ -31,16 +67,16 @@ impl Place {
                 "nothing after the colon; a place is one of {KINDS}"
             ));
         }
-        let address = || {
-            rest.parse::<SocketAddr>()
-                .map_err(|_| format!("{rest} is no numeric address and port, as 127.0.0.1:7000"))
+        let host = || {
+            let why = "is no host and port, as build7:7000, 127.0.0.1:7000 or [::1]:7000";
+            Host::parse(rest).ok_or_else(|| format!("{rest} {why}"))
         };
         Ok(match kind {
             "file" => Place::File(rest.into()),
             "fifo" => Place::Fifo(rest.into()),
             "unix" => Place::Unix(rest.into()),
-            "tcp" => Place::Tcp(address()?),
-            "udp" => Place::Udp(address()?),
+            "tcp" => Place::Tcp(host()?),
+            "udp" => Place::Udp(host()?),
             "posix-mq" => Place::PosixQueue(rest.to_owned()),
             "sysv-mq" => Place::SysvQueue(key(rest)?),
             "queue" => Place::Queue(rest.to_owned()),
@@ -50,13 +86,34 @@ impl Place {
 }
 
 /// A System V key, as `ipcs` prints it or in decimal.
-fn key(text: &str) -> Result<Key, String> {
+fn key(text: &str) -> Result<sysv::Key, String> {
     let number = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
     };
     match number {
-        Some(number @ 1..) => Ok(Key::from_raw(number.cast_signed())),
+        Some(number @ 1..) => Ok(sysv::Key::from_raw(number.cast_signed())),
         _ => Err(format!("{text} is no System V key, as 1234 or 0x4d2")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address() {
+        let host = |name: &str, port| {
+            let name = name.to_owned();
+            Some(Host { name, port })
+        };
+        assert_eq!(Host::parse("build7:7000"), host("build7", 7000));
+        assert_eq!(Host::parse("127.0.0.1:1"), host("127.0.0.1", 1));
+        assert_eq!(Host::parse("[::1]:65535"), host("::1", 65535));
+        for wrong in [
+            "", "7000", ":7000", "a:", "a:65536", "::1:7", "[a]:7", "a:b:7",
+        ] {
+            assert_eq!(Host::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -127,12 +127,12 @@ impl Source {
                 Source::Stream(Stream::Fifo { reader, follow }, lines)
             }
             Place::Unix(path) => listen(Address::unix(path))?,
-            Place::Tcp(address) => {
+            Place::Tcp(host) => {
                 let key = key(arguments.key_file.as_deref())?;
-                listen(Address::tcp(*address, key))?
+                listen(host.address(key))?
             }
-            Place::Udp(address) => {
-                let socket = UdpSocket::bind(address).and_then(|socket| {
+            Place::Udp(host) => {
+                let socket = UdpSocket::bind(host.pair()).and_then(|socket| {
                     socket.set_nonblocking(true)?;
                     Ok(socket)
                 });

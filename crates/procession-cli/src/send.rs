@@ -3,7 +3,7 @@
 use crate::args::SendArguments;
 use crate::failure::Failure;
 use crate::lines::{Lines, Stream};
-use crate::place::Place;
+use crate::place::{Host, Place};
 use crate::waiting::Waiting;
 use procession::channel::{self, Address, Endpoint, Key, SendTimeoutError};
 use procession::os::fifo::Fifo;
@@ -12,7 +12,7 @@ use procession::queue::{self, Sender};
 use procession::{Deadline, Error, ErrorKind};
 use std::fs::File;
 use std::io::Write;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -103,20 +103,13 @@ impl Sink {
                 let address = Address::unix(path);
                 Sink::Channel(Box::new(channel::connect_deadline(&address, deadline)?))
             }
-            Place::Tcp(address) => {
-                let address = Address::tcp(*address, key(arguments.key_file.as_deref())?);
+            Place::Tcp(host) => {
+                let address = host.address(key(arguments.key_file.as_deref())?);
                 Sink::Channel(Box::new(channel::connect_deadline(&address, deadline)?))
             }
-            Place::Udp(address) => {
-                let any: std::net::SocketAddr = match address {
-                    std::net::SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
-                    std::net::SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
-                };
-                let socket = UdpSocket::bind(any).and_then(|socket| {
-                    socket.connect(address)?;
-                    Ok(socket)
-                });
-                Sink::Udp(socket.map_err(Failure::Network)?)
+            Place::Udp(host) => {
+                let socket = connected(host).map_err(Failure::Network)?;
+                Sink::Udp(socket)
             }
             Place::PosixQueue(name) => {
                 let queue = posix::MessageQueue::open_or_create(name, MESSAGES, MESSAGE_BYTES)?;
@@ -197,4 +190,24 @@ fn of_sending(error: SendTimeoutError<()>) -> Error {
         SendTimeoutError::Disconnected(()) => Error::new(ErrorKind::Disconnected, operation, "")
             .because("nobody receives there any more"),
     }
+}
+
+/// A socket that sends to a host, at the first of its addresses where that is
+/// possible.
+fn connected(host: &Host) -> std::io::Result<UdpSocket> {
+    let mut outcome = Err(std::io::ErrorKind::NotFound.into());
+    for address in host.pair().to_socket_addrs()? {
+        let any: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        outcome = UdpSocket::bind(any).and_then(|socket| {
+            socket.connect(address)?;
+            Ok(socket)
+        });
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }

@@ -93,6 +93,9 @@ pub enum ErrorKind {
     MultiThreaded,
     /// Another process died, and the operation with it.
     ProcessDied,
+    /// The other host of a connection does not answer: it is down, or the network
+    /// between is.
+    ConnectionLost,
     /// Anything else; look at [`Error::raw_os_error`].
     Other,
 }
@@ -126,6 +129,24 @@ impl ErrorKind {
         }
     }
 
+    fn of_io(kind: std::io::ErrorKind) -> ErrorKind {
+        use std::io::ErrorKind as Io;
+        match kind {
+            Io::NotFound => ErrorKind::NotFound,
+            Io::AlreadyExists => ErrorKind::AlreadyExists,
+            Io::PermissionDenied => ErrorKind::PermissionDenied,
+            Io::TimedOut => ErrorKind::TimedOut,
+            Io::WouldBlock => ErrorKind::WouldBlock,
+            Io::BrokenPipe | Io::ConnectionReset | Io::UnexpectedEof => ErrorKind::Disconnected,
+            Io::StorageFull | Io::OutOfMemory => ErrorKind::NoSpace,
+            Io::InvalidInput => ErrorKind::InvalidInput,
+            Io::InvalidData => ErrorKind::Corrupt,
+            Io::Interrupted => ErrorKind::Interrupted,
+            Io::Unsupported => ErrorKind::Unsupported,
+            _ => ErrorKind::Other,
+        }
+    }
+
     /// What to say where neither an errno nor a detail says it.
     fn words(self) -> &'static str {
         match self {
@@ -152,6 +173,7 @@ impl ErrorKind {
             ErrorKind::Interrupted => "interrupted",
             ErrorKind::MultiThreaded => "the process has more than one thread",
             ErrorKind::ProcessDied => "a process died",
+            ErrorKind::ConnectionLost => "the other host does not answer",
             ErrorKind::Other => "failed",
         }
     }
@@ -440,7 +462,8 @@ impl<T> Context<T> for std::io::Result<T> {
             Some(code) => {
                 Error::os(operation, object, Errno::from_raw_os_error(code)).explain_descriptors()
             }
-            None => Error::new(ErrorKind::Other, operation, object).caused_by(error),
+            // The standard library's own errors have a kind and no number.
+            None => Error::new(ErrorKind::of_io(error.kind()), operation, object).caused_by(error),
         })
     }
 }

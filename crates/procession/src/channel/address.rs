@@ -1,11 +1,13 @@
 //! Where to listen, and where to connect.
 
 #[cfg(feature = "network")]
-use super::Key;
+use super::{Key, host::Host};
 use std::fmt;
 #[cfg(feature = "network")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
+#[cfg(feature = "network")]
+use std::time::Duration;
 
 /// Where a [`Listener`](super::Listener) waits for connections.
 ///
@@ -23,15 +25,27 @@ pub(super) enum Place {
     Unix(PathBuf),
     #[cfg(feature = "network")]
     Tcp {
-        address: SocketAddr,
+        host: Host,
         key: Key,
-        longest: usize,
+        limits: Limits,
     },
 }
 
-/// Bytes of a message over the network, unless it is said otherwise.
+/// What a side of a connection over the network puts up with.
 #[cfg(feature = "network")]
-const LONGEST: usize = 16 << 20;
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of a message.
+    pub(super) longest: usize,
+    /// How long the other host may be silent.
+    pub(super) lost_after: Duration,
+}
+
+#[cfg(feature = "network")]
+const LIMITS: Limits = Limits {
+    longest: 16 << 20,
+    lost_after: Duration::from_secs(30),
+};
 
 impl Address {
     /// A socket at a path, of up to 107 bytes, for processes of this user on this
@@ -48,20 +62,45 @@ impl Address {
     #[must_use]
     pub fn tcp(address: SocketAddr, key: Key) -> Address {
         Address(Place::Tcp {
-            address,
+            host: Host::Number(address),
             key,
-            longest: LONGEST,
+            limits: LIMITS,
         })
     }
 
-    /// The TCP address and port, if it is one; of a [`Listener`](super::Listener)
-    /// those that it has.
+    /// A TCP port of a host that is told by its name, as [`tcp`](Address::tcp). The
+    /// system looks the name up when somebody [connects](super::connect()) or
+    /// [listens](super::Listener::bind); of several addresses that it has, the first
+    /// that works is taken.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::channel::{Address, Key};
+    /// let address = Address::tcp_host("build7.example", 7000, Key::generate()?);
+    /// assert_eq!(address.to_string(), "tcp:build7.example:7000");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[cfg(feature = "network")]
+    #[must_use]
+    pub fn tcp_host(name: impl Into<String>, port: u16, key: Key) -> Address {
+        Address(Place::Tcp {
+            host: Host::Name(name.into(), port),
+            key,
+            limits: LIMITS,
+        })
+    }
+
+    /// The TCP address and port, if they are known as numbers; of a
+    /// [`Listener`](super::Listener) those that it has.
     #[cfg(feature = "network")]
     #[must_use]
     pub fn socket_address(&self) -> Option<SocketAddr> {
         match &self.0 {
-            Place::Unix(_) => None,
-            Place::Tcp { address, .. } => Some(*address),
+            Place::Tcp {
+                host: Host::Number(address),
+                ..
+            } => Some(*address),
+            _ => None,
         }
     }
 
@@ -69,8 +108,40 @@ impl Address {
     #[cfg(feature = "network")]
     #[must_use]
     pub fn longest_message(mut self, bytes: usize) -> Address {
-        if let Place::Tcp { longest, .. } = &mut self.0 {
-            *longest = bytes;
+        if let Place::Tcp { limits, .. } = &mut self.0 {
+            limits.longest = bytes;
+        }
+        self
+    }
+
+    /// How long the other host may owe an answer before this side takes it for
+    /// lost: 30 seconds, unless it is said otherwise; 2 seconds at least and 9 hours
+    /// at most, in whole seconds.
+    ///
+    /// A host that is switched off, or cut off from the network, says nothing. Each
+    /// side asks the other one's kernel from time to time, without the program's
+    /// help, also while nobody sends or receives, and gets an error of the kind
+    /// [`ConnectionLost`](crate::ErrorKind::ConnectionLost) instead of waiting for
+    /// ever. A process that is busy, stopped, or reads slowly is not lost: its
+    /// kernel answers.
+    ///
+    /// Where the other side had stopped reading before its host was lost, and this
+    /// side had more to send than fits into the kernel's buffers, it takes up to two
+    /// minutes longer; and only an operation that waits notices, no future.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::channel::{Address, Key};
+    /// use std::time::Duration;
+    /// let here = (std::net::Ipv4Addr::LOCALHOST, 7000).into();
+    /// let address = Address::tcp(here, Key::generate()?).lost_after(Duration::from_secs(5));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[cfg(feature = "network")]
+    #[must_use]
+    pub fn lost_after(mut self, time: Duration) -> Address {
+        if let Place::Tcp { limits, .. } = &mut self.0 {
+            limits.lost_after = time;
         }
         self
     }
@@ -82,7 +153,7 @@ impl fmt::Display for Address {
         match &self.0 {
             Place::Unix(path) => write!(f, "unix:{}", path.display()),
             #[cfg(feature = "network")]
-            Place::Tcp { address, .. } => write!(f, "tcp:{address}"),
+            Place::Tcp { host, .. } => write!(f, "tcp:{host}"),
         }
     }
 }

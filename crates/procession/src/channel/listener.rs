@@ -89,14 +89,14 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
                 (socket, Some(path))
             }
             #[cfg(feature = "network")]
-            Place::Tcp { address, .. } => (super::tcp::listen(*address)?, None),
+            Place::Tcp { host, .. } => (super::tcp::listen(host)?, None),
         };
         rustix::io::ioctl_fionbio(&socket, true).during("listening", address)?;
         #[cfg_attr(not(feature = "network"), allow(unused_mut))]
         let mut address = address.clone();
         #[cfg(feature = "network")]
-        if let Place::Tcp { address, .. } = &mut address.0 {
-            *address = super::tcp::local_address(&socket)?;
+        if let Place::Tcp { host, .. } = &mut address.0 {
+            *host = super::host::Host::Number(super::tcp::local_address(&socket)?);
         }
         Ok(Listener {
             socket,

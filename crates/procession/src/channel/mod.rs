@@ -37,6 +37,8 @@ mod endpoint;
 #[cfg(feature = "network")]
 mod handshake;
 #[cfg(feature = "network")]
+mod host;
+#[cfg(feature = "network")]
 mod key;
 mod line;
 mod listener;
@@ -44,6 +46,8 @@ mod packets;
 mod reader;
 #[cfg(feature = "network")]
 mod sealed;
+#[cfg(feature = "network")]
+mod silence;
 mod stranger;
 mod stream;
 #[cfg(feature = "network")]
@@ -106,10 +110,8 @@ pub fn connect_deadline<S: ?Sized, R: ?Sized>(
         address::Place::Unix(path) => unix::connect(path, address, deadline),
         #[cfg(feature = "network")]
         address::Place::Tcp {
-            address: place,
-            key,
-            longest,
-        } => tcp::connect(*place, key, *longest, address, deadline),
+            host, key, limits, ..
+        } => tcp::connect(host, key, *limits, address, deadline),
     }
 }
 

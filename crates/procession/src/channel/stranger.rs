@@ -49,8 +49,8 @@ impl Stranger {
         let talk = match &address.0 {
             Place::Unix(_) => Talk::Unix(unix::Stranger::new(socket)?),
             #[cfg(feature = "network")]
-            Place::Tcp { key, longest, .. } => {
-                let stranger = super::tcp::Stranger::new(socket, key.clone(), *longest)?;
+            Place::Tcp { key, limits, .. } => {
+                let stranger = super::tcp::Stranger::new(socket, key.clone(), *limits)?;
                 Talk::Tcp(Box::new(stranger))
             }
         };

@@ -4,13 +4,14 @@
 //! writer that had written part of one cannot take it back, and is of no use any
 //! more.
 
+#[cfg(feature = "network")]
+use super::silence::Silence;
 use crate::ends::Ends;
-use crate::poll::repeat;
 use crate::queue::{Hindrance, Outcome};
 use crate::{Deadline, Error, ErrorKind, Result};
 use rustix::event::PollFlags;
 use serde::{Deserialize, Serialize};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Most that is read, and that a buffer grows, at once: no announced length is
 /// believed before as many bytes have come.
@@ -24,6 +25,24 @@ const LENGTH: usize = 8;
 pub(super) struct Writes {
     pub(super) ends: Ends,
     broken: bool,
+    /// Of a connection to another host.
+    #[cfg(feature = "network")]
+    silence: Option<Silence>,
+}
+
+/// Repeats a call that does not block until it succeeds, fails or the deadline
+/// passes.
+fn repeat<T>(
+    ends: &Ends,
+    events: PollFlags,
+    deadline: Deadline,
+    operation: &'static str,
+    mut call: impl FnMut(BorrowedFd<'_>) -> procession_sys::Result<T>,
+) -> Result<T> {
+    ends.with_socket(|descriptor| {
+        let call = || call(descriptor);
+        crate::poll::repeat(descriptor, events, deadline, operation, &"", call)
+    })
 }
 
 impl Writes {
@@ -31,7 +50,31 @@ impl Writes {
         Writes {
             ends,
             broken: false,
+            #[cfg(feature = "network")]
+            silence: None,
         }
+    }
+
+    /// Of a connection to another host.
+    #[cfg(feature = "network")]
+    pub(super) fn limited(ends: Ends, silence: Silence) -> Writes {
+        Writes {
+            silence: Some(silence),
+            ..Writes::new(ends)
+        }
+    }
+
+    fn repeat<T>(
+        &self,
+        deadline: Deadline,
+        call: impl FnMut(BorrowedFd<'_>) -> procession_sys::Result<T>,
+    ) -> Result<T> {
+        let operation = "sending message";
+        #[cfg(feature = "network")]
+        if let Some(silence) = &self.silence {
+            return silence.repeat(&self.ends, PollFlags::OUT, deadline, operation, call);
+        }
+        repeat(&self.ends, PollFlags::OUT, deadline, operation, call)
     }
 
     /// Whether part of something was written, so that nothing can follow.
@@ -43,6 +86,10 @@ impl Writes {
     /// Writes all of the bytes, or none if there is no room in time.
     pub(super) fn write(&mut self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
         let operation = "sending message";
+        #[cfg(feature = "network")]
+        if let Some(silence) = self.silence.as_ref().filter(|silence| silence.is_lost()) {
+            return Err(Hindrance::Failed(silence.loss(operation)));
+        }
         if self.broken {
             let error = Error::new(ErrorKind::Broken, operation, "");
             return Err(Hindrance::Failed(error.because(
@@ -51,17 +98,18 @@ impl Writes {
         }
         let mut left = bytes;
         while !left.is_empty() {
-            let written = self.ends.with_socket(|descriptor| {
-                let write = || rustix::io::write(descriptor, left);
-                repeat(descriptor, PollFlags::OUT, deadline, operation, &"", write)
-            });
-            match written {
+            let write = |descriptor: BorrowedFd<'_>| rustix::io::write(descriptor, left);
+            match self.repeat(deadline, write) {
                 Ok(written) => left = &left[written..],
                 Err(error) => {
                     self.broken = left.len() < bytes.len();
                     return Err(Hindrance::of_descriptor(error));
                 }
             }
+        }
+        #[cfg(feature = "network")]
+        if let Some(silence) = &self.silence {
+            silence.written(&self.ends);
         }
         Ok(())
     }
@@ -73,6 +121,9 @@ pub(super) struct Reads {
     pub(super) ends: Ends,
     /// What has come and was not taken.
     buffer: Vec<u8>,
+    /// Of a connection to another host.
+    #[cfg(feature = "network")]
+    silence: Option<Silence>,
 }
 
 impl Reads {
@@ -80,7 +131,42 @@ impl Reads {
         Reads {
             ends,
             buffer: Vec::new(),
+            #[cfg(feature = "network")]
+            silence: None,
         }
+    }
+
+    /// Of a connection to another host.
+    #[cfg(feature = "network")]
+    pub(super) fn limited(ends: Ends, silence: Silence) -> Reads {
+        Reads {
+            silence: Some(silence),
+            ..Reads::new(ends)
+        }
+    }
+
+    /// Reads some more; how much it was, 0 at the end.
+    fn read(&mut self, more: usize, deadline: Deadline) -> Result<usize> {
+        let (operation, have) = ("receiving message", self.buffer.len());
+        self.buffer.resize(have + more, 0);
+        let place = &mut self.buffer[have..];
+        let read = |descriptor: BorrowedFd<'_>| rustix::io::read(descriptor, &mut *place);
+        #[cfg(feature = "network")]
+        let outcome = match &self.silence {
+            Some(silence) => {
+                let read = silence.repeat(&self.ends, PollFlags::IN, deadline, operation, read);
+                match read {
+                    // The kernel tells of a loss once, and then of an end.
+                    Ok(0) if silence.is_lost() => Err(silence.loss(operation)),
+                    read => read,
+                }
+            }
+            None => repeat(&self.ends, PollFlags::IN, deadline, operation, read),
+        };
+        #[cfg(not(feature = "network"))]
+        let outcome = repeat(&self.ends, PollFlags::IN, deadline, operation, read);
+        self.buffer.truncate(have + *outcome.as_ref().unwrap_or(&0));
+        outcome
     }
 
     /// Waits until so many bytes are there, which stay.
@@ -92,14 +178,8 @@ impl Reads {
         while self.buffer.len() < bytes {
             let have = self.buffer.len();
             let more = (bytes - have).clamp(512, STEP);
-            self.buffer.resize(have + more, 0);
-            let place = &mut self.buffer[have..];
-            let outcome = self.ends.with_socket(|descriptor| {
-                let read = || rustix::io::read(descriptor, &mut *place);
-                repeat(descriptor, PollFlags::IN, deadline, operation, &"", read)
-            });
-            self.buffer.truncate(have + *outcome.as_ref().unwrap_or(&0));
-            match outcome.map_err(Hindrance::of_descriptor)? {
+            let read = self.read(more, deadline);
+            match read.map_err(Hindrance::of_descriptor)? {
                 0 if have == 0 => return Err(Hindrance::Disconnected),
                 0 => {
                     let error = Error::new(ErrorKind::ProcessDied, operation, "");

@@ -1,8 +1,11 @@
 //! Connections over TCP, for who has the key.
 
+use super::address::Limits;
 use super::handshake::{self, ANSWER, CHALLENGE, Client, HELLO, Server, Trust};
+use super::host::Host;
 use super::line::{Inlet, Outlet};
 use super::sealed;
+use super::silence::Silence;
 use super::stranger::{TIME, check_types, types};
 use super::stream::{Reads, Writes};
 use super::{Address, Endpoint, Key, Reader, Writer};
@@ -13,10 +16,11 @@ use crate::{Deadline, Error, ErrorKind, Result};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-pub(super) fn listen(address: SocketAddr) -> Result<OwnedFd> {
-    Ok(TcpListener::bind(address)
-        .during("listening", address)?
-        .into())
+pub(super) fn listen(host: &Host) -> Result<OwnedFd> {
+    let operation = "listening";
+    let places = host.resolve(operation, Deadline::NEVER)?;
+    let bind = |place| TcpListener::bind(place).during(operation, place);
+    Ok(any(&places, bind)?.into())
 }
 
 pub(super) fn local_address(socket: &OwnedFd) -> Result<SocketAddr> {
@@ -33,15 +37,14 @@ struct Streams {
 
 impl Streams {
     /// Of a connected socket that does not wait.
-    fn new(socket: OwnedFd) -> Result<Streams> {
+    fn new(socket: OwnedFd, limits: Limits) -> Result<Streams> {
         let operation = "connecting";
         rustix::net::sockopt::set_tcp_nodelay(&socket, true).during(operation, "")?;
-        // So that a machine that is gone is noticed at all.
-        rustix::net::sockopt::set_socket_keepalive(&socket, true).during(operation, "")?;
+        let (of_writes, of_reads) = Silence::limited(&socket, limits.lost_after)?;
         let other = socket.try_clone().during(operation, "")?;
         Ok(Streams {
-            writes: Writes::new(Ends::of(socket)),
-            reads: Reads::new(Ends::of(other)),
+            writes: Writes::limited(Ends::of(socket), of_writes),
+            reads: Reads::limited(Ends::of(other), of_reads),
         })
     }
 
@@ -83,18 +86,18 @@ pub(super) struct Stranger {
     /// For waiting.
     socket: OwnedFd,
     key: Key,
-    longest: usize,
+    limits: Limits,
     streams: Option<Streams>,
     server: Option<Server>,
 }
 
 impl Stranger {
-    pub(super) fn new(socket: OwnedFd, key: Key, longest: usize) -> Option<Stranger> {
+    pub(super) fn new(socket: OwnedFd, key: Key, limits: Limits) -> Option<Stranger> {
         Some(Stranger {
             socket: socket.try_clone().ok()?,
             key,
-            longest,
-            streams: Some(Streams::new(socket).ok()?),
+            limits,
+            streams: Some(Streams::new(socket, limits).ok()?),
             server: None,
         })
     }
@@ -138,7 +141,11 @@ impl Stranger {
             to_server,
             ..
         } = trust;
-        Ok(Some(streams.seal(&to_client, &to_server, self.longest)))
+        Ok(Some(streams.seal(
+            &to_client,
+            &to_server,
+            self.limits.longest,
+        )))
     }
 }
 
@@ -148,26 +155,22 @@ impl AsFd for Stranger {
     }
 }
 
-/// Connects to a port.
+/// Connects to a port, at the first of the addresses where that is possible.
 pub(super) fn connect<S: ?Sized, R: ?Sized>(
-    place: SocketAddr,
+    host: &Host,
     key: &Key,
-    longest: usize,
+    limits: Limits,
     address: &Address,
     deadline: Deadline,
 ) -> Result<Endpoint<S, R>> {
     let operation = "connecting";
-    let stream = match deadline.remaining() {
-        None => TcpStream::connect(place),
-        Some(left) if left.is_zero() => {
-            return Err(Error::new(deadline.error_kind(), operation, address));
-        }
-        Some(left) => TcpStream::connect_timeout(&place, left),
-    };
-    let stream = stream.during(operation, address)?;
-    stream.set_nonblocking(true).during(operation, address)?;
     let about = |error: Error| error.about(address);
-    let mut streams = Streams::new(stream.into()).map_err(about)?;
+    let stream = any(
+        &host.resolve(operation, deadline).map_err(about)?,
+        |place| reach(place, address, deadline),
+    )?;
+    stream.set_nonblocking(true).during(operation, address)?;
+    let mut streams = Streams::new(stream.into(), limits).map_err(about)?;
     let deadline = deadline.min(Deadline::after(2 * TIME));
     let types = types::<S, R>();
     let (client, hello) = Client::greet(key, types)?;
@@ -178,5 +181,43 @@ pub(super) fn connect<S: ?Sized, R: ?Sized>(
     check_types(types, trust.types, address)?;
     let said = streams.writes.write(&answer, deadline);
     said.map_err(error_of).map_err(about)?;
-    Ok(streams.seal(&trust.to_server, &trust.to_client, longest))
+    Ok(streams.seal(&trust.to_server, &trust.to_client, limits.longest))
+}
+
+fn reach(place: SocketAddr, address: &Address, deadline: Deadline) -> Result<TcpStream> {
+    let operation = "connecting";
+    let stream = match deadline.remaining() {
+        None => TcpStream::connect(place),
+        Some(left) if left.is_zero() => {
+            return Err(Error::new(deadline.error_kind(), operation, address));
+        }
+        Some(left) => TcpStream::connect_timeout(&place, left),
+    };
+    stream.during(operation, address).map_err(|error| {
+        // The kernel's own limit is no deadline of the caller's.
+        let gave_up = error.is_timeout() && !deadline.has_passed();
+        match gave_up
+            || matches!(
+                error.raw_os_error(),
+                Some(UNREACHABLE_HOST | UNREACHABLE_NET)
+            ) {
+            true => error.of_kind(ErrorKind::ConnectionLost),
+            false => error,
+        }
+    })
+}
+
+const UNREACHABLE_HOST: i32 = procession_sys::Errno::HOSTUNREACH.raw_os_error();
+const UNREACHABLE_NET: i32 = procession_sys::Errno::NETUNREACH.raw_os_error();
+
+/// The first that succeeds, or the first error.
+fn any<T>(places: &[SocketAddr], mut attempt: impl FnMut(SocketAddr) -> Result<T>) -> Result<T> {
+    let mut first = None;
+    for &place in places {
+        match attempt(place) {
+            Ok(value) => return Ok(value),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Err(first.unwrap_or_else(|| Error::new(ErrorKind::NotFound, "connecting", "")))
 }

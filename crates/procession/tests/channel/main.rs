@@ -3,6 +3,8 @@
 mod bodies;
 mod connections;
 mod limits;
+#[cfg(feature = "network")]
+mod network;
 
 use procession::channel::{Flavor, Options};
 use procession::process::{Builder, JoinHandle, StartMethod};
@@ -92,6 +94,12 @@ fn main() -> ExitCode {
         connections::a_handshake_cut_at_any_byte_is_no_connection,
         connections::another_key_is_refused_by_both,
         connections::too_long_a_message_is_refused_by_both,
+        network::a_lost_host_is_noticed_by_idle_sides,
+        network::a_lost_host_is_noticed_with_messages_under_way,
+        network::a_lost_host_is_noticed_with_messages_that_wait,
+        network::a_host_that_does_not_answer_is_no_connection,
+        network::a_slow_reader_is_not_lost,
+        network::hosts_have_names,
     ]);
     for (name, body) in connections() {
         for method in METHODS {
