@@ -20,6 +20,15 @@ pub(crate) fn wait(descriptors: &mut [PollFd<'_>], deadline: Deadline) -> Result
     }
 }
 
+/// Waits until one of the descriptors is readable, or the deadline.
+pub(crate) fn wait_for_any(descriptors: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
+    let mut descriptors: Vec<PollFd<'_>> = descriptors
+        .iter()
+        .map(|descriptor| PollFd::from_borrowed_fd(*descriptor, PollFlags::IN))
+        .collect();
+    wait(&mut descriptors, deadline).map(drop)
+}
+
 /// Waits until reading would not block: data, end of file or an error.
 ///
 /// # Errors

@@ -201,7 +201,14 @@ impl Crew {
                     self.receiver.transport(),
                 ));
             }
-            self.receiver.wait(&also, deadline)?;
+            let running = self.workers.iter().filter(|worker| worker.status.is_none());
+            if running.clone().all(|worker| worker.finished) {
+                // Nothing more comes over the channel, which may be one that cannot
+                // be waited for beside descriptors.
+                crate::poll::wait_for_any(&also, deadline)?;
+            } else {
+                self.receiver.wait(&also, deadline)?;
+            }
         }
     }
 
