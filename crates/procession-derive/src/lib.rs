@@ -117,6 +117,7 @@ fn expand_shm_safe(input: &DeriveInput) -> syn::Result<TokenStream> {
         ));
     }
     let types: Vec<_> = data.fields.iter().map(|field| &field.ty).collect();
+    let members: Vec<_> = data.fields.members().collect();
     let field_names = data.fields.iter().enumerate().map(|(index, field)| {
         let name = field.ident.as_ref().map(ToString::to_string);
         name.unwrap_or_else(|| index.to_string())
@@ -143,8 +144,7 @@ fn expand_shm_safe(input: &DeriveInput) -> syn::Result<TokenStream> {
             const FINGERPRINT: ::procession::shm::Fingerprint =
                 ::procession::shm::Fingerprint::new(#name_text, ::core::mem::size_of::<#name>())
                 #(
-                    .with(::procession::shm::Fingerprint::new(#field_names, 0))
-                    .with(<#types as ::procession::shm::ShmSafe>::FINGERPRINT)
+                    .with_field::<#types>(#field_names, ::core::mem::offset_of!(#name, #members))
                 )*;
         }
     }

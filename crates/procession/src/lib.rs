@@ -74,6 +74,10 @@
 //! ```
 #![deny(unsafe_code)]
 
+// What the derives write, where tests of this crate use them.
+#[cfg(test)]
+extern crate self as procession;
+
 mod bytes;
 pub mod channel;
 mod codec;

@@ -18,16 +18,31 @@ use std::sync::atomic::{
 ///
 /// - pointers, references, `Box`, `Vec`, `String`: an address means nothing in
 ///   another process
-/// - `bool`, `char`, enums, `NonZero`: other processes may leave bytes there
-///   that are no value of the type; use an integer
+/// - `bool`, `char`, enums, `NonZero`, `Option`: other processes may leave bytes
+///   there that are no value of the type; use an integer
 /// - padding: bytes between fields have no defined value, and carry whatever
 ///   was in memory before to others
 /// - `Drop`: nobody can say which process is to run it
 ///
+/// A [`Cell`] may lie there too, for what only one thread at a time can refer to
+/// ([`Mutex`](crate::sync::Mutex), [`ReentrantMutex`](crate::sync::ReentrantMutex),
+/// [`Value`](crate::shared::Value), [`Array`](crate::shared::Array)).
+/// [`RwLock`](crate::sync::RwLock), whose readers refer to one value at the same time, in
+/// one process or in several, asks for `Sync` as well: atomics and plain numbers.
+///
+/// # Layouts
+/// Whoever opens an object by its name, or is given one, gets
+/// [`Incompatible`](crate::ErrorKind::Incompatible) unless the layouts are one: the
+/// type's name without its path, its size and alignment, and of each field the name,
+/// the place, the size, the alignment and the type, all the way down. So two programs
+/// with the same structure share it, wherever they define it.
+///
 /// # Safety
 /// Every pattern of bytes is a value of the type; it has no padding, no
 /// pointers, no destructor; [`FINGERPRINT`](ShmSafe::FINGERPRINT) differs
-/// between layouts.
+/// between layouts of one size and alignment, and between the instances of a generic
+/// type. (Size and alignment need not be in it: [`Fingerprint::of`] adds them wherever a
+/// fingerprint is used.)
 ///
 /// # Examples
 /// ```
@@ -54,6 +69,41 @@ use std::sync::atomic::{
 /// ```
 /// ```compile_fail
 /// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C)]
+/// struct Letter { letter: char }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C)]
+/// struct Never { zero: std::num::NonZeroU64 }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C)]
+/// struct Perhaps { number: Option<u64> }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C)]
+/// struct Tupled { pair: (u64, u64) }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C, align(16))]
+/// struct PaddedAtItsEnd { a: u64 }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C)]
+/// struct Generic<T> { a: T }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
+/// #[repr(C)]
+/// union Either { a: u64, b: f64 }
+/// ```
+/// ```compile_fail
+/// #[derive(procession::shm::ShmSafe)]
 /// struct AnyOrder { a: u64, b: u64 }
 /// ```
 /// ```compile_fail
@@ -74,7 +124,7 @@ use std::sync::atomic::{
 )]
 pub unsafe trait ShmSafe: Send + 'static {
     /// Tells layouts apart, so that two programs do not read the same bytes as
-    /// different types.
+    /// different types. What uses it takes [`Fingerprint::of`].
     const FINGERPRINT: Fingerprint;
 }
 
@@ -93,6 +143,22 @@ impl Fingerprint {
         Fingerprint(0xcbf2_9ce4_8422_2325)
             .bytes(name.as_bytes())
             .bytes(&(size as u64).to_le_bytes())
+    }
+
+    /// The fingerprint of a type: what it says of itself, with its size and its
+    /// alignment, which so cannot be forgotten.
+    #[must_use]
+    pub const fn of<T: ShmSafe>() -> Fingerprint {
+        Fingerprint::new("", size_of::<T>())
+            .bytes(&(align_of::<T>() as u64).to_le_bytes())
+            .with(T::FINGERPRINT)
+    }
+
+    /// With a field of this name and type, at this place.
+    #[must_use]
+    pub const fn with_field<T: ShmSafe>(self, name: &str, offset: usize) -> Fingerprint {
+        self.with(Fingerprint::new(name, offset))
+            .with(Fingerprint::of::<T>())
     }
 
     /// With something else inside it.
@@ -137,10 +203,99 @@ unsafe impl ShmSafe for () {
 
 // SAFETY: elements without padding lie side by side without padding.
 unsafe impl<T: ShmSafe, const N: usize> ShmSafe for [T; N] {
-    const FINGERPRINT: Fingerprint = Fingerprint::new("[]", N).with(T::FINGERPRINT);
+    const FINGERPRINT: Fingerprint = Fingerprint::new("[]", N).with(Fingerprint::of::<T>());
 }
 
-// SAFETY: the same bytes as what is inside.
+// SAFETY: the same bytes as what is inside. That it changes behind a shared reference
+// is for those to forbid who give such references to several threads: a cell is not
+// `Sync`. One fingerprint for both is right, because only locks that let one thread in
+// take either.
 unsafe impl<T: ShmSafe> ShmSafe for Cell<T> {
     const FINGERPRINT: Fingerprint = T::FINGERPRINT;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    mod plain {
+        #[derive(crate::shm::ShmSafe)]
+        #[repr(C)]
+        pub(super) struct State {
+            _one: [u64; 8],
+        }
+    }
+
+    /// The same names, sizes and types as in [`plain`], and one difference each.
+    mod others {
+        macro_rules! state {
+            ($name:ident: $(#[$attribute:meta])* { $($field:ident: $type:ty),* }) => {
+                pub(super) mod $name {
+                    #[derive(crate::shm::ShmSafe)]
+                    $(#[$attribute])*
+                    #[allow(dead_code)]
+                    pub(in super::super) struct State { $($field: $type),* }
+                }
+            };
+        }
+        state!(aligned: #[repr(C, align(64))] { _one: [u64; 8] });
+        state!(of_another_name: #[repr(C)] { _two: [u64; 8] });
+        state!(of_another_type: #[repr(C)] { _one: [i64; 8] });
+        state!(of_words: #[repr(C)] { _one: [usize; 8] });
+        state!(of_atomics: #[repr(C)] { _one: [super::super::AtomicU64; 8] });
+        state!(of_two: #[repr(C)] { _one: [[u64; 4]; 2] });
+        state!(of_more: #[repr(C)] { _one: [u64; 7], _two: u64 });
+        state!(with_nothing: #[repr(C)] { _one: [u64; 8], _two: () });
+        state!(with_no_values: #[repr(C)] { _one: [u64; 8], _two: [u64; 0] });
+        state!(swapped: #[repr(C)] { _two: [u64; 0], _one: [u64; 8] });
+        state!(nested: #[repr(C)] { _one: super::super::plain::State });
+        state!(nested_aligned: #[repr(C)] { _one: super::aligned::State });
+    }
+
+    #[test]
+    fn layouts_are_told_apart() {
+        let prints = [
+            Fingerprint::of::<plain::State>(),
+            Fingerprint::of::<others::aligned::State>(),
+            Fingerprint::of::<others::of_another_name::State>(),
+            Fingerprint::of::<others::of_another_type::State>(),
+            Fingerprint::of::<others::of_words::State>(),
+            Fingerprint::of::<others::of_atomics::State>(),
+            Fingerprint::of::<others::of_two::State>(),
+            Fingerprint::of::<others::of_more::State>(),
+            Fingerprint::of::<others::with_nothing::State>(),
+            Fingerprint::of::<others::with_no_values::State>(),
+            Fingerprint::of::<others::swapped::State>(),
+            Fingerprint::of::<others::nested::State>(),
+            Fingerprint::of::<others::nested_aligned::State>(),
+            Fingerprint::of::<[u64; 8]>(),
+            Fingerprint::of::<()>(),
+            Fingerprint::of::<[u64; 0]>(),
+            Fingerprint::of::<[u8; 0]>(),
+            Fingerprint::of::<u64>(),
+        ];
+        for (index, print) in prints.iter().enumerate() {
+            let same = prints.iter().position(|other| other == print);
+            assert_eq!(same, Some(index));
+        }
+    }
+
+    #[test]
+    fn a_print_that_says_nothing_still_tells_sizes_and_alignments_apart() {
+        #[repr(C)]
+        struct Of<T>(T);
+        // SAFETY: as what is inside; the test is about a print that is the same for all.
+        unsafe impl<T: ShmSafe> ShmSafe for Of<T> {
+            const FINGERPRINT: Fingerprint = Fingerprint::new("Of", 0);
+        }
+        assert_ne!(Fingerprint::of::<Of<u32>>(), Fingerprint::of::<Of<u64>>());
+        assert_ne!(
+            Fingerprint::of::<Of<[u32; 2]>>(),
+            Fingerprint::of::<Of<u64>>()
+        );
+        assert_ne!(
+            Fingerprint::of::<[Of<[u32; 2]>; 3]>(),
+            Fingerprint::of::<[Of<u64>; 3]>()
+        );
+    }
 }

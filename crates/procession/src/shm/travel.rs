@@ -69,14 +69,14 @@ impl Object {
 
 /// Lets handles of a shared object travel, and be had by a name.
 macro_rules! shared_object {
-    ($type:ident $(<$parameter:ident: $bound:path>)?, $class:expr) => {
-        impl $(<$parameter: $bound>)? serde::Serialize for $type $(<$parameter>)? {
+    ($type:ident $(<$parameter:ident: $bound:path $(, $more:path)?>)?, $class:expr) => {
+        impl $(<$parameter: $bound $(+ $more)?>)? serde::Serialize for $type $(<$parameter>)? {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
                 self.object().serialize(serializer)
             }
         }
 
-        impl<'de $(, $parameter: $bound)?> serde::Deserialize<'de> for $type $(<$parameter>)? {
+        impl<'de $(, $parameter: $bound $(+ $more)?)?> serde::Deserialize<'de> for $type $(<$parameter>)? {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
                 let object = $crate::shm::Object::deserialize(deserializer, $class)?;
                 Self::from_object(object)
@@ -84,7 +84,7 @@ macro_rules! shared_object {
             }
         }
 
-        impl $(<$parameter: $bound>)? $type $(<$parameter>)? {
+        impl $(<$parameter: $bound $(+ $more)?>)? $type $(<$parameter>)? {
             /// Opens the one with this name.
             ///
             /// # Errors

@@ -7,6 +7,32 @@ use std::fmt;
 /// Why a lock could not be had, or not as it should be: `G` is the guard, for
 /// the cases in which the caller has it all the same, and `R` the one for
 /// repairs.
+///
+/// `?` turns it into an [`Error`] or a boxed `std::error::Error` and gives the lock back.
+/// It is none itself: it may have the guard, which is not to outlive its lock, and such
+/// boxes outlive everything. For `anyhow::Error` and others of that kind, go by way of
+/// [`Error`].
+///
+/// # If a process dies
+/// With `?`, what a dead holder left is given up, as by everybody who
+/// drops a guard for repairs: nobody can take the lock any more. Who can repair the
+/// value looks for [`OwnerDied`](LockError::OwnerDied).
+///
+/// # Examples
+/// ```
+/// use procession::sync::{Mutex, RwLock};
+/// fn add(sum: &Mutex<u64>, price: &RwLock<u64>) -> Result<(), Box<dyn std::error::Error>> {
+///     *sum.lock()? += *price.read()?;
+///     Ok(())
+/// }
+/// fn show(sum: &Mutex<u64>) -> Result<u64, std::io::Error> {
+///     Ok(*sum.lock().map_err(procession::Error::from)?) // as for `anyhow`
+/// }
+/// let sum = Mutex::new(1)?;
+/// add(&sum, &RwLock::new(2)?)?;
+/// assert_eq!(show(&sum)?, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub enum LockError<G, R = G> {
     /// The caller has the lock, which was held by somebody who died: what it
     /// protects may be half changed.
@@ -50,8 +76,6 @@ impl<G, R> fmt::Display for LockError<G, R> {
     }
 }
 
-impl<G, R> std::error::Error for LockError<G, R> {}
-
 impl<G, R> From<Error> for LockError<G, R> {
     fn from(error: Error) -> LockError<G, R> {
         LockError::Failed(error)
@@ -66,6 +90,27 @@ impl<G, R> From<LockError<G, R>> for Error {
             LockError::Failed(error) => error,
             other => Error::new(other.kind(), "locking", ""),
         }
+    }
+}
+
+/// As for [`Error`].
+impl<G, R> From<LockError<G, R>> for Box<dyn std::error::Error> {
+    fn from(error: LockError<G, R>) -> Self {
+        Box::new(Error::from(error))
+    }
+}
+
+/// As for [`Error`].
+impl<G, R> From<LockError<G, R>> for Box<dyn std::error::Error + Send + Sync> {
+    fn from(error: LockError<G, R>) -> Self {
+        Box::new(Error::from(error))
+    }
+}
+
+/// As for [`Error`].
+impl<G, R> From<LockError<G, R>> for std::io::Error {
+    fn from(error: LockError<G, R>) -> Self {
+        Error::from(error).into()
     }
 }
 

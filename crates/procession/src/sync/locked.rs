@@ -53,7 +53,7 @@ pub(crate) const fn class<T: ShmSafe>(kind: Kind) -> Class {
     }
     Class {
         kind,
-        fingerprint: Fingerprint::new("", size_of::<T>()).with(T::FINGERPRINT),
+        fingerprint: Fingerprint::of::<T>(),
         abandon: |object, caller| {
             let Ok(word) = object.word(0) else {
                 return;

@@ -10,6 +10,7 @@
 //! # Safety
 //! As in `locked.rs`: references to the value exist only in guards; exclusive
 //! ones only in that of the writer, which holds the lock while no reader does.
+//! Several readers have shared ones, in several threads, so the value is `Sync`.
 #![allow(unsafe_code)]
 
 use super::LockError;
@@ -36,7 +37,7 @@ const READERS: usize = 64;
 
 const VALUE_AT: usize = CELLS_AT + READERS * 8;
 
-const fn class<T: ShmSafe>() -> Class {
+const fn class<T: ShmSafe + Sync>() -> Class {
     const {
         assert!(
             align_of::<T>() <= 64,
@@ -45,7 +46,7 @@ const fn class<T: ShmSafe>() -> Class {
     }
     Class {
         kind: Kind::RwLock,
-        fingerprint: Fingerprint::new("", size_of::<T>()).with(T::FINGERPRINT),
+        fingerprint: Fingerprint::of::<T>(),
         abandon: |object, caller| {
             if let Ok(words) = Places::of(object) {
                 let raw = words.raw();
@@ -96,8 +97,8 @@ impl Places {
 /// A value that many threads of many processes read, or one changes, at a time.
 ///
 /// # Units and limits
-/// The value is [`ShmSafe`]. Sixty-four guards can read at a time; a sixty-fifth
-/// waits.
+/// The value is [`ShmSafe`], and `Sync`, because its readers refer to it at the same
+/// time. Sixty-four guards can read at a time; a sixty-fifth waits.
 ///
 /// # Blocking
 /// A writer that waits keeps new readers out, so readers do not starve it. A
@@ -127,8 +128,33 @@ impl Places {
 /// assert_eq!(limits.read().unwrap()[1], 200);
 /// # Ok::<(), procession::Error>(())
 /// ```
+///
+/// What changes behind a shared reference without synchronisation does not compile,
+/// wherever it is inside; atomics do:
+/// ```compile_fail,E0277
+/// use procession::sync::RwLock;
+/// let lock = RwLock::new(std::cell::Cell::new(0_u64));
+/// ```
+/// ```compile_fail,E0277
+/// use procession::{shm::ShmSafe, sync::RwLock};
+/// #[derive(ShmSafe)]
+/// #[repr(C)]
+/// struct Counts { all: [std::cell::Cell<u32>; 4] }
+/// fn open(name: &str) -> procession::Result<RwLock<Counts>> { RwLock::open(name) }
+/// ```
+/// ```
+/// use procession::{shm::ShmSafe, sync::RwLock};
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// #[derive(ShmSafe)]
+/// #[repr(C)]
+/// struct Counts { all: [AtomicU32; 4] }
+/// let counts = RwLock::new(Counts { all: Default::default() })?;
+/// counts.read()?.all[2].fetch_add(1, Ordering::Relaxed);
+/// assert_eq!(*counts.write()?.all[2].get_mut(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
-pub struct RwLock<T: ShmSafe> {
+pub struct RwLock<T: ShmSafe + Sync> {
     object: Arc<Object>,
     words: Places,
     value: Values<T>,
@@ -139,7 +165,7 @@ type ReadResult<'a, T> =
 type WriteResult<'a, T> =
     std::result::Result<RwLockWriteGuard<'a, T>, LockError<RwLockWriteGuard<'a, T>>>;
 
-impl<T: ShmSafe> RwLock<T> {
+impl<T: ShmSafe + Sync> RwLock<T> {
     fn make(name: Option<(&str, bool)>, value: T) -> Result<RwLock<T>> {
         let fill = |object: &Object| {
             let place = Values::of(object, VALUE_AT, 1)?;
@@ -318,7 +344,7 @@ fn found<G>(guard: G, acquired: Acquired) -> std::result::Result<G, LockError<G>
     Ok(guard)
 }
 
-impl<T: ShmSafe> Clone for RwLock<T> {
+impl<T: ShmSafe + Sync> Clone for RwLock<T> {
     /// Another handle of the same lock.
     fn clone(&self) -> RwLock<T> {
         RwLock {
@@ -332,7 +358,7 @@ impl<T: ShmSafe> Clone for RwLock<T> {
 /// Holds a [`RwLock`] for reading.
 #[derive(Debug)]
 #[must_use = "the lock is given back at once"]
-pub struct RwLockReadGuard<'a, T: ShmSafe> {
+pub struct RwLockReadGuard<'a, T: ShmSafe + Sync> {
     lock: &'a RwLock<T>,
     place: usize,
     owner: Owner,
@@ -340,7 +366,7 @@ pub struct RwLockReadGuard<'a, T: ShmSafe> {
     stays_with_its_thread: PhantomData<*const ()>,
 }
 
-impl<T: ShmSafe> std::ops::Deref for RwLockReadGuard<'_, T> {
+impl<T: ShmSafe + Sync> std::ops::Deref for RwLockReadGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -348,7 +374,7 @@ impl<T: ShmSafe> std::ops::Deref for RwLockReadGuard<'_, T> {
     }
 }
 
-impl<T: ShmSafe> Drop for RwLockReadGuard<'_, T> {
+impl<T: ShmSafe + Sync> Drop for RwLockReadGuard<'_, T> {
     fn drop(&mut self) {
         // In a process that was forked meanwhile, the place is its parent's.
         if let Some(caller) = self.lock.object.holder()
@@ -363,7 +389,7 @@ impl<T: ShmSafe> Drop for RwLockReadGuard<'_, T> {
 /// Holds a [`RwLock`] for writing.
 #[derive(Debug)]
 #[must_use = "the lock is given back at once"]
-pub struct RwLockWriteGuard<'a, T: ShmSafe> {
+pub struct RwLockWriteGuard<'a, T: ShmSafe + Sync> {
     lock: &'a RwLock<T>,
     owner: Owner,
     value: Exclusive<'a, T>,
@@ -371,14 +397,14 @@ pub struct RwLockWriteGuard<'a, T: ShmSafe> {
     stays_with_its_thread: PhantomData<*const ()>,
 }
 
-impl<T: ShmSafe> RwLockWriteGuard<'_, T> {
+impl<T: ShmSafe + Sync> RwLockWriteGuard<'_, T> {
     /// Says that the value is as it should be, after the death of a writer.
     pub fn mark_consistent(&self) {
         self.lock.words.raw().writer.mark_consistent();
     }
 }
 
-impl<T: ShmSafe> std::ops::Deref for RwLockWriteGuard<'_, T> {
+impl<T: ShmSafe + Sync> std::ops::Deref for RwLockWriteGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -386,13 +412,13 @@ impl<T: ShmSafe> std::ops::Deref for RwLockWriteGuard<'_, T> {
     }
 }
 
-impl<T: ShmSafe> std::ops::DerefMut for RwLockWriteGuard<'_, T> {
+impl<T: ShmSafe + Sync> std::ops::DerefMut for RwLockWriteGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value.get_mut()[0]
     }
 }
 
-impl<T: ShmSafe> Drop for RwLockWriteGuard<'_, T> {
+impl<T: ShmSafe + Sync> Drop for RwLockWriteGuard<'_, T> {
     fn drop(&mut self) {
         if let Some(caller) = self.lock.object.holder()
             && caller.me() == self.owner
@@ -404,4 +430,4 @@ impl<T: ShmSafe> Drop for RwLockWriteGuard<'_, T> {
     }
 }
 
-shared_object!(RwLock<T: ShmSafe>, class::<T>());
+shared_object!(RwLock<T: ShmSafe, Sync>, class::<T>());

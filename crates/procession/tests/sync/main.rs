@@ -72,6 +72,7 @@ fn main() -> ExitCode {
         named::d21_what_killed_users_left_is_made_anew,
         named::garbage_is_collected_and_what_is_used_is_not,
         named::another_kind_or_type_is_refused,
+        named::another_layout_of_the_same_name_is_refused,
         named::d30_a_creator_killed_at_any_call_leaves_no_half_object,
         named::d31_a_collector_killed_at_any_call_harms_nothing,
         named::d32_openers_and_killed_users_never_split_an_object,

@@ -154,6 +154,68 @@ pub(crate) fn another_kind_or_type_is_refused() {
     Mutex::<u64>::open("typed").unwrap();
 }
 
+/// Layouts of one name, which differ in something that moves the bytes, or says
+/// what they are.
+mod layouts {
+    use procession::shm::ShmSafe;
+
+    #[derive(ShmSafe, Debug, Clone, Copy)]
+    #[repr(C)]
+    pub(super) struct State {
+        pub(super) x: [u64; 4],
+    }
+
+    pub(super) mod elsewhere {
+        #[derive(procession::shm::ShmSafe, Debug)]
+        #[repr(C)]
+        pub(in super::super) struct State {
+            pub(in super::super) x: [u64; 4],
+        }
+    }
+
+    macro_rules! state {
+        ($name:ident: $representation:meta $fields:tt) => {
+            pub(super) mod $name {
+                #[derive(procession::shm::ShmSafe, Debug)]
+                #[$representation]
+                #[allow(dead_code)]
+                pub(in super::super) struct State $fields
+            }
+        };
+    }
+    state!(aligned: repr(C, align(32)) { x: [u64; 4] });
+    state!(swapped: repr(C) { y: [u64; 0], x: [u64; 4] });
+    state!(renamed: repr(C) { y: [u64; 4] });
+    state!(signed: repr(C) { x: [i64; 4] });
+    state!(inside: repr(C) { x: super::aligned::State });
+}
+
+pub(crate) fn another_layout_of_the_same_name_is_refused() {
+    use layouts::{State, aligned, elsewhere, inside, renamed, signed, swapped};
+    let written = [1, 2, 3, 4];
+    let mutex = Mutex::create("layouts", State { x: written }).unwrap();
+    let value = Value::create("layouts-value", State { x: written }).unwrap();
+    let array = Array::create("layouts-array", [State { x: written }]).unwrap();
+    let lock = RwLock::create("layouts-lock", State { x: written }).unwrap();
+    macro_rules! refused {
+        ($($other:ident),*) => {$(
+            for outcome in [
+                Mutex::<$other::State>::open("layouts").map(drop),
+                Value::<$other::State>::open("layouts-value").map(drop),
+                Array::<$other::State>::open("layouts-array").map(drop),
+                RwLock::<$other::State>::open("layouts-lock").map(drop),
+            ] {
+                let error = outcome.expect_err(stringify!($other));
+                assert_eq!(error.kind(), ErrorKind::Incompatible, "{error}");
+            }
+        )*};
+    }
+    refused!(aligned, swapped, renamed, signed, inside);
+    let same = Mutex::<elsewhere::State>::open("layouts").unwrap();
+    assert_eq!(same.lock().unwrap().x, written);
+    drop((mutex, value, array, lock));
+}
+
 pub(crate) fn d30_a_creator_killed_at_any_call_leaves_no_half_object() {
     for nth in 0.. {
         let fault = Fault {
