@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask test`, `cargo xtask ci`,
 //! `cargo xtask chaos`, `cargo xtask bench`.
 
+mod sanitize;
 mod shapes;
 
 use std::process::{Command, ExitCode, Stdio};
@@ -20,7 +21,10 @@ cargo xtask <command>
   chaos [ARGS]  kill processes at every instruction and at random, and print
                 figures: --kills N (100000), --seed S, --step, --random,
                 --only NAME
-  ci            everything that must hold: tests, format, lints, documentation
+  sanitize      run the suites of shared memory under AddressSanitizer
+  ci [--long]   everything that must hold: tests, format, lints, documentation;
+                with --long also what takes hours: kills by the million, kills
+                at every instruction, the sanitizer
   bench [ARGS]  run the benchmarks; ARGS go to them (see `bench/README.md`)
 ";
 
@@ -33,10 +37,20 @@ fn main() -> ExitCode {
         Some("models") => models(),
         Some("shapes") => shapes::check(),
         Some("chaos") => {
-            let mut arguments = vec!["test", "--release", "--package", "procession"];
-            arguments.extend(["--test", "chaos", "--", "--report"]);
-            arguments.extend(rest.iter().map(String::as_str));
-            cargo(&arguments)
+            let arguments: Vec<&str> = rest.iter().map(String::as_str).collect();
+            chaos(&arguments)
+        }
+        Some("sanitize") => sanitize::check(),
+        Some("ci") if rest == ["--long"] => {
+            // Each, so that one failure hides no other.
+            let outcomes = [
+                test(&[]),
+                checks(),
+                chaos(&["--step"]),
+                chaos(&["--random", "--kills", "1000000"]),
+                sanitize::check(),
+            ];
+            outcomes.into_iter().all(|ok| ok)
         }
         Some("ci") => test(&[]) && checks(),
         Some("bench") => {
@@ -56,11 +70,31 @@ fn main() -> ExitCode {
     }
 }
 
+/// Kills processes and prints figures.
+fn chaos(rest: &[&str]) -> bool {
+    let mut arguments = vec!["test", "--release", "--package", "procession"];
+    arguments.extend(["--test", "chaos", "--", "--report"]);
+    arguments.extend(rest);
+    cargo(&arguments)
+}
+
 /// Runs cargo in the workspace and says whether it succeeded.
 fn cargo(arguments: &[&str]) -> bool {
     eprintln!("+ cargo {}", arguments.join(" "));
     let status = command_of_cargo().args(arguments).status();
     status.is_ok_and(|status| status.success())
+}
+
+/// Runs cargo with some variables set.
+fn cargo_with(arguments: &[&str], environment: &[(&str, &str)]) -> bool {
+    let set: Vec<String> = environment
+        .iter()
+        .map(|(name, value)| format!("{name}='{value}'"))
+        .collect();
+    eprintln!("+ {} cargo {}", set.join(" "), arguments.join(" "));
+    let mut command = command_of_cargo();
+    command.args(arguments).envs(environment.iter().copied());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// Cargo, in the workspace.
@@ -78,9 +112,14 @@ fn target_directory() -> String {
 
 fn test(arguments: &[String]) -> bool {
     let missing = missing_after_install();
-    let mut command = vec!["test", "--workspace"];
+    // One failure hides no other.
+    let mut command = vec!["test", "--workspace", "--no-fail-fast"];
     command.extend(arguments.iter().map(String::as_str));
-    let ok = cargo(&command) && (!arguments.is_empty() || models() && shapes::check());
+    let mut ok = cargo(&command);
+    if arguments.is_empty() {
+        ok &= models();
+        ok &= shapes::check();
+    }
     for program in missing {
         eprintln!("\nNOT TESTED: what needs {program}. Install it and run the tests again.");
     }
@@ -98,13 +137,12 @@ fn models() -> bool {
         "--test",
         "loom",
     ];
-    eprintln!("+ RUSTFLAGS='--cfg loom' cargo {}", arguments.join(" "));
-    let status = command_of_cargo()
-        .args(arguments)
-        .env("RUSTFLAGS", "--cfg loom")
-        .env("CARGO_TARGET_DIR", format!("{}/loom", target_directory()))
-        .status();
-    status.is_ok_and(|status| status.success())
+    let directory = format!("{}/loom", target_directory());
+    let environment = [
+        ("RUSTFLAGS", "--cfg loom"),
+        ("CARGO_TARGET_DIR", &directory),
+    ];
+    cargo_with(&arguments, &environment)
 }
 
 /// Programs that optional tests need, with their Debian packages.
