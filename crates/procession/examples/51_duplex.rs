@@ -5,7 +5,7 @@ use procession::channel::{self, Endpoint, Writer};
 use procession::process;
 
 fn answer(parent: Endpoint<String, u32>) {
-    while let Ok(number) = parent.recv() {
+    for number in parent.iter() {
         parent
             .send(format!("{number} squared is {}", number * number))
             .unwrap();

@@ -6,7 +6,7 @@ use procession::queue::{self, Receiver};
 use procession::shared::Counter;
 
 fn work((jobs, done): (Receiver<u32>, Counter)) {
-    while let Ok(job) = jobs.receive() {
+    for job in jobs.deliveries() {
         if *job == 3 && !job.is_redelivered() {
             std::process::abort();
         }

@@ -5,7 +5,7 @@ use procession::queue::{self, Receiver};
 
 fn sum(images: Receiver<[u8]>) -> u64 {
     let mut sum = 0;
-    while let Ok(image) = images.receive_bytes() {
+    for image in images.borrowed() {
         sum += image.iter().map(|byte| u64::from(*byte)).sum::<u64>();
         // Dropped here, the image is done with; not before, whoever is killed.
     }

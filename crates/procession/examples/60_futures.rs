@@ -1,7 +1,7 @@
 //! Queues in futures, on any executor: no thread for each.
 
 use procession::process;
-use procession::queue::{self, Receiver, Sender};
+use procession::queue::{self, Receiver, RecvError, Sender};
 
 fn double((comes, goes): (Receiver<u32>, Sender<u32>)) {
     for number in comes.iter() {
@@ -18,10 +18,13 @@ async fn talk(sender: Sender<u32>, receiver: Receiver<u32>) -> u32 {
     };
     let receives = async {
         let mut sum = 0;
-        while let Ok(number) = receiver.recv_async().await {
-            sum += number;
+        loop {
+            match receiver.recv_async().await {
+                Ok(number) => sum += number,
+                Err(RecvError::Disconnected) => return sum,
+                Err(error) => panic!("{error}"),
+            }
         }
-        sum
     };
     tokio::join!(sends, receives).1
 }

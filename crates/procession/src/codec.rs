@@ -6,13 +6,13 @@
 //! a sealed memory file, which the receiver maps: the kernel copies nothing.
 
 use crate::error::Context;
+use crate::thread_slot::Slot;
 use crate::{Error, ErrorKind, Result};
 use postcard::ser_flavors::Flavor;
 use procession_sys::memory::SealedBytes;
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -84,24 +84,24 @@ pub(crate) struct Encoder {
 
 thread_local! {
     /// The descriptors of the value that this thread is encoding or decoding.
-    static TABLE: RefCell<Option<Vec<Option<OwnedFd>>>> = const { RefCell::new(None) };
+    static TABLE: Slot<Table> = const { Slot::new() };
 
     /// Why a value of this library could not be encoded or decoded: the format
     /// keeps no texts of errors.
-    static REASON: RefCell<Option<Error>> = const { RefCell::new(None) };
+    static REASON: Slot<Error> = const { Slot::new() };
 }
 
 /// Whether this thread is encoding or decoding a value with descriptors: another one
 /// must not use its table.
 pub(crate) fn is_at_work() -> bool {
-    TABLE.with_borrow(Option::is_some)
+    TABLE.with(|table| table.with(|table| table.is_some()))
 }
 
 /// Remembers an error of the value that is being encoded or decoded; its text is
 /// for serde.
 pub(crate) fn reason(error: Error) -> String {
     let text = error.to_string();
-    REASON.set(Some(error));
+    REASON.with(|reason| reason.replace(Some(error)));
     text
 }
 
@@ -342,7 +342,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd
 
 fn failed<T: ?Sized>(operation: &'static str, error: postcard::Error) -> Error {
     let name = std::any::type_name::<T>();
-    let Some(reason) = REASON.take() else {
+    let Some(reason) = REASON.with(Slot::take) else {
         return Error::new(ErrorKind::Corrupt, operation, name).caused_by(error);
     };
     let hint = reason.hint().map(str::to_owned);
@@ -362,13 +362,13 @@ fn with_table<T>(table: Table, code: impl FnOnce() -> T) -> (T, Table) {
     struct Restore(Option<Table>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            TABLE.set(self.0.take());
+            TABLE.with(|table| table.replace(self.0.take()));
         }
     }
-    let restore = Restore(TABLE.replace(Some(table)));
-    REASON.set(None);
+    let restore = Restore(TABLE.with(|outer| outer.replace(Some(table))));
+    REASON.with(Slot::take);
     let value = code();
-    let table = TABLE.take().unwrap_or_default();
+    let table = TABLE.with(Slot::take).unwrap_or_default();
     drop(restore);
     (value, table)
 }
@@ -376,8 +376,7 @@ fn with_table<T>(table: Table, code: impl FnOnce() -> T) -> (T, Table) {
 /// Puts a copy of a descriptor into the table of the value being encoded;
 /// returns its place.
 pub(crate) fn put(descriptor: BorrowedFd<'_>) -> std::result::Result<u32, String> {
-    TABLE.with_borrow_mut(|table| {
-        let table = table.as_mut().ok_or(OUTSIDE)?;
+    with_present_table(|table| {
         let place = u32::try_from(table.len()).map_err(|_| "too many descriptors")?;
         let copy = descriptor
             .try_clone_to_owned()
@@ -390,11 +389,17 @@ pub(crate) fn put(descriptor: BorrowedFd<'_>) -> std::result::Result<u32, String
 
 /// Takes a descriptor out of the table of the value being decoded.
 pub(crate) fn take(place: u32) -> std::result::Result<OwnedFd, String> {
-    TABLE.with_borrow_mut(|table| {
-        let table = table.as_mut().ok_or(OUTSIDE)?;
+    with_present_table(|table| {
         let slot = table.get_mut(place as usize).and_then(Option::take);
         slot.ok_or_else(|| format!("no descriptor came with the place {place}"))
     })
+}
+
+/// Runs `code` with the table of the value that is being encoded or decoded.
+fn with_present_table<T>(
+    code: impl FnOnce(&mut Table) -> std::result::Result<T, String>,
+) -> std::result::Result<T, String> {
+    TABLE.with(|table| table.with(|table| code(table.ok_or(OUTSIDE)?)))
 }
 
 const OUTSIDE: &str = "descriptors travel only in messages between processes";

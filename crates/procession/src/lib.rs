@@ -97,6 +97,7 @@ pub mod shared;
 pub mod shm;
 pub mod signal;
 pub mod sync;
+mod thread_slot;
 mod time;
 pub mod transport;
 

@@ -137,8 +137,16 @@ impl<S: ?Sized, R: Serialize + DeserializeOwned> Endpoint<S, R> {
     }
 
     /// The messages that come, until the end.
+    ///
+    /// # Panics
+    /// As [`Reader::iter`].
     pub fn iter(&self) -> impl Iterator<Item = R> + '_ {
         self.reader.iter()
+    }
+
+    /// The messages that come, until the end or an error; as [`Reader::results`].
+    pub fn results(&self) -> impl Iterator<Item = crate::Result<R>> + '_ {
+        self.reader.results()
     }
 }
 

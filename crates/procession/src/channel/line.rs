@@ -72,17 +72,6 @@ impl Outlet {
             Outlet::Sealed(line) => line.send(message, descriptors, deadline),
         }
     }
-
-    /// Sends a value.
-    pub(super) fn send_value<T: Serialize>(
-        &mut self,
-        message: &T,
-        buffer: &mut Vec<u8>,
-        deadline: Deadline,
-    ) -> Outcome<()> {
-        let descriptors = queue::encode(message, buffer)?;
-        self.send(buffer, &descriptors, deadline)
-    }
 }
 
 impl Inlet {

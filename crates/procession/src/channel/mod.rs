@@ -19,7 +19,7 @@
 //! ```
 //! use procession::{channel::{self, Endpoint}, process};
 //! fn double(parent: Endpoint<u64, u64>) {
-//!     while let Ok(number) = parent.recv() {
+//!     for number in parent.iter() {
 //!         parent.send(2 * number).unwrap();
 //!     }
 //! }

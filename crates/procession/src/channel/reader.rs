@@ -5,7 +5,7 @@ use super::writer::KEPT;
 use crate::Deadline;
 #[cfg(feature = "tokio")]
 use crate::error::Context;
-use crate::queue::{Hindrance, Messages, Outcome, RecvError, RecvTimeoutError, TryRecvError};
+use crate::queue::{self, Hindrance, Messages, Outcome, RecvError, RecvTimeoutError, TryRecvError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::RefCell;
@@ -84,21 +84,19 @@ impl<T: ?Sized> Reader<T> {
     }
 }
 
-/// Receives a message.
-fn next<T: DeserializeOwned>(
-    (inlet, buffer): &mut (Inlet, Vec<u8>),
-    deadline: Deadline,
-) -> Outcome<T> {
-    let received = inlet.receive_value(buffer, deadline);
-    if buffer.capacity() > KEPT {
-        *buffer = Vec::new();
-    }
-    received
-}
-
 impl<T: Serialize + DeserializeOwned> Reader<T> {
     fn next(&self, deadline: Deadline) -> Outcome<T> {
-        next(&mut self.inlet.borrow_mut(), deadline)
+        let (descriptors, buffer) = {
+            let (inlet, buffer) = &mut *self.inlet.borrow_mut();
+            let descriptors = inlet.receive(buffer, deadline)?;
+            (descriptors, std::mem::take(buffer))
+        };
+        // What decodes a message may panic, or receive another one here.
+        let decoded = queue::decode(&buffer, descriptors);
+        if buffer.capacity() <= KEPT {
+            self.inlet.borrow_mut().1 = buffer;
+        }
+        decoded.map_err(Hindrance::Failed)
     }
 
     /// Receives a message, waiting for one.
@@ -162,14 +160,41 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     }
 
     /// The messages that come, until the end.
+    ///
+    /// # Panics
+    /// On any other end, with the error of [`recv`](Reader::recv): a message that
+    /// cannot be decoded, a writer that was killed in the middle of one, a host that
+    /// is lost. An iterator of messages cannot say so otherwise, and it is not to look
+    /// as if all had come. [`results`](Reader::results) has it as a value.
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        std::iter::from_fn(|| self.recv().ok())
+        std::iter::from_fn(|| queue::item(self.recv()))
+    }
+
+    /// The messages that come, until the end, or until one cannot be received: then
+    /// the error is the last item. Where that was about one message, what comes after
+    /// it can be had by asking again.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{channel, Result};
+    /// let (reader, writer) = channel::pipe::<u64>()?;
+    /// (1..=3).for_each(|number| writer.send(number).unwrap());
+    /// drop(writer);
+    /// assert_eq!(reader.results().sum::<Result<u64>>()?, 6);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn results(&self) -> impl Iterator<Item = crate::Result<T>> + '_ {
+        queue::results(|| self.recv())
     }
 }
 
 /// Receives a message if there is one.
-fn attempt<T: DeserializeOwned>(inlet: &mut (Inlet, Vec<u8>)) -> Option<Outcome<T>> {
-    match next(inlet, Deadline::NOW) {
+fn attempt<T: DeserializeOwned>((inlet, buffer): &mut (Inlet, Vec<u8>)) -> Option<Outcome<T>> {
+    let received = inlet.receive_value(buffer, Deadline::NOW);
+    if buffer.capacity() > KEPT {
+        *buffer = Vec::new();
+    }
+    match received {
         Err(Hindrance::TimedOut) => None,
         outcome => Some(outcome),
     }

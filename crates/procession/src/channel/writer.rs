@@ -2,7 +2,7 @@
 
 use super::line::Outlet;
 use crate::Deadline;
-use crate::queue::{Outcome, SendError, SendTimeoutError, TrySendError};
+use crate::queue::{self, Outcome, SendError, SendTimeoutError, TrySendError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::RefCell;
@@ -48,10 +48,16 @@ pub(super) const KEPT: usize = 1 << 20;
 
 impl<T: Serialize + DeserializeOwned> Writer<T> {
     fn deliver(&self, message: &T, deadline: Deadline) -> Outcome<()> {
-        let (outlet, buffer) = &mut *self.outlet.borrow_mut();
-        let sent = outlet.send_value(message, buffer, deadline);
-        if buffer.capacity() > KEPT {
-            *buffer = Vec::new();
+        // What encodes a message may panic, or send another one here.
+        let mut buffer = std::mem::take(&mut self.outlet.borrow_mut().1);
+        let encoded = queue::encode(message, &mut buffer);
+        let (outlet, kept) = &mut *self.outlet.borrow_mut();
+        let sent = match encoded {
+            Ok(descriptors) => outlet.send(&buffer, &descriptors, deadline),
+            Err(error) => Err(error.into()),
+        };
+        if buffer.capacity() <= KEPT {
+            *kept = buffer;
         }
         sent
     }

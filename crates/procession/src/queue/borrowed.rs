@@ -17,27 +17,57 @@ use procession_core::queue::Held;
 use std::sync::Arc;
 
 /// A block that this process has.
+///
+/// A panic is a death: a message that was received and is dropped by unwinding is left
+/// to another receiver, as if this process had been killed with it.
 #[derive(Debug)]
 pub(super) struct Holding {
     side: Arc<Side>,
     /// `None`: not any more.
     block: Option<usize>,
     process: Option<Owner>,
+    /// What a panic that begins after this makes of the block.
+    on_panic: OnPanic,
+}
+
+/// What becomes of a block that unwinding drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnPanic {
+    LeaveToAnother,
+    GiveBack,
 }
 
 impl Holding {
-    pub(super) fn new(side: &Arc<Side>, block: usize) -> Holding {
+    /// Of a message that was received.
+    pub(super) fn received(side: &Arc<Side>, block: usize) -> Holding {
+        // What is received and dropped by a destructor while its thread unwinds
+        // already is done with as elsewhere.
+        let on_panic = match std::thread::panicking() {
+            true => OnPanic::GiveBack,
+            false => OnPanic::LeaveToAnother,
+        };
+        Holding::new(side, block, on_panic)
+    }
+
+    /// Of a message that is to be sent.
+    fn reserved(side: &Arc<Side>, block: usize) -> Holding {
+        Holding::new(side, block, OnPanic::GiveBack)
+    }
+
+    fn new(side: &Arc<Side>, block: usize, on_panic: OnPanic) -> Holding {
         Holding {
             side: Arc::clone(side),
             block: Some(block),
             process: side.process(),
+            on_panic,
         }
     }
 
     /// Leaves the message to another receiver.
     #[cold]
-    pub(super) fn leave_to_another(mut self) {
-        if let Some(block) = self.block.take()
+    pub(super) fn leave_to_another(&mut self) {
+        if self.is_ours()
+            && let Some(block) = self.block.take()
             && let Some(caller) = self.side.ring.object.holder()
         {
             self.side.ring.abandon(block, &caller);
@@ -75,6 +105,9 @@ impl Holding {
 
 impl Drop for Holding {
     fn drop(&mut self) {
+        if self.on_panic == OnPanic::LeaveToAnother && std::thread::panicking() {
+            self.leave_to_another();
+        }
         // A forked copy gives nothing back.
         if let Some(block) = self.block.take()
             && self.is_ours()
@@ -90,7 +123,7 @@ impl Drop for Holding {
 }
 
 /// A message that is written where its receiver will read it, and sent by
-/// [`commit`](Reservation::commit). Dropped, it is none.
+/// [`commit`](Reservation::commit). Dropped, by a panic or otherwise, it is none.
 ///
 /// # If a process dies
 /// The message was sent or it was not; its room is there again.
@@ -119,9 +152,9 @@ pub struct Reservation {
 
 impl Reservation {
     pub(super) fn new(side: &Arc<Side>, length: usize, deadline: Deadline) -> Outcome<Reservation> {
-        let gone = || side.is_other_side_gone();
+        let gone = || side.are_receivers_gone();
         let block = side.ring.reserve(length, deadline, gone)?;
-        let holding = Holding::new(side, block);
+        let holding = Holding::reserved(side, block);
         let range = holding.range(block)?;
         Ok(Reservation { range, holding })
     }
@@ -193,7 +226,7 @@ impl Reservation {
             return Ok(());
         };
         let side = &holding.side;
-        let gone = || side.is_other_side_gone();
+        let gone = || side.are_receivers_gone();
         side.ring.commit(block, deadline, gone)
     }
 }
@@ -215,8 +248,8 @@ impl std::ops::DerefMut for Reservation {
 }
 
 /// A message of bytes, read where it lies. It is done with when this is dropped;
-/// if this process is killed before, another receiver gets it, or it is counted
-/// as lost.
+/// if this process is killed before, or this is dropped by a panic, another receiver
+/// gets it, or it is counted as lost.
 ///
 /// # Across fork and exec
 /// A forked copy shows nothing (it panics) and gives nothing back.
@@ -238,7 +271,7 @@ pub struct Borrowed {
 
 impl Borrowed {
     pub(super) fn new(side: &Arc<Side>, held: Held) -> Result<Borrowed, Hindrance> {
-        let holding = Holding::new(side, held.block);
+        let holding = Holding::received(side, held.block);
         let range = holding.range(held.block)?;
         Ok(Borrowed {
             range,
@@ -247,7 +280,7 @@ impl Borrowed {
         })
     }
 
-    /// Whether another receiver had it before, and was killed.
+    /// Whether a receiver had it before, and was killed or panicked.
     #[must_use]
     pub fn is_redelivered(&self) -> bool {
         self.redelivered

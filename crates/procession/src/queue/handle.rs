@@ -18,6 +18,9 @@ pub(super) struct Side {
 
 impl Side {
     pub(super) fn new(ring: Ring, ends: Ends) -> Arc<Side> {
+        if ends.are_none() {
+            ring.never_look();
+        }
         let ends = Some(ends);
         Arc::new(Side { ring, ends })
     }
@@ -43,6 +46,17 @@ impl Side {
 
     pub(super) fn is_other_side_gone(&self) -> bool {
         self.ends.as_ref().is_some_and(Ends::is_other_side_gone)
+    }
+
+    /// Whether no receiver is left, of a sender: then none will ever be, and the queue
+    /// is closed, so that every sender in every process is refused from now on.
+    #[cold]
+    pub(super) fn are_receivers_gone(&self) -> bool {
+        let gone = self.is_other_side_gone();
+        if gone {
+            self.ring.close_for_good();
+        }
+        gone
     }
 }
 

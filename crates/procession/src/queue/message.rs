@@ -17,11 +17,12 @@ const KEPT: usize = 1 << 20;
 
 /// Runs `code` with a buffer that may have room already.
 pub(super) fn with_buffer<T>(code: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    // Taken out: what decodes a value may receive another one.
-    let mut buffer = BUFFER.take();
+    // Taken out: what decodes a value may receive another one. A thread that is ending
+    // has none any more, and makes one each time.
+    let mut buffer = BUFFER.try_with(RefCell::take).unwrap_or_default();
     let value = code(&mut buffer);
     if buffer.capacity() <= KEPT {
-        BUFFER.set(buffer);
+        let _ = BUFFER.try_with(|kept| kept.replace(buffer));
     }
     value
 }

@@ -12,7 +12,20 @@
 //! | [`Options::at_most_once`] | nobody; it is [counted](Receiver::lost) |
 //!
 //! "With it" is from when the message was taken out until [`recv`](Receiver::recv)
-//! has copied it, just before it returns, or until the [`Delivery`] is dropped.
+//! has copied it, before it is decoded and returned, or until the [`Delivery`] is
+//! dropped. A panic is a death: a [`Delivery`] or a [`Borrowed`] that is dropped
+//! because its thread panics was not finished, and goes the same way.
+//!
+//! # How a queue ends
+//! When all who receive from a queue without a name are gone, dropped or killed,
+//! nobody can send to it any more: every sender in every process is refused, whatever
+//! room there is. When all who send are gone, receivers get what is there and are then
+//! refused, each time. A handle on its way, in an argument or a message, counts as
+//! long as somebody can receive it. Where an end is not told by who dropped the last
+//! handle, but found out, because a process was killed, it is known after 20 ms.
+//!
+//! `while let Ok(..)` takes any error for the end. [`iter`](Receiver::iter) panics on
+//! any other one, [`results`](Receiver::results) has it.
 //!
 //! # Examples
 //! ```
@@ -41,6 +54,7 @@ mod annex;
 mod borrowed;
 mod error;
 mod handle;
+mod iter;
 mod lane;
 mod layout;
 mod message;
@@ -55,6 +69,7 @@ pub(crate) use error::{Hindrance, Outcome};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
+pub(crate) use iter::{item, results};
 pub(crate) use message::{decode, encode, fingerprint};
 pub use priority::{PriorityHalves, PriorityReceiver, PrioritySender, prioritized};
 pub use receiver::{Delivery, Receiver};
@@ -270,8 +285,8 @@ impl Options {
         self
     }
 
-    /// A message whose receiver was killed with it is lost, and counted, instead
-    /// of being delivered once more.
+    /// A message whose receiver was killed with it, or panicked, is lost, and counted,
+    /// instead of being delivered once more.
     pub fn at_most_once(mut self) -> Options {
         self.orphans = Orphans::Lose;
         self

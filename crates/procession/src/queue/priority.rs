@@ -1,7 +1,7 @@
 //! Messages of several priorities.
 
 use super::{Halves, Options, Receiver, RecvError, RecvTimeoutError, SendError, Sender};
-use super::{SendTimeoutError, TryRecvError, TrySendError};
+use super::{SendTimeoutError, TryRecvError, TrySendError, iter};
 use crate::{Deadline, Error, ErrorKind, Result, Select};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -200,8 +200,16 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
 
     /// The messages that come, each with its priority, until nothing is there and
     /// nothing will come.
+    ///
+    /// # Panics
+    /// As [`Receiver::iter`].
     pub fn iter(&self) -> impl Iterator<Item = (usize, T)> + '_ {
-        std::iter::from_fn(|| self.recv().ok())
+        std::iter::from_fn(|| iter::item(self.recv()))
+    }
+
+    /// The messages that come, each with its priority; as [`Receiver::results`].
+    pub fn results(&self) -> impl Iterator<Item = Result<(usize, T)>> + '_ {
+        iter::results(|| self.recv())
     }
 }
 

@@ -5,7 +5,7 @@ use super::handle::{self, Side, both_halves};
 use super::message::{decode, with_buffer};
 use super::ring::Keep;
 use super::source::Messages;
-use super::{Hindrance, Outcome};
+use super::{Hindrance, Outcome, iter};
 use super::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::ends::Ends;
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -144,8 +144,9 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     }
 
     /// Receives a message, waiting for one. It is done with when it has been
-    /// copied, just before this returns: who wants it to come again if this process is
-    /// killed while working on it uses [`receive`](Receiver::receive).
+    /// copied, before it is decoded and returned: who wants it to come again if this
+    /// process is killed, or panics, while decoding it or working on it uses
+    /// [`receive`](Receiver::receive).
     ///
     /// # Errors
     /// [`Disconnected`](RecvError::Disconnected), when nothing is there and
@@ -181,7 +182,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     }
 
     /// Receives several messages, waiting for the first: what is there then, at most
-    /// so many, is put behind what is in `into`. How many there were.
+    /// so many, is put behind what is in `into`. How many there were. Each is done with
+    /// before it is decoded, as by [`recv`](Receiver::recv).
     ///
     /// # Errors
     /// As [`recv`](Receiver::recv), if there was no first. A message that cannot be
@@ -217,20 +219,28 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
             return Ok(0);
         }
         into.push(self.next(deadline)?);
-        let ring = &self.side.ring;
-        let mut with_descriptors = false;
+        let mut row = self.side.ring.row()?;
+        let mut count = 1;
         let more = with_buffer(|buffer| {
-            ring.receive_many(most - 1, |block| {
-                let descriptors = self.read(block, buffer)?;
-                with_descriptors |= !descriptors.is_empty();
+            while count < most {
+                let mut descriptors = Vec::new();
+                let read = |block| {
+                    descriptors = self.read(block, buffer)?;
+                    Ok(())
+                };
+                if !row.try_next(read)? {
+                    break;
+                }
+                if !descriptors.is_empty() {
+                    self.side.lane().sweep();
+                }
                 into.push(decode(buffer, descriptors)?);
-                Ok(())
-            })
+                count += 1;
+            }
+            Ok(count)
         });
-        if with_descriptors {
-            self.side.lane().sweep();
-        }
-        Ok(1 + more?)
+        drop(row);
+        more
     }
 
     /// [`recv`](Receiver::recv) as a future, for any executor. Dropped before it is
@@ -255,8 +265,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     }
 
     /// Receives a message that is ours until the [`Delivery`] is dropped: if this
-    /// process is killed before, another receiver gets it, marked as
-    /// [redelivered](Delivery::is_redelivered), or it is counted as lost.
+    /// process is killed before, or a panic drops it, another receiver gets it, marked
+    /// as [redelivered](Delivery::is_redelivered), or it is counted as lost.
     ///
     /// # Errors
     /// As [`recv`](Receiver::recv).
@@ -292,7 +302,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         let tidy = || self.side.lane().sweep();
         let Held { block, redelivered } =
             ring.receive(deadline, gone, tidy, |held| (held, Keep::Yes))?;
-        let holding = Holding::new(&self.side, block);
+        let mut holding = Holding::received(&self.side, block);
         let message = with_buffer(|buffer| {
             let descriptors = self.read(block, buffer)?;
             decode(buffer, descriptors)
@@ -314,13 +324,51 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     }
 
     /// The messages that come, until nothing is there and nothing will come.
+    ///
+    /// # Panics
+    /// On any other end, with the error of [`recv`](Receiver::recv): a message that
+    /// cannot be decoded, a queue that is corrupt. An iterator of messages cannot say
+    /// so otherwise, and it is not to look as if all had come.
+    /// [`results`](Receiver::results) has it as a value.
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        std::iter::from_fn(|| self.recv().ok())
+        std::iter::from_fn(|| iter::item(self.recv()))
+    }
+
+    /// The messages that come, until nothing is there and nothing will come, or until
+    /// one cannot be received: then the error is the last item. Where that was about
+    /// one message, what comes after it can be had by asking again.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{queue, Result};
+    /// let (sender, receiver) = queue::bounded::<u64>(4)?;
+    /// sender.send_many([1, 2, 3]).unwrap();
+    /// drop(sender);
+    /// assert_eq!(receiver.results().sum::<Result<u64>>()?, 6);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn results(&self) -> impl Iterator<Item = Result<T>> + '_ {
+        iter::results(|| self.recv())
+    }
+
+    /// The messages that come, each ours until its [`Delivery`] is dropped, at the end
+    /// of the loop's body; as [`iter`](Receiver::iter) in all else.
+    ///
+    /// # Panics
+    /// As [`iter`](Receiver::iter).
+    ///
+    /// # Examples
+    /// See [`Sender::join`](super::Sender::join).
+    pub fn deliveries(&self) -> impl Iterator<Item = Delivery<T>> + '_ {
+        std::iter::from_fn(|| iter::item(self.receive()))
     }
 
     /// The messages that are there now.
+    ///
+    /// # Panics
+    /// As [`iter`](Receiver::iter).
     pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
-        std::iter::from_fn(|| self.try_recv().ok())
+        std::iter::from_fn(|| iter::item_now(self.try_recv()))
     }
 }
 
@@ -349,7 +397,8 @@ impl Receiver<[u8]> {
     }
 
     /// Receives several messages, waiting for the first: those that are there then,
-    /// at most so many, are shown one after the other. How many there were.
+    /// at most so many, are shown one after the other. How many there were. Each is
+    /// done with before it is shown: one that makes `show` panic does not come again.
     ///
     /// # Errors
     /// As [`recv`](Receiver::recv), if there was no first.
@@ -390,12 +439,13 @@ impl Receiver<[u8]> {
         with_buffer(|buffer| {
             self.receive_into(buffer, deadline)?;
             show(buffer);
-            let more = ring.receive_many(most - 1, |block| {
-                ring.read(block, buffer)?;
+            let mut row = ring.row()?;
+            let mut count = 1;
+            while count < most && row.try_next(|block| ring.read(block, buffer))? {
                 show(buffer);
-                Ok(())
-            })?;
-            Ok(1 + more)
+                count += 1;
+            }
+            Ok(count)
         })
     }
 
@@ -421,6 +471,16 @@ impl Receiver<[u8]> {
         self.borrow(deadline).map_err(Hindrance::of_recv_timeout)
     }
 
+    /// The messages that come, each to be read where it lies until it is dropped, until
+    /// nothing is there and nothing will come.
+    ///
+    /// # Panics
+    /// On any other end, with the error of
+    /// [`receive_bytes`](Receiver::receive_bytes).
+    pub fn borrowed(&self) -> impl Iterator<Item = Borrowed> + '_ {
+        std::iter::from_fn(|| iter::item(self.receive_bytes()))
+    }
+
     fn borrow(&self, deadline: Deadline) -> Outcome<Borrowed> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
@@ -430,7 +490,16 @@ impl Receiver<[u8]> {
     }
 }
 
-/// A message that is ours until this is dropped.
+/// A message that is ours until this is dropped, which says that it is done with.
+///
+/// A panic is a death: dropped while its thread unwinds, it is not done with. Another
+/// receiver gets the message, or this one later, marked as
+/// [redelivered](Delivery::is_redelivered); of a queue that was made to
+/// [lose](super::Options::at_most_once) what is not finished, it is counted as
+/// [lost](Receiver::lost). A message that makes every receiver panic comes again and
+/// again: look at the mark where that may be.
+///
+/// Forgotten, by `mem::forget`, it is ours until this process ends.
 #[derive(Debug)]
 #[must_use = "the message is done with when this is dropped"]
 pub struct Delivery<T> {
@@ -440,7 +509,7 @@ pub struct Delivery<T> {
 }
 
 impl<T> Delivery<T> {
-    /// Whether another receiver had it before, and was killed.
+    /// Whether a receiver had it before, and was killed or panicked.
     #[must_use]
     pub fn is_redelivered(&self) -> bool {
         self.redelivered

@@ -60,7 +60,7 @@ impl<T: ?Sized> Sender<T> {
         deadline: Deadline,
     ) -> Outcome<()> {
         if descriptors.is_empty() {
-            let gone = || self.side.is_other_side_gone();
+            let gone = || self.side.are_receivers_gone();
             let ring = &self.side.ring;
             return ring.send(bytes, 0, |_| Ok(true), deadline, gone);
         }
@@ -77,7 +77,7 @@ impl<T: ?Sized> Sender<T> {
         let lane = self.side.lane();
         let tag = lane.tag(descriptors)?;
         let send_packet = |block| lane.try_send(block, tag, descriptors);
-        let gone = || self.side.is_other_side_gone();
+        let gone = || self.side.are_receivers_gone();
         let ring = &self.side.ring;
         ring.send(bytes, tag, send_packet, deadline, gone)
     }
@@ -101,7 +101,7 @@ impl<T: ?Sized> Sender<T> {
     /// ```
     /// use procession::{process, queue::{self, Receiver}};
     /// fn work(jobs: Receiver<String>) {
-    ///     while let Ok(job) = jobs.receive() {
+    ///     for job in jobs.deliveries() {
     ///         // … and when `job` is dropped, it is done.
     ///         assert!(job.len() > 0);
     ///     }
@@ -136,7 +136,7 @@ impl<T: ?Sized> Sender<T> {
     /// As [`join_timeout`](Sender::join_timeout).
     pub fn join_deadline(&self, deadline: Deadline) -> Result<()> {
         let operation = "waiting until all messages are done";
-        let gone = || self.side.is_other_side_gone();
+        let gone = || self.side.are_receivers_gone();
         let ring = &self.side.ring;
         let label = ring.object.label();
         ring.join(deadline, gone)

@@ -29,7 +29,7 @@ impl Source for Messages {
 impl Source for Room {
     fn is_ready(&self, thoroughly: bool) -> Result<bool> {
         let ring = &self.0.ring;
-        Ok(ring.has_room() || ring.is_closed() || thoroughly && self.0.is_other_side_gone())
+        Ok(ring.has_room() || ring.is_closed() || thoroughly && self.0.are_receivers_gone())
     }
 
     fn announce(&self) -> Result<Option<Watched>> {

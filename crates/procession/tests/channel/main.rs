@@ -2,6 +2,7 @@
 
 mod bodies;
 mod connections;
+mod ends;
 mod limits;
 #[cfg(feature = "network")]
 mod network;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         bodies::a_killed_process_is_the_end_of_file,
         bodies::the_two_ways_go_apart,
         bodies::an_end_travels_on,
+        ends::both_ways_end_each_time,
     ];
     let with_descriptors = bodies![bodies::descriptors_travel, bodies::handles_of_ours_travel,];
     let mut tests = testkit::tests![
@@ -81,6 +83,11 @@ fn main() -> ExitCode {
         limits::a_message_that_does_not_decode_is_an_error,
         limits::descriptors_of_a_message_that_was_given_up_are_closed,
         limits::no_descriptor_left_is_an_error,
+        ends::one_way_ends_each_time,
+        ends::what_cannot_be_received_does_not_look_like_the_end,
+        ends::a_panic_leaves_a_channel_as_it_was,
+        ends::a_message_may_use_its_own_channel,
+        ends::channels_work_in_destructors_of_threads,
     ];
     tests.extend(testkit::tests![
         connections::other_types_are_refused,

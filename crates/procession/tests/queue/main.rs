@@ -2,10 +2,12 @@
 
 mod bodies;
 mod death;
+mod ends;
 mod handles;
 mod limits;
 mod long;
 mod named;
+mod panics;
 mod work;
 
 use procession::process::{Builder, JoinHandle, StartMethod};
@@ -56,6 +58,12 @@ fn main() -> ExitCode {
         death::a_killed_sender_is_no_sender_any_more,
         death::a_message_held_by_the_dead_comes_again,
         death::what_the_dead_held_is_counted_where_it_is_lost,
+        ends::after_the_last_receiver_every_sender_is_refused,
+        ends::a_receiver_that_is_lost_on_the_way_is_gone,
+        ends::receivers_get_what_is_there_and_are_then_refused,
+        ends::a_loop_over_messages_fails_with_their_error,
+        panics::what_a_panic_drops_comes_again,
+        panics::what_a_panic_drops_is_counted_where_it_is_lost,
     ];
     let mut tests = testkit::tests![
         limits::a_queue_of_one,
@@ -79,6 +87,17 @@ fn main() -> ExitCode {
         handles::what_was_not_sent_in_time_is_closed,
         work::a_batch_ends_where_it_has_to,
         work::priorities_lose_nothing,
+        ends::bytes_are_refused_as_values_are,
+        ends::a_batch_hears_of_the_end_in_its_middle,
+        ends::what_waits_in_a_closed_queue_that_is_full_is_refused,
+        ends::a_receiver_in_a_message_is_still_one,
+        ends::joining_says_that_nobody_will_do_the_rest,
+        ends::what_cannot_be_received_does_not_look_like_the_end,
+        panics::a_thread_that_panics_leaves_its_message_to_one_that_waits,
+        panics::a_message_that_panics_while_it_is_encoded_takes_no_room,
+        panics::a_message_that_panics_while_it_is_decoded_gives_its_room_back,
+        panics::a_callback_that_panics_keeps_no_room,
+        panics::queues_work_in_destructors_of_threads,
         named::programs_meet_by_name,
         named::another_type_is_refused,
         named::the_queue_of_killed_users_is_made_anew,

@@ -46,7 +46,8 @@ pub(crate) fn run(me: &Arc<current::Task>, work: impl FnOnce() -> Outcome) -> i3
 
 /// The panic of this thread that was just caught, which may be any value.
 pub(crate) fn caught(payload: Box<dyn std::any::Any + Send>) -> Panic {
-    let panic = LAST_PANIC.take().unwrap_or_else(|| Panic {
+    let last = LAST_PANIC.try_with(RefCell::take).ok().flatten();
+    let panic = last.unwrap_or_else(|| Panic {
         // Thrown by resume_unwind, which calls no hook.
         message: text_of(&*payload),
         location: None,
@@ -94,7 +95,8 @@ fn record_panics(me: &Arc<current::Task>) {
             if cfg!(panic = "abort") {
                 let _ = me.mailbox.send_value(Kind::Panicked, &panic);
             }
-            LAST_PANIC.set(Some(panic));
+            // Gone where a destructor of the thread panics, which may be caught.
+            let _ = LAST_PANIC.try_with(|last| last.replace(Some(panic)));
         }
         others(info);
     }));

@@ -58,6 +58,8 @@ struct Known {
     /// Deaths and handles that went, when they were last looked into.
     deaths: AtomicU64,
     changes: AtomicU64,
+    /// When to look whether a receiver is left.
+    look_at: AtomicU64,
 }
 
 pub(super) const fn class(fingerprint: Fingerprint) -> Class {
@@ -237,6 +239,14 @@ impl Ring {
         self.raw().close();
         self.notify_all(&caller);
         Ok(())
+    }
+
+    /// [`close`](Ring::close), because nobody can receive any more.
+    pub(super) fn close_for_good(&self) {
+        self.raw().close();
+        if let Some(caller) = self.object.holder() {
+            self.notify_all(&caller);
+        }
     }
 
     fn notify_all(&self, caller: &Caller<'_>) {

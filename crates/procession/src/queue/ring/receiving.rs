@@ -1,10 +1,10 @@
 //! Receiving: a block is claimed, read and given back.
 
 use super::{BETWEEN_LOOKS, ROW, Ring, layout};
-use crate::Deadline;
 use crate::queue::receiver::is_for_another;
 use crate::queue::{Hindrance, Outcome};
 use crate::registry::Caller;
+use crate::{Deadline, Result};
 use procession_core::queue::{Held, Orphans, Received};
 use std::sync::atomic::Ordering;
 
@@ -105,46 +105,14 @@ impl Ring {
         self.messages().notify(1, caller);
     }
 
-    /// Receives what is there, at most so many messages, and moves the head once.
-    pub(in crate::queue) fn receive_many(
-        &self,
-        most: usize,
-        mut read: impl FnMut(usize) -> Outcome<()>,
-    ) -> Outcome<usize> {
-        let caller = self.object.caller(Deadline::NOW)?;
-        let raw = self.raw();
-        let mut from = raw.head.load(Ordering::Acquire);
-        let mut count = 0;
-        let mut outcome = Ok(());
-        while count < most && outcome.is_ok() {
-            match raw.take(from, &caller) {
-                Ok((Received::Message(held), index)) => {
-                    outcome = read(held.block);
-                    match &outcome {
-                        Err(Hindrance::Failed(error)) if is_for_another(error) => {
-                            self.abandon(held.block, &caller);
-                        }
-                        _ => {
-                            self.shrink(held.block);
-                            raw.give_back_first(held.block);
-                        }
-                    }
-                    raw.empty_slot(index, held.block);
-                    from = index.wrapping_add(1);
-                    count += 1;
-                }
-                Ok(_) => break,
-                Err(failure) => {
-                    outcome = Err(self.failed(failure, "receiving from queue"));
-                }
-            }
-        }
-        if count > 0 {
-            // Those between ours were emptied when they were passed over.
-            raw.follow_head(from.wrapping_sub(1));
-            self.notify_of_room(u32::try_from(count).unwrap_or(u32::MAX), &caller);
-        }
-        outcome.map(|()| count)
+    /// Receives what is there, message by message, and moves the head once.
+    pub(in crate::queue) fn row(&self) -> Outcome<Row<'_>> {
+        Ok(Row {
+            ring: self,
+            caller: self.object.caller(Deadline::NOW)?,
+            from: self.raw().head.load(Ordering::Acquire),
+            count: 0,
+        })
     }
 
     /// Gives a block back whose message was received.
@@ -166,6 +134,55 @@ impl Ring {
     pub(in crate::queue) fn give_back(&self, block: usize, caller: &Caller<'_>) {
         self.raw().give_back(block);
         self.notify_of_room(1, caller);
+    }
+}
+
+/// Messages that are received one after the other, of whose room senders hear at the
+/// end, however that comes: code of users runs between two of them, and may panic.
+#[derive(Debug)]
+pub(in crate::queue) struct Row<'a> {
+    ring: &'a Ring,
+    caller: Caller<'a>,
+    /// Behind the last one.
+    from: u64,
+    count: u32,
+}
+
+impl Row<'_> {
+    /// Receives the next message, if one is there; whether there was. `read` copies
+    /// it, and runs no code of users: the block is ours until it returns.
+    pub(in crate::queue) fn try_next(
+        &mut self,
+        read: impl FnOnce(usize) -> Result<()>,
+    ) -> Outcome<bool> {
+        let (ring, raw) = (self.ring, self.ring.raw());
+        let (held, index) = match raw.take(self.from, &self.caller) {
+            Ok((Received::Message(held), index)) => (held, index),
+            Ok(_) => return Ok(false),
+            Err(failure) => return Err(ring.failed(failure, "receiving from queue")),
+        };
+        let outcome = read(held.block);
+        match &outcome {
+            Err(error) if is_for_another(error) => ring.abandon(held.block, &self.caller),
+            _ => {
+                ring.shrink(held.block);
+                raw.give_back_first(held.block);
+            }
+        }
+        raw.empty_slot(index, held.block);
+        self.from = index.wrapping_add(1);
+        self.count += 1;
+        outcome.map(|()| true).map_err(Hindrance::Failed)
+    }
+}
+
+impl Drop for Row<'_> {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            // Those between ours were emptied when they were passed over.
+            self.ring.raw().follow_head(self.from.wrapping_sub(1));
+            self.ring.notify_of_room(self.count, &self.caller);
+        }
     }
 }
 

@@ -4,8 +4,16 @@ use super::{ASK_AFTER, BETWEEN_LOOKS, Ring};
 use crate::Deadline;
 use crate::queue::{Hindrance, Outcome};
 use crate::registry::Caller;
+use crate::time::coarse_milliseconds;
 use procession_core::queue::{Orphans, Sent};
 use std::sync::atomic::Ordering;
+
+/// Milliseconds after which a sender looks again whether a receiver is left, though
+/// nothing tells of an end.
+const LOOK_EVERY: u64 = 10;
+
+/// When a sender looks that need not.
+const NEVER: u64 = u64::MAX;
 
 impl Ring {
     /// Sends some bytes, waiting for room. `send_packet` sends what the tag is for,
@@ -23,6 +31,7 @@ impl Ring {
         let mut filled = None;
         let mut is_complete = tag == 0;
         let attempt = || {
+            self.check_open()?;
             let block = match filled {
                 Some(block) => block,
                 None => {
@@ -78,7 +87,10 @@ impl Ring {
     ) -> Outcome<usize> {
         let caller = self.object.caller(deadline)?;
         let is_long = length > self.layout.inline;
-        let attempt = || Ok(self.try_take(is_long, &caller));
+        let attempt = || {
+            self.check_open()?;
+            Ok(self.try_take(is_long, &caller))
+        };
         let block = self.make_room(&caller, deadline, is_other_side_gone, attempt)?;
         if is_long
             && let Err(error) =
@@ -109,7 +121,8 @@ impl Ring {
         outcome
     }
 
-    /// Attempts something that wants room.
+    /// Attempts something that wants room. `is_other_side_gone` closes the queue if it
+    /// says so.
     #[inline]
     pub(super) fn make_room<T>(
         &self,
@@ -123,27 +136,63 @@ impl Ring {
             if is_other_side_gone() {
                 return Err(Hindrance::Disconnected);
             }
+        } else if self.is_look_due() && is_other_side_gone() {
+            return Err(Hindrance::Disconnected);
         }
-        let gone = std::cell::Cell::new(false);
         let mut is_first = true;
         let attempt = || {
             if !std::mem::take(&mut is_first) {
                 // To look is to take the line from who is about to make room.
                 (0..BETWEEN_LOOKS).for_each(|_| std::hint::spin_loop());
             }
-            match gone.get() {
-                // Nobody would ever take it.
-                true => Ok(None),
-                false => attempt(),
-            }
+            attempt()
         };
         self.wait(self.room(), caller, deadline, attempt, || {
             if self.has_news() {
                 let _ = self.look_into_news(Orphans::Leave, caller);
             }
-            gone.set(is_other_side_gone());
-            gone.get()
+            is_other_side_gone()
         })
+    }
+
+    /// Refuses what would be sent into a queue that is closed, by somebody or by the
+    /// end of the last receiver, whether there is room in it or not.
+    #[inline]
+    fn check_open(&self) -> Outcome<()> {
+        match self.is_closed() {
+            true => Err(Hindrance::Disconnected),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether it is some time ago that a sender of this process looked whether a
+    /// receiver is left. No count tells of all ends: a receiver may be lost on the way
+    /// to a process that never had it, and the sockets of a killed one are closed
+    /// after its place is marked.
+    #[inline]
+    fn is_look_due(&self) -> bool {
+        let due = self.known.look_at.load(Ordering::Relaxed);
+        if due == NEVER {
+            return false;
+        }
+        let now = coarse_milliseconds();
+        let is_due = now >= due;
+        if is_due {
+            let next = now.saturating_add(LOOK_EVERY);
+            self.known.look_at.store(next, Ordering::Relaxed);
+        }
+        is_due
+    }
+
+    /// Has the next message that is sent by itself look.
+    #[cold]
+    fn look_soon(&self) {
+        self.known.look_at.store(0, Ordering::Relaxed);
+    }
+
+    /// There is nothing to be looked at: nobody is ever the last.
+    pub(in crate::queue) fn never_look(&self) {
+        self.known.look_at.store(NEVER, Ordering::Relaxed);
     }
 
     #[inline]
@@ -209,6 +258,10 @@ impl Batch<'_> {
     /// Sends a message if there is room; whether there was.
     pub(in crate::queue) fn try_send(&mut self, bytes: &[u8]) -> Outcome<bool> {
         let ring = self.ring;
+        if ring.is_look_due() {
+            ring.look_soon();
+            return Ok(false);
+        }
         let is_long = bytes.len() > ring.layout.inline;
         let Some(block) = ring.try_take(is_long, self.caller) else {
             return Ok(false);
