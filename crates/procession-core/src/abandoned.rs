@@ -2,6 +2,7 @@
 //! after its second, and so on; then another actor has to get on.
 
 use crate::barrier::RawBarrier;
+use crate::condvar::{Ended, RawCondvar};
 use crate::door::{AtomicU64, Ordering, low};
 use crate::event::RawEvent;
 use crate::gate::Gate;
@@ -629,14 +630,14 @@ fn an_event_is_set_or_not() {
 
 struct BarrierWords {
     state: AtomicU64,
-    members: [AtomicU64; 3],
+    members: [AtomicU64; 8],
 }
 
 impl BarrierWords {
     fn new() -> BarrierWords {
         BarrierWords {
             state: word(0),
-            members: [word(0), word(0), word(0)],
+            members: Default::default(),
         }
     }
 
@@ -674,6 +675,153 @@ fn a_dead_party_breaks_a_barrier_and_a_reset_mends_it() {
             assert!(words.barrier(1).wait(actor, None::<fn()>).is_ok());
         },
     );
+}
+
+#[test]
+fn a_reset_that_is_abandoned_leaves_it_broken_or_done() {
+    abandon_everywhere(
+        || {
+            let words = BarrierWords::new();
+            let dead = Cell::new(None);
+            let me = Owner::new(2, 1).with_thread(1);
+            // One has arrived, and waits no longer than it takes to sleep.
+            let waited = words
+                .barrier(2)
+                .wait(&Actor { me, dead: &dead }, None::<fn()>);
+            assert_eq!(waited, Err(Failure::TimedOut));
+            words
+        },
+        |words, actor| words.barrier(2).reset(actor),
+        |words, actor, finished| {
+            let barrier = words.barrier(2);
+            assert!(!finished || !barrier.is_broken());
+            barrier.reset(actor);
+            assert!(!barrier.is_broken());
+            assert!(words.barrier(1).wait(actor, None::<fn()>).is_ok());
+        },
+    );
+}
+
+/// A party that does something else while it sleeps, once.
+struct Sleeper<'a> {
+    meanwhile: Cell<Option<&'a dyn Fn()>>,
+}
+
+impl Platform for Sleeper<'_> {
+    fn me(&self) -> Owner {
+        Owner::new(0, 1).with_thread(1)
+    }
+
+    fn is_alive(&self, _: Owner) -> bool {
+        true
+    }
+
+    fn lives(&self, _: usize, _: u32) -> bool {
+        true
+    }
+
+    fn deaths(&self) -> u32 {
+        0
+    }
+
+    fn sleep(&self, _: &AtomicU64, _: u32, _: u32) -> Slept {
+        match self.meanwhile.take() {
+            Some(meanwhile) => {
+                meanwhile();
+                Slept::Again
+            }
+            None => Slept::TimedOut,
+        }
+    }
+
+    fn wake(&self, _: &AtomicU64, _: u32) -> u32 {
+        0
+    }
+
+    fn spin(&self, mut ready: impl FnMut() -> bool) -> bool {
+        ready()
+    }
+}
+
+#[test]
+fn who_slept_through_any_number_of_generations_hears_what_became_of_its_own() {
+    // Two others pass, or one of them is left alone and somebody resets.
+    let pass = |words: &BarrierWords| {
+        let barrier = words.barrier(2);
+        let second = || assert!(barrier.wait(&asleep(None), None::<fn()>).is_ok());
+        assert!(barrier.wait(&asleep(Some(&second)), None::<fn()>).is_ok());
+    };
+    let is_reset = |words: &BarrierWords| {
+        let barrier = words.barrier(2);
+        let reset = || barrier.reset(&asleep(None));
+        let outcome = barrier.wait(&asleep(Some(&reset)), None::<fn()>);
+        assert_eq!(outcome, Err(Failure::Broken));
+    };
+    for start in [0, 5, (1 << 30) - 10, (1_u64 << 50) - 10] {
+        for generations in (0..130).chain([1000]) {
+            let words = BarrierWords::new();
+            words.state.store(start * 4, Ordering::Relaxed);
+            let others = || {
+                words.barrier(2).reset(&asleep(None));
+                (0..generations).for_each(|_| pass(&words));
+            };
+            let outcome = words.barrier(2).wait(&asleep(Some(&others)), None::<fn()>);
+            assert_eq!(outcome, Err(Failure::Broken), "{start} + {generations}");
+            let others = || {
+                let second = words.barrier(2).wait(&asleep(None), None::<fn()>);
+                assert!(second.is_ok());
+                (0..generations).for_each(|_| pass(&words));
+                is_reset(&words);
+                (0..generations).for_each(|_| pass(&words));
+            };
+            let outcome = words.barrier(2).wait(&asleep(Some(&others)), None::<fn()>);
+            assert!(outcome.is_ok(), "{start} + {generations}: {outcome:?}");
+        }
+    }
+}
+
+fn asleep(meanwhile: Option<&dyn Fn()>) -> Sleeper<'_> {
+    Sleeper {
+        meanwhile: Cell::new(meanwhile),
+    }
+}
+
+#[test]
+fn a_notification_that_is_abandoned_is_made_up_for_by_the_death() {
+    for count in [1, u32::MAX] {
+        abandon_everywhere(
+            || word(0),
+            |state, actor| RawCondvar(state).notify(count, actor),
+            |state, actor, _| {
+                let condvar = RawCondvar(state);
+                // Before the notification, as far as it has come.
+                let begun = condvar.begin(actor);
+                let outcome = condvar.wait(begun, actor);
+                assert_eq!(outcome, Err(Failure::TimedOut));
+                let begun = condvar.begin(actor);
+                condvar.notify(count, actor);
+                assert_eq!(condvar.wait(begun, actor), Ok(Ended::Notified));
+            },
+        );
+        // The other half: it began while the one lived who was to notify.
+        for operations in 0.. {
+            let state = word(0);
+            let dead = Cell::new(None);
+            let (one, other) = (Owner::new(0, 1), Owner::new(1, 1));
+            let actor = |me: Owner| Actor {
+                me: me.with_thread(1),
+                dead: &dead,
+            };
+            let begun = RawCondvar(&state).begin(&actor(other));
+            let finished = run_for(operations, || RawCondvar(&state).notify(count, &actor(one)));
+            dead.set(Some(one));
+            let outcome = RawCondvar(&state).wait(begun, &actor(other));
+            assert!(outcome.is_ok(), "after {operations}: {outcome:?}");
+            if finished {
+                break;
+            }
+        }
+    }
 }
 
 #[test]

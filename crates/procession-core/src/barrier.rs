@@ -1,27 +1,45 @@
 //! A number of parties that wait for each other, any of whom may die.
 //!
 //! ```text
-//!  63         52 51            32 31              2   1        0
-//! ┌─────────────┬────────────────┬─────────────────┬───┬────────┐
-//! │ arrived     │ outcomes       │ generation      │ S │ broken │
-//! └─────────────┴────────────────┴─────────────────┴───┴────────┘
-//!   in this       of the last 20   S: somebody may sleep
-//!   generation    generations, 1 = reset
+//!  63         52 51                              2   1        0
+//! ┌─────────────┬─────────────────────────────────┬───┬────────┐
+//! │ arrived     │ generation                      │ S │ broken │
+//! └─────────────┴─────────────────────────────────┴───┴────────┘
+//!   in this       its lower 30 bits are slept on    S: somebody may sleep
+//!   generation
 //! ```
 //!
-//! One word holds it all, so that to arrive, to complete, to break and to
-//! reset are each one compare-and-swap. Beside it stands one cell for each
-//! process that takes part: who waits looks there whether somebody has died, in
-//! which case the missing arrival will never come, and breaks the barrier.
+//! One word holds all that changes when a party arrives, so that to arrive, to
+//! complete and to break are each one compare-and-swap. Beside it stands one cell
+//! for each process that takes part: who waits looks there whether somebody has
+//! died, in which case the missing arrival will never come, and breaks the
+//! barrier.
+//!
+//! # What became of a generation
+//! A party that was stopped may look only after any number of further
+//! generations. So each generation that was broken is written down
+//! (`barrier/outcomes.rs`), before a reset leaves it: to reset is to break, to
+//! write that down, and to go on. Who is killed in between leaves the barrier
+//! broken. A generation that is over and is not written down was completed.
+//!
+//! Generations have 50 bits, which no machine counts through in its life; the
+//! comparisons hold across the wrap all the same. The kernel compares 30 of them
+//! when a party falls asleep, so one that is stopped at that instant for exactly
+//! so many generations would sleep on: until the end of its slice.
+
+mod outcomes;
 
 use crate::door::{AtomicU64, Ordering, low};
 use crate::{Failure, Owner, Platform};
+use outcomes::Outcomes;
 
 const BROKEN: u64 = 1;
 const SLEEPERS: u64 = 2;
 const GENERATION: u64 = 4;
 const ARRIVAL: u64 = 1 << 52;
-const OUTCOMES: u64 = ((1 << 20) - 1) << 32;
+
+/// Bits of a generation.
+const GENERATION_BITS: u32 = 50;
 
 /// Most parties that a barrier can have.
 pub const MAX_PARTIES: usize = (1 << 12) - 1;
@@ -33,9 +51,13 @@ pub struct RawBarrier<'a> {
     pub parties: usize,
     /// All that changes.
     pub state: &'a AtomicU64,
-    /// The processes that take part.
+    /// The processes that take part, and behind them the generations that were
+    /// broken: the second half, or the last [`OUTCOMES`] where that is less.
     pub members: &'a [AtomicU64],
 }
+
+/// Most cells in which broken generations are written down.
+pub const OUTCOMES: usize = 64;
 
 /// How an arrival ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,37 +66,48 @@ pub struct Passed {
     pub index: usize,
 }
 
-fn generation(word: u64) -> u32 {
-    low(word) / GENERATION as u32
+fn generation(word: u64) -> u64 {
+    word / GENERATION % (1 << GENERATION_BITS)
 }
 
 fn arrived(word: u64) -> usize {
     (word / ARRIVAL) as usize
 }
 
-/// The next generation, whose predecessor was completed or reset.
-fn next(word: u64, reset: bool) -> u64 {
-    let outcomes = (word << 1 | u64::from(reset) << 32) & OUTCOMES;
-    let generation = generation(word).wrapping_add(1);
-    outcomes | u64::from(generation.wrapping_mul(GENERATION as u32))
+/// The next generation, in which nobody has arrived.
+fn next(word: u64) -> u64 {
+    (generation(word) + 1) % (1 << GENERATION_BITS) * GENERATION
 }
 
-impl RawBarrier<'_> {
+impl<'a> RawBarrier<'a> {
+    /// The cells of the processes that take part.
+    fn cells(&self) -> &'a [AtomicU64] {
+        &self.members[..self.members.len() - self.written_down()]
+    }
+
+    fn outcomes(&self) -> Outcomes<'a> {
+        Outcomes(&self.members[self.members.len() - self.written_down()..])
+    }
+
+    fn written_down(&self) -> usize {
+        (self.members.len() / 2).min(OUTCOMES)
+    }
+
     /// Says that the calling process takes part, so that its death is noticed.
     /// Where there is no room to say so, it is not.
     pub fn enter(&self, platform: &impl Platform) {
         let me = platform.me().process().word();
         let is_me = |cell: &AtomicU64| cell.load(Ordering::Relaxed) == me;
-        if self.members.iter().any(is_me) {
+        if self.cells().iter().any(is_me) {
             return;
         }
         let take = |cell: &AtomicU64, seen: u64| {
             cell.compare_exchange(seen, me, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         };
-        let taken = self.members.iter().any(|cell| take(cell, 0));
+        let taken = self.cells().iter().any(|cell| take(cell, 0));
         let _ = taken
-            || self.members.iter().any(|cell| {
+            || self.cells().iter().any(|cell| {
                 // There is room again where somebody died.
                 let seen = cell.load(Ordering::Relaxed);
                 self.is_forgettable(seen, platform) && take(cell, seen)
@@ -92,7 +125,7 @@ impl RawBarrier<'_> {
     /// breaks nothing.
     pub fn leave(&self, platform: &impl Platform) {
         let me = platform.me().process().word();
-        for cell in self.members {
+        for cell in self.cells() {
             let _ = cell.compare_exchange(me, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
@@ -123,7 +156,7 @@ impl RawBarrier<'_> {
             }
             let is_last = index + 1 == self.parties;
             let after = if is_last && action.is_none() {
-                next(word, false)
+                next(word)
             } else {
                 word + ARRIVAL
             };
@@ -135,6 +168,10 @@ impl RawBarrier<'_> {
             {
                 Ok(_) if is_last => break index,
                 Ok(_) => return self.wait_for_others(generation(word), index, platform),
+                Err(_) if platform.is_over() => {
+                    self.break_generation(generation(word), platform);
+                    return Err(Failure::TimedOut);
+                }
                 Err(now) => word = now,
             }
         };
@@ -155,7 +192,7 @@ impl RawBarrier<'_> {
             .map(|()| Passed { index })
     }
 
-    fn complete(&self, ours: u32, platform: &impl Platform) -> Result<(), Failure> {
+    fn complete(&self, ours: u64, platform: &impl Platform) -> Result<(), Failure> {
         let mut word = self.state.load(Ordering::Relaxed);
         loop {
             if word & BROKEN != 0 || generation(word) != ours {
@@ -164,7 +201,7 @@ impl RawBarrier<'_> {
             // SYNC(barrier): see `wait`.
             match self.state.compare_exchange_weak(
                 word,
-                next(word, false),
+                next(word),
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {
@@ -180,7 +217,7 @@ impl RawBarrier<'_> {
 
     fn wait_for_others(
         &self,
-        ours: u32,
+        ours: u64,
         index: usize,
         platform: &impl Platform,
     ) -> Result<Passed, Failure> {
@@ -191,13 +228,10 @@ impl RawBarrier<'_> {
                 word = self.state.load(Ordering::Acquire);
                 generation(word) != ours || word & BROKEN != 0
             });
-            let since = generation(word).wrapping_sub(ours);
-            if since != 0 {
-                let outcome = word >> (31 + since.min(20)) & 1;
-                return if outcome == 0 {
-                    Ok(Passed { index })
-                } else {
-                    Err(Failure::Broken)
+            if generation(word) != ours {
+                return match self.outcomes().was_broken(ours) {
+                    false => Ok(Passed { index }),
+                    true => Err(Failure::Broken),
                 };
             }
             if word & BROKEN != 0 {
@@ -238,7 +272,7 @@ impl RawBarrier<'_> {
     /// others wait for.
     fn misses_somebody(&self, platform: &impl Platform) -> bool {
         let (mut dead, mut alive) = (None, 0);
-        for cell in self.members {
+        for cell in self.cells() {
             let seen = cell.load(Ordering::Relaxed);
             match Owner::of(seen) {
                 None => {}
@@ -257,7 +291,7 @@ impl RawBarrier<'_> {
     }
 
     /// Breaks the barrier if this is still its generation. Whether it was.
-    fn break_generation(&self, ours: u32, platform: &impl Platform) -> bool {
+    fn break_generation(&self, ours: u64, platform: &impl Platform) -> bool {
         let mut word = self.state.load(Ordering::Relaxed);
         loop {
             if generation(word) != ours {
@@ -291,20 +325,33 @@ impl RawBarrier<'_> {
     /// Lets those who wait go with [`Broken`](Failure::Broken), forgets the
     /// dead, and begins anew.
     pub fn reset(&self, platform: &impl Platform) {
-        for cell in self.members {
+        for cell in self.cells() {
             let seen = cell.load(Ordering::Relaxed);
             if Owner::of(seen).is_some_and(|owner| !platform.is_alive(owner)) {
                 let _ = cell.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
             }
         }
-        let before = self
-            .state
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
-                let nobody_waits = arrived(word) == 0 && word & BROKEN == 0;
-                (!nobody_waits).then(|| next(word, true))
-            });
-        if before.is_ok_and(|word| word & SLEEPERS != 0) {
-            platform.wake(self.state, u32::MAX);
+        loop {
+            let word = self.state.load(Ordering::Relaxed);
+            let ours = generation(word);
+            if word & BROKEN == 0 {
+                if arrived(word) == 0 {
+                    return;
+                }
+                self.break_generation(ours, platform);
+                continue;
+            }
+            // SYNC(outcome): before anybody can see another generation.
+            self.outcomes().write_down(ours);
+            let reset =
+                self.state
+                    .compare_exchange(word, next(word), Ordering::AcqRel, Ordering::Relaxed);
+            if reset.is_ok() {
+                if word & SLEEPERS != 0 {
+                    platform.wake(self.state, u32::MAX);
+                }
+                return;
+            }
         }
     }
 
@@ -326,7 +373,7 @@ impl RawBarrier<'_> {
 struct Unwinding<'a, P: Platform> {
     barrier: &'a RawBarrier<'a>,
     platform: &'a P,
-    generation: u32,
+    generation: u64,
 }
 
 impl<P: Platform> Drop for Unwinding<'_, P> {

@@ -132,39 +132,6 @@ impl Gate<'_> {
         }
     }
 
-    /// The sequence number, which every [`signal`](Gate::signal) changes.
-    #[must_use]
-    pub fn sequence(&self) -> u32 {
-        low(self.0.load(Ordering::Relaxed)) / STEP as u32
-    }
-
-    /// [`notify`](Gate::notify), for those who wait for the notification itself
-    /// and may be looking at the [`sequence`](Gate::sequence) without being
-    /// announced.
-    #[inline]
-    pub fn signal(&self, count: u32, platform: &impl Platform) {
-        // SYNC(signal): what came before is visible to who sees the number.
-        let word = self.0.fetch_add(STEP, Ordering::SeqCst);
-        if word & SLEEPERS != 0 {
-            self.notify_slow(count, platform);
-        }
-    }
-
-    /// Waits for a signal after the sequence was `since`, or for no reason.
-    ///
-    /// # Errors
-    /// [`TimedOut`](crate::Failure::TimedOut).
-    pub fn wait_since(&self, since: u32, platform: &impl Platform) -> Result<(), crate::Failure> {
-        if platform.spin(|| self.sequence() != since) {
-            return Ok(());
-        }
-        let ticket = self.announce(platform);
-        if ticket.seen / STEP as u32 != since {
-            return Ok(());
-        }
-        self.sleep(ticket, platform).or_timed_out()
-    }
-
     /// Waits until `ready` gives something.
     ///
     /// # Errors

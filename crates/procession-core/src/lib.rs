@@ -24,7 +24,8 @@
 //! | [`owner`] | who holds | all |
 //! | [`registry`] | who lives | all |
 //! | [`mutex`] | one holder | `Mutex`, `ReentrantMutex`, `Once`, `Value`, `Array` |
-//! | [`gate`] | sleepers and wake-ups | `Condvar`, `Semaphore`, `RwLock` |
+//! | [`gate`] | sleepers and wake-ups | `Semaphore`, `RwLock`, `queue` |
+//! | [`condvar`] | waiting for a notification | `Condvar` |
 //! | [`permits`] | many holders | `Semaphore`, `BoundedSemaphore`, readers |
 //! | [`rwlock`] | readers or a writer | `RwLock` |
 //! | [`event`] | set or not | `Event` |
@@ -41,6 +42,7 @@
 #[cfg(all(test, not(loom)))]
 mod abandoned;
 pub mod barrier;
+pub mod condvar;
 pub mod door;
 pub mod event;
 pub mod gate;

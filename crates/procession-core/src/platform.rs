@@ -19,6 +19,13 @@ pub trait Platform {
     /// A count that changes whenever somebody notices that a process died.
     fn deaths(&self) -> u32;
 
+    /// Whether the caller's time is over. Asked only where others were faster than
+    /// the caller: whoever changes a word again and again without end, against all
+    /// rules, keeps nobody beyond its time.
+    fn is_over(&self) -> bool {
+        false
+    }
+
     /// Sleeps while the lower half of the word is `expected` and the count of
     /// deaths is `deaths`, until woken, for a limited while, or for no reason.
     fn sleep(&self, word: &AtomicU64, expected: u32, deaths: u32) -> Slept;
@@ -36,6 +43,9 @@ pub trait Platform {
 pub enum Slept {
     /// Look again.
     Again,
+    /// A wake-up of the word was spent on the caller, or one of the count of
+    /// deaths.
+    Woken,
     /// The caller's time is over.
     TimedOut,
 }
@@ -64,7 +74,7 @@ impl Slept {
     /// [`Failure::TimedOut`], if it was that.
     pub fn or_timed_out(self) -> Result<(), Failure> {
         match self {
-            Slept::Again => Ok(()),
+            Slept::Again | Slept::Woken => Ok(()),
             Slept::TimedOut => Err(Failure::TimedOut),
         }
     }

@@ -13,6 +13,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use procession_core::barrier::RawBarrier;
+use procession_core::condvar::RawCondvar;
 use procession_core::door::{AtomicU64, Ordering, low};
 use procession_core::event::RawEvent;
 use procession_core::gate::Gate;
@@ -92,7 +93,7 @@ impl Platform for Actor<'_> {
         while state.sleepers.iter().any(|(asleep, _)| *asleep == ticket) {
             state = self.kernel.bell.wait(state).unwrap();
         }
-        Slept::Again
+        Slept::Woken
     }
 
     fn wake(&self, word: &AtomicU64, count: u32) -> u32 {
@@ -120,6 +121,14 @@ fn owner(place: usize) -> Owner {
 fn model(body: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(3);
+    builder.max_branches = 20_000;
+    builder.check(body);
+}
+
+/// [`model`], for three actors who do more than three can.
+fn loom_three(body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(2);
     builder.max_branches = 20_000;
     builder.check(body);
 }
@@ -273,29 +282,87 @@ fn gate_loses_no_condition() {
     });
 }
 
+/// The word of a condition variable, the lock, and what it protects.
+type Condition = (AtomicU64, AtomicU64, AtomicU64);
+
+fn condition() -> Condition {
+    (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0))
+}
+
+/// Waits until there is something, and takes one.
+fn take_one((word, lock, ready): &Condition, actor: &Actor<'_>) {
+    let (condvar, mutex) = (RawCondvar(word), RawMutex(lock));
+    mutex.lock(actor).unwrap();
+    while ready.load(Ordering::Relaxed) == 0 {
+        let begun = condvar.begin(actor);
+        mutex.unlock(actor);
+        condvar.wait(begun, actor).unwrap();
+        mutex.lock(actor).unwrap();
+    }
+    ready.fetch_sub(1, Ordering::Relaxed);
+    mutex.unlock(actor);
+}
+
+fn put((_, lock, ready): &Condition, count: u64, actor: &Actor<'_>) {
+    let mutex = RawMutex(lock);
+    mutex.lock(actor).unwrap();
+    ready.fetch_add(count, Ordering::Relaxed);
+    mutex.unlock(actor);
+}
+
 #[test]
-fn gate_signal_reaches_who_saw_the_number_before() {
+fn condvar_loses_no_notification() {
+    for count in [1, 2, u32::MAX] {
+        model(move || {
+            two(
+                condition(),
+                take_one,
+                move |condition, actor| {
+                    put(condition, 1, actor);
+                    RawCondvar(&condition.0).notify(count, actor);
+                },
+                |_, _| {},
+            );
+        });
+    }
+}
+
+#[test]
+fn condvar_of_two_waiters_each_has_its_notification() {
+    loom_three(|| {
+        let shared = Arc::new((condition(), Kernel::new()));
+        let threads: Vec<_> = [1, 2]
+            .map(|place| {
+                let other = Arc::clone(&shared);
+                thread::spawn(move || {
+                    let (condition, kernel) = &*other;
+                    let me = owner(place);
+                    take_one(condition, &Actor { kernel, me });
+                })
+            })
+            .into();
+        let (condition, kernel) = &*shared;
+        let me = owner(0);
+        let actor = Actor { kernel, me };
+        for _ in 0..2 {
+            put(condition, 1, &actor);
+            RawCondvar(&condition.0).notify(1, &actor);
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn condvar_waiter_hears_of_the_death_of_who_was_to_notify() {
     model(|| {
         two(
-            (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0)),
-            |(gate, lock, ready), actor| {
-                // A condition variable.
-                let mutex = RawMutex(lock);
-                mutex.lock(actor).unwrap();
-                while ready.load(Ordering::Relaxed) == 0 {
-                    let since = Gate(gate).sequence();
-                    mutex.unlock(actor);
-                    Gate(gate).wait_since(since, actor).unwrap();
-                    mutex.lock(actor).unwrap();
-                }
-                mutex.unlock(actor);
-            },
-            |(gate, lock, ready), actor| {
-                let mutex = RawMutex(lock);
-                mutex.lock(actor).unwrap();
-                ready.store(1, Ordering::Relaxed);
-                mutex.unlock(actor);
-                Gate(gate).signal(1, actor);
+            condition(),
+            take_one,
+            |condition, actor| {
+                put(condition, 1, actor);
+                actor.kernel.die(actor.me.process());
             },
             |_, _| {},
         );
@@ -483,7 +550,7 @@ fn event_that_resets_itself_lets_one_through_for_each_setting() {
     });
 }
 
-type BarrierWords = (AtomicU64, [AtomicU64; 2], Protected);
+type BarrierWords = (AtomicU64, [AtomicU64; 4], Protected);
 
 fn barrier((state, members, _): &BarrierWords) -> RawBarrier<'_> {
     RawBarrier {
@@ -496,7 +563,7 @@ fn barrier((state, members, _): &BarrierWords) -> RawBarrier<'_> {
 fn barrier_words() -> BarrierWords {
     (
         AtomicU64::new(0),
-        [AtomicU64::new(0), AtomicU64::new(0)],
+        std::array::from_fn(|_| AtomicU64::new(0)),
         Protected::new(),
     )
 }
@@ -533,6 +600,25 @@ fn barrier_is_broken_by_a_party_that_died() {
             },
             |_, actor| actor.kernel.die(actor.me.process()),
             |_, _| {},
+        );
+    });
+}
+
+#[test]
+fn barrier_party_hears_of_a_reset_and_of_what_comes_after_it() {
+    model(|| {
+        two(
+            barrier_words(),
+            |words, actor| {
+                let outcome = barrier(words).wait(actor, None::<fn()>);
+                assert_eq!(outcome, Err(Failure::Broken));
+            },
+            |words, actor| {
+                barrier(words).reset(actor);
+                // For one that came after that.
+                barrier(words).abort(actor);
+            },
+            |words, _| assert!(barrier(words).is_broken()),
         );
     });
 }

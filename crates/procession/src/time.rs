@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 /// Every operation that can wait comes in four forms: `op` waits for ever,
 /// `try_op` does not wait, `op_timeout(Duration)` and `op_deadline(Deadline)`
 /// wait for a while. The last is the general one, and the one to use when
-/// several operations share a budget.
+/// several operations share a budget. Waits at a [`Condvar`](crate::sync::Condvar)
+/// and at a [`Barrier`](crate::sync::Barrier), which make no sense without waiting,
+/// have no `try_` form.
 ///
 /// A deadline is measured on `CLOCK_MONOTONIC`: setting the wall clock
 /// neither shortens nor stretches it, and a signal handler that interrupts

@@ -102,6 +102,10 @@ impl Platform for Caller<'_> {
         self.registry.deaths().load(Ordering::SeqCst) as u32
     }
 
+    fn is_over(&self) -> bool {
+        self.deadline.has_passed()
+    }
+
     fn sleep(&self, word: &AtomicU64, expected: u32, deaths: u32) -> Slept {
         let left = self.deadline.remaining();
         if left == Some(Duration::ZERO) {
@@ -112,11 +116,15 @@ impl Platform for Caller<'_> {
         let start = Instant::now();
         let outcome = futex::wait(&words, slice);
         patience::slept(start.elapsed(), outcome.is_ok());
-        if outcome == Err(procession_sys::Errno::TIMEDOUT) {
-            self.slices.set(self.slices.get() + 1);
-            if self.slices.get().is_multiple_of(SLICES_UNTIL_DOUBT) {
-                self.registry.look_for_deaths();
+        match outcome {
+            Ok(()) => return Slept::Woken,
+            Err(procession_sys::Errno::TIMEDOUT) => {
+                self.slices.set(self.slices.get().wrapping_add(1));
+                if self.slices.get().is_multiple_of(SLICES_UNTIL_DOUBT) {
+                    self.registry.look_for_deaths();
+                }
             }
+            Err(_) => {}
         }
         Slept::Again
     }

@@ -1,5 +1,6 @@
 //! Waiting for the first of several things.
 
+mod order;
 mod source;
 
 pub(crate) use source::{Source, Watched, until};
@@ -9,6 +10,7 @@ use crate::os::eventfd::{EventFd, Mode};
 use crate::registry::keeper::{self, Teller};
 use crate::sync::Event;
 use crate::{Deadline, Error, ErrorKind, Result, queue};
+use order::Order;
 use procession_sys::futex;
 use procession_sys::memory::Word;
 use rustix::event::{PollFd, PollFlags};
@@ -36,7 +38,8 @@ const LOOKS: u32 = 200;
 /// Each is added once and known by the number that this returns; [`ready`] says
 /// which one is. What is ready is still to be received, and somebody else can be
 /// faster: use the forms that do not wait, and wait again where they fail.
-/// Of several that are ready, each has its turn.
+/// Of several that are ready, each has its turn; if a `Select` is made anew for
+/// each wait, each is as likely to be told of as any other.
 ///
 /// # If a process dies
 /// The end of the other side of a queue or a channel makes it ready; the end of a
@@ -85,10 +88,12 @@ const LOOKS: u32 = 200;
 #[derive(Default)]
 pub struct Select<'a> {
     sources: Vec<Option<Kind<'a>>>,
-    /// Where to look first, so that each has its turn.
+    /// In which to look at them.
+    order: Order,
+    /// Where to look first in that order, so that each has its turn.
     next: usize,
     /// The same for those that only the kernel or the clock knows of, and waits since
-    /// they were asked.
+    /// they were asked; of one that has never waited, as if it had waited before.
     next_asked: usize,
     unasked: u32,
     bell: Option<Arc<EventFd>>,
@@ -163,8 +168,11 @@ impl<'a> Select<'a> {
     }
 
     fn add(&mut self, kind: Kind<'a>) -> usize {
+        if self.sources.is_empty() {
+            self.unasked = self.order.chance(UNASKED);
+        }
         self.sources.push(Some(kind));
-        self.sources.len() - 1
+        self.order.add()
     }
 
     /// Whether nothing was ever added.
@@ -288,8 +296,8 @@ impl<'a> Select<'a> {
     /// The first that is ready, from the one on whose turn it is.
     fn look(&mut self, thoroughly: bool) -> Result<Option<usize>> {
         let found = self.first_from(self.next, |number| self.is_ready(number, thoroughly))?;
-        self.next = found.map_or(self.next, |number| number + 1);
-        Ok(found)
+        self.next = found.map_or(self.next, |(place, _)| place + 1);
+        Ok(found.map(|(_, number)| number))
     }
 
     /// The first that is ready of those that only the kernel or the clock knows of.
@@ -299,19 +307,19 @@ impl<'a> Select<'a> {
             let is_shared = matches!(self.sources[number], Some(Kind::Shared(_)));
             Ok(!is_shared && self.is_ready(number, true)?)
         })?;
-        self.next_asked = found.map_or(self.next_asked, |number| number + 1);
-        Ok(found)
+        self.next_asked = found.map_or(self.next_asked, |(place, _)| place + 1);
+        Ok(found.map(|(_, number)| number))
     }
 
+    /// The first that is wanted, from a place in the order on: its place, its number.
     fn first_from(
         &self,
         first: usize,
         is_wanted: impl Fn(usize) -> Result<bool>,
-    ) -> Result<Option<usize>> {
-        let count = self.sources.len();
-        for number in (first..count).chain(0..first.min(count)) {
+    ) -> Result<Option<(usize, usize)>> {
+        for (place, number) in self.order.from(first) {
             if is_wanted(number)? {
-                return Ok(Some(number));
+                return Ok(Some((place, number)));
             }
         }
         Ok(None)

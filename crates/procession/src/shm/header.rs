@@ -35,7 +35,7 @@ pub(super) const BODY_LENGTH: usize = 80;
 const MAGIC: u64 = u64::from_le_bytes(*b"procshm\x01");
 
 /// Changes with every change of any layout.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 /// What lies in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

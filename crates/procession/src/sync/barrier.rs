@@ -2,16 +2,16 @@
 //!
 //! ```text
 //!   0       8         64
-//! ┌───────┬─────────┬──────────┬──────────┬─ ─
-//! │ state │ parties │ member 0 │ member 1 │
-//! └───────┴─────────┴──────────┴──────────┴─ ─
+//! ┌───────┬─────────┬──────────┬──────────┬─ ─ ┬──────────────────────┐
+//! │ state │ parties │ member 0 │ member 1 │    │ broken generations   │
+//! └───────┴─────────┴──────────┴──────────┴─ ─ ┴──────────────────────┘
 //! ```
 
 use super::error::failed;
 use crate::registry::Caller;
 use crate::shm::{Class, Extent, Fingerprint, Kind, Object, shared_object};
 use crate::{Deadline, Error, ErrorKind, Result};
-use procession_core::barrier::{MAX_PARTIES, RawBarrier};
+use procession_core::barrier::{MAX_PARTIES, OUTCOMES, RawBarrier};
 use procession_sys::fork_local::ForkLocal;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -140,7 +140,8 @@ impl Barrier {
             body.atomic_u64(8).store(parties as u64, Ordering::Relaxed);
             Ok(())
         };
-        let length = MEMBERS_AT + (parties + SPARE_MEMBERS) * 8;
+        let members = (parties + SPARE_MEMBERS).max(OUTCOMES);
+        let length = MEMBERS_AT + (members + OUTCOMES) * 8;
         let object = match name {
             None => Object::anonymous(CLASS, Extent::fixed(length), fill)?,
             Some((name, open)) => {
@@ -243,6 +244,30 @@ impl Barrier {
         self.arrive(Deadline::NEVER, Some(action))
     }
 
+    /// [`wait_then`](Barrier::wait_then), waiting so long at most.
+    ///
+    /// # Errors
+    /// As [`wait_timeout`](Barrier::wait_timeout).
+    pub fn wait_then_timeout(
+        &self,
+        timeout: Duration,
+        action: impl FnOnce(),
+    ) -> Result<BarrierWait> {
+        self.wait_then_deadline(Deadline::after(timeout), action)
+    }
+
+    /// [`wait_then`](Barrier::wait_then), waiting until then at most.
+    ///
+    /// # Errors
+    /// As [`wait_timeout`](Barrier::wait_timeout).
+    pub fn wait_then_deadline(
+        &self,
+        deadline: Deadline,
+        action: impl FnOnce(),
+    ) -> Result<BarrierWait> {
+        self.arrive(deadline, Some(action))
+    }
+
     fn arrive(&self, deadline: Deadline, action: Option<impl FnOnce()>) -> Result<BarrierWait> {
         let caller = self.object.caller(deadline)?;
         self.enter(&caller);
@@ -269,8 +294,12 @@ impl Barrier {
         Ok(())
     }
 
-    /// Begins anew; those who wait get [`Broken`](ErrorKind::Broken), and the
-    /// dead are forgotten.
+    /// Begins anew; those who wait get [`Broken`](ErrorKind::Broken), whenever they
+    /// come to look, and the dead are forgotten.
+    ///
+    /// # If a process dies
+    /// If the caller is killed meanwhile, the barrier can be left broken: reset it
+    /// again.
     ///
     /// # Errors
     /// The process could not join the users of the barrier.

@@ -3,17 +3,17 @@
 //! ```text
 //!   0
 //! ┌────────┐
-//! │ gate   │
+//! │ state  │
 //! └────────┘
 //! ```
 
+use super::LockError;
 use super::error::failed;
-use super::mutex::LockResult;
-use super::{LockError, MutexGuard, locked};
-use crate::shm::{Class, Extent, Fingerprint, Kind, Object, ShmSafe, shared_object};
+use super::wait::{TimedWaitResult, WaitGuard, WaitOutcome, WaitResult, alone};
+use crate::shm::{Class, Extent, Fingerprint, Kind, Object, shared_object};
 use crate::{Deadline, Result};
 use procession_core::Failure;
-use procession_core::gate::Gate;
+use procession_core::condvar::{Ended, RawCondvar};
 use procession_sys::memory::Word;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,17 +24,28 @@ const CLASS: Class = Class {
     abandon: |_, _| {},
 };
 
-/// Lets those who hold a [`Mutex`](super::Mutex) wait until somebody else has
-/// changed what it protects.
+/// Lets those who hold a [`Mutex`](super::Mutex) or a
+/// [`ReentrantMutex`](super::ReentrantMutex) wait until somebody else has changed
+/// what it protects.
 ///
 /// # Blocking
-/// A wait may end for no reason, also because some process died; so look at the
-/// condition in a loop, or let [`wait_while`](Condvar::wait_while) do it.
+/// A wait ends when somebody notifies, when its time is over, and when a process
+/// died that uses shared objects with this one; not by itself. The forms with a
+/// time say [which](WaitOutcome) it was. [`notify_one`](Condvar::notify_one) ends
+/// the wait of one who sleeps; if nobody sleeps yet, of all who are just on their
+/// way to. So look at the condition in a loop, or let
+/// [`wait_while`](Condvar::wait_while) do it.
+///
+/// Change what the condition is about with the lock in hand; to notify, it is not
+/// needed. A lock that the thread has several times
+/// ([`ReentrantMutex`](super::ReentrantMutex)) is given back entirely while it
+/// waits, and is had as many times after that.
 ///
 /// # If a process dies
-/// A sleeper that is killed takes nothing with it: a wake-up that it was given
-/// and did not act upon becomes one for all the others, who look again. So does
-/// one that was owed by a process killed between its change and its notification.
+/// All waits end. So a sleeper that is killed takes nothing with it: a wake-up
+/// that it was given and did not act upon becomes one for all the others, who look
+/// again. So does one that was owed by a process killed between its change and its
+/// notification.
 ///
 /// # Cost
 /// Notifying costs no system call while nobody sleeps.
@@ -57,7 +68,7 @@ const CLASS: Class = Class {
 #[derive(Clone, Debug)]
 pub struct Condvar {
     object: Arc<Object>,
-    gate: Word,
+    state: Word,
 }
 
 impl Condvar {
@@ -101,7 +112,7 @@ impl Condvar {
     fn from_object(object: Arc<Object>) -> Result<Condvar> {
         super::check_body(&object, 8)?;
         Ok(Condvar {
-            gate: object.word(0)?,
+            state: object.word(0)?,
             object,
         })
     }
@@ -110,60 +121,74 @@ impl Condvar {
         &self.object
     }
 
-    fn gate(&self) -> Gate<'_> {
-        Gate(&self.gate)
+    fn raw(&self) -> RawCondvar<'_> {
+        RawCondvar(&self.state)
     }
 
-    /// Gives the lock back, sleeps until notified or for no reason, and takes
-    /// the lock again.
+    /// Gives the lock back, all levels of it, sleeps until notified or until some
+    /// process died, and takes the lock again.
     ///
     /// # Errors
-    /// As [`Mutex::lock`](super::Mutex::lock).
-    pub fn wait<'a, T: ShmSafe>(&self, guard: MutexGuard<'a, T>) -> LockResult<'a, T> {
-        self.wait_deadline(guard, Deadline::NEVER)
+    /// As locking the mutex.
+    pub fn wait<G: WaitGuard>(&self, guard: G) -> WaitResult<G> {
+        let (guard, _) = self.wait_deadline(guard, Deadline::NEVER).map_err(alone)?;
+        Ok(guard)
     }
 
-    /// [`wait`](Condvar::wait), sleeping so long at most.
+    /// [`wait`](Condvar::wait), sleeping so long at most; says why it ended.
     ///
     /// # Errors
     /// As [`wait_deadline`](Condvar::wait_deadline).
-    pub fn wait_timeout<'a, T: ShmSafe>(
-        &self,
-        guard: MutexGuard<'a, T>,
-        timeout: Duration,
-    ) -> LockResult<'a, T> {
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::{Condvar, Mutex};
+    /// use std::time::Duration;
+    /// let (work, changed) = (Mutex::new(0_u32)?, Condvar::new()?);
+    /// let held = work.lock().unwrap();
+    /// let (held, outcome) = changed.wait_timeout(held, Duration::from_millis(1)).unwrap();
+    /// assert!(outcome.timed_out());
+    /// # drop(held);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn wait_timeout<G: WaitGuard>(&self, guard: G, timeout: Duration) -> TimedWaitResult<G> {
         self.wait_deadline(guard, Deadline::after(timeout))
     }
 
-    /// [`wait`](Condvar::wait), sleeping until then at most. The lock is taken
-    /// again however long that takes: look at the deadline and at the condition.
+    /// [`wait`](Condvar::wait), sleeping until then at most; says why it ended. The
+    /// lock is taken again however long that takes.
     ///
     /// # Errors
-    /// As [`Mutex::lock`](super::Mutex::lock).
-    pub fn wait_deadline<'a, T: ShmSafe>(
-        &self,
-        guard: MutexGuard<'a, T>,
-        deadline: Deadline,
-    ) -> LockResult<'a, T> {
+    /// As locking the mutex.
+    pub fn wait_deadline<G: WaitGuard>(&self, guard: G, deadline: Deadline) -> TimedWaitResult<G> {
         let caller = self.object.caller(deadline)?;
-        // Read before the lock is given back: a notification since then is not
-        // missed.
-        let since = self.gate().sequence();
-        let locked = guard.locked();
-        drop(guard);
-        let _ = self.gate().wait_since(since, &caller);
-        locked::of_mutex(locked.lock(Deadline::NEVER, "locking mutex"))
+        let mut outcome = WaitOutcome::TimedOut;
+        // Begun with the lock in hand: no notification since then is missed.
+        let begun = self.raw().begin(&caller);
+        let guard = guard.let_go_while(|| {
+            outcome = match self.raw().wait(begun, &caller) {
+                Ok(Ended::Notified) => WaitOutcome::Notified,
+                Ok(Ended::SomebodyDied) => WaitOutcome::SomebodyDied,
+                Err(_) => WaitOutcome::TimedOut,
+            };
+        });
+        match guard {
+            Ok(guard) => Ok((guard, outcome)),
+            Err(LockError::Poisoned(guard)) => Err(LockError::Poisoned((guard, outcome))),
+            Err(LockError::OwnerDied(repair)) => Err(LockError::OwnerDied((repair, outcome))),
+            Err(LockError::Failed(error)) => Err(LockError::Failed(error)),
+        }
     }
 
     /// Waits as long as the condition holds; it is asked first.
     ///
     /// # Errors
-    /// As [`Mutex::lock`](super::Mutex::lock).
-    pub fn wait_while<'a, T: ShmSafe>(
+    /// As locking the mutex.
+    pub fn wait_while<G: WaitGuard>(
         &self,
-        guard: MutexGuard<'a, T>,
-        condition: impl FnMut(&mut T) -> bool,
-    ) -> LockResult<'a, T> {
+        guard: G,
+        condition: impl FnMut(&mut G::Seen) -> bool,
+    ) -> WaitResult<G> {
         self.wait_while_deadline(guard, Deadline::NEVER, condition)
     }
 
@@ -171,12 +196,12 @@ impl Condvar {
     ///
     /// # Errors
     /// As [`wait_while_deadline`](Condvar::wait_while_deadline).
-    pub fn wait_while_timeout<'a, T: ShmSafe>(
+    pub fn wait_while_timeout<G: WaitGuard>(
         &self,
-        guard: MutexGuard<'a, T>,
+        guard: G,
         timeout: Duration,
-        condition: impl FnMut(&mut T) -> bool,
-    ) -> LockResult<'a, T> {
+        condition: impl FnMut(&mut G::Seen) -> bool,
+    ) -> WaitResult<G> {
         self.wait_while_deadline(guard, Deadline::after(timeout), condition)
     }
 
@@ -184,20 +209,20 @@ impl Condvar {
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut), without the lock, if the condition
-    /// still holds then; and as [`Mutex::lock`](super::Mutex::lock).
-    pub fn wait_while_deadline<'a, T: ShmSafe>(
+    /// still holds then; and as locking the mutex.
+    pub fn wait_while_deadline<G: WaitGuard>(
         &self,
-        mut guard: MutexGuard<'a, T>,
+        mut guard: G,
         deadline: Deadline,
-        mut condition: impl FnMut(&mut T) -> bool,
-    ) -> LockResult<'a, T> {
-        while condition(&mut guard) {
+        mut condition: impl FnMut(&mut G::Seen) -> bool,
+    ) -> WaitResult<G> {
+        while condition(guard.seen()) {
             if deadline.has_passed() {
                 let label = self.object.label();
                 let error = failed(Failure::TimedOut, "waiting for condition", label, deadline);
                 return Err(LockError::Failed(error));
             }
-            guard = self.wait_deadline(guard, deadline)?;
+            (guard, _) = self.wait_deadline(guard, deadline).map_err(alone)?;
         }
         Ok(guard)
     }
@@ -211,7 +236,7 @@ impl Condvar {
     pub fn notify(&self, count: u32) {
         // Who cannot join has nobody to wake: joining is for those who wait.
         if let Ok(caller) = self.object.caller(Deadline::NOW) {
-            self.gate().signal(count, &caller);
+            self.raw().notify(count, &caller);
         }
     }
 

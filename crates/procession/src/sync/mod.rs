@@ -7,7 +7,7 @@
 //! | [`ReentrantMutex`] | one thread at a time, as often as it likes | the same |
 //! | [`RwLock`] | many readers or one writer | readers leave nothing; a writer as with the mutex |
 //! | [`Semaphore`], [`BoundedSemaphore`] | so many at a time | its permits are free again |
-//! | [`Condvar`] | waiting for what a mutex protects | nothing is lost |
+//! | [`Condvar`] | waiting for what a mutex protects | all waits end, and nothing is lost |
 //! | [`Event`] | set or not | nothing is lost |
 //! | [`Barrier`] | parties that wait for each other | the others get [`Broken`](crate::ErrorKind::Broken) |
 //! | [`Once`] | what is to happen once | the next one does it |
@@ -51,6 +51,7 @@ mod once;
 mod reentrant;
 mod rwlock;
 mod semaphore;
+mod wait;
 
 pub use barrier::{Barrier, BarrierWait};
 pub use condvar::Condvar;
@@ -61,6 +62,7 @@ pub use once::Once;
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
+pub use wait::{TimedWaitResult, WaitGuard, WaitOutcome, WaitResult};
 
 pub(crate) use locked::{Locked, LockedGuard, Orphan, class as locked_class};
 

@@ -9,6 +9,7 @@ use crate::shm::{Kind, Object, shared_object};
 use crate::{Deadline, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Something that one of all processes does, once.
 ///
@@ -86,6 +87,23 @@ impl Once {
     /// [`Deadlock`](crate::ErrorKind::Deadlock): `action` called this.
     pub fn call_once(&self, action: impl FnOnce()) -> Result<()> {
         self.call_once_deadline(Deadline::NEVER, action)
+    }
+
+    /// [`call_once`](Once::call_once), if nobody else is doing it at this moment.
+    ///
+    /// # Errors
+    /// As [`call_once`](Once::call_once), and
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock).
+    pub fn try_call_once(&self, action: impl FnOnce()) -> Result<()> {
+        self.call_once_deadline(Deadline::NOW, action)
+    }
+
+    /// [`call_once`](Once::call_once), waiting for others so long at most.
+    ///
+    /// # Errors
+    /// As [`call_once_deadline`](Once::call_once_deadline).
+    pub fn call_once_timeout(&self, timeout: Duration, action: impl FnOnce()) -> Result<()> {
+        self.call_once_deadline(Deadline::after(timeout), action)
     }
 
     /// [`call_once`](Once::call_once), waiting for others until then at most.

@@ -128,43 +128,62 @@ impl<T: ShmSafe> ReentrantMutex<T> {
     /// # Errors
     /// As [`lock_timeout`](ReentrantMutex::lock_timeout).
     pub fn lock_deadline(&self, deadline: Deadline) -> Outcome<'_, T> {
-        let operation = "locking reentrant mutex";
-        let caller = self.locked.object.caller(deadline)?;
-        let depth = self.locked.extra();
-        let owner = if self.locked.raw().owner() == Some(caller.me()) && thread::number() != 0 {
-            // Nobody but this thread changes the depth while it has the lock.
-            let before = depth.load(Ordering::Relaxed);
-            if before >= u64::from(u32::MAX) {
-                let label = self.object().label();
-                return Err(failed(Failure::Full, operation, label, deadline).into());
-            }
-            depth.store(before + 1, Ordering::Relaxed);
-            caller.me()
-        } else {
-            let (owner, _) = self.locked.acquire(deadline, operation)?;
-            // A holder that died may have left any depth.
-            depth.store(1, Ordering::Relaxed);
-            owner
-        };
-        let guard = ReentrantMutexGuard {
-            // SAFETY: the lock is held until the last of the thread's guards is
-            // dropped, and they give shared references only.
-            value: unsafe { self.locked.values() },
-            locked: &self.locked,
-            owner,
-            panicking: std::thread::panicking(),
-            stays_with_its_thread: PhantomData,
-        };
-        match self.locked.raw().word() {
-            word if word & INCONSISTENT != 0 => Err(LockError::OwnerDied(guard)),
-            word if word & POISONED != 0 => Err(LockError::Poisoned(guard)),
-            _ => Ok(guard),
-        }
+        lock(&self.locked, 1, deadline)
     }
 
     /// Forgets that somebody panicked while holding it.
     pub fn clear_poison(&self) {
         self.locked.raw().clear_poison();
+    }
+}
+
+/// Takes the lock so many times more.
+fn lock<T: ShmSafe>(locked: &Locked<T>, times: u64, deadline: Deadline) -> Outcome<'_, T> {
+    let operation = "locking reentrant mutex";
+    let caller = locked.object.caller(deadline)?;
+    let depth = locked.extra();
+    let owner = if locked.raw().owner() == Some(caller.me()) && thread::number() != 0 {
+        // Nobody but this thread changes the depth while it has the lock.
+        let before = depth.load(Ordering::Relaxed);
+        if before >= u64::from(u32::MAX) {
+            let label = locked.object.label();
+            return Err(failed(Failure::Full, operation, label, deadline).into());
+        }
+        depth.store(before + times, Ordering::Relaxed);
+        caller.me()
+    } else {
+        let (owner, _) = locked.acquire(deadline, operation)?;
+        // A holder that died may have left any depth.
+        depth.store(times, Ordering::Relaxed);
+        owner
+    };
+    let guard = ReentrantMutexGuard {
+        // SAFETY: the lock is held until the last of the thread's guards is
+        // dropped, and they give shared references only.
+        value: unsafe { locked.values() },
+        locked,
+        owner,
+        panicking: std::thread::panicking(),
+        stays_with_its_thread: PhantomData,
+    };
+    match locked.raw().word() {
+        word if word & INCONSISTENT != 0 => Err(LockError::OwnerDied(guard)),
+        word if word & POISONED != 0 => Err(LockError::Poisoned(guard)),
+        _ => Ok(guard),
+    }
+}
+
+/// A lock that its thread has given back for a while, with the number of guards
+/// that it has of it.
+pub(super) struct LetGo<'a, T: ShmSafe> {
+    locked: &'a Locked<T>,
+    guards: u64,
+}
+
+impl<'a, T: ShmSafe> LetGo<'a, T> {
+    /// Takes the lock as many times as before.
+    pub(super) fn lock_again(self) -> Outcome<'a, T> {
+        lock(self.locked, self.guards, Deadline::NEVER)
     }
 }
 
@@ -188,7 +207,18 @@ pub struct ReentrantMutexGuard<'a, T: ShmSafe> {
     stays_with_its_thread: PhantomData<*const ()>,
 }
 
-impl<T: ShmSafe> ReentrantMutexGuard<'_, T> {
+impl<'a, T: ShmSafe> ReentrantMutexGuard<'a, T> {
+    /// Gives the lock back, however many guards the thread has of it: none of them
+    /// is used before it is taken again, because the thread waits.
+    pub(super) fn let_go(self) -> LetGo<'a, T> {
+        let locked = self.locked;
+        let guards = locked.extra().swap(1, Ordering::Relaxed);
+        LetGo {
+            locked,
+            guards: guards.clamp(1, u32::MAX.into()),
+        }
+    }
+
     /// Says that the value is as it should be, after the death of a holder.
     pub fn mark_consistent(&self) {
         self.locked.raw().mark_consistent();
@@ -208,6 +238,10 @@ impl<T: ShmSafe> Drop for ReentrantMutexGuard<'_, T> {
         let holder = self.locked.object.holder();
         if holder.is_none_or(|caller| caller.me() != self.owner) {
             // A copy, in a process that was forked meanwhile.
+            return;
+        }
+        if self.locked.raw().owner() != Some(self.owner) {
+            // It was let go for a wait, and could not be had again.
             return;
         }
         let depth = self.locked.extra();

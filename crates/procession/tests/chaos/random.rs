@@ -460,7 +460,11 @@ impl Work for Turns {
                 return;
             }
             assert!(Instant::now() < deadline, "the turn does not come");
-            held = self.changed.wait_timeout(guard, PATIENCE);
+            held = match self.changed.wait_timeout(guard, PATIENCE) {
+                Ok((guard, _)) => Ok(guard),
+                Err(LockError::OwnerDied((left, _))) => Err(LockError::OwnerDied(left)),
+                Err(error) => panic!("{error}"),
+            };
         }
     }
 

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         a_time_wakes,
         deadlines_are_kept,
         each_has_its_turn,
+        each_has_its_turn_among_those_that_are_added_anew,
         what_is_removed_is_not_waited_for,
         three_hundred_queues_at_once,
         who_selects_takes_no_wake_up_from_others,
@@ -304,6 +305,34 @@ pub(crate) fn each_has_its_turn() {
     // The kernel is not asked each time where something in shared memory is ready.
     assert!(times[..4].iter().all(|&times| times >= 150), "{times:?}");
     assert!(times[4..].iter().all(|&times| times >= 10), "{times:?}");
+}
+
+pub(crate) fn each_has_its_turn_among_those_that_are_added_anew() {
+    let queues = [(); 4].map(|()| queue::bounded::<u8>(1).unwrap());
+    let idle = Idle::new();
+    let (reader, writer) = pipe::pipe().unwrap();
+    writer.write_all(b"x").unwrap();
+    for (sender, _) in &queues {
+        sender.send(1).unwrap();
+    }
+    for wait in [
+        (|select| select.ready().unwrap()) as fn(&mut Select<'_>) -> usize,
+        |select| select.try_ready().unwrap(),
+    ] {
+        let mut times = [0; 9];
+        for _ in 0..2000 {
+            let mut select = Select::new();
+            for (_, receiver) in &queues {
+                select.recv(receiver);
+            }
+            idle.add(&mut select, BESIDE - 1);
+            assert_eq!(select.readable(&reader), 8);
+            times[wait(&mut select)] += 1;
+        }
+        assert!(times[..4].iter().all(|&times| times >= 150), "{times:?}");
+        assert_eq!(times[4..8], [0; 4]);
+        assert!(times[8] >= 100, "{times:?}");
+    }
 }
 
 pub(crate) fn what_is_removed_is_not_waited_for() {

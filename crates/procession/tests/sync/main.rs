@@ -1,6 +1,7 @@
 //! Shared objects: what they do, in every setting, and what they survive.
 
 mod bodies;
+mod condvar;
 mod death;
 mod hostile;
 mod named;
@@ -63,6 +64,12 @@ fn main() -> ExitCode {
         death::s3_a_stopped_holder_is_not_dead,
         death::s11_a_forked_copy_gives_nothing_back,
         death::deadlines_hold_in_a_storm_of_signals,
+        condvar::a_wait_ends_for_a_reason_and_says_which,
+        condvar::a_notification_ends_as_many_waits_as_it_is_for,
+        condvar::who_dies_before_it_notifies_ends_the_waits,
+        condvar::a_wait_gives_back_all_levels_of_a_reentrant_lock,
+        condvar::who_waits_hears_that_the_next_holder_died_at_every_level,
+        condvar::a_party_that_was_reset_hears_so_however_late_it_looks,
         travel::objects_come_back_as_results,
         travel::many_handles_travel_together,
         travel::an_object_made_by_a_child_outlives_it,
