@@ -40,6 +40,7 @@ pub mod memory;
 pub mod mmap;
 pub mod pipe;
 pub mod posix;
+pub(crate) mod room;
 pub mod socket;
 pub mod sysv;
 
@@ -89,7 +90,8 @@ impl ObjectStatus {
 }
 
 /// Makes a file `length` bytes long with its space allocated, so that a full
-/// file system is an error here and not a SIGBUS at the first touch.
+/// file system is an error here and not a SIGBUS at the first touch. What is not
+/// there is refused before anything is taken ([`room`]).
 pub(crate) fn allocate(
     file: BorrowedFd<'_>,
     length: usize,
@@ -120,9 +122,25 @@ pub(crate) fn allocate_part(
             ))
             .with_hint("raise the limit: `ulimit -f`"));
     }
-    loop {
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length) {
-            Err(Errno::INTR) => continue,
+    // What a file has already, it need not be given: where it lies is not known, so
+    // only of whole ones.
+    let has = match rustix::fs::fstat(file) {
+        Ok(status) if offset == 0 && length > room::UNASKED => u64::try_from(status.st_blocks)
+            .unwrap_or(0)
+            .saturating_mul(512),
+        _ => 0,
+    };
+    room::require_in_file(file, length.saturating_sub(has), operation, object)?;
+    let mut piece = PIECE;
+    let mut from = offset;
+    while from < end {
+        let bytes = piece.min(end - from);
+        if from > offset && has == 0 {
+            room::require_in_file(file, end - from, operation, object)?;
+        }
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), from, bytes) {
+            // Signals may come faster than the kernel clears so much.
+            Err(Errno::INTR) => piece = (piece / 4).max(SMALLEST_PIECE),
             // No fallocate on this file system: the length alone must do. Of a
             // file that others make longer, too, it could be less than theirs.
             Err(Errno::OPNOTSUPP) if offset == 0 => {
@@ -133,10 +151,21 @@ pub(crate) fn allocate_part(
                     .because(format!("no space for {length} bytes"))
                     .with_hint("free space in the file system, or enlarge it (`mount -o remount,size=...`)"));
             }
-            outcome => return outcome.during(operation, object),
+            outcome => {
+                outcome.during(operation, object)?;
+                from += bytes;
+            }
         }
     }
+    Ok(())
 }
+
+/// How much is allocated at a time: between two pieces it is seen whether there is
+/// still enough, which others may take at the same time.
+const PIECE: u64 = 64 << 20;
+
+/// How much where signals interrupt.
+const SMALLEST_PIECE: u64 = 256 << 10;
 
 /// Refuses an object that somebody else owns or may write.
 fn require_private(

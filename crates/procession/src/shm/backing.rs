@@ -67,6 +67,7 @@ impl Backing {
     /// A memory file without a name that cannot become shorter, and longer only
     /// if it is to grow.
     pub(super) fn anonymous(label: &str, length: usize, extent: Extent) -> Result<Backing> {
+        crate::os::room::require_addresses(length as u64, "creating shared object", &"")?;
         let file = if extent.huge_pages {
             MemFd::create_huge(label, length)?
         } else {

@@ -1,7 +1,12 @@
 //! What happens where there is no more of something.
 
+use procession::os::memfd::MemFd;
+use procession::os::mmap::MappedFile;
+use procession::os::posix;
+use procession::os::sysv::Key;
 use procession::process::{self, Fork};
-use procession::shared::Array;
+use procession::shared::{Array, Counters};
+use procession::shm::Segment;
 use procession::sync::{Event, LockError, Mutex, Semaphore};
 use procession::{ErrorKind, Result};
 use rustix::mount::MountFlags;
@@ -163,6 +168,127 @@ pub(crate) fn r3_a_full_file_system_is_an_error() {
         }
     };
     assert!(child.wait().unwrap().success());
+}
+
+/// What is asked for, and how.
+type Asks = (&'static str, fn(usize) -> procession::Result<()>);
+
+const ASKS: [Asks; 8] = [
+    ("segment", |bytes| Segment::new(bytes).map(drop)),
+    ("named", |bytes| Segment::create("huge", bytes).map(drop)),
+    ("growing", |bytes| {
+        let small = Segment::options().longest(bytes).anonymous(4096)?;
+        small.grow(bytes)
+    }),
+    ("System V", |bytes| {
+        Segment::create_system_v(Key::PRIVATE, bytes).map(drop)
+    }),
+    ("counters", |bytes| Counters::new(bytes / 8).map(drop)),
+    ("memory file", |bytes| {
+        MemFd::create("huge", bytes).map(drop)
+    }),
+    ("POSIX", |bytes| {
+        let memory = posix::SharedMemory::create("/procession-test-huge", bytes);
+        let _ = posix::SharedMemory::unlink("/procession-test-huge");
+        memory.map(drop)
+    }),
+    ("mapped file", |bytes| {
+        let path = std::path::PathBuf::from("/dev/shm/procession-test-huge");
+        let file = MappedFile::create(&path, bytes);
+        let _ = std::fs::remove_file(path);
+        file.map(drop)
+    }),
+];
+
+/// Bytes of memory that the machine could give now.
+fn available() -> usize {
+    let table = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let line = table
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kibibytes = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    kibibytes.parse::<usize>().unwrap() * 1024
+}
+
+pub(crate) fn memory_that_is_not_there_is_refused_before_any_is_taken() {
+    // Whatever is asked of the kernel all the same, it does not get: or else a
+    // mistake here would take the machine down.
+    let calls = [libc::SYS_fallocate, libc::SYS_ftruncate, libc::SYS_shmget];
+    for (what, ask) in ASKS {
+        for bytes in [
+            available(),
+            2 * available(),
+            1 << 40,
+            1 << 46,
+            usize::MAX / 2,
+        ] {
+            // The segment that grows has some from the start.
+            let nth = usize::from(what == "growing");
+            let fault = Fault {
+                calls: &calls,
+                nth,
+                action: Action::Kill,
+            };
+            let outcome = testkit::fault::run(fault, || {
+                // What everything shares is there.
+                ask(4096).unwrap();
+                armed(|| {
+                    let error = ask(bytes).unwrap_err();
+                    assert!(
+                        matches!(error.kind(), ErrorKind::NoSpace | ErrorKind::LimitReached),
+                        "{what}, {bytes}: {error}"
+                    );
+                });
+            });
+            assert_eq!((outcome.hit, outcome.code), (false, 0), "{what}, {bytes}");
+        }
+    }
+    let error = Segment::new(1 << 40).unwrap_err();
+    assert!(error.to_string().contains("1099511627"), "{error}");
+    assert!(error.hint().is_some());
+}
+
+pub(crate) fn a_control_group_without_memory_is_an_error_and_kills_nobody() {
+    let Some(group) = testkit::small_memory_group() else {
+        println!("NOT TESTED: no control group for memory can be made here");
+        return;
+    };
+    in_child(|| {
+        std::fs::write(group.join("cgroup.procs"), std::process::id().to_string()).unwrap();
+        for (what, ask) in ASKS {
+            for bytes in [60_000_000, 200_000_000] {
+                let error = ask(bytes).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::LimitReached, "{what}: {error}");
+                assert!(error.to_string().contains("control group"), "{error}");
+            }
+            ask(5_000_000).unwrap();
+        }
+    });
+    testkit::eventually("the group is empty", || std::fs::remove_dir(&group).is_ok());
+}
+
+pub(crate) fn signals_do_not_keep_memory_from_being_allocated() {
+    in_child(|| {
+        extern "C" fn ignored(_: i32) {}
+        let handler = ignored as extern "C" fn(i32);
+        // SAFETY: the handler does nothing.
+        unsafe { libc::signal(libc::SIGALRM, handler as libc::sighandler_t) };
+        let often = libc::timeval {
+            tv_sec: 0,
+            tv_usec: 1000,
+        };
+        let timer = libc::itimerval {
+            it_interval: often,
+            it_value: often,
+        };
+        // SAFETY: the timer lives for the call.
+        let set =
+            unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
+        assert_eq!(set, 0);
+        // Which takes the kernel far longer than from one signal to the next.
+        let segment = Segment::new(100 << 20).unwrap();
+        assert_eq!(segment.len(), 100 << 20);
+    });
 }
 
 pub(crate) fn r15_a_full_registry_is_an_error_until_somebody_dies() {

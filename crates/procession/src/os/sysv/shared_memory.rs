@@ -48,8 +48,8 @@ impl SharedMemory {
     /// # Errors
     /// - [`AlreadyExists`](ErrorKind::AlreadyExists): the key is taken
     /// - [`LimitReached`](ErrorKind::LimitReached): `kernel.shmmax`, `shmall`
-    ///   or `shmmni`; the hint names the one
-    /// - [`NoSpace`](ErrorKind::NoSpace), and
+    ///   or `shmmni`; the hint names the one; or a control group may have no more
+    /// - [`NoSpace`](ErrorKind::NoSpace): not so much memory is there, and
     ///   [`InvalidInput`](ErrorKind::InvalidInput) for a length of zero
     #[doc(alias = "shmget")]
     pub fn create(key: Key, length: usize) -> Result<SharedMemory> {
@@ -58,6 +58,9 @@ impl SharedMemory {
             return Err(Error::new(ErrorKind::InvalidInput, operation, key)
                 .because("a segment needs at least one byte"));
         }
+        // The kernel takes the memory only when it is touched; what will not be
+        // there then is refused now.
+        crate::os::room::require_memory(length as u64, operation, &key)?;
         let id = shm::get(key.as_raw(), length, CREATE | EXCLUSIVE | PRIVATE_MODE)
             .map_err(|errno| explain_creation(Error::os(operation, key, errno), errno, length))?;
         Ok(SharedMemory { id, key, length })

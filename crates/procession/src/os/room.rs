@@ -1,0 +1,243 @@
+//! Looking whether memory is there before it is taken.
+//!
+//! To the kernel, memory that nobody has is no reason to refuse: it takes what is
+//! asked for from others, and in the end kills one of them. So whoever is to take
+//! much asks first what there is: to the machine, to the control groups of this
+//! process, and to the file system. What is found can be gone in the next instant;
+//! a part is left to others for that reason, and much is taken by and by, with a
+//! look before each piece.
+//!
+//! # References
+//! proc_meminfo(5); cgroup-v2.rst and cgroup-v1/memory.rst of the kernel
+
+mod groups;
+
+use crate::{Error, ErrorKind, Result};
+use procession_sys::Errno;
+use std::fmt::Display;
+use std::os::fd::BorrowedFd;
+
+/// So much is taken without a look, which takes a part of the time that the kernel
+/// needs to clear twice as much.
+pub(super) const UNASKED: u64 = 1 << 20;
+
+/// At most so much is left to others, or this part of all.
+const LEFT_TO_OTHERS: u64 = 256 << 20;
+const PART_LEFT: u64 = 32;
+
+/// What can still be taken, and from what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Room {
+    bytes: u64,
+    of: String,
+    errno: Errno,
+    kind: ErrorKind,
+    hint: &'static str,
+}
+
+/// What may be taken of something that is limited, where so much is left.
+fn spared(left: u64, limit: u64) -> u64 {
+    left.saturating_sub((limit / PART_LEFT).min(LEFT_TO_OTHERS))
+}
+
+/// A number of kibibytes in a table of those, as bytes.
+fn field(table: &str, name: &str) -> Option<u64> {
+    let line = table
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let number: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(match line.ends_with("kB") {
+        true => number.saturating_mul(1024),
+        false => number,
+    })
+}
+
+/// What the machine has, from `/proc/meminfo`.
+fn of_machine(table: &str) -> Option<Room> {
+    let free = field(table, "MemAvailable")? + field(table, "SwapFree").unwrap_or(0);
+    Some(Room {
+        bytes: spared(free, field(table, "MemTotal")?),
+        of: "in this machine (MemAvailable)".to_owned(),
+        errno: Errno::NOMEM,
+        kind: ErrorKind::NoSpace,
+        hint: "ask for less, or end what takes the memory",
+    })
+}
+
+/// What is left of the huge pages of the usual size.
+fn of_huge_pages(table: &str) -> Option<Room> {
+    let free = field(table, "HugePages_Free")?;
+    let unreserved = free.saturating_sub(field(table, "HugePages_Rsvd")?);
+    let more = std::fs::read_to_string("/proc/sys/vm/nr_overcommit_hugepages");
+    let more = more.ok().and_then(|more| more.trim().parse().ok());
+    let more = more.unwrap_or(0_u64);
+    let more = more.saturating_sub(field(table, "HugePages_Surp").unwrap_or(0));
+    Some(Room {
+        bytes: (unreserved + more).saturating_mul(field(table, "Hugepagesize")?),
+        of: "in huge pages".to_owned(),
+        errno: Errno::NOSPC,
+        kind: ErrorKind::NoSpace,
+        hint: "keep more huge pages ready: `sysctl vm.nr_hugepages=...`",
+    })
+}
+
+fn require(
+    bytes: u64,
+    rooms: impl IntoIterator<Item = Room>,
+    operation: &'static str,
+    object: &dyn Display,
+) -> Result<()> {
+    match rooms.into_iter().min_by_key(|room| room.bytes) {
+        Some(room) if room.bytes < bytes => {
+            let because = format!(
+                "{bytes} bytes are needed, and {} can be had {}",
+                room.bytes, room.of
+            );
+            Err(Error::os(operation, object, room.errno)
+                .of_kind(room.kind)
+                .because(because)
+                .with_hint(room.hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to take more memory than there is.
+///
+/// # Errors
+/// [`NoSpace`](ErrorKind::NoSpace); [`LimitReached`](ErrorKind::LimitReached): a
+/// control group may have no more.
+pub(crate) fn require_memory(
+    bytes: u64,
+    operation: &'static str,
+    object: &dyn Display,
+) -> Result<()> {
+    if bytes <= UNASKED {
+        return Ok(());
+    }
+    // What cannot be read limits nothing that we could know of.
+    let table = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    require(
+        bytes,
+        of_machine(&table).into_iter().chain(groups::rooms()),
+        operation,
+        object,
+    )
+}
+
+/// Refuses to take more for a file in memory than there is memory, or than its file
+/// system may have.
+///
+/// # Errors
+/// As [`require_memory`].
+pub(super) fn require_in_file(
+    file: BorrowedFd<'_>,
+    bytes: u64,
+    operation: &'static str,
+    object: &dyn Display,
+) -> Result<()> {
+    const TMPFS: u64 = 0x0102_1994;
+    const RAMFS: u64 = 0x8584_58f6;
+    const HUGETLBFS: u64 = 0x9584_58f6;
+    if bytes <= UNASKED {
+        return Ok(());
+    }
+    let Ok(system) = rustix::fs::fstatfs(file) else {
+        return Ok(());
+    };
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_sign_loss,
+        reason = "the fields' types differ between architectures"
+    )]
+    let (kind, unit) = (system.f_type as u64 & 0xffff_ffff, system.f_bsize as u64);
+    // One without a limit says that it has no blocks at all. Of those on disks, the
+    // kernel knows before it takes anything.
+    if kind == TMPFS && system.f_blocks > 0 {
+        let room = Room {
+            bytes: system.f_bfree.saturating_mul(unit),
+            of: "in the file system".to_owned(),
+            errno: Errno::NOSPC,
+            kind: ErrorKind::NoSpace,
+            hint: "free space in the file system, or enlarge it (`mount -o remount,size=...`)",
+        };
+        require(bytes, [room], operation, object)?;
+    }
+    match kind {
+        TMPFS | RAMFS => require_memory(bytes, operation, object),
+        HUGETLBFS => {
+            let table = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+            require(bytes, of_huge_pages(&table), operation, object)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to map more than the address space of this process may have.
+///
+/// # Errors
+/// [`LimitReached`](ErrorKind::LimitReached)
+pub(crate) fn require_addresses(
+    bytes: u64,
+    operation: &'static str,
+    object: &dyn Display,
+) -> Result<()> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
+    let Some(limit) = limit.filter(|_| bytes > UNASKED) else {
+        return Ok(());
+    };
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages: Option<u64> = pages.and_then(|pages| pages.split(' ').next()?.parse().ok());
+    let Some(pages) = pages else {
+        return Ok(());
+    };
+    let taken = pages.saturating_mul(rustix::param::page_size() as u64);
+    let room = Room {
+        bytes: limit.saturating_sub(taken),
+        of: "in the address space of this process (RLIMIT_AS)".to_owned(),
+        errno: Errno::NOMEM,
+        kind: ErrorKind::LimitReached,
+        hint: "raise the limit: `ulimit -v`",
+    };
+    require(bytes, [room], operation, object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "MemTotal:       32768000 kB\nMemFree:        100 kB\n\
+        MemAvailable:   16384000 kB\nSwapFree:       1000 kB\nHugePages_Free:       10\n\
+        HugePages_Rsvd:        3\nHugePages_Surp:        0\nHugepagesize:       2048 kB\n";
+
+    #[test]
+    fn the_machine_keeps_some() {
+        let room = of_machine(TABLE).unwrap();
+        assert_eq!(room.bytes, 16_385_000 * 1024 - LEFT_TO_OTHERS);
+        assert_eq!(of_machine("MemTotal: 5 kB"), None);
+        assert_eq!(spared(100, 3200), 0);
+        assert_eq!(spared(1000, 3200), 900);
+    }
+
+    #[test]
+    fn huge_pages_that_others_reserved_are_not_there() {
+        assert!(of_huge_pages(TABLE).unwrap().bytes >= 7 * (2 << 20));
+    }
+
+    #[test]
+    fn an_error_has_both_numbers_and_a_hint() {
+        let error = require(17 << 40, of_machine(TABLE), "making it", &"it").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace);
+        let text = error.to_string();
+        assert!(text.contains("18691697672192 bytes are needed"), "{text}");
+        assert!(text.contains("16509804544 can be had"), "{text}");
+        assert!(error.hint().is_some());
+        assert!(require(1, of_machine(TABLE), "making it", &"it").is_ok());
+    }
+
+    #[test]
+    fn what_fits_is_not_refused() {
+        require_memory(2 << 20, "making it", &"it").unwrap();
+        require_memory(u64::MAX, "making it", &"it").unwrap_err();
+    }
+}
