@@ -185,6 +185,25 @@ pub fn is_privileged() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
+/// Random bytes that the kernel gave this program when it executed it; forks have
+/// the same.
+///
+/// # Panics
+/// Never: the kernel gives them to every program.
+///
+/// # References
+/// getauxval(3) "AT_RANDOM"
+#[must_use]
+pub fn random_of_start() -> u128 {
+    // SAFETY: no preconditions.
+    let address = unsafe { libc::getauxval(libc::AT_RANDOM) };
+    let place: *const [u8; 16] = std::ptr::with_exposed_provenance(address as usize);
+    assert!(!place.is_null(), "every program has them");
+    // SAFETY: sixteen bytes that the kernel has put above the stack, where nobody
+    // changes them.
+    u128::from_ne_bytes(unsafe { place.read() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -207,7 +207,7 @@ impl Builder {
     /// have run. With [`Fork`](StartMethod::Fork) it is in a copy of this process.
     #[allow(unsafe_code, reason = "a promise that only the caller can make")]
     pub unsafe fn pre_start(mut self, hook: fn()) -> Result<Builder> {
-        self.settings.hook = Some(task::locate_hook(hook)?);
+        self.settings.hook = Some(task::Hook::of(hook)?);
         Ok(self)
     }
 

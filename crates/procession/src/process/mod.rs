@@ -35,6 +35,7 @@ mod named;
 mod reaper;
 mod running;
 mod scope;
+mod seal;
 mod setters;
 mod spawn;
 mod start;

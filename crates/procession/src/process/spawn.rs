@@ -79,5 +79,5 @@ where
 /// # Ok::<(), procession::Error>(())
 /// ```
 pub fn preload(function: fn()) -> Result<()> {
-    client::set_preload(task::locate_hook(function)?)
+    client::set_preload(task::Hook::of(function)?)
 }

@@ -3,11 +3,12 @@
 //! # Safety
 //!
 //! `unsafe` here is one step: from a hook's distance to the load address back to
-//! the hook. What makes it sound is what [`ways`](super::ways) says.
+//! the hook. What makes it sound is what [`ways`] says.
 #![allow(unsafe_code)]
 
 use super::batch::Captures;
 use super::named;
+use super::seal;
 use super::ways::{self, Found, Trampoline, no_code, ways};
 use crate::codec::{self, Arrived, Decoder, Encoded, Encoder};
 use crate::{Error, ErrorKind, Result};
@@ -22,9 +23,28 @@ use std::sync::Arc;
 /// A function from `A` to `R` that another process can call, with the values
 /// it captured; made by [`task!`](crate::task).
 ///
-/// A task names its function by position in the program, so it can only be
-/// run by processes of the same build, and never carries code. It is cheap to
-/// clone, and can itself be an argument, a captured value or a result.
+/// It never carries code. It names its function by its place in the program, under a
+/// seal that only processes of the family can make; or, if it is a [named](Task::named)
+/// one, by its name. It is cheap to clone, and can itself be an argument, a captured
+/// value, a result or a message.
+///
+/// # Who may name code
+/// A task that arrives is checked before it is one:
+///
+/// - Its place must have been sealed by a process of this family, of this build: the one
+///   that was started first, those that it has forked, and all that were started through
+///   this library from these. A task from any other process is an error
+///   ([`Untrusted`](ErrorKind::Untrusted)), the same program in another execution
+///   included, and so is one whose bytes were changed on the way.
+/// - Or its name must be that of a function which this program lists under it, with
+///   [`process::task`](macro@super::task), and of these very types, by their names.
+/// - Argument and result must be the types it was made for, by their names.
+///
+/// What is captured is data: decoded as any message is.
+///
+/// # Errors
+/// Encoding or decoding it with anything but this library is an error
+/// ([`Unsupported`](ErrorKind::Unsupported)).
 ///
 /// # Examples
 /// ```
@@ -52,6 +72,10 @@ pub(crate) enum Function {
         trampoline: u64,
         /// The user's function.
         target: u64,
+        /// What it takes and returns: a hash of the types' names.
+        types: u64,
+        /// Says that the family has put these together.
+        seal: u64,
     },
     /// One that is listed under a name.
     Named(String),
@@ -99,7 +123,7 @@ where
     pub fn new(function: fn(A) -> R) -> Result<Task<A, R>> {
         let trampoline: Trampoline = ways::plain::<A, R>;
         Ok(Task {
-            function: locate(trampoline, function as *const ())?,
+            function: locate::<A, R>(trampoline, function as *const ())?,
             captured: Arc::default(),
             types: PhantomData,
         })
@@ -149,7 +173,7 @@ where
         target: *const (),
         captured: &C,
     ) -> Result<Task<A, R>> {
-        let function = locate(trampoline, target)?;
+        let function = locate::<A, R>(trampoline, target)?;
         let Encoded { body, descriptors } = codec::encode(captured)?;
         let bytes = match body {
             codec::Body::Inline(bytes) => bytes,
@@ -269,8 +293,10 @@ impl Function {
                 build,
                 trampoline,
                 target,
+                types,
+                seal,
             } => Found::Here {
-                each: ways(&build, trampoline)?.each,
+                each: ways(&build, [trampoline, target, types], seal)?.each,
                 target,
             },
         })
@@ -311,11 +337,12 @@ impl<A, R> Serialize for Task<A, R> {
         &self,
         serializer: S,
     ) -> std::result::Result<S::Ok, S::Error> {
+        require_message().map_err(serde::ser::Error::custom)?;
         let copy = |descriptor: &OwnedFd| descriptor.try_clone().map(crate::Handle::new);
         let descriptors: std::io::Result<_> = self.captured.descriptors.iter().map(copy).collect();
         Written {
             function: self.function.clone(),
-            types: std::any::type_name::<fn(A) -> R>().to_owned(),
+            types: types_of::<A, R>().to_owned(),
             bytes: self.captured.bytes.clone(),
             descriptors: descriptors.map_err(serde::ser::Error::custom)?,
         }
@@ -327,15 +354,11 @@ impl<'de, A, R> Deserialize<'de> for Task<A, R> {
     fn deserialize<D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> std::result::Result<Task<A, R>, D::Error> {
+        require_message().map_err(serde::de::Error::custom)?;
         let written = Written::deserialize(deserializer)?;
-        if let Function::Here { build, .. } = &written.function
-            && build != image::main_program().build_id()
-        {
-            return Err(serde::de::Error::custom("a task of another build"));
-        }
-        if written.types != std::any::type_name::<fn(A) -> R>() {
-            return Err(serde::de::Error::custom("a task of another type"));
-        }
+        written
+            .check(types_of::<A, R>())
+            .map_err(|error| serde::de::Error::custom(codec::reason(error)))?;
         let descriptors = written.descriptors.into_iter();
         Ok(Task {
             function: written.function,
@@ -348,6 +371,47 @@ impl<'de, A, R> Deserialize<'de> for Task<A, R> {
     }
 }
 
+/// Refuses other formats than this library's: whatever carries a task elsewhere, a
+/// file or another program, is not to name code.
+fn require_message() -> std::result::Result<(), String> {
+    if codec::is_at_work() {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::Unsupported, "translating task", "")
+        .because("tasks travel only in messages between processes of one family");
+    Err(codec::reason(error))
+}
+
+impl Written {
+    /// Refuses what may not become a task of these types.
+    fn check(&self, types: &str) -> Result<()> {
+        if self.types != types {
+            return Err(of_other_types(&self.types, types));
+        }
+        match &self.function {
+            Function::Here {
+                build,
+                trampoline,
+                target,
+                types: sealed,
+                seal,
+            } => match *sealed == seal::of_types(types) {
+                true => ways::check(build, [*trampoline, *target, *sealed], *seal),
+                false => Err(of_other_types("another one", types)),
+            },
+            Function::Named(name) => match named::find(name)?.signature() {
+                listed if listed == types => Ok(()),
+                listed => Err(of_other_types(listed, types)),
+            },
+        }
+    }
+}
+
+fn of_other_types(is: &str, wanted: &str) -> Error {
+    Error::new(ErrorKind::Incompatible, "receiving task", "")
+        .because(format!("its function is {is}, not {wanted}"))
+}
+
 /// Where a function is.
 fn place(function: *const ()) -> Result<u64> {
     let offset = image::main_program().offset(function);
@@ -358,12 +422,21 @@ fn place(function: *const ()) -> Result<u64> {
     })
 }
 
-/// Measures where the two functions are.
-fn locate(trampoline: Trampoline, target: *const ()) -> Result<Function> {
+/// What a task takes and returns, by name.
+fn types_of<A, R>() -> &'static str {
+    std::any::type_name::<fn(A) -> R>()
+}
+
+/// Measures where the two functions are, for a `Task<A, R>`.
+fn locate<A, R>(trampoline: Trampoline, target: *const ()) -> Result<Function> {
+    let (trampoline, target) = (place(trampoline as *const ())?, place(target)?);
+    let types = seal::of_types(types_of::<A, R>());
     Ok(Function::Here {
         build: image::main_program().build_id().to_vec(),
-        trampoline: place(trampoline as *const ())?,
-        target: place(target)?,
+        trampoline,
+        target,
+        types,
+        seal: seal::seal(&[trampoline, target, types]),
     })
 }
 
@@ -382,7 +455,7 @@ impl Call {
             Ok(function) => function,
             Err(error) => return Outcome::Untranslatable(error),
         };
-        let (build, trampoline, target) = match function {
+        let (build, places, seal) = match function {
             Function::Named(name) => {
                 return match named::find(&name) {
                     Ok(task) => task.perform(self),
@@ -393,10 +466,12 @@ impl Call {
                 build,
                 trampoline,
                 target,
-            } => (build, trampoline, target),
+                types,
+                seal,
+            } => (build, [trampoline, target, types], seal),
         };
-        match ways(&build, trampoline) {
-            Ok(ways) => (ways.once)(target, self),
+        match ways(&build, places, seal) {
+            Ok(ways) => (ways.once)(places[1], self),
             Err(error) => Outcome::Untranslatable(error),
         }
     }
@@ -421,7 +496,7 @@ where
 {
     let trampoline: Trampoline = ways::pair::<A, R>;
     Ok(Task {
-        function: locate(trampoline, function as *const ())?,
+        function: locate::<(A, A), R>(trampoline, function as *const ())?,
         captured: Arc::default(),
         types: PhantomData,
     })
@@ -461,19 +536,32 @@ pub(crate) fn ending<S: 'static>(function: fn(&mut S)) -> Result<Task<(), ()>> {
     Task::capture(trampoline, function as *const (), &())
 }
 
-/// The offset of a function without arguments, to be called by [`call_hook`].
-pub(crate) fn locate_hook(hook: fn()) -> Result<u64> {
-    place(hook as *const ())
+/// A function without arguments, for another process of the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hook {
+    place: u64,
+    seal: u64,
 }
 
-/// Calls a function without arguments at its offset, in a process of the same
-/// build.
-pub(crate) fn call_hook(offset: u64) -> Result<()> {
-    // SAFETY: `locate_hook` took the offset from a `fn()`, and both processes
-    // are executions of one file.
-    let hook = unsafe { image::main_program().function::<fn()>(offset) };
-    hook.ok_or_else(no_code)?();
-    Ok(())
+impl Hook {
+    pub(crate) fn of(hook: fn()) -> Result<Hook> {
+        let place = place(hook as *const ())?;
+        Ok(Hook {
+            place,
+            seal: seal::seal(&[place]),
+        })
+    }
+
+    /// Calls it.
+    pub(crate) fn call(self) -> Result<()> {
+        if seal::seal(&[self.place]) != self.seal {
+            return Err(ways::not_ours());
+        }
+        // SAFETY: the seal says that `of` took the place from a `fn()` of this build.
+        let hook = unsafe { image::main_program().function::<fn()>(self.place) };
+        hook.ok_or_else(no_code)?();
+        Ok(())
+    }
 }
 
 /// A [`Task`](crate::process::Task) that captures the named values: `task!([a,

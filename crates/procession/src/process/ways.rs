@@ -5,13 +5,15 @@
 //! `unsafe` here is one step: from a function's distance to the load address
 //! back to the function. What makes it sound: the distance was measured from a
 //! function of the very type that the code at the other end was compiled for
-//! (both are written down by the same generic function), in a process of the
-//! same build (the build id travels along and is compared), inside the code
-//! of the main program (checked at both ends).
+//! (both are written down by the same generic function, and a [seal](super::seal)
+//! over the pair, which is checked here and when a task arrives, shows that they
+//! were), in a process of the same build (its id travels along, and is sealed too),
+//! inside the code of the main program (checked at both ends).
 #![allow(unsafe_code)]
 
 use super::batch::{self, Batch, Captures};
 use super::named;
+use super::seal;
 use super::task::{Call, Outcome};
 use crate::{Error, ErrorKind, Result};
 use procession_sys::image;
@@ -53,16 +55,37 @@ impl Found {
 }
 
 /// The ways to call a function of this build.
-pub(super) fn ways(build: &[u8], trampoline: u64) -> Result<Ways> {
-    let program = image::main_program();
-    if build != program.build_id() {
-        let error = Error::new(ErrorKind::Corrupt, "finding function", "");
-        return Err(error.because("the call comes from another build of the program"));
-    }
-    // SAFETY: the build is the same, and `locate` took this offset from a
-    // `Trampoline`.
-    let trampoline = unsafe { program.function::<Trampoline>(trampoline) };
+pub(super) fn ways(build: &[u8], places: [u64; 3], seal: u64) -> Result<Ways> {
+    check(build, places, seal)?;
+    // SAFETY: the seal says that `locate` took this offset from a `Trampoline` of
+    // this build.
+    let trampoline = unsafe { image::main_program().function::<Trampoline>(places[0]) };
     Ok(trampoline.ok_or_else(no_code)?())
+}
+
+/// Refuses a trampoline, a target and types that this family has not put together.
+pub(super) fn check(build: &[u8], places: [u64; 3], seal: u64) -> Result<()> {
+    if build != image::main_program().build_id() {
+        let error = Error::new(ErrorKind::Untrusted, "finding function", "");
+        return Err(error
+            .because("the task is from another build of the program, or another program")
+            .with_hint(BY_NAME));
+    }
+    if seal != seal::seal(&places) {
+        return Err(not_ours());
+    }
+    Ok(())
+}
+
+/// What to do about a task from elsewhere.
+const BY_NAME: &str =
+    "between programs, list the function with `#[process::task]` and send `Task::named`";
+
+/// Names code, and is not by this family.
+pub(super) fn not_ours() -> Error {
+    Error::new(ErrorKind::Untrusted, "finding function", "")
+        .because("the task is not from a process of this family, or was changed on its way")
+        .with_hint(BY_NAME)
 }
 
 pub(super) fn plain<A, R>() -> Ways
@@ -87,7 +110,7 @@ where
 
 pub(super) fn plain_target<A, R>(target: u64) -> Result<fn(A) -> R> {
     // SAFETY: `plain` was named by `Task::<A, R>::new` together with a target of
-    // this type; `ways` has compared the builds.
+    // this type; `ways` has checked the seal.
     unsafe { image::main_program().function(target) }.ok_or_else(no_code)
 }
 
@@ -118,7 +141,7 @@ where
 
 fn bound_target<C, A, R>(target: u64) -> Result<fn(C, A) -> R> {
     // SAFETY: `bound` was named by `Task::<A, R>::bind::<C>` together with a
-    // target of this type; `ways` has compared the builds.
+    // target of this type; `ways` has checked the seal.
     unsafe { image::main_program().function(target) }.ok_or_else(no_code)
 }
 
@@ -150,7 +173,7 @@ where
 
 fn lent_target<C, A, R>(target: u64) -> Result<fn(&C, A) -> R> {
     // SAFETY: `lent` was named by `Task::<A, R>::lend::<C>` together with a target
-    // of this type; `ways` has compared the builds.
+    // of this type; `ways` has checked the seal.
     unsafe { image::main_program().function(target) }.ok_or_else(no_code)
 }
 
@@ -177,7 +200,7 @@ where
 
 pub(super) fn pair_target<A, R>(target: u64) -> Result<fn(A, A) -> R> {
     // SAFETY: `pair` was named by `pair_of::<A, R>` together with a target of this
-    // type; `ways`, or `function_of_pair`, has compared what names them.
+    // type; `ways`, or whoever made the task, has checked the seal.
     unsafe { image::main_program().function(target) }.ok_or_else(no_code)
 }
 
@@ -185,7 +208,7 @@ pub(super) fn maker<I: DeserializeOwned, S: 'static>() -> Ways {
     Ways {
         once: |target, mut call| {
             // SAFETY: `maker` was named by `making::<I, S>` together with a target
-            // of this type; `ways` has compared the builds.
+            // of this type; `ways` has checked the seal.
             let function = unsafe { image::main_program().function::<fn(I) -> S>(target) };
             let made = function
                 .ok_or_else(no_code)
@@ -206,7 +229,7 @@ pub(super) fn ender<S: 'static>() -> Ways {
     Ways {
         once: |target, _| {
             // SAFETY: `ender` was named by `ending::<S>` together with a target of
-            // this type; `ways` has compared the builds.
+            // this type; `ways` has checked the seal.
             let function = unsafe { image::main_program().function::<fn(&mut S)>(target) };
             match function {
                 Some(function) => {

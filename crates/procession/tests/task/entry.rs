@@ -2,7 +2,7 @@
 //! those that cannot be executed anew. The programs are this binary with
 //! another `main`, chosen by an environment variable.
 
-use crate::{by, family};
+use crate::{by, family, forged};
 use procession::ErrorKind;
 use procession::process::{self, StartMethod, Task, TaskError};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,7 @@ pub(crate) fn run_fixture() -> bool {
     };
     match name.as_str() {
         "start-tasks-for-ever" => family::start_tasks_for_ever(),
+        "offer-tasks" => forged::offer_tasks(),
         "square" => square_in_each_way(),
         "late" => late(),
         "before" => before(),

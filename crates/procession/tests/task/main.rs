@@ -4,6 +4,7 @@ mod builder;
 mod commands;
 mod entry;
 mod family;
+mod forged;
 #[cfg(feature = "tokio")]
 mod future;
 mod handles;
@@ -66,6 +67,7 @@ fn main() -> std::process::ExitCode {
         results::captured_values_travel,
         results::a_task_is_a_value,
         named::a_task_is_found_by_name,
+        forged::tasks_travel_all_over_the_family,
         results::a_task_may_start_tasks,
         results::parent_and_name_are_known,
         results::the_end_of_the_parent_can_be_waited_for,
@@ -135,6 +137,11 @@ fn main() -> std::process::ExitCode {
         many::starting_from_many_threads,
         many::a_server_without_descriptors_refuses,
         named::a_name_that_does_not_fit_is_an_error,
+        forged::a_task_is_what_the_family_has_put_together,
+        forged::a_name_stands_for_a_listed_function_of_its_type,
+        forged::other_formats_do_not_carry_tasks,
+        forged::text_inside_a_message_names_no_code,
+        forged::a_task_of_another_execution_is_refused_unless_it_has_a_name,
         commands::a_status_is_told,
         commands::output_is_collected,
         commands::a_check_tells_status_and_last_words,

@@ -8,7 +8,8 @@ use crate::codec::{self, Encoded};
 use crate::error::Context;
 use crate::process::child::reap;
 use crate::process::environment::Environment;
-use crate::process::{current, reaper};
+use crate::process::task::Hook;
+use crate::process::{current, reaper, seal};
 use crate::{Deadline, Error, ErrorKind, Result, name, poll};
 use procession_sys::process as sys;
 use rustix::process::{Pid, PidfdFlags};
@@ -40,7 +41,7 @@ struct Connection {
 
 struct State {
     connection: Option<Arc<Connection>>,
-    preload: Option<u64>,
+    preload: Option<Hook>,
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -115,6 +116,7 @@ pub(crate) fn start(
     if let Work::Again { token, .. } = work {
         let prepare = Prepare {
             parent_pid: std::process::id(),
+            key: seal::key(),
             // It is executed with its environment.
             settings: Settings {
                 environment: None,
@@ -165,7 +167,7 @@ pub(crate) fn signal_group(pid: u32, signal: i32) -> Result<()> {
 }
 
 /// Has the server call a function before it serves.
-pub(crate) fn set_preload(hook: u64) -> Result<()> {
+pub(crate) fn set_preload(hook: Hook) -> Result<()> {
     let mut state = state();
     let owner = rustix::process::getpid();
     let serving = |connection: &Arc<Connection>| connection.owner == owner;
@@ -181,7 +183,11 @@ pub(crate) fn set_preload(hook: u64) -> Result<()> {
 fn knock_at(knock: &Mailbox, owner: Pid) -> Result<Connection> {
     let (mailbox, theirs) = packet::pair()?;
     let pid = owner.as_raw_nonzero().get().cast_unsigned();
-    let hello = Hello { pid, preload: None };
+    let hello = Hello {
+        pid,
+        key: None,
+        preload: None,
+    };
     let message = Encoded {
         body: codec::encode(&hello)?.body,
         descriptors: vec![theirs, packet::own_pidfd()?],
@@ -198,14 +204,19 @@ fn knock_at(knock: &Mailbox, owner: Pid) -> Result<Connection> {
 }
 
 /// Executes this program anew as a server.
-fn start_server(owner: Pid, preload: Option<u64>) -> Result<Connection> {
+fn start_server(owner: Pid, preload: Option<Hook>) -> Result<Connection> {
     let operation = "starting server";
     entry::require_entry()?;
     let (mut mailbox, theirs) = packet::pair()?;
     let token = name::random_bytes()?;
     let pid = owner.as_raw_nonzero().get().cast_unsigned();
+    let hello = Hello {
+        pid,
+        key: Some(seal::key()),
+        preload,
+    };
     let message = Encoded {
-        body: codec::encode(&Hello { pid, preload })?.body,
+        body: codec::encode(&hello)?.body,
         descriptors: vec![packet::own_pidfd()?],
     };
     // Before the server exists, so that it finds the token.

@@ -1,6 +1,7 @@
 //! What a process is given at its start, beside its work.
 
 use crate::error::Context;
+use crate::process::task::Hook;
 use crate::{Error, ErrorKind, Result, limits};
 use procession_sys::process as sys;
 use rustix::process::{Resource, Rlimit};
@@ -39,7 +40,7 @@ pub(crate) struct Settings {
     /// The kernel kills the process when this much time has passed.
     pub(crate) deadline: Option<Duration>,
     /// Offset of a function to call before the work.
-    pub(crate) hook: Option<u64>,
+    pub(crate) hook: Option<Hook>,
 }
 
 impl Settings {

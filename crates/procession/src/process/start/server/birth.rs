@@ -7,7 +7,7 @@ use crate::process::start::packet::{Kind, Mailbox, Token};
 use crate::process::start::settings::{self, Group, Settings};
 use crate::process::start::title::Title;
 use crate::process::start::{entry, worker};
-use crate::process::{StartMethod, current, die_with, exit, task};
+use crate::process::{StartMethod, current, die_with, exit};
 use procession_sys::process as sys;
 use procession_sys::signal::Mask;
 use rustix::process::{Pid, PidfdFlags};
@@ -69,7 +69,7 @@ pub(crate) fn prepare(settings: &Settings, stdio: Option<[OwnedFd; 3]>, parent: 
         entry::replace_environment(environment);
     }
     if let Some(hook) = settings.hook {
-        task::call_hook(hook)?;
+        hook.call()?;
     }
     Mask::of(&[]).install().during("unblocking signals", "")?;
     Ok(())

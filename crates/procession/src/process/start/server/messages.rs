@@ -2,6 +2,7 @@
 
 use crate::process::start::packet::Token;
 use crate::process::start::settings::Settings;
+use crate::process::task::Hook;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::time::Duration;
@@ -10,8 +11,10 @@ use std::time::Duration;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) pid: u32,
-    /// Offset of a function to call before anything is started.
-    pub(crate) preload: Option<u64>,
+    /// The key of the family's [seals](crate::process::seal), for a server.
+    pub(crate) key: Option<[u64; 2]>,
+    /// A function to call before anything is started.
+    pub(crate) preload: Option<Hook>,
 }
 
 /// Asks for a process. Descriptors: its mailbox; unless this program is
@@ -48,6 +51,8 @@ pub(crate) enum Work {
 pub(crate) struct Prepare {
     pub(crate) settings: Settings,
     pub(crate) parent_pid: u32,
+    /// The key of the family's [seals](crate::process::seal).
+    pub(crate) key: [u64; 2],
 }
 
 /// How a process ended, as the server tells its client.

@@ -31,7 +31,7 @@ use super::worker;
 use crate::codec;
 use crate::error::Context;
 use crate::process::fork::flush_output;
-use crate::process::{ExitStatus, Fork, fork, task};
+use crate::process::{ExitStatus, Fork, fork, seal};
 use crate::signal::{self, Signal, Signals};
 use crate::{Deadline, Error, ErrorKind, Result};
 use birth::{Birth, execute_again};
@@ -121,11 +121,14 @@ impl Server {
         let hello = mailbox.receive(Deadline::NEVER)?;
         let gone = || Error::new(ErrorKind::Disconnected, operation, "");
         let mut hello = hello.ok_or_else(gone)?;
-        let Hello { pid, preload } = codec::decode(&hello.body, Vec::new())?;
+        let Hello { pid, key, preload } = codec::decode(&hello.body, Vec::new())?;
+        if let Some(key) = key {
+            seal::adopt(key);
+        }
         let pidfd = hello.descriptors.pop().ok_or_else(gone)?;
         mailbox.send_word(Kind::Booted)?;
         if let Some(hook) = preload {
-            let loaded = std::panic::catch_unwind(|| task::call_hook(hook));
+            let loaded = std::panic::catch_unwind(|| hook.call());
             let failure = match loaded {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(error),
