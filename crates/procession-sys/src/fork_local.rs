@@ -26,6 +26,8 @@ impl<T: Sync> ForkLocal<T> {
     /// A value that is made by `new` when first used in a process.
     #[must_use]
     pub const fn new(new: fn() -> T) -> ForkLocal<T> {
+        // Values are told apart by their addresses, which those without a size share.
+        const { assert!(size_of::<T>() > 0, "a value without a size") };
         ForkLocal {
             new,
             place: OnceLock::new(),

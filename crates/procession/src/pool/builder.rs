@@ -8,7 +8,6 @@ use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ffi::{OsStr, OsString};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Pools within workers of pools within …, unless the builder says otherwise.
@@ -95,6 +94,20 @@ pub fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Most workers of a pool: so many processes the kernel has numbers for, unless it was
+/// told otherwise.
+const MOST_WORKERS: usize = 1 << 15;
+
+/// Refuses numbers of workers that no pool can have.
+pub(super) fn check_workers(workers: usize, operation: &'static str) -> Result<()> {
+    let why = match workers {
+        0 => "it would have no workers".to_owned(),
+        1..=MOST_WORKERS => return Ok(()),
+        _ => format!("{workers} workers are more than {MOST_WORKERS}"),
+    };
+    Err(Error::new(ErrorKind::InvalidInput, operation, "").because(why))
+}
+
 impl Builder {
     /// A pool with a worker for each processor, made by the family's server.
     pub fn new() -> Builder {
@@ -118,7 +131,7 @@ impl Builder {
         }
     }
 
-    /// How many workers; [`default_workers`] unless set.
+    /// How many workers, 32,768 at most; [`default_workers`] unless set.
     pub fn workers(mut self, workers: usize) -> Builder {
         self.workers = Some(workers);
         self
@@ -263,8 +276,8 @@ impl Builder {
     /// Makes the pool, and starts its workers unless it is [lazy](Builder::lazy).
     ///
     /// # Errors
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): no workers, or none that may do
-    ///   anything; a pool too deep within others
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): no workers, more than 32,768, or none
+    ///   that may do anything; a pool too deep within others
     /// - [`Unsupported`](ErrorKind::Unsupported): [`Fork`](StartMethod::Fork); a
     ///   function of a shared library
     /// - [`LimitReached`](ErrorKind::LimitReached), [`NoSpace`](ErrorKind::NoSpace):
@@ -275,9 +288,8 @@ impl Builder {
         if let Some(error) = self.error {
             return Err(error);
         }
-        if self.workers == Some(0) {
-            return refuse(ErrorKind::InvalidInput, "it would have no workers");
-        }
+        let workers = self.workers.unwrap_or_else(default_workers);
+        check_workers(workers, operation)?;
         if self.settings.limits.tasks_per_worker == Some(0) {
             return refuse(ErrorKind::InvalidInput, "its workers could run no task");
         }
@@ -292,10 +304,9 @@ impl Builder {
                 .because(format!("it would be within {} others", self.deepest))
                 .with_hint("allow more with `Builder::deepest`"));
         }
-        let workers = self.workers.unwrap_or_else(default_workers);
         let state = State::new(workers, self.settings.limits);
         let is_lazy = self.settings.is_lazy;
-        let shared = Arc::new(Shared::new(state, self.settings)?);
+        let shared = Shared::new(state, self.settings)?;
         if !is_lazy {
             shared.start_wanted().inspect_err(|_| shared.give_up())?;
         }

@@ -2,7 +2,7 @@
 
 use super::chunk::{Arguments, Owner, Policy};
 use super::shared::Shared;
-use super::state::{Key, State};
+use super::state::{Definition, Key, State};
 use super::{Pool, TaskError, TaskHandle};
 use crate::process::batch::{self, Encoding};
 use crate::process::{self, Task};
@@ -40,12 +40,40 @@ where
         }
     }
 
-    /// The pool's job for it.
-    pub(super) fn job(&self, state: &mut State) -> Result<usize> {
-        state.job(self.key(), || match self {
-            Function::Plain(function) => Ok((Task::new(*function)?.encode_definition()?, None)),
-            Function::Task(task) => Ok((task.encode_definition()?, Some(task.kept()))),
-        })
+    /// What workers have to know of it.
+    fn define(&self) -> Result<Definition> {
+        let (encoded, captured) = match self {
+            Function::Plain(function) => (Task::new(*function)?.encode_definition()?, None),
+            Function::Task(task) => (task.encode_definition()?, Some(task.kept())),
+        };
+        Ok(Definition { encoded, captured })
+    }
+
+    /// Does something with the pool's job for it, unless the pool takes nothing any more.
+    ///
+    /// Encoding what it has captured is code of others, so the lock is given back for it.
+    pub(super) fn with_job<T>(
+        &self,
+        shared: &Shared,
+        act: impl FnOnce(&mut State, usize) -> T,
+    ) -> std::result::Result<T, TaskError> {
+        shared.check_process()?;
+        let key = self.key();
+        let (mut act, mut definition) = (Some(act), None);
+        loop {
+            let done = shared.with(|state| {
+                if let Some(refusal) = Shared::refusal(&state.phase) {
+                    return Err(refusal);
+                }
+                let known = state.keys.get(&key).copied();
+                let learnt = known.or_else(|| Some(state.learn(key, definition.take()?)));
+                Ok(learnt.and_then(|job| Some(act.take()?(state, job))))
+            })?;
+            match done {
+                Some(value) => return Ok(value),
+                None => definition = Some(self.define()?),
+            }
+        }
     }
 }
 
@@ -105,7 +133,8 @@ pub struct Call<'p, A, R> {
 macro_rules! policies {
     () => {
         /// Kills the worker of a task that runs longer, and fails the task; another
-        /// worker takes its place. Children of the task are killed with it.
+        /// worker takes its place. Children of the task are killed with it. A time that is
+        /// too long to be counted is no limit.
         pub fn timeout(mut self, timeout: Duration) -> Self {
             self.policy.timeout = Some(timeout);
             self
@@ -143,8 +172,11 @@ macro_rules! policies {
         }
 
         /// Tries only those failures again for which this says so: those of processes
-        /// that died, say, and not panics. It is called with the pool locked, and must
-        /// not use the pool.
+        /// that died, say, and not panics.
+        ///
+        /// It is called on a thread that the pool keeps for code of others, and may use
+        /// the pool. Until it returns, the task is neither tried again nor failed; if it
+        /// panics, which is printed, the task has failed.
         ///
         /// # Examples
         /// ```
@@ -162,7 +194,8 @@ macro_rules! policies {
         }
 
         /// Waits so long before the first retry, and twice as long before each further
-        /// one.
+        /// one, up to 65,536 times as long. A time that is too long to be counted never
+        /// ends.
         pub fn backoff(mut self, wait: Duration) -> Self {
             self.policy.backoff = wait;
             self
@@ -230,11 +263,10 @@ where
         Ok(Some(alone)) => alone,
         Err(error) => return Err(TaskError::new(process::TaskError::Codec(error))),
     };
-    shared.with(|state| {
-        if let Some(refusal) = Shared::refusal(&state.phase) {
-            return Err(refusal);
-        }
-        let job = function.job(state)?;
+    if policy.may_be_judged() && !shared.errands.prepare() {
+        return Err(no_thread().into());
+    }
+    function.with_job(shared, |state, job| {
         let chunk = state.add(job, Owner::Handle, policy, arguments, (0, 1));
         if state.queue.len() > 1 {
             // Workers were full: perhaps they are not any more.
@@ -242,6 +274,13 @@ where
         } else {
             state.dispatch();
         }
-        Ok(chunk)
+        chunk
     })
+}
+
+/// There can be no thread for code of others.
+pub(super) fn no_thread() -> Error {
+    Error::new(crate::ErrorKind::LimitReached, "adding task to pool", "")
+        .because("no thread can be made for its `retry_if`")
+        .with_hint(crate::limits::processes().hint())
 }

@@ -222,6 +222,7 @@ where
                     .because("the function is a task that captures something"),
             ));
         };
+        self.pool.shared.check_process()?;
         let both = (Task::new(map)?, process::pair_of(reduce)?);
         let group = Task::lend(both, reduce_group::<A, R>)?;
         let mut arguments = arguments.into_iter();

@@ -32,6 +32,11 @@ pub(super) struct Policy {
 }
 
 impl Policy {
+    /// Whether code of others may be asked about a failure.
+    pub(super) fn may_be_judged(&self) -> bool {
+        self.retries > 0 && self.retry_if.is_some()
+    }
+
     /// Whether the pool has to know which call runs, and since when.
     pub(super) fn is_exact(&self) -> bool {
         self.timeout.is_some() || self.notice.is_some() || self.cancellable
@@ -100,6 +105,8 @@ pub(super) enum Place {
     Queued,
     /// Until its time.
     Delayed,
+    /// It has failed, and it is being asked whether it is tried again.
+    Judged,
     /// With this worker.
     Sent(usize),
     Done,
@@ -142,6 +149,11 @@ impl std::fmt::Debug for Callback {
 impl Chunk {
     pub(super) fn index(&self) -> Option<u64> {
         matches!(self.owner, Owner::Run(_)).then(|| self.first + u64::from(self.done))
+    }
+
+    /// Place of the first argument that has no result.
+    pub(super) fn first_left(&self) -> u64 {
+        self.first + u64::from(self.done)
     }
 
     pub(super) fn left(&self) -> u32 {
@@ -201,7 +213,15 @@ impl Piece {
 
 /// Decodes the next of several values.
 pub(super) fn first_value<R: DeserializeOwned>(bytes: &mut &[u8]) -> Result<R, TaskError> {
-    match batch::take(bytes) {
+    value_of(batch::take(bytes))
+}
+
+/// Decodes the value of a record, if there is one.
+#[inline]
+pub(super) fn value_of<R: DeserializeOwned>(
+    record: Option<batch::Record<'_>>,
+) -> Result<R, TaskError> {
+    match record {
         Some(record) => batch::decode(record.body).map_err(undecodable),
         None => Err(undecodable(Error::new(
             ErrorKind::Corrupt,

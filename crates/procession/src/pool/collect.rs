@@ -220,7 +220,8 @@ impl State {
             // It was given back; what it was not assigned does not count.
             life.assigned -= u64::from(self.chunks[number].left());
         }
-        worker.stats.busy_nanoseconds += timing.elapsed;
+        let busy = &mut worker.stats.busy_nanoseconds;
+        *busy = busy.saturating_add(timing.elapsed);
         if timing.slowest_time > 0 {
             let pid = life.process.pid();
             let index = sent.first.map(|first| first + u64::from(timing.slowest));
@@ -232,7 +233,7 @@ impl State {
             let each = timing.elapsed / u64::from(done);
             job.estimate = Some(match job.estimate {
                 // The last ones count most.
-                Some(old) => (old + 3 * each) / 4,
+                Some(old) => old / 4 + each / 4 * 3,
                 None => each,
             });
         }
@@ -260,6 +261,10 @@ impl State {
     /// to do.
     fn share_out(&mut self, number: usize) {
         self.requeue(number);
+        if !self.chunks.contains(number) || self.chunks[number].place != Place::Queued {
+            // The pool has ended.
+            return;
+        }
         let idle = self.workers.iter().filter(|worker| {
             let life = worker.life.as_ref();
             worker.stage == Stage::Ready && life.is_some_and(|life| life.has_nothing())

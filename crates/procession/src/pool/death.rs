@@ -1,7 +1,7 @@
 //! A worker has ended: what becomes of what it had, and of the pool.
 
 use super::TaskError;
-use super::state::{Phase, Stage, State};
+use super::state::{After, Phase, Stage, State};
 use crate::process::{self, Signal};
 use crate::{Error, ErrorKind};
 use std::time::{Duration, Instant};
@@ -43,7 +43,8 @@ impl State {
         let error = TaskError::new(failure.clone())
             .in_process(pid)
             .with_stderr(last_words.to_owned(), memory);
-        life.span.ended((!has_left).then_some(&error));
+        let told = life.span.ended((!has_left).then_some(&error));
+        self.afterwards.extend(told.map(After::Tell));
         let begun = life.posting.standing().begun;
         let was_running = begun > life.done;
         let mut had: Vec<(usize, u64)> = life

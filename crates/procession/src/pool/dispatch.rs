@@ -2,6 +2,7 @@
 
 use super::TaskError;
 use super::chunk::{Arguments, Owner, Place};
+use super::fate::after;
 use super::line::{Order, Post, SLOTS};
 use super::state::{Life, Phase, Sent, Stage, State};
 use crate::Error;
@@ -165,8 +166,10 @@ impl State {
             debug_assert!(!is_mailed, "orders of packets need no room");
             return Sending::NoRoom;
         };
-        let cost = estimate.map_or(UNKNOWN, |estimate| estimate * u64::from(chunk.count));
-        life.load += cost;
+        let cost = estimate.map_or(UNKNOWN, |estimate| {
+            estimate.saturating_mul(chunk.count.into())
+        });
+        life.load = life.load.saturating_add(cost);
         life.sent.push_back(Sent {
             chunk: Some(number),
             job: chunk.job,
@@ -187,7 +190,7 @@ impl State {
         let limits = [chunk.policy.timeout, chunk.policy.notice];
         let assigned = life.assigned;
         if let Some(limit) = limits.into_iter().flatten().min() {
-            self.becomes_due(Some(Instant::now() + limit));
+            self.becomes_due(after(Instant::now(), limit));
         }
         if self
             .limits
@@ -243,7 +246,7 @@ impl State {
                 && let Some(chunk) = last.chunk
                 && life.posting.revoke(last.index)
             {
-                life.load -= last.cost;
+                life.load = life.load.saturating_sub(last.cost);
                 life.assigned -= u64::from(last.count);
                 life.sent.pop_back();
                 moved.push(chunk);

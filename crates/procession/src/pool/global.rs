@@ -1,7 +1,9 @@
 //! The pool that a program need not make.
 
 use super::Pool;
-use crate::{Error, Result};
+use crate::Result;
+use crate::error::Context;
+use procession_sys::fork_local::ForkLocal;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -9,7 +11,8 @@ use std::time::Duration;
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The pool of this process, made when it is first asked for: a worker for each
-/// processor, started when there is something to do, ended after ten seconds without.
+/// processor, started when there is something to do, ended after ten seconds without. A
+/// forked copy of the process makes its own.
 ///
 /// # Errors
 /// As [`Builder::build`](super::Builder::build), each time.
@@ -21,7 +24,8 @@ const IDLE: Duration = Duration::from_secs(10);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn global() -> Result<&'static Pool> {
-    static POOL: OnceLock<std::result::Result<Pool, Error>> = OnceLock::new();
+    static POOL: ForkLocal<OnceLock<Result<Pool>>> = ForkLocal::new(OnceLock::new);
     let make = || Pool::builder().idle_timeout(IDLE).build();
-    POOL.get_or_init(make).as_ref().map_err(Clone::clone)
+    let pool = POOL.get().during("creating pool", "")?;
+    pool.get_or_init(make).as_ref().map_err(Clone::clone)
 }

@@ -2,8 +2,9 @@
 
 use super::TaskError;
 use super::chunk::{Callback, Owner, Piece, Place};
+use super::errands;
 use super::shared::Shared;
-use super::state::{After, Calling, State};
+use super::state::{After, State};
 use crate::{Deadline, process};
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -56,10 +57,12 @@ impl<R> TaskHandle<R> {
         let Some(number) = self.chunk else {
             return true;
         };
-        self.shared.with(|state| {
+        let is_finished = self.shared.with_own(|state| {
             state.collect();
             state.chunks[number].result.is_some()
-        })
+        });
+        // In a copy of the process, joining it fails at once.
+        is_finished.unwrap_or(true)
     }
 
     /// Lets the task go on by itself; its result is thrown away.
@@ -76,7 +79,7 @@ impl<R> TaskHandle<R> {
     /// itself after `grace`. A task that has not begun never begins.
     pub fn cancel_after(&self, grace: Duration) {
         if let Some(number) = self.chunk {
-            self.shared.with(|state| state.cancel(number, grace));
+            let _ = self.shared.with_own(|state| state.cancel(number, grace));
         }
     }
 }
@@ -121,6 +124,9 @@ impl<R: DeserializeOwned> TaskHandle<R> {
         let Some(number) = self.chunk else {
             return Some(Err(joined_before()));
         };
+        if let Err(error) = self.shared.check_process() {
+            return Some(Err(error.into()));
+        }
         let piece = self
             .shared
             .wait(deadline, false, |state| take(state, number))?;
@@ -130,10 +136,17 @@ impl<R: DeserializeOwned> TaskHandle<R> {
 }
 
 impl<R: DeserializeOwned + 'static> TaskHandle<R> {
-    /// Has a function called with the result, in a thread of the pool that calls one
-    /// after the other; a panic of one is printed, and does no harm to others. The end
-    /// of the pool waits until all have been called; if it is terminated, those that are
-    /// left get that error.
+    /// Has a function called with the result, once, whatever becomes of the task and of
+    /// the pool: the end of the pool waits until all have been called, and those of tasks
+    /// that it ended get that error. Only the end of this process comes before.
+    ///
+    /// A thread of the pool calls one function after the other; a panic of one is printed,
+    /// and does no harm to others. It may use the pool, and wait for other tasks. It may
+    /// end the pool too, which then does not wait for it, nor for those that come after
+    /// it: they are called when it has returned.
+    ///
+    /// Where the pool has ended, or has no thread and cannot make one, this waits for the
+    /// result and calls the function itself.
     ///
     /// # Examples
     /// ```
@@ -146,41 +159,43 @@ impl<R: DeserializeOwned + 'static> TaskHandle<R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_done(mut self, function: impl FnOnce(Result<R, TaskError>) + Send + 'static) {
-        let Some(number) = self.chunk.take() else {
-            return;
+        let shared = Arc::clone(&self.shared);
+        let Some(number) = self.chunk.filter(|_| shared.check_process().is_ok()) else {
+            // That fails at once.
+            let result = self.join();
+            return errands::run(|| function(result));
         };
-        let callback = Callback(Box::new(move |piece: Piece| function(piece.into_result())));
-        self.shared.with(|state| {
-            state.callbacks.get_or_insert_with(start_calling);
-            match take(state, number) {
-                Some(piece) => state.afterwards.push(After::Call(callback, piece)),
-                None => {
-                    state.watched += 1;
-                    state.chunks[number].callback = Some(callback);
-                }
+        if !shared.errands.prepare() {
+            let piece = shared.wait(Deadline::NEVER, false, |state| take(state, number));
+            self.chunk = None;
+            return errands::run(|| piece.map(decoded).map_or((), function));
+        }
+        self.chunk = None;
+        let callback = Callback(Box::new(move |piece: Piece| function(decoded(piece))));
+        shared.with(|state| match take(state, number) {
+            Some(piece) => state.afterwards.push(After::Call(callback, piece)),
+            None => {
+                state.watched += 1;
+                state.chunks[number].callback = Some(callback);
             }
         });
     }
 }
 
-/// Starts the thread that calls functions with results.
-fn start_calling() -> Calling {
-    let (sender, receiver) = std::sync::mpsc::channel::<(Callback, Piece)>();
-    let call = move || {
-        for (callback, piece) in receiver {
-            let call = std::panic::AssertUnwindSafe(|| (callback.0)(piece));
-            // The hook has printed it.
-            let _ = std::panic::catch_unwind(call);
-        }
-    };
-    // Without a thread the functions are dropped, and those who wait for them see it.
-    let thread = std::thread::Builder::new()
-        .name("procession-call".to_owned())
-        .spawn(call);
-    Calling {
-        sender,
-        thread: thread.ok(),
-    }
+/// The result in a piece, for somebody who is called with it whatever comes.
+fn decoded<R: DeserializeOwned>(piece: Piece) -> Result<R, TaskError> {
+    let decode = std::panic::AssertUnwindSafe(|| piece.into_result());
+    std::panic::catch_unwind(decode).unwrap_or_else(|payload| {
+        let why = format!(
+            "its `Deserialize` panicked: {}",
+            process::text_of_panic(&*payload)
+        );
+        std::mem::forget(payload);
+        let error = crate::Error::new(crate::ErrorKind::Corrupt, "decoding result", "");
+        Err(TaskError::new(process::TaskError::Codec(
+            error.because(why),
+        )))
+    })
 }
 
 fn joined_before() -> TaskError {
@@ -197,15 +212,24 @@ impl<R: DeserializeOwned> Future for TaskHandle<R> {
         let Some(number) = self.chunk else {
             return Poll::Ready(Err(joined_before()));
         };
-        let piece = self.shared.with(|state| {
+        // Wakers are code of others, which the lock is not held for.
+        let mut waker = Some(context.waker().clone());
+        let piece = self.shared.with_own(|state| {
             state.collect();
             let piece = take(state, number);
             if piece.is_none() {
-                let old = state.chunks[number].waker.replace(context.waker().clone());
-                state.watched += usize::from(old.is_none());
+                std::mem::swap(&mut state.chunks[number].waker, &mut waker);
+                state.watched += usize::from(waker.is_none());
             }
             piece
         });
+        drop(waker);
+        let Some(piece) = piece else {
+            let refusal = self.shared.check_process();
+            return Poll::Ready(Err(
+                refusal.map_or_else(TaskError::from, |()| joined_before())
+            ));
+        };
         match piece {
             Some(piece) => {
                 self.chunk = None;
@@ -219,23 +243,20 @@ impl<R: DeserializeOwned> Future for TaskHandle<R> {
 impl<R> Drop for TaskHandle<R> {
     fn drop(&mut self) {
         let Some(number) = self.chunk else { return };
-        if self.shared.check_process().is_err() {
-            // A copy of another process's, whose lock may never be free.
-            return;
-        }
-        self.shared.with(|state| {
-            let Some(chunk) = state.chunks.get_mut(number) else {
-                return;
-            };
-            if chunk.waker.take().is_some() {
-                state.watched -= 1;
-            }
+        // In a copy of another process's, this is forgotten with the copy.
+        let waker = self.shared.with_own(|state| {
+            let chunk = state.chunks.get_mut(number)?;
+            let waker = chunk.waker.take();
             chunk.result = None;
             match chunk.place {
                 Place::Done => drop(state.chunks.remove(number)),
                 _ => chunk.owner = Owner::Nobody,
             }
+            state.watched -= usize::from(waker.is_some());
+            waker
         });
+        // Its destructor is code of others.
+        drop(waker);
     }
 }
 

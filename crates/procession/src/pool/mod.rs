@@ -41,7 +41,9 @@ mod chunk;
 mod collect;
 mod death;
 mod dispatch;
+mod errands;
 mod error;
+mod fate;
 mod global;
 mod handle;
 mod line;
@@ -88,10 +90,13 @@ use std::thread;
 /// process: all workers are killed within a second.
 ///
 /// # Across fork and exec
-/// A pool is of the process that made it; using it in a forked copy is an error.
+/// A pool is of the process that made it. In a forked copy (also after `daemon(3)`) nothing
+/// waits: what can fail fails at once, as [`Unsupported`](ErrorKind::Unsupported), what
+/// cannot says that there are no workers and nothing was done, and dropping it there does
+/// nothing.
 ///
 /// # Cost
-/// Two threads; for each worker a process, half a MiB of shared memory, a handful of
+/// Two threads, and one more where code of yours is to be called by the pool; for each worker a process, half a MiB of shared memory, a handful of
 /// descriptors.
 ///
 /// # Examples
@@ -420,29 +425,32 @@ impl Pool {
     /// How many workers there are to be.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.shared.with(|state| {
+        let workers = self.shared.with_own(|state| {
             let workers = state.workers.iter();
             workers.filter(|worker| !worker.is_superfluous).count()
-        })
+        });
+        workers.unwrap_or_default()
     }
 
     /// Process ids of the workers that live.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        self.shared.with(|state| {
+        let pids = self.shared.with_own(|state| {
             let lives = state
                 .workers
                 .iter()
                 .filter_map(|worker| worker.life.as_ref());
             lives.map(|life| life.process.pid()).collect()
-        })
+        });
+        pids.unwrap_or_default()
     }
 
     /// Has so many workers from now on. Those that are too many end when they have
     /// done what they have.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): none.
+    /// [`InvalidInput`](ErrorKind::InvalidInput): none, or more than a pool can have;
+    /// [`Unsupported`](ErrorKind::Unsupported): the pool is of another process.
     ///
     /// # Examples
     /// ```
@@ -453,10 +461,8 @@ impl Pool {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn resize(&self, workers: usize) -> Result<()> {
-        if workers == 0 {
-            return Err(Error::new(ErrorKind::InvalidInput, "resizing pool", "")
-                .because("it would have no workers"));
-        }
+        builder::check_workers(workers, "resizing pool")?;
+        self.shared.check_process()?;
         self.shared.with(|state| {
             for (place, worker) in state.workers.iter_mut().enumerate() {
                 worker.is_superfluous = place >= workers;
@@ -471,7 +477,7 @@ impl Pool {
     /// What it has done so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.with(|state| {
+        let stats = self.shared.with_own(|state| {
             state.collect();
             let lives = state
                 .workers
@@ -483,30 +489,38 @@ impl Pool {
                     .iter()
                     .map(|worker| worker.stats.now())
                     .collect(),
-                queued: state.queue.len() + state.delayed.len(),
+                queued: state.queue.len() + state.delayed.len() + state.judged.len(),
                 running: lives.map(|life| life.sent.len()).sum(),
                 deaths: state.restarts,
                 slowest: state.slowest.list(),
             }
-        })
+        });
+        stats.unwrap_or_default()
     }
 
     /// Takes no more tasks; those it has are done, and then the workers end.
     pub fn close(&self) {
-        self.shared.with(|state| {
+        let closed = self.shared.with_own(|state| {
             if matches!(state.phase, Phase::Open) {
                 state.phase = Phase::Closed;
             }
         });
-        self.shared.bell.ring();
-        let _ = self.shared.control.try_add(1);
+        if closed.is_some() {
+            self.shared.bell.ring();
+            let _ = self.shared.control.try_add(1);
+        }
     }
 
     /// [Closes](Pool::close) it, and waits until everything is done, all
     /// [callbacks](TaskHandle::on_done) were called, and all workers have ended.
     ///
+    /// An iterator of results that other threads take from ([`imap`](Pool::imap)) goes on
+    /// to its end. One that this thread has taken from would never get there meanwhile:
+    /// what workers have of it is done, and it ends with an error.
+    ///
     /// # Blocking
-    /// As long as the tasks take.
+    /// As long as the tasks take, and the callbacks. In a callback, it does not wait for
+    /// callbacks.
     ///
     /// # Examples
     /// ```
@@ -520,8 +534,17 @@ impl Pool {
     /// ```
     pub fn join(mut self) -> Stats {
         self.close();
+        self.say_who_joins(true);
         self.end_threads();
         self.stats()
+    }
+
+    /// Lets the pool know that this thread waits for its end, or does not any more.
+    fn say_who_joins(&self, joins: bool) {
+        let me = joins.then(|| std::thread::current().id());
+        if self.shared.with_own(|state| state.joiner = me).is_some() {
+            self.shared.bell.ring();
+        }
     }
 
     /// [`join`](Pool::join), but only until a deadline; then the pool comes back, and
@@ -531,12 +554,21 @@ impl Pool {
     /// The pool itself: it is not done.
     pub fn join_deadline(self, deadline: Deadline) -> std::result::Result<Stats, Pool> {
         self.close();
-        let done = self
-            .shared
-            .wait(deadline, false, |state| state.is_gone().then_some(()));
+        if self.shared.check_process().is_err() {
+            return Ok(self.join());
+        }
+        self.say_who_joins(true);
+        let errands = &self.shared.errands;
+        let is_called = || errands.is_own_thread() || errands.are_done();
+        let done = self.shared.wait(deadline, false, |state| {
+            (state.is_gone() && is_called()).then_some(())
+        });
         match done {
             Some(()) => Ok(self.join()),
-            None => Err(self),
+            None => {
+                self.say_who_joins(false);
+                Err(self)
+            }
         }
     }
 
@@ -549,31 +581,29 @@ impl Pool {
 
     fn stop(&self) {
         let reason = TaskError::new(crate::process::TaskError::Cancelled);
-        self.shared.with(|state| state.end(reason));
-        self.shared.bell.ring();
-        let _ = self.shared.control.try_add(1);
-    }
-
-    fn end_threads(&mut self) {
-        let calling = self.shared.with(|state| state.callbacks.take());
-        // Dropping the sender ends the thread, when it has called all.
-        let calling = calling.and_then(|calling| calling.thread);
-        for thread in self.threads.drain(..).chain(calling) {
-            // Code of others that runs there may have dropped the pool.
-            if thread.thread().id() != thread::current().id() {
-                let _ = thread.join();
-            }
+        if self.shared.with_own(|state| state.end(reason)).is_some() {
+            self.shared.bell.ring();
+            let _ = self.shared.control.try_add(1);
         }
     }
-}
 
-impl Drop for Pool {
-    fn drop(&mut self) {
+    /// Waits until the pool's life is over, and all code of others has been called: only
+    /// then is nothing added to that.
+    fn end_threads(&mut self) {
         if self.shared.check_process().is_err() {
             // A copy: the threads and the workers are another process's.
             self.threads.drain(..).for_each(std::mem::forget);
             return;
         }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        self.shared.errands.finish();
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
         if !self.threads.is_empty() {
             self.stop();
             self.end_threads();

@@ -1,8 +1,8 @@
 //! One function and many arguments, which are taken as they are needed.
 
 use super::TaskError;
-use super::call::{Function, encode};
-use super::chunk::{Arguments, Owner, Piece, Place, Policy, first_value};
+use super::call::{Function, encode, no_thread};
+use super::chunk::{Arguments, Owner, Piece, Place, Policy, first_value, value_of};
 use super::dispatch::{AHEAD, AHEAD_IN_BULK};
 use super::line::LONGEST_POST;
 use super::progress::Progress;
@@ -14,6 +14,7 @@ use crate::process::{self, batch};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,13 @@ struct Prepared {
     what: crate::Result<Arguments>,
 }
 
+/// A chunk whose arguments are being taken.
+#[derive(Default)]
+struct Building {
+    records: Vec<u8>,
+    count: u32,
+}
+
 /// What came of waiting for a result.
 pub(super) enum Step<R> {
     /// One, with the place of its argument.
@@ -77,6 +85,7 @@ pub(super) struct Feed<I: Iterator, R> {
     taken: u64,
     given: u64,
     last_chunk: u32,
+    building: Building,
     /// What was received and not decoded: the rest of a piece.
     open: Option<(u64, Vec<u8>, usize, u32)>,
     ready: VecDeque<Piece>,
@@ -98,19 +107,20 @@ where
         options: Options,
         is_ordered: bool,
     ) -> Result<Self, TaskError> {
-        shared.check_process()?;
-        let (run, job) = shared.with(|state| {
-            if let Some(refusal) = Shared::refusal(&state.phase) {
-                return Err(refusal);
-            }
-            let job = function.job(state)?;
-            state.jobs[job].users += 1;
-            Ok((state.runs.insert(Run::default()), job))
-        })?;
+        if options.policy.may_be_judged() && !shared.errands.prepare() {
+            return Err(no_thread().into());
+        }
         let total = match input.size_hint() {
             (lower, Some(upper)) if lower == upper => Some(lower as u64),
             _ => None,
         };
+        let progress = Progress::new(options.shows_progress, total);
+        let span = RunSpan::new(std::any::type_name::<fn(I::Item) -> R>());
+        // Last, for code of others may have panicked until here.
+        let (run, job) = function.with_job(shared, |state, job| {
+            state.jobs[job].users += 1;
+            (state.runs.insert(Run::new()), job)
+        })?;
         Ok(Feed {
             shared: Arc::clone(shared),
             input: Some(input),
@@ -118,11 +128,12 @@ where
             is_ordered,
             run,
             job,
-            progress: Progress::new(options.shows_progress, total),
-            span: RunSpan::new(std::any::type_name::<fn(I::Item) -> R>()),
+            progress,
+            span,
             taken: 0,
             given: 0,
             last_chunk: 0,
+            building: Building::default(),
             open: None,
             ready: VecDeque::new(),
             early: BTreeMap::new(),
@@ -135,17 +146,21 @@ where
     pub(super) fn next(&mut self, patience: Deadline) -> Step<R> {
         loop {
             if let Some((index, bytes, offset, left)) = &mut self.open {
+                if *left == 0 {
+                    self.open = None;
+                    continue;
+                }
                 let mut rest = &bytes[*offset..];
-                let result = first_value(&mut rest).map_err(|error| error.at(Some(*index)));
+                let record = batch::take(&mut rest);
                 let given = *index;
+                // Before it is decoded, which is code of others and may panic: the one
+                // after it is the next one all the same.
                 *offset = bytes.len() - rest.len();
                 *index += 1;
                 *left -= 1;
-                if *left == 0 {
-                    self.open = None;
-                }
                 self.given += 1;
-                return Step::Result(given, result);
+                let result = value_of(record);
+                return Step::Result(given, result.map_err(|error| error.at(Some(given))));
             }
             if let Some(piece) = self.next_piece() {
                 match piece {
@@ -208,19 +223,26 @@ where
     /// Gets more results, giving out arguments meanwhile.
     fn refill(&mut self, patience: Deadline) -> Result<Refill, TaskError> {
         let deadline = self.options.deadline.unwrap_or(Deadline::NEVER);
+        if self.is_over() {
+            return Ok(Refill::End);
+        }
+        self.shared.check_process()?;
+        let user = std::thread::current().id();
         loop {
             self.feed()?;
             if !self.ready.is_empty() {
                 return Ok(Refill::Some);
             }
-            if self.input.is_none() && self.given == self.taken {
+            if self.is_over() {
                 return Ok(Refill::End);
             }
             let (run, ahead) = (self.run, self.ahead());
             let in_bulk = self.options.policy.in_bulk;
             let until = deadline.min(patience);
             let received = self.shared.wait(until, in_bulk, |state| {
-                let pieces = std::mem::take(&mut state.runs[run].ready);
+                let run = &mut state.runs[run];
+                run.user = user;
+                let pieces = std::mem::take(&mut run.ready);
                 // A worker that could take more is reason enough to come back.
                 // (Not each of many: what they have lasts until they are half through.)
                 let enough = if in_bulk { ahead / 2 } else { ahead };
@@ -264,6 +286,9 @@ where
     }
 
     /// Takes arguments and gives them out, as long as workers want them.
+    ///
+    /// The iterator may panic, as may the encoding of an argument: what was taken before
+    /// is given out all the same, so that its results come, and no more is taken.
     fn feed(&mut self) -> Result<(), TaskError> {
         while self.input.is_some() {
             let (job, ahead, size) = (self.job, self.ahead(), self.options.chunk_size);
@@ -271,35 +296,53 @@ where
                 let estimate = state.jobs[job].estimate;
                 let cost = estimate
                     .zip(size)
-                    .map(|(each, size)| each * u64::from(size));
+                    .map(|(each, size)| each.saturating_mul(size.into()));
                 (
                     state.wants_chunks(ahead, cost),
                     state.workers.len(),
                     estimate,
                 )
             });
-            let start = Instant::now();
             let mut chunks = Vec::new();
-            while chunks.len() < wanted && self.input.is_some() {
-                let on_their_way = self.taken - self.given;
-                let room = self.most_ahead(workers).saturating_sub(on_their_way);
-                if room == 0 {
-                    break;
-                }
-                let size = self.chunk_size(estimate, workers);
-                let size = u64::from(size).min(room).max(1) as u32;
-                self.last_chunk = self.last_chunk.max(size);
-                self.take_chunk(size, &mut chunks);
-                if start.elapsed() > PATIENCE {
-                    break;
-                }
-            }
-            if chunks.is_empty() {
+            let take = AssertUnwindSafe(|| self.take(wanted, workers, estimate, &mut chunks));
+            let panicked = std::panic::catch_unwind(take).err();
+            self.close_chunk(None, &mut chunks);
+            if chunks.is_empty() && panicked.is_none() {
                 return Ok(());
             }
-            self.give_out(chunks)?;
+            let given_out = self.give_out(chunks);
+            if let Some(payload) = panicked {
+                self.input = None;
+                std::panic::resume_unwind(payload);
+            }
+            given_out?;
         }
         Ok(())
+    }
+
+    /// Takes arguments for so many chunks, if they come soon.
+    fn take(
+        &mut self,
+        wanted: usize,
+        workers: usize,
+        estimate: Option<u64>,
+        chunks: &mut Vec<Prepared>,
+    ) {
+        let start = Instant::now();
+        while chunks.len() < wanted && self.input.is_some() {
+            let on_their_way = self.taken - self.given;
+            let room = self.most_ahead(workers).saturating_sub(on_their_way);
+            if room == 0 {
+                break;
+            }
+            let size = self.chunk_size(estimate, workers);
+            let size = u64::from(size).min(room).max(1) as u32;
+            self.last_chunk = self.last_chunk.max(size);
+            self.take_chunk(size, chunks);
+            if start.elapsed() > PATIENCE {
+                break;
+            }
+        }
     }
 
     /// How many arguments the next chunk should have.
@@ -330,18 +373,18 @@ where
             return;
         };
         let start = Instant::now();
-        let mut records = Vec::with_capacity((size as usize).saturating_mul(8).min(LONGEST_POST));
-        let (mut count, first) = (0, self.taken);
+        let Building { records, count } = &mut self.building;
+        records.reserve((size as usize).saturating_mul(8).min(LONGEST_POST));
         let mut last = None;
         let mut is_over = false;
-        while count < size && records.len() + batch::HEAD < LONGEST_POST {
+        while *count < size && records.len() + batch::HEAD < LONGEST_POST {
             let Some(argument) = input.next() else {
                 is_over = true;
                 break;
             };
             let before = records.len();
-            match encode(&argument, &mut records) {
-                Ok(None) if records.len() <= LONGEST_POST || count == 0 => count += 1,
+            match encode(&argument, records) {
+                Ok(None) if records.len() <= LONGEST_POST || *count == 0 => *count += 1,
                 // It is first in a chunk of its own.
                 Ok(None) => {
                     let own = records.split_off(before);
@@ -358,35 +401,40 @@ where
                 }
             }
             // What is here is not to wait for what is not.
-            let is_time_to_look = count <= 4 || count % 16 == 0;
+            let is_time_to_look = *count <= 4 || *count % 16 == 0;
             if is_time_to_look && start.elapsed() > PATIENCE {
                 break;
             }
         }
+        self.close_chunk(last, chunks);
         if is_over {
             self.input = None;
         }
-        self.taken += u64::from(count) + u64::from(last.is_some());
+    }
+
+    /// Ends the chunk that is being built; behind it, there is one of a single argument
+    /// that did not fit.
+    fn close_chunk(&mut self, last: Option<crate::Result<Arguments>>, chunks: &mut Vec<Prepared>) {
+        let Building { records, count } = std::mem::take(&mut self.building);
         if count > 0 {
             let what = Ok(Arguments::Records(Arc::new(records), 0));
+            let first = self.taken;
             chunks.push(Prepared { first, count, what });
+            self.taken += u64::from(count);
         }
         if let Some(what) = last {
-            let first = first + u64::from(count);
-            chunks.push(Prepared {
-                first,
-                count: 1,
-                what,
-            });
+            let (first, count) = (self.taken, 1);
+            chunks.push(Prepared { first, count, what });
+            self.taken += 1;
         }
     }
 
     fn give_out(&mut self, chunks: Vec<Prepared>) -> Result<(), TaskError> {
         let (run, job, policy) = (self.run, self.job, self.options.policy);
         self.shared.with(|state| {
-            // Closing does not end what has begun.
-            if let Phase::Over(reason) = &state.phase {
-                return Err(reason.clone());
+            // Closing does not end what has begun; the end of the workers does.
+            if state.is_stopping || matches!(state.phase, Phase::Over(_)) {
+                return Shared::refusal(&state.phase).map_or(Ok(()), Err);
             }
             for Prepared { first, count, what } in chunks {
                 match what {
@@ -421,32 +469,43 @@ impl<I: Iterator, R> Feed<I, R> {
         self.ready.clear();
         self.early.clear();
         let (run, kills) = (self.run, self.options.deadline.is_some());
-        self.shared.with(|state| state.end_run(run, kills));
+        let _ = self.shared.with_own(|state| state.end_run(run, kills));
+    }
+
+    /// Whether everything was taken and given out.
+    fn is_over(&self) -> bool {
+        self.input.is_none() && self.given == self.taken
     }
 }
 
 impl<I: Iterator, R> Drop for Feed<I, R> {
     fn drop(&mut self) {
-        if self.shared.check_process().is_err() {
-            // A copy of another process's, whose lock may never be free.
-            return;
-        }
         let (run, job) = (self.run, self.job);
-        let is_over = self.input.is_none() && self.given == self.taken;
-        self.span.over(self.taken, self.given);
-        self.shared.with(|state| {
+        let is_over = self.is_over();
+        // In a copy of another process's, it is forgotten with the copy.
+        let forgotten = self.shared.with_own(|state| {
             if !is_over {
                 state.end_run(run, false);
             }
-            if let Some(run) = state.runs.try_remove(run)
-                && run.waker.is_some()
-            {
-                state.watched -= 1;
-            }
+            state.runs.try_remove(run);
             state.release_job(job);
         });
+        if forgotten.is_none() {
+            return;
+        }
         // A pool that is closed may have waited for this.
         self.shared.bell.ring();
+        // Last, for it is code of others.
+        self.span.over(self.taken, self.given);
+    }
+}
+
+impl Run {
+    fn new() -> Run {
+        Run {
+            ready: VecDeque::new(),
+            user: std::thread::current().id(),
+        }
     }
 }
 

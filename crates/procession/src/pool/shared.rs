@@ -3,6 +3,7 @@
 use super::bell::{Bell, Eagerness};
 use super::builder::Settings;
 use super::dispatch::AHEAD_IN_BULK;
+use super::errands::{self, Errands, Lane};
 use super::state::{After, Phase, State};
 use super::{TaskError, tend};
 use crate::os::eventfd::EventFd;
@@ -10,7 +11,7 @@ use crate::os::memfd::MemFd;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::fork_local::ForkLocal;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Longest sleep of those who wait for results; for what nobody tells.
@@ -20,11 +21,14 @@ const SLICE: Duration = Duration::from_millis(100);
 const NAP: Duration = Duration::from_micros(100);
 const LONGEST_NAP: Duration = Duration::from_millis(5);
 
-static PROCESS: ForkLocal<()> = ForkLocal::new(|| ());
+/// Tells processes apart by the address of a value, which must have one therefore.
+static PROCESS: ForkLocal<u64> = ForkLocal::new(|| 0);
 
-#[derive(Debug)]
 pub(super) struct Shared {
+    /// Itself, for errands that come back to it.
+    me: Weak<Shared>,
     state: Mutex<State>,
+    pub(super) errands: Arc<Errands>,
     pub(super) bell: Bell,
     pub(super) bell_file: MemFd,
     /// Wakes the thread that watches over the processes.
@@ -38,19 +42,22 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(state: State, settings: Settings) -> Result<Shared> {
+    pub(super) fn new(state: State, settings: Settings) -> Result<Arc<Shared>> {
         let (bell, bell_file) = Bell::create()?;
         crate::error::Context::during(PROCESS.get(), "creating pool", "")?;
-        Ok(Shared {
+        let control = EventFd::new(0, crate::os::eventfd::Mode::Counter)?;
+        Ok(Arc::new_cyclic(|me| Shared {
+            me: Weak::clone(me),
             state: Mutex::new(state),
+            errands: Arc::default(),
             bell,
             bell_file,
-            control: EventFd::new(0, crate::os::eventfd::Mode::Counter)?,
+            control,
             settings,
             finished: AtomicU64::new(0),
             waiters: AtomicUsize::new(0),
             process: PROCESS.token(),
-        })
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -68,7 +75,14 @@ impl Shared {
             .with_hint("make a pool in this process"))
     }
 
+    /// [`with`](Shared::with), for what cannot fail; `None` in a forked copy.
+    pub(super) fn with_own<T>(&self, change: impl FnOnce(&mut State) -> T) -> Option<T> {
+        self.check_process().ok()?;
+        Some(self.with(change))
+    }
+
     /// Looks at or changes what the pool knows; others hear of what was finished.
+    /// Only in the process that made the pool: in a copy, the lock may never be free.
     pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let value = change(&mut state);
@@ -89,8 +103,6 @@ impl Shared {
         let sleeps_too_deep = wanted < state.helper;
         state.helper = state.helper.min(wanted);
         let afterwards = std::mem::take(&mut state.afterwards);
-        let callbacks = state.callbacks.as_ref().filter(|_| !afterwards.is_empty());
-        let callbacks = callbacks.map(|calling| calling.sender.clone());
         if state.finished != self.finished.load(Ordering::Relaxed) {
             self.finished.store(state.finished, Ordering::SeqCst);
             if self.waiters.load(Ordering::SeqCst) > 0 {
@@ -105,12 +117,32 @@ impl Shared {
             let _ = self.control.try_add(1);
         }
         for after in afterwards {
-            match (after, &callbacks) {
-                (After::Wake(waker), _) => waker.wake(),
-                (After::Call(callback, piece), Some(callbacks)) => {
-                    let _ = callbacks.send((callback, piece));
-                }
-                (After::Call(..), _) => {}
+            self.run(after);
+        }
+    }
+
+    /// Has code of others run, without the lock.
+    fn run(&self, after: After) {
+        let errands = &self.errands;
+        match after {
+            After::Wake(waker) => errands.send_short(move || waker.wake()),
+            After::Forget(captured) => errands.send_short(move || drop(captured)),
+            After::Call(callback, piece) => {
+                let call = Box::new(move || (callback.0)(piece));
+                errands.send(Some(Lane::Callbacks), call);
+            }
+            After::Tell(tell) => errands.send(Some(Lane::Events), tell),
+            After::Judge(ticket, retry_if, error) => {
+                let me = Weak::clone(&self.me);
+                let judge = move || {
+                    // One that panics has not said that it is to be tried again.
+                    let mut is_retried = false;
+                    errands::run(|| is_retried = retry_if(&error));
+                    if let Some(shared) = me.upgrade() {
+                        shared.with(|state| state.take_verdict(ticket, is_retried));
+                    }
+                };
+                errands.send(None, Box::new(judge));
             }
         }
     }
@@ -167,13 +199,14 @@ impl Shared {
     /// The life of the thread that does what no waiting thread does: it takes in
     /// results for futures and callbacks, gives out what waits, and keeps time.
     pub(super) fn help(&self) {
+        errands::be_needed();
         loop {
             let mut state = self.lock();
             state.collect();
             let now = Instant::now();
             let next = tend::tend(&mut state, now);
             state.balance();
-            if matches!(state.phase, Phase::Closed) && state.is_idle() && state.runs.is_empty() {
+            if matches!(state.phase, Phase::Closed) && state.is_idle() && state.are_runs_over() {
                 state.dismiss_all();
             }
             (state.next_look, state.first_due) = (next, None);
@@ -184,6 +217,9 @@ impl Shared {
             let (seen, rung) = (state.finished, self.bell.rung());
             self.publish(state);
             if is_gone {
+                // The other thread may have looked before: there may have been no worker
+                // whose end it would have learnt of.
+                let _ = self.control.try_add(1);
                 return;
             }
             let ready = || {
@@ -231,6 +267,13 @@ impl Shared {
 }
 
 impl State {
+    /// Whether nobody is to take more results of a run: whoever waits for the pool's end
+    /// does not, meanwhile.
+    fn are_runs_over(&self) -> bool {
+        let mut runs = self.runs.iter();
+        runs.all(|(_, run)| Some(run.user) == self.joiner)
+    }
+
     fn outstanding(&self) -> usize {
         let lives = self
             .workers
@@ -269,6 +312,7 @@ impl State {
         } else if self.watched > 0 {
             Eagerness::Eager
         } else if !self.queue.is_empty()
+            || self.retriable > 0
             || self.has_something_to_move()
             || !matches!(self.phase, Phase::Open)
         {
@@ -294,5 +338,13 @@ impl State {
             Phase::Over(_) => true,
         };
         is_over && self.workers.iter().all(|worker| worker.life.is_none())
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }

@@ -4,11 +4,12 @@
 use super::TaskError;
 use super::bell::Eagerness;
 use super::chunk::{Arguments, Callback, Chunk, Owner, Piece, Place, Policy};
+use super::fate::Judged;
 use super::line::{Line, Posting};
 use super::process::Process;
 use super::queue::Queue;
 use super::stats::WorkerStats;
-use super::trace::{self, WorkerSpan};
+use super::trace::WorkerSpan;
 use crate::codec::Encoded;
 use crate::process::packet::Mailbox;
 use crate::process::{self};
@@ -16,8 +17,8 @@ use slab::Slab;
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::task::Waker;
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 /// What is known of a function that workers call.
@@ -25,12 +26,18 @@ use std::time::{Duration, Instant};
 pub(super) struct Job {
     pub(super) key: Key,
     pub(super) definition: Arc<Encoded>,
-    /// Keeps the key from being another task's.
-    pub(super) _task: Option<Arc<dyn Any + Send + Sync>>,
+    /// What the task has captured, which keeps the key from being another's.
+    pub(super) captured: Option<Arc<dyn Any + Send + Sync>>,
     /// Who counts on it: chunks that are not done, and runs.
     pub(super) users: usize,
     /// How long a call takes, in nanoseconds.
     pub(super) estimate: Option<u64>,
+}
+
+/// What a pool has to know of a function to have workers call it.
+pub(super) struct Definition {
+    pub(super) encoded: Encoded,
+    pub(super) captured: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// What tells functions apart: code for the types, and code of the function, or
@@ -38,24 +45,25 @@ pub(super) struct Job {
 pub(super) type Key = (usize, usize);
 
 /// A call of one function for many arguments.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Run {
     pub(super) ready: VecDeque<Piece>,
-    pub(super) waker: Option<Waker>,
+    /// Who took its results last.
+    pub(super) user: ThreadId,
 }
 
-/// What is to be done without the lock.
-#[derive(Debug)]
+/// Code of others, which is not run under the lock.
 pub(super) enum After {
     Wake(Waker),
     Call(Callback, Piece),
-}
-
-/// The thread that calls functions with results.
-#[derive(Debug)]
-pub(super) struct Calling {
-    pub(super) sender: mpsc::Sender<(Callback, Piece)>,
-    pub(super) thread: Option<std::thread::JoinHandle<()>>,
+    /// Ask whether a failure is worth another attempt, and come back with the answer and
+    /// this ticket.
+    Judge(u64, fn(&TaskError) -> bool, TaskError),
+    /// The destructors of what a task has captured.
+    Forget(Arc<dyn Any + Send + Sync>),
+    /// Tell subscribers.
+    #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "nobody is told"))]
+    Tell(super::errands::Errand),
 }
 
 /// How far the pool's life has come.
@@ -160,21 +168,24 @@ impl Life {
     }
 }
 
-#[derive(Debug)]
 pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) workers: Vec<Worker>,
     /// The lines of those that live, for threads that look without the lock.
     pub(super) lines: Arc<Vec<Arc<Line>>>,
     pub(super) queue: Queue,
-    pub(super) delayed: Vec<(Instant, usize)>,
+    /// Chunks that wait for their time, which may never come.
+    pub(super) delayed: Vec<(Option<Instant>, usize)>,
+    /// Failures that code of others is to judge.
+    pub(super) judged: Judged,
     pub(super) chunks: Slab<Chunk>,
     pub(super) jobs: Slab<Job>,
     pub(super) keys: HashMap<Key, usize>,
     pub(super) runs: Slab<Run>,
+    /// Chunks that may be tried again, whether somebody waits for them or not.
+    pub(super) retriable: usize,
     /// Handles that somebody else than a waiting thread is to be told of.
     pub(super) watched: usize,
-    pub(super) callbacks: Option<Calling>,
     /// What is to be done without the lock, because it is code of others.
     pub(super) afterwards: Vec<After>,
     /// Starts in a row that failed.
@@ -194,6 +205,9 @@ pub(super) struct State {
     pub(super) restarts: u64,
     /// Stop was posted to all.
     pub(super) is_stopping: bool,
+    /// The thread that waits for the pool's end: it takes no more results of its own
+    /// runs.
+    pub(super) joiner: Option<ThreadId>,
 }
 
 /// What is asked of workers.
@@ -213,12 +227,13 @@ impl State {
             lines: Arc::default(),
             queue: Queue::default(),
             delayed: Vec::new(),
+            judged: Judged::default(),
             chunks: Slab::new(),
             jobs: Slab::new(),
             keys: HashMap::new(),
             runs: Slab::new(),
+            retriable: 0,
             watched: 0,
-            callbacks: None,
             afterwards: Vec::new(),
             failed_starts: 0,
             drivers: 0,
@@ -230,6 +245,7 @@ impl State {
             slowest: super::stats::Slowest::default(),
             restarts: 0,
             is_stopping: false,
+            joiner: None,
         }
     }
 
@@ -257,6 +273,7 @@ impl State {
         (first, count): (u64, u32),
     ) -> usize {
         self.jobs[job].users += 1;
+        self.retriable += usize::from(policy.retries > 0);
         self.chunks.insert(Chunk {
             job,
             owner,
@@ -275,34 +292,30 @@ impl State {
         })
     }
 
-    /// The job for a function.
-    pub(super) fn job(
-        &mut self,
-        key: Key,
-        define: impl FnOnce() -> crate::Result<(Encoded, Option<Arc<dyn Any + Send + Sync>>)>,
-    ) -> crate::Result<usize> {
-        if let Some(&job) = self.keys.get(&key) {
-            return Ok(job);
-        }
-        let (definition, task) = define()?;
+    /// Learns a function; its job.
+    pub(super) fn learn(&mut self, key: Key, definition: Definition) -> usize {
         let job = self.jobs.insert(Job {
             key,
-            definition: Arc::new(definition),
-            _task: task,
+            definition: Arc::new(definition.encoded),
+            captured: definition.captured,
             users: 0,
             estimate: None,
         });
         self.keys.insert(key, job);
-        Ok(job)
+        job
     }
 
     /// One user less; a job of captured values goes with its last.
     pub(super) fn release_job(&mut self, number: usize) {
         let job = &mut self.jobs[number];
         job.users -= 1;
-        if job.users > 0 || job._task.is_none() {
+        if job.users > 0 {
             return;
         }
+        let Some(captured) = job.captured.take() else {
+            return;
+        };
+        self.afterwards.push(After::Forget(captured));
         self.keys.remove(&job.key);
         self.jobs.remove(number);
         for worker in &mut self.workers {
@@ -341,10 +354,6 @@ impl State {
                 // The run may be over.
                 if let Some(run) = self.runs.get_mut(run) {
                     run.ready.push_back(piece);
-                    if let Some(waker) = run.waker.take() {
-                        self.watched -= 1;
-                        self.afterwards.push(After::Wake(waker));
-                    }
                 }
             }
         }
@@ -354,6 +363,7 @@ impl State {
     pub(super) fn complete(&mut self, number: usize) {
         let chunk = &mut self.chunks[number];
         chunk.place = Place::Done;
+        self.retriable -= usize::from(chunk.policy.retries > 0);
         let job = chunk.job;
         // What it held is not needed any more.
         chunk.arguments = Arguments::Records(Arc::default(), 0);
@@ -363,96 +373,13 @@ impl State {
         self.release_job(job);
     }
 
-    /// An argument has failed. It is tried again if it may be.
-    pub(super) fn fail_one(&mut self, number: usize, error: TaskError, may_retry: bool) {
-        let chunk = &mut self.chunks[number];
-        let attempts = chunk.attempts + 1;
-        let error = error.at(chunk.index()).after(attempts);
-        let is_open = !matches!(self.phase, Phase::Over(_));
-        let is_retried = may_retry
-            && is_open
-            && attempts <= chunk.policy.retries
-            && !chunk.cancelled
-            && chunk
-                .policy
-                .retry_if
-                .is_none_or(|retry_if| retry_if(&error));
-        trace::failed(&error, is_retried);
-        if is_retried {
-            let mut arguments = chunk.arguments.clone();
-            arguments.skip(chunk.done);
-            if chunk.left() > 1 {
-                arguments.split_off(1);
-            }
-            let wait = chunk
-                .policy
-                .backoff
-                .saturating_mul(1 << (attempts - 1).min(16));
-            let (job, owner, policy) = (chunk.job, chunk.owner, chunk.policy);
-            let first = chunk.first + u64::from(chunk.done);
-            if chunk.count == 1 {
-                // The handle knows it by its number.
-                chunk.attempts = attempts;
-                return self.postpone(number, wait);
-            }
-            let again = self.insert(job, owner, policy, arguments, (first, 1));
-            self.chunks[again].attempts = attempts;
-            self.postpone(again, wait);
-        } else {
-            let first = chunk.first + u64::from(chunk.done);
-            self.deliver(number, Piece::Failed { first, error });
-        }
-        let chunk = &mut self.chunks[number];
-        chunk.done += 1;
-        chunk.attempts = 0;
-    }
-
-    fn postpone(&mut self, number: usize, wait: Duration) {
-        if wait.is_zero() {
-            self.chunks[number].place = Place::Queued;
-            let priority = self.chunks[number].policy.priority;
-            self.queue.push_back(priority, number);
-        } else {
-            self.chunks[number].place = Place::Delayed;
-            let at = Instant::now() + wait;
-            self.delayed.push((at, number));
-            self.becomes_due(Some(at));
-        }
-    }
-
-    /// Puts the rest of a chunk first in the queue.
-    pub(super) fn requeue(&mut self, number: usize) {
-        let chunk = &mut self.chunks[number];
-        chunk.rebase();
-        chunk.place = Place::Queued;
-        let priority = chunk.policy.priority;
-        self.queue.push_front(priority, number);
-    }
-
-    /// Ends everything that no worker has begun, for a reason.
-    pub(super) fn fail_all_waiting(&mut self, reason: &TaskError) {
-        let mut waiting: Vec<usize> = Vec::new();
-        while let Some(chunk) = self.queue.pop_first() {
-            waiting.push(chunk);
-        }
-        waiting.extend(self.delayed.drain(..).map(|(_, chunk)| chunk));
-        for number in waiting {
-            self.fail_rest(number, reason);
-        }
-    }
-
-    /// Fails all arguments of a chunk that have no result.
-    pub(super) fn fail_rest(&mut self, number: usize, reason: &TaskError) {
-        while self.chunks[number].left() > 0 {
-            self.fail_one(number, reason.clone(), false);
-        }
-        self.complete(number);
-    }
-
     /// Whether nothing is to be done.
     pub(super) fn is_idle(&self) -> bool {
         let has_nothing = |worker: &Worker| worker.life.as_ref().is_none_or(Life::has_nothing);
-        self.queue.is_empty() && self.delayed.is_empty() && self.workers.iter().all(has_nothing)
+        self.queue.is_empty()
+            && self.delayed.is_empty()
+            && self.judged.is_empty()
+            && self.workers.iter().all(has_nothing)
     }
 
     pub(super) fn update_lines(&mut self) {

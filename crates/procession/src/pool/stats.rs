@@ -19,7 +19,7 @@ const REMEMBERED: usize = 5;
 /// println!("{stats}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// Each worker, its predecessors included.

@@ -1,6 +1,7 @@
 //! What becomes due: retries, notices, the end of tasks that run too long.
 
 use super::chunk::Place;
+use super::fate::after;
 use super::state::{Stage, State};
 use super::worker::clock;
 use crate::process;
@@ -34,7 +35,7 @@ pub(super) fn is_sooner_than_planned(state: &State) -> bool {
 fn release_delayed(state: &mut State, now: Instant) -> Option<Instant> {
     let due: Vec<usize> = state
         .delayed
-        .extract_if(.., |(at, _)| *at <= now)
+        .extract_if(.., |(at, _)| at.is_some_and(|at| at <= now))
         .map(|(_, chunk)| chunk)
         .collect();
     for number in due {
@@ -43,7 +44,7 @@ fn release_delayed(state: &mut State, now: Instant) -> Option<Instant> {
         state.queue.push_back(chunk.policy.priority, number);
     }
     state.dispatch();
-    state.delayed.iter().map(|(at, _)| *at).min()
+    state.delayed.iter().filter_map(|(at, _)| *at).min()
 }
 
 /// Gives notice to the call that a worker runs, or ends it; when to look again.
@@ -55,8 +56,8 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
     }
     if let (Stage::Starting, Some(limit)) = (worker.stage, state.limits.start_timeout)
         && let Some((asked, _)) = worker.stats.since
+        && let Some(due) = after(asked, limit)
     {
-        let due = asked + limit;
         if due > now {
             return Some(due);
         }
@@ -71,7 +72,7 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
         [policy.timeout, policy.notice].into_iter().flatten().min()
     });
     // Others may begin at any moment.
-    let later = limits.min().map(|limit| now + limit.max(SOON));
+    let later = limits.min().and_then(|limit| after(now, limit.max(SOON)));
     let number = numbers.clone().next()?;
     let chunk = state.chunks.get_mut(number)?;
     let policy = chunk.policy;
@@ -83,7 +84,9 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
         false => process::TaskError::TimedOut,
     };
     // It may be stopped, or what it writes be nonsense.
-    let overdue = policy.timeout.map(|timeout| timeout + LENIENCE);
+    let overdue = policy
+        .timeout
+        .map(|timeout| timeout.saturating_add(LENIENCE));
     let waited = now.saturating_duration_since(life.front_since);
     if worker.stage != Stage::Starting && overdue.is_some_and(|overdue| waited > overdue) {
         worker.condemn(reason);
@@ -111,7 +114,7 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
     }
     let notice = policy.notice.filter(|notice| elapsed < *notice);
     let left = [policy.timeout, notice].into_iter().flatten().min();
-    let next = left.map(|limit| now + limit.saturating_sub(elapsed));
+    let next = left.and_then(|limit| after(now, limit.saturating_sub(elapsed)));
     [next, later].into_iter().flatten().min()
 }
 
@@ -125,9 +128,10 @@ impl State {
         let reason = super::TaskError::new(process::TaskError::Cancelled);
         match chunk.place {
             Place::Done => {}
-            Place::Queued | Place::Delayed => {
+            Place::Queued | Place::Delayed | Place::Judged => {
                 self.queue.retain(|other| other != number);
                 self.delayed.retain(|(_, other)| *other != number);
+                self.judged.forget(number);
                 self.fail_rest(number, &reason);
             }
             Place::Sent(place) => {
@@ -154,7 +158,7 @@ impl State {
                 chunk.policy.notice = Some(Duration::ZERO);
                 chunk.policy.timeout = Some(match grace.is_zero() {
                     true => Duration::ZERO,
-                    false => elapsed + grace,
+                    false => elapsed.saturating_add(grace),
                 });
                 let now = Instant::now();
                 let next = look_after(self, place, now);

@@ -1,28 +1,50 @@
 //! What a pool tells [`tracing`](https://docs.rs/tracing), with the feature of that
 //! name: a span for the life of each worker and for each call of many arguments,
 //! events for what goes wrong. Without the feature nothing is left of it.
+//!
+//! Subscribers are code of others: what happens under the pool's lock, or on a thread
+//! that it needs, they are told as an [errand](super::errands), in order.
 
 #[cfg(feature = "tracing")]
 mod spans {
     use crate::pool::TaskError;
+    use crate::pool::errands::Errand;
+    use std::sync::{Arc, OnceLock};
+    use tracing::dispatcher::{get_default, with_default};
     use tracing::{Span, debug, debug_span, warn};
 
     /// The life of a worker.
-    #[derive(Debug)]
-    pub(in crate::pool) struct WorkerSpan(Span);
+    #[derive(Debug, Default)]
+    pub(in crate::pool) struct WorkerSpan(Arc<OnceLock<Span>>);
+
+    /// What tells the caller's subscriber of something, on another thread.
+    fn later(tell: impl FnOnce() + Send + 'static) -> Option<Errand> {
+        let subscriber = get_default(Clone::clone);
+        Some(Box::new(move || with_default(&subscriber, tell)))
+    }
 
     impl WorkerSpan {
-        pub(in crate::pool) fn new(pool: &str, place: usize, pid: u32) -> WorkerSpan {
-            let span = debug_span!(target: "procession", "worker", pool, place, pid);
-            span.in_scope(|| debug!(target: "procession", "started"));
-            WorkerSpan(span)
+        /// The life of a worker begins.
+        pub(in crate::pool) fn begun(&self, pool: &str, place: usize, pid: u32) -> Option<Errand> {
+            let (span, pool) = (Arc::clone(&self.0), pool.to_owned());
+            later(move || {
+                let span = span
+                    .get_or_init(|| debug_span!(target: "procession", "worker", pool, place, pid));
+                span.in_scope(|| debug!(target: "procession", "started"));
+            })
         }
 
-        pub(in crate::pool) fn ended(&self, failure: Option<&TaskError>) {
-            self.0.in_scope(|| match failure {
-                None => debug!(target: "procession", "ended"),
-                Some(error) => warn!(target: "procession", %error, "died"),
-            });
+        /// It is over, of which nothing is left here.
+        pub(in crate::pool) fn ended(&mut self, failure: Option<&TaskError>) -> Option<Errand> {
+            let span = std::mem::take(&mut self.0);
+            let failure = failure.cloned();
+            later(move || {
+                let Some(span) = span.get() else { return };
+                span.in_scope(|| match &failure {
+                    None => debug!(target: "procession", "ended"),
+                    Some(error) => warn!(target: "procession", %error, "died"),
+                });
+            })
         }
     }
 
@@ -41,24 +63,28 @@ mod spans {
         }
     }
 
-    pub(in crate::pool) fn failed(error: &TaskError, again: bool) {
-        debug!(target: "procession", %error, again, "task failed");
+    pub(in crate::pool) fn failed(error: &TaskError, again: bool) -> Option<Errand> {
+        let error = error.clone();
+        later(move || debug!(target: "procession", %error, again, "task failed"))
     }
 }
 
 #[cfg(not(feature = "tracing"))]
 mod spans {
     use crate::pool::TaskError;
+    use crate::pool::errands::Errand;
 
-    #[derive(Debug)]
-    pub(in crate::pool) struct WorkerSpan;
+    #[derive(Debug, Default)]
+    pub(in crate::pool) struct WorkerSpan(());
 
     impl WorkerSpan {
-        pub(in crate::pool) fn new(_: &str, _: usize, _: u32) -> WorkerSpan {
-            WorkerSpan
+        pub(in crate::pool) fn begun(&self, _: &str, _: usize, _: u32) -> Option<Errand> {
+            None
         }
 
-        pub(in crate::pool) fn ended(&self, _: Option<&TaskError>) {}
+        pub(in crate::pool) fn ended(&mut self, _: Option<&TaskError>) -> Option<Errand> {
+            None
+        }
     }
 
     #[derive(Debug)]
@@ -72,7 +98,9 @@ mod spans {
         pub(in crate::pool) fn over(&self, _: u64, _: u64) {}
     }
 
-    pub(in crate::pool) fn failed(_: &TaskError, _: bool) {}
+    pub(in crate::pool) fn failed(_: &TaskError, _: bool) -> Option<Errand> {
+        None
+    }
 }
 
 pub(super) use spans::{RunSpan, WorkerSpan, failed};

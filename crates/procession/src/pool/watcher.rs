@@ -2,13 +2,14 @@
 //! what they write, and finds out how they ended.
 
 use super::TaskError;
+use super::fate::after;
 use super::line::{Line, Posting};
 use super::process::Process;
 use super::shared::Shared;
-use super::state::{Life, Phase, Stage, State};
+use super::state::{After, Life, Phase, Stage, State};
 use super::trace::WorkerSpan;
-use super::words;
 use super::worker::Assignment;
+use super::{errands, words};
 use crate::error::Context;
 use crate::process::{self, Stdio, packet};
 use crate::{Deadline, Handle, Result, poll};
@@ -61,7 +62,6 @@ impl Shared {
             builder = builder.env(key, value);
         }
         let process = Arc::new(Process::start(builder, assignment)?);
-        let span = WorkerSpan::new(&settings.name, place, process.pid());
         Ok(Life {
             process,
             posting: Posting::new(Arc::new(line)),
@@ -77,7 +77,7 @@ impl Shared {
             is_dirty: false,
             idle_since: None,
             front_since: Instant::now(),
-            span,
+            span: WorkerSpan::default(),
         })
     }
 
@@ -100,6 +100,10 @@ impl Shared {
                 Ok(life) => {
                     let worker = &mut state.workers[place];
                     worker.stats.started(life.process.pid(), asked);
+                    let told = life
+                        .span
+                        .begun(&self.settings.name, place, life.process.pid());
+                    state.afterwards.extend(told.map(After::Tell));
                     worker.life = Some(life);
                     if let Phase::Over(reason) = state.phase.clone()
                         && let Some(life) = &mut worker.life
@@ -111,7 +115,7 @@ impl Shared {
                     state.update_lines();
                     state.finished += 1;
                     let limit = state.limits.start_timeout;
-                    state.becomes_due(limit.map(|limit| asked + limit));
+                    state.becomes_due(limit.and_then(|limit| after(asked, limit)));
                     state.dispatch();
                     Ok(())
                 }
@@ -126,6 +130,7 @@ impl Shared {
 
     /// The life of the thread.
     pub(super) fn watch(&self) {
+        errands::be_needed();
         let mut to_pass_on = false;
         loop {
             // Those that cannot be started now are when it is their time.
@@ -269,9 +274,10 @@ impl State {
                 next = [next, Some(until)].into_iter().flatten().min();
             }
             let Some(life) = &worker.life else { continue };
+            let idle_since = life.idle_since.unwrap_or(now);
             let until = settings
                 .idle_timeout
-                .map(|timeout| life.idle_since.unwrap_or(now) + timeout);
+                .and_then(|timeout| after(idle_since, timeout));
             let is_idle = until.is_some_and(|until| until <= now);
             if worker.is_superfluous || is_idle {
                 self.dismiss(place);

@@ -207,21 +207,75 @@ pub(crate) fn the_pool_of_the_process_works() {
     process::exit(0)
 }
 
-pub(crate) fn a_forked_copy_is_refused() {
-    let pool = pool();
-    // SAFETY: the child uses nothing that another thread may have locked: it looks at
-    // a word and ends.
-    match unsafe { process::fork_unchecked() }.unwrap() {
-        Fork::Child => {
-            let error = pool.call(increment, 1).unwrap_err();
-            let refused = error.to_string().contains("forked");
-            let mapped = pool.map(increment, 0..3).is_err();
-            drop(pool);
-            process::exit(if refused && mapped { 0 } else { 1 })
-        }
-        Fork::Parent(mut child) => assert!(child.wait().unwrap().success()),
+/// Everything that can be done with a pool, its handles and its iterators, in a copy of
+/// the process that made them: nothing waits.
+fn use_a_copy(
+    pool: Pool,
+    tasks: [pool::TaskHandle<u64>; 4],
+    mut results: impl Iterator<Item = Result<u64, pool::TaskError>>,
+) {
+    let is_refused = |error: &dyn std::error::Error| assert!(error.to_string().contains("forked"));
+    is_refused(&pool.call(increment, 1).unwrap_err());
+    is_refused(&pool.map(increment, 0..3).unwrap_err());
+    is_refused(&pool.imap(increment, 0..3).next().unwrap().unwrap_err());
+    is_refused(&pool.map_reduce(increment, u64::max, 0..3).unwrap_err());
+    is_refused(&pool.resize(2).unwrap_err());
+    // What it has received before is its own.
+    is_refused(&results.find_map(Result::err).unwrap());
+    assert!(results.next().is_none());
+    drop(results);
+    assert_eq!(
+        (pool.workers(), pool.pids(), pool.stats().tasks()),
+        (0, Vec::new(), 0)
+    );
+    pool.close();
+    let [joined, cancelled, called, mut polled] = tasks;
+    assert!(joined.is_finished());
+    is_refused(&joined.join().unwrap_err());
+    cancelled.cancel();
+    drop(cancelled);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    called.on_done(move |result| sender.send(result).unwrap());
+    is_refused(&receiver.try_recv().unwrap().unwrap_err());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::future::Future::poll(std::pin::Pin::new(&mut polled), &mut context) {
+        std::task::Poll::Ready(result) => is_refused(&result.unwrap_err()),
+        std::task::Poll::Pending => panic!("it waits"),
     }
-    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+    let pool = pool.join_deadline(Deadline::NEVER).map(|_| ());
+    assert!(pool.is_ok());
+}
+
+pub(crate) fn a_forked_copy_is_refused() {
+    for has_its_own in [false, true] {
+        let (one, other, third) = (pool(), pool(), pool());
+        let tasks = [1, 2, 3, 4].map(|x| one.spawn(increment, x).unwrap());
+        let mut results = one.imap(increment, 0..);
+        assert_eq!(results.next().unwrap().unwrap(), 1);
+        // SAFETY: the child uses nothing that another thread may have locked: pools say
+        // so before they look at anything, and what else it uses nobody else did.
+        match unsafe { process::fork_unchecked() }.unwrap() {
+            Fork::Child => {
+                if has_its_own {
+                    // That does not make those of its parent its own.
+                    let own = Pool::builder().workers(1).lazy().build().unwrap();
+                    assert_eq!(own.call(increment, 5).unwrap(), 6);
+                    assert_eq!(pool::global().unwrap().call(increment, 6).unwrap(), 7);
+                    own.join();
+                }
+                use_a_copy(one, tasks, results);
+                drop(other.terminate());
+                drop(third);
+                process::exit(0)
+            }
+            Fork::Parent(mut child) => assert!(child.wait().unwrap().success()),
+        }
+        drop(results);
+        for (number, task) in (1..).zip(tasks) {
+            assert_eq!(task.join().unwrap(), number + 1);
+        }
+        assert_eq!(one.call(increment, 1).unwrap(), 2);
+    }
 }
 
 pub(crate) fn bad_settings_are_refused() {

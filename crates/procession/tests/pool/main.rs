@@ -1,6 +1,9 @@
 //! Pools: results, failures, deaths, and the life of the pool itself.
 
+mod closing;
+mod extremes;
 mod failures;
+mod guests;
 mod large;
 mod life;
 mod many;
@@ -107,6 +110,23 @@ fn main() -> std::process::ExitCode {
         life::joining_has_an_end,
         life::ctrl_c_is_the_parents_affair,
         life::a_failing_system_call_ends_in_an_error_or_a_pool,
+        closing::recycled_workers_are_replaced_until_all_is_done,
+        closing::a_pool_without_workers_ends,
+        closing::workers_that_die_are_replaced_until_all_is_done,
+        closing::callbacks_are_called_once_whatever_ends_the_pool,
+        closing::a_callback_may_end_its_pool,
+        closing::a_callback_after_the_end_is_called_at_once,
+        closing::joining_does_not_wait_for_what_only_the_joiner_could_take,
+        closing::joining_waits_for_what_others_take,
+        guests::a_judge_that_panics_has_not_said_yes,
+        guests::a_judge_may_use_the_pool,
+        guests::a_pool_ends_while_a_failure_is_judged,
+        guests::wakers_may_panic_and_use_the_pool,
+        guests::captured_values_may_use_the_pool,
+        guests::a_result_that_panics_when_decoded_harms_nobody_else,
+        guests::what_was_taken_before_an_iterator_panicked_has_its_results,
+        extremes::no_duration_is_too_long,
+        extremes::no_number_is_too_large,
         large::large_arguments_and_results_travel,
         large::five_gigabytes_travel,
         large::many_large_ones_wait,
