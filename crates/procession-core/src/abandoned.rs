@@ -506,7 +506,7 @@ fn a_permit_is_added_or_not_and_used_up_or_not() {
         || PermitWords::new(0, 2),
         |words, actor| {
             let permits = words.permits();
-            permits.add(actor).unwrap();
+            permits.add(1, actor).unwrap();
             let place = permits.acquire(actor).unwrap();
             assert!(permits.forget(place, actor.me()));
         },
@@ -519,10 +519,10 @@ fn a_permit_is_added_or_not_and_used_up_or_not() {
             }
             assert_eq!(permits.acquire(actor), Err(Failure::TimedOut));
             for _ in there..2 {
-                permits.add(actor).unwrap();
+                permits.add(1, actor).unwrap();
                 permits.acquire(actor).unwrap();
             }
-            assert_eq!(permits.add(actor), Err(Failure::Full));
+            assert_eq!(permits.add(1, actor), Err(Failure::Full));
         },
     );
 }

@@ -148,26 +148,32 @@ impl Permits<'_> {
         })
     }
 
-    /// Adds one permit.
+    /// Adds so many permits.
     ///
     /// # Errors
-    /// [`Full`](Failure::Full): all cells have one.
-    pub fn add(&self, platform: &impl Platform) -> Result<(), Failure> {
-        let added = (0..self.cells.len()).any(|place| {
-            if self.cells[place].load(Ordering::Relaxed) != 0 {
-                return false;
+    /// [`Full`](Failure::Full): there was room for fewer, which were added.
+    pub fn add(&self, count: usize, platform: &impl Platform) -> Result<(), Failure> {
+        let mut left = count;
+        for (place, cell) in self.cells.iter().enumerate() {
+            if left == 0 {
+                break;
+            }
+            if cell.load(Ordering::Relaxed) != 0 {
+                continue;
             }
             // First the reach of those who look for permits, then the permit:
             // a death in between leaves an empty cell in reach.
             self.used.fetch_max(place as u64 + 1, Ordering::Relaxed);
-            self.cells[place]
-                .compare_exchange(0, PERMIT, Ordering::SeqCst, Ordering::Relaxed)
-                .is_ok()
-        });
-        if !added {
+            let added = cell.compare_exchange(0, PERMIT, Ordering::SeqCst, Ordering::Relaxed);
+            left -= usize::from(added.is_ok());
+        }
+        let woken = u32::try_from(count - left).unwrap_or(u32::MAX);
+        if woken > 0 {
+            self.gate.notify_after_swap(woken, platform);
+        }
+        if left > 0 {
             return Err(Failure::Full);
         }
-        self.gate.notify_after_swap(1, platform);
         Ok(())
     }
 

@@ -170,10 +170,7 @@ impl Shared {
         if permits.total().saturating_add(count) > most {
             return Err(full());
         }
-        for _ in 0..count {
-            permits.add(&caller).map_err(|_| full())?;
-        }
-        Ok(())
+        permits.add(count, &caller).map_err(|_| full())
     }
 }
 

@@ -3,6 +3,7 @@
 mod bodies;
 mod condvar;
 mod death;
+mod extremes;
 mod hostile;
 mod named;
 mod resources;
@@ -115,6 +116,11 @@ fn main() -> ExitCode {
         resources::r15_a_full_registry_is_an_error_until_somebody_dies,
         resources::r17_without_futex_waitv_deaths_are_noticed_all_the_same,
         resources::counts_do_not_overflow,
+        extremes::a_time_that_is_no_point_in_time_is_no_limit_to_shared_objects,
+        extremes::a_time_that_is_no_point_in_time_is_no_limit_to_messages,
+        extremes::a_time_that_is_no_point_in_time_is_no_limit_to_kernel_objects,
+        extremes::a_time_that_is_no_point_in_time_is_no_limit_to_processes,
+        extremes::numbers_up_to_the_largest_are_done_or_refused,
     ]);
     testkit::run(tests)
 }

@@ -12,26 +12,35 @@ use procession_sys::sysv::sem;
 /// # let _ = (take_three, wait_for_zero);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Operation(pub(super) sem::Operation);
+pub struct Operation {
+    pub(super) step: sem::Operation,
+    /// More than a semaphore can have, which is refused when it is performed.
+    pub(super) is_excessive: bool,
+}
+
+/// The largest value of a semaphore, `SEMVMX`.
+const LARGEST: u16 = i16::MAX.cast_unsigned();
 
 impl Operation {
-    /// Adds `amount` to the semaphore at `index`; never waits.
-    ///
-    /// # Panics
-    /// If `amount` exceeds 32,767, the largest value there is.
+    /// Adds `amount` to the semaphore at `index`; never waits. More than 32,767, the
+    /// largest value there is, is an error when it is performed.
     #[must_use]
     pub fn add(index: u16, amount: u16) -> Operation {
-        Operation::change(index, signed(amount))
+        Operation {
+            is_excessive: amount > LARGEST,
+            ..Operation::change(index, amount.min(LARGEST).cast_signed())
+        }
     }
 
     /// Takes `amount` from the semaphore at `index`, waiting until its value
-    /// is at least that.
-    ///
-    /// # Panics
-    /// If `amount` exceeds 32,767, the largest value there is.
+    /// is at least that. More than 32,767, the largest value there is, is an error
+    /// when it is performed.
     #[must_use]
     pub fn take(index: u16, amount: u16) -> Operation {
-        Operation::change(index, -signed(amount))
+        Operation {
+            is_excessive: amount > LARGEST,
+            ..Operation::change(index, -amount.min(LARGEST).cast_signed())
+        }
     }
 
     /// Waits until the semaphore at `index` is zero.
@@ -41,12 +50,15 @@ impl Operation {
     }
 
     fn change(index: u16, change: i16) -> Operation {
-        Operation(sem::Operation {
-            index,
-            change,
-            undo: false,
-            nowait: false,
-        })
+        Operation {
+            step: sem::Operation {
+                index,
+                change,
+                undo: false,
+                nowait: false,
+            },
+            is_excessive: false,
+        }
     }
 
     /// Undone by the kernel when this process ends, however it ends. Setting
@@ -54,14 +66,8 @@ impl Operation {
     /// [`set_values`](super::SemaphoreSet::set_values) forgets what is to be undone.
     #[doc(alias = "SEM_UNDO")]
     #[must_use]
-    pub fn with_undo(self) -> Operation {
-        Operation(sem::Operation {
-            undo: true,
-            ..self.0
-        })
+    pub fn with_undo(mut self) -> Operation {
+        self.step.undo = true;
+        self
     }
-}
-
-pub(super) fn signed(amount: u16) -> i16 {
-    i16::try_from(amount).expect("a semaphore's value is at most 32,767")
 }

@@ -1,7 +1,7 @@
 //! System V semaphore sets.
 
 use super::message_queue::gone;
-use super::operation::{Operation, signed};
+use super::operation::Operation;
 use super::{CREATE, EXCLUSIVE, Key, PRIVATE_MODE};
 use crate::{Deadline, Error, ErrorKind, Result, limits};
 use procession_sys::Errno;
@@ -145,7 +145,7 @@ impl SemaphoreSet {
             };
             let mut steps = vec![nowait(mark, 0), nowait(mark, 1)];
             for (index, &value) in (0..).zip(values).filter(|(_, value)| **value > 0) {
-                steps.push(nowait(index, signed(value)));
+                steps.push(nowait(index, Operation::add(index, value).step.change));
             }
             match sem::operate(id, &steps, None) {
                 // Initialised by us, or before us.
@@ -238,12 +238,16 @@ impl SemaphoreSet {
             .iter()
             .map(|step| sem::Operation {
                 nowait: deadline == Deadline::NOW,
-                ..step.0
+                ..step.step
             })
             .collect();
         if raw.is_empty() {
             return Err(Error::new(ErrorKind::InvalidInput, operation, self.id)
                 .because("there is no step to perform"));
+        }
+        if steps.iter().any(|step| step.is_excessive) {
+            let error = Error::os(operation, self.id, Errno::RANGE);
+            return Err(explain_operation(error, Errno::RANGE));
         }
         loop {
             match sem::operate(self.id, &raw, deadline.remaining()) {

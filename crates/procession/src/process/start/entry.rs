@@ -68,7 +68,13 @@ impl fmt::Display for Boot {
         match self.role {
             Role::Server => write!(f, "1 server")?,
             Role::Task { server, main } => {
-                let patience = main.map_or(0, |patience| patience.as_millis().max(1));
+                // What is more than can be said is as good as the most.
+                let milliseconds = |patience: Duration| {
+                    u64::try_from(patience.as_millis())
+                        .unwrap_or(u64::MAX)
+                        .max(1)
+                };
+                let patience = main.map_or(0, milliseconds);
                 write!(f, "1 task {server} {patience}")?;
             }
         }
