@@ -5,11 +5,15 @@
 //! the table among the bytes. Short encodings stay in memory; long ones go to
 //! a sealed memory file, which the receiver maps: the kernel copies nothing.
 
+mod reader;
+pub(crate) mod refusal;
+
 use crate::error::Context;
 use crate::thread_slot::Slot;
 use crate::{Error, ErrorKind, Result};
 use postcard::ser_flavors::Flavor;
 use procession_sys::memory::SealedBytes;
+use refusal::Refusal;
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -125,7 +129,7 @@ impl Encoder {
         match (self.failure.take(), outcome) {
             (Some(error), _) => Err(error),
             (None, Ok(())) => Ok(()),
-            (None, Err(error)) => Err(failed::<T>("encoding value", error)),
+            (None, Err(error)) => Err(not_encoded("encoding value", value, error)),
         }
     }
 
@@ -281,7 +285,7 @@ pub(crate) fn encode_into<T: Serialize + ?Sized>(
     buffer: &mut Vec<u8>,
 ) -> Result<Vec<OwnedFd>> {
     let (outcome, table) = with_table(Vec::new(), || append(value, buffer));
-    outcome.map_err(|error| failed::<T>("encoding message", error))?;
+    outcome.map_err(|error| not_encoded("encoding message", value, error))?;
     Ok(table.into_iter().flatten().collect())
 }
 
@@ -313,9 +317,17 @@ impl<'a> Decoder<'a> {
     /// Takes the next value.
     pub(crate) fn value<T: DeserializeOwned>(&mut self) -> Result<T> {
         let table = std::mem::take(&mut self.table);
-        let (outcome, table) = with_table(table, || postcard::take_from_bytes(self.bytes));
+        // With descriptors it cannot be done again: the first time takes them.
+        let once = !table.is_empty();
+        let (outcome, table) = with_table(table, || {
+            match once {
+                true => None,
+                false => postcard::take_from_bytes(self.bytes).ok(),
+            }
+            .map_or_else(|| reader::take(self.bytes), Ok)
+        });
         self.table = table;
-        let (value, rest) = outcome.map_err(|error| failed::<T>("decoding value", error))?;
+        let (value, rest) = outcome.map_err(|refusal| failed::<T>("decoding value", refusal))?;
         self.bytes = rest;
         Ok(value)
     }
@@ -340,10 +352,31 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd
     Ok(value)
 }
 
-fn failed<T: ?Sized>(operation: &'static str, error: postcard::Error) -> Error {
+/// Why a value was not encoded, which the format has not kept.
+#[cold]
+fn not_encoded<T: Serialize + ?Sized>(
+    operation: &'static str,
+    value: &T,
+    error: postcard::Error,
+) -> Error {
+    let (refusal, _) = with_table(Vec::new(), || refusal::of_encoding(value));
+    let refusal = refusal.unwrap_or_else(|| Refusal(error.to_string()));
+    failed::<T>(operation, refusal)
+}
+
+#[cold]
+fn failed<T: ?Sized>(operation: &'static str, refusal: Refusal) -> Error {
     let name = std::any::type_name::<T>();
-    let Some(reason) = REASON.with(Slot::take) else {
-        return Error::new(ErrorKind::Corrupt, operation, name).caused_by(error);
+    // It may be of something that failed, and that the type did without.
+    let reason = REASON.with(Slot::take);
+    let reason = reason.filter(|reason| refusal.0.contains(&reason.to_string()));
+    let Some(reason) = reason else {
+        let hint = refusal.hint();
+        let error = Error::new(ErrorKind::Corrupt, operation, name).because(refusal.0);
+        return match hint {
+            Some(hint) => error.of_kind(ErrorKind::Unsupported).with_hint(hint),
+            None => error,
+        };
     };
     let hint = reason.hint().map(str::to_owned);
     let error = Error::new(reason.kind(), operation, name).caused_by(reason);
@@ -437,6 +470,33 @@ mod tests {
         }
     }
 
+    /// Much of what serde knows.
+    #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+    enum Much {
+        Nothing,
+        One(Box<Much>),
+        Two(i8, u128),
+        Named { a: Option<Vec<i64>>, b: [char; 3] },
+        Map(std::collections::BTreeMap<String, (f32, bool, ())>),
+    }
+
+    fn much() -> impl Strategy<Value = Much> {
+        let leaf = prop_oneof![
+            Just(Much::Nothing),
+            any::<(i8, u128)>().prop_map(|(a, b)| Much::Two(a, b)),
+            any::<(Option<Vec<i64>>, [char; 3])>().prop_map(|(a, b)| Much::Named { a, b }),
+            prop::collection::btree_map(
+                any::<String>(),
+                (-9_f32..9.0, any::<bool>(), Just(())),
+                0..4
+            )
+            .prop_map(Much::Map),
+        ];
+        leaf.prop_recursive(3, 8, 1, |inner| {
+            inner.prop_map(|much| Much::One(Box::new(much)))
+        })
+    }
+
     #[test]
     fn a_descriptor_refused_outside_a_message_says_why() {
         let file = Handle::new(File::open("/dev/null").unwrap());
@@ -459,6 +519,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn both_readers_read_the_same(values in prop::collection::vec(much(), 0..5), cut: usize) {
+            let bytes = postcard::to_stdvec(&values).unwrap();
+            let (read, rest) = reader::take::<Vec<Much>>(&bytes).unwrap();
+            prop_assert_eq!(&read, &values);
+            prop_assert!(rest.is_empty());
+            prop_assert!(refusal::of_encoding(&values).is_none());
+            let short = &bytes[..cut % bytes.len()];
+            prop_assert_eq!(
+                reader::take::<Vec<Much>>(short).ok(),
+                postcard::take_from_bytes::<Vec<Much>>(short).ok()
+            );
+        }
+
+        #[test]
+        fn both_readers_refuse_the_same(bytes: Vec<u8>) {
+            prop_assert_eq!(
+                reader::take::<Vec<Much>>(&bytes).ok(),
+                postcard::take_from_bytes::<Vec<Much>>(&bytes).ok()
+            );
+        }
+
         #[test]
         fn any_bytes_decode_or_fail_and_never_panic(bytes: Vec<u8>) {
             let _ = decode::<Vec<(String, Option<u64>, Handle<File>)>>(&bytes, Vec::new());

@@ -18,6 +18,7 @@
 //! | [`transport`] | many senders, one receiver, whole messages, over fifteen mechanisms; a dead sender is an error that names it |
 //! | [`limits`] | the kernel's limits by name, value and remedy |
 //! | [`Error`] | operation, object, errno name, hint |
+//! | [`Failure`] | any error, as a result that travels |
 //! | [`Deadline`] | until when an operation may wait, on the monotonic clock |
 //!
 //! # What it promises
@@ -83,6 +84,7 @@ pub mod channel;
 mod codec;
 mod ends;
 mod error;
+mod failure;
 mod handle;
 pub mod limits;
 mod name;
@@ -103,6 +105,7 @@ pub mod transport;
 
 pub use bytes::Bytes;
 pub use error::{Error, ErrorKind, Result};
+pub use failure::{Failure, FailureError};
 pub use handle::Handle;
 pub use name::Name;
 pub use process::init;

@@ -379,7 +379,7 @@ fn require_message() -> std::result::Result<(), String> {
     }
     let error = Error::new(ErrorKind::Unsupported, "translating task", "")
         .because("tasks travel only in messages between processes of one family");
-    Err(codec::reason(error))
+    Err(error.to_string())
 }
 
 impl Written {

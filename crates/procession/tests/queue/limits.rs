@@ -169,6 +169,7 @@ pub(crate) fn a_message_that_does_not_decode_is_an_error() {
             Err(RecvError::Failed(error)) => {
                 assert_eq!(error.kind(), ErrorKind::Corrupt);
                 assert!(error.to_string().contains("Even"), "{error}");
+                assert!(error.to_string().ends_with("odd"), "{error}");
             }
             other => panic!("{other:?}"),
         }

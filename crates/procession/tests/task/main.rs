@@ -58,6 +58,7 @@ fn main() -> std::process::ExitCode {
         results::an_argument_that_does_not_decode_is_an_error,
         results::a_result_that_does_not_decode_is_an_error,
         results::a_result_that_does_not_encode_is_an_error,
+        results::errors_of_any_kind_return_as_failures,
         results::joining_twice_is_an_error,
         results::trying_and_timing_do_not_disturb,
         results::errors_of_this_library_are_results,

@@ -205,7 +205,10 @@ pub(crate) fn an_argument_that_does_not_decode_is_an_error(method: StartMethod) 
     let task = task!([] |number: Even| number.0);
     let mut child = by(method).spawn_task(&task, Even(3)).unwrap();
     match child.join().unwrap_err() {
-        TaskError::Codec(error) => assert!(error.object().contains("Even"), "{error}"),
+        TaskError::Codec(error) => {
+            assert!(error.object().contains("Even"), "{error}");
+            assert!(error.to_string().ends_with("odd"), "{error}");
+        }
         other => panic!("{other}"),
     }
     let mut child = by(method).spawn_task(&task, Even(4)).unwrap();
@@ -214,7 +217,12 @@ pub(crate) fn an_argument_that_does_not_decode_is_an_error(method: StartMethod) 
 
 pub(crate) fn a_result_that_does_not_decode_is_an_error(method: StartMethod) {
     let mut child = by(method).spawn(Even, 7).unwrap();
-    assert!(matches!(child.join(), Err(TaskError::Codec(_))));
+    match child.join() {
+        Err(TaskError::Codec(error)) => {
+            assert!(error.to_string().ends_with("odd"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
     let mut child = by(method).spawn(Even, 8).unwrap();
     assert_eq!(child.join().unwrap().0, 8);
 }
@@ -228,12 +236,79 @@ pub(crate) fn a_result_that_does_not_encode_is_an_error(method: StartMethod) {
         }
     }
     let mut child = by(method).spawn(|()| Never, ()).unwrap();
-    assert!(matches!(child.join(), Err(TaskError::Codec(_))));
+    match child.join() {
+        Err(TaskError::Codec(error)) => {
+            assert!(error.to_string().ends_with("not this"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
     // As an argument it is told at once.
     if method != StartMethod::Fork {
         let error = by(method).spawn(|_: Never| (), Never).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().ends_with("not this"), "{error}");
     }
+}
+
+/// What its own causes are, some of which are themselves caused.
+#[derive(Debug)]
+struct Deep(u32);
+
+impl std::fmt::Display for Deep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "deep {}", self.0)
+    }
+}
+
+impl std::error::Error for Deep {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        static DEEPER: [Deep; 2] = [Deep(0), Deep(1)];
+        let next = self.0.checked_sub(1)?;
+        Some(&DEEPER[next as usize])
+    }
+}
+
+pub(crate) fn errors_of_any_kind_return_as_failures(method: StartMethod) {
+    fn fail(how: u32) -> Result<u32, procession::Failure> {
+        let boxed = |text: &str| -> Result<u32, Box<dyn std::error::Error>> { Err(text.into()) };
+        match how {
+            0 => Ok(std::fs::read("/no/such/file")?.len() as u32),
+            1 => Ok("seven".parse::<u32>()?),
+            2 => boxed("boxed"),
+            3 => Err(Deep(2))?,
+            4 => Err("text")?,
+            5 => Err(String::from("owned"))?,
+            _ => return Ok(how),
+        }
+        .map_err(Into::into)
+    }
+    let run = |how| by(method).spawn(fail, how).unwrap().join().unwrap();
+    assert_eq!(run(7).unwrap(), 7);
+    for (how, text) in [
+        (0, "No such file or directory (os error 2)"),
+        (1, "invalid digit found in string"),
+        (2, "boxed"),
+        (3, "deep 2"),
+        (4, "text"),
+        (5, "owned"),
+    ] {
+        assert_eq!(run(how).unwrap_err().to_string(), text);
+    }
+    let deep = run(3).unwrap_err();
+    assert_eq!(deep.causes().collect::<Vec<_>>(), ["deep 1", "deep 0"]);
+    assert_eq!(format!("{deep:#}"), "deep 2: deep 1: deep 0");
+    let error: Box<dyn std::error::Error + Send + Sync> = deep.into_error().into();
+    let cause = error.source().unwrap();
+    assert_eq!(cause.to_string(), "deep 1");
+    assert_eq!(cause.source().unwrap().to_string(), "deep 0");
+    // Where the task has the variable set, it says where it happened.
+    let mut traced = by(method)
+        .env("RUST_BACKTRACE", "1")
+        .spawn(fail, 1)
+        .unwrap();
+    let traced = traced.join().unwrap().unwrap_err();
+    assert!(traced.backtrace().unwrap().contains("fail"), "{traced:?}");
+    assert!(format!("{traced:?}").contains("Stack backtrace"));
 }
 
 pub(crate) fn joining_twice_is_an_error(method: StartMethod) {
