@@ -230,7 +230,7 @@ fn counters_that_are_full_begin_again() {
             let queue = Small::default();
             for index in [start, start + 1] {
                 let slot = &queue.slots[index as usize % 2];
-                slot.store((index / 2) << 32, Ordering::Relaxed);
+                slot.store((index / 2).rotate_left(32), Ordering::Relaxed);
             }
             for index in &queue.words[..2] {
                 index.store(start, Ordering::Relaxed);

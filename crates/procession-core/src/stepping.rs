@@ -1,11 +1,24 @@
 //! Atomics that abandon an actor at a chosen operation, as death would.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 pub use std::sync::atomic::Ordering;
+
+/// Is told of each operation before it is done, and its number.
+type Watcher = Box<dyn FnMut(usize)>;
 
 thread_local! {
     /// Operations that are left to the actor on this thread.
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Whoever watches the actor on this thread, and how many operations there were.
+    static WATCHED: RefCell<Option<(usize, Watcher)>> = const { RefCell::new(None) };
+}
+
+/// Runs an actor that stands still before each of its operations for as long as the
+/// watcher takes, which may run others.
+pub(crate) fn run_watched(watcher: Watcher, actor: impl FnOnce()) {
+    WATCHED.set(Some((0, watcher)));
+    actor();
+    WATCHED.set(None);
 }
 
 /// What an abandoned actor unwinds with.
@@ -27,6 +40,11 @@ pub(crate) fn run_for(operations: usize, actor: impl FnOnce()) -> bool {
 fn step() {
     if std::thread::panicking() {
         return;
+    }
+    // Whom the watcher runs has another one, or none.
+    if let Some((number, mut watcher)) = WATCHED.take() {
+        watcher(number);
+        WATCHED.set(Some((number + 1, watcher)));
     }
     LEFT.with(|left| match left.get() {
         None => {}

@@ -30,19 +30,52 @@
 //! `head` and `tail` only follow: whoever finds a slot whose message has been
 //! taken empties it, whoever finds an index behind moves it on.
 //!
-//! A ticket has 25 bits. A receiver that stands still between its look at a
-//! block and its compare-and-swap, while 2^25 messages pass or a multiple
-//! thereof, and the same sender has the same block again, takes a message out of
-//! its turn; none is lost or taken twice.
+//! # What holds at each moment
+//! Call *taken* the index of the first message that nobody has taken, and *sent*
+//! that of the first that nobody has sent. Whatever honest parties do, and wherever
+//! each of them stands still, for however long:
+//!
+//! 1. `head` ≤ taken ≤ sent ≤ `head` + capacity: who sends has seen a head that
+//!    leaves room for it.
+//! 2. `tail` ≤ sent ≤ `tail` + [`MOST_BEHIND`]: who passes a message whose sender has
+//!    not moved the tail does it for him.
+//! 3. The slot of an index before taken has its lap behind it, the slot of one
+//!    before sent is not empty for it.
+//!
+//! None of these numbers ever becomes smaller. So whoever finds in memory what
+//! contradicts them, *with a look at head or tail that is younger than the
+//! evidence*, is told [`Corrupt`](crate::Failure::Corrupt), and nobody else is: how far a
+//! walk has led says nothing, for others may have gone on meanwhile
+//! (`sanity.rs`). Memory that nobody changes ends each walk within three laps;
+//! memory that others change without end, be it by honest messages, ends it after
+//! [`MOST_STEPS`] with [`TimedOut`](crate::Failure::TimedOut), and the caller looks at its
+//! clock.
+//!
+//! # What comes round
+//! Indices have 64 bits and never do. An empty slot has 63 bits of its lap, so that
+//! who sends cannot take one lap for another. Three numbers do come round:
+//!
+//! | number | bits | what it takes, and what follows |
+//! |---|---|---|
+//! | ticket | 25 | a receiver stands still between its look at a block and its compare-and-swap while exactly 2^25 messages pass, or a multiple, and the same sender has the same block again: it takes that message out of its turn. None is lost or taken twice. |
+//! | lap of a full slot | 32 | a receiver that has found a message taken stands still before it empties its slot, while exactly 2^32 laps pass and the same block is there again: the slot is emptied though its message waits |
+//! | generation | 24 | a process dies, and 2^24 others at its place before anybody looks: it counts as alive until the next one |
+//!
+//! `small.rs` and the models go through them with widths of two and three bits.
 //!
 //! # References
 //! P. Tsigas, Y. Zhang, "A simple, fast and scalable non-blocking concurrent FIFO
 //! queue" (2001): slots before indices, and whoever is behind is helped.
 
+mod receiving;
 mod recovery;
+mod sanity;
+mod sending;
+#[cfg(all(test, not(loom)))]
+mod small;
 
 use crate::door::{AtomicU64, Ordering};
-use crate::{Failure, Owner, Platform};
+use crate::{Owner, Platform};
 
 const FULL: u64 = 1 << 31;
 const BLOCK: u64 = FULL - 1;
@@ -61,15 +94,20 @@ const LOSING: u64 = 4;
 const COUNTED: u64 = 5;
 
 const STATE: u64 = 7;
-const TICKET: u64 = (1 << 25) - 1;
-const HOLDER: u64 = !(TICKET << 3 | STATE);
+const TICKET_AT: u32 = 3;
+const PLACE_AT: u32 = 28;
+/// Between the state and the place of the holder.
+const TICKETS: u64 = (1 << PLACE_AT) - (1 << TICKET_AT);
 
 /// How far an index may be behind before others move it on.
 const BEHIND: u64 = 8;
 
-/// How far it can be behind where all keep to this: every process may have sent or
-/// received some dozens of messages and not have moved it yet.
-const MOST_BEHIND: u64 = 1 << 18;
+/// How far the tail is behind at most, and more: a batch moves it after some dozens
+/// of messages.
+pub const MOST_BEHIND: u64 = 1 << 18;
+
+/// Steps of a walk, beyond three laps, after which its caller looks at the clock.
+pub const MOST_STEPS: u64 = 1 << 16;
 
 /// Bits of a process's generation that a block knows.
 pub const GENERATION_BITS: u32 = 24;
@@ -77,19 +115,26 @@ pub const GENERATION_BITS: u32 = 24;
 /// What a process is called in a block.
 fn holder(owner: Owner) -> u64 {
     let generation = u64::from(owner.generation()) << 40;
-    generation | (owner.place() as u64 + 1) << 28
+    generation | (owner.place() as u64 + 1) << PLACE_AT
 }
 
 fn state(word: u64) -> u64 {
     word & STATE
 }
 
-fn ticket(index: u64) -> u64 {
-    (index & TICKET) << 3
-}
-
-/// Where the words of a block are.
+/// Where the words of a block are, and how wide what is in them.
 pub trait Blocks {
+    /// Bits of the ticket in a block, 25 at most: so many that more messages never
+    /// wait at once.
+    const TICKET_BITS: u32 = 25;
+    /// Bits of the lap in a full slot, 32 at most.
+    const LAP_BITS: u32 = 32;
+
+    /// The first index for which there is no slot yet.
+    #[inline]
+    fn reach(&self) -> u64 {
+        u64::MAX
+    }
     /// How many there are.
     fn count(&self) -> usize;
     /// Who has this one.
@@ -176,28 +221,48 @@ impl<B: Blocks> RawQueue<'_, B> {
         &self.slots[index as usize & (self.slots.len() - 1)]
     }
 
-    /// The lap of an index, as slots have it.
     #[inline]
     fn lap(&self, index: u64) -> u64 {
-        index >> self.slots.len().trailing_zeros() & u64::from(u32::MAX)
+        index >> self.slots.len().trailing_zeros()
+    }
+
+    /// The lap of an index, as full slots have it: where it is compared.
+    #[inline]
+    fn low_lap(&self, index: u64) -> u64 {
+        (self.lap(index) & (u64::MAX >> (64 - B::LAP_BITS))) << 32
     }
 
     /// How far a slot is ahead of an index, in laps.
     #[inline]
-    fn ahead(&self, slot: u64, index: u64) -> i32 {
-        ((slot >> 32) as u32).wrapping_sub(self.lap(index) as u32) as i32
+    fn ahead(&self, slot: u64, index: u64) -> i64 {
+        let unused = 32 - B::LAP_BITS;
+        let laps = (slot & !(FULL | BLOCK)).wrapping_sub(self.low_lap(index));
+        (laps << unused) as i64 >> (32 + unused)
     }
 
+    /// The slot of an index that nothing was sent at: all of its lap.
     #[inline]
     fn empty(&self, index: u64) -> u64 {
-        self.lap(index) << 32
+        self.low_lap(index) | self.lap(index) >> B::LAP_BITS & BLOCK
+    }
+
+    /// The slot of an index at which a block was sent.
+    #[inline]
+    fn full(&self, index: u64, block: usize) -> u64 {
+        self.low_lap(index) | FULL | block as u64
     }
 
     /// The slot of an index after its message was taken: empty, for the lap that
     /// comes next.
     #[inline]
     fn emptied(&self, index: u64) -> u64 {
-        ((self.lap(index) + 1) & u64::from(u32::MAX)) << 32
+        self.empty(index.wrapping_add(self.slots.len() as u64))
+    }
+
+    /// The lower bits of an index, where a block has them.
+    #[inline]
+    fn ticket(index: u64) -> u64 {
+        (index & (u64::MAX >> (64 - B::TICKET_BITS))) << TICKET_AT
     }
 
     /// Takes a free block, looking from `first` on.
@@ -240,249 +305,6 @@ impl<B: Blocks> RawQueue<'_, B> {
         state(self.blocks.state(block).load(Ordering::Acquire)) != FREE
     }
 
-    /// Publishes a block that the caller has filled. `known_head` is what the
-    /// caller knows of the head, and is brought up to date where that matters. To
-    /// be followed by [`follow_tail`](RawQueue::follow_tail) and a notification of
-    /// those who wait for a message.
-    ///
-    /// # Errors
-    /// [`Corrupt`](Failure::Corrupt).
-    #[inline]
-    pub fn publish(
-        &self,
-        block: usize,
-        known_head: &mut u64,
-        platform: &impl Platform,
-    ) -> Result<Sent, Failure> {
-        self.publish_behind(0, block, known_head, platform)
-    }
-
-    /// [`publish`](RawQueue::publish), where everything before an index is known to
-    /// have been sent though the tail may not say so yet.
-    ///
-    /// # Errors
-    /// As [`publish`](RawQueue::publish).
-    #[inline]
-    pub fn publish_behind(
-        &self,
-        from: u64,
-        block: usize,
-        known_head: &mut u64,
-        platform: &impl Platform,
-    ) -> Result<Sent, Failure> {
-        if self.closed.load(Ordering::Relaxed) != 0 {
-            return Ok(Sent::Closed);
-        }
-        let mut index = self.tail.load(Ordering::Relaxed).max(from);
-        let first = index;
-        let state = self.blocks.state(block);
-        let mine = holder(platform.me());
-        loop {
-            if index.saturating_sub(*known_head) >= self.capacity {
-                *known_head = self.head.load(Ordering::Acquire);
-                if index.saturating_sub(*known_head) >= self.capacity {
-                    // It may be behind, for whoever should have moved it died.
-                    if !self.help_head(*known_head)? {
-                        return Ok(Sent::Full);
-                    }
-                    continue;
-                }
-            }
-            let slot = self.slot(index);
-            let word = slot.load(Ordering::Acquire);
-            match self.ahead(word, index) {
-                0 if word == self.empty(index) => {
-                    // Whoever takes the message compares the ticket; our death
-                    // before the slot is ours leaves a block that no slot names.
-                    state.store(mine | ticket(index) | FILLED, Ordering::Release);
-                    let full = word | FULL | block as u64;
-                    // SYNC(message): the bytes of the block are visible to who
-                    // sees the slot.
-                    match slot.compare_exchange(word, full, Ordering::AcqRel, Ordering::Relaxed) {
-                        Ok(_) => return Ok(Sent::At(index)),
-                        Err(_) => continue,
-                    }
-                }
-                0 if word & BLOCK == CLOSED => return Ok(Sent::Closed),
-                // Sent and perhaps received already: the index is behind.
-                0.. => index = self.next(index, first, self.tail)?,
-                // A message of the lap before, which nobody has taken.
-                _ if word & FULL != 0 => return Ok(Sent::Full),
-                _ => return Err(Failure::Corrupt),
-            }
-        }
-    }
-
-    /// The index after this one, at which something was sent or received before, or
-    /// the one that others have come to. Whoever should have moved theirs on may be
-    /// stopped or dead, so that it is done for them.
-    #[inline]
-    fn next(&self, index: u64, first: u64, others: &AtomicU64) -> Result<u64, Failure> {
-        let next = index.wrapping_add(1);
-        let seen = others.load(Ordering::Relaxed);
-        if next.saturating_sub(seen) > BEHIND {
-            others.fetch_max(next, Ordering::AcqRel);
-        }
-        self.check_walk(next, first)?;
-        Ok(next.max(seen))
-    }
-
-    /// Refuses to go on for ever in slots that are not what we left there.
-    #[inline]
-    fn check_walk(&self, index: u64, first: u64) -> Result<(), Failure> {
-        match index.wrapping_sub(first) > self.slots.len() as u64 + MOST_BEHIND {
-            true => Err(Failure::Corrupt),
-            false => Ok(()),
-        }
-    }
-
-    /// Moves the tail behind what was sent at an index.
-    #[inline]
-    pub fn follow_tail(&self, index: u64) {
-        // Sequentially consistent, for the notification that follows.
-        self.tail.fetch_max(index.wrapping_add(1), Ordering::SeqCst);
-    }
-
-    /// Moves the head on from an index if its message has been taken. Whether it
-    /// had been.
-    fn help_head(&self, index: u64) -> Result<bool, Failure> {
-        let slot = self.slot(index);
-        let word = slot.load(Ordering::Acquire);
-        match self.ahead(word, index) {
-            0 if word & FULL == 0 || word & BLOCK == CLOSED => return Ok(false),
-            0 => {
-                let block = (word & BLOCK) as usize;
-                if block >= self.blocks.count() {
-                    return Err(Failure::Corrupt);
-                }
-                if self.is_filled(block, index).is_some() {
-                    return Ok(false);
-                }
-                let _ = slot.compare_exchange(
-                    word,
-                    self.emptied(index),
-                    Ordering::AcqRel,
-                    Ordering::Relaxed,
-                );
-            }
-            1.. => {}
-            _ => return Err(Failure::Corrupt),
-        }
-        self.head.fetch_max(index.wrapping_add(1), Ordering::SeqCst);
-        Ok(true)
-    }
-
-    /// The word of a block, if it is filled with the message of this index.
-    #[inline]
-    fn is_filled(&self, block: usize, index: u64) -> Option<u64> {
-        // SYNC(message): see `publish`.
-        let word = self.blocks.state(block).load(Ordering::Acquire);
-        (word & !HOLDER == ticket(index) | FILLED).then_some(word)
-    }
-
-    /// Takes the next message, if there is one; its index. The head stays where
-    /// it is until [`follow_head`](RawQueue::follow_head).
-    ///
-    /// # Errors
-    /// [`Corrupt`](Failure::Corrupt).
-    #[inline]
-    pub fn take(&self, from: u64, platform: &impl Platform) -> Result<(Received, u64), Failure> {
-        let mut index = from;
-        loop {
-            let word = self.slot(index).load(Ordering::Acquire);
-            match self.ahead(word, index) {
-                0 if word & FULL == 0 => {
-                    if self.closed.load(Ordering::SeqCst) == 0 {
-                        return Ok((Received::Empty, index));
-                    }
-                    // Nobody sends after this.
-                    let last = word | FULL | CLOSED;
-                    let _ = self.slot(index).compare_exchange(
-                        word,
-                        last,
-                        Ordering::AcqRel,
-                        Ordering::Relaxed,
-                    );
-                }
-                0 if word & BLOCK == CLOSED => return Ok((Received::Closed, index)),
-                0 => {
-                    let block = (word & BLOCK) as usize;
-                    if block >= self.blocks.count() {
-                        return Err(Failure::Corrupt);
-                    }
-                    if let Some(filled) = self.is_filled(block, index)
-                        && self.claim(block, filled, platform)
-                    {
-                        let held = Held {
-                            block,
-                            redelivered: false,
-                        };
-                        return Ok((Received::Message(held), index));
-                    }
-                    self.empty_slot(index, block);
-                    index = self.next(index, from, self.head)?;
-                }
-                1.. => index = self.next(index, from, self.head)?,
-                _ => return Err(Failure::Corrupt),
-            }
-        }
-    }
-
-    #[inline]
-    fn claim(&self, block: usize, seen: u64, platform: &impl Platform) -> bool {
-        let mine = holder(platform.me()) | READING;
-        self.blocks
-            .state(block)
-            .compare_exchange(seen, mine, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-    }
-
-    /// Empties the slot of an index whose message, in this block, was taken.
-    #[inline]
-    pub fn empty_slot(&self, index: u64, block: usize) {
-        let full = self.empty(index) | FULL | block as u64;
-        // Somebody else may have been faster, and a sender too, since.
-        let _ = self.slot(index).compare_exchange(
-            full,
-            self.emptied(index),
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
-    }
-
-    /// Moves the head behind what was received at an index, whose slot was
-    /// emptied, as those before it were. To be followed by a notification of
-    /// those who wait for room.
-    #[inline]
-    pub fn follow_head(&self, index: u64) {
-        self.head.fetch_max(index.wrapping_add(1), Ordering::SeqCst);
-    }
-
-    /// Whether [`take`](RawQueue::take) would find anything but
-    /// [`Empty`](Received::Empty).
-    pub fn is_ready(&self, from: u64) -> bool {
-        let mut index = from;
-        loop {
-            let word = self.slot(index).load(Ordering::Acquire);
-            match self.ahead(word, index) {
-                0 if word & FULL == 0 => return self.closed.load(Ordering::SeqCst) != 0,
-                0 if word & BLOCK == CLOSED => return true,
-                0 => {
-                    let block = (word & BLOCK) as usize;
-                    if block >= self.blocks.count() || self.is_filled(block, index).is_some() {
-                        return true;
-                    }
-                }
-                1.. => {}
-                _ => return true,
-            }
-            index = index.wrapping_add(1);
-            if self.check_walk(index, from).is_err() {
-                return true;
-            }
-        }
-    }
-
     /// Whether every message that was sent was received, and its block given back.
     pub fn is_done(&self) -> bool {
         (0..self.blocks.count()).all(|block| {
@@ -494,13 +316,13 @@ impl<B: Blocks> RawQueue<'_, B> {
     /// How many messages wait. A head that somebody left behind, who died, is moved on
     /// first.
     pub fn len(&self) -> u64 {
-        let first = self.head.load(Ordering::Acquire);
+        let mut steps = 0;
         loop {
             let head = self.head.load(Ordering::Acquire);
             let tail = self.tail.load(Ordering::Relaxed);
             let waiting = tail.saturating_sub(head);
             let goes_on = waiting > 0
-                && self.check_walk(head, first).is_ok()
+                && self.count_step(&mut steps).is_ok()
                 && self.help_head(head) == Ok(true);
             if !goes_on {
                 return waiting.min(self.capacity);

@@ -1,8 +1,8 @@
 //! What the dead have left in blocks.
 
 use super::{
-    BLOCK, Blocks, COUNTED, FILLED, FILLING, FREE, FULL, Held, LOSING, Orphans, READING, RawQueue,
-    Recovered, TICKET, holder, state,
+    BLOCK, Blocks, COUNTED, FILLED, FILLING, FREE, FULL, Held, LOSING, Orphans, PLACE_AT, READING,
+    RawQueue, Recovered, TICKET_AT, TICKETS, holder, state,
 };
 use crate::Platform;
 use crate::door::Ordering;
@@ -16,7 +16,7 @@ enum Orphan {
 
 /// Whether the one who has a block is dead.
 fn is_orphan(word: u64, platform: &impl Platform) -> bool {
-    let place = (word >> 28 & 0xfff) as usize;
+    let place = (word >> PLACE_AT & 0xfff) as usize;
     place == 0 || !platform.lives(place - 1, (word >> 40) as u32)
 }
 
@@ -66,7 +66,9 @@ impl<B: Blocks> RawQueue<'_, B> {
         let freed = match state(seen) {
             FILLING => change(FREE),
             FILLED => {
-                let slot = self.slot(seen >> 3 & TICKET).load(Ordering::Acquire);
+                let slot = self
+                    .slot((seen & TICKETS) >> TICKET_AT)
+                    .load(Ordering::Acquire);
                 slot & (FULL | BLOCK) != FULL | block as u64 && change(FREE)
             }
             READING if orphans == Orphans::Redeliver => {

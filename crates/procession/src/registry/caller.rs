@@ -53,6 +53,11 @@ impl<'a> Caller<'a> {
         Caller::of_thread(registry, 0)
     }
 
+    /// Whether its time is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.deadline.remaining() == Some(Duration::ZERO)
+    }
+
     /// Whether this is the whole process.
     pub(crate) fn is_process(&self) -> bool {
         self.me.thread() == 0

@@ -222,6 +222,9 @@ impl Ring {
 
     #[cold]
     fn failed(&self, failure: Failure, operation: &'static str) -> Hindrance {
+        if failure == Failure::TimedOut {
+            return Hindrance::TimedOut;
+        }
         let label = self.object.label();
         Hindrance::Failed(failed(failure, operation, label, Deadline::NOW))
     }

@@ -5,6 +5,7 @@ use crate::queue::receiver::is_for_another;
 use crate::queue::{Hindrance, Outcome};
 use crate::registry::Caller;
 use crate::{Deadline, Result};
+use procession_core::Failure;
 use procession_core::queue::{Held, Orphans, Received};
 use std::sync::atomic::Ordering;
 
@@ -68,16 +69,20 @@ impl Ring {
             }
             return Ok(Some(value));
         }
-        let from = raw.head.load(Ordering::Acquire);
-        let (held, index) = match raw.take(from, caller) {
-            Ok((Received::Message(held), index)) => (held, index),
-            Ok((Received::Empty, _)) => return Ok(None),
-            Ok((Received::Closed, _)) => return Err(Hindrance::Disconnected),
-            Err(failure) => {
-                return Err(self.failed(failure, "receiving from queue"));
+        let (held, index) = loop {
+            match raw.take(raw.head.load(Ordering::Acquire), caller) {
+                Ok((Received::Message(held), index)) => break (held, index),
+                Ok((Received::Empty, _)) => return Ok(None),
+                Ok((Received::Closed, _)) => return Err(Hindrance::Disconnected),
+                // Others were faster, for many steps.
+                Err(Failure::TimedOut) if !caller.is_over() => {}
+                Err(failure) => {
+                    return Err(self.failed(failure, "receiving from queue"));
+                }
             }
         };
         let (value, keep) = read(held);
+        raw.empty_slot(index, held.block);
         match keep {
             Keep::Yes => {}
             Keep::No => {
@@ -86,7 +91,6 @@ impl Ring {
             }
             Keep::Nobody => self.abandon(held.block, caller),
         }
-        raw.empty_slot(index, held.block);
         raw.follow_head(index);
         self.notify_of_room(1, caller);
         let row = self.known.row.load(Ordering::Relaxed);
@@ -158,10 +162,11 @@ impl Row<'_> {
         let (ring, raw) = (self.ring, self.ring.raw());
         let (held, index) = match raw.take(self.from, &self.caller) {
             Ok((Received::Message(held), index)) => (held, index),
-            Ok(_) => return Ok(false),
+            Ok(_) | Err(Failure::TimedOut) => return Ok(false),
             Err(failure) => return Err(ring.failed(failure, "receiving from queue")),
         };
         let outcome = read(held.block);
+        raw.empty_slot(index, held.block);
         match &outcome {
             Err(error) if is_for_another(error) => ring.abandon(held.block, &self.caller),
             _ => {
@@ -169,7 +174,6 @@ impl Row<'_> {
                 raw.give_back_first(held.block);
             }
         }
-        raw.empty_slot(index, held.block);
         self.from = index.wrapping_add(1);
         self.count += 1;
         outcome.map(|()| true).map_err(Hindrance::Failed)

@@ -5,6 +5,7 @@ use crate::Deadline;
 use crate::queue::{Hindrance, Outcome};
 use crate::registry::Caller;
 use crate::time::coarse_milliseconds;
+use procession_core::Failure;
 use procession_core::queue::{Orphans, Sent};
 use std::sync::atomic::Ordering;
 
@@ -208,21 +209,25 @@ impl Ring {
     #[inline]
     pub(super) fn try_publish(&self, block: usize, caller: &Caller<'_>) -> Outcome<Option<()>> {
         let raw = self.raw();
-        let mut head = self.known.head.load(Ordering::Relaxed);
-        let index = match raw.publish(block, &mut head, caller) {
-            Ok(Sent::At(index)) => index,
-            Ok(Sent::Full) => {
-                self.known.head.store(head, Ordering::Relaxed);
-                return Ok(None);
+        let mut head = self.known.head.load(Ordering::Acquire);
+        let index = loop {
+            match raw.publish(block, &mut head, caller) {
+                Ok(Sent::At(index)) => break index,
+                Ok(Sent::Full) => {
+                    self.known.head.store(head, Ordering::Release);
+                    return Ok(None);
+                }
+                Ok(Sent::Closed) => return Err(Hindrance::Disconnected),
+                // Others were faster, for many steps.
+                Err(Failure::TimedOut) if !caller.is_over() => {}
+                Err(failure) => return Err(self.failed(failure, "sending to queue")),
             }
-            Ok(Sent::Closed) => return Err(Hindrance::Disconnected),
-            Err(failure) => return Err(self.failed(failure, "sending to queue")),
         };
         raw.follow_tail(index);
         self.messages().notify_after_swap(1, caller);
         let mut next = block + 1;
         if index >= self.known.ask_at.load(Ordering::Relaxed) {
-            head = head.max(raw.head.load(Ordering::Relaxed));
+            head = raw.head.load(Ordering::Acquire);
             self.known
                 .ask_at
                 .store(index.wrapping_add(ASK_AFTER), Ordering::Relaxed);
@@ -234,7 +239,7 @@ impl Ring {
         }
         // Another thread may know more, and what it knew is forgotten: that costs
         // one more look.
-        self.known.head.store(head, Ordering::Relaxed);
+        self.known.head.store(head, Ordering::Release);
         self.known.block.store(next, Ordering::Relaxed);
         Ok(Some(()))
     }
@@ -266,14 +271,17 @@ impl Batch<'_> {
         let Some(block) = ring.try_take(is_long, self.caller) else {
             return Ok(false);
         };
-        let mut head = ring.known.head.load(Ordering::Relaxed);
+        let mut head = ring.known.head.load(Ordering::Acquire);
         let filled = ring.fill(block, bytes, 0).map_err(Hindrance::Failed);
+        let raw = ring.raw();
         let published = filled.and_then(|()| {
-            let raw = ring.raw();
-            raw.publish_behind(self.next, block, &mut head, self.caller)
-                .map_err(|failure| ring.failed(failure, "sending to queue"))
+            match raw.publish_behind(self.next, block, &mut head, self.caller) {
+                // Sent by itself, it is tried until its time is over.
+                Err(Failure::TimedOut) => Ok(Sent::Full),
+                outcome => outcome.map_err(|failure| ring.failed(failure, "sending to queue")),
+            }
         });
-        ring.known.head.store(head, Ordering::Relaxed);
+        ring.known.head.store(head, Ordering::Release);
         match published {
             Ok(Sent::At(index)) => {
                 self.next = index.wrapping_add(1);

@@ -93,6 +93,10 @@ impl Ring {
             if is_over() {
                 return last_attempt(true, &mut attempt);
             }
+            // Nobody is to wait for what nonsense hides.
+            self.raw()
+                .check()
+                .map_err(|failure| self.failed(failure, "waiting at queue"))?;
             if gate.sleep(ticket, caller) == Slept::TimedOut {
                 return last_attempt(is_over(), &mut attempt);
             }
