@@ -2,6 +2,7 @@
 
 use crate::place::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use procession::os::sysv;
 use procession::process::StartMethod;
 use procession::transport::{MAX_SENDERS, Options, Transport};
 use procession_pi::MAX_TERMS;
@@ -104,9 +105,42 @@ pub(crate) struct SendArguments {
     /// Let nobody send to this queue any more, so that its receivers end.
     #[arg(long)]
     pub(crate) close: bool,
+    #[command(flatten)]
+    pub(crate) others: Others,
     /// File with the key of a connection over the network.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+}
+
+/// What other users may do.
+#[derive(Args, Debug)]
+pub(crate) struct Others {
+    /// Use a FIFO or System V message queue of the user with this number, whoever may
+    /// write to it; it has to exist.
+    #[arg(long, value_name = "UID")]
+    pub(crate) of: Option<u32>,
+    /// Permissions of a FIFO that is made, as 620 if the group may write to it.
+    #[arg(long, value_name = "MODE", value_parser = mode, conflicts_with = "of")]
+    pub(crate) mode: Option<u32>,
+}
+
+/// Permission bits, as chmod takes them.
+fn mode(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| format!("{text} are no permissions, as 620"))
+}
+
+/// What a type of System V messages selects: one type, or the lowest up to one.
+fn selection(text: &str) -> Result<sysv::Select, String> {
+    match text.parse::<i64>() {
+        Ok(kind @ 1..) => Ok(sysv::Select::Type(kind)),
+        Ok(kind) if kind < 0 && kind > i64::MIN => Ok(sysv::Select::UpTo(-kind)),
+        _ => Err(format!(
+            "{text} is no type, as 3, nor all types up to one, as -3"
+        )),
+    }
 }
 
 #[derive(Args, Debug)]
@@ -130,6 +164,16 @@ pub(crate) struct RecvArguments {
     /// Remove the message queue of the kernel at the end.
     #[arg(long)]
     pub(crate) remove: bool,
+    /// Receive messages of this type from a System V message queue, or with -N the
+    /// oldest of the lowest type up to N; others stay there.
+    #[arg(long, value_name = "N", value_parser = selection, allow_hyphen_values = true)]
+    pub(crate) kind: Option<sysv::Select>,
+    /// Print the type of each System V message, or the priority of a POSIX one, and a tab
+    /// before it.
+    #[arg(long, conflicts_with = "raw")]
+    pub(crate) with_kind: bool,
+    #[command(flatten)]
+    pub(crate) others: Others,
     /// File with the key of a connection over the network.
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,

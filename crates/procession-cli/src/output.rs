@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table};
 use procession::poll;
 use serde::Serialize;
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 
 /// A table with a header, one line for each row whatever the terminal's width,
@@ -34,6 +34,11 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(text)
 }
 
+/// Whether to ask again when it can be written to.
+fn is_for_later(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
 /// Bytes that a descriptor takes without waiting when it can be written to.
 const PIECE: usize = 4096;
 
@@ -48,9 +53,16 @@ impl Output {
 
     /// Writes all of the bytes, however long somebody takes to read them.
     pub(crate) fn write(&mut self, bytes: &[u8], waiting: &mut Waiting) -> Result<(), Failure> {
-        for piece in bytes.chunks(PIECE) {
+        let mut left = bytes;
+        while !left.is_empty() {
             waiting.attempt_long(|deadline| poll::writable(&self.0, deadline))?;
-            self.0.write_all(piece)?;
+            match self.0.write(&left[..left.len().min(PIECE)]) {
+                Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(written) => left = &left[written..],
+                // Whoever shares it may have made it non-blocking, and less may fit.
+                Err(error) if is_for_later(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

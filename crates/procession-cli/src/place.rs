@@ -1,9 +1,14 @@
 //! Where `send` and `recv` send to and receive from.
 
+use crate::args::Others;
+use crate::failure::Failure;
+use procession::Error;
 use procession::channel::{Address, Key};
+use procession::os::fifo::Fifo;
 use procession::os::sysv;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// A place that programs agree on, as the command line names it.
 #[derive(Clone, Debug)]
@@ -50,6 +55,49 @@ impl Host {
     /// For the standard library.
     pub(crate) fn pair(&self) -> (&str, u16) {
         (&self.name, self.port)
+    }
+}
+
+impl Others {
+    /// Refuses what says nothing about a place.
+    pub(crate) fn check(&self, place: &Place) -> Result<(), Failure> {
+        let is_fifo = matches!(place, Place::Fifo(_));
+        let why = match self {
+            Others { mode: Some(_), .. } if !is_fifo => "--mode is for fifo:PATH",
+            Others { of: Some(_), .. } if !is_fifo && !matches!(place, Place::SysvQueue(_)) => {
+                "--of is for fifo:PATH and sysv-mq:KEY"
+            }
+            _ => return Ok(()),
+        };
+        Err(Failure::Usage(why.to_owned()))
+    }
+
+    /// Makes a FIFO.
+    pub(crate) fn make_fifo(&self, path: &Path) -> Result<Fifo, Error> {
+        match self.mode {
+            Some(mode) => Fifo::create_with_mode(path, mode),
+            None => Fifo::create(path),
+        }
+    }
+
+    /// A FIFO that is there.
+    pub(crate) fn open_fifo(&self, path: &Path) -> Result<Fifo, Error> {
+        match (self.of, self.mode) {
+            (Some(user), _) => Fifo::open_of(path, user),
+            // Who would make such a one uses such a one.
+            (None, Some(mode)) if mode & 0o022 != 0 => {
+                let me = std::fs::metadata("/proc/self").map(|facts| facts.uid());
+                Fifo::open_of(path, me.unwrap_or(u32::MAX))
+            }
+            (None, _) => Fifo::open(path),
+        }
+    }
+
+    pub(crate) fn queue(&self, key: sysv::Key) -> Result<sysv::MessageQueue, Error> {
+        match self.of {
+            Some(user) => sysv::MessageQueue::open_of(key, user),
+            None => sysv::MessageQueue::open_or_create(key),
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use crate::place::Place;
 use crate::send::{CAPACITY, MESSAGE_BYTES, MESSAGES, key, plain_file};
 use crate::waiting::Waiting;
 use procession::channel::{Address, Endpoint, Listener, RecvTimeoutError};
-use procession::os::fifo::Fifo;
 use procession::os::{posix, sysv};
 use procession::queue::{self, Receiver};
 use procession::{Deadline, Error, ErrorKind, poll};
@@ -18,9 +17,33 @@ enum Source {
     Stream(Stream, Lines),
     Channel(Box<Connections>),
     Udp(UdpSocket),
-    PosixQueue(posix::MessageQueue),
-    SysvQueue(sysv::MessageQueue),
+    /// Of the kernel, with whether types are printed.
+    PosixQueue(posix::MessageQueue, bool),
+    SysvQueue(sysv::MessageQueue, sysv::Select, bool),
     Queue(Receiver<[u8]>),
+}
+
+/// A message, behind its type if that is to be printed.
+fn fill(into: &mut Vec<u8>, message: &[u8], kind: Option<i64>) {
+    into.clear();
+    if let Some(kind) = kind {
+        into.extend_from_slice(format!("{kind}\t").as_bytes());
+    }
+    into.extend_from_slice(message);
+}
+
+/// Refuses options that say nothing about the place.
+fn check(arguments: &RecvArguments) -> Result<(), Failure> {
+    let is_sysv = matches!(arguments.place, Place::SysvQueue(_));
+    let is_posix = matches!(arguments.place, Place::PosixQueue(_));
+    let why = if arguments.kind.is_some() && !is_sysv {
+        "--kind is for sysv-mq:KEY"
+    } else if arguments.with_kind && !is_sysv && !is_posix {
+        "--with-kind is for sysv-mq:KEY and posix-mq:/NAME"
+    } else {
+        return arguments.others.check(&arguments.place);
+    };
+    Err(Failure::Usage(why.to_owned()))
 }
 
 /// Connections, one after the other.
@@ -76,6 +99,7 @@ impl Drop for Leftover {
 }
 
 pub(crate) fn run(arguments: &RecvArguments) -> Result<(), Failure> {
+    check(arguments)?;
     let mut waiting = Waiting::new(arguments.timeout)?;
     let mut leftover = Leftover::default();
     let mut source = Source::open(arguments, &mut leftover)?;
@@ -114,14 +138,21 @@ impl Source {
                 Source::Stream(Stream::File(file), lines)
             }
             Place::Fifo(path) => {
-                let fifo = match Fifo::create(path) {
-                    Ok(fifo) => {
+                let others = &arguments.others;
+                let made = match others.of {
+                    Some(_) => None,
+                    None => match others.make_fifo(path) {
+                        Err(error) if error.is_already_exists() => None,
+                        outcome => Some(outcome?),
+                    },
+                };
+                let fifo = match made {
+                    Some(fifo) => {
                         let ours = fifo.clone();
                         leftover.0 = Some(Box::new(move || drop(ours.unlink())));
                         fifo
                     }
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => Fifo::open(path)?,
-                    Err(error) => return Err(error.into()),
+                    None => others.open_fifo(path)?,
                 };
                 let reader = fifo.reader()?;
                 Source::Stream(Stream::Fifo { reader, follow }, lines)
@@ -144,17 +175,18 @@ impl Source {
                     let name = name.clone();
                     leftover.0 = Some(Box::new(move || drop(posix::MessageQueue::unlink(&name))));
                 }
-                Source::PosixQueue(queue)
+                Source::PosixQueue(queue, arguments.with_kind)
             }
             Place::SysvQueue(key) => {
-                let queue = sysv::MessageQueue::open_or_create(*key)?;
+                let queue = arguments.others.queue(*key)?;
                 if arguments.remove {
                     let id = queue.id();
                     leftover.0 = Some(Box::new(move || {
                         drop(sysv::MessageQueue::from_id(id).remove());
                     }));
                 }
-                Source::SysvQueue(queue)
+                let select = arguments.kind.unwrap_or(sysv::Select::First);
+                Source::SysvQueue(queue, select, arguments.with_kind)
             }
             Place::Queue(name) => Source::Queue(queue::open_or_create_bytes(name, CAPACITY)?.1),
         })
@@ -172,12 +204,14 @@ impl Source {
                 into.truncate(length);
                 Ok(true)
             }
-            Source::PosixQueue(queue) => {
-                *into = queue.receive_deadline(deadline)?.0;
+            Source::PosixQueue(queue, with_kind) => {
+                let (message, priority) = queue.receive_deadline(deadline)?;
+                fill(into, &message, with_kind.then_some(priority.into()));
                 Ok(true)
             }
-            Source::SysvQueue(queue) => {
-                *into = queue.receive_deadline(sysv::Select::First, deadline)?.0;
+            Source::SysvQueue(queue, select, with_kind) => {
+                let (message, kind) = queue.receive_deadline(*select, deadline)?;
+                fill(into, &message, with_kind.then_some(kind));
                 Ok(true)
             }
             Source::Queue(receiver) => {

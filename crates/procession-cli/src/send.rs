@@ -6,7 +6,6 @@ use crate::lines::{Lines, Stream};
 use crate::place::{Host, Place};
 use crate::waiting::Waiting;
 use procession::channel::{self, Address, Endpoint, Key, SendTimeoutError};
-use procession::os::fifo::Fifo;
 use procession::os::{pipe, posix, sysv};
 use procession::queue::{self, Sender};
 use procession::{Deadline, Error, ErrorKind};
@@ -39,6 +38,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<(), Failure> {
         Place::Queue(_) => Waiting::new(arguments.timeout)?,
         _ => Waiting::ended_by_signals(arguments.timeout),
     };
+    arguments.others.check(&arguments.place)?;
     let mut sink = Sink::open(arguments)?;
     if arguments.messages.is_empty() {
         send_input(&mut sink, arguments.raw, &mut waiting)?;
@@ -96,7 +96,15 @@ impl Sink {
                 Sink::File(plain_file(path, File::options().append(true).create(true))?)
             }
             Place::Fifo(path) => {
-                let fifo = Fifo::open_or_create(path)?;
+                let others = &arguments.others;
+                let made = match others.of {
+                    Some(_) => others.open_fifo(path),
+                    None => others.make_fifo(path),
+                };
+                let fifo = match made {
+                    Err(error) if error.is_already_exists() => others.open_fifo(path)?,
+                    outcome => outcome?,
+                };
                 Sink::Fifo(fifo.writer_deadline(deadline)?)
             }
             Place::Unix(path) => {
@@ -116,7 +124,7 @@ impl Sink {
                 Sink::PosixQueue(queue, arguments.priority)
             }
             Place::SysvQueue(key) => {
-                let queue = sysv::MessageQueue::open_or_create(*key)?;
+                let queue = arguments.others.queue(*key)?;
                 Sink::SysvQueue(queue, arguments.kind)
             }
             Place::Queue(name) => Sink::Queue(queue::open_or_create_bytes(name, CAPACITY)?.0),

@@ -38,6 +38,8 @@ fn main() -> std::process::ExitCode {
         messages::queues_of_the_kernel_keep_what_they_have,
         messages::files_and_datagrams_are_places_too,
         messages::no_place_is_a_usage_error,
+        messages::another_users_places_are_refused_unless_asked_for,
+        messages::standard_output_may_be_non_blocking,
         messages::a_signal_ends_a_receiver_and_leaves_nothing,
         messages::a_signal_ends_who_waits_for_input_or_for_the_reader_of_output,
         jobs::arguments_come_from_everywhere,

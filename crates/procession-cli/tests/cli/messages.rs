@@ -166,6 +166,26 @@ pub(crate) fn queues_of_the_kernel_keep_what_they_have() {
     send(&["sysv-mq:0x70726f63", "--kind", "2", "one", "two"]);
     let output = run(&["recv", "sysv-mq:1886547811", "-n", "2", "--remove"]);
     assert_eq!(stdout(&output), "one\ntwo\n");
+    // By type: one, the lowest up to one, any; and what they are.
+    let kinds = "sysv-mq:0x70726f64";
+    for kind in ["3", "1", "2", "3"] {
+        send(&[kinds, "--kind", kind, &format!("of {kind}")]);
+    }
+    let receive = |options: &[&str]| stdout(&run(&[&["recv", kinds], options].concat()));
+    assert_eq!(receive(&["--kind", "3", "-n", "1"]), "of 3\n");
+    assert_eq!(receive(&["--kind", "-2", "-n", "2"]), "of 1\nof 2\n");
+    let last = receive(&["-n", "1", "--with-kind", "--remove"]);
+    assert_eq!(last, "3\tof 3\n");
+    send(&["posix-mq:/cli-kept", "--priority", "7", "urgent"]);
+    let last = run(&[
+        "recv",
+        "posix-mq:/cli-kept",
+        "-n",
+        "1",
+        "--with-kind",
+        "--remove",
+    ]);
+    assert_eq!(stdout(&last), "7\turgent\n");
     let output = run(&[
         "recv",
         "posix-mq:/cli-none",
@@ -194,6 +214,68 @@ pub(crate) fn files_and_datagrams_are_places_too() {
         receiver.try_wait().unwrap().is_some()
     });
     ends_with(receiver, "datagram\n");
+}
+
+/// Runs it as another user.
+fn as_user(id: u32, arguments: &[&str]) -> std::process::Output {
+    use std::os::unix::process::CommandExt;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_procession"));
+    command.args(arguments).uid(id).gid(id).output().unwrap()
+}
+
+pub(crate) fn another_users_places_are_refused_unless_asked_for() {
+    if !rustix::process::geteuid().is_root() {
+        println!("NOT TESTED: only root can be two users");
+        return;
+    }
+    let other = 65534;
+    let directory = Directory::new();
+    let fifo = directory.place("fifo", "orders");
+    let queue = "sysv-mq:0x70726f65";
+    // The other one is there first, and lets everybody in.
+    let key = ::procession::os::sysv::Key::from_raw(0x7072_6f65);
+    let theirs = ::procession::os::sysv::MessageQueue::create(key).unwrap();
+    theirs.set_mode(0o666).unwrap();
+    theirs.set_owner(other, other).unwrap();
+    for command in ["send", "recv"] {
+        let output = run(&[command, queue, "--timeout", "20ms"]);
+        assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    }
+    send(&[queue, "--of", "65534", "to them"]);
+    let output = as_user(other, &["recv", queue, "-n", "1", "--of", "65534"]);
+    assert_eq!(stdout(&output), "to them\n", "{}", stderr(&output));
+    theirs.remove().unwrap();
+    // A FIFO that others may write to.
+    let path = fifo.strip_prefix("fifo:").unwrap().to_owned();
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(std::path::Path::new(&path).parent().unwrap(), open).unwrap();
+    let receiver = start(&["recv", &fifo, "--mode", "622", "-n", "1"]);
+    testkit::eventually("it is there", || {
+        std::fs::metadata(&path).is_ok_and(|facts| facts.permissions().mode() & 0o777 == 0o622)
+    });
+    let output = as_user(other, &["send", &fifo, "refused"]);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    let output = as_user(other, &["send", &fifo, "--of", "0", "from them"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    ends_with(receiver, "from them\n");
+}
+
+pub(crate) fn standard_output_may_be_non_blocking() {
+    let directory = Directory::new();
+    let place = directory.place("file", "numbers");
+    let numbers: String = (0..100_000).map(|number| format!("{number}\n")).collect();
+    std::fs::write(place.strip_prefix("file:").unwrap(), &numbers).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_procession"))
+        .args(["recv", &place])
+        .stdout(writer)
+        .spawn()
+        .unwrap();
+    let mut got = Vec::new();
+    std::io::Read::read_to_end(&mut reader, &mut got).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(got == numbers.as_bytes(), "{} bytes", got.len());
 }
 
 pub(crate) fn no_place_is_a_usage_error() {

@@ -10,7 +10,7 @@ use crate::error::Context;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use procession_sys::Errno;
 use rustix::fs::{CWD, FileType, Mode, OFlags};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +37,17 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fifo {
     path: PathBuf,
+    accepted: Accepted,
+}
+
+/// Whose FIFO is used: the path may have another one by now, each time that it is
+/// opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepted {
+    /// Ours, that nobody else may write.
+    Own,
+    /// Of this user, whoever may write: that was asked for.
+    Of(u32),
 }
 
 impl Fifo {
@@ -55,7 +66,54 @@ impl Fifo {
             .during("creating FIFO", path.display())?;
         Ok(Fifo {
             path: path.to_owned(),
+            accepted: Accepted::Own,
         })
+    }
+
+    /// Creates a FIFO with these permission bits, whatever the umask is: `0o620` is one
+    /// that the group may write to. Whoever may write is believed to be who is meant.
+    ///
+    /// # If a process dies
+    /// One that is killed in between leaves a FIFO that only this user may open.
+    ///
+    /// # Errors
+    /// As [`create`](Fifo::create); [`InvalidInput`](ErrorKind::InvalidInput): bits
+    /// that are no permissions, or not the owner's to read and write.
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("orders");
+    /// use procession::os::fifo::Fifo;
+    /// let fifo = Fifo::create_with_mode(&path, 0o622)?;
+    /// assert_eq!(fifo.status()?.mode, 0o622);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn create_with_mode(path: impl AsRef<Path>, mode: u32) -> Result<Fifo> {
+        let operation = "creating FIFO";
+        let path = path.as_ref();
+        let object = path.display();
+        if mode & !0o777 != 0 || mode & 0o600 != 0o600 {
+            return Err(
+                Error::new(ErrorKind::InvalidInput, operation, object).because(format!(
+                    "{mode:o} are no permission bits with which its owner reads and writes it"
+                )),
+            );
+        }
+        let mut fifo = Fifo::create(path)?;
+        if mode & 0o022 != 0 {
+            fifo.accepted = Accepted::Of(rustix::process::geteuid().as_raw());
+        }
+        // What was made, and not what has the path by now.
+        let changed = fifo.handle(operation).and_then(|handle| {
+            let of_handle = format!("/proc/self/fd/{}", handle.as_raw_fd());
+            rustix::fs::chmod(of_handle, Mode::from_bits_retain(mode)).during(operation, object)
+        });
+        if let Err(error) = changed {
+            let _ = fifo.unlink();
+            return Err(error);
+        }
+        Ok(fifo)
     }
 
     /// Uses an existing FIFO.
@@ -65,21 +123,39 @@ impl Fifo {
     /// - [`Untrusted`](ErrorKind::Untrusted): not a FIFO (a symbolic link to
     ///   one is not), another user's, or writable by others
     pub fn open(path: impl AsRef<Path>) -> Result<Fifo> {
-        let path = path.as_ref();
-        let object = path.display();
-        let handle = rustix::fs::open(
-            path,
-            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .during("opening FIFO", object)?;
-        require_fifo(handle.as_fd(), path)?;
-        Ok(Fifo {
-            path: path.to_owned(),
-        })
+        Fifo::open_accepted(path.as_ref(), Accepted::Own)
     }
 
-    /// Creates the FIFO, or uses the one that is there.
+    /// Uses an existing FIFO that belongs to a user, whoever may read and write it: for
+    /// programs of several users, who know each other.
+    ///
+    /// # Errors
+    /// - [`NotFound`](ErrorKind::NotFound),
+    ///   [`PermissionDenied`](ErrorKind::PermissionDenied)
+    /// - [`Untrusted`](ErrorKind::Untrusted): not a FIFO, or yet another user's
+    pub fn open_of(path: impl AsRef<Path>, user: u32) -> Result<Fifo> {
+        Fifo::open_accepted(path.as_ref(), Accepted::Of(user))
+    }
+
+    fn open_accepted(path: &Path, accepted: Accepted) -> Result<Fifo> {
+        let fifo = Fifo {
+            path: path.to_owned(),
+            accepted,
+        };
+        fifo.handle("opening FIFO").map(|_| fifo)
+    }
+
+    /// A descriptor that is good for nothing but looking, of what is accepted.
+    fn handle(&self, operation: &'static str) -> Result<OwnedFd> {
+        let object = self.path.display();
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = rustix::fs::open(&self.path, flags, Mode::empty());
+        let handle = handle.during(operation, object)?;
+        self.require_fifo(handle.as_fd())?;
+        Ok(handle)
+    }
+
+    /// Creates the FIFO for this user alone, or uses the one that is there.
     ///
     /// # Errors
     /// As [`create`](Fifo::create) and [`open`](Fifo::open).
@@ -102,12 +178,9 @@ impl Fifo {
     /// As [`open`](Fifo::open).
     #[doc(alias = "fstat")]
     pub fn status(&self) -> Result<super::ObjectStatus> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let object = self.path.display();
-        let handle = rustix::fs::open(&self.path, flags, Mode::empty())
-            .during("inspecting FIFO", &object)?;
-        require_fifo(handle.as_fd(), &self.path)?;
-        super::ObjectStatus::of(handle.as_fd(), "inspecting FIFO", &object)
+        let operation = "inspecting FIFO";
+        let handle = self.handle(operation)?;
+        super::ObjectStatus::of(handle.as_fd(), operation, &self.path.display())
     }
 
     /// Opens the reading end without waiting for a writer.
@@ -202,7 +275,7 @@ impl Fifo {
         rustix::fs::unlink(&self.path).during("removing FIFO", self.path.display())
     }
 
-    fn open_end(&self, access: OFlags) -> Result<std::os::fd::OwnedFd> {
+    fn open_end(&self, access: OFlags) -> Result<OwnedFd> {
         let flags = access | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let descriptor = rustix::fs::open(&self.path, flags, Mode::empty()).map_err(|errno| {
             let error = Error::os("opening FIFO", self.path.display(), errno);
@@ -214,27 +287,37 @@ impl Fifo {
             }
         })?;
         // The path may have been replaced since it was checked.
-        require_fifo(descriptor.as_fd(), &self.path)?;
+        self.require_fifo(descriptor.as_fd())?;
         Ok(descriptor)
     }
-}
 
-fn require_fifo(descriptor: BorrowedFd<'_>, path: &Path) -> Result<()> {
-    let status = rustix::fs::fstat(descriptor).during("checking FIFO", path.display())?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::Fifo {
-        return Err(
-            Error::new(ErrorKind::Untrusted, "opening FIFO", path.display())
-                .because("it is not a FIFO")
-                .with_hint("choose another path, or remove what is there"),
-        );
+    fn require_fifo(&self, descriptor: BorrowedFd<'_>) -> Result<()> {
+        let operation = "opening FIFO";
+        let path = self.path.display();
+        let untrusted =
+            |why: String| Error::new(ErrorKind::Untrusted, operation, &path).because(why);
+        let status = rustix::fs::fstat(descriptor).during("checking FIFO", &path)?;
+        if FileType::from_raw_mode(status.st_mode) != FileType::Fifo {
+            return Err(untrusted("it is not a FIFO".to_owned())
+                .with_hint("choose another path, or remove what is there"));
+        }
+        match self.accepted {
+            Accepted::Own => super::require_private(&status, operation, &path),
+            Accepted::Of(user) if status.st_uid == user => Ok(()),
+            Accepted::Of(user) => {
+                let owner = status.st_uid;
+                Err(untrusted(format!(
+                    "it belongs to user {owner}, not to user {user}"
+                )))
+            }
+        }
     }
-    super::require_private(&status, "opening FIFO", &path.display())
 }
 
 /// The reading end of a FIFO.
 #[derive(Debug)]
 pub struct FifoReader {
-    reader: std::os::fd::OwnedFd,
+    reader: OwnedFd,
     fifo: Fifo,
     /// Held, never written: while it is open there is no end of file.
     anchor: Option<Writer>,

@@ -47,7 +47,7 @@ pub(super) fn remove(segment: SharedMemory) -> Result<()> {
 }
 
 fn find(key: Key) -> Result<Option<SharedMemory>> {
-    match SharedMemory::open(key) {
+    match SharedMemory::find(key) {
         Err(error) if is_gone(&error) => Ok(None),
         outcome => outcome.map(Some),
     }
@@ -56,7 +56,9 @@ fn find(key: Key) -> Result<Option<SharedMemory>> {
 fn require_own(segment: &SharedMemory, operation: &'static str) -> Result<()> {
     let permissions = segment.status()?.permissions;
     let me = rustix::process::geteuid().as_raw();
-    if permissions.uid == me && permissions.mode & 0o077 == 0 {
+    // Who has created a segment keeps the owner's rights, whomever it was given to.
+    let is_ours = permissions.uid == me && [0, me].contains(&permissions.creator_uid);
+    if is_ours && permissions.mode & 0o077 == 0 {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Untrusted, operation, segment.key())

@@ -1,4 +1,4 @@
-use crate::{child, is_asleep, succeeds};
+use crate::{OTHER, as_user, child, is_asleep, succeeds};
 use procession::ErrorKind;
 use procession::os::fifo::{Fifo, FifoReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -25,6 +25,61 @@ fn echo(words: &str, fifo: &Fifo) {
             .unwrap()
             .success()
     );
+}
+
+pub(crate) fn a_fifo_has_the_mode_that_was_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    for mode in [0o600, 0o640, 0o622, 0o666] {
+        let path = directory.path().join(format!("{mode:o}"));
+        let fifo = Fifo::create_with_mode(&path, mode).unwrap();
+        assert_eq!(fifo.status().unwrap().mode, mode);
+        let reader = fifo.reader().unwrap();
+        echo("ts", &fifo);
+        assert_eq!(text(&reader), "ts\n");
+        // Others who may write are accepted where that was asked for.
+        let plain = Fifo::open(&path);
+        assert_eq!(plain.is_ok(), mode & 0o022 == 0, "{plain:?}");
+        let me = rustix::process::geteuid().as_raw();
+        let known = Fifo::open_of(&path, me).unwrap();
+        drop(known.reader().unwrap());
+        let stranger = Fifo::open_of(&path, me + 1).unwrap_err();
+        assert_eq!(stranger.kind(), ErrorKind::Untrusted, "{stranger}");
+        assert!(
+            Fifo::create_with_mode(&path, mode)
+                .unwrap_err()
+                .is_already_exists()
+        );
+    }
+    for wrong in [0o066, 0o400, 0o1622] {
+        let path = directory.path().join("wrong");
+        let error = Fifo::create_with_mode(&path, wrong).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        assert!(!path.exists());
+    }
+}
+
+pub(crate) fn programs_of_two_users_share_a_fifo() {
+    if !rustix::process::geteuid().is_root() {
+        println!("NOT TESTED: only root can be two users");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), open).unwrap();
+    let path = directory.path().join("orders");
+    let fifo = Fifo::create_with_mode(&path, 0o622).unwrap();
+    let reader = fifo.reader().unwrap();
+    succeeds(as_user(OTHER, || {
+        assert_eq!(Fifo::open(&path).unwrap_err().kind(), ErrorKind::Untrusted);
+        let theirs = Fifo::open_of(&path, 0).unwrap();
+        theirs.try_writer().unwrap().write(b"from another").unwrap();
+        // Not to be read by everybody who may write.
+        assert_eq!(
+            theirs.reader().unwrap_err().kind(),
+            ErrorKind::PermissionDenied
+        );
+    }));
+    assert_eq!(text(&reader), "from another");
 }
 
 pub(crate) fn creating_twice_is_an_error_and_opening_is_not() {

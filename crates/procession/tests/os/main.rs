@@ -35,6 +35,8 @@ fn main() -> std::process::ExitCode {
         socket::a_receiver_without_room_gets_an_error_and_no_descriptor,
         fifo::creating_twice_is_an_error_and_opening_is_not,
         fifo::what_is_not_our_fifo_is_refused,
+        fifo::a_fifo_has_the_mode_that_was_asked_for,
+        fifo::programs_of_two_users_share_a_fifo,
         fifo::a_writer_without_a_reader_does_not_hang,
         fifo::an_unrelated_program_writes,
         fifo::the_end_comes_and_the_next_writer_too,
@@ -84,6 +86,7 @@ fn main() -> std::process::ExitCode {
         sysv::a_segment_attached_for_reading_cannot_be_written,
         sysv::a_segment_that_exists_shorter_is_refused,
         sysv::permissions_and_owners_change,
+        sysv::what_another_user_may_write_is_refused,
         interrupted::waits_survive_a_storm_of_signals,
         interrupted::names_that_make_no_sense_never_reach_the_kernel,
     ])
@@ -98,6 +101,21 @@ fn child(body: impl FnOnce()) -> Child {
         }
         Fork::Parent(child) => child,
     }
+}
+
+/// Somebody else on this machine.
+const OTHER: u32 = 65534;
+
+/// [`child`], as another user, which only root can be.
+fn as_user(id: u32, body: impl FnOnce()) -> Child {
+    child(|| {
+        let (user, group) = (rustix::fs::Uid::from_raw(id), rustix::fs::Gid::from_raw(id));
+        rustix::thread::set_thread_groups(&[]).unwrap();
+        rustix::thread::set_thread_gid(group).unwrap();
+        // Of the one thread that there is.
+        rustix::thread::set_thread_uid(user).unwrap();
+        body();
+    })
 }
 
 /// Waits for a child that must not have panicked.

@@ -1,4 +1,4 @@
-use crate::{child, is_asleep, succeeds};
+use crate::{OTHER, as_user, child, is_asleep, succeeds};
 use procession::os::sysv::{
     Flags, Key, MessageQueue, Operation, Select, SemaphoreSet, SharedMemory,
 };
@@ -444,6 +444,84 @@ pub(crate) fn a_segment_that_exists_shorter_is_refused() {
         matches!(huge.kind(), ErrorKind::LimitReached | ErrorKind::NoSpace),
         "{huge:?}"
     );
+}
+
+pub(crate) fn what_another_user_may_write_is_refused() {
+    let kinds = |key, user: Option<u32>| {
+        let refusals = match user {
+            None => [
+                MessageQueue::open(key).err(),
+                SemaphoreSet::open(key).err(),
+                SharedMemory::open(key).err(),
+                MessageQueue::open_or_create(key).err(),
+                SemaphoreSet::open_or_create(key, &[1]).err(),
+                SharedMemory::open_or_create(key, 1).err(),
+            ],
+            Some(user) => [
+                MessageQueue::open_of(key, user).err(),
+                SemaphoreSet::open_of(key, user).err(),
+                SharedMemory::open_of(key, user).err(),
+                None,
+                None,
+                None,
+            ],
+        };
+        refusals.map(|error| error.map(|error| error.kind()))
+    };
+    let untrusted = Some(ErrorKind::Untrusted);
+    let (fine, refused) = ([None; 6], [untrusted; 6]);
+    let all_of = |key| {
+        (
+            MessageQueue::create(key).unwrap(),
+            SemaphoreSet::open_or_create(key, &[1]).unwrap(),
+            SharedMemory::create(key, 1).unwrap(),
+        )
+    };
+    let set_mode = |(queue, set, segment): &(MessageQueue, SemaphoreSet, SharedMemory), mode| {
+        queue.set_mode(mode).unwrap();
+        set.set_mode(mode).unwrap();
+        segment.set_mode(mode).unwrap();
+    };
+    let remove = |(queue, set, segment): (MessageQueue, SemaphoreSet, SharedMemory)| {
+        queue.remove().unwrap();
+        set.remove().unwrap();
+        segment.remove().unwrap();
+    };
+    let me = rustix::process::geteuid().as_raw();
+    let key = Key::random().unwrap();
+    let ours = all_of(key);
+    assert_eq!(kinds(key, None), fine);
+    set_mode(&ours, 0o644);
+    assert_eq!(kinds(key, None), fine);
+    set_mode(&ours, 0o620);
+    assert_eq!(kinds(key, None), refused);
+    assert_eq!(kinds(key, Some(me)), fine);
+    remove(ours);
+    if me != 0 {
+        println!("NOT TESTED: only root can be two users");
+        return;
+    }
+    // Another user was there first; or has made it, and then given it away.
+    for given_to in [OTHER, 0] {
+        succeeds(as_user(OTHER, || {
+            let theirs = all_of(key);
+            set_mode(&theirs, 0o600);
+            theirs.0.set_owner(given_to, 0).unwrap();
+            theirs.1.set_owner(given_to, 0).unwrap();
+            theirs.2.set_owner(given_to, 0).unwrap();
+        }));
+        assert_eq!(kinds(key, None), refused);
+        let known = kinds(key, Some(OTHER));
+        assert_eq!(known == fine, given_to == OTHER, "{known:?}");
+        // Who has made it may still remove it.
+        succeeds(as_user(OTHER, || {
+            remove((
+                MessageQueue::open_of(key, given_to).unwrap(),
+                SemaphoreSet::open_of(key, given_to).unwrap(),
+                SharedMemory::open_of(key, given_to).unwrap(),
+            ));
+        }));
+    }
 }
 
 pub(crate) fn permissions_and_owners_change() {

@@ -184,6 +184,42 @@ pub(crate) fn a_pipeline_is_one_command() {
         (lenient.text().as_str(), lenient.status.code()),
         ("x", Some(4))
     );
+    // Whoever fails is quoted, and nobody else; of two, both: one may be why.
+    let fails = |code: u8| sh(&format!("echo reason {code} >&2; exit {code}"));
+    let warns = || sh("echo a warning >&2; cat");
+    for pipeline in [
+        fails(3).pipe(warns()),
+        warns().pipe(fails(3)),
+        warns().pipe(fails(3)).pipe(warns()),
+    ] {
+        let error = pipeline.check().unwrap_err();
+        assert_eq!(error.stderr_tail(), "reason 3", "{error}");
+        assert!(error.to_string().ends_with("exited with code 3: reason 3"));
+    }
+    let error = fails(3).pipe(fails(4)).pipe(warns()).check().unwrap_err();
+    assert_eq!(error.stderr_tail(), "reason 3\nreason 4");
+    assert_eq!(error.status().unwrap().code(), Some(4));
+    let fine = warns().pipe(warns()).check().unwrap();
+    assert_eq!(fine.stderr, b"a warning\na warning\n");
+    // More of it than a pipe holds, beside an input that waits, and cut at the limit.
+    let long = sh("cat >/dev/null; head -c 300000 /dev/zero >&2; exit 5");
+    let error = long.input(vec![b'x'; 300_000]).pipe(warns()).check();
+    assert!(error.unwrap_err().output().unwrap().stderr.len() > 300_000 - 1);
+    let long = sh("head -c 300000 /dev/zero >&2; exit 5").pipe(warns());
+    let error = long.output_limit(1000).check();
+    assert!(
+        matches!(error, Err(CommandError::TooMuchOutput { .. })),
+        "{error:?}"
+    );
+    let late = sh("echo reason >&2; sleep 3600").pipe(warns());
+    let late = late
+        .timeout(Duration::from_millis(300))
+        .check()
+        .unwrap_err();
+    assert!(late.stderr_tail().contains("reason"), "{late}");
+    // What says where its words go has them there.
+    let elsewhere = fails(3).stderr(Stdio::Null).pipe(warns()).check();
+    assert!(!elsewhere.unwrap_err().stderr_tail().contains("reason"));
     // A consumer that ends early ends its producer.
     let early = Command::new("yes").pipe(Command::new("head").args(["-n", "1"]));
     let early = early.output().unwrap();

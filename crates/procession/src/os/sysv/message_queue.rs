@@ -1,6 +1,6 @@
 //! System V message queues.
 
-use super::{CREATE, EXCLUSIVE, Key, PRIVATE_MODE};
+use super::{Accepted, CREATE, EXCLUSIVE, Key, PRIVATE_MODE, require_accepted};
 use crate::error::Context;
 use crate::{Deadline, Error, ErrorKind, Result, limits, poll};
 use procession_sys::Errno;
@@ -89,13 +89,26 @@ impl MessageQueue {
         )
     }
 
-    /// Finds a queue.
+    /// Finds a queue of this user that nobody else may write.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
+    /// [`Untrusted`](ErrorKind::Untrusted): another user owns it or has made it, or
+    /// others may send to it.
     pub fn open(key: Key) -> Result<MessageQueue> {
-        MessageQueue::get(key, 0, "opening System V message queue")
+        MessageQueue::find(key, 0, Accepted::Own)
+    }
+
+    /// Finds a queue that belongs to a user, whoever may send to it and receive from
+    /// it.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound),
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
+    /// [`Untrusted`](ErrorKind::Untrusted): it is yet another user's.
+    pub fn open_of(key: Key, user: u32) -> Result<MessageQueue> {
+        MessageQueue::find(key, 0, Accepted::Of(user))
     }
 
     /// Finds a queue, or creates it.
@@ -103,7 +116,20 @@ impl MessageQueue {
     /// # Errors
     /// As [`open`](MessageQueue::open) and [`create`](MessageQueue::create).
     pub fn open_or_create(key: Key) -> Result<MessageQueue> {
-        MessageQueue::get(key, CREATE | PRIVATE_MODE, "opening System V message queue")
+        MessageQueue::find(key, CREATE | PRIVATE_MODE, Accepted::Own)
+    }
+
+    fn find(key: Key, flags: i32, accepted: Accepted) -> Result<MessageQueue> {
+        let operation = "opening System V message queue";
+        loop {
+            let queue = MessageQueue::get(key, flags, operation)?;
+            let permissions = msg::status(queue.id).map(|status| status.permissions);
+            match require_accepted(permissions, accepted, operation, key) {
+                // Removed between the two calls.
+                Err(error) if error.kind() == ErrorKind::Removed => {}
+                outcome => return outcome.map(|()| queue),
+            }
+        }
     }
 
     /// The queue with this id, as `ipcs -q` shows it; nothing is checked.

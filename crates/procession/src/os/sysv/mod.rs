@@ -3,6 +3,10 @@
 //! Objects have an integer id, found through an integer [`Key`], and live in
 //! the IPC namespace until they are removed: dropping a handle removes
 //! nothing, and no process's death does. `ipcs` lists them.
+//!
+//! Any user can be the first to make an object with a key. So `open` and
+//! `open_or_create` refuse one that another user owns or has made, or may write;
+//! `open_of` takes that of a user whom the caller names, and `from_id` any.
 
 mod message_queue;
 mod operation;
@@ -17,6 +21,7 @@ pub use shared_memory::{Attachment, SegmentStatus, SharedMemory};
 
 use crate::error::Context;
 use crate::{Error, ErrorKind, Result};
+use procession_sys::Errno;
 use std::ffi::CString;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -92,6 +97,62 @@ impl Key {
     pub fn as_raw(self) -> i32 {
         self.0
     }
+}
+
+/// Whose objects are accepted by their key: anybody may be the first to have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepted {
+    /// Ours, that nobody else may write.
+    Own,
+    /// Of this user, whoever may use them: that was asked for.
+    Of(u32),
+}
+
+/// Refuses an object that was found by its key and is not to be trusted. Who has
+/// created one keeps the owner's rights, whomever it was given to.
+fn require_accepted(
+    permissions: procession_sys::Result<Permissions>,
+    accepted: Accepted,
+    operation: &'static str,
+    key: Key,
+) -> Result<()> {
+    let untrusted = |why: String| {
+        Error::new(ErrorKind::Untrusted, operation, key)
+            .because(why)
+            .with_hint("remove it, or choose another key; `open_of` takes what a user has made")
+    };
+    let me = rustix::process::geteuid().as_raw();
+    let wanted = match accepted {
+        Accepted::Own => me,
+        Accepted::Of(user) => user,
+    };
+    let permissions = match permissions {
+        Ok(permissions) => permissions,
+        Err(Errno::ACCESS) => {
+            return Err(untrusted(
+                "its owner lets nobody look whose it is".to_owned(),
+            ));
+        }
+        Err(errno) => return Err(Error::os(operation, key, errno).of_kind(ErrorKind::Removed)),
+    };
+    let Permissions {
+        uid, creator_uid, ..
+    } = permissions;
+    if uid != wanted {
+        return Err(untrusted(format!(
+            "it belongs to user {uid}, not to user {wanted}"
+        )));
+    }
+    if ![0, me, wanted].contains(&creator_uid) {
+        return Err(untrusted(format!(
+            "user {creator_uid} has made it, and may still do with it what its owner may"
+        )));
+    }
+    if accepted == Accepted::Own && permissions.mode & 0o022 != 0 {
+        let mode = permissions.mode;
+        return Err(untrusted(format!("others may write it (mode {mode:o})")));
+    }
+    Ok(())
 }
 
 impl fmt::Display for Key {

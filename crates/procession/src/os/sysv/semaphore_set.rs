@@ -2,7 +2,7 @@
 
 use super::message_queue::gone;
 use super::operation::Operation;
-use super::{CREATE, EXCLUSIVE, Key, PRIVATE_MODE};
+use super::{Accepted, CREATE, EXCLUSIVE, Key, PRIVATE_MODE, require_accepted};
 use crate::{Deadline, Error, ErrorKind, Result, limits};
 use procession_sys::Errno;
 use procession_sys::sysv::sem::{self, Query};
@@ -83,23 +83,40 @@ impl SemaphoreSet {
         }
     }
 
-    /// Finds a set. It may not have been given its values yet: programs that
-    /// create and open at the same time should all use
-    /// [`open_or_create`](SemaphoreSet::open_or_create).
+    /// Finds a set of this user that nobody else may change. It may not have been
+    /// given its values yet: programs that create and open at the same time should
+    /// all use [`open_or_create`](SemaphoreSet::open_or_create).
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
+    /// [`Untrusted`](ErrorKind::Untrusted): another user owns it or has made it, or
+    /// others may change it.
     pub fn open(key: Key) -> Result<SemaphoreSet> {
+        SemaphoreSet::open_accepted(key, Accepted::Own)
+    }
+
+    /// Finds a set that belongs to a user, whoever may use it.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound),
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
+    /// [`Untrusted`](ErrorKind::Untrusted): it is yet another user's.
+    pub fn open_of(key: Key, user: u32) -> Result<SemaphoreSet> {
+        SemaphoreSet::open_accepted(key, Accepted::Of(user))
+    }
+
+    fn open_accepted(key: Key, accepted: Accepted) -> Result<SemaphoreSet> {
         let operation = "opening System V semaphores";
         if key == Key::PRIVATE {
             return Err(Error::new(ErrorKind::InvalidInput, operation, key)
                 .because("a private set has no key to be found by"));
         }
         let id = get(key, 0, 0, operation)?;
-        let count = sem::status(id)
-            .map_err(|errno| gone(operation, id, errno))?
-            .count;
+        let status = sem::status(id);
+        let permissions = status.map(|status| status.permissions);
+        require_accepted(permissions, accepted, operation, key)?;
+        let count = status.map_err(|errno| gone(operation, id, errno))?.count;
         Ok(SemaphoreSet { id, key, count })
     }
 
@@ -123,12 +140,14 @@ impl SemaphoreSet {
         let mark = u16::try_from(values.len()).unwrap_or(u16::MAX);
         loop {
             let id = get(key, count, CREATE | PRIVATE_MODE, operation)?;
-            let found = match sem::status(id) {
-                Ok(status) => status.count,
+            let status = sem::status(id);
+            let permissions = status.map(|status| status.permissions);
+            match require_accepted(permissions, Accepted::Own, operation, key) {
                 // Removed between the two calls.
-                Err(Errno::INVAL | Errno::IDRM) => continue,
-                Err(errno) => return Err(gone(operation, id, errno)),
-            };
+                Err(error) if error.kind() == ErrorKind::Removed => continue,
+                outcome => outcome?,
+            }
+            let found = status.map_err(|errno| gone(operation, id, errno))?.count;
             if found != count {
                 return Err(
                     Error::new(ErrorKind::InvalidInput, operation, key).because(format!(

@@ -1,7 +1,7 @@
 //! System V shared memory.
 
 use super::message_queue::gone;
-use super::{CREATE, EXCLUSIVE, Key, PRIVATE_MODE};
+use super::{Accepted, CREATE, EXCLUSIVE, Key, PRIVATE_MODE, require_accepted};
 use crate::error::Context;
 use crate::os::memory::{Region, SharedBytes};
 use crate::{Error, ErrorKind, Result, limits};
@@ -66,21 +66,45 @@ impl SharedMemory {
         Ok(SharedMemory { id, key, length })
     }
 
-    /// Finds a segment.
+    /// Finds a segment of this user that nobody else may write.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
+    /// [`Untrusted`](ErrorKind::Untrusted): another user owns it or has made it, or
+    /// others may write it.
     pub fn open(key: Key) -> Result<SharedMemory> {
+        SharedMemory::open_accepted(key, Some(Accepted::Own))
+    }
+
+    /// Finds a segment that belongs to a user, whoever may read and write it.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound),
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
+    /// [`Untrusted`](ErrorKind::Untrusted): it is yet another user's.
+    pub fn open_of(key: Key, user: u32) -> Result<SharedMemory> {
+        SharedMemory::open_accepted(key, Some(Accepted::Of(user)))
+    }
+
+    /// Finds a segment, whosever it is.
+    pub(crate) fn find(key: Key) -> Result<SharedMemory> {
+        SharedMemory::open_accepted(key, None)
+    }
+
+    fn open_accepted(key: Key, accepted: Option<Accepted>) -> Result<SharedMemory> {
         let operation = "opening System V shared memory";
         if key == Key::PRIVATE {
             return Err(Error::new(ErrorKind::InvalidInput, operation, key)
                 .because("a private segment has no key to be found by"));
         }
         let id = shm::get(key.as_raw(), 0, 0).during(operation, key)?;
-        let length = shm::status(id)
-            .map_err(|errno| gone(operation, id, errno))?
-            .size;
+        let status = shm::status(id);
+        if let Some(accepted) = accepted {
+            let permissions = status.map(|status| status.permissions);
+            require_accepted(permissions, accepted, operation, key)?;
+        }
+        let length = status.map_err(|errno| gone(operation, id, errno))?.size;
         Ok(SharedMemory { id, key, length })
     }
 

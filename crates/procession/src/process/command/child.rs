@@ -102,22 +102,27 @@ impl CommandChild {
     }
 
     /// What it is to be fed, and where.
-    pub(super) fn take_input(&mut self) -> (Vec<u8>, Option<pipe::Writer>) {
+    fn take_input(&mut self) -> (Vec<u8>, Option<pipe::Writer>) {
         let input = std::mem::take(&mut self.conversation.input);
         (input, self.conversation.stdin.take())
     }
 
-    /// [`finish`](CommandChild::finish), while another program is fed.
-    pub(super) fn finish_feeding(
-        &mut self,
-        line: &str,
-        deadline: Deadline,
-        limit: Option<usize>,
-        (input, stdin): (Vec<u8>, Option<pipe::Writer>),
-    ) -> std::result::Result<Output, CommandError> {
-        self.conversation.input = input;
-        self.conversation.stdin = stdin;
-        self.finish(line, deadline, limit)
+    /// Feeds the first of the programs before this one, when it communicates, and
+    /// collects what they write to their standard errors.
+    pub(super) fn take_care_of(&mut self, others: &mut [CommandChild]) {
+        if let Some(first) = others.first_mut() {
+            let (input, stdin) = first.take_input();
+            self.conversation.input = input;
+            self.conversation.stdin = stdin;
+        }
+        let stderrs = others.iter_mut().map(CommandChild::take_stderr);
+        self.conversation.before = stderrs.map(|reader| (reader, Vec::new())).collect();
+    }
+
+    /// What they wrote there.
+    pub(super) fn take_words_of_others(&mut self) -> Vec<Vec<u8>> {
+        let before = std::mem::take(&mut self.conversation.before);
+        before.into_iter().map(|(_, words)| words).collect()
     }
 
     /// Communicates until the end, or ends the program when it takes too long

@@ -61,6 +61,8 @@ pub(super) struct Conversation {
     pub(super) stdout: Option<Reader>,
     pub(super) stderr: Option<Reader>,
     pub(super) written: [Vec<u8>; 2],
+    /// Standard errors of the programs before this one in a pipeline, and what came.
+    pub(super) before: Vec<(Option<Reader>, Vec<u8>)>,
 }
 
 impl Conversation {
@@ -83,11 +85,19 @@ impl Conversation {
             self.feed()?;
             buffer.resize(READ_BYTES, 0);
             let outputs = [&mut self.stdout, &mut self.stderr];
-            for (reader, written) in outputs.into_iter().zip(&mut self.written) {
+            let outputs = outputs.into_iter().zip(&mut self.written);
+            let before = self.before.iter_mut();
+            let before = before.map(|(reader, written)| (reader, written));
+            for (reader, written) in outputs.chain(before) {
                 collect(reader, written, &mut buffer, limit)?;
             }
             let mut watched: Vec<PollFd<'_>> = Vec::with_capacity(3);
-            for reader in [&self.stdout, &self.stderr].into_iter().flatten() {
+            let before = self.before.iter().map(|(reader, _)| reader);
+            for reader in [&self.stdout, &self.stderr]
+                .into_iter()
+                .chain(before)
+                .flatten()
+            {
                 watched.push(PollFd::new(reader, PollFlags::IN));
             }
             if let Some(stdin) = &self.stdin {

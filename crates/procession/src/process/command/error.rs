@@ -45,6 +45,20 @@ impl CommandError {
         CommandError::Failed { command, output }
     }
 
+    /// With what the programs before it said in front of what it said.
+    pub(super) fn after(mut self, words: &[Vec<u8>]) -> CommandError {
+        match &mut self {
+            CommandError::NotStarted(_) => {}
+            CommandError::Failed { output, .. }
+            | CommandError::TimedOut { output, .. }
+            | CommandError::TooMuchOutput { output, .. } => {
+                let last = std::mem::take(&mut output.stderr);
+                output.stderr = [words.concat(), last].concat();
+            }
+        }
+        self
+    }
+
     /// How it ended, if it was started.
     #[must_use]
     pub fn status(&self) -> Option<ExitStatus> {

@@ -12,7 +12,9 @@ use std::time::Duration;
 ///
 /// The first reads what its own [`stdin`](Command::stdin) or
 /// [`input`](Command::input) says, the last writes where its
-/// [`stdout`](Command::stdout) says; standard errors are each program's own.
+/// [`stdout`](Command::stdout) says; standard errors are each program's own. Where
+/// output is collected, so are the standard errors of all programs that say nothing
+/// else.
 #[derive(Debug)]
 pub struct Pipeline {
     commands: Vec<Command>,
@@ -97,7 +99,9 @@ impl Pipeline {
     }
 
     /// Runs all programs and collects what the last one writes; the status is
-    /// that of the last program that failed, or success.
+    /// that of the last program that failed, or success. Standard error is what the
+    /// programs that failed wrote to theirs, one program after the other; if none
+    /// failed, what all wrote.
     ///
     /// # Errors
     /// As [`Command::output`].
@@ -109,8 +113,18 @@ impl Pipeline {
     /// error.
     ///
     /// # Errors
-    /// [`CommandError::Failed`], naming the program, and as
+    /// [`CommandError::Failed`], naming the program and quoting it, and as
     /// [`output`](Pipeline::output).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// let fails = Command::new("sh").args(["-c", "echo no such luck >&2; exit 3"]);
+    /// assert_eq!(
+    ///     fails.pipe(Command::new("cat")).check().unwrap_err().to_string(),
+    ///     "`sh -c 'echo no such luck >&2; exit 3'` exited with code 3: no such luck"
+    /// );
+    /// ```
     pub fn check(self) -> std::result::Result<Output, CommandError> {
         match self.run()? {
             (output, None) => Ok(output),
@@ -118,24 +132,35 @@ impl Pipeline {
         }
     }
 
-    /// What the last one wrote, and the last one that failed.
+    /// What was written, and the last one that failed.
     fn run(mut self) -> std::result::Result<(Output, Option<String>), CommandError> {
         let last = self.commands.len() - 1;
         self.commands[0].stdio[0].get_or_insert(Stdio::Null);
         self.commands[last].stdio[1].get_or_insert(Stdio::Piped);
-        self.commands[last].stdio[2].get_or_insert(Stdio::Piped);
+        for command in &mut self.commands {
+            command.stdio[2].get_or_insert(Stdio::Piped);
+        }
         let lines: Vec<String> = self.commands.iter().map(ToString::to_string).collect();
         let whole = self.to_string();
         let deadline = self.timeout.map_or(Deadline::NEVER, Deadline::after);
         let limit = self.output_limit;
         let mut children = self.spawn().map_err(CommandError::NotStarted)?;
         match children.communicate(&whole, deadline, limit) {
-            Ok((mut output, statuses)) => {
+            Ok(ended) => {
+                let Ended {
+                    mut output,
+                    statuses,
+                    mut words,
+                } = ended;
                 let failed = |status: &ExitStatus| !status.success();
                 let culprit = statuses.iter().rposition(failed);
                 if let Some(place) = culprit {
                     output.status = statuses[place];
+                    // What failed first may be why the others did.
+                    let mut is_to_blame = statuses.iter().map(failed);
+                    words.retain(|_| is_to_blame.next() == Some(true));
                 }
+                output.stderr = words.concat();
                 Ok((output, culprit.map(|place| lines[place].clone())))
             }
             Err(error) => {
@@ -154,6 +179,16 @@ impl fmt::Display for Pipeline {
         }
         Ok(())
     }
+}
+
+/// What came of all programs.
+#[derive(Debug)]
+struct Ended {
+    /// Of the last one, without what it wrote to standard error.
+    output: Output,
+    statuses: Vec<ExitStatus>,
+    /// What each wrote there.
+    words: Vec<Vec<u8>>,
 }
 
 /// Programs in a row that run.
@@ -192,19 +227,17 @@ impl PipelineChild {
         line: &str,
         deadline: Deadline,
         limit: Option<usize>,
-    ) -> std::result::Result<(Output, Vec<ExitStatus>), CommandError> {
+    ) -> std::result::Result<Ended, CommandError> {
         let (last, others) = self
             .children
             .split_last_mut()
             .expect("there are two at least");
-        // The first one is fed while the last one is read.
-        let output = match others.first_mut() {
-            Some(first) => {
-                let input = first.take_input();
-                last.finish_feeding(line, deadline, limit, input)?
-            }
-            None => last.finish(line, deadline, limit)?,
-        };
+        // The first one is fed while the last one is read, and the words of all.
+        last.take_care_of(others);
+        let finished = last.finish(line, deadline, limit);
+        let mut words = last.take_words_of_others();
+        let mut output = finished.map_err(|error| error.after(&words))?;
+        words.push(std::mem::take(&mut output.stderr));
         let mut statuses = Vec::with_capacity(others.len() + 1);
         for child in others {
             let ended = child.wait_deadline(deadline);
@@ -212,12 +245,17 @@ impl PipelineChild {
                 crate::ErrorKind::TimedOut => CommandError::TimedOut {
                     command: line.to_owned(),
                     output: output.clone(),
-                },
+                }
+                .after(&words),
                 _ => CommandError::NotStarted(error),
             };
             statuses.push(ended.map_err(late)?);
         }
         statuses.push(output.status);
-        Ok((output, statuses))
+        Ok(Ended {
+            output,
+            statuses,
+            words,
+        })
     }
 }
