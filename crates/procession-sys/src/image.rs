@@ -163,15 +163,49 @@ impl Image {
     /// `/proc/self/exe` is the loader.
     ///
     /// # Errors
-    /// Those of reading `/proc/self/auxv`.
+    /// Those of looking into `/proc/self`.
     pub fn is_loaded_by_kernel(&self) -> std::io::Result<bool> {
-        // getauxval would tell what the loader has put in place of this.
-        let vector = std::fs::read("/proc/self/auxv")?;
+        // getauxval would tell what the loader has put in place of this; and the file
+        // is closed to a process that has become another user.
+        let vector = auxiliary_vector().or_else(|| std::fs::read("/proc/self/auxv").ok());
+        let Some(vector) = vector else {
+            return self.is_in_executed_file();
+        };
         let word = |bytes: &[u8]| bytes.try_into().map_or(0, usize::from_ne_bytes);
         Ok(vector.chunks_exact(16).any(|entry| {
             word(&entry[..8]) as u64 == libc::AT_PHDR && word(&entry[8..]) == self.headers
         }))
     }
+
+    /// Whether the program's headers were mapped from the file that was executed.
+    fn is_in_executed_file(&self) -> std::io::Result<bool> {
+        use std::os::unix::ffi::OsStrExt;
+        let executed = std::fs::read_link("/proc/self/exe")?;
+        let maps = std::fs::read("/proc/self/maps")?;
+        Ok(maps.split(|byte| *byte == b'\n').any(|line| {
+            let holds = || {
+                let text = std::str::from_utf8(line.split(|byte| *byte == b' ').next()?).ok()?;
+                let (start, end) = text.split_once('-')?;
+                let number = |digits| usize::from_str_radix(digits, 16).ok();
+                Some((number(start)?..number(end)?).contains(&self.headers))
+            };
+            holds() == Some(true) && line.ends_with(executed.as_os_str().as_bytes())
+        }))
+    }
+}
+
+/// What the kernel told the program, or its loader, at its start, unchanged.
+///
+/// # References
+/// PR_GET_AUXV(2const), since Linux 6.4
+fn auxiliary_vector() -> Option<Vec<u8>> {
+    const PR_GET_AUXV: libc::c_int = 0x4155_5856;
+    let mut vector = vec![0_u8; 1024];
+    let (address, length) = (vector.as_mut_ptr(), vector.len());
+    // SAFETY: the kernel writes no more than the length, into a live buffer.
+    let size = unsafe { libc::prctl(PR_GET_AUXV, address, length, 0, 0) };
+    vector.truncate(usize::try_from(size).ok()?);
+    Some(vector)
 }
 
 /// Whether the program was given more rights than its caller has (set-uid,
@@ -234,6 +268,7 @@ mod tests {
     #[test]
     fn this_program_was_loaded_by_the_kernel_and_has_an_identity() {
         assert!(main_program().is_loaded_by_kernel().unwrap());
+        assert!(main_program().is_in_executed_file().unwrap());
         assert!(main_program().build_id().len() >= 8);
         assert!(!is_privileged());
     }

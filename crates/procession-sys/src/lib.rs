@@ -27,6 +27,7 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("procession supports 64-bit Linux (x86-64 and aarch64) only");
 
+pub mod credentials;
 pub mod errno;
 pub mod fork_local;
 pub mod futex;

@@ -314,6 +314,23 @@ fn send_with(pidfd: BorrowedFd<'_>, signal: i32, flags: libc::c_uint) -> Result<
     Ok(())
 }
 
+/// Sends a signal by number: to a process, or with a negative number to a group. Only
+/// the parent knows whose number it is, until it has reaped the process.
+///
+/// # Errors
+/// `ESRCH`, `EPERM`; `EINVAL`: no such signal, or a number that means several.
+///
+/// # References
+/// kill(2)
+pub fn send_by_number(number: i32, signal: i32) -> Result<()> {
+    if (-1..=1).contains(&number) {
+        return Err(crate::Errno::INVAL);
+    }
+    // SAFETY: no pointers are involved.
+    check(unsafe { libc::kill(number, signal) })?;
+    Ok(())
+}
+
 /// Sends a signal to the calling process.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use crate::poll::repeat;
 use crate::{Deadline, Error, ErrorKind, Result};
+use procession_sys::socket::Sender;
 use rustix::event::PollFlags;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -138,6 +139,47 @@ pub fn receive(
     Ok((length, received))
 }
 
+/// [`receive_any`], with who sent it, where the socket is one that names senders.
+pub(crate) fn receive_from(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    deadline: Deadline,
+    operation: &'static str,
+) -> Result<(usize, Vec<OwnedFd>, Option<Sender>)> {
+    let message = repeat(socket, PollFlags::IN, deadline, operation, &"", || {
+        procession_sys::socket::receive(socket, buffer)
+    })?;
+    let received = message.descriptors;
+    require_whole(
+        message.lacks_descriptors.then_some(received.len()),
+        message.is_cut.then_some(buffer.len()),
+        operation,
+    )?;
+    Ok((message.length, received, message.sender))
+}
+
+/// Refuses a message of which descriptors are missing, but for so many, or bytes,
+/// beyond so many.
+fn require_whole(
+    descriptors: Option<usize>,
+    bytes: Option<usize>,
+    operation: &'static str,
+) -> Result<()> {
+    if let Some(count) = descriptors {
+        return Err(Error::new(ErrorKind::LimitReached, operation, "")
+            .because(format!("only {count} of the message's descriptors fit"))
+            .with_hint(crate::limits::open_files().hint()));
+    }
+    match bytes {
+        Some(count) => Err(
+            Error::new(ErrorKind::Corrupt, operation, "").because(format!(
+                "the message is longer than the buffer of {count} bytes"
+            )),
+        ),
+        None => Ok(()),
+    }
+}
+
 /// Receives bytes with however many descriptors came, all of them, and
 /// close-on-exec.
 pub(crate) fn receive_any(
@@ -160,21 +202,11 @@ pub(crate) fn receive_any(
         }
     }
     // From here on every return closes what was received unless it returns it.
-    if message.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(Error::new(ErrorKind::LimitReached, operation, "")
-            .because(format!(
-                "only {} of the message's descriptors fit",
-                received.len()
-            ))
-            .with_hint(crate::limits::open_files().hint()));
-    }
-    if message.flags.contains(ReturnFlags::TRUNC) {
-        return Err(
-            Error::new(ErrorKind::Corrupt, operation, "").because(format!(
-                "the message is longer than the buffer of {} bytes",
-                buffer.len()
-            )),
-        );
-    }
+    let (lacks, cut) = (ReturnFlags::CTRUNC, ReturnFlags::TRUNC);
+    require_whole(
+        message.flags.contains(lacks).then_some(received.len()),
+        message.flags.contains(cut).then_some(buffer.len()),
+        operation,
+    )?;
     Ok((message.bytes, received))
 }

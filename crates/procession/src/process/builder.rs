@@ -7,10 +7,10 @@ use super::setters::setters;
 use super::start::packet::{self, Kind};
 use super::start::server::{Work, prepare};
 use super::start::settings::{Group, LimitedResource, Settings};
-use super::start::{client, entry, worker};
+use super::start::{client, connection, entry, worker};
 use super::stdio::open_stdio;
 use super::task::{self, Call, Outcome, Task};
-use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, exit, fork};
+use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, exit, fork, identity};
 use crate::codec::{Arrived, Encoded};
 use crate::ends;
 use crate::error::Context;
@@ -40,10 +40,19 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// | program arguments | the caller's | the first process's | the first process's |
 /// | signal mask | empty | empty | empty |
 /// | dispositions | default; SIGINT, SIGPIPE ignored | the same | the same |
-/// | umask, limits, niceness, CPUs, user | the caller's | the server's: the first process's, when it first used one | as `Spawn` |
+/// | user, groups, capabilities, secure bits, `no_new_privs`, seccomp, namespaces, root, control group, keyring, scheduling policy | the calling thread's | the calling thread's, less what exec takes | as `Spawn` |
+/// | umask, limits, niceness, CPUs, priority at disks, whether others may look into it | the calling thread's | the same | the same |
 /// | process group, session, terminal | the caller's | the server's | the server's |
 /// | parent, as getppid(2) sees it | the caller | the server | the server |
 /// | exit handlers (atexit(3)) at the end of the task | not run | run | not run |
+///
+/// A task never has more than the thread that starts it has at that moment. What a
+/// process may not simply be given back, it inherits from a server of the same
+/// standing: the first task after `setuid`, say, starts a new server, which takes as
+/// long as executing the program, and the old one ends with its last task. A thread
+/// that is another user for a while (`seteuid`) gets tasks that are wholly that user.
+/// Restrictions that the kernel shows nobody (Landlock) are seen when they are made
+/// before the first task, or together with one of the above.
 ///
 /// SIGINT is ignored because at a terminal Ctrl-C goes to every process of
 /// the group: the first process decides, and when it ends, all do.
@@ -282,7 +291,7 @@ impl Builder {
         let (mailbox, theirs) = packet::pair()?;
         let me = packet::own_pidfd()?;
         let settings = Settings {
-            environment: self.environment.resolve_if_changed(),
+            environment: self.environment.resolve_if_changed()?,
             directory: self.directory,
             ..self.settings
         };
@@ -310,7 +319,7 @@ impl Builder {
                 let task = current::Task {
                     name: settings.name.clone(),
                     method: StartMethod::Fork,
-                    pid: rustix::process::getpid(),
+                    process: identity::token(),
                     mailbox: packet::Mailbox::new(theirs),
                     parent_pid: parent,
                     parent: me,
@@ -335,7 +344,7 @@ impl Builder {
         let (stdio, pipes) = open_stdio(self.stdio)?;
         let settings = self.settings;
         let directory = self.directory.as_deref();
-        let surroundings = client::Surroundings::of(&self.environment, directory)?;
+        let surroundings = connection::Surroundings::of(&self.environment, directory)?;
         let (mailbox, theirs) = packet::pair()?;
         let anew = self.method == StartMethod::Spawn;
         let mut start_deadline = None;
@@ -348,7 +357,7 @@ impl Builder {
             Work::Call
         };
         let leads_group = settings.group != Group::Parents;
-        client::start(
+        let server = client::start(
             &settings,
             &surroundings,
             &work,
@@ -363,8 +372,14 @@ impl Builder {
             Err(error) if error.is_disconnected() => {}
             outcome => outcome?,
         }
-        let running =
-            Running::await_start(settings.name, mailbox, !anew, start_deadline, leads_group)?;
+        let running = Running::await_start(
+            settings.name,
+            mailbox,
+            server,
+            !anew,
+            start_deadline,
+            leads_group,
+        )?;
         Ok(JoinHandle::new(running, self.on_drop, pipes))
     }
 }

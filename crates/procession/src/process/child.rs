@@ -1,6 +1,6 @@
 //! A child process, held by pidfd.
 
-use super::{ExitStatus, ProcessState, reaper};
+use super::{ExitStatus, ProcessState, identity, reaper};
 use crate::error::Context;
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
@@ -42,7 +42,8 @@ pub struct Child {
     pid: Pid,
     /// `None` only between `drop` taking it and the end of `drop`.
     pidfd: Option<OwnedFd>,
-    parent: Pid,
+    /// The process that started it.
+    parent: u64,
     status: Option<ExitStatus>,
 }
 
@@ -51,14 +52,22 @@ impl Child {
         Child {
             pid,
             pidfd: Some(pidfd),
-            parent: rustix::process::getpid(),
+            parent: identity::token(),
             status: None,
         }
     }
 
     /// Whether this is the process that started it, not a forked copy.
     fn is_ours(&self) -> bool {
-        self.parent == rustix::process::getpid()
+        self.parent == identity::token()
+    }
+
+    /// Whether it is our child, and neither we nor anybody else has reaped it.
+    fn is_unreaped(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.is_ours()
+            && self.status.is_none()
+            && rustix::process::waitid(WaitId::PidFd(self.pidfd()), options).is_ok()
     }
 
     /// Takes the process apart; whoever does reaps it.
@@ -69,18 +78,15 @@ impl Child {
 
     /// Signals the group that the child leads.
     pub(super) fn signal_group(&self, signal: Signal) -> Result<()> {
-        if self.status.is_some() {
+        if !self.is_unreaped() {
             return Ok(());
         }
         // Until we reap it the number is the child's, and its group's.
-        let signal_number = rustix::process::Signal::from_named_raw(signal.as_raw());
-        let signal_number = signal_number.ok_or(Errno::INVAL);
-        signal_number
-            .and_then(|number| rustix::process::kill_process_group(self.pid, number))
-            .during(
-                "signalling process group",
-                format!("{} with {signal}", self.pid),
-            )
+        let group = -self.pid.as_raw_nonzero().get();
+        procession_sys::signal::send_by_number(group, signal.as_raw()).during(
+            "signalling process group",
+            format!("{} with {signal}", self.pid),
+        )
     }
 
     fn pidfd(&self) -> BorrowedFd<'_> {
@@ -179,8 +185,16 @@ impl Child {
     /// user.
     #[doc(alias = "pidfd_send_signal")]
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        procession_sys::signal::send(self.pidfd(), signal.as_raw())
-            .during("signalling process", format!("{} with {signal}", self.pid))
+        let sent = match procession_sys::signal::send(self.pidfd(), signal.as_raw()) {
+            // A filter of system calls may not know it. Until we reap it the number is
+            // the child's.
+            Err(Errno::PERM | Errno::NOSYS) if self.is_unreaped() => {
+                let number = self.pid.as_raw_nonzero().get();
+                procession_sys::signal::send_by_number(number, signal.as_raw())
+            }
+            outcome => outcome,
+        };
+        sent.during("signalling process", format!("{} with {signal}", self.pid))
     }
 
     /// Ends the child without appeal (`SIGKILL`); wait for it afterwards.

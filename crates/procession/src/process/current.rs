@@ -1,9 +1,8 @@
 //! The calling process as a task, and its parent.
 
-use super::StartMethod;
 use super::start::packet::Mailbox;
+use super::{StartMethod, identity};
 use crate::{Deadline, Error, Result, poll};
-use rustix::process::Pid;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,7 +13,7 @@ pub(crate) struct Task {
     pub(crate) name: String,
     pub(crate) method: StartMethod,
     /// Whose the values here are; a forked copy is another process.
-    pub(crate) pid: Pid,
+    pub(crate) process: u64,
     pub(crate) mailbox: Mailbox,
     pub(crate) parent_pid: u32,
     pub(crate) parent: OwnedFd,
@@ -34,7 +33,7 @@ pub(crate) fn become_task(task: Task) -> Arc<Task> {
 /// The task that the calling process runs, if it does.
 pub(crate) fn task() -> Option<Arc<Task>> {
     let task = TASK.read().unwrap_or_else(PoisonError::into_inner).clone();
-    task.filter(|task| task.pid == rustix::process::getpid())
+    task.filter(|task| task.process == identity::token())
 }
 
 /// The calling process, if it was started by [`spawn`](super::spawn) or a

@@ -29,6 +29,7 @@ mod exit_status;
 mod fork;
 #[cfg(feature = "tokio")]
 mod future;
+pub(crate) mod identity;
 mod join_handle;
 mod list;
 mod named;

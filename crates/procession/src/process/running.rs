@@ -1,16 +1,19 @@
 //! A process that runs a task, whoever forked it.
 
+use super::start::connection::Connection;
+use super::start::packet;
 use super::start::packet::{Kind, Mailbox, Packet};
 use super::start::server::Ended;
-use super::start::{client, packet};
 use super::task_error::TaskError;
 use super::{Child, ExitStatus, Panic};
 use crate::codec::{self, Arrived, Encoded};
 use crate::error::Context;
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, limits, poll};
+use procession_sys::Errno;
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long only the end of a process is waited for, not its words.
@@ -22,7 +25,11 @@ enum Keeper {
     /// It is our child.
     Us(Child),
     /// It is the server's child; we hold its pidfd.
-    Server { pid: u32, pidfd: OwnedFd },
+    Server {
+        pid: u32,
+        pidfd: OwnedFd,
+        server: Arc<Connection>,
+    },
 }
 
 /// What the task has said.
@@ -89,6 +96,7 @@ impl Running {
     pub(super) fn await_start(
         name: String,
         mut mailbox: Mailbox,
+        server: Arc<Connection>,
         booted: bool,
         start_deadline: Option<Instant>,
         leads_group: bool,
@@ -101,7 +109,7 @@ impl Running {
                     return Ok(Running {
                         name,
                         mailbox,
-                        keeper: Keeper::Server { pid, pidfd },
+                        keeper: Keeper::Server { pid, pidfd, server },
                         booted: booted || early,
                         said,
                         ended: None,
@@ -156,10 +164,19 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        procession_sys::signal::send(self.pidfd(), signal.as_raw()).during(
-            "signalling process",
-            format_args!("{} with {signal}", self.id()),
-        )
+        let server = match &self.keeper {
+            Keeper::Us(child) => return child.signal(signal),
+            Keeper::Server { server, .. } => server,
+        };
+        match procession_sys::signal::send(self.pidfd(), signal.as_raw()) {
+            // We have become another user, who may not; or a filter of system calls
+            // does not know the call.
+            Err(Errno::PERM | Errno::NOSYS) => server.signal(self.id(), signal.as_raw(), false),
+            outcome => outcome.during(
+                "signalling process",
+                format_args!("{} with {signal}", self.id()),
+            ),
+        }
     }
 
     /// Whether it leads a process group of its own.
@@ -169,7 +186,7 @@ impl Running {
 
     /// Signals the group that the process leads, an error if it leads none.
     pub(crate) fn signal_group(&self, signal: Signal) -> Result<()> {
-        use procession_sys::{Errno, signal::send_to_group};
+        use procession_sys::signal::send_to_group;
         let operation = "signalling process group";
         let object = format_args!("{} with {signal}", self.id());
         if !self.leads_group {
@@ -183,9 +200,10 @@ impl Running {
             return self.signal(signal);
         }
         match send_to_group(self.pidfd(), signal.as_raw()) {
-            // Before Linux 6.9, whoever will reap it knows the number is its.
-            Err(Errno::INVAL) => match &self.keeper {
-                Keeper::Server { pid, .. } => client::signal_group(*pid, signal.as_raw()),
+            // Before Linux 6.9, and as above: whoever will reap it knows the number is
+            // its.
+            Err(Errno::INVAL | Errno::PERM | Errno::NOSYS) => match &self.keeper {
+                Keeper::Server { pid, server, .. } => server.signal(*pid, signal.as_raw(), true),
                 Keeper::Us(child) => child.signal_group(signal),
             },
             outcome => outcome.during(operation, object),

@@ -350,22 +350,6 @@ pub(crate) fn memory_beyond_the_limit_ends_the_task(method: StartMethod) {
     assert_eq!(error.signal(), Some(Signal::ABRT), "{error}");
 }
 
-pub(crate) fn umask_and_limits_are_those_of_the_first_use(method: StartMethod) {
-    use rustix::fs::Mode;
-    rustix::process::umask(Mode::RWXO | Mode::WGRP);
-    let inherited = |(): ()| {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Core);
-        (rustix::process::umask(Mode::empty()).bits(), limit.current)
-    };
-    let none = rustix::process::Rlimit {
-        current: Some(0),
-        ..rustix::process::getrlimit(rustix::process::Resource::Core)
-    };
-    rustix::process::setrlimit(rustix::process::Resource::Core, none).unwrap();
-    let mut child = by(method).spawn(inherited, ()).unwrap();
-    assert_eq!(child.join().unwrap(), (0o027, Some(0)));
-}
-
 pub(crate) fn a_kill_for_want_of_memory_is_told() {
     let Some(group) = testkit::small_memory_group() else {
         println!("note: no control group for memory can be made here");

@@ -12,6 +12,7 @@ mod many;
 mod named;
 mod results;
 mod scope;
+mod standing;
 mod waiting;
 
 use procession::process::{Builder, StartMethod};
@@ -95,7 +96,6 @@ fn main() -> std::process::ExitCode {
         builder::a_deadline_is_kept,
         builder::memory_beyond_the_limit_ends_the_task,
         builder::signals_are_as_documented,
-        builder::umask_and_limits_are_those_of_the_first_use,
         waiting::a_request_comes_first,
         waiting::terminate_comes_second,
         waiting::kill_comes_last,
@@ -126,6 +126,11 @@ fn main() -> std::process::ExitCode {
         family::at_a_normal_end_nobody_is_left,
         family::the_parent_may_be_killed_at_any_moment,
         family::the_thread_that_starts_a_task_may_end,
+        standing::nobody_has_more_than_its_caller,
+        standing::who_becomes_another_user_for_a_while_has_its_tasks,
+        standing::threads_of_several_rights_have_each_their_own,
+        standing::tasks_from_before_are_joined_and_ended_afterwards,
+        standing::another_user_does_not_outlive_the_server,
         entry::a_program_replaced_or_deleted_still_starts_tasks,
         entry::a_variable_that_leaked_is_harmless,
         entry::a_program_that_comes_late_to_init_is_told,

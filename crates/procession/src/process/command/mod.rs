@@ -19,7 +19,8 @@ pub use pipeline::{Pipeline, PipelineChild};
 use super::environment::Environment;
 use super::running::Running;
 use super::setters::setters;
-use super::start::client::{self, Surroundings};
+use super::start::client;
+use super::start::connection::Surroundings;
 use super::start::packet;
 use super::start::server::Work;
 use super::start::settings::{Group, LimitedResource, Settings};
@@ -292,7 +293,7 @@ impl Command {
             program: self.program,
             arguments: self.arguments,
         };
-        client::start(
+        let server = client::start(
             &settings,
             &surroundings,
             &work,
@@ -301,7 +302,8 @@ impl Command {
             stdio,
             Some(told),
         )?;
-        let mut running = Running::await_start(line.clone(), mailbox, true, None, leads_group)?;
+        let mut running =
+            Running::await_start(line.clone(), mailbox, server, true, None, leads_group)?;
         let mut reason = Vec::new();
         std::fs::File::from(failure)
             .read_to_end(&mut reason)

@@ -1,22 +1,22 @@
-//! Asking the family's server for processes.
+//! Asking a server of the family for processes.
 
+use super::connection::{Connection, Surroundings};
 use super::entry::{self, Boot, Role};
 use super::packet::{self, Kind, Mailbox};
-use super::server::{Hello, Prepare, SignalGroup, Start, Work};
+use super::server::{Hello, Prepare, Work};
 use super::settings::Settings;
+use super::standing::Standing;
 use crate::codec::{self, Encoded};
 use crate::error::Context;
-use crate::process::child::reap;
 use crate::process::environment::Environment;
 use crate::process::task::Hook;
 use crate::process::{current, reaper, seal};
-use crate::{Deadline, Error, ErrorKind, Result, name, poll};
-use procession_sys::process as sys;
+use crate::{Deadline, Error, ErrorKind, Result, name};
+use procession_sys::fork_local::ForkLocal;
+use procession_sys::{credentials, process as sys};
 use rustix::process::{Pid, PidfdFlags};
-use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
@@ -24,80 +24,90 @@ use std::time::Duration;
 /// How long a server may take to come to life.
 const SERVER_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the end of a process may wait for the end of its server.
+/// How long the end of a process may wait for the end of its servers.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A way to a server, of one process.
-struct Connection {
-    owner: Pid,
-    mailbox: Mailbox,
-    /// Where processes that are executed anew knock at the server.
-    knock: OwnedFd,
-    /// The server's pidfd, if it is our child.
-    server: Option<OwnedFd>,
-    /// What the server was started with, if it was by us.
-    inherited: Option<Surroundings>,
-}
+/// How many servers a process keeps for threads of different standing.
+const SERVERS: usize = 4;
 
+/// The servers of a process.
 struct State {
-    connection: Option<Arc<Connection>>,
-    preload: Option<Hook>,
+    /// Which are asked, the one that was asked last at the end.
+    connections: Vec<Arc<Connection>>,
+    /// Which have processes of ours and start no more.
+    retired: Vec<Arc<Connection>>,
+    /// We are a client of the server that made this process.
+    has_knocked: bool,
 }
 
-static STATE: Mutex<State> = Mutex::new(State {
-    connection: None,
-    preload: None,
+/// A forked copy has servers of its own, and nobody else's lock.
+static STATE: ForkLocal<Mutex<State>> = ForkLocal::new(|| {
+    Mutex::new(State {
+        connections: Vec::new(),
+        retired: Vec::new(),
+        has_knocked: false,
+    })
 });
 
-fn state() -> MutexGuard<'static, State> {
-    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+/// A function that servers call before they serve.
+static PRELOAD: Mutex<Option<Hook>> = Mutex::new(None);
+
+fn state() -> Result<MutexGuard<'static, State>> {
+    let state = STATE.get().during("finding server", "")?;
+    Ok(state.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The connection of this process, made if there is none, or if its server is
-/// gone.
-fn connection() -> Result<Arc<Connection>> {
-    let mut state = state();
-    let owner = rustix::process::getpid();
-    if let Some(connection) = &state.connection
-        && connection.owner == owner
-        // It says nothing after "ready", so news would be its end.
-        && !connection.mailbox.has_news()
-    {
-        return Ok(Arc::clone(connection));
+/// A way to a server that can start processes for a thread of this standing; one is
+/// started if there is none.
+fn connection(standing: &Standing) -> Result<Arc<Connection>> {
+    let mut state = state()?;
+    if !state.retired.is_empty() {
+        state.retired.retain(|connection| connection.is_alive());
+    }
+    let fits = |connection: &Arc<Connection>| standing.fits(&connection.standing);
+    while let Some(place) = state.connections.iter().rposition(fits) {
+        let connection = state.connections.remove(place);
+        if connection.is_alive() {
+            state.connections.push(Arc::clone(&connection));
+            return Ok(connection);
+        }
     }
     let task = current::task();
-    let connection = match task.as_ref().and_then(|task| task.knock.as_ref()) {
-        Some(knock) => knock_at(knock, owner)?,
-        None => start_server(owner, state.preload)?,
-    };
-    let connection = Arc::new(connection);
-    state.connection = Some(Arc::clone(&connection));
+    let knock = task.as_ref().and_then(|task| task.knock.as_ref());
+    if let Some(knock) = knock.filter(|_| !state.has_knocked) {
+        let connection = Arc::new(knock_at(knock)?);
+        state.has_knocked = true;
+        state.connections.push(Arc::clone(&connection));
+        if standing.fits(&connection.standing) {
+            return Ok(connection);
+        }
+    }
+    let connection = Arc::new(start_server(standing)?);
+    state.keep(Arc::clone(&connection));
     Ok(connection)
 }
 
-/// What a process is to be like where the server may not be like it already.
-pub(crate) struct Surroundings {
-    pub(crate) environment: Vec<(OsString, OsString)>,
-    pub(crate) directory: Option<PathBuf>,
-}
-
-impl Surroundings {
-    /// The caller's own, with these changes.
-    pub(crate) fn of(environment: &Environment, directory: Option<&Path>) -> Result<Surroundings> {
-        Ok(Surroundings {
-            environment: environment.resolve(),
-            directory: match directory {
-                Some(directory) => {
-                    let absolute = std::path::absolute(directory);
-                    Some(absolute.during("finding directory", directory.display())?)
-                }
-                None => std::env::current_dir().ok(),
-            },
-        })
+impl State {
+    /// Takes in a new server. Those whose rights nobody here can have again are of no
+    /// more use, and an invitation.
+    fn keep(&mut self, connection: Arc<Connection>) {
+        let rights = &connection.standing.rights;
+        let (mut kept, mut retired): (Vec<_>, Vec<_>) = std::mem::take(&mut self.connections)
+            .into_iter()
+            .partition(|other| !rights.are_for_good_unlike(&other.standing.rights));
+        kept.push(connection);
+        let surplus = kept.len().saturating_sub(SERVERS);
+        retired.extend(kept.drain(..surplus));
+        for other in &retired {
+            other.retire();
+        }
+        self.connections = kept;
+        self.retired.extend(retired);
     }
 }
 
-/// Asks the server for a process; a server that was killed is replaced first.
+/// Asks the server for a process; a server that was killed is replaced first, and so
+/// is one that has not the caller's standing. Returns whom it has asked.
 ///
 /// `ours` is the near end of the mailbox, empty yet: a process that is
 /// executed anew finds there what it is to be like.
@@ -109,9 +119,10 @@ pub(crate) fn start(
     theirs: OwnedFd,
     stdio: [OwnedFd; 3],
     exec_status: Option<OwnedFd>,
-) -> Result<()> {
-    let connection = connection()?;
-    let settings = connection.complete(settings, surroundings);
+) -> Result<Arc<Connection>> {
+    let standing = Standing::take()?;
+    let connection = connection(&standing)?;
+    let settings = connection.complete(settings, surroundings, &standing);
     let mut descriptors = vec![theirs];
     if let Work::Again { token, .. } = work {
         let prepare = Prepare {
@@ -137,55 +148,29 @@ pub(crate) fn start(
         descriptors.extend(stdio);
         descriptors.extend(exec_status);
     }
-    let work = work.clone();
-    let message = Encoded {
-        body: codec::encode(&Start { settings, work })?.body,
-        descriptors,
-    };
-    connection.mailbox.send(Kind::Start, &message)
-}
-
-impl Connection {
-    /// The settings with what the server is not like already.
-    fn complete(&self, settings: &Settings, surroundings: &Surroundings) -> Settings {
-        let inherited = self.inherited.as_ref();
-        let mut settings = settings.clone();
-        if inherited.is_none_or(|has| has.environment != surroundings.environment) {
-            settings.environment = Some(surroundings.environment.clone());
-        }
-        if inherited.is_none_or(|has| has.directory != surroundings.directory) {
-            settings.directory.clone_from(&surroundings.directory);
-        }
-        settings
-    }
-}
-
-/// Asks for a signal to the group that a process leads.
-pub(crate) fn signal_group(pid: u32, signal: i32) -> Result<()> {
-    let message = codec::encode(&SignalGroup { pid, signal })?;
-    connection()?.mailbox.send(Kind::SignalGroup, &message)
+    connection.start(settings, work.clone(), descriptors)?;
+    Ok(connection)
 }
 
 /// Has the server call a function before it serves.
 pub(crate) fn set_preload(hook: Hook) -> Result<()> {
-    let mut state = state();
-    let owner = rustix::process::getpid();
-    let serving = |connection: &Arc<Connection>| connection.owner == owner;
-    if state.connection.as_ref().is_some_and(serving) || current::task().is_some() {
+    let state = state()?;
+    if !state.connections.is_empty() || current::task().is_some() {
         return Err(Error::new(ErrorKind::Busy, "preloading", "")
             .because("the server has been started already"));
     }
-    state.preload = Some(hook);
+    *PRELOAD.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
     Ok(())
 }
 
 /// Becomes a client of the server that made this process.
-fn knock_at(knock: &Mailbox, owner: Pid) -> Result<Connection> {
-    let (mailbox, theirs) = packet::pair()?;
-    let pid = owner.as_raw_nonzero().get().cast_unsigned();
+fn knock_at(knock: &Mailbox) -> Result<Connection> {
+    let operation = "knocking at server";
+    let (mut mailbox, theirs) = packet::pair()?;
     let hello = Hello {
-        pid,
+        pid: std::process::id(),
         key: None,
+        rights: None,
         preload: None,
     };
     let message = Encoded {
@@ -193,26 +178,38 @@ fn knock_at(knock: &Mailbox, owner: Pid) -> Result<Connection> {
         descriptors: vec![theirs, packet::own_pidfd()?],
     };
     knock.send(Kind::Knock, &message)?;
+    drop(message);
+    let ready = mailbox
+        .receive(Deadline::NEVER)?
+        .filter(|packet| packet.kind == Kind::Ready)
+        .ok_or_else(|| {
+            Error::new(ErrorKind::ProcessDied, operation, "")
+                .because("the server was killed, or has no descriptor left")
+        })?;
+    let standing: Standing = codec::decode(&ready.body, Vec::new())?;
     let copy = knock.as_fd().try_clone_to_owned();
     Ok(Connection {
-        owner,
         mailbox,
-        knock: copy.during("knocking at server", "")?,
+        knock: copy.during(operation, "")?,
         server: None,
+        manners: standing.manners.clone(),
+        standing,
         inherited: None,
     })
 }
 
 /// Executes this program anew as a server.
-fn start_server(owner: Pid, preload: Option<Hook>) -> Result<Connection> {
+fn start_server(standing: &Standing) -> Result<Connection> {
     let operation = "starting server";
     entry::require_entry()?;
     let (mut mailbox, theirs) = packet::pair()?;
     let token = name::random_bytes()?;
-    let pid = owner.as_raw_nonzero().get().cast_unsigned();
+    // Held by nobody, unless this is a forked copy, whose parent was setting it.
+    let preload = PRELOAD.try_lock().ok().and_then(|preload| *preload);
     let hello = Hello {
-        pid,
+        pid: std::process::id(),
         key: Some(seal::key()),
+        rights: Some(standing.rights.clone()),
         preload,
     };
     let message = Encoded {
@@ -228,14 +225,33 @@ fn start_server(owner: Pid, preload: Option<Hook>) -> Result<Connection> {
     let inherited = Surroundings::of(&Environment::default(), None)?;
     // Nothing here needs code between fork and exec, so std can use vfork,
     // which costs the same in a process with much memory.
-    let mut spawned = Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    command
         .arg0(title)
         .args(words)
         .env(entry::VARIABLE, Boot { role, token }.to_string())
         .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        .spawn()
-        .during(operation, "/proc/self/exe")?;
+        .stdout(Stdio::null());
+    let rights = &standing.rights;
+    if !rights.are_of_one_user() {
+        if (rights.users[3], rights.groups[3]) != (rights.users[1], rights.groups[1]) {
+            return Err(Error::new(ErrorKind::Unsupported, operation, "")
+                .because("the calling thread uses files as another user than it is")
+                .with_hint("set the user for files (setfsuid) after starting processes"));
+        }
+        // Wholly: the kernel takes programs of half a user for set-user-ID ones.
+        credentials::become_effective(&mut command);
+    }
+    let spawned = command.spawn().during(operation, "/proc/self/exe");
+    let mut spawned = spawned.map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => error.with_hint(
+            "let the user that this process has become execute the program's file; a filter of system calls has to allow execve and vfork",
+        ),
+        ErrorKind::NotFound => error.with_hint("mount /proc, in the new root directory as well"),
+        _ => error,
+    })?;
+    // std keeps copies of what it was given.
+    drop(command);
     let child = Pid::from_child(&spawned);
     let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty());
     let held = pidfd.during(operation, child).and_then(|pidfd| {
@@ -259,11 +275,13 @@ fn start_server(owner: Pid, preload: Option<Hook>) -> Result<Connection> {
     };
     let error = match begun {
         Ok(Some(mut packet)) if packet.kind == Kind::Ready && packet.descriptors.len() == 1 => {
+            let its: Standing = codec::decode(&packet.body, Vec::new())?;
             return Ok(Connection {
-                owner,
                 mailbox,
                 knock: packet.descriptors.remove(0),
                 server: Some(watched),
+                manners: its.manners,
+                standing: standing.clone(),
                 inherited: Some(inherited),
             });
         }
@@ -280,23 +298,70 @@ fn start_server(owner: Pid, preload: Option<Hook>) -> Result<Connection> {
     Err(error)
 }
 
-/// At the end of the process: has the server kill what is below it, and waits
-/// for it, so that nothing is left when we are gone.
+/// At the end of the process: has the servers kill what is below them, and waits
+/// for them, so that nothing is left when we are gone.
 pub(crate) extern "C" fn end_server() {
+    // A forked copy finds none of its parent's.
+    let Ok(state) = STATE.get() else { return };
     // Another thread that is just starting a process loses it a little later.
-    let Ok(mut state) = STATE.try_lock() else {
+    let Ok(mut state) = state.try_lock() else {
         return;
     };
-    let owner = rustix::process::getpid();
-    // A forked copy is its parent's.
-    let Some(connection) = state.connection.take_if(|it| it.owner == owner) else {
-        return;
-    };
+    let mut all = std::mem::take(&mut state.connections);
+    all.append(&mut state.retired);
     drop(state);
-    if let Some(server) = &connection.server {
-        // Forked copies of the socket do not matter to that.
-        let _ = rustix::net::shutdown(&connection.mailbox, rustix::net::Shutdown::Both);
-        let _ = poll::readable(server, Deadline::after(END_PATIENCE));
-        let _ = reap(server.as_fd());
+    // One by which we have knocked goes on without us.
+    all.retain(|connection| connection.server.is_some());
+    for connection in &all {
+        connection.end();
+    }
+    let deadline = Deadline::after(END_PATIENCE);
+    for connection in &all {
+        connection.await_end(deadline);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks an old server directly, as somebody would who has taken over a process that
+    /// had given up its rights and kept its descriptors.
+    #[test]
+    fn the_server_itself_refuses_who_has_given_up_rights() {
+        let standing = Standing::take().unwrap();
+        let server = connection(&standing).unwrap();
+        let ask = |server: &Connection| {
+            let (mut ours, theirs) = packet::pair().unwrap();
+            let [input, output, error] = super::super::settings::own_stdio().unwrap();
+            let work = Work::Program {
+                program: "true".into(),
+                arguments: Vec::new(),
+            };
+            let descriptors = vec![theirs, input, output, error];
+            server.start(Settings::new(), work, descriptors).unwrap();
+            ours.receive(Deadline::NEVER).unwrap().unwrap()
+        };
+        assert_eq!(ask(&server).kind, Kind::Started);
+        let asks_after = |gives_up: fn()| {
+            let server = Arc::clone(&server);
+            std::thread::spawn(move || {
+                gives_up();
+                ask(&server)
+            })
+            .join()
+            .unwrap()
+        };
+        assert_eq!(asks_after(|| ()).kind, Kind::Started);
+        let answer = asks_after(|| rustix::thread::set_no_new_privs(true).unwrap());
+        assert_eq!(answer.kind, Kind::Failed);
+        let error: Error = codec::decode(&answer.body, Vec::new()).unwrap();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        if rustix::process::geteuid().is_root() {
+            let answer = asks_after(|| credentials::set_capabilities(0, 0, 0).unwrap());
+            assert_eq!(answer.kind, Kind::Failed);
+        }
+        // By whoever else it is asked: nothing but numbers that the kernel vouches for.
+        assert_eq!(ask(&server).kind, Kind::Started);
     }
 }

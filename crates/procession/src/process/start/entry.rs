@@ -26,9 +26,9 @@
 
 use super::packet::{Kind, Mailbox, Token};
 use super::server::Prepare;
-use super::{server, settings, worker};
+use super::{server, settings, standing, worker};
 use crate::error::Context;
-use crate::process::{StartMethod, current, seal};
+use crate::process::{StartMethod, current, identity, seal};
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_sys::{image, process as sys};
@@ -143,6 +143,7 @@ static PENDING: Mutex<Option<Pending>> = Mutex::new(None);
 
 extern "C" fn hook() {
     HOOKED.store(true, Ordering::Relaxed);
+    standing::remember_beginning();
     let Some(text) = std::env::var_os(VARIABLE) else {
         return;
     };
@@ -215,7 +216,7 @@ impl Parts {
         current::Task {
             name: self.name,
             method: StartMethod::Spawn,
-            pid: rustix::process::getpid(),
+            process: identity::token(),
             mailbox,
             parent_pid: self.parent_pid,
             parent: self.parent,
@@ -337,13 +338,11 @@ pub(super) fn require_entry() -> Result<()> {
             "the program was started through an explicit dynamic loader, which `/proc/self/exe` names instead of it",
             "start the program directly",
         ),
-        Err(error) => Err(Error::new(
-            ErrorKind::Unsupported,
-            "starting process",
-            "/proc/self/auxv",
-        )
-        .caused_by(error)
-        .with_hint("mount /proc")),
+        Err(error) => Err(
+            Error::new(ErrorKind::Unsupported, "starting process", "/proc/self")
+                .caused_by(error)
+                .with_hint("mount /proc, in the new root directory as well"),
+        ),
     }
 }
 

@@ -2,9 +2,12 @@
 //! family's server, or executed anew by it.
 
 pub(crate) mod client;
+pub(crate) mod connection;
 pub(crate) mod entry;
 pub(crate) mod packet;
+mod rights;
 pub(crate) mod server;
 pub(crate) mod settings;
+mod standing;
 mod title;
 pub(crate) mod worker;

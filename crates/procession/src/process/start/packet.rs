@@ -16,8 +16,9 @@
 
 use crate::codec::{Arrived, Body, Encoded, MAX_INLINE, open_memory};
 use crate::error::Context;
-use crate::os::descriptors::{MAX_DESCRIPTORS, receive_any, send_parts};
+use crate::os::descriptors::{MAX_DESCRIPTORS, receive_from, send_parts};
 use crate::{Deadline, Error, ErrorKind, Result};
+use procession_sys::socket::Sender;
 use rustix::net::RecvFlags;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -56,8 +57,12 @@ kinds! {
     Knock,
     /// To a server: a process to start.
     Start,
-    /// To a server: a signal for a group of processes.
-    SignalGroup,
+    /// To a server: a signal for a process or a group of processes.
+    Signal,
+    /// From a server: the signal was sent.
+    Signalled,
+    /// To a server: end when no process is left.
+    Retire,
     /// From a server: the process exists, and here is its pidfd.
     Started,
     /// It cannot be started, or not as asked.
@@ -84,6 +89,8 @@ kinds! {
 #[derive(Debug)]
 pub(crate) struct Packet {
     pub(crate) kind: Kind,
+    /// Who sent it, where that was asked of the kernel ([`Mailbox::name_senders`]).
+    pub(crate) sender: Option<Sender>,
     pub(crate) body: Arrived,
     pub(crate) descriptors: Vec<OwnedFd>,
 }
@@ -152,6 +159,11 @@ impl Mailbox {
         }
     }
 
+    /// Has the kernel name whoever sends the packets that arrive from now on.
+    pub(crate) fn name_senders(&self) -> Result<()> {
+        procession_sys::socket::name_senders(self.as_fd()).during("asking for senders", "")
+    }
+
     /// Whether something has come, or the other side is gone.
     pub(crate) fn has_news(&self) -> bool {
         crate::poll::readable(&self.socket, Deadline::NOW).is_ok()
@@ -206,8 +218,8 @@ impl Assembly {
 fn receive_one(socket: BorrowedFd<'_>, deadline: Deadline) -> Result<Option<(Packet, usize)>> {
     let operation = "receiving from process";
     let mut bytes = [0; HEADER + MAX_INLINE];
-    let (length, mut descriptors) = loop {
-        match receive_any(socket, &mut bytes, RecvFlags::empty(), deadline, operation) {
+    let (length, mut descriptors, sender) = loop {
+        match receive_from(socket, &mut bytes, deadline, operation) {
             // The other side ended without having read all; the kernel
             // says so once, before it gives us what that had sent.
             Err(error) if error.is_disconnected() => {}
@@ -229,6 +241,7 @@ fn receive_one(socket: BorrowedFd<'_>, deadline: Deadline) -> Result<Option<(Pac
     };
     let packet = Packet {
         kind,
+        sender,
         body,
         descriptors,
     };

@@ -1,5 +1,6 @@
 //! What a process is given at its start, beside its work.
 
+use super::standing::{self, Changes};
 use crate::error::Context;
 use crate::process::task::Hook;
 use crate::{Error, ErrorKind, Result, limits};
@@ -26,6 +27,8 @@ pub(crate) enum Group {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) name: String,
+    /// What the caller is like and the server is not; what is set comes after it.
+    pub(crate) caller: Changes,
     /// The whole environment; `None` where it is the server's.
     pub(crate) environment: Option<Vec<(OsString, OsString)>>,
     /// `None` where it is the server's.
@@ -47,6 +50,7 @@ impl Settings {
     pub(crate) fn new() -> Settings {
         Settings {
             name: String::new(),
+            caller: Changes::default(),
             environment: None,
             directory: None,
             limits: Vec::new(),
@@ -122,6 +126,7 @@ pub(crate) fn apply(settings: &Settings) -> Result<()> {
     if let Some(directory) = &settings.directory {
         rustix::process::chdir(directory).during("entering directory", directory.display())?;
     }
+    settings.caller.apply()?;
     for &(resource, current, maximum) in &settings.limits {
         let limit = Rlimit { current, maximum };
         rustix::process::setrlimit(resource.resource(), limit)
@@ -132,15 +137,7 @@ pub(crate) fn apply(settings: &Settings) -> Result<()> {
             .during("setting niceness", niceness)?;
     }
     if let Some(cpus) = &settings.cpus {
-        let mut set = rustix::thread::CpuSet::new();
-        for &cpu in cpus {
-            if cpu >= rustix::thread::CpuSet::MAX_CPU {
-                return Err(Error::new(ErrorKind::InvalidInput, "binding to CPU", cpu));
-            }
-            set.set(cpu);
-        }
-        rustix::thread::sched_setaffinity(None, &set)
-            .during("binding to CPUs", format!("{cpus:?}"))?;
+        standing::bind(cpus)?;
     }
     if settings.user.is_some() || settings.user_group.is_some() {
         sys::become_user(settings.user, settings.user_group).map_err(|errno| {

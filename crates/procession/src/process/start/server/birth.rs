@@ -7,7 +7,7 @@ use crate::process::start::packet::{Kind, Mailbox, Token};
 use crate::process::start::settings::{self, Group, Settings};
 use crate::process::start::title::Title;
 use crate::process::start::{entry, worker};
-use crate::process::{StartMethod, current, die_with, exit};
+use crate::process::{StartMethod, current, die_with, exit, identity};
 use procession_sys::process as sys;
 use procession_sys::signal::Mask;
 use rustix::process::{Pid, PidfdFlags};
@@ -45,7 +45,7 @@ impl Birth {
         let code = worker::live(current::Task {
             name: settings.name,
             method: StartMethod::ForkServer,
-            pid: rustix::process::getpid(),
+            process: identity::token(),
             mailbox,
             parent_pid: client.pid,
             parent: client.pidfd,
@@ -65,6 +65,9 @@ pub(crate) fn prepare(settings: &Settings, stdio: Option<[OwnedFd; 3]>, parent: 
         settings::set_stdio(&stdio)?;
     }
     settings::apply(settings)?;
+    // The kernel unties a process that becomes another user.
+    die_with(parent)?;
+    settings.caller.hide()?;
     if let Some(environment) = &settings.environment {
         entry::replace_environment(environment);
     }

@@ -97,6 +97,8 @@ impl Execution<'_> {
             die_with(self.server)?;
             settings::set_stdio(self.stdio)?;
             settings::apply(self.settings)?;
+            // The kernel unties a process that becomes another user.
+            die_with(self.server)?;
             let set = |signal: Signal| set_disposition(signal.as_raw(), Disposition::Default);
             // What the server catches and ignores is not for programs, ...
             let _ = (set(Signal::CHLD), set(Signal::INT));

@@ -1,6 +1,7 @@
 //! What a server is asked, and what it tells.
 
 use crate::process::start::packet::Token;
+use crate::process::start::rights::Rights;
 use crate::process::start::settings::Settings;
 use crate::process::task::Hook;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ pub(crate) struct Hello {
     pub(crate) pid: u32,
     /// The key of the family's [seals](crate::process::seal), for a server.
     pub(crate) key: Option<[u64; 2]>,
+    /// What the thread that starts the server may do; of others who knock, the
+    /// kernel tells the server with each request.
+    pub(crate) rights: Option<Rights>,
     /// A function to call before anything is started.
     pub(crate) preload: Option<Hook>,
 }
@@ -22,6 +26,8 @@ pub(crate) struct Hello {
 /// more, which its exec closes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Start {
+    /// Which thread of the sender asks: rights are those of threads.
+    pub(crate) thread: u32,
     pub(crate) settings: Settings,
     pub(crate) work: Work,
 }
@@ -66,9 +72,11 @@ pub(crate) struct Ended {
     pub(crate) out_of_memory: bool,
 }
 
-/// Asks for a signal to the group that a process leads.
+/// Asks for a signal to one of the client's processes, or to the group that it leads.
+/// Its descriptor is where the answer goes.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct SignalGroup {
+pub(crate) struct Send {
     pub(crate) pid: u32,
     pub(crate) signal: i32,
+    pub(crate) to_group: bool,
 }

@@ -16,29 +16,35 @@
 
 mod birth;
 mod execution;
+mod lowering;
 mod memory_kills;
 mod messages;
 mod watch;
 
 pub(crate) use birth::prepare;
 pub(crate) use messages::{Ended, Prepare, Work};
-pub(super) use messages::{Hello, SignalGroup, Start};
+pub(super) use messages::{Hello, Send, Start};
 
 use super::packet::{self, Kind, Mailbox, Packet};
+use super::rights::{Rights, Status};
 use super::settings::{self, Group};
+use super::standing::Standing;
 use super::title::Title;
 use super::worker;
 use crate::codec;
 use crate::error::Context;
 use crate::process::fork::flush_output;
+use crate::process::task::Hook;
 use crate::process::{ExitStatus, Fork, fork, seal};
 use crate::signal::{self, Signal, Signals};
 use crate::{Deadline, Error, ErrorKind, Result};
 use birth::{Birth, execute_again};
 use execution::Execution;
 use memory_kills::MemoryKills;
+use procession_sys::Errno;
 use procession_sys::process as sys;
-use procession_sys::signal::{Disposition, Mask, set_disposition};
+use procession_sys::signal::{self as signals, Disposition, Mask, set_disposition};
+use procession_sys::socket::Sender;
 use procession_sys::vfork::ChildStack;
 use rustix::process::{Pid, WaitOptions};
 use std::collections::HashMap;
@@ -64,6 +70,12 @@ struct Server {
     memory_kills: MemoryKills,
     /// For children that execute a program.
     stack: ChildStack,
+    /// What the thread that started it might do then.
+    client_rights: Rights,
+    /// What it passes on.
+    standing: Standing,
+    /// The first client starts nothing here any more.
+    is_retired: bool,
 }
 
 /// A process that may ask for others.
@@ -85,6 +97,22 @@ struct Running {
     is_task: bool,
     started: Instant,
     deadline: Option<Duration>,
+}
+
+/// Gives up what the client has not, and loads what it wants; returns what the client
+/// might do, and what the server is like then.
+fn prepare_itself(rights: Option<Rights>, preload: Option<Hook>) -> Result<(Rights, Standing)> {
+    let missing = || Error::new(ErrorKind::Corrupt, "starting server", "");
+    let rights = rights.ok_or_else(missing)?;
+    lowering::lower_to(&rights)?;
+    if let Some(hook) = preload {
+        let loaded = std::panic::catch_unwind(|| hook.call());
+        loaded.unwrap_or_else(|panic| {
+            Err(Error::new(ErrorKind::Other, "preloading", "")
+                .because(format!("it panicked: {}", worker::text_of(&*panic))))
+        })?;
+    }
+    Ok((rights, Standing::take()?))
 }
 
 /// The life of the server.
@@ -121,27 +149,25 @@ impl Server {
         let hello = mailbox.receive(Deadline::NEVER)?;
         let gone = || Error::new(ErrorKind::Disconnected, operation, "");
         let mut hello = hello.ok_or_else(gone)?;
-        let Hello { pid, key, preload } = codec::decode(&hello.body, Vec::new())?;
+        let Hello {
+            pid,
+            key,
+            rights,
+            preload,
+        } = codec::decode(&hello.body, Vec::new())?;
         if let Some(key) = key {
             seal::adopt(key);
         }
         let pidfd = hello.descriptors.pop().ok_or_else(gone)?;
         mailbox.send_word(Kind::Booted)?;
-        if let Some(hook) = preload {
-            let loaded = std::panic::catch_unwind(|| hook.call());
-            let failure = match loaded {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error),
-                Err(panic) => Some(
-                    Error::new(ErrorKind::Other, "preloading", "")
-                        .because(format!("it panicked: {}", worker::text_of(&*panic))),
-                ),
-            };
-            if let Some(error) = failure {
+        let prepared = prepare_itself(rights, preload);
+        let (client_rights, standing) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
                 mailbox.send_value(Kind::Failed, &error)?;
                 return Err(error);
             }
-        }
+        };
         // Or every task would write it again.
         flush_output();
         // Whoever reads what the program writes shall not wait for us.
@@ -157,7 +183,11 @@ impl Server {
             pidfd,
             pid,
         };
-        let ready = codec::Encoded::only(vec![knock.try_clone().during(operation, "")?]);
+        first.mailbox.name_senders()?;
+        let ready = codec::Encoded {
+            body: codec::encode(&standing)?.body,
+            descriptors: vec![knock.try_clone().during(operation, "")?],
+        };
         first.mailbox.send(Kind::Ready, &ready)?;
         Ok(Server {
             watch: Watch::new(&signals, &knocks, &first)?,
@@ -171,12 +201,16 @@ impl Server {
             title: Title::find(),
             memory_kills: MemoryKills::new(),
             stack: ChildStack::new().during(operation, "")?,
+            client_rights,
+            standing,
+            is_retired: false,
         })
     }
 
     fn serve(mut self) -> ! {
         let mut ready = Vec::new();
         loop {
+            self.end_if_idle();
             self.watch.wait(&mut ready);
             for source in ready.drain(..) {
                 let answer = match source {
@@ -235,9 +269,13 @@ impl Server {
                 pid: hello.pid,
             };
             self.admitted += 1;
+            let greeted = client
+                .mailbox
+                .name_senders()
+                .and_then(|()| client.mailbox.try_send_value(Kind::Ready, &self.standing));
             // One that cannot be watched is not served: it sees its socket
             // close.
-            if self.watch.add_client(&client).is_ok() {
+            if greeted.is_ok() && self.watch.add_client(&client).is_ok() {
                 self.clients.push(client);
             }
         }
@@ -249,8 +287,12 @@ impl Server {
             Ok(None) => Answer::Gone,
             Ok(Some(packet)) => match packet.kind {
                 Kind::Start => self.start(index, packet),
-                Kind::SignalGroup => {
-                    self.signal_group(&packet);
+                Kind::Signal => {
+                    self.signal(index, packet);
+                    Answer::Done
+                }
+                Kind::Retire => {
+                    self.is_retired |= self.clients[index].number == 0;
                     Answer::Done
                 }
                 _ => Answer::Done,
@@ -266,10 +308,17 @@ impl Server {
         let Some(mailbox) = descriptors.next().map(Mailbox::new) else {
             return Answer::Done;
         };
-        let Start { settings, work } = match codec::decode(&packet.body, Vec::new()) {
+        let Start {
+            thread,
+            settings,
+            work,
+        } = match codec::decode(&packet.body, Vec::new()) {
             Ok(start) => start,
             Err(error) => return refuse(&mailbox, &error),
         };
+        if let Err(error) = self.require_rights(packet.sender, thread) {
+            return refuse(&mailbox, &error);
+        }
         let child = Running {
             client: self.clients[index].number,
             leads_group: settings.group != Group::Parents,
@@ -343,14 +392,65 @@ impl Server {
         Answer::Done
     }
 
-    fn signal_group(&self, packet: &Packet) {
-        let Ok(SignalGroup { pid, signal }) = codec::decode(&packet.body, Vec::new()) else {
+    /// Refuses whoever may not do what a server may, or did not when it asked: it may
+    /// have given up rights, or been taken over, and have kept the socket.
+    fn require_rights(&self, sender: Option<Sender>, thread: u32) -> Result<()> {
+        let operation = "starting process";
+        let refuse = |why: &'static str| {
+            Error::new(ErrorKind::PermissionDenied, operation, "")
+                .because(why)
+                .with_hint("try again: a process with other rights gets another server")
+        };
+        let sender = sender
+            .filter(|sender| sender.pid > 0)
+            .ok_or_else(|| refuse("the server does not see who asks"))?;
+        let now = Status::of(sender.pid, thread)?.rights()?;
+        let own = &self.standing.rights;
+        let has_capabilities = own.capabilities.permitted != 0;
+        let is_known = [&self.client_rights, own]
+            .into_iter()
+            .any(|known| now.are(known, has_capabilities));
+        if !is_known || [sender.user, sender.group] != [now.users[0], now.groups[0]] {
+            return Err(refuse(
+                "the calling thread has not the rights that the server was started with",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Signals a process of a client, which may not do so itself any more, or has no
+    /// call that would reach no other.
+    fn signal(&self, index: usize, packet: Packet) {
+        let Some(reply) = packet.descriptors.into_iter().next().map(Mailbox::new) else {
             return;
         };
-        // Until we reap it, the number is the child's.
-        let pid = Pid::from_raw(pid.cast_signed()).filter(|pid| self.children.contains_key(pid));
-        if let (Some(pid), Some(signal)) = (pid, rustix::process::Signal::from_named_raw(signal)) {
-            let _ = rustix::process::kill_process_group(pid, signal);
+        let sent = codec::decode(&packet.body, Vec::new()).and_then(|wanted: Send| {
+            let operation = "signalling process";
+            // Until we reap it, the number is the child's.
+            let client = self.clients[index].number;
+            let pid = Pid::from_raw(wanted.pid.cast_signed())
+                .filter(|pid| self.children.get(pid).is_some_and(|it| it.client == client));
+            let sent = match pid.map(|pid| pid.as_raw_nonzero().get()) {
+                Some(pid) if wanted.to_group => signals::send_by_number(-pid, wanted.signal),
+                Some(pid) => signals::send_by_number(pid, wanted.signal),
+                None => Err(Errno::SRCH),
+            };
+            sent.during(operation, wanted.pid)
+        });
+        let _ = match sent {
+            Ok(()) => reply.try_send(Kind::Signalled, &codec::Encoded::empty()),
+            Err(error) => reply.try_send_value(Kind::Failed, &error),
+        };
+    }
+
+    /// Ends when it has nobody to watch over and nobody will ask for more.
+    fn end_if_idle(&self) {
+        if self.is_retired
+            && self.clients.len() == 1
+            && self.children.is_empty()
+            && children_of_this().is_empty()
+        {
+            sys::exit_now(0)
         }
     }
 

@@ -1,0 +1,147 @@
+//! A way to a server.
+
+use super::packet::{self, Kind, Mailbox};
+use super::server::{Send, Start, Work};
+use super::settings::Settings;
+use super::standing::{Manners, Standing};
+use crate::codec::{self, Encoded};
+use crate::error::Context;
+use crate::process::child::reap;
+use crate::process::environment::Environment;
+use crate::{Deadline, Error, ErrorKind, Result, poll};
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// A way to a server, of one process.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(super) mailbox: Mailbox,
+    /// Where processes that are executed anew knock at the server.
+    pub(super) knock: OwnedFd,
+    /// The server's pidfd, if it is our child.
+    pub(super) server: Option<OwnedFd>,
+    /// How we were when we started it, or how it is.
+    pub(super) standing: Standing,
+    /// What its children are like unless they are told otherwise.
+    pub(super) manners: Manners,
+    /// What the server was started with, if it was by us.
+    pub(super) inherited: Option<Surroundings>,
+}
+
+/// What a process is to be like where the server may not be like it already.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) directory: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// The caller's own, with these changes.
+    pub(crate) fn of(environment: &Environment, directory: Option<&Path>) -> Result<Surroundings> {
+        Ok(Surroundings {
+            environment: environment.resolve()?,
+            directory: match directory {
+                Some(directory) => {
+                    let absolute = std::path::absolute(directory);
+                    Some(absolute.during("finding directory", directory.display())?)
+                }
+                None => std::env::current_dir().ok(),
+            },
+        })
+    }
+}
+
+impl Connection {
+    /// Whether it leads to somebody.
+    pub(super) fn is_alive(&self) -> bool {
+        // The server says nothing after "ready", so news would be its end.
+        !self.mailbox.has_news()
+    }
+
+    /// The settings with what the server is not like already.
+    pub(super) fn complete(
+        &self,
+        settings: &Settings,
+        surroundings: &Surroundings,
+        standing: &Standing,
+    ) -> Settings {
+        let inherited = self.inherited.as_ref();
+        let mut settings = settings.clone();
+        settings.caller = standing.manners.beside(&self.manners);
+        if inherited.is_none_or(|has| has.environment != surroundings.environment) {
+            settings.environment = Some(surroundings.environment.clone());
+        }
+        if inherited.is_none_or(|has| has.directory != surroundings.directory) {
+            settings.directory.clone_from(&surroundings.directory);
+        }
+        settings
+    }
+
+    /// Asks for a process.
+    pub(super) fn start(
+        &self,
+        settings: Settings,
+        work: Work,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<()> {
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        let start = Start {
+            thread: thread.cast_unsigned(),
+            settings,
+            work,
+        };
+        let message = Encoded {
+            body: codec::encode(&start)?.body,
+            descriptors,
+        };
+        self.mailbox.send(Kind::Start, &message)
+    }
+
+    /// Has the server send a signal to a process of ours, or to the group that it
+    /// leads: by number, which is the process's until the server has reaped it.
+    pub(crate) fn signal(&self, pid: u32, signal: i32, to_group: bool) -> Result<()> {
+        let (mut reply, theirs) = packet::pair()?;
+        let wanted = Send {
+            pid,
+            signal,
+            to_group,
+        };
+        let message = Encoded {
+            body: codec::encode(&wanted)?.body,
+            descriptors: vec![theirs],
+        };
+        self.mailbox.send(Kind::Signal, &message)?;
+        drop(message);
+        match reply.receive(Deadline::NEVER)? {
+            Some(packet) if packet.kind == Kind::Signalled => Ok(()),
+            Some(packet) if packet.kind == Kind::Failed => {
+                Err(codec::decode(&packet.body, Vec::new())?)
+            }
+            _ => Err(
+                Error::new(ErrorKind::ProcessDied, "signalling process", pid)
+                    .because("the server that started it was killed, and the process with it"),
+            ),
+        }
+    }
+
+    /// Has the server end when the last of its processes has.
+    pub(super) fn retire(&self) {
+        // If it is gone, so much the better.
+        let _ = self.mailbox.send_word(Kind::Retire);
+    }
+
+    /// Has the server end with all of its processes.
+    pub(super) fn end(&self) {
+        // Forked copies of the socket do not matter to that.
+        let _ = rustix::net::shutdown(&self.mailbox, rustix::net::Shutdown::Both);
+    }
+
+    /// Waits for that, if the server is our child.
+    pub(super) fn await_end(&self, deadline: Deadline) {
+        if let Some(server) = &self.server {
+            let _ = poll::readable(server, deadline);
+            let _ = reap(server.as_fd());
+        }
+    }
+}

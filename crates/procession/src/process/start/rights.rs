@@ -1,0 +1,218 @@
+//! What the kernel lets a thread do, as far as another process can see it.
+
+use crate::error::Context;
+use crate::{Error, ErrorKind, Result};
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
+
+/// Rights of a thread: who it is, and what was given to it or taken from it. The
+/// kernel keeps them for each thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rights {
+    /// Real, effective, saved, and for files.
+    pub(crate) users: [u32; 4],
+    pub(crate) groups: [u32; 4],
+    supplementary: Vec<u32>,
+    pub(crate) capabilities: Capabilities,
+    no_new_privileges: u32,
+    /// Mode, and how many filters.
+    seccomp: [u32; 2],
+    /// 0 where we may not look. Capabilities are about one namespace of users.
+    user_namespace: u64,
+}
+
+/// The five sets of capabilities(7), a bit for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Capabilities {
+    pub(crate) inheritable: u64,
+    pub(crate) permitted: u64,
+    pub(crate) effective: u64,
+    pub(crate) bounding: u64,
+    pub(crate) ambient: u64,
+}
+
+/// What proc(5) says of a thread.
+pub(crate) struct Status {
+    text: String,
+    directory: OwnedFd,
+}
+
+impl Status {
+    /// Looks at the calling thread.
+    pub(crate) fn own() -> Result<Status> {
+        Status::at("/proc/thread-self").map_err(|error| {
+            error.with_hint("mount /proc, for what this thread may do is read there")
+        })
+    }
+
+    /// Looks at a thread of another process.
+    pub(crate) fn of(process: i32, thread: u32) -> Result<Status> {
+        Status::at(&format!("/proc/{process}/task/{thread}"))
+    }
+
+    fn at(path: &str) -> Result<Status> {
+        let operation = "looking at the rights of a thread";
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(path, flags, Mode::empty()).during(operation, path)?;
+        let mut status = Status {
+            text: String::new(),
+            directory,
+        };
+        status.text = status.read("status").during(operation, path)?;
+        Ok(status)
+    }
+
+    /// What a file beside it says.
+    pub(crate) fn read(&self, name: &str) -> std::io::Result<String> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.directory, name, flags, Mode::empty())?;
+        let mut bytes = vec![0; 4096];
+        let mut length = 0;
+        loop {
+            let read = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut bytes[length..]))?;
+            if read == 0 {
+                break;
+            }
+            length += read;
+            if length == bytes.len() {
+                bytes.resize(2 * length, 0);
+            }
+        }
+        bytes.truncate(length);
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The number of a namespace; 0 where there is none, or we may not look.
+    pub(crate) fn namespace(&self, path: &str) -> u64 {
+        let mut name = [std::mem::MaybeUninit::uninit(); 64];
+        let Ok((link, _)) = rustix::fs::readlinkat_raw(&self.directory, path, &mut name) else {
+            return 0;
+        };
+        let digits = link.iter().filter(|byte| byte.is_ascii_digit());
+        digits.fold(0, |number: u64, digit| {
+            number
+                .wrapping_mul(10)
+                .wrapping_add(u64::from(digit - b'0'))
+        })
+    }
+
+    /// The words of a line; none if this kernel does not write it.
+    pub(crate) fn line(&self, name: &str) -> impl Iterator<Item = &str> {
+        let mut lines = self.text.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_default().split_whitespace()
+    }
+
+    fn decimal<const N: usize>(&self, name: &str) -> Option<[u32; N]> {
+        let words = self.line(name).map(|word| word.parse().ok());
+        words.collect::<Option<Vec<u32>>>()?.try_into().ok()
+    }
+
+    fn hexadecimal(&self, name: &str) -> Option<u64> {
+        u64::from_str_radix(self.line(name).next()?, 16).ok()
+    }
+
+    pub(crate) fn rights(&self) -> Result<Rights> {
+        let read = || {
+            Some(Rights {
+                users: self.decimal("Uid")?,
+                groups: self.decimal("Gid")?,
+                supplementary: self
+                    .line("Groups")
+                    .map(|word| word.parse().ok())
+                    .collect::<Option<_>>()?,
+                capabilities: Capabilities {
+                    inheritable: self.hexadecimal("CapInh")?,
+                    permitted: self.hexadecimal("CapPrm")?,
+                    effective: self.hexadecimal("CapEff")?,
+                    bounding: self.hexadecimal("CapBnd")?,
+                    ambient: self.hexadecimal("CapAmb")?,
+                },
+                no_new_privileges: self.decimal::<1>("NoNewPrivs")?[0],
+                // Kernels without seccomp have no such lines, the count is there
+                // since Linux 5.9.
+                seccomp: [
+                    self.decimal::<1>("Seccomp").unwrap_or([0])[0],
+                    self.decimal::<1>("Seccomp_filters").unwrap_or([0])[0],
+                ],
+                user_namespace: self.namespace("ns/user"),
+            })
+        };
+        read().ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "looking at the rights of a thread", "")
+                .because("unknown format of /proc/PID/status")
+        })
+    }
+}
+
+impl Rights {
+    /// Whether a thread with these rights could never have got the others back.
+    pub(crate) fn are_for_good_unlike(&self, others: &Rights) -> bool {
+        let lasting = |rights: &Rights| {
+            let capabilities = rights.capabilities;
+            (
+                [rights.users[0], rights.users[2]],
+                [rights.groups[0], rights.groups[2]],
+                [capabilities.permitted, capabilities.bounding],
+                rights.no_new_privileges,
+                rights.seccomp,
+                rights.user_namespace,
+            )
+        };
+        lasting(self) != lasting(others)
+    }
+
+    /// Whether they are the same, as far as a server may look that has capabilities,
+    /// or none.
+    ///
+    /// It may not look in which namespace of users a thread is that hides itself;
+    /// where it has no capabilities to give, that does not matter.
+    pub(crate) fn are(&self, known: &Rights, has_capabilities: bool) -> bool {
+        let namespaces = [self.user_namespace, known.user_namespace];
+        if namespaces.contains(&0) && has_capabilities {
+            return false;
+        }
+        let mut seen = self.clone();
+        if namespaces.contains(&0) {
+            seen.user_namespace = known.user_namespace;
+        }
+        seen == *known
+    }
+
+    /// Whether it is one user and one group throughout.
+    pub(crate) fn are_of_one_user(&self) -> bool {
+        self.users == [self.users[1]; 4] && self.groups == [self.groups[1]; 4]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_sees_the_same_of_oneself_as_others_do() {
+        let own = Status::own().unwrap().rights().unwrap();
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        let process = std::process::id().cast_signed();
+        let theirs = Status::of(process, thread.cast_unsigned()).unwrap();
+        assert_eq!(theirs.rights().unwrap(), own);
+        assert!(own.are(&own, true) && !own.are_for_good_unlike(&own));
+        assert_eq!(own.users[1], rustix::process::geteuid().as_raw());
+        assert_ne!(own.user_namespace, 0);
+        // No thread of this process.
+        assert!(Status::of(process, 1).is_err());
+    }
+
+    #[test]
+    fn less_is_not_the_same() {
+        let own = Status::own().unwrap().rights().unwrap();
+        let mut less = own.clone();
+        less.capabilities.bounding ^= 1;
+        assert!(!less.are(&own, false) && less.are_for_good_unlike(&own));
+        let mut other = own.clone();
+        other.users[1] ^= 1;
+        assert!(!other.are(&own, false) && !other.are_for_good_unlike(&own));
+        assert!(!other.are_of_one_user());
+    }
+}

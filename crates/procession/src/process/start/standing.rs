@@ -1,0 +1,291 @@
+//! What a process inherits from the one that starts it, of which its server knows
+//! only how it was when the server was started.
+//!
+//! A task or a program never has more than the thread that starts it has at that
+//! moment. So each start looks at the calling thread ([`Standing`]), and is asked of
+//! a server that was started by a thread of the same standing; if there is none, one
+//! is started, which inherits everything, known to us or not. What each process may
+//! set for itself as it likes ([`Manners`]) travels with the request instead.
+
+use super::rights::{Rights, Status};
+use crate::error::Context;
+use crate::{Result, limits};
+use procession_sys::credentials as sys;
+use rustix::fs::{AtFlags, CWD, StatxFlags};
+use rustix::thread::CpuSet;
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Numbers of capabilities, in linux/capability.h.
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYS_NICE: u32 = 23;
+const CAP_SYS_RESOURCE: u32 = 24;
+
+/// Whether this process could ever have gone into other namespaces and come back to
+/// the same rights.
+static BEGAN_AS_ADMINISTRATOR: AtomicBool = AtomicBool::new(true);
+
+/// Remembers with which capabilities the process began: from then on each of its
+/// threads can have less, but not more, unless it enters a namespace of users, which
+/// shows.
+pub(super) fn remember_beginning() {
+    let has = sys::permitted_capabilities() >> CAP_SYS_ADMIN & 1 == 1;
+    BEGAN_AS_ADMINISTRATOR.store(has, Ordering::Relaxed);
+}
+
+/// What a thread passes on, at one instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) rights: Rights,
+    secure_bits: i32,
+    namespaces: Option<[u64; 7]>,
+    /// Device, file and mount of the root directory.
+    root: [u64; 3],
+    cgroup: String,
+    /// Of security modules that give one.
+    label: String,
+    keyring: i64,
+    scheduler: (i32, i32),
+    pub(crate) manners: Manners,
+}
+
+/// What a process may make as it likes, within its rights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manners {
+    umask: u32,
+    /// Soft and hard, by the number of the resource.
+    limits: Vec<(u64, u64)>,
+    cpus: Vec<usize>,
+    niceness: i32,
+    io_priority: i64,
+    /// Others of its user may not look into it.
+    is_hidden: bool,
+}
+
+/// Manners of a process that are not those of its server.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Changes {
+    umask: Option<u32>,
+    limits: Vec<(u32, (u64, u64))>,
+    cpus: Option<Vec<usize>>,
+    niceness: Option<i32>,
+    io_priority: Option<i64>,
+    is_hidden: bool,
+}
+
+impl Standing {
+    /// Looks at the calling thread.
+    ///
+    /// # Cost
+    /// Some 30 µs, 50 for one that may enter namespaces.
+    pub(crate) fn take() -> Result<Standing> {
+        /// The flag SCHED_RESET_ON_FORK.
+        const RESET_ON_FORK: i32 = 0x4000_0000;
+        let status = Status::own()?;
+        let namespaces = BEGAN_AS_ADMINISTRATOR.load(Ordering::Relaxed).then(|| {
+            [
+                "ns/mnt",
+                "ns/net",
+                "ns/ipc",
+                "ns/uts",
+                "ns/cgroup",
+                "ns/pid_for_children",
+                "ns/time_for_children",
+            ]
+            .map(|name| status.namespace(name))
+        });
+        let scheduler = match sys::scheduler() {
+            (policy, _) if policy & RESET_ON_FORK != 0 => (0, 0),
+            other => other,
+        };
+        Ok(Standing {
+            rights: status.rights()?,
+            secure_bits: sys::secure_bits(),
+            namespaces,
+            root: root()?,
+            // Kernels without either have no such file.
+            cgroup: status.read("cgroup").unwrap_or_default(),
+            label: status.read("attr/current").unwrap_or_default(),
+            keyring: sys::session_keyring(),
+            scheduler,
+            manners: Manners::of(&status)?,
+        })
+    }
+
+    /// Whether a server of that standing can start processes of ours.
+    pub(crate) fn fits(&self, server: &Standing) -> bool {
+        let has = |capability: u32| self.rights.capabilities.effective >> capability & 1 == 1;
+        let (mine, its) = (&self.manners, &server.manners);
+        let mut hard = mine.limits.iter().zip(&its.limits);
+        self.rights == server.rights
+            && self.secure_bits == server.secure_bits
+            && self.namespaces == server.namespaces
+            && self.root == server.root
+            && self.cgroup == server.cgroup
+            && self.label == server.label
+            && self.keyring == server.keyring
+            && self.scheduler == server.scheduler
+            // What others have given us, the server cannot give.
+            && (has(CAP_SYS_RESOURCE) || hard.all(|((_, mine), (_, its))| mine <= its))
+            && (has(CAP_SYS_NICE) || mine.niceness >= its.niceness)
+    }
+}
+
+/// Which directory the calling thread's paths begin in.
+fn root() -> Result<[u64; 3]> {
+    /// STATX_MNT_ID, since Linux 5.8.
+    const MOUNT: StatxFlags = StatxFlags::from_bits_retain(0x1000);
+    let wanted = StatxFlags::INO | MOUNT;
+    match rustix::fs::statx(CWD, "/", AtFlags::empty(), wanted) {
+        Ok(found) => Ok([
+            rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
+            found.stx_ino,
+            found.stx_mnt_id,
+        ]),
+        // A filter of system calls may not know it.
+        Err(_) => {
+            let found = rustix::fs::stat("/").during("looking at", "/")?;
+            Ok([found.st_dev, found.st_ino, 0])
+        }
+    }
+}
+
+impl Manners {
+    fn of(status: &Status) -> Result<Manners> {
+        let operation = "looking at the settings of a thread";
+        let umask = status.line("Umask").next();
+        let limits = (0..sys::LIMITS).map(sys::limit);
+        let niceness = rustix::process::getpriority_process(None);
+        Ok(Manners {
+            umask: umask
+                .and_then(|digits| u32::from_str_radix(digits, 8).ok())
+                .unwrap_or(0o22),
+            limits: limits
+                .collect::<std::result::Result<_, _>>()
+                .during(operation, "limits")?,
+            cpus: cpus(status.line("Cpus_allowed").next().unwrap_or_default()),
+            niceness: niceness.during(operation, "niceness")?,
+            io_priority: sys::io_priority(),
+            is_hidden: !sys::is_dumpable(),
+        })
+    }
+
+    /// How they are unlike those of a server.
+    pub(crate) fn beside(&self, server: &Manners) -> Changes {
+        let limits = (0..).zip(self.limits.iter().zip(&server.limits));
+        Changes {
+            umask: (self.umask != server.umask).then_some(self.umask),
+            limits: limits
+                .filter(|(_, (mine, its))| mine != its)
+                .map(|(resource, (mine, _))| (resource, *mine))
+                .collect(),
+            cpus: (self.cpus != server.cpus).then(|| self.cpus.clone()),
+            niceness: (self.niceness != server.niceness).then_some(self.niceness),
+            io_priority: (self.io_priority != server.io_priority).then_some(self.io_priority),
+            // The server is not.
+            is_hidden: self.is_hidden,
+        }
+    }
+}
+
+/// The processors in a mask of proc(5): words of 32 bits, the highest first.
+fn cpus(mask: &str) -> Vec<usize> {
+    let words = mask.rsplit(',').map(|word| u32::from_str_radix(word, 16));
+    let words = words.map(|word| word.unwrap_or(0));
+    let each = words.enumerate().flat_map(|(index, word)| {
+        let set = (0..32_usize).filter(move |bit| word >> bit & 1 == 1);
+        set.map(move |bit| 32 * index + bit)
+    });
+    each.collect()
+}
+
+impl Changes {
+    /// Makes the calling process, a newborn, what they say. Limits may keep it from
+    /// what is still to be done for it, and come last.
+    pub(crate) fn apply(&self) -> Result<()> {
+        if let Some(umask) = self.umask {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+        }
+        if let Some(niceness) = self.niceness {
+            rustix::process::setpriority_process(None, niceness)
+                .during("setting niceness", niceness)?;
+        }
+        if let Some(cpus) = &self.cpus {
+            bind(cpus)?;
+        }
+        if let Some(io_priority) = self.io_priority {
+            // Without privileges it may be lowered only, and so it is never more.
+            let _ = sys::set_io_priority(io_priority);
+        }
+        for &(resource, limit) in &self.limits {
+            sys::set_limit(resource, limit)
+                .during("setting limit", resource)
+                .map_err(|error| error.with_hint(limits::processes().hint()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Changes {
+    /// Keeps others of its user from looking into the calling process, a task, if
+    /// they may not look into its caller. Programs decide by being executed; until
+    /// then they use the server's memory, which this is about.
+    pub(crate) fn hide(&self) -> Result<()> {
+        if self.is_hidden {
+            sys::hide().during("hiding process", "")?;
+        }
+        Ok(())
+    }
+}
+
+/// Binds the calling thread to processors.
+pub(super) fn bind(cpus: &[usize]) -> Result<()> {
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        if cpu >= CpuSet::MAX_CPU {
+            return Err(crate::Error::new(
+                crate::ErrorKind::InvalidInput,
+                "binding to CPU",
+                cpu,
+            ));
+        }
+        set.set(cpu);
+    }
+    rustix::thread::sched_setaffinity(None, &set).during("binding to CPUs", format!("{cpus:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standing_fits_itself_and_changes_nothing() {
+        let now = Standing::take().unwrap();
+        assert_eq!(now, Standing::take().unwrap());
+        assert!(now.fits(&now));
+        let changes = now.manners.beside(&now.manners);
+        assert!(changes.umask.is_none() && changes.limits.is_empty() && changes.cpus.is_none());
+    }
+
+    #[test]
+    fn masks_of_processors_are_read_from_their_end() {
+        assert_eq!(cpus("3"), [0, 1]);
+        assert_eq!(cpus("00000001,80000000"), [31, 32]);
+        assert_eq!(cpus(""), [0_usize; 0]);
+    }
+
+    #[test]
+    fn a_limit_that_others_have_raised_needs_a_server_of_its_own() {
+        let mut server = Standing::take().unwrap();
+        let mut now = server.clone();
+        now.rights.capabilities.effective = 0;
+        server.rights.capabilities.effective = 0;
+        assert!(now.fits(&server));
+        server.manners.limits[7].1 -= 1;
+        assert!(!now.fits(&server));
+        now.manners.limits[7].1 -= 2;
+        assert!(now.fits(&server));
+        let changes = now.manners.beside(&server.manners);
+        assert_eq!(changes.limits.len(), 1);
+    }
+}
