@@ -786,6 +786,105 @@ fn asleep(meanwhile: Option<&dyn Fn()>) -> Sleeper<'_> {
     }
 }
 
+/// An actor against whom somebody changes a word whenever it has looked at it, and
+/// whose time is over from the start.
+struct Opposed<'a> {
+    word: &'a AtomicU64,
+    change: fn(u64) -> u64,
+    operations: Cell<usize>,
+}
+
+impl Opposed<'_> {
+    fn against(word: &AtomicU64, change: fn(u64) -> u64) -> Opposed<'_> {
+        Opposed {
+            word,
+            change,
+            operations: Cell::new(0),
+        }
+    }
+
+    fn change(&self) {
+        self.operations.set(self.operations.get() + 1);
+        assert!(self.operations.get() < 100 * BOUND, "an endless loop");
+        let now = self.word.load(Ordering::Relaxed);
+        self.word.store((self.change)(now), Ordering::Relaxed);
+    }
+}
+
+impl Platform for Opposed<'_> {
+    fn me(&self) -> Owner {
+        self.change();
+        Owner::new(0, 1).with_thread(1)
+    }
+
+    fn is_alive(&self, _: Owner) -> bool {
+        self.change();
+        false
+    }
+
+    fn lives(&self, _: usize, _: u32) -> bool {
+        false
+    }
+
+    fn deaths(&self) -> u32 {
+        self.change();
+        0
+    }
+
+    fn is_over(&self) -> bool {
+        true
+    }
+
+    fn sleep(&self, _: &AtomicU64, _: u32, _: u32) -> Slept {
+        // The word is something else by now.
+        Slept::Again
+    }
+
+    fn wake(&self, _: &AtomicU64, _: u32) -> u32 {
+        0
+    }
+
+    fn spin(&self, mut ready: impl FnMut() -> bool) -> bool {
+        let outcome = ready();
+        self.change();
+        outcome
+    }
+}
+
+#[test]
+fn a_word_that_changes_all_the_time_keeps_nobody_beyond_its_time() {
+    let state = word(7 << 32);
+    let other_generation = |word: u64| word.wrapping_add(1 << 33);
+    // Nobody holds it, each time somebody who is another one.
+    let opposed = || Opposed::against(&state, other_generation);
+    let lock = RawMutex(&state);
+    assert_eq!(lock.lock(&opposed()), Err(Failure::TimedOut));
+    assert_eq!(lock.try_lock(&opposed()), Err(Failure::TimedOut));
+    state.store(Owner::new(5, 3).word(), Ordering::Relaxed);
+    assert_eq!(lock.lock(&opposed()), Err(Failure::TimedOut));
+    assert_eq!(lock.try_lock(&opposed()), Err(Failure::TimedOut));
+    state.store(0, Ordering::Relaxed);
+    let event = RawEvent(&state);
+    assert_eq!(event.wait(&opposed()), Err(Failure::TimedOut));
+    // Set whenever one looks, and not when one takes it.
+    let mut setting = Opposed::against(&state, |word| word ^ 1);
+    state.store(1, Ordering::Relaxed);
+    let _ = event.take(&setting);
+    setting.change = |word| word & !1;
+    assert_eq!(event.take(&setting), Err(Failure::TimedOut));
+    // The last party of a barrier has arrived, and never completes it.
+    let words = BarrierWords::new();
+    words.state.store(2 << 52, Ordering::Relaxed);
+    let opposed = Opposed::against(&words.state, |word| word ^ 1 << 40);
+    let outcome = words.barrier(2).wait(&opposed, None::<fn()>);
+    assert_eq!(outcome, Err(Failure::TimedOut));
+    let condvar = word(0);
+    let opposed = Opposed::against(&condvar, |word| word ^ 2);
+    let begun = RawCondvar(&condvar).begin(&opposed);
+    let outcome = RawCondvar(&condvar).wait(begun, &opposed);
+    assert_eq!(outcome, Err(Failure::TimedOut));
+}
+
 #[test]
 fn a_notification_that_is_abandoned_is_made_up_for_by_the_death() {
     for count in [1, u32::MAX] {

@@ -30,6 +30,7 @@
 mod outcomes;
 
 use crate::door::{AtomicU64, Ordering, low};
+use crate::platform::Losses;
 use crate::{Failure, Owner, Platform};
 use outcomes::Outcomes;
 
@@ -142,6 +143,7 @@ impl<'a> RawBarrier<'a> {
         action: Option<A>,
     ) -> Result<Passed, Failure> {
         let mut word = self.state.load(Ordering::Relaxed);
+        let mut losses = Losses::default();
         let index = loop {
             if word & BROKEN != 0 {
                 return Err(Failure::Broken);
@@ -168,7 +170,7 @@ impl<'a> RawBarrier<'a> {
             {
                 Ok(_) if is_last => break index,
                 Ok(_) => return self.wait_for_others(generation(word), index, platform),
-                Err(_) if platform.is_over() => {
+                Err(_) if losses.are_over_time(platform) => {
                     self.break_generation(generation(word), platform);
                     return Err(Failure::TimedOut);
                 }
@@ -194,8 +196,9 @@ impl<'a> RawBarrier<'a> {
 
     fn complete(&self, ours: u64, platform: &impl Platform) -> Result<(), Failure> {
         let mut word = self.state.load(Ordering::Relaxed);
+        let mut losses = Losses::default();
         loop {
-            if word & BROKEN != 0 || generation(word) != ours {
+            if word & BROKEN != 0 || generation(word) != ours || losses.are_too_many() {
                 return Err(Failure::Broken);
             }
             // SYNC(barrier): see `wait`.
@@ -257,6 +260,10 @@ impl<'a> RawBarrier<'a> {
                 .compare_exchange(word, announced, Ordering::Relaxed, Ordering::Relaxed)
                 .is_err()
         {
+            if platform.is_over() {
+                self.break_generation(ours, platform);
+                return Err(Failure::TimedOut);
+            }
             return Ok(());
         }
         let slept = platform.sleep(self.state, low(announced), deaths);
@@ -293,8 +300,9 @@ impl<'a> RawBarrier<'a> {
     /// Breaks the barrier if this is still its generation. Whether it was.
     fn break_generation(&self, ours: u64, platform: &impl Platform) -> bool {
         let mut word = self.state.load(Ordering::Relaxed);
+        let mut losses = Losses::default();
         loop {
-            if generation(word) != ours {
+            if generation(word) != ours || losses.are_too_many() {
                 return false;
             }
             if word & BROKEN != 0 {
@@ -319,7 +327,10 @@ impl<'a> RawBarrier<'a> {
 
     /// Breaks the barrier.
     pub fn abort(&self, platform: &impl Platform) {
-        while !self.break_generation(generation(self.state.load(Ordering::Relaxed)), platform) {}
+        let mut losses = Losses::default();
+        while !self.break_generation(generation(self.state.load(Ordering::Relaxed)), platform)
+            && !losses.are_too_many()
+        {}
     }
 
     /// Lets those who wait go with [`Broken`](Failure::Broken), forgets the
@@ -331,7 +342,8 @@ impl<'a> RawBarrier<'a> {
                 let _ = cell.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
             }
         }
-        loop {
+        let mut losses = Losses::default();
+        while !losses.are_too_many() {
             let word = self.state.load(Ordering::Relaxed);
             let ours = generation(word);
             if word & BROKEN == 0 {

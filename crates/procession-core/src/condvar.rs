@@ -24,7 +24,7 @@
 //! not come to act.
 
 use crate::door::{AtomicU64, Ordering, low};
-use crate::platform::Slept;
+use crate::platform::{Losses, Slept};
 use crate::{Failure, Platform};
 
 const SLEEPERS: u64 = 1;
@@ -81,6 +81,7 @@ impl RawCondvar<'_> {
         if platform.spin(is_missed) {
             return Ok(Ended::Notified);
         }
+        let mut losses = Losses::default();
         loop {
             let word = self.0.load(Ordering::Acquire);
             if missed(word) != begun.missed {
@@ -96,7 +97,7 @@ impl RawCondvar<'_> {
                     .compare_exchange(word, announced, Ordering::AcqRel, Ordering::Relaxed)
                     .is_ok();
             if !said {
-                if platform.is_over() {
+                if losses.are_over_time(platform) {
                     return Err(Failure::TimedOut);
                 }
                 continue;
@@ -118,6 +119,7 @@ impl RawCondvar<'_> {
             return;
         }
         let mut word = self.0.load(Ordering::Relaxed);
+        let mut losses = Losses::default();
         loop {
             let asleep = word & SLEEPERS != 0;
             let all = count == u32::MAX;
@@ -137,6 +139,7 @@ impl RawCondvar<'_> {
                     return;
                 }
                 Ok(_) => break,
+                Err(_) if losses.are_too_many() => break,
                 Err(now) => word = now,
             }
         }

@@ -12,6 +12,7 @@
 //! killed has set it or has not.
 
 use crate::door::{AtomicU64, Ordering, low};
+use crate::platform::Losses;
 use crate::{Failure, Platform};
 
 const SET: u64 = 1;
@@ -33,6 +34,7 @@ impl RawEvent<'_> {
     /// Sets it and wakes all who wait.
     pub fn set(&self, platform: &impl Platform) {
         let mut word = self.0.load(Ordering::Relaxed);
+        let mut losses = Losses::default();
         loop {
             let counted = u64::from(low(word.wrapping_add(ONCE)));
             // SYNC(event): see `is_set`.
@@ -43,6 +45,10 @@ impl RawEvent<'_> {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => break,
+                Err(_) if losses.are_too_many() => {
+                    word = SLEEPERS;
+                    break;
+                }
                 Err(now) => word = now,
             }
         }
@@ -118,7 +124,11 @@ impl RawEvent<'_> {
     /// # Errors
     /// [`TimedOut`](Failure::TimedOut).
     pub fn take(&self, platform: &impl Platform) -> Result<(), Failure> {
+        let mut losses = Losses::default();
         while !self.try_take() {
+            if losses.are_over_time(platform) {
+                return Err(Failure::TimedOut);
+            }
             self.wait_slow(platform, |word| word & SET != 0)?;
         }
         Ok(())
@@ -130,7 +140,11 @@ impl RawEvent<'_> {
         platform: &impl Platform,
         is_over: impl Fn(u64) -> bool,
     ) -> Result<(), Failure> {
+        let mut losses = Losses::default();
         loop {
+            if losses.are_over_time(platform) {
+                return Err(Failure::TimedOut);
+            }
             let deaths = platform.deaths();
             let mut word = 0;
             let look = || {

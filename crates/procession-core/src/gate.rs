@@ -21,7 +21,7 @@
 
 use crate::Platform;
 use crate::door::{AtomicU64, Ordering, fence, fence_after_swap, low};
-use crate::platform::Slept;
+use crate::platform::{Losses, Slept};
 
 const SLEEPERS: u64 = 1;
 const STEP: u64 = 2;
@@ -99,7 +99,12 @@ impl Gate<'_> {
     fn notify_slow(&self, count: u32, platform: &impl Platform) {
         let all = count == u32::MAX;
         let mut word = self.0.load(Ordering::Relaxed);
+        let mut losses = Losses::default();
         let next = loop {
+            if losses.are_too_many() {
+                platform.wake(self.0, count);
+                return;
+            }
             if word & SLEEPERS == 0 {
                 return;
             }

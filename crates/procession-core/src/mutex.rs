@@ -21,6 +21,7 @@
 //! from the robust futexes of Linux (robust-futexes.rst).
 
 use crate::door::{AtomicU64, Ordering, fence, low};
+use crate::platform::Losses;
 use crate::{Failure, Owner, Platform};
 
 /// Somebody may be asleep on the word.
@@ -144,9 +145,11 @@ impl RawMutex<'_> {
     #[inline]
     pub fn try_lock(&self, platform: &impl Platform) -> Result<Acquired, Failure> {
         let mut word = self.word();
+        let mut losses = Losses::default();
         loop {
             match self.attempt(platform, word, 0)? {
                 Attempt::Acquired(acquired) => return Ok(acquired),
+                Attempt::Changed(_) if losses.are_too_many() => return Err(Failure::TimedOut),
                 Attempt::Changed(now) => word = now,
                 Attempt::Held => return Err(Failure::TimedOut),
             }
@@ -157,7 +160,11 @@ impl RawMutex<'_> {
     fn lock_slow(&self, platform: &impl Platform, extra: u64) -> Result<Acquired, Failure> {
         let mut extra = extra;
         let mut may_spin = true;
+        let mut losses = Losses::default();
         loop {
+            if losses.are_over_time(platform) {
+                return Err(Failure::TimedOut);
+            }
             // Before the look at the owner: if it dies after that look, the
             // count changes, and the sleep ends at once.
             let deaths = platform.deaths();
@@ -261,8 +268,9 @@ impl RawMutex<'_> {
     #[cold]
     fn release(&self, platform: &impl Platform, mut word: u64, left: impl Fn(u64) -> u64) -> bool {
         let me = platform.me();
+        let mut losses = Losses::default();
         loop {
-            if Owner::of(word) != Some(me) {
+            if Owner::of(word) != Some(me) || losses.are_too_many() {
                 return false;
             }
             // SYNC(mutex): as in `unlock`.

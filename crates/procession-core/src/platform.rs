@@ -20,8 +20,7 @@ pub trait Platform {
     fn deaths(&self) -> u32;
 
     /// Whether the caller's time is over. Asked only where others were faster than
-    /// the caller: whoever changes a word again and again without end, against all
-    /// rules, keeps nobody beyond its time.
+    /// the caller, now and then ([`Losses`]).
     fn is_over(&self) -> bool {
         false
     }
@@ -36,6 +35,37 @@ pub trait Platform {
     /// Looks again and again whether `ready`, for as long as that is cheaper
     /// than to sleep.
     fn spin(&self, ready: impl FnMut() -> bool) -> bool;
+}
+
+/// Counts how often somebody else was faster.
+///
+/// Each time that a compare-and-swap fails, somebody else got on, so honest
+/// processes need no bound. But who changes a word again and again against all
+/// rules must keep nobody beyond its time, and not for ever where there is none.
+#[derive(Debug, Default)]
+pub(crate) struct Losses(u32);
+
+impl Losses {
+    /// Losses between two questions for the time.
+    const UNASKED: u32 = 64;
+
+    /// More in a row are not bad luck.
+    const MOST: u32 = 10_000;
+
+    /// One more. Whether the caller is to give up, because its time is over.
+    #[inline]
+    pub(crate) fn are_over_time(&mut self, platform: &impl Platform) -> bool {
+        self.0 = self.0.wrapping_add(1);
+        self.0.is_multiple_of(Losses::UNASKED) && platform.is_over()
+    }
+
+    /// One more. Whether they are too many for somebody whose operation has no time
+    /// and does not wait.
+    #[inline]
+    pub(crate) fn are_too_many(&mut self) -> bool {
+        self.0 += 1;
+        self.0 > Losses::MOST
+    }
 }
 
 /// How a sleep ended.

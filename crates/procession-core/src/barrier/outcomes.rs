@@ -11,6 +11,7 @@
 
 use super::GENERATION_BITS;
 use crate::door::{AtomicU64, Ordering};
+use crate::platform::Losses;
 
 /// The first cell, and those of the remainders.
 pub(super) struct Outcomes<'a>(pub(super) &'a [AtomicU64]);
@@ -63,7 +64,8 @@ impl Outcomes<'_> {
 /// Puts a generation into a cell, unless a later one is there.
 fn raise(cell: &AtomicU64, generation: u64) {
     let mut seen = cell.load(Ordering::Relaxed);
-    while !is_not_before(seen, generation) {
+    let mut losses = Losses::default();
+    while !is_not_before(seen, generation) && !losses.are_too_many() {
         match cell.compare_exchange(seen, entry(generation), Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => return,
             Err(now) => seen = now,

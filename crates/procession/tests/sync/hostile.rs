@@ -14,7 +14,7 @@ fn directory() -> PathBuf {
     PathBuf::from(format!("/dev/shm/procession-{uid}"))
 }
 
-fn file_of(name: &str) -> PathBuf {
+pub(crate) fn file_of(name: &str) -> PathBuf {
     directory().join(format!("o{name}"))
 }
 

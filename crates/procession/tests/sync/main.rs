@@ -7,6 +7,7 @@ mod extremes;
 mod hostile;
 mod named;
 mod resources;
+mod scribbled;
 mod segments;
 mod setting;
 mod travel;
@@ -100,6 +101,9 @@ fn main() -> ExitCode {
         hostile::h1_random_headers_are_refused,
         hostile::h2_truncated_files_are_refused,
         hostile::h4_a_scribbler_crashes_and_hangs_nobody,
+        scribbled::h4_any_word_of_a_lock_may_be_anything,
+        scribbled::h4_any_word_of_a_meeting_point_may_be_anything,
+        scribbled::h4_any_word_of_a_value_may_be_anything,
         hostile::h7_a_parked_word_delays_and_hangs_nobody,
         hostile::h13_another_user_cannot_squat_or_look_in,
         hostile::h13_h14_files_of_others_links_and_directories_are_no_objects,
