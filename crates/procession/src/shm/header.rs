@@ -240,6 +240,15 @@ impl Header {
     }
 }
 
+/// Whether memory begins as that of a segment of ours.
+pub(super) fn begins_as_ours(memory: SharedBytes<'_>) -> bool {
+    let mut first = [0; 8];
+    memory.len() >= first.len() && {
+        memory.read(0, &mut first);
+        u64::from_ne_bytes(first) == MAGIC
+    }
+}
+
 /// A number for this start of the machine; 0 where the kernel does not tell.
 fn boot() -> u64 {
     static BOOT: std::sync::OnceLock<u64> = std::sync::OnceLock::new();

@@ -10,6 +10,8 @@ use crate::error::Context;
 use crate::os::sysv::{Key, SharedMemory};
 use crate::registry::Participant;
 use crate::{Error, ErrorKind, Result};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime};
 
 /// A shared object with a name, as [`list`] finds it.
@@ -79,10 +81,31 @@ enum Place {
     Name(String, Backing),
     Segment(SharedMemory),
     HalfMade(Key),
+    /// Something that cannot even be opened: it is shown, and left alone.
+    Closed,
 }
 
 impl Place {
-    fn of_name(directory: &Directory, name: String) -> Result<(NamedObject, Place)> {
+    /// What has a name in the directory; `None`: it was removed meanwhile. Whatever else
+    /// keeps us from looking at it is said of it.
+    fn of_name(directory: &Directory, name: &OsStr) -> Option<(NamedObject, Place)> {
+        let shown = name.to_string_lossy().into_owned();
+        let opened = match name.to_str() {
+            Some(name) => Place::opened(directory, name.to_owned()),
+            None => Err(Error::new(ErrorKind::Corrupt, LOOKING, &shown)
+                .because("its name is no text, so that none of ours has it")),
+        };
+        match opened {
+            Ok(found) => Some(found),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => {
+                let object = NamedObject::new(shown, 0, 0, Err(error));
+                Some((object, Place::Closed))
+            }
+        }
+    }
+
+    fn opened(directory: &Directory, name: String) -> Result<(NamedObject, Place)> {
         let file = directory.open(&name, LOOKING)?;
         let status = rustix::fs::fstat(&file).during(LOOKING, &name)?;
         let copy = file.try_clone().during(LOOKING, &name)?;
@@ -96,11 +119,18 @@ impl Place {
         Ok((object, Place::Name(name, Backing::File(copy))))
     }
 
-    /// A segment with a key, if it is ours; most are other programs'.
+    /// A segment with a key, if it is one of ours; most are other programs'. One that
+    /// cannot be looked at may be.
     fn of_segment(segment: SharedMemory) -> Option<(NamedObject, Place)> {
-        let opened = Object::open(Backing::SystemV(segment.clone()), LOOKING).ok()?;
+        let opened = Object::open(Backing::SystemV(segment.clone()), LOOKING);
+        if let Err(error) = &opened
+            && matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Removed)
+            && !Object::is_ours(&segment)
+        {
+            return None;
+        }
         let name = system_v::name_of(segment.key());
-        let object = NamedObject::new(name, segment.len(), 0, Ok(opened));
+        let object = NamedObject::new(name, segment.len(), 0, opened);
         Some((object, Place::Segment(segment)))
     }
 
@@ -116,6 +146,7 @@ impl Place {
             Place::Name(name, backing) => directory.remove(name, backing.file()),
             Place::Segment(segment) => system_v::remove(segment.clone()),
             Place::HalfMade(key) => directory.clear_half_made(*key),
+            Place::Closed => Ok(()),
         }
     }
 }
@@ -129,20 +160,22 @@ fn at(seconds: u64) -> SystemTime {
 }
 
 /// The files in the directory, by name; `None` if there is no directory.
-fn file_names() -> Result<Option<Vec<String>>> {
+fn file_names() -> Result<Option<Vec<OsString>>> {
     let path = directory_path();
     let entries = match std::fs::read_dir(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         outcome => outcome.during("listing shared objects", &path)?,
     };
-    let name = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
-    let mut names: Vec<String> = entries.flatten().filter_map(name).collect();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.map(|entry| entry.file_name());
+    let names: std::io::Result<Vec<OsString>> = entries.map(name).collect();
+    let mut names = names.during("listing shared objects", &path)?;
     names.sort();
     Ok(Some(names))
 }
 
 /// The calling user's shared objects that have a name, by name, and those that
-/// have a System V key. Objects in files of the user's choice are not among them.
+/// have a System V key. What cannot be read is among them, and says
+/// [why](NamedObject::damage). Objects in files of the user's choice are not.
 ///
 /// # Errors
 /// [`Untrusted`](ErrorKind::Untrusted): somebody else has made the directory
@@ -176,17 +209,19 @@ pub fn collect_garbage(dry_run: bool) -> Result<Vec<NamedObject>> {
 }
 
 fn sweep(remove: impl Fn(&NamedObject) -> bool) -> Result<Vec<NamedObject>> {
-    let segments = system_v::segments();
+    let segments = system_v::segments()?;
     if segments.is_empty() && file_names()?.is_none() {
         return Ok(Vec::new());
     }
     let directory = Directory::lock()?;
     let files = file_names()?.unwrap_or_default();
-    let names = files.iter().filter_map(|file| file.strip_prefix('o'));
-    // What was removed meanwhile, or is nothing of ours, is passed over.
-    let named = names.filter_map(|name| Place::of_name(&directory, name.to_owned()).ok());
+    let names = files
+        .iter()
+        .filter_map(|file| file.as_bytes().strip_prefix(b"o"));
+    let named = names.filter_map(|name| Place::of_name(&directory, OsStr::from_bytes(name)));
     let segments = segments.into_iter().filter_map(Place::of_segment);
-    let half_made = files.iter().filter_map(|file| system_v::key_of_mark(file));
+    let half_made = files.iter().filter_map(|file| file.to_str());
+    let half_made = half_made.filter_map(system_v::key_of_mark);
     let places: Vec<_> = named
         .chain(segments)
         .chain(half_made.map(Place::of_half_made))

@@ -8,6 +8,7 @@
 
 use super::backing::{Backing, Extent};
 use super::directory::Directory;
+use super::header;
 use super::named::{PLACES, Published};
 use super::object::{Class, Object};
 use crate::error::Context;
@@ -118,6 +119,12 @@ impl Directory {
 }
 
 impl Object {
+    /// Whether a segment begins as those of ours do.
+    pub(super) fn is_ours(segment: &SharedMemory) -> bool {
+        let attached = segment.attach_read_only();
+        attached.is_ok_and(|attached| header::begins_as_ours(attached.region().bytes()))
+    }
+
     /// Makes an object in a segment with this key, or, without one, in a segment
     /// that goes with its last attachment.
     pub(super) fn create_system_v(
@@ -186,8 +193,14 @@ fn is_something_else(error: &Error) -> bool {
 }
 
 /// This user's segments that have a key and that nobody else may use.
-pub(super) fn segments() -> Vec<SharedMemory> {
-    let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+pub(super) fn segments() -> Result<Vec<SharedMemory>> {
+    let path = "/proc/sysvipc/shm";
+    let table = match std::fs::read_to_string(path) {
+        // A kernel without them has none; of a machine without /proc, nothing can be
+        // said, which is not to keep the rest from being listed.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        outcome => outcome.during("listing System V segments", path)?,
+    };
     let me = rustix::process::geteuid().as_raw();
     let segment = |line: &str| {
         let mut words = line.split_whitespace();
@@ -197,5 +210,5 @@ pub(super) fn segments() -> Vec<SharedMemory> {
         let permissions = segment.status().ok()?.permissions;
         (permissions.uid == me && permissions.mode & 0o077 == 0).then_some(segment)
     };
-    table.lines().skip(1).filter_map(segment).collect()
+    Ok(table.lines().skip(1).filter_map(segment).collect())
 }

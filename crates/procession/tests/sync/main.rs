@@ -76,6 +76,7 @@ fn main() -> ExitCode {
         travel::many_handles_travel_together,
         travel::an_object_made_by_a_child_outlives_it,
         named::names_are_checked,
+        named::a_list_omits_nothing,
         named::creating_twice_is_an_error_and_opening_nothing_too,
         named::the_last_user_removes_the_name,
         named::d21_what_killed_users_left_is_made_anew,

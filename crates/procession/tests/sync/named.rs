@@ -1,5 +1,6 @@
 //! Objects with a name: who has it, who removes it, who makes it anew.
 
+use procession::os::sysv::{Key, SharedMemory};
 use procession::process::{self, Child, Fork};
 use procession::shared::{Array, Counter, Value};
 use procession::shm::{self, Segment};
@@ -131,6 +132,82 @@ pub(crate) fn garbage_is_collected_and_what_is_used_is_not() {
     assert_eq!(listed.users[0].pid, std::process::id());
     assert!(listed.users[0].alive && listed.users[0].in_our_namespace);
     drop(used);
+}
+
+pub(crate) fn a_list_omits_nothing() {
+    use std::os::unix::ffi::OsStrExt;
+    let _mutex = Mutex::create("whole", 0_u64).unwrap();
+    let uid = rustix::process::geteuid().as_raw();
+    let directory = std::path::PathBuf::from(format!("/dev/shm/procession-{uid}"));
+    let path = |name: &[u8]| directory.join(std::ffi::OsStr::from_bytes(name));
+    std::fs::write(path(b"oshort"), "x").unwrap();
+    std::fs::write(path(b"o\xff"), "").unwrap();
+    std::fs::create_dir(path(b"odirectory")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", path(b"olink")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", path(b"odangling")).unwrap();
+    // One of ours in System V memory that was cut off, and one that is nobody's.
+    let (of_ours, of_others) = (Key::random().unwrap(), Key::random().unwrap());
+    let cut = SharedMemory::create(of_ours, 4096).unwrap();
+    let other = SharedMemory::create(of_others, 4096).unwrap();
+    let mut first = [0; 8];
+    let mut whole = std::fs::File::open(path(b"owhole")).unwrap();
+    std::io::Read::read_exact(&mut whole, &mut first).unwrap();
+    cut.attach().unwrap().bytes().write(0, &first);
+    let listed = shm::list().unwrap();
+    let found: Vec<_> = listed
+        .iter()
+        .map(|it| (&*it.name, it.damage.is_some()))
+        .collect();
+    let cut_name = format!("sysv:{:#010x}", of_ours.as_raw());
+    let expected = [
+        ("dangling", true),
+        ("directory", true),
+        ("link", true),
+        ("short", true),
+        ("whole", false),
+        ("\u{fffd}", true),
+        (&cut_name, true),
+    ];
+    assert_eq!(found, expected);
+    // Nor where there is no descriptor left to look with.
+    let mut poor: Child = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+            let mut kept = Vec::new();
+            let limit = Rlimit {
+                current: Some(40),
+                ..getrlimit(Resource::Nofile)
+            };
+            setrlimit(Resource::Nofile, limit).unwrap();
+            while let Ok(file) = std::fs::File::open("/dev/null") {
+                kept.push(file);
+            }
+            // Fewer and fewer: the list is whole, or an error.
+            let mut whole_ones = 0;
+            while kept.pop().is_some() {
+                whole_ones += match shm::list() {
+                    Ok(list) => {
+                        assert_eq!(list.len(), expected.len());
+                        1
+                    }
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}");
+                        0
+                    }
+                };
+            }
+            process::exit(i32::from(whole_ones == 0))
+        }
+    };
+    assert!(poor.wait().unwrap().success());
+    assert!(shm::collect_garbage(true).unwrap().is_empty());
+    for name in [&b"oshort"[..], b"o\xff", b"olink", b"odangling"] {
+        std::fs::remove_file(path(name)).unwrap();
+    }
+    std::fs::remove_dir(path(b"odirectory")).unwrap();
+    cut.remove().unwrap();
+    other.remove().unwrap();
 }
 
 pub(crate) fn another_kind_or_type_is_refused() {
