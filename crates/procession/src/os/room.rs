@@ -5,7 +5,8 @@
 //! much asks first what there is: to the machine, to the control groups of this
 //! process, and to the file system. What is found can be gone in the next instant;
 //! a part is left to others for that reason, and much is taken by and by, with a
-//! look before each piece.
+//! look before each piece. Little is taken without a look, as long as it is little
+//! in all.
 //!
 //! # References
 //! proc_meminfo(5); cgroup-v2.rst and cgroup-v1/memory.rst of the kernel
@@ -16,10 +17,25 @@ use crate::{Error, ErrorKind, Result};
 use procession_sys::Errno;
 use std::fmt::Display;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// So much is taken without a look, which takes a part of the time that the kernel
 /// needs to clear twice as much.
 pub(super) const UNASKED: u64 = 1 << 20;
+
+/// So much is taken without a look in all.
+const UNASKED_IN_ALL: u64 = 16 << 20;
+
+/// Whether to look before so much is taken.
+fn is_to_be_asked(bytes: u64) -> bool {
+    static UNASKED_FOR: AtomicU64 = AtomicU64::new(0);
+    let so_far = UNASKED_FOR.fetch_add(bytes.min(UNASKED_IN_ALL), Ordering::Relaxed);
+    let is_much = bytes > UNASKED || so_far >= UNASKED_IN_ALL;
+    if is_much {
+        UNASKED_FOR.store(0, Ordering::Relaxed);
+    }
+    is_much
+}
 
 /// At most so much is left to others, or this part of all.
 const LEFT_TO_OTHERS: u64 = 256 << 20;
@@ -112,17 +128,18 @@ pub(crate) fn require_memory(
     operation: &'static str,
     object: &dyn Display,
 ) -> Result<()> {
-    if bytes <= UNASKED {
+    if !is_to_be_asked(bytes) {
         return Ok(());
     }
+    require_asked(bytes, operation, object)
+}
+
+fn require_asked(bytes: u64, operation: &'static str, object: &dyn Display) -> Result<()> {
     // What cannot be read limits nothing that we could know of.
     let table = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    require(
-        bytes,
-        of_machine(&table).into_iter().chain(groups::rooms()),
-        operation,
-        object,
-    )
+    let swap = field(&table, "SwapFree").unwrap_or(0);
+    let rooms = of_machine(&table).into_iter().chain(groups::rooms(swap));
+    require(bytes, rooms, operation, object)
 }
 
 /// Refuses to take more for a file in memory than there is memory, or than its file
@@ -139,7 +156,7 @@ pub(super) fn require_in_file(
     const TMPFS: u64 = 0x0102_1994;
     const RAMFS: u64 = 0x8584_58f6;
     const HUGETLBFS: u64 = 0x9584_58f6;
-    if bytes <= UNASKED {
+    if !is_to_be_asked(bytes) {
         return Ok(());
     }
     let Ok(system) = rustix::fs::fstatfs(file) else {
@@ -164,7 +181,7 @@ pub(super) fn require_in_file(
         require(bytes, [room], operation, object)?;
     }
     match kind {
-        TMPFS | RAMFS => require_memory(bytes, operation, object),
+        TMPFS | RAMFS => require_asked(bytes, operation, object),
         HUGETLBFS => {
             let table = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
             require(bytes, of_huge_pages(&table), operation, object)

@@ -23,7 +23,11 @@ use std::sync::Arc;
 /// All of them can be given away as well.
 ///
 /// # Units and limits
-/// Sizes are in bytes. All memory is allocated when it is made, zero. The length
+/// Sizes are in bytes. All memory is allocated when it is made, zero; that of a
+/// System V segment when it is touched. What is not there is refused: what the
+/// machine, the control groups of this process and the file system have left is
+/// looked at before more than a megabyte is taken, or sixteen by and by, and a part
+/// of that (a 32nd of all, at most 256 megabytes) is left to others. The length
 /// does not change, but for segments that were made to [grow](Segment::grow).
 /// Those without a name cannot be truncated by anybody; of the others, only the
 /// user's own processes have a file that they could truncate, and who then
@@ -68,7 +72,9 @@ impl Segment {
     ///
     /// # Errors
     /// - [`InvalidInput`](ErrorKind::InvalidInput): no bytes
-    /// - [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    /// - [`NoSpace`](ErrorKind::NoSpace): there is not so much memory
+    /// - [`LimitReached`](ErrorKind::LimitReached): a control group, `RLIMIT_AS` or
+    ///   `RLIMIT_FSIZE` is in the way; the message says how much can be had
     pub fn new(length: usize) -> Result<Segment> {
         Segment::options().anonymous(length)
     }

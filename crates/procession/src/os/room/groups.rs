@@ -22,8 +22,9 @@ struct Files {
     limit: &'static str,
     usage: &'static str,
     swap: Option<(&'static str, &'static str)>,
-    /// Memory of files, which the kernel takes back when it is needed.
-    files: [&'static str; 2],
+    /// Memory of files and of what the kernel knows of them, which it takes back when
+    /// that is needed.
+    files: &'static [&'static str],
 }
 
 static FIRST: Files = Files {
@@ -31,7 +32,7 @@ static FIRST: Files = Files {
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
     swap: None,
-    files: ["total_inactive_file", "total_active_file"],
+    files: &["total_inactive_file", "total_active_file"],
 };
 
 static SECOND: Files = Files {
@@ -39,7 +40,7 @@ static SECOND: Files = Files {
     limit: "memory.max",
     usage: "memory.current",
     swap: Some(("memory.swap.max", "memory.swap.current")),
-    files: ["inactive_file", "active_file"],
+    files: &["inactive_file", "active_file", "slab_reclaimable"],
 };
 
 /// The hierarchies in a table of mounts, `/proc/self/mountinfo`.
@@ -82,15 +83,16 @@ impl Hierarchy {
         // group that is mounted is its own.
         let path = path.map_or(Path::new("/"), Path::new);
         let below = path.strip_prefix(&self.root).unwrap_or(Path::new(""));
-        let own = self.mounted.join(below);
+        let own: PathBuf = self.mounted.join(below).components().collect();
         own.ancestors()
             .take_while(|directory| directory.starts_with(&self.mounted))
             .map(Path::to_owned)
             .collect()
     }
 
-    /// What a group may still have; `None` if it has no limit.
-    fn room(&self, directory: &Path) -> Option<Room> {
+    /// What a group may still have, where so much can be swapped out; `None` if it has
+    /// no limit.
+    fn room(&self, directory: &Path, swap: u64) -> Option<Room> {
         let number = |name: &str| -> Option<u64> {
             let text = std::fs::read_to_string(directory.join(name)).ok()?;
             text.trim().parse().ok()
@@ -105,13 +107,13 @@ impl Hierarchy {
             statistics.lines().find_map(line)
         };
         let of_files: u64 = self.files.files.iter().filter_map(of_files).sum();
-        let swap = self.files.swap.and_then(|(limit, usage)| {
-            // Without a limit, the machine's is what counts, which is counted there.
-            Some(number(limit)?.saturating_sub(number(usage)?))
-        });
+        let swapped = self
+            .files
+            .swap
+            .and_then(|(limit, usage)| Some(number(limit)?.saturating_sub(number(usage)?)));
         let left = limit.saturating_sub(usage.saturating_sub(of_files));
         Some(Room {
-            bytes: spared(left, limit).saturating_add(swap.unwrap_or(0)),
+            bytes: spared(left, limit).saturating_add(swapped.map_or(swap, |left| left.min(swap))),
             of: format!(
                 "in the control group {} ({} is {limit})",
                 directory.display(),
@@ -124,8 +126,9 @@ impl Hierarchy {
     }
 }
 
-/// What each of the groups may still have that has a limit.
-pub(super) fn rooms() -> Vec<Room> {
+/// What each of the groups may still have that has a limit, where so much can be
+/// swapped out.
+pub(super) fn rooms(swap: u64) -> Vec<Room> {
     static MOUNTED: OnceLock<Vec<Hierarchy>> = OnceLock::new();
     let mounted = MOUNTED.get_or_init(|| {
         let table = std::fs::read_to_string("/proc/self/mountinfo");
@@ -136,7 +139,7 @@ pub(super) fn rooms() -> Vec<Room> {
     };
     let rooms = mounted.iter().flat_map(|hierarchy| {
         let directories = hierarchy.directories(&table);
-        let room = |directory: PathBuf| hierarchy.room(&directory);
+        let room = |directory: PathBuf| hierarchy.room(&directory, swap);
         directories.into_iter().filter_map(room)
     });
     rooms.collect()
@@ -171,10 +174,10 @@ mod tests {
         );
         assert_eq!(
             directories(1, "4:memory:/a/b\n0::/box/7/c"),
-            ["/sys/fs/cgroup/unified/c", "/sys/fs/cgroup/unified/"]
+            ["/sys/fs/cgroup/unified/c", "/sys/fs/cgroup/unified"]
         );
         // Of another container.
-        assert_eq!(directories(1, "0::/elsewhere"), ["/sys/fs/cgroup/unified/"]);
+        assert_eq!(directories(1, "0::/elsewhere"), ["/sys/fs/cgroup/unified"]);
     }
 
     #[test]
@@ -188,26 +191,28 @@ mod tests {
         };
         write("memory.max", "max\n");
         write("memory.current", "900000\n");
-        assert_eq!(second.room(directory.path()), None);
+        assert_eq!(second.room(directory.path(), 0), None);
         write("memory.max", "3200000\n");
         write(
             "memory.stat",
-            "anon 5\ninactive_file 100000\nactive_file 50000\n",
+            "anon 5\ninactive_file 100000\nactive_file 40000\nslab_reclaimable 10000\n",
         );
-        let room = second.room(directory.path()).unwrap();
-        assert_eq!(room.bytes, 3_200_000 - 750_000 - 100_000);
+        let room = second.room(directory.path(), 500).unwrap();
+        assert_eq!(room.bytes, 3_200_000 - 750_000 - 100_000 + 500);
         write("memory.swap.max", "7000\n");
         write("memory.swap.current", "1000\n");
-        let room = second.room(directory.path()).unwrap();
-        assert_eq!(room.bytes, 3_200_000 - 750_000 - 100_000 + 6000);
+        for (swap, counts) in [(0, 0), (500, 500), (1 << 40, 6000)] {
+            let room = second.room(directory.path(), swap).unwrap();
+            assert_eq!(room.bytes, 3_200_000 - 750_000 - 100_000 + counts);
+        }
         let first = Hierarchy {
             files: &FIRST,
             ..second
         };
         write("memory.limit_in_bytes", "9223372036854771712\n");
         write("memory.usage_in_bytes", "900000\n");
-        assert_eq!(first.room(directory.path()), None);
+        assert_eq!(first.room(directory.path(), 0), None);
         write("memory.limit_in_bytes", "320000\n");
-        assert_eq!(first.room(directory.path()).unwrap().bytes, 0);
+        assert_eq!(first.room(directory.path(), 0).unwrap().bytes, 0);
     }
 }
