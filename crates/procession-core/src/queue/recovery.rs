@@ -117,6 +117,15 @@ impl<B: Blocks> RawQueue<'_, B> {
         })
     }
 
+    /// How many messages receivers have, dead or alive.
+    pub fn in_hand(&self) -> usize {
+        let is_in_hand = |&block: &usize| {
+            let word = self.blocks.state(block).load(Ordering::Relaxed);
+            matches!(state(word), READING | LOSING | COUNTED)
+        };
+        (0..self.blocks.count()).filter(is_in_hand).count()
+    }
+
     /// How many messages were lost with their receivers.
     pub fn lost(&self) -> u64 {
         let lost = |block| self.blocks.lost(block).load(Ordering::Relaxed);

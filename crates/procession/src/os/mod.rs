@@ -101,6 +101,33 @@ pub(crate) fn allocate(
     allocate_part(file, 0, length, operation, object)
 }
 
+/// Makes a file `length` bytes long, of which nothing more is allocated: whoever uses
+/// a part of it allocates that first.
+pub(crate) fn lengthen(
+    file: BorrowedFd<'_>,
+    length: usize,
+    operation: &'static str,
+    object: &dyn std::fmt::Display,
+) -> Result<()> {
+    require_length(length as u64, operation, object)?;
+    rustix::fs::ftruncate(file, length as u64).during(operation, object)
+}
+
+/// Refuses a file that this process may not make so long.
+fn require_length(end: u64, operation: &'static str, object: &dyn std::fmt::Display) -> Result<()> {
+    // Beyond this limit the kernel would not only refuse, but kill (SIGXFSZ).
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if let Some(limit) = limit.filter(|&limit| limit < end) {
+        return Err(Error::os(operation, object, Errno::FBIG)
+            .of_kind(ErrorKind::LimitReached)
+            .because(format!(
+                "{end} bytes, and files may have {limit} (RLIMIT_FSIZE)"
+            ))
+            .with_hint("raise the limit: `ulimit -f`"));
+    }
+    Ok(())
+}
+
 /// Allocates space for `length` bytes of a file from an offset, and makes it so
 /// long if it is shorter.
 pub(crate) fn allocate_part(
@@ -112,16 +139,7 @@ pub(crate) fn allocate_part(
 ) -> Result<()> {
     let length = length as u64;
     let end = offset.saturating_add(length);
-    // Beyond this limit the kernel would not only refuse, but kill (SIGXFSZ).
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if let Some(limit) = limit.filter(|&limit| limit < end) {
-        return Err(Error::os(operation, object, Errno::FBIG)
-            .of_kind(ErrorKind::LimitReached)
-            .because(format!(
-                "{end} bytes, and files may have {limit} (RLIMIT_FSIZE)"
-            ))
-            .with_hint("raise the limit: `ulimit -f`"));
-    }
+    require_length(end, operation, object)?;
     // What a file has already, it need not be given: where it lies is not known, so
     // only of whole ones.
     let has = match rustix::fs::fstat(file) {

@@ -68,6 +68,11 @@ fn field(table: &str, name: &str) -> Option<u64> {
     })
 }
 
+/// Bytes of memory that the machine has, if it says so.
+pub(crate) fn of_all() -> Option<u64> {
+    field(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemTotal")
+}
+
 /// What the machine has, from `/proc/meminfo`.
 fn of_machine(table: &str) -> Option<Room> {
     let free = field(table, "MemAvailable")? + field(table, "SwapFree").unwrap_or(0);

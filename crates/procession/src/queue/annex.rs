@@ -17,12 +17,22 @@ pub(super) const LONGEST: usize = 1 << 36;
 /// keep up.
 const FAVOURED: usize = 4;
 
-/// What is allocated, in multiples of this.
-const STEP: usize = 1 << 16;
+/// Blocks whose annexes stay, in part: senders of long messages take the first that
+/// is free.
+const KEPT: usize = 64;
 
 /// Bytes that stay allocated and mapped for the next long message in a block.
 fn kept(block: usize) -> usize {
-    if block < FAVOURED { 64 << 20 } else { 2 << 20 }
+    match block {
+        0..FAVOURED => 64 << 20,
+        FAVOURED..KEPT => 2 << 20,
+        _ => 0,
+    }
+}
+
+/// What is allocated, in multiples of this.
+fn step(block: usize) -> usize {
+    if block < KEPT { 1 << 16 } else { 1 << 12 }
 }
 
 fn place_of(block: usize) -> u64 {
@@ -62,7 +72,7 @@ impl Annexes {
             )));
         }
         if allocated.load(Ordering::Relaxed) < length as u64 {
-            let whole = length.next_multiple_of(STEP);
+            let whole = length.next_multiple_of(step(block));
             object.allocate_annex(place_of(block), whole)?;
             allocated.store(whole as u64, Ordering::Relaxed);
         }

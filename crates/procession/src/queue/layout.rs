@@ -11,12 +11,18 @@
 //!  192        gate of those who wait for a message
 //!  256        gate of those who wait for room
 //!  264        gate of those who wait until all is done
-//!  320        capacity, slots, blocks, bytes of a block, and of a message in it, orphans
-//!  384        slots, one word each
+//!  320        capacity, slots, blocks, bytes of a block, and of a message in it, orphans,
+//!             ceiling
+//!  384        slots and blocks that are allocated
+//!  448        slots, one word each
 //!   …         of each block: messages lost in it, what that is to become, bytes of its annex
 //!   …         blocks: state, length of the message, its bytes
 //! 2^46        annexes, 2^36 for each block, allocated as they are needed
 //! ```
+//!
+//! Slots and blocks are allocated as they are needed, the first ones first, in the order
+//! in which they come to be used: whoever finds too few allocates more, and says so in
+//! the word afterwards.
 //!
 //! A message that does not fit into its block lies in the block's annex. Each part begins at a cache line. A block has an odd number of them, so that
 //! blocks do not compete for the same places of a cache.
@@ -40,10 +46,13 @@ pub(super) const ROOM: usize = 256;
 /// In the line of the one before, which whoever has received looks at anyway.
 pub(super) const DONE: usize = 264;
 const SIZES: usize = 320;
+/// How many slots are allocated, and how many blocks: read by all, seldom written.
+pub(super) const SLOTS_THERE: usize = 384;
+pub(super) const BLOCKS_THERE: usize = 392;
 
 /// Bytes of what is counted of each block, apart from it.
 pub(super) const LOSS: usize = 32;
-pub(super) const SLOTS: usize = 384;
+pub(super) const SLOTS: usize = 448;
 
 /// Offsets within a block.
 pub(super) const LENGTH: usize = 8;
@@ -58,8 +67,29 @@ pub(super) const MOST_TAGS: u64 = (1 << (63 - LENGTH_BITS)) - 1;
 
 pub(super) const BYTES: usize = 16;
 
-/// Blocks beyond the capacity, at most and unless there is a reason for fewer.
-pub(super) const SPARE: usize = 64;
+/// Blocks beyond the capacity, unless the options say otherwise: for messages that are
+/// being written, or that receivers have in hand.
+pub(super) const SPARE: usize = 1 << 14;
+
+/// The same, where there is one process on each side.
+pub(super) const SPARE_OF_TWO: usize = 64;
+
+/// Fewest slots: so that laps take their time to come round.
+const FEWEST_SLOTS: usize = 64;
+
+/// A queue that is not longer than this is allocated as a whole.
+const WHOLE: usize = 1 << 17;
+
+/// Bytes of slots, and of blocks, that are allocated at a time: as much again as there
+/// is, within these limits.
+const LEAST_MORE: usize = 1 << 16;
+const MOST_MORE: usize = 1 << 24;
+
+/// Bytes of a message for which there is room where so many are wanted: as many as come
+/// with them.
+pub(super) fn whole_lines(inline: usize) -> usize {
+    (inline.saturating_add(BYTES).div_ceil(LINE) | 1) * LINE - BYTES
+}
 
 /// How many of what there are, and how large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +100,8 @@ pub(super) struct Layout {
     pub(super) stride: usize,
     pub(super) inline: usize,
     pub(super) orphans: Orphans,
+    /// Bytes that it may take, if senders are not to wait for room. 0: they are.
+    pub(super) ceiling: usize,
 }
 
 impl Layout {
@@ -79,6 +111,7 @@ impl Layout {
         spare: usize,
         inline: usize,
         orphans: Orphans,
+        ceiling: usize,
     ) -> Result<Layout> {
         let refuse = |why: String| {
             Err(Error::new(ErrorKind::InvalidInput, "creating queue", "").because(why))
@@ -89,17 +122,24 @@ impl Layout {
                 MOST_BLOCKS / 2
             ));
         }
+        if spare > MOST_BLOCKS / 2 {
+            return refuse(format!(
+                "receivers can have {} messages in hand, not {spare}",
+                MOST_BLOCKS / 2
+            ));
+        }
         let lines = inline
             .checked_add(BYTES)
             .map(|bytes| bytes.div_ceil(LINE) | 1);
         let stride = lines.and_then(|lines| lines.checked_mul(LINE));
         let layout = stride.map(|stride| Layout {
             capacity,
-            slots: capacity.next_power_of_two(),
+            slots: capacity.next_power_of_two().max(FEWEST_SLOTS),
             blocks: capacity + spare,
             stride,
             inline,
             orphans,
+            ceiling,
         });
         match layout {
             Some(layout) if layout.length().is_some() => Ok(layout),
@@ -107,6 +147,40 @@ impl Layout {
                 "{capacity} blocks of {inline} bytes are more than an address can count"
             )),
         }
+    }
+
+    /// For as many messages as fit into so many bytes, or into the files and the
+    /// addresses that this process may have.
+    pub(super) fn unbounded(
+        ceiling: usize,
+        most: usize,
+        spare: usize,
+        inline: usize,
+        orphans: Orphans,
+    ) -> Result<Layout> {
+        use rustix::process::{Resource, getrlimit};
+        let limit = |resource, part| {
+            let limit = getrlimit(resource).current.map(|bytes| bytes / part);
+            limit.map_or(usize::MAX, |bytes| {
+                usize::try_from(bytes).unwrap_or(usize::MAX)
+            })
+        };
+        let ceiling = ceiling
+            .min(limit(Resource::Fsize, 2))
+            .min(limit(Resource::As, 8))
+            .max(1);
+        let one = Layout::new(1, spare, inline, orphans, ceiling)?;
+        let place = one.stride + LOSS + 8;
+        if ceiling < place {
+            return Err(one.too_low());
+        }
+        let capacity = (ceiling / place).clamp(1, most.min(MOST_BLOCKS / 2));
+        Layout::new(capacity, spare.min(capacity), inline, orphans, ceiling)
+    }
+
+    fn too_low(&self) -> Error {
+        Error::new(ErrorKind::InvalidInput, "creating queue", "")
+            .because(format!("no message fits below {} bytes", self.ceiling))
     }
 
     /// Where the counts of lost messages are.
@@ -126,8 +200,61 @@ impl Layout {
             .filter(|&length| length <= isize::MAX as usize)
     }
 
+    /// Bytes of the body that a new queue has allocated, if that is not all.
+    pub(super) fn at_first(&self) -> Option<usize> {
+        self.length()
+            .is_none_or(|length| length > WHOLE)
+            .then_some(SLOTS)
+    }
+
+    /// Allocates more slots, where so many are there; how many are there then.
+    pub(super) fn add_slots(&self, object: &Object, there: usize) -> Result<usize> {
+        let there = there.min(self.slots);
+        let next = (there + more(there, 8)).min(self.slots);
+        object.allocate_body(SLOTS + there * 8, (next - there) * 8)?;
+        say(object, SLOTS_THERE, next);
+        Ok(next)
+    }
+
+    /// Allocates more blocks, where so many are there; how many are there then.
+    pub(super) fn add_blocks(&self, object: &Object, there: usize) -> Result<usize> {
+        let there = there.min(self.blocks);
+        let mut more = more(there, self.stride).min(self.blocks - there);
+        if there == 0 {
+            // They are all looked at, again and again.
+            more = more.min(self.capacity + SPARE_OF_TWO);
+        }
+        if self.ceiling > 0 {
+            let taken = usize::try_from(object.taken()?).unwrap_or(usize::MAX);
+            let left = self.ceiling.saturating_sub(taken);
+            more = more.min(left / (self.stride + LOSS));
+        }
+        let next = there + more;
+        if more > 0 {
+            object.allocate_body(self.losses() + there * LOSS, more * LOSS)?;
+            object.allocate_body(self.first_block() + there * self.stride, more * self.stride)?;
+            say(object, BLOCKS_THERE, next);
+        }
+        Ok(next)
+    }
+
+    /// Allocates what a new object has of each, and says so.
+    pub(super) fn begin(&self, object: &Object) -> Result<()> {
+        self.write(object);
+        if self.at_first().is_none() {
+            say(object, SLOTS_THERE, self.slots);
+            say(object, BLOCKS_THERE, self.blocks);
+            return Ok(());
+        }
+        self.add_slots(object, 0)?;
+        match self.add_blocks(object, 0)? {
+            0 => Err(self.too_low()),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes the sizes into a new object.
-    pub(super) fn write(&self, object: &Object) {
+    fn write(&self, object: &Object) {
         let orphans = match self.orphans {
             Orphans::Lose => 1,
             _ => 0,
@@ -139,6 +266,7 @@ impl Layout {
             self.stride,
             self.inline,
             orphans,
+            self.ceiling,
         ];
         for (index, size) in sizes.into_iter().enumerate() {
             let word = object.body().atomic_u64(SIZES + index * 8);
@@ -166,9 +294,10 @@ impl Layout {
             Orphans::Lose
         };
         let spare = size(2).checked_sub(size(0));
-        let spare = spare.filter(|spare| (1..=SPARE).contains(spare));
+        let spare = spare.filter(|&spare| spare > 0);
         let spare = spare.ok_or_else(corrupt)?;
-        let expected = Layout::new(size(0), spare, size(4), orphans).map_err(|_| corrupt())?;
+        let expected =
+            Layout::new(size(0), spare, size(4), orphans, size(6)).map_err(|_| corrupt())?;
         let found = Layout {
             capacity: size(0),
             slots: size(1),
@@ -176,10 +305,23 @@ impl Layout {
             stride: size(3),
             inline: size(4),
             orphans,
+            ceiling: size(6),
         };
         if found != expected || expected.length() != Some(body.len()) {
             return Err(corrupt());
         }
         Ok(found)
     }
+}
+
+/// How many more things of so many bytes to allocate where so many are.
+fn more(there: usize, bytes: usize) -> usize {
+    let least = (LEAST_MORE / bytes).max(1);
+    there.clamp(least, (MOST_MORE / bytes).max(least))
+}
+
+fn say(object: &Object, offset: usize, there: usize) {
+    // SYNC(there): whoever sees the number finds the memory allocated.
+    let word = object.body().atomic_u64(offset);
+    word.fetch_max(there as u64, Ordering::Release);
 }

@@ -1,5 +1,5 @@
 //! Queues between any number of processes that send and receive, in shared
-//! memory: bounded, in order for each sender, and proof against the death of
+//! memory: bounded or not, in order for each sender, and proof against the death of
 //! anybody at any instruction.
 //!
 //! A message is in the queue when [`send`](Sender::send) returns, and stays there
@@ -63,6 +63,7 @@ mod receiver;
 mod ring;
 mod sender;
 mod source;
+mod unbounded;
 
 pub use borrowed::{Borrowed, Reservation};
 pub(crate) use error::{Hindrance, Outcome};
@@ -71,10 +72,13 @@ pub use error::{
 };
 pub(crate) use iter::{item, results};
 pub(crate) use message::{decode, encode, fingerprint};
-pub use priority::{PriorityHalves, PriorityReceiver, PrioritySender, prioritized};
+pub use priority::{
+    PriorityHalves, PriorityReceiver, PrioritySender, prioritized, prioritized_unbounded,
+};
 pub use receiver::{Delivery, Receiver};
 pub use sender::Sender;
 pub(crate) use source::Messages;
+pub use unbounded::{unbounded, unbounded_bytes};
 
 use crate::Result;
 use crate::ends::Ends;
@@ -92,7 +96,9 @@ pub type Halves<T> = (Sender<T>, Receiver<T>);
 /// Bytes of a message that fits into its block, unless the options say otherwise.
 const INLINE: usize = 1072;
 
-/// Makes a queue without a name in which `capacity` messages may wait.
+/// Makes a queue without a name in which `capacity` messages may wait, not counting
+/// those that receivers have in hand ([`receive`](Receiver::receive)). Memory is taken as
+/// places are used.
 ///
 /// # Errors
 /// [`InvalidInput`](crate::ErrorKind::InvalidInput): no room, or too much;
@@ -182,7 +188,7 @@ pub fn open_or_create<T: Serialize + DeserializeOwned>(
     name: &str,
     capacity: usize,
 ) -> Result<Halves<T>> {
-    Options::new().named(name, capacity, true)
+    Options::new().of::<T>().named(name, capacity, true)
 }
 
 /// Makes a queue of byte strings with a name, which need no encoding.
@@ -250,10 +256,13 @@ fn named<T: ?Sized>(ring: Ring) -> Result<Halves<T>> {
 #[derive(Clone, Copy, Debug)]
 #[must_use = "options make nothing by themselves"]
 pub struct Options {
-    inline: usize,
+    /// `None`: as the type is.
+    inline: Option<usize>,
     /// Blocks beyond the capacity: for messages that are being written or read.
     spare: usize,
     orphans: Orphans,
+    /// `None`: a share of the machine's memory.
+    ceiling: Option<usize>,
 }
 
 impl Default for Options {
@@ -263,25 +272,47 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The ordinary ones: messages of up to 1,072 bytes are usual, and redelivered
-    /// when their receiver was killed.
+    /// The ordinary ones: places as large as the type of the messages asks for, which
+    /// are redelivered when their receiver was killed.
     pub fn new() -> Options {
         Options {
-            inline: INLINE,
+            inline: None,
             spare: layout::SPARE,
             orphans: Orphans::Redeliver,
+            ceiling: None,
         }
     }
 
-    /// Bytes of a usual message, encoded: room for so much is allocated when the
-    /// queue is made, for each message that may wait and for 64 more.
+    /// Bytes of a usual message, encoded: each place has room for so much. A place takes
+    /// memory when it is used for the first time, and keeps it.
+    ///
+    /// Unless this says otherwise, that is 1,072 bytes for types that own something, as
+    /// texts and vectors do, and twice the bytes of the type for others: a place of a
+    /// number takes 104 bytes in all.
     ///
     /// Longer ones, of up to 64 GiB, are given memory of their own when they are
     /// sent, which costs a system call and its page faults, and is kept for the
-    /// next ones: 2 MiB for each message that may wait, 64 MiB for four of them.
+    /// next ones: 2 MiB for each of 60 places, 64 MiB for four more.
     /// What is more is given back when the message is received.
     pub fn usual_message(mut self, bytes: usize) -> Options {
-        self.inline = bytes;
+        self.inline = Some(bytes);
+        self
+    }
+
+    /// Most messages that receivers may have in hand at once, by
+    /// [`receive`](Receiver::receive) and [`receive_bytes`](Receiver::receive_bytes),
+    /// beside those that wait: 16,384 unless this says otherwise. They take nothing from
+    /// the capacity, and memory only as there are so many. If there are more, sending
+    /// fails with [`LimitReached`](crate::ErrorKind::LimitReached).
+    pub fn most_in_hand(mut self, messages: usize) -> Options {
+        self.spare = messages.max(1);
+        self
+    }
+
+    /// Most bytes that an [unbounded](Options::unbounded) queue may take: a quarter of
+    /// the machine's memory unless this says otherwise.
+    pub fn ceiling(mut self, bytes: usize) -> Options {
+        self.ceiling = Some(bytes);
         self
     }
 
@@ -297,7 +328,7 @@ impl Options {
     /// # Errors
     /// As [`bounded`](crate::queue::bounded()).
     pub fn bounded<T: Serialize + DeserializeOwned>(self, capacity: usize) -> Result<Halves<T>> {
-        self.anonymous(capacity)
+        self.of::<T>().anonymous(capacity)
     }
 
     /// Makes a queue of byte strings without a name.
@@ -317,7 +348,18 @@ impl Options {
         name: &str,
         capacity: usize,
     ) -> Result<Halves<T>> {
-        self.named(name, capacity, false)
+        self.of::<T>().named(name, capacity, false)
+    }
+
+    /// Places as small as a type needs, unless it was said how large they are to be.
+    fn of<T>(mut self) -> Options {
+        // What owns nothing is encoded in about as many bytes as it has; the rest may
+        // be of any length.
+        if self.inline.is_none() && !std::mem::needs_drop::<T>() {
+            let about = size_of::<T>().saturating_mul(2);
+            self.inline = Some(layout::whole_lines(about.min(INLINE)).min(INLINE));
+        }
+        self
     }
 
     fn anonymous<T: ?Sized>(self, capacity: usize) -> Result<Halves<T>> {
@@ -326,7 +368,10 @@ impl Options {
 
     /// Makes a queue for one process that sends and one that receives.
     pub(crate) fn line(self, capacity: usize) -> Result<Halves<[u8]>> {
-        let of_two = Options { spare: 4, ..self };
+        let of_two = Options {
+            spare: layout::SPARE_OF_TWO,
+            ..self
+        };
         of_two.with_ends(capacity, Ends::pair()?)
     }
 
@@ -335,7 +380,14 @@ impl Options {
         capacity: usize,
         (sends, receives): (Ends, Ends),
     ) -> Result<Halves<T>> {
-        let layout = self.layout(capacity)?;
+        self.with_layout(self.layout(capacity)?, (sends, receives))
+    }
+
+    fn with_layout<T: ?Sized>(
+        self,
+        layout: Layout,
+        (sends, receives): (Ends, Ends),
+    ) -> Result<Halves<T>> {
         let ring = Ring::create(None, layout, message::fingerprint::<T>())?;
         let other = Ring::of(std::sync::Arc::clone(&ring.object))?;
         Ok((
@@ -345,7 +397,8 @@ impl Options {
     }
 
     fn layout(self, capacity: usize) -> Result<Layout> {
-        Layout::new(capacity, self.spare, self.inline, self.orphans)
+        let inline = self.inline.unwrap_or(INLINE);
+        Layout::new(capacity, self.spare, inline, self.orphans, 0)
     }
 
     fn named<T: ?Sized>(self, name: &str, capacity: usize, open: bool) -> Result<Halves<T>> {

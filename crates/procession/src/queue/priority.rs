@@ -37,12 +37,42 @@ pub fn prioritized<T: Serialize + DeserializeOwned>(
     priorities: usize,
     capacity: usize,
 ) -> Result<PriorityHalves<T>> {
+    of_each(priorities, || Options::new().bounded(capacity))
+}
+
+/// [`prioritized`], where senders wait for no room: each priority is
+/// [unbounded](super::unbounded()), and has its share of a quarter of the machine's
+/// memory.
+///
+/// # Errors
+/// As [`prioritized`], and as [`unbounded`](super::unbounded()).
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, receiver) = queue::prioritized_unbounded::<u32>(2)?;
+/// for number in 0..1000 {
+///     sender.send(number % 2, number as u32).unwrap();
+/// }
+/// assert_eq!(receiver.recv().unwrap(), (1, 1));
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn prioritized_unbounded<T: Serialize + DeserializeOwned>(
+    priorities: usize,
+) -> Result<PriorityHalves<T>> {
+    let share = super::unbounded::usual_ceiling() / priorities.max(1);
+    of_each(priorities, || Options::new().ceiling(share).unbounded())
+}
+
+fn of_each<T>(
+    priorities: usize,
+    make: impl Fn() -> Result<Halves<T>>,
+) -> Result<PriorityHalves<T>> {
     if priorities == 0 {
         return Err(Error::new(ErrorKind::InvalidInput, "creating queue", "")
             .because("a queue has at least one priority"));
     }
-    let queues = (0..priorities).map(|_| Options::new().bounded(capacity));
-    let queues: Vec<Halves<T>> = queues.collect::<Result<_>>()?;
+    let queues: Vec<Halves<T>> = (0..priorities).map(|_| make()).collect::<Result<_>>()?;
     let (senders, receivers) = queues.into_iter().unzip();
     Ok((PrioritySender { senders }, PriorityReceiver { receivers }))
 }

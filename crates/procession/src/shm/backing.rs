@@ -8,7 +8,7 @@ use crate::os::sysv::SharedMemory;
 use crate::{Error, ErrorKind, Result};
 use rustix::fs::{FallocateFlags, FileType};
 use std::fmt::Display;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// What memory is mapped from.
@@ -39,6 +39,9 @@ pub(crate) struct Extent {
     /// Behind the body, parts of the file are allocated and mapped as they are
     /// needed.
     pub(crate) annexes: bool,
+    /// Bytes of the body that are allocated at first, if that is not all: the rest is
+    /// by whoever needs it.
+    pub(crate) at_first: Option<usize>,
 }
 
 impl Extent {
@@ -48,6 +51,7 @@ impl Extent {
             longest_body: None,
             huge_pages: false,
             annexes: false,
+            at_first: None,
         }
     }
 
@@ -68,10 +72,15 @@ impl Backing {
     /// if it is to grow.
     pub(super) fn anonymous(label: &str, length: usize, extent: Extent) -> Result<Backing> {
         crate::os::room::require_addresses(length as u64, "creating shared object", &"")?;
-        let file = if extent.huge_pages {
-            MemFd::create_huge(label, length)?
-        } else {
-            MemFd::create(label, length)?
+        let operation = "creating memory file";
+        let file = match extent.at_first {
+            None if extent.huge_pages => MemFd::create_huge(label, length)?,
+            None => MemFd::create(label, length)?,
+            Some(_) => {
+                let file = MemFd::create(label, 0)?;
+                allocate_first(file.as_fd(), length, extent, operation)?;
+                file
+            }
         };
         file.seal(Seals {
             grow: extent.longest_body.is_none() && !extent.annexes,
@@ -120,6 +129,30 @@ impl Backing {
         match self {
             Backing::File(file) => crate::os::allocate(file.as_fd(), length, operation, &""),
             Backing::SystemV(_) => Err(no_file(operation)),
+        }
+    }
+
+    /// Makes the file of a new object so long, and allocates what it has at first.
+    pub(super) fn allocate_new(
+        &self,
+        length: usize,
+        extent: Extent,
+        operation: &'static str,
+    ) -> Result<()> {
+        match self {
+            Backing::File(file) => allocate_first(file.as_fd(), length, extent, operation),
+            Backing::SystemV(_) => Err(no_file(operation)),
+        }
+    }
+
+    /// Bytes that a file has taken.
+    pub(super) fn taken(&self, operation: &'static str) -> Result<u64> {
+        match self {
+            Backing::File(file) => {
+                let status = rustix::fs::fstat(file).during(operation, "")?;
+                Ok(u64::try_from(status.st_blocks).unwrap_or(0) * 512)
+            }
+            Backing::SystemV(segment) => Ok(segment.len() as u64),
         }
     }
 
@@ -181,6 +214,20 @@ impl Backing {
             Backing::File(file) => Some(file),
             Backing::SystemV(_) => None,
         }
+    }
+}
+
+fn allocate_first(
+    file: BorrowedFd<'_>,
+    length: usize,
+    extent: Extent,
+    operation: &'static str,
+) -> Result<()> {
+    let later = extent.body - extent.at_first.unwrap_or(extent.body).min(extent.body);
+    crate::os::allocate(file, length - later, operation, &"")?;
+    match later {
+        0 => Ok(()),
+        _ => crate::os::lengthen(file, length, operation, &""),
     }
 }
 

@@ -3,7 +3,6 @@
 use super::Kind;
 use super::backing::Backing;
 use super::directory::{Directory, directory_path};
-use super::header::MOST_BYTES;
 use super::object::Object;
 use super::system_v;
 use crate::error::Context;
@@ -109,11 +108,9 @@ impl Place {
         let file = directory.open(&name, LOOKING)?;
         let status = rustix::fs::fstat(&file).during(LOOKING, &name)?;
         let copy = file.try_clone().during(LOOKING, &name)?;
-        // Of one with annexes, what is allocated.
-        let size = match usize::try_from(status.st_size).unwrap_or(0) {
-            size if size > MOST_BYTES => status.st_blocks as usize * 512,
-            size => size,
-        };
+        // Of one that is allocated by and by, what is.
+        let size = usize::try_from(status.st_size).unwrap_or(0);
+        let size = size.min(status.st_blocks as usize * 512);
         let opened = Object::open(Backing::File(file), LOOKING);
         let object = NamedObject::new(name.clone(), size, status.st_mtime, opened);
         Ok((object, Place::Name(name, Backing::File(copy))))

@@ -122,7 +122,7 @@ impl Object {
         let registry_at = header::BYTES;
         let body_at = body_behind_registry(places);
         if backing.file().is_some() {
-            backing.allocate(length_of(body_at, extent)?, operation)?;
+            backing.allocate_new(length_of(body_at, extent)?, extent, operation)?;
         }
         let length = backing.length(operation)?;
         let id = new_id()?;
@@ -357,6 +357,21 @@ impl Object {
         self.backing
             .allocate_annex(offset, length, operation)
             .map_err(|error| error.about(self.label()))
+    }
+
+    /// Allocates a part of a body of which not all was allocated at first. What was is
+    /// as it is.
+    pub(crate) fn allocate_body(&self, offset: usize, length: usize) -> Result<()> {
+        let operation = "allocating shared memory";
+        let at = self.header.body_at + offset;
+        self.backing
+            .allocate_annex(at as u64, length, operation)
+            .map_err(|error| error.about(self.label()))
+    }
+
+    /// Bytes of memory that the object has taken.
+    pub(crate) fn taken(&self) -> Result<u64> {
+        self.backing.taken("measuring shared object")
     }
 
     /// Gives such memory back.

@@ -266,6 +266,7 @@ impl SegmentOptions {
             longest_body: self.longest,
             huge_pages: self.huge_pages,
             annexes: false,
+            at_first: None,
         })
     }
 

@@ -3,6 +3,7 @@
 mod bodies;
 mod death;
 mod ends;
+mod growing;
 mod handles;
 mod limits;
 mod long;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
         work::batches_keep_their_order_and_lose_nothing,
         work::the_highest_priority_comes_first,
         long::what_the_dead_had_borrowed_comes_again,
+        growing::slow_processes_keep_nobody_from_sending,
+        growing::unbounded_queues_lose_nothing_between_processes,
         death::a_killed_sender_is_no_sender_any_more,
         death::a_message_held_by_the_dead_comes_again,
         death::what_the_dead_held_is_counted_where_it_is_lost,
@@ -98,6 +101,13 @@ fn main() -> ExitCode {
         panics::a_message_that_panics_while_it_is_decoded_gives_its_room_back,
         panics::a_callback_that_panics_keeps_no_room,
         panics::queues_work_in_destructors_of_threads,
+        growing::places_are_as_small_as_the_type_and_taken_as_they_are_used,
+        growing::long_messages_of_small_places_come_whole,
+        growing::messages_in_hand_keep_nobody_from_sending,
+        growing::more_in_hand_than_may_be_is_an_error_that_says_so,
+        growing::an_unbounded_queue_takes_all_and_keeps_the_order,
+        growing::at_the_ceiling_sending_fails_and_then_goes_on,
+        growing::who_is_killed_while_memory_is_added_leaves_a_whole_queue,
         named::programs_meet_by_name,
         named::another_type_is_refused,
         named::the_queue_of_killed_users_is_made_anew,

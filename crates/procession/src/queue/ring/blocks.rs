@@ -34,13 +34,19 @@ impl Ring {
         if !is_annexed {
             self.object.body().write(self.bytes_of(block), bytes);
         } else {
-            let annexed = self.annexed(block);
-            let annex = self
-                .annexes
-                .make_room(&self.object, block, bytes.len(), annexed)?;
+            let annex = self.make_annex(block, bytes.len())?;
             annex.bytes().write(0, bytes);
         }
         Ok(())
+    }
+
+    /// Makes room for a long message in the annex of a block that is ours.
+    pub(super) fn make_annex(&self, block: usize, length: usize) -> Result<Arc<Region>> {
+        let annexed = self.annexed(block);
+        if annexed.load(Ordering::Relaxed) < length as u64 {
+            self.check_ceiling(length)?;
+        }
+        self.annexes.make_room(&self.object, block, length, annexed)
     }
 
     #[inline]

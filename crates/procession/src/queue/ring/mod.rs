@@ -2,6 +2,7 @@
 //! errors of [`Sender`](super::Sender) and [`Receiver`](super::Receiver).
 
 mod blocks;
+mod growing;
 mod receiving;
 mod sending;
 mod waiting;
@@ -77,13 +78,29 @@ struct OfBlocks<'a> {
     first: usize,
     stride: usize,
     losses: usize,
-    count: usize,
+    /// How many are allocated, and how many can be.
+    there: &'a AtomicU64,
+    most: usize,
+    /// The same of slots.
+    slots_there: &'a AtomicU64,
+    slots: usize,
 }
 
 impl Blocks for OfBlocks<'_> {
     #[inline]
     fn count(&self) -> usize {
-        self.count
+        // SYNC(there): see `layout.rs`. Looked at each time: a slot that is younger
+        // than our last look may name a block that was not there then.
+        (self.there.load(Ordering::Acquire) as usize).min(self.most)
+    }
+
+    #[inline]
+    fn reach(&self) -> u64 {
+        // SYNC(there): see above. The slot behind the last message is looked at, too.
+        match self.slots_there.load(Ordering::Acquire) {
+            there if there < self.slots as u64 => there.saturating_sub(1),
+            _ => u64::MAX,
+        }
     }
 
     #[inline]
@@ -108,12 +125,12 @@ impl Ring {
         layout: Layout,
         fingerprint: Fingerprint,
     ) -> Result<Ring> {
-        let fill = |object: &Object| {
-            layout.write(object);
-            Ok(())
+        let fill = |object: &Object| layout.begin(object);
+        let extent = Extent {
+            at_first: layout.at_first(),
+            ..Extent::with_annexes(layout.length().unwrap_or(usize::MAX))
         };
-        let length = layout.length().unwrap_or(usize::MAX);
-        let (class, extent) = (class(fingerprint), Extent::with_annexes(length));
+        let (class, extent) = (class(fingerprint), extent);
         Ring::of(match name {
             None => Object::anonymous(class, extent, fill)?,
             Some((name, open)) => Object::create_named(name, class, extent, open, fill)?,
@@ -152,7 +169,10 @@ impl Ring {
                 first: self.first_block / 8,
                 stride: self.layout.stride / 8,
                 losses: self.losses / 8,
-                count: self.layout.blocks,
+                there: self.word(layout::BLOCKS_THERE),
+                most: self.layout.blocks,
+                slots_there: self.word(layout::SLOTS_THERE),
+                slots: self.layout.slots,
             },
             capacity: self.layout.capacity as u64,
         }

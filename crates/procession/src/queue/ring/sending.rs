@@ -37,7 +37,7 @@ impl Ring {
                 Some(block) => block,
                 None => {
                     let is_long = bytes.len() > self.layout.inline;
-                    let Some(block) = self.try_take(is_long, &caller) else {
+                    let Some(block) = self.try_take(is_long, &caller)? else {
                         return Ok(None);
                     };
                     filled = Some(block);
@@ -90,14 +90,10 @@ impl Ring {
         let is_long = length > self.layout.inline;
         let attempt = || {
             self.check_open()?;
-            Ok(self.try_take(is_long, &caller))
+            self.try_take(is_long, &caller)
         };
         let block = self.make_room(&caller, deadline, is_other_side_gone, attempt)?;
-        if is_long
-            && let Err(error) =
-                self.annexes
-                    .make_room(&self.object, block, length, self.annexed(block))
-        {
+        if is_long && let Err(error) = self.make_annex(block, length) {
             self.give_back(block, &caller);
             return Err(Hindrance::Failed(error));
         }
@@ -197,13 +193,16 @@ impl Ring {
     }
 
     #[inline]
-    pub(super) fn try_take(&self, is_long: bool, caller: &Caller<'_>) -> Option<usize> {
+    pub(super) fn try_take(&self, is_long: bool, caller: &Caller<'_>) -> Outcome<Option<usize>> {
         let first = match is_long {
             // The same ones again, whose annexes are there.
             true => 0,
             false => self.known.block.load(Ordering::Relaxed),
         };
-        self.raw().take_block(first, caller)
+        match self.raw().take_block(first, caller) {
+            None => self.take_another(caller),
+            block => Ok(block),
+        }
     }
 
     #[inline]
@@ -213,9 +212,13 @@ impl Ring {
         let index = loop {
             match raw.publish(block, &mut head, caller) {
                 Ok(Sent::At(index)) => break index,
+                Ok(Sent::Full) if self.add_slots()? => {}
                 Ok(Sent::Full) => {
                     self.known.head.store(head, Ordering::Release);
-                    return Ok(None);
+                    return match self.is_unbounded() {
+                        true => Err(Hindrance::Failed(self.at_ceiling())),
+                        false => Ok(None),
+                    };
                 }
                 Ok(Sent::Closed) => return Err(Hindrance::Disconnected),
                 // Others were faster, for many steps.
@@ -268,7 +271,7 @@ impl Batch<'_> {
             return Ok(false);
         }
         let is_long = bytes.len() > ring.layout.inline;
-        let Some(block) = ring.try_take(is_long, self.caller) else {
+        let Some(block) = ring.try_take(is_long, self.caller)? else {
             return Ok(false);
         };
         let mut head = ring.known.head.load(Ordering::Acquire);

@@ -1,0 +1,92 @@
+//! Blocks and slots that are allocated when there are too few: for messages that
+//! receivers have in hand, and for more that wait than ever before.
+
+use super::{Ring, layout};
+use crate::queue::{Hindrance, Outcome};
+use crate::registry::Caller;
+use crate::{Error, ErrorKind, Result};
+use std::sync::atomic::Ordering;
+
+const SENDING: &str = "sending to queue";
+
+impl Ring {
+    fn blocks_there(&self) -> usize {
+        self.word(layout::BLOCKS_THERE).load(Ordering::Acquire) as usize
+    }
+
+    /// A free block, looked for from `first` on, of more than there were. `None`: one
+    /// becomes free when something is received.
+    #[cold]
+    pub(super) fn take_another(&self, caller: &Caller<'_>) -> Outcome<Option<usize>> {
+        let mut first = 0;
+        loop {
+            let there = self.blocks_there();
+            let block = self.raw().take_block(first, caller);
+            if block.is_some() {
+                return Ok(block);
+            }
+            if self.blocks_there() != there {
+                // Somebody else has added some.
+                continue;
+            }
+            if there >= self.layout.blocks || self.layout.add_blocks(&self.object, there)? == there
+            {
+                return self.no_block();
+            }
+            first = there;
+        }
+    }
+
+    /// All blocks are taken, and there are as many as may be.
+    fn no_block(&self) -> Outcome<Option<usize>> {
+        let in_hand = self.raw().in_hand();
+        if in_hand > self.layout.blocks - self.layout.capacity {
+            let label = self.object.label();
+            let error = Error::new(ErrorKind::LimitReached, SENDING, label)
+                .because(format!("receivers have {in_hand} messages in hand"))
+                .with_hint("let them finish, or make it with `Options::most_in_hand(..)`");
+            return Err(Hindrance::Failed(error));
+        }
+        match self.is_unbounded() {
+            true => Err(Hindrance::Failed(self.at_ceiling())),
+            false => Ok(None),
+        }
+    }
+
+    /// Allocates more slots, if it is for lack of them that a message has no room.
+    #[cold]
+    pub(super) fn add_slots(&self) -> Result<bool> {
+        let there = self.word(layout::SLOTS_THERE).load(Ordering::Acquire);
+        if there >= self.layout.slots as u64 || self.len() >= self.layout.capacity {
+            return Ok(false);
+        }
+        self.layout
+            .add_slots(&self.object, there as usize)
+            .map(|_| true)
+    }
+
+    /// Whether senders do not wait for room.
+    pub(super) fn is_unbounded(&self) -> bool {
+        self.layout.ceiling > 0
+    }
+
+    /// Refuses to take so many bytes more than the ceiling allows.
+    pub(super) fn check_ceiling(&self, more: usize) -> Result<()> {
+        let ceiling = self.layout.ceiling as u64;
+        match ceiling > 0 && self.object.taken()?.saturating_add(more as u64) > ceiling {
+            true => Err(self.at_ceiling()),
+            false => Ok(()),
+        }
+    }
+
+    #[cold]
+    pub(super) fn at_ceiling(&self) -> Error {
+        let (waiting, ceiling) = (self.len(), self.layout.ceiling);
+        let label = self.object.label();
+        Error::new(ErrorKind::LimitReached, SENDING, label)
+            .because(format!(
+                "{waiting} messages wait, and it may have {ceiling} bytes"
+            ))
+            .with_hint("receive faster, or make it with a higher `Options::ceiling(..)`")
+    }
+}

@@ -1,0 +1,121 @@
+//! Queues whose senders do not wait for room.
+//!
+//! They are bounded ones of very many places, of which memory is allocated as they come
+//! to be used, so that what holds for those holds for these.
+
+use super::layout::Layout;
+use super::ring::Ring;
+use super::{Halves, INLINE, Options, message};
+use crate::Result;
+use crate::ends::Ends;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Most messages that may wait where nothing was said about it.
+const MOST: usize = 1 << 22;
+
+/// Makes a queue without a name whose senders do not wait: its memory grows with the
+/// messages that wait, up to a [ceiling](Options::ceiling), a quarter of the machine's
+/// memory and 4,194,304 messages unless the options say otherwise.
+///
+/// # Errors
+/// As [`bounded`](super::bounded()). Sending fails at the ceiling, with
+/// [`LimitReached`](crate::ErrorKind::LimitReached) in
+/// [`SendError::Failed`](super::SendError), and where there is no memory, with
+/// [`NoSpace`](crate::ErrorKind::NoSpace); when something was received, it goes on.
+///
+/// # Cost
+/// As [`bounded`](super::bounded()), and a system call each time that the memory becomes
+/// twice as much. Of what was taken, the places stay for the next messages, 64 bytes for
+/// a number and 1,088 where the length is open; the memory of longer messages is given
+/// back as they are received. Of slots, 8 bytes for each message that was ever sent stay,
+/// up to 8 bytes for each that may wait.
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, receiver) = queue::unbounded()?;
+/// for number in 0..10_000_u64 {
+///     sender.send(number).unwrap(); // nobody receives yet
+/// }
+/// drop(sender);
+/// assert_eq!(receiver.iter().sum::<u64>(), 49_995_000);
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub fn unbounded<T: Serialize + DeserializeOwned>() -> Result<Halves<T>> {
+    Options::new().unbounded()
+}
+
+/// [`unbounded`], of byte strings, which need no encoding.
+///
+/// # Errors
+/// As [`unbounded`].
+pub fn unbounded_bytes() -> Result<Halves<[u8]>> {
+    Options::new().unbounded_bytes()
+}
+
+/// The ceiling where none was said.
+pub(super) fn usual_ceiling() -> usize {
+    let quarter = crate::os::room::of_all().map_or(1 << 30, |all| all / 4);
+    usize::try_from(quarter).unwrap_or(usize::MAX)
+}
+
+impl Options {
+    /// Makes a queue without a name whose senders do not wait for room.
+    ///
+    /// # Errors
+    /// As [`unbounded`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::ErrorKind;
+    /// use procession::queue::{Options, SendError};
+    /// let (sender, receiver) = Options::new().ceiling(1 << 20).unbounded::<u64>()?;
+    /// let mut sent = 0;
+    /// let error = loop {
+    ///     match sender.send(sent) {
+    ///         Ok(()) => sent += 1,
+    ///         Err(SendError::Failed(_, error)) => break error,
+    ///         Err(other) => panic!("{other}"),
+    ///     }
+    /// };
+    /// assert_eq!(error.kind(), ErrorKind::LimitReached);
+    /// assert_eq!(receiver.len() as u64, sent);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn unbounded<T: Serialize + DeserializeOwned>(self) -> Result<Halves<T>> {
+        let options = self.of::<T>();
+        options.with_layout(options.unbounded_layout()?, Ends::pair()?)
+    }
+
+    /// Makes a queue of byte strings without a name whose senders do not wait for room.
+    ///
+    /// # Errors
+    /// As [`unbounded`].
+    pub fn unbounded_bytes(self) -> Result<Halves<[u8]>> {
+        self.with_layout(self.unbounded_layout()?, Ends::pair()?)
+    }
+
+    /// Makes a queue with a name whose senders do not wait for room; it is opened as
+    /// others are.
+    ///
+    /// # Errors
+    /// As [`unbounded`] and [`create`](super::create).
+    pub fn create_unbounded<T: Serialize + DeserializeOwned>(
+        self,
+        name: &str,
+    ) -> Result<Halves<T>> {
+        let layout = self.of::<T>().unbounded_layout()?;
+        let fingerprint = message::fingerprint::<T>();
+        super::named(Ring::create(Some((name, false)), layout, fingerprint)?)
+    }
+
+    fn unbounded_layout(self) -> Result<Layout> {
+        let (ceiling, most) = match self.ceiling {
+            Some(ceiling) => (ceiling, usize::MAX),
+            None => (usual_ceiling(), MOST),
+        };
+        let inline = self.inline.unwrap_or(INLINE);
+        Layout::unbounded(ceiling, most, self.spare, inline, self.orphans)
+    }
+}
