@@ -209,7 +209,12 @@ impl RawMutex<'_> {
         let (next, acquired) = match Owner::of(word) {
             None => (stays, Acquired::of(word)),
             Some(owner) if owner == me => return Err(Failure::WouldDeadlock),
-            Some(owner) if platform.is_alive(owner) => return Ok(Attempt::Held),
+            Some(owner) if platform.is_alive(owner) => {
+                return match platform.waits_in_vain(owner) {
+                    true => Err(Failure::WouldDeadlock),
+                    false => Ok(Attempt::Held),
+                };
+            }
             Some(_) => {
                 // A holder that had changed nothing leaves nothing to repair.
                 let left = if word & TENTATIVE == 0 {

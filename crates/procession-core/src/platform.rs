@@ -16,6 +16,12 @@ pub trait Platform {
     /// answer of `false` is proof.
     fn lives(&self, place: usize, generation: u32) -> bool;
 
+    /// Whether the caller would wait without a limit for somebody who lives and never
+    /// gives back: a thread of its own process that has ended.
+    fn waits_in_vain(&self, _owner: Owner) -> bool {
+        false
+    }
+
     /// A count that changes whenever somebody notices that a process died.
     fn deaths(&self) -> u32;
 
@@ -87,7 +93,8 @@ pub enum Failure {
     TimedOut,
     /// A holder died or gave up, and nobody has repaired what it left.
     NotRecoverable,
-    /// The calling thread holds it already, and would wait for itself.
+    /// The calling thread holds it already, and would wait for itself, or a thread of
+    /// its process that has ended, and it would wait for ever.
     WouldDeadlock,
     /// There is room for no more.
     Full,

@@ -86,6 +86,7 @@ impl RawRwLock<'_> {
         match Owner::of(word) {
             None => Ok(false),
             Some(owner) if owner == platform.me() => Err(Failure::WouldDeadlock),
+            Some(owner) if platform.waits_in_vain(owner) => Err(Failure::WouldDeadlock),
             Some(owner) if platform.is_alive(owner) => Ok(true),
             // It died while it held the lock: taking it over and giving it
             // back leaves the word as readers must see it.
@@ -168,6 +169,9 @@ impl RawRwLock<'_> {
             match Owner::of(word) {
                 None => {}
                 Some(owner) if owner == platform.me() => return Err(Failure::WouldDeadlock),
+                Some(owner) if platform.waits_in_vain(owner) => {
+                    return Err(Failure::WouldDeadlock);
+                }
                 Some(owner) if platform.is_alive(owner) => return Ok(None),
                 Some(_) => {
                     // A new reader may have taken the cell; then we look again.

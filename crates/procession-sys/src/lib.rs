@@ -39,6 +39,7 @@ pub mod robust;
 pub mod signal;
 pub mod socket;
 pub mod sysv;
+pub mod thread_end;
 pub mod vfork;
 
 pub use rustix::io::Errno;

@@ -77,7 +77,8 @@ pub enum ErrorKind {
     NotRecoverable,
     /// Somebody panicked while holding the lock.
     Poisoned,
-    /// The caller would wait for itself.
+    /// The caller would wait for itself, or for ever for a thread of its process that
+    /// has ended and leaked its guard.
     Deadlock,
     /// The barrier is broken.
     Broken,
@@ -165,7 +166,7 @@ impl ErrorKind {
             ErrorKind::OwnerDead => "the owner died",
             ErrorKind::NotRecoverable => "a holder died, and nobody has repaired what it left",
             ErrorKind::Poisoned => "somebody panicked while holding it",
-            ErrorKind::Deadlock => "the calling thread holds it already",
+            ErrorKind::Deadlock => "the calling thread holds it already, or one that has ended",
             ErrorKind::Broken => "the barrier is broken",
             ErrorKind::Incompatible => "of another kind or type",
             ErrorKind::Unsupported => "not supported",

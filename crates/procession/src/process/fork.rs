@@ -10,6 +10,7 @@ use super::start::client::end_server;
 use super::{Child, reaper};
 use crate::error::Context;
 use crate::os::eventfd::{EventFd, Mode};
+use crate::shm::nothing_is_lent;
 use crate::{Error, ErrorKind, Result, limits, registry, sync};
 use procession_sys::Errno;
 use procession_sys::process as sys;
@@ -49,6 +50,13 @@ pub enum Fork {
 /// - [`MultiThreaded`](ErrorKind::MultiThreaded): another thread might hold a
 ///   lock — of the allocator, of standard output — that would stay locked in
 ///   the child for ever. See [`fork_unchecked`].
+/// - [`Busy`](ErrorKind::Busy): this process holds a lock of [`sync`](crate::sync) or
+///   [`shared`](crate::shared), or a message of a queue that is
+///   [borrowed](crate::queue::Borrowed) or [reserved](crate::queue::Reservation). The
+///   child would have a copy of the guard, and of the references that it gave, but not
+///   the lock. A guard that was leaked counts as long as its lock stays locked.
+///   Permits of semaphores and [deliveries](crate::queue::Delivery) do not count: their
+///   copies refer to nothing shared, and give nothing back.
 /// - [`LimitReached`](ErrorKind::LimitReached): processes or descriptors
 /// - [`NoSpace`](ErrorKind::NoSpace): memory
 ///
@@ -70,19 +78,26 @@ pub enum Fork {
 /// fork(2), pthread_atfork(3) "Notes"
 pub fn fork() -> Result<Fork> {
     require_single_thread()?;
+    nothing_is_lent("forking")?;
     // Or the child would write it a second time.
     flush_output();
     // SAFETY: there is no other thread but the reaper and the keeper, which
-    // hold no lock while `fork_unchecked` holds theirs.
+    // hold no lock while `fork_unchecked` holds theirs; nothing refers to shared
+    // memory by a lock that is this process's.
     unsafe { fork_unchecked() }
 }
 
-/// [`fork`] without asking how many threads there are.
+/// [`fork`] without asking how many threads there are, and what they hold.
 ///
 /// # Errors
-/// As [`fork`], less the first.
+/// As [`fork`], less the first two.
 ///
 /// # Safety
+/// The child must not use, but for dropping and forgetting them, copies of guards of
+/// locks, nor of [borrowed](crate::queue::Borrowed) and
+/// [reserved](crate::queue::Reservation) messages, nor any reference that its parent got
+/// from one of them: the memory is shared, and the locks are the parent's.
+///
 /// If the calling process has other threads, the child may only make
 /// async-signal-safe calls until it execs or ends by [`exit`]'s system call:
 /// no allocation, no lock, no printing.

@@ -48,7 +48,7 @@ impl<'a> Caller<'a> {
     }
 
     /// This process, none of its threads in particular: for what is given back
-    /// with its last handle.
+    /// with its last handle, and for what it holds.
     pub(crate) fn of_process(registry: &'a Registry) -> Option<Caller<'a>> {
         Caller::of_thread(registry, 0)
     }
@@ -58,16 +58,10 @@ impl<'a> Caller<'a> {
         self.deadline.remaining() == Some(Duration::ZERO)
     }
 
-    /// Whether this is the whole process.
-    pub(crate) fn is_process(&self) -> bool {
-        self.me.thread() == 0
-    }
-
-    /// The one who holds a word, if it is this thread, or one of this process
-    /// where that is meant.
+    /// The thread of this process that holds a word, if one of them does.
     pub(crate) fn as_holder(&self, word: u64) -> Option<Caller<'a>> {
         let owner = Owner::of(word)?;
-        let ours = owner == self.me || self.is_process() && owner.process() == self.me;
+        let ours = owner.process() == self.me.process();
         ours.then(|| Caller {
             registry: self.registry,
             me: owner,
@@ -76,9 +70,8 @@ impl<'a> Caller<'a> {
         })
     }
 
-    /// Another thread of this process, which has ended.
     #[inline]
-    pub(crate) fn of_thread(registry: &'a Registry, number: u16) -> Option<Caller<'a>> {
+    fn of_thread(registry: &'a Registry, number: u16) -> Option<Caller<'a>> {
         Some(Caller {
             registry,
             me: registry.joined_process()?.with_thread(number),
@@ -101,6 +94,13 @@ impl Platform for Caller<'_> {
 
     fn lives(&self, place: usize, generation: u32) -> bool {
         self.registry.lives(place, generation)
+    }
+
+    #[inline]
+    fn waits_in_vain(&self, owner: Owner) -> bool {
+        self.deadline == Deadline::NEVER
+            && owner.process() == self.me.process()
+            && thread::has_left(owner.thread())
     }
 
     fn deaths(&self) -> u32 {

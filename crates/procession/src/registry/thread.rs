@@ -1,46 +1,68 @@
 //! The calling thread, as words name it.
 
 use procession_core::owner::MAX_THREAD;
+use procession_sys::thread_end::ThreadEnd;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// Numbers that are taken in this process, one bit each; 0 is nobody's.
-static TAKEN: [AtomicU64; (MAX_THREAD as usize + 1) / 64] =
-    [const { AtomicU64::new(0) }; (MAX_THREAD as usize + 1) / 64];
+/// One bit for each number.
+type Numbers = [AtomicU64; (MAX_THREAD as usize + 1) / 64];
+
+const NONE: Numbers = [const { AtomicU64::new(0) }; (MAX_THREAD as usize + 1) / 64];
+
+/// Numbers that are taken in this process; 0 is nobody's.
+static TAKEN: Numbers = NONE;
+
+/// Of these, those whose threads have ended and had not dropped all guards.
+static LEFT: Numbers = NONE;
 
 thread_local! {
-    /// The thread's number, once it has one. Without a destructor, so that
-    /// asking is one load.
+    /// The thread's number, once it has one. Without a destructor, so that asking is
+    /// one load, and destructors of thread-locals may ask as well.
     static NUMBER: Cell<u16> = const { Cell::new(0) };
 
     /// Guards that the thread has and has not dropped.
     static HELD: Cell<u32> = const { Cell::new(0) };
 
-    /// Gives the number back when the thread ends.
-    static THREAD: Thread = const { Thread };
+    /// References into shared memory that no lock's word tells of: what this thread
+    /// has taken, less what it has given back, which another one may have taken.
+    static LENT: Cell<i64> = const { Cell::new(0) };
 }
 
-/// A thread that has used a shared object.
-struct Thread;
+/// What threads that have ended leave of their [`LENT`].
+static LENT_BY_OTHERS: AtomicI64 = AtomicI64::new(0);
 
-impl Drop for Thread {
-    fn drop(&mut self) {
-        let number = NUMBER.get();
-        if number == 0 {
-            return;
-        }
-        if HELD.get() > 0 {
-            // A guard was forgotten: nobody else can give it back.
-            crate::shm::abandon_what_thread_holds(number);
-        }
-        NUMBER.set(0);
-        let number = usize::from(number);
-        TAKEN[number / 64].fetch_and(!(1 << (number % 64)), Ordering::Release);
+/// A thread that has used a shared object ends, and the destructors of its
+/// thread-locals, where guards may have lain, are done.
+static END: ThreadEnd = ThreadEnd::new(end);
+
+fn end() {
+    LENT_BY_OTHERS.fetch_add(LENT.replace(0), Ordering::Relaxed);
+    let number = usize::from(NUMBER.replace(0));
+    let held = HELD.replace(0);
+    if number == 0 {
+        return;
+    }
+    let (word, bit) = (number / 64, 1 << (number % 64));
+    if held > 0 {
+        // A guard was leaked. References into what it locks may live as long as the
+        // process, as with the standard library's locks: so the words keep the number,
+        // and no other thread gets it, or it would pass for the holder.
+        LEFT[word].fetch_or(bit, Ordering::Release);
+    } else {
+        TAKEN[word].fetch_and(!bit, Ordering::Release);
     }
 }
 
-/// The calling thread's number in its process; 0 when it is ending, or when
-/// there are more threads than numbers.
+/// Whether a thread of this process has ended and leaked guards, so that it will never
+/// give back what it holds.
+pub(super) fn has_left(number: u16) -> bool {
+    let number = usize::from(number);
+    LEFT[number / 64].load(Ordering::Acquire) & 1 << (number % 64) != 0
+}
+
+/// The calling thread's number in its process; 0 when there are more threads than
+/// numbers.
 #[inline]
 pub(crate) fn number() -> u16 {
     match NUMBER.get() {
@@ -51,8 +73,8 @@ pub(crate) fn number() -> u16 {
 
 #[cold]
 fn begin() -> u16 {
-    // A thread that is ending would never give a number back.
-    let number = THREAD.try_with(|_| take()).unwrap_or(0);
+    // A thread whose end nobody hears of would never give a number back.
+    let number = END.arm().map_or(0, |()| take());
     NUMBER.set(number);
     number
 }
@@ -80,4 +102,69 @@ fn take() -> u16 {
 #[inline]
 pub(crate) fn count_held(change: i32) {
     HELD.set(HELD.get().saturating_add_signed(change));
+}
+
+/// There is one reference more into shared memory, or one less, that no lock's word
+/// tells of. Who has a number hears of the thread's end; so it takes one.
+#[inline]
+pub(crate) fn count_lent(change: i64) {
+    number();
+    LENT.set(LENT.get() + change);
+}
+
+/// How many there are, in a process without other threads.
+pub(crate) fn lent() -> i64 {
+    LENT.get() + LENT_BY_OTHERS.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A thread's number, and what it is after `leave` was called in it.
+    fn of_thread(leave: fn()) -> u16 {
+        let thread = std::thread::spawn(move || {
+            leave();
+            number()
+        });
+        thread.join().unwrap()
+    }
+
+    struct Late;
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            count_held(-1);
+        }
+    }
+
+    thread_local! {
+        static LATE: Late = const { Late };
+    }
+
+    #[test]
+    fn a_number_is_given_back_unless_something_is_held_under_it() {
+        let leaked = of_thread(|| count_held(1));
+        assert!(has_left(leaked));
+        // What a thread-local drops is dropped in time, whichever was used first.
+        let kept = of_thread(|| {
+            LATE.with(|_| {});
+            number();
+            count_held(1);
+        });
+        assert!(!has_left(kept));
+        for _ in 0..=MAX_THREAD {
+            let next = of_thread(|| {});
+            assert!(next != leaked && next != 0);
+        }
+    }
+
+    #[test]
+    fn what_is_lent_may_be_given_back_by_another_thread() {
+        let before = lent();
+        of_thread(|| count_lent(1));
+        assert_eq!(lent(), before + 1);
+        of_thread(|| count_lent(-1));
+        assert_eq!(lent(), before);
+    }
 }

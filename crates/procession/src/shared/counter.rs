@@ -10,6 +10,7 @@ const CLASS: Class = Class {
     kind: Kind::Counter,
     fingerprint: Fingerprint::NONE,
     abandon: |_, _| {},
+    lends: |_, _| false,
 };
 
 /// Numbers side by side that several processes change by atomic operations.

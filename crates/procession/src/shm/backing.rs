@@ -21,7 +21,7 @@ pub(super) enum Backing {
 }
 
 /// Tells one piece of memory from another, for as long as it is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Identity {
     File { device: u64, inode: u64 },
     SystemV(i32),

@@ -2,7 +2,8 @@
 
 use super::attached;
 use super::backing::{Backing, require_own_file};
-use super::object::Object;
+use super::named::Published;
+use super::object::{Class, Object};
 use crate::error::Context;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::Errno;
@@ -19,6 +20,23 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Name of the lock file; no object can be called so, because names of objects
 /// are stored behind a letter.
 const LOCK: &str = "lock";
+
+/// Why there is no object in memory that others find.
+enum Absent {
+    /// Nobody uses it, so nobody may any more.
+    Unused,
+    Failed(Error),
+}
+
+impl From<Error> for Absent {
+    fn from(error: Error) -> Absent {
+        match error.kind() {
+            // It was made before the machine last started.
+            ErrorKind::Removed => Absent::Unused,
+            _ => Absent::Failed(error),
+        }
+    }
+}
 
 /// The directory of named objects, locked.
 pub(super) struct Directory {
@@ -144,10 +162,31 @@ impl Directory {
         rustix::fs::unlinkat(&self.path, path, AtFlags::empty()).during(operation, name)
     }
 
-    /// The object in this memory, if this process has it already.
-    pub(super) fn attached(&self, backing: &Backing) -> Result<Option<Arc<Object>>> {
-        let found = attached::find(backing.identity()?);
-        Ok(found.map(|object| self.keep(object)))
+    /// The object in memory that others find, as this process has it from now on, or
+    /// has it already; `None` if nobody uses it.
+    pub(super) fn attached(
+        &self,
+        backing: Backing,
+        published: Published,
+        class: Class,
+        operation: &'static str,
+    ) -> Result<Option<Arc<Object>>> {
+        let found = attached::find_or(backing.identity()?, || {
+            let object = Object::open(backing, operation)?;
+            if !object.registry().is_in_use() {
+                return Err(Absent::Unused);
+            }
+            object.expect(class, operation)?;
+            Ok(object.of(class, Some(published)))
+        });
+        let object = match found {
+            Ok(object) => self.keep(object),
+            Err(Absent::Unused) => return Ok(None),
+            Err(Absent::Failed(error)) => return Err(error),
+        };
+        object.expect(class, operation)?;
+        object.join()?;
+        Ok(Some(object))
     }
 
     /// Keeps an object until the lock is gone, because its last handle takes the

@@ -4,10 +4,15 @@
 //! The second zone of `unsafe`, as in `procession_sys::memory`: this is the one
 //! place that makes references into memory which other processes map. Whoever
 //! makes one has a lock that all users of the memory take.
+//!
+//! What a reference relies on is this process's: a forked copy of the process would
+//! have a copy of the reference, and none of the lock. So [`nothing_is_lent`] is asked
+//! before a fork.
 #![allow(unsafe_code)]
 
-use super::{Object, ShmSafe};
+use super::{Object, ShmSafe, attached};
 use crate::os::memory::Region;
+use crate::registry::thread;
 use crate::{Error, ErrorKind, Result};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -75,8 +80,10 @@ impl Range {
     /// memory leave these bytes alone; or, if only [`get`](Range::get) is called,
     /// none of them writes.
     pub(crate) unsafe fn new(memory: &Arc<Region>, at: usize, length: usize) -> Option<Range> {
+        let first = memory.place(at, length, 1)?;
+        thread::count_lent(1);
         Some(Range {
-            first: memory.place(at, length, 1)?,
+            first,
             length,
             _memory: Arc::clone(memory),
         })
@@ -94,6 +101,13 @@ impl Range {
         // SAFETY: as in `get`, and neither read by others, by the promise to `new`
         // and because `self` is borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.first.as_ptr(), self.length) }
+    }
+}
+
+impl Drop for Range {
+    #[inline]
+    fn drop(&mut self) {
+        thread::count_lent(-1);
     }
 }
 
@@ -142,4 +156,26 @@ impl<'a, T: ShmSafe> Exclusive<'a, T> {
         // SAFETY: one of the values of `new`; what is there needs no drop.
         unsafe { self.values.first.as_ptr().wrapping_add(index).write(value) }
     }
+}
+
+/// Refuses while this process has references into shared memory, or has leaked what
+/// gives them. It must not have other threads.
+pub(crate) fn nothing_is_lent(operation: &'static str) -> Result<()> {
+    let lent = attached::all().into_iter().find(|it| it.is_lent());
+    let Some(lent) = lent else {
+        return match thread::lent() {
+            ..=0 => Ok(()),
+            count => Err(Error::new(ErrorKind::Busy, operation, "")
+                .because(format!(
+                    "this process borrows messages of queues where they lie: {count}"
+                ))
+                .with_hint("drop what was borrowed or reserved before")),
+        };
+    };
+    let kind = lent.header().kind.word();
+    Err(Error::new(ErrorKind::Busy, operation, lent.label())
+        .because(format!(
+            "this process holds a lock, a {kind}, and the copy would have its guard"
+        ))
+        .with_hint("drop guards before; one that was leaked holds its lock for ever"))
 }

@@ -1,6 +1,7 @@
 //! Shared objects in files of the user's choice, which stay until they are
 //! removed, also when the machine is started anew.
 
+use super::attached;
 use super::backing::{Backing, Extent, require_own_file};
 use super::directory::Directory;
 use super::named::{PLACES, Published, link};
@@ -66,10 +67,13 @@ impl Object {
         let object = Object::inside(Backing::File(file), class, PLACES, extent, fill);
         let object = object.map_err(about)?;
         object.join()?;
+        let Place { path, directory } = &place;
+        let object = object.publish(Some(Published::File(path.clone())), class)?;
+        // When this process has it in its table: another thread may open it at once.
         if let Some(file) = object.backing().file() {
-            link(file, &place.directory, place.name(), operation).map_err(about)?;
+            link(file, directory, place.name(), operation).map_err(about)?;
         }
-        object.publish(Some(Published::File(place.path)), class)
+        Ok(object)
     }
 
     /// Opens the object in a file.
@@ -84,16 +88,15 @@ impl Object {
         // One after the other: the first after a restart forgets who used it.
         let directory = Directory::lock()?;
         let about = |error: Error| error.about(path.display());
-        if let Some(object) = directory.attached(&backing)? {
-            object.expect(class, operation).map_err(about)?;
-            object.join()?;
-            return Ok(object);
-        }
-        Object::outlive_restart(&backing, operation).map_err(about)?;
-        let object = Object::open(backing, operation).map_err(about)?;
+        let object = attached::find_or(backing.identity()?, || {
+            Object::outlive_restart(&backing, operation)?;
+            let object = Object::open(backing, operation)?;
+            object.expect(class, operation)?;
+            Ok::<_, Error>(object.of(class, Some(Published::File(place.path.clone()))))
+        });
+        let object = directory.keep(object.map_err(about)?);
         object.expect(class, operation).map_err(about)?;
         object.join()?;
-        let object = object.publish(Some(Published::File(place.path)), class)?;
-        Ok(directory.keep(object))
+        Ok(object)
     }
 }

@@ -31,9 +31,8 @@ pub use procession_derive::ShmSafe;
 pub use safe::{Fingerprint, ShmSafe};
 pub use segment::{Segment, SegmentOptions};
 
-pub(crate) use attached::abandon_what_thread_holds;
 pub(crate) use backing::{ANNEXES, Extent};
-pub(crate) use exclusive::{Exclusive, Range, Values};
+pub(crate) use exclusive::{Exclusive, Range, Values, nothing_is_lent};
 pub(crate) use header::Kind;
 pub(crate) use object::{Class, Object};
 pub(crate) use travel::shared_object;

@@ -105,32 +105,13 @@ impl Directory {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             outcome => Backing::File(outcome?),
         };
-        if let Some(object) = self.attached(&backing)? {
-            object
-                .expect(class, operation)
-                .map_err(|error| error.about(name))?;
-            object.join()?;
-            return Ok(Some(object));
+        let published = Published::Name(name.to_owned());
+        let object = self.attached(backing, published, class, operation);
+        let object = object.map_err(|error| error.about(name))?;
+        if object.is_none() {
+            self.remove(name, None)?;
         }
-        let object = match Object::open(backing, operation) {
-            // It was made before the machine last started.
-            Err(error) if error.kind() == ErrorKind::Removed => {
-                self.remove(name, None)?;
-                return Ok(None);
-            }
-            outcome => outcome.map_err(|error| error.about(name))?,
-        };
-        if !object.registry().is_in_use() {
-            self.remove(name, object.backing().file())?;
-            return Ok(None);
-        }
-        object
-            .expect(class, operation)
-            .map_err(|error| error.about(name))?;
-        object.join()?;
-        let published = Some(Published::Name(name.to_owned()));
-        let object = object.publish(published, class)?;
-        Ok(Some(self.keep(object)))
+        Ok(object)
     }
 
     fn create(

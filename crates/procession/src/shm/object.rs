@@ -17,9 +17,13 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What a type does with what is still held of an object by a thread of this
-/// process that has ended, or by the whole process when its last handle goes.
+/// What a type does with what this process still holds of an object when its last
+/// handle goes.
 pub(crate) type Abandon = fn(&Object, &Caller<'_>);
+
+/// Whether this process has guards that give references into the memory of an object,
+/// or has leaked some: a forked copy of it would have them as well.
+pub(crate) type Lends = fn(&Object, &Caller<'_>) -> bool;
 
 /// A shared object: its memory, and the registry of those who use it.
 #[derive(Debug)]
@@ -32,7 +36,10 @@ pub(crate) struct Object {
     registry_backing: Option<Arc<Backing>>,
     /// Where others find it.
     published: Option<Published>,
-    abandon: Option<Abandon>,
+    abandon: Abandon,
+    lends: Lends,
+    /// What the table of this process's objects knows it by, once it is there.
+    attached: Option<Identity>,
     /// How long the body of one that grows is known to be.
     grown: AtomicUsize,
 }
@@ -43,6 +50,7 @@ pub(crate) struct Class {
     pub(crate) kind: Kind,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) abandon: Abandon,
+    pub(crate) lends: Lends,
 }
 
 pub(super) fn new_id() -> Result<u128> {
@@ -105,7 +113,7 @@ impl Object {
         object.registry_backing = Some(family.backing);
         fill(&object)?;
         object.header.write(object.memory.bytes());
-        object.attach(class)
+        object.publish(None, class)
     }
 
     /// Makes an object with a registry of its own in memory that nobody can find
@@ -166,7 +174,9 @@ impl Object {
             registry,
             registry_backing: None,
             published: None,
-            abandon: None,
+            abandon: |_, _| {},
+            lends: |_, _| false,
+            attached: None,
         }
     }
 
@@ -230,15 +240,14 @@ impl Object {
         class: Class,
     ) -> Result<Arc<Object>> {
         let operation = "receiving shared object";
-        if let Some(object) = attached::find(backing.identity()?) {
+        let object = attached::find_or(backing.identity()?, || {
+            let object = Object::open(backing, operation)?;
             object.expect(class, operation)?;
-            object.join()?;
-            return Ok(object);
-        }
-        let object = Object::open(backing, operation)?;
+            Ok::<_, Error>(object.of(class, published))
+        })?;
         object.expect(class, operation)?;
         object.join()?;
-        object.publish(published, class)
+        Ok(object)
     }
 
     /// The object of another process that came with the registry that it shares.
@@ -249,13 +258,17 @@ impl Object {
     ) -> Result<Arc<Object>> {
         let operation = "receiving shared object";
         let backing = Backing::File(file);
-        backing.require_sealed(operation)?;
-        let (memory, header, _) = Object::look(&backing, operation)?;
-        header.expect(class.kind, class.fingerprint, operation)?;
-        let family = FamilyRegistry::received(registry, header.registry_id)?;
-        let mut object = Object::new(memory, header, backing, family.registry);
-        object.registry_backing = Some(family.backing);
-        object.attach(class)
+        let object = attached::find_or(backing.identity()?, || {
+            backing.require_sealed(operation)?;
+            let (memory, header, _) = Object::look(&backing, operation)?;
+            header.expect(class.kind, class.fingerprint, operation)?;
+            let family = FamilyRegistry::received(registry, header.registry_id)?;
+            let mut object = Object::new(memory, header, backing, family.registry);
+            object.registry_backing = Some(family.backing);
+            Ok::<_, Error>(object.of(class, None))
+        })?;
+        object.expect(class, operation)?;
+        Ok(object)
     }
 
     /// Refuses an object of another kind or type.
@@ -268,28 +281,26 @@ impl Object {
         self.registry.process().map(drop)
     }
 
-    pub(super) fn publish(
-        mut self,
-        published: Option<Published>,
-        class: Class,
-    ) -> Result<Arc<Object>> {
+    /// With what it is to this process.
+    pub(super) fn of(mut self, class: Class, published: Option<Published>) -> Object {
+        self.abandon = class.abandon;
+        self.lends = class.lends;
+        self.published = published;
+        self
+    }
+
+    /// In the table of the objects of this process, whose business this is alone.
+    pub(super) fn attached_as(mut self, identity: Identity) -> Object {
+        self.attached = Some(identity);
+        self
+    }
+
+    /// A new object, for its maker.
+    pub(super) fn publish(self, published: Option<Published>, class: Class) -> Result<Arc<Object>> {
         // The last thing that can fail: a published object that goes takes the
         // lock of the directory.
         let identity = self.backing.identity()?;
-        self.published = published;
-        Ok(self.attach_as(identity, class))
-    }
-
-    fn attach(self, class: Class) -> Result<Arc<Object>> {
-        let identity = self.backing.identity()?;
-        Ok(self.attach_as(identity, class))
-    }
-
-    fn attach_as(mut self, identity: Identity, class: Class) -> Arc<Object> {
-        self.abandon = Some(class.abandon);
-        let object = Arc::new(self);
-        attached::remember(&object, identity, class.abandon);
-        object
+        Ok(attached::remember(self.of(class, published), identity))
     }
 
     /// The bytes behind the header.
@@ -443,6 +454,12 @@ impl Object {
         Some(process.with_thread(thread::number()))
     }
 
+    /// Whether this process has references into the memory, or had and leaked them.
+    pub(super) fn is_lent(&self) -> bool {
+        let process = Caller::of_process(&self.registry);
+        process.is_some_and(|process| (self.lends)(self, &process))
+    }
+
     /// A word of the body, for as long as it is needed.
     pub(crate) fn word(&self, offset: usize) -> Result<Word> {
         let at = self.offset_of(offset, 1)?;
@@ -484,11 +501,13 @@ impl Object {
 
 impl Drop for Object {
     fn drop(&mut self) {
-        // Guards borrow handles: what is still held was forgotten.
-        if let Some(abandon) = self.abandon
-            && let Some(process) = Caller::of_process(&self.registry)
-        {
-            abandon(self, &process);
+        if let Some(identity) = self.attached {
+            // Guards borrow handles: what is still held was forgotten.
+            attached::forget(self, identity, || {
+                if let Some(process) = Caller::of_process(&self.registry) {
+                    (self.abandon)(self, &process);
+                }
+            });
         }
         // The registry of a named object is in it, and goes with it.
         if let Some(published) = self.published.take() {

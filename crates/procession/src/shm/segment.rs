@@ -65,6 +65,7 @@ const CLASS: Class = Class {
     kind: Kind::Segment,
     fingerprint: Fingerprint::NONE,
     abandon: |_, _| {},
+    lends: |_, _| false,
 };
 
 impl Segment {

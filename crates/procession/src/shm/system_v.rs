@@ -99,22 +99,13 @@ impl Directory {
             return Ok(None);
         };
         require_own(&segment, operation)?;
-        let about = |error: Error| error.about(key);
         let backing = Backing::SystemV(segment.clone());
-        if let Some(object) = self.attached(&backing)? {
-            object.expect(class, operation).map_err(about)?;
-            object.join()?;
-            return Ok(Some(object));
-        }
-        let object = Object::open(backing, operation).map_err(about)?;
-        if !object.registry().is_in_use() {
+        let object = self.attached(backing, Published::SystemV, class, operation);
+        let object = object.map_err(|error| error.about(key))?;
+        if object.is_none() {
             remove(segment)?;
-            return Ok(None);
         }
-        object.expect(class, operation).map_err(about)?;
-        object.join()?;
-        let object = object.publish(Some(Published::SystemV), class)?;
-        Ok(Some(self.keep(object)))
+        Ok(object)
     }
 }
 

@@ -27,10 +27,11 @@ const CLASS: Class = Class {
     fingerprint: Fingerprint::NONE,
     abandon: |object, caller| {
         // With its last handle, the process leaves in order.
-        if caller.is_process() && object.body().len() >= MEMBERS_AT {
+        if object.body().len() >= MEMBERS_AT {
             raw(object).leave(caller);
         }
     },
+    lends: |_, _| false,
 };
 
 /// Barriers that this process is a member of.

@@ -22,6 +22,7 @@ const CLASS: Class = Class {
     kind: Kind::Condvar,
     fingerprint: Fingerprint::NONE,
     abandon: |_, _| {},
+    lends: |_, _| false,
 };
 
 /// Lets those who hold a [`Mutex`](super::Mutex) or a

@@ -128,7 +128,10 @@ pub(crate) fn failed(
             ErrorKind::NotRecoverable,
             Some("make what it protects anew, and call `reset`"),
         ),
-        Failure::WouldDeadlock => (ErrorKind::Deadlock, None),
+        Failure::WouldDeadlock => (
+            ErrorKind::Deadlock,
+            Some("drop the guard; a thread that has ended and leaked its own never does"),
+        ),
         Failure::Full => (ErrorKind::LimitReached, None),
         Failure::Broken => (
             ErrorKind::Broken,

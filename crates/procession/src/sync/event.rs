@@ -21,6 +21,7 @@ const CLASS: Class = Class {
     kind: Kind::Event,
     fingerprint: Fingerprint::NONE,
     abandon: |_, _| {},
+    lends: |_, _| false,
 };
 
 /// Something that has happened or has not, and those who wait for it.

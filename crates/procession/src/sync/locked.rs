@@ -63,6 +63,10 @@ pub(crate) const fn class<T: ShmSafe>(kind: Kind) -> Class {
                 lock.abandon(&holder);
             }
         },
+        lends: |object, caller| {
+            let word = object.word(0);
+            word.is_ok_and(|word| caller.as_holder(RawMutex(&word).word()).is_some())
+        },
     }
 }
 

@@ -21,6 +21,13 @@ pub type LockResult<'a, T> =
 /// the right moment overtakes those who sleep. A thread that locks a second
 /// time gets [`Deadlock`](crate::ErrorKind::Deadlock).
 ///
+/// A guard that is leaked (`mem::forget`, `Box::leak`) leaves the lock locked, also
+/// when its thread ends, because references into the value may live on: until the
+/// process ends, as by its death, or has dropped its last handle of the mutex. Threads
+/// of the same process that wait for it without a limit get
+/// [`Deadlock`](crate::ErrorKind::Deadlock) once the thread has ended. A guard that lies in
+/// a thread-local is dropped with it.
+///
 /// # If a process dies
 /// If the holder dies, the next one gets [`LockError::OwnerDied`] with a
 /// [`RecoveryGuard`]: the value is as the dead left it, possibly in the middle
@@ -28,15 +35,19 @@ pub type LockResult<'a, T> =
 /// makes the lock an ordinary one again. Without that, the lock cannot be had
 /// any more ([`NotRecoverable`](crate::ErrorKind::NotRecoverable)) until it is
 /// [`reset`](Mutex::reset). The death of somebody who waits disturbs nobody. A
-/// holder that is stopped is waited for. A thread that ends without dropping its
-/// guard counts as dead.
+/// holder that is stopped is waited for.
 ///
 /// Poisoning is something else: the holder panicked, and lives. The next one
 /// gets [`LockError::Poisoned`] with the guard until
 /// [`clear_poison`](Mutex::clear_poison).
 ///
 /// # Across fork and exec
-/// A forked child has the mutex, and none of the locks that its parent holds.
+/// A forked child has the mutex, and none of the locks that its parent holds:
+/// [`fork`](crate::process::fork) refuses while the process holds one, because the
+/// child would have the guard as well. Handles that come back in messages, arguments
+/// or results are handles of the same mutex: only the end of the last one in a process
+/// matters.
+///
 /// Executing another program is the end of those that the process holds.
 ///
 /// # Cost

@@ -61,6 +61,16 @@ const fn class<T: ShmSafe + Sync>() -> Class {
                 }
             }
         },
+        lends: |object, caller| {
+            Places::of(object).is_ok_and(|words| {
+                let readers = words.readers.iter();
+                let mut holders = readers.map(|cell| cell.load(Ordering::Relaxed));
+                caller
+                    .as_holder(words.writer.load(Ordering::Relaxed))
+                    .is_some()
+                    || holders.any(|cell| caller.as_holder(cell).is_some())
+            })
+        },
     }
 }
 

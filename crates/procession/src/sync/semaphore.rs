@@ -41,6 +41,8 @@ const fn class(kind: Kind) -> Class {
                 }
             }
         },
+        // A permit refers to nothing that is shared.
+        lends: |_, _| false,
     }
 }
 

@@ -358,7 +358,8 @@ pub(crate) fn s11_a_forked_copy_gives_nothing_back() {
     let permits = Semaphore::new(1).unwrap();
     let guard = mutex.lock().unwrap();
     let permit = permits.acquire().unwrap();
-    let mut child = match process::fork().unwrap() {
+    // SAFETY: this process has one thread, and the child drops its copy of the guard.
+    let mut child = match unsafe { process::fork_unchecked() }.unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             // Copies of the parent's guards.
@@ -424,7 +425,8 @@ pub(crate) fn deadlines_hold_in_a_storm_of_signals() {
 
 pub(crate) fn s18_no_wait_is_on_the_wall_clock() {
     let ended = |work: &dyn Fn()| {
-        let mut child = match process::fork().unwrap() {
+        // SAFETY: one thread; the child does not touch its copies of guards.
+        let mut child = match unsafe { process::fork_unchecked() }.unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
                 testkit::wall_clock::forbid();

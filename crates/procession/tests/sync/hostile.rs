@@ -190,7 +190,8 @@ pub(crate) fn h7_a_parked_word_delays_and_hangs_nobody() {
     for parked in ["parked mutex", "parked event"] {
         sleeping.clear();
         let held = (parked == "parked mutex").then(|| mutex.lock().unwrap());
-        let mut sleeper = match process::fork().unwrap() {
+        // SAFETY: one thread; the child does not touch its copy of the guard.
+        let mut sleeper = match unsafe { process::fork_unchecked() }.unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
                 sleeping.set().unwrap();

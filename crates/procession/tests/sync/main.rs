@@ -4,6 +4,8 @@ mod bodies;
 mod condvar;
 mod death;
 mod extremes;
+mod guards;
+mod handles;
 mod hostile;
 mod named;
 mod resources;
@@ -72,6 +74,17 @@ fn main() -> ExitCode {
         condvar::a_wait_gives_back_all_levels_of_a_reentrant_lock,
         condvar::who_waits_hears_that_the_next_holder_died_at_every_level,
         condvar::a_party_that_was_reset_hears_so_however_late_it_looks,
+        guards::a_leaked_guard_keeps_its_lock_while_the_process_lives,
+        guards::what_a_dead_process_leaked_is_free,
+        guards::the_last_handle_gives_back_what_was_leaked,
+        guards::a_guard_in_a_thread_local_is_dropped_with_it,
+        guards::a_fork_is_refused_while_anything_is_lent,
+        guards::a_fork_is_refused_for_what_ended_threads_leaked,
+        handles::a_handle_that_comes_back_is_of_the_same_object,
+        handles::handles_that_come_to_many_threads_at_once_are_of_one_object,
+        handles::the_last_handle_takes_nothing_from_one_that_comes,
+        handles::locks_among_the_arguments_of_a_pool_hold,
+        handles::a_handle_that_comes_back_counts_for_its_queue,
         travel::objects_come_back_as_results,
         travel::many_handles_travel_together,
         travel::an_object_made_by_a_child_outlives_it,

@@ -68,6 +68,8 @@ pub(super) const fn class(fingerprint: Fingerprint) -> Class {
         kind: Kind::Queue,
         fingerprint,
         abandon: |_, _| {},
+        // Whoever borrows messages counts them.
+        lends: |_, _| false,
     }
 }
 
