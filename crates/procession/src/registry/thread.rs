@@ -8,13 +8,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 /// One bit for each number.
 type Numbers = [AtomicU64; (MAX_THREAD as usize + 1) / 64];
 
-const NONE: Numbers = [const { AtomicU64::new(0) }; (MAX_THREAD as usize + 1) / 64];
-
 /// Numbers that are taken in this process; 0 is nobody's.
-static TAKEN: Numbers = NONE;
+static TAKEN: Numbers = [const { AtomicU64::new(0) }; (MAX_THREAD as usize + 1) / 64];
 
 /// Of these, those whose threads have ended and had not dropped all guards.
-static LEFT: Numbers = NONE;
+static LEFT: Numbers = [const { AtomicU64::new(0) }; (MAX_THREAD as usize + 1) / 64];
 
 thread_local! {
     /// The thread's number, once it has one. Without a destructor, so that asking is
