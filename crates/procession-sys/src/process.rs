@@ -238,6 +238,19 @@ pub fn status_after_reaping(pidfd: std::os::fd::BorrowedFd<'_>) -> Option<i32> {
     (answer == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }
 
+/// Whether processes below this one become its children when their parents end: it is
+/// the first process of its namespace, or has asked for that.
+///
+/// # References
+/// PR_GET_CHILD_SUBREAPER(2const)
+#[must_use]
+pub fn inherits_orphans() -> bool {
+    let mut asked: libc::c_int = 0;
+    // SAFETY: the kernel writes one int.
+    let told = unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut asked) };
+    told == 0 && asked != 0 || rustix::process::getpid().is_init()
+}
+
 /// A child of the calling process that has ended and has not been waited for,
 /// which it stays. For processes whose children are all their own.
 ///

@@ -37,7 +37,7 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// | memory | a copy | nothing | what was preloaded |
 /// | descriptors | all | 0, 1, 2 and those in the argument | 0, 1, 2 and those in the argument |
 /// | standard streams, environment, directory | the caller's, as they are now | the same | the same |
-/// | program arguments | the caller's | the first process's | the first process's |
+/// | program arguments | the caller's | the first process's, behind the task's name in place of the program's | as `Spawn` |
 /// | signal mask | empty | empty | empty |
 /// | dispositions | default; SIGINT, SIGPIPE ignored | the same | the same |
 /// | user, groups, capabilities, secure bits, `no_new_privs`, seccomp, namespaces, root, control group, keyring, scheduling policy | the calling thread's | the calling thread's, less what exec takes | as `Spawn` |

@@ -230,6 +230,18 @@ impl Child {
     }
 }
 
+/// A descriptor for a process whose number is known to be its own.
+pub(crate) fn hold(pid: Pid, operation: &'static str) -> Result<OwnedFd> {
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
+    let refused = matches!(pidfd, Err(Errno::PERM | Errno::NOSYS | Errno::ACCESS));
+    pidfd.during(operation, pid).map_err(|error| match refused {
+        true => error.of_kind(ErrorKind::Unsupported).with_hint(
+            "a filter of system calls (seccomp) has to allow pidfd_open and pidfd_send_signal, which Linux has since 5.3",
+        ),
+        false => error,
+    })
+}
+
 /// Reaps the process if it has ended.
 pub(super) fn reap(pidfd: BorrowedFd<'_>) -> procession_sys::Result<Option<ExitStatus>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;

@@ -2,6 +2,8 @@
 
 use super::start::packet::Mailbox;
 use super::{StartMethod, identity};
+use crate::error::Context;
+use crate::signal::Signal;
 use crate::{Deadline, Error, Result, poll};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -134,6 +136,16 @@ impl Parent {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         poll::readable(&self.0.parent, Deadline::NOW).is_err()
+    }
+
+    /// Sends it a signal: this very process, whatever has happened to its number.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound): it has ended;
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied): it is another user's.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        procession_sys::signal::send(self.0.parent.as_fd(), signal.as_raw())
+            .during("signalling parent", format!("{} with {signal}", self.id()))
     }
 
     /// Waits until it has ended, at most `timeout`.

@@ -7,15 +7,15 @@
 #![allow(unsafe_code)]
 
 use super::start::client::end_server;
-use super::{Child, reaper};
+use super::{Child, child, reaper};
 use crate::error::Context;
-use crate::os::eventfd::{EventFd, Mode};
 use crate::shm::nothing_is_lent;
 use crate::{Error, ErrorKind, Result, limits, registry, sync};
 use procession_sys::Errno;
 use procession_sys::process as sys;
 use procession_sys::signal::{Mask, forget_caught};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Signal, WaitOptions};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -103,9 +103,11 @@ pub fn fork() -> Result<Fork> {
 /// no allocation, no lock, no printing.
 pub unsafe fn fork_unchecked() -> Result<Fork> {
     let operation = "forking";
-    // Keeps a descriptor free for the pidfd: a child that runs already cannot
-    // be called back.
-    let reserved = EventFd::new(0, Mode::Counter)?;
+    // The child waits here until its pidfd is open: until then it has not begun, and
+    // has not ended, so nobody can have reaped it (by a wait for any child, or by
+    // ignoring SIGCHLD), and its number is its own. Its end, which the parent closes
+    // first, keeps a descriptor free for the pidfd.
+    let (gate, opener) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during(operation, "")?;
     let mut orphans = reaper::lock();
     // Held across the fork, so that the keeper of shared objects does nothing.
     let keeper = registry::keeper::lock();
@@ -121,15 +123,30 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
         // FORK: closes descriptors and empties a vector in place; its memory
         // is not given back.
         orphans.forget();
+        // FORK: close; read; _exit where the parent died, or could not hold us.
+        drop(opener);
+        if rustix::io::read(&gate, &mut [0]) != Ok(1) {
+            sys::exit_now(1);
+        }
+        // FORK: the locks are ours in both processes; close; sigprocmask.
+        drop((gate, keeper, orphans));
+        let _ = mask.install();
+        return Ok(Fork::Child);
     }
-    // FORK: the locks are ours in both processes; sigprocmask; close.
-    drop(keeper);
-    drop(orphans);
+    drop(gate);
+    let opened = forked.map(|pid| {
+        let pid = pid.expect("this is the parent");
+        let pidfd = child::hold(pid, "holding forked process");
+        if pidfd.is_ok() {
+            let _ = rustix::io::write(&opener, &[0]);
+        }
+        (pid, pidfd)
+    });
+    // Closing it tells a child that is not held.
+    drop((opener, keeper, orphans));
     let unmasked = mask.install();
-    drop(reserved);
-    let pid = match forked {
-        Ok(None) => return Ok(Fork::Child),
-        Ok(Some(pid)) => pid,
+    let (pid, opened) = match opened {
+        Ok(parts) => parts,
         Err(errno) => {
             let error = Error::os(operation, "", errno);
             return Err(match errno {
@@ -141,16 +158,21 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
             });
         }
     };
-    let opened = unmasked.and_then(|_| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
-    match opened {
-        Ok(pidfd) => Ok(Fork::Parent(Child::new(pid, pidfd))),
-        Err(errno) => {
-            // The number is the child's until it is reaped here.
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
+    match opened.map(|pidfd| Child::new(pid, pidfd)) {
+        Ok(mut child) => match unmasked {
+            Ok(_) => Ok(Fork::Parent(child)),
+            Err(errno) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(errno).during(operation, "")
+            }
+        },
+        Err(error) => {
+            // It ends by itself.
             let _ = rustix::io::retry_on_intr(|| {
                 rustix::process::waitpid(Some(pid), WaitOptions::empty())
             });
-            Err(errno).during("holding forked process", pid)
+            Err(error)
         }
     }
 }

@@ -289,7 +289,7 @@ impl<R> AsFd for JoinHandle<R> {
 
 impl<R> Drop for JoinHandle<R> {
     fn drop(&mut self) {
-        if self.joined {
+        if self.joined || !self.running.is_ours() {
             return;
         }
         match self.on_drop {

@@ -1,5 +1,6 @@
 //! Looking at processes through proc(5).
 
+use super::start::client;
 use crate::error::Context;
 use crate::{Error, ErrorKind, Result};
 use std::fmt;
@@ -112,13 +113,16 @@ fn parse(pid: u32, text: &str) -> Result<ProcessInfo> {
     })
 }
 
-/// The children of the calling process, zombies included, by process id.
+/// The children of the calling process, zombies included, by process id: those that
+/// the kernel calls so, the family's server (`procession-srv`) among them, and the
+/// tasks and programs that this process has started and that run, whose parent the
+/// server is.
 ///
 /// # Errors
 /// Those of reading `/proc`.
 ///
 /// # Cost
-/// Reads one file per process of the system.
+/// Reads one file per process of the system, and asks the server.
 ///
 /// # Examples
 /// ```
@@ -138,6 +142,17 @@ fn parse(pid: u32, text: &str) -> Result<ProcessInfo> {
 /// # Ok::<(), procession::Error>(())
 /// ```
 pub fn children() -> Result<Vec<ProcessInfo>> {
+    let mut children = direct_children()?;
+    for pid in client::children()? {
+        children.extend(inspect(pid)?);
+    }
+    children.sort_by_key(|info| info.pid);
+    children.dedup_by_key(|info| info.pid);
+    Ok(children)
+}
+
+/// Those whose parent the calling process is.
+pub(crate) fn direct_children() -> Result<Vec<ProcessInfo>> {
     let operation = "listing processes";
     let me = std::process::id();
     let mut children = Vec::new();
@@ -148,7 +163,6 @@ pub fn children() -> Result<Vec<ProcessInfo>> {
         };
         children.extend(inspect(pid)?.filter(|info| info.parent == me));
     }
-    children.sort_by_key(|info| info.pid);
     Ok(children)
 }
 

@@ -9,6 +9,7 @@
 //! | know oneself and one's parent, in a task | [`current`], [`parent`] |
 //! | run another program | [`Command`], [`Pipeline`] |
 //! | fork, as Unix has it | [`fork`](fork()), [`Child`] |
+//! | signal or watch any process: parent, sibling, stranger | [`PidFd`], [`Parent`] |
 //! | look at processes, zombies included | [`children`], [`inspect`] |
 //!
 //! All of them are held by pidfd, so that a signal or a wait reaches the
@@ -21,7 +22,7 @@
 
 pub(crate) mod batch;
 mod builder;
-mod child;
+pub(crate) mod child;
 mod command;
 mod current;
 mod environment;
@@ -33,6 +34,7 @@ pub(crate) mod identity;
 mod join_handle;
 mod list;
 mod named;
+mod pidfd;
 mod reaper;
 mod running;
 mod scope;
@@ -56,10 +58,12 @@ pub use fork::{Fork, die_with, exit, fork, fork_unchecked};
 #[cfg(feature = "tokio")]
 pub(crate) use future::watch;
 pub use join_handle::{JoinHandle, OnDrop, wait_all, wait_any};
+pub(crate) use list::direct_children;
 pub use list::{ProcessInfo, ProcessState, children, inspect};
 #[doc(hidden)]
 pub use named::NAMED_TASKS;
 pub use named::{NamedTask, named_tasks};
+pub use pidfd::PidFd;
 pub use procession_derive::task;
 pub use scope::{Scope, scope};
 pub use spawn::{preload, spawn, spawn_task};

@@ -11,6 +11,8 @@
 //! - The child forgets the orphans: they are not its children.
 
 use super::child::reap;
+use crate::{Deadline, poll};
+use procession_sys::Errno;
 use rustix::event::epoll;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +23,7 @@ pub(crate) const THREAD_NAME: &str = "procession-reap";
 
 static ORPHANS: Mutex<Orphans> = Mutex::new(Orphans {
     waiting: Vec::new(),
+    expected: Vec::new(),
     epoll: None,
 });
 
@@ -29,6 +32,8 @@ static ORPHANS: Mutex<Orphans> = Mutex::new(Orphans {
 #[derive(Debug)]
 pub(super) struct Orphans {
     waiting: Vec<OwnedFd>,
+    /// Children of a server, which are ours to reap if that is killed.
+    expected: Vec<OwnedFd>,
     epoll: Option<OwnedFd>,
 }
 
@@ -44,21 +49,47 @@ impl Orphans {
 
     /// Reaps those of the children that have ended and are `wanted`.
     fn reap_ended(&mut self, wanted: impl Fn(u64) -> bool) {
-        let Orphans { waiting, epoll } = self;
-        waiting.retain(|pidfd| {
-            let running = !wanted(key(pidfd)) || reap(pidfd.as_fd()) == Ok(None);
+        let Orphans {
+            waiting,
+            expected,
+            epoll,
+        } = self;
+        let keep = |pidfd: &OwnedFd, running: bool| {
             if let (false, Some(epoll)) = (running, epoll.as_ref()) {
                 // A forked child may hold a copy of the descriptor, so that
                 // closing ours would not end the registration.
                 let _ = epoll::delete(epoll, pidfd);
             }
             running
+        };
+        waiting.retain(|pidfd| {
+            let running = !wanted(key(pidfd)) || reap(pidfd.as_fd()) == Ok(None);
+            keep(pidfd, running)
         });
+        expected.retain(|pidfd| {
+            // It has not ended; or it has, and is its server's to reap, which may be
+            // killed before it does: that, too, wakes us.
+            let is_running = !has_ended(pidfd);
+            keep(pidfd, is_running);
+            is_running || !is_reaped(pidfd)
+        });
+    }
+
+    /// Has the thread, which is started if need be, look at a process when it ends.
+    fn watch(&mut self, pidfd: &OwnedFd) {
+        if self.epoll.is_none() {
+            self.epoll = start();
+        }
+        if let Some(epoll) = &self.epoll {
+            let data = epoll::EventData::new_u64(key(pidfd));
+            let _ = epoll::add(epoll, pidfd, data, epoll::EventFlags::IN);
+        }
     }
 
     /// In a forked child, where neither thread nor children exist.
     pub(super) fn forget(&mut self) {
         self.waiting.clear();
+        self.expected.clear();
         self.epoll = None;
     }
 }
@@ -70,14 +101,28 @@ pub(super) fn adopt(pidfd: OwnedFd) {
     orphans
         .waiting
         .retain(|orphan| reap(orphan.as_fd()) == Ok(None));
-    if orphans.epoll.is_none() {
-        orphans.epoll = start();
-    }
-    if let Some(epoll) = &orphans.epoll {
-        let data = epoll::EventData::new_u64(key(&pidfd));
-        let _ = epoll::add(epoll, &pidfd, data, epoll::EventFlags::IN);
-    }
+    orphans.watch(&pidfd);
     orphans.waiting.push(pidfd);
+}
+
+/// Reaps a child of a server when it has ended, if it has become ours by then.
+pub(super) fn expect(pidfd: OwnedFd) {
+    let mut orphans = lock();
+    orphans
+        .expected
+        .retain(|pidfd| !has_ended(pidfd) || !is_reaped(pidfd));
+    orphans.watch(&pidfd);
+    orphans.expected.push(pidfd);
+}
+
+/// Whether a process that has ended is gone altogether; it is reaped if it is ours.
+fn is_reaped(pidfd: &OwnedFd) -> bool {
+    matches!(reap(pidfd.as_fd()), Ok(Some(_)))
+        || procession_sys::signal::send(pidfd.as_fd(), 0) == Err(Errno::SRCH)
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    poll::readable(pidfd, Deadline::NOW).is_ok()
 }
 
 /// What an epoll event calls the child.

@@ -1,11 +1,12 @@
 //! A process that runs a task, whoever forked it.
 
+use super::child::reap;
 use super::start::connection::Connection;
 use super::start::packet;
 use super::start::packet::{Kind, Mailbox, Packet};
 use super::start::server::Ended;
 use super::task_error::TaskError;
-use super::{Child, ExitStatus, Panic};
+use super::{Child, ExitStatus, Panic, identity, reaper};
 use crate::codec::{self, Arrived, Encoded};
 use crate::error::Context;
 use crate::signal::Signal;
@@ -18,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// How long only the end of a process is waited for, not its words.
 const BRIEF: Duration = Duration::from_millis(5);
+
+/// How long an end of which the server cannot tell is looked into.
+const REAPED_PATIENCE: Duration = Duration::from_millis(500);
 
 /// How the process is reaped.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ enum Said {
 #[derive(Debug)]
 pub(crate) struct Running {
     name: String,
+    /// Which process it is of; a forked copy has no part in it.
+    owner: u64,
     mailbox: Mailbox,
     keeper: Keeper,
     /// The task has taken over its process.
@@ -78,6 +84,7 @@ impl Running {
     ) -> Running {
         Running {
             name,
+            owner: identity::token(),
             mailbox,
             keeper: Keeper::Us(child),
             booted: true,
@@ -108,6 +115,7 @@ impl Running {
                     let (pid, pidfd) = read_started(packet)?;
                     return Ok(Running {
                         name,
+                        owner: identity::token(),
                         mailbox,
                         keeper: Keeper::Server { pid, pidfd, server },
                         booted: booted || early,
@@ -138,6 +146,11 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Whether this is the process that started it, not a forked copy.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.owner == identity::token()
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -221,7 +234,16 @@ impl Running {
     }
 
     /// Waits until the process has ended; its words have been heard then.
+    ///
+    /// An error in a forked copy, which would take the words from its parent.
     pub(crate) fn wait(&mut self, deadline: Deadline) -> Result<()> {
+        if !self.is_ours() {
+            return Err(
+                Error::new(ErrorKind::Unsupported, "waiting for process", &self.name)
+                    .because("it was started by the process that this one was forked from")
+                    .with_hint("wait for it there, or watch its pidfd"),
+            );
+        }
         // A result nearly always fits into the mailbox, so that its coming is
         // no reason to wake up: the end of the process, a moment later, is.
         let mut until = deadline.min(Deadline::after(BRIEF));
@@ -321,11 +343,25 @@ impl Running {
         Ok(())
     }
 
-    /// The status that the server did not tell; most often it has died too.
+    /// The status that the server did not tell; most often it has died too. Then
+    /// somebody else inherits the process and reaps it, which takes him a moment: the
+    /// first process of the system, most often, or we ourselves, if that is us.
     fn ask_the_kernel(&mut self) -> ExitStatus {
-        let kept = procession_sys::process::status_after_reaping(self.pidfd());
-        if let Some(status) = kept {
-            return ExitStatus::from_raw(status as u16);
+        let patience = Deadline::after(REAPED_PATIENCE);
+        loop {
+            if let Ok(Some(status)) = reap(self.pidfd()) {
+                return status;
+            }
+            // Before the status is asked for, which is there when it is reaped.
+            let is_reaped = procession_sys::signal::send(self.pidfd(), 0) == Err(Errno::SRCH);
+            let kept = procession_sys::process::status_after_reaping(self.pidfd());
+            if let Some(status) = kept {
+                return ExitStatus::from_raw(status as u16);
+            }
+            if is_reaped || patience.has_passed() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
         let error = Error::new(ErrorKind::ProcessDied, "waiting for process", &self.name).because(
             "its status is lost: the server that started it was killed, or could not tell it",
@@ -384,6 +420,20 @@ impl Running {
                 },
                 (None, code) => TaskError::Exited(code.unwrap_or(0)),
             }),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // If its server is killed, we may inherit it, and nobody else would reap it.
+        if let Keeper::Server { pidfd, .. } = &self.keeper
+            && self.is_ours()
+            && procession_sys::process::inherits_orphans()
+            && procession_sys::signal::send(pidfd.as_fd(), 0) != Err(Errno::SRCH)
+            && let Ok(copy) = pidfd.try_clone()
+        {
+            reaper::expect(copy);
         }
     }
 }

@@ -141,7 +141,7 @@ pub(crate) fn a_failing_system_call_leaks_nothing() {
         use testkit::audit::OfProcess;
         use testkit::fault::{Action, Fault, armed, run};
         let calls = &[
-            libc::SYS_eventfd2,
+            libc::SYS_pipe2,
             libc::SYS_clone,
             libc::SYS_clone3,
             libc::SYS_pidfd_open,
@@ -219,4 +219,41 @@ pub(crate) fn a_child_whose_parent_is_gone_already_ends_at_once() {
             assert_eq!(child.wait().unwrap().code(), Some(137));
         }
     }
+}
+
+extern "C" fn reap_everything(_: libc::c_int) {
+    // SAFETY: asks for no status; waitpid is async-signal-safe.
+    while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {}
+}
+
+/// Forks children that end at once, and hears of each end.
+fn fork_and_wait() {
+    for number in 0..200 {
+        match process::fork().unwrap() {
+            Fork::Child => process::exit(number & 0x7f),
+            Fork::Parent(mut child) => {
+                poll::readable(child.as_fd(), Deadline::NEVER).unwrap();
+                match child.wait() {
+                    Ok(status) => assert_eq!(status.code(), Some((number & 0x7f) as u8)),
+                    // Kernels that keep no status.
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound),
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn code_that_reaps_every_child_changes_nothing() {
+    // SAFETY: the handler makes async-signal-safe calls only.
+    unsafe { libc::signal(libc::SIGCHLD, reap_everything as *const () as usize) };
+    fork_and_wait();
+    // SAFETY: the default action.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+pub(crate) fn children_whose_ends_are_ignored_are_held_all_the_same() {
+    procession::signal::ignore(procession::process::Signal::CHLD).unwrap();
+    fork_and_wait();
+    // SAFETY: the default action.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }

@@ -16,6 +16,8 @@ fn main() -> std::process::ExitCode {
         fork::a_failing_system_call_leaks_nothing,
         fork::a_child_tied_to_its_parent_dies_with_it,
         fork::a_child_whose_parent_is_gone_already_ends_at_once,
+        fork::code_that_reaps_every_child_changes_nothing,
+        fork::children_whose_ends_are_ignored_are_held_all_the_same,
         children::raw_status_holds_code_signal_and_core_flag,
         children::waiting_again_gives_the_same_status,
         children::waiting_with_a_deadline_leaves_the_child_running,

@@ -426,3 +426,12 @@ pub(crate) fn a_preload_that_panics_is_told() {
         assert!(error.to_string().contains("cannot load"), "{error}");
     }
 }
+
+pub(crate) fn variables_that_cannot_be_are_refused_at_once(method: StartMethod) {
+    for (key, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0y")] {
+        let refused = by(method).env(key, value).spawn(|()| (), ()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{key:?}={value:?}");
+        let program = process::Command::new("true").env(key, value).spawn();
+        assert_eq!(program.unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}

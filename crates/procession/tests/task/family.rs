@@ -273,3 +273,117 @@ pub(crate) fn the_parent_may_be_killed_at_any_moment() {
     }
     println!("{KILLS} kills");
 }
+
+pub(crate) fn tasks_and_programs_are_children() {
+    for method in crate::METHODS {
+        let task = by(method)
+            .on_drop(process::OnDrop::Kill)
+            .spawn(|()| std::thread::park(), ())
+            .unwrap();
+        let program = process::Command::new("sleep")
+            .arg("1000")
+            .on_drop(process::OnDrop::Kill)
+            .spawn()
+            .unwrap();
+        let all = process::children().unwrap();
+        for pid in [task.pid(), program.pid()] {
+            assert!(all.iter().any(|it| it.pid == pid), "{method}: {all:?}");
+        }
+        let (task, program) = ((task.pid(), task), (program.pid(), program));
+        drop((task.1, program.1));
+        let all = process::children().unwrap();
+        assert!(all.iter().all(|it| ![task.0, program.0].contains(&it.pid)));
+    }
+}
+
+pub(crate) fn any_process_can_be_signalled() {
+    for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+        let mut signals = signal::Signals::new(&[Signal::USR1]).unwrap();
+        let mut task = by(method)
+            .spawn(
+                |()| {
+                    let parent = process::parent().unwrap();
+                    parent.signal(Signal::USR1).unwrap();
+                    let parent = process::PidFd::open(parent.id()).unwrap();
+                    assert!(parent.is_alive());
+                    parent.id()
+                },
+                (),
+            )
+            .unwrap();
+        assert_eq!(task.join().unwrap(), std::process::id());
+        assert_eq!(signals.wait().unwrap(), Signal::USR1);
+    }
+    for nobody in [0, u32::MAX, i32::MAX.cast_unsigned()] {
+        assert!(process::PidFd::open(nobody).is_err(), "{nobody}");
+    }
+}
+
+pub(crate) fn a_forked_copy_has_no_part_in_its_parents_tasks() {
+    for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+        let mut task = by(method)
+            .on_drop(process::OnDrop::Kill)
+            .spawn(|()| std::thread::park(), ())
+            .unwrap();
+        // The copy that libc makes: nothing of ours hears of it.
+        // SAFETY: the child makes calls of this library, which is what is tried, and
+        // ends; the only other thread is the library's.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            let joined = task.join();
+            let refused = matches!(joined, Err(TaskError::Io(_)));
+            drop(task);
+            let fresh = by(method).spawn(|x: u8| x, 7).unwrap().join();
+            process::exit(i32::from(!(refused && matches!(fresh, Ok(7)))));
+        }
+        let mut status = 0;
+        // SAFETY: our child, and a live status.
+        unsafe { libc::waitpid(pid, &raw mut status, 0) };
+        assert_eq!(status, 0, "{method}");
+        assert!(task.join_timeout(Duration::from_millis(5)).is_none());
+        task.kill().unwrap();
+        assert_eq!(task.join().unwrap_err().signal(), Some(Signal::KILL));
+    }
+}
+
+/// In a namespace of its own, where it is the first process: it inherits what its
+/// server leaves behind.
+pub(crate) fn the_first_process_of_a_container_reaps_what_a_killed_server_leaves() {
+    // SAFETY: one thread; no descriptors are unshared.
+    let alone = unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWPID) };
+    if alone.is_err() {
+        println!("NOT TESTED: no right to make a namespace");
+        return;
+    }
+    // Children would be there, and we are not.
+    let refused = by(StartMethod::ForkServer).spawn(|()| (), ()).unwrap_err();
+    assert_eq!(refused.kind(), procession::ErrorKind::Unsupported);
+    let mut first = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            assert_eq!(std::process::id(), 1);
+            for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+                let wait = |()| std::thread::park();
+                let mut joined = by(method).spawn(wait, ()).unwrap();
+                drop(by(method).spawn(wait, ()).unwrap());
+                let dropped = by(method).spawn(wait, ()).unwrap();
+                assert!(by(method).spawn(|()| true, ()).unwrap().join().unwrap());
+                // What is in /proc has numbers of the namespace above.
+                let children = std::fs::read_to_string("/proc/thread-self/children");
+                let server = children.unwrap().trim().to_owned();
+                let text = std::fs::read_to_string(format!("/proc/{server}/status")).unwrap();
+                let line = text.lines().find(|line| line.starts_with("NSpid")).unwrap();
+                let number = line.split_whitespace().last().unwrap().parse().unwrap();
+                kill(Pid::from_raw(number).unwrap());
+                assert_eq!(joined.join().unwrap_err().signal(), Some(Signal::KILL));
+                drop(dropped);
+                testkit::eventually("all are reaped", || {
+                    let children = std::fs::read_to_string("/proc/thread-self/children");
+                    children.unwrap().is_empty()
+                });
+            }
+            process::exit(0)
+        }
+    };
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+}

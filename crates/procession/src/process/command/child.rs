@@ -280,6 +280,9 @@ impl AsFd for CommandChild {
 
 impl Drop for CommandChild {
     fn drop(&mut self) {
+        if !self.running.is_ours() {
+            return;
+        }
         match self.on_drop {
             OnDrop::Detach => {}
             OnDrop::Kill => {

@@ -3,18 +3,20 @@
 use super::connection::{Connection, Surroundings};
 use super::entry::{self, Boot, Role};
 use super::packet::{self, Kind, Mailbox};
+use super::rights::Status;
 use super::server::{Hello, Prepare, Work};
 use super::settings::Settings;
 use super::standing::Standing;
 use crate::codec::{self, Encoded};
 use crate::error::Context;
+use crate::process::child::hold;
 use crate::process::environment::Environment;
 use crate::process::task::Hook;
 use crate::process::{current, reaper, seal};
 use crate::{Deadline, Error, ErrorKind, Result, name};
 use procession_sys::fork_local::ForkLocal;
 use procession_sys::{credentials, process as sys};
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::Pid;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -148,8 +150,35 @@ pub(crate) fn start(
         descriptors.extend(stdio);
         descriptors.extend(exec_status);
     }
-    connection.start(settings, work.clone(), descriptors)?;
+    let asked = connection.start(settings, work.clone(), descriptors);
+    asked.map_err(|error| match error.is_disconnected() {
+        true => Error::new(ErrorKind::ProcessDied, "starting process", "")
+            .because("the server was killed at this moment")
+            .with_hint("try again"),
+        false => error,
+    })?;
     Ok(connection)
+}
+
+/// The processes that servers have started for this one, by number.
+pub(crate) fn children() -> Result<Vec<u32>> {
+    let connections: Vec<_> = {
+        let state = state()?;
+        let all = state.connections.iter().chain(&state.retired);
+        all.filter(|connection| connection.is_alive())
+            .cloned()
+            .collect()
+    };
+    let mut all = Vec::new();
+    for connection in connections {
+        match connection.children() {
+            Ok(children) => all.extend(children),
+            // Killed since it was looked at.
+            Err(error) if error.is_disconnected() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
 }
 
 /// Has the server call a function before it serves.
@@ -202,6 +231,11 @@ fn knock_at(knock: &Mailbox) -> Result<Connection> {
 fn start_server(standing: &Standing) -> Result<Connection> {
     let operation = "starting server";
     entry::require_entry()?;
+    if !Status::own()?.has_children_beside_itself() {
+        return Err(Error::new(ErrorKind::Unsupported, operation, "")
+            .because("children of this process are in another namespace of pids than itself")
+            .with_hint("fork first (`process::fork`), and start processes in the child"));
+    }
     let (mut mailbox, theirs) = packet::pair()?;
     let token = name::random_bytes()?;
     // Held by nobody, unless this is a forked copy, whose parent was setting it.
@@ -253,8 +287,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     // std keeps copies of what it was given.
     drop(command);
     let child = Pid::from_child(&spawned);
-    let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty());
-    let held = pidfd.during(operation, child).and_then(|pidfd| {
+    let held = hold(child, operation).and_then(|pidfd| {
         let watched = pidfd.try_clone().during(operation, child)?;
         Ok((pidfd, watched))
     });

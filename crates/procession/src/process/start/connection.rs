@@ -12,6 +12,10 @@ use crate::{Deadline, Error, ErrorKind, Result, poll};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a server may take to say what it has.
+const LIST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A way to a server, of one process.
 #[derive(Debug)]
@@ -122,6 +126,18 @@ impl Connection {
                 Error::new(ErrorKind::ProcessDied, "signalling process", pid)
                     .because("the server that started it was killed, and the process with it"),
             ),
+        }
+    }
+
+    /// The processes that the server has started for us and not reaped yet.
+    pub(super) fn children(&self) -> Result<Vec<u32>> {
+        let (mut reply, theirs) = packet::pair()?;
+        self.mailbox
+            .send(Kind::List, &Encoded::only(vec![theirs]))?;
+        match reply.receive(LIST_PATIENCE.into())? {
+            Some(packet) if packet.kind == Kind::Listed => codec::decode(&packet.body, Vec::new()),
+            // It is dead, and so are they.
+            _ => Ok(Vec::new()),
         }
     }
 

@@ -61,6 +61,10 @@ kinds! {
     Signal,
     /// From a server: the signal was sent.
     Signalled,
+    /// To a server: which processes of ours there are.
+    List,
+    /// From a server: those.
+    Listed,
     /// To a server: end when no process is left.
     Retire,
     /// From a server: the process exists, and here is its pidfd.
@@ -311,8 +315,7 @@ pub(crate) fn pair() -> Result<(Mailbox, OwnedFd)> {
 
 /// A descriptor for the calling process, which tells others of its death.
 pub(crate) fn own_pidfd() -> Result<OwnedFd> {
-    let flags = rustix::process::PidfdFlags::empty();
-    rustix::process::pidfd_open(rustix::process::getpid(), flags).during("opening own pidfd", "")
+    crate::process::child::hold(rustix::process::getpid(), "opening own pidfd")
 }
 
 #[cfg(test)]

@@ -46,9 +46,20 @@ impl Status {
         })
     }
 
-    /// Looks at a thread of another process.
+    /// Looks at a thread of another process, by numbers of our namespace of pids.
     pub(crate) fn of(process: i32, thread: u32) -> Result<Status> {
-        Status::at(&format!("/proc/{process}/task/{thread}"))
+        let own = rustix::process::getpid().as_raw_nonzero().to_string();
+        let shown = std::fs::read_link("/proc/self").during("looking at", "/proc/self")?;
+        if shown.as_os_str() == own.as_str() {
+            return Status::at(&format!("/proc/{process}/task/{thread}"));
+        }
+        // What is mounted there shows the numbers of a namespace above ours.
+        let level = Status::own()?.line("NSpid").count();
+        let [process, thread] = [process.to_string(), thread.to_string()];
+        let process = numbered("/proc", level, &process)?;
+        let threads = format!("/proc/{process}/task");
+        let thread = numbered(&threads, level, &thread)?;
+        Status::at(&format!("{threads}/{thread}"))
     }
 
     fn at(path: &str) -> Result<Status> {
@@ -95,6 +106,13 @@ impl Status {
                 .wrapping_mul(10)
                 .wrapping_add(u64::from(digit - b'0'))
         })
+    }
+
+    /// Whether its children are in its namespace of pids; unshare(2) changes that.
+    pub(crate) fn has_children_beside_itself(&self) -> bool {
+        let children = self.namespace("ns/pid_for_children");
+        // Zero before the first child of a new namespace.
+        children == self.namespace("ns/pid")
     }
 
     /// The words of a line; none if this kernel does not write it.
@@ -144,6 +162,27 @@ impl Status {
                 .because("unknown format of /proc/PID/status")
         })
     }
+}
+
+/// The name of the entry in a directory of processes or threads of the one that has
+/// this number in the namespace at this level.
+fn numbered(directory: &str, level: usize, number: &str) -> Result<String> {
+    let operation = "looking at the rights of a thread";
+    let missing = || Error::new(ErrorKind::NotFound, operation, number);
+    let entries = std::fs::read_dir(directory).during(operation, directory)?;
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        .find(|name| {
+            let status = Status::at(&format!("{directory}/{name}"));
+            status.is_ok_and(|status| {
+                let its = status.line("NSpid").nth(level - 1) == Some(number);
+                // Others below an ancestor of ours may have the same number.
+                its && status.namespace("ns/pid")
+                    == Status::own().map_or(0, |own| own.namespace("ns/pid"))
+            })
+        })
+        .ok_or_else(missing)
 }
 
 impl Rights {

@@ -3,6 +3,7 @@
 use super::Client;
 use crate::Result;
 use crate::error::Context;
+use crate::process::child::hold;
 use crate::process::start::packet::{Kind, Mailbox, Token};
 use crate::process::start::settings::{self, Group, Settings};
 use crate::process::start::title::Title;
@@ -10,7 +11,7 @@ use crate::process::start::{entry, worker};
 use crate::process::{StartMethod, current, die_with, exit, identity};
 use procession_sys::process as sys;
 use procession_sys::signal::Mask;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::Pid;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -111,9 +112,8 @@ pub(super) fn execute_again(
     }
     let child = command.spawn().during(operation, "/proc/self/exe")?;
     let pid = Pid::from_child(&child);
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
-    if pidfd.is_err() {
+    let pidfd = hold(pid, operation).inspect_err(|_| {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
-    Ok((pid, pidfd.during(operation, pid)?))
+    })?;
+    Ok((pid, pidfd))
 }

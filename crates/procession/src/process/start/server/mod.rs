@@ -291,6 +291,10 @@ impl Server {
                     self.signal(index, packet);
                     Answer::Done
                 }
+                Kind::List => {
+                    self.list(index, packet);
+                    Answer::Done
+                }
                 Kind::Retire => {
                     self.is_retired |= self.clients[index].number == 0;
                     Answer::Done
@@ -443,6 +447,17 @@ impl Server {
         };
     }
 
+    /// Tells a client which of its processes there are.
+    fn list(&self, index: usize, packet: Packet) {
+        let client = self.clients[index].number;
+        let number = |pid: &Pid| pid.as_raw_nonzero().get().cast_unsigned();
+        let its = self.children.iter().filter(|(_, it)| it.client == client);
+        let its: Vec<u32> = its.map(|(pid, _)| number(pid)).collect();
+        if let Some(reply) = packet.descriptors.into_iter().next().map(Mailbox::new) {
+            let _ = reply.try_send_value(Kind::Listed, &its);
+        }
+    }
+
     /// Ends when it has nobody to watch over and nobody will ask for more.
     fn end_if_idle(&self) {
         if self.is_retired
@@ -533,11 +548,9 @@ fn kill(pid: Pid, group: bool) {
 
 /// The children of the calling process, which has one thread.
 fn children_of_this() -> Vec<Pid> {
-    let pid = std::process::id();
-    let path = format!("/proc/self/task/{pid}/children");
     // Kernels without that file: the long way.
-    let text = std::fs::read_to_string(path).unwrap_or_else(|_| {
-        let all = crate::process::children().unwrap_or_default();
+    let text = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_else(|_| {
+        let all = crate::process::direct_children().unwrap_or_default();
         let pids: Vec<String> = all.iter().map(|child| child.pid.to_string()).collect();
         pids.join(" ")
     });
