@@ -212,7 +212,11 @@ impl<'a, T: ShmSafe> ReentrantMutexGuard<'a, T> {
     /// is used before it is taken again, because the thread waits.
     pub(super) fn let_go(self) -> LetGo<'a, T> {
         let locked = self.locked;
-        let guards = locked.extra().swap(1, Ordering::Relaxed);
+        let guards = match locked.object.me() == Some(self.owner) {
+            true => locked.extra().swap(1, Ordering::Relaxed),
+            // A copy, in a process that was forked meanwhile.
+            false => 1,
+        };
         LetGo {
             locked,
             guards: guards.clamp(1, u32::MAX.into()),
