@@ -201,7 +201,9 @@ macro_rules! policies {
             self
         }
 
-        /// Before those of lower priority, if it waits; 0 unless set.
+        /// Before those of lower priority that no worker has begun; 0 unless set. A worker
+        /// that is in the midst of a chunk of lower priority ends the call that it runs,
+        /// and gives the others back.
         pub fn priority(mut self, priority: i32) -> Self {
             self.policy.priority = priority;
             self

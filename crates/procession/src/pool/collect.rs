@@ -3,11 +3,13 @@
 use super::TaskError;
 use super::chunk::{Owner, Piece, Place};
 use super::state::{Stage, State};
+use super::stats::SlowTask;
 use super::worker::Timing;
 use crate::process::batch::{self, Record, Status};
+use crate::process::packet::Kind;
 use crate::process::{self, Panic};
-use crate::{Deadline, Error, ErrorKind};
-use std::time::Instant;
+use crate::{Deadline, Error, ErrorKind, codec};
+use std::time::{Duration, Instant};
 
 impl State {
     /// Takes in all results that there are, and gives out more work. Whether there
@@ -26,12 +28,13 @@ impl State {
     /// Takes in the results of one worker. Whether there were any.
     pub(super) fn collect_from(&mut self, place: usize) -> bool {
         let worker = &mut self.workers[place];
-        let Some(life) = &mut worker.life else {
+        let Some(life) = worker.life.as_mut().filter(|life| !life.is_spoilt) else {
             return false;
         };
         if worker.stage == Stage::Starting && life.posting.line().is_ready() {
             worker.stage = Stage::Ready;
             life.front_since = Instant::now();
+            life.batch_since = life.front_since;
             worker.stats.ready();
             self.failed_starts = 0;
         }
@@ -49,10 +52,16 @@ impl State {
         let mut inbox = std::mem::take(&mut life.inbox);
         inbox.clear();
         let makes_sense = match life.posting.read_results(&mut inbox) {
-            Some(false) => {
+            Some(false)
+                if life
+                    .sent
+                    .front()
+                    .is_none_or(|sent| !life.posting.is_denied(sent.index)) =>
+            {
                 life.inbox = inbox;
                 return false;
             }
+            Some(false) => None,
             Some(true) => {
                 life.front_since = Instant::now();
                 self.take_in(place, &inbox)
@@ -62,6 +71,7 @@ impl State {
         let worker = &mut self.workers[place];
         if let Some(life) = &mut worker.life {
             life.inbox = inbox;
+            life.is_spoilt = makes_sense.is_none();
         }
         if makes_sense.is_none() {
             // Its memory is spoilt: what comes is not to be relied on.
@@ -78,7 +88,12 @@ impl State {
             let life = self.workers[place].life.as_mut()?;
             let sent = life.sent.front()?;
             let Some(number) = sent.chunk else {
-                self.take_end(place, batch::take(&mut inbox)?)?;
+                let record = batch::take(&mut inbox)?;
+                if record.number != life.records & batch::NUMBERS {
+                    return None;
+                }
+                life.records = life.records.wrapping_add(1);
+                self.take_end(place, record)?;
                 continue;
             };
             let chunk = self.chunks.get_mut(number)?;
@@ -88,7 +103,11 @@ impl State {
             let mut other = None;
             while count < chunk.left() && !rest.is_empty() {
                 let before = rest;
-                match batch::take(&mut rest)? {
+                let record = batch::take(&mut rest)?;
+                if record.number != life.records.wrapping_add(count) & batch::NUMBERS {
+                    return None;
+                }
+                match record {
                     Record {
                         status: Status::Value,
                         ..
@@ -100,7 +119,14 @@ impl State {
                     }
                 }
             }
+            life.records = life
+                .records
+                .wrapping_add(count + u32::from(other.is_some()));
             if count > 0 {
+                // Nothing is done that was not begun.
+                if life.done + u64::from(count) > life.posting.standing().begun {
+                    return None;
+                }
                 chunk.early_deaths = 0;
                 let first = chunk.first + u64::from(chunk.done);
                 chunk.done += count;
@@ -134,12 +160,23 @@ impl State {
     /// Takes a result that is no plain value.
     fn take_other(&mut self, place: usize, number: usize, record: Record<'_>) -> Option<()> {
         let life = self.workers[place].life.as_mut()?;
+        if life.done >= life.posting.standing().begun {
+            return None;
+        }
         life.done += 1;
         let pid = life.process.pid();
         let failure = match record.status {
             Status::Mailed => {
                 let packet = life.mail.receive(Deadline::NOW);
                 match packet {
+                    Ok(Some(packet)) if packet.kind == Kind::Panicked => {
+                        let panic = codec::decode(&packet.body, Vec::new());
+                        panic.map_or_else(process::TaskError::Codec, process::TaskError::Panicked)
+                    }
+                    Ok(Some(packet)) if packet.kind == Kind::Untranslatable => {
+                        let error = codec::decode(&packet.body, Vec::new());
+                        process::TaskError::Codec(error.unwrap_or_else(|error| error))
+                    }
                     Ok(Some(packet)) => {
                         let chunk = &mut self.chunks[number];
                         let first = chunk.first + u64::from(chunk.done);
@@ -162,7 +199,7 @@ impl State {
             }
             Status::Panicked => process::TaskError::Panicked(
                 batch::decode::<Panic>(record.body).unwrap_or_else(|_| Panic {
-                    message: "(its text is too long, or lost)".to_owned(),
+                    message: "(its text is lost)".to_owned(),
                     location: None,
                     backtrace: None,
                 }),
@@ -194,8 +231,7 @@ impl State {
             sent.chunk = None;
             worker.stats.tasks += u64::from(sent.count);
             if !sent.has_end {
-                life.load = life.load.saturating_sub(sent.cost);
-                life.sent.pop_front();
+                life.pop_front();
             }
         }
         if is_over {
@@ -211,8 +247,7 @@ impl State {
             return None;
         }
         let timing = batch::decode::<Timing>(record.body).ok()?;
-        let sent = life.sent.pop_front()?;
-        life.load = life.load.saturating_sub(sent.cost);
+        let sent = life.pop_front()?;
         let mut done = sent.count;
         let rest = sent.chunk.filter(|number| self.chunks.contains(*number));
         if let Some(number) = rest {
@@ -220,17 +255,27 @@ impl State {
             // It was given back; what it was not assigned does not count.
             life.assigned -= u64::from(self.chunks[number].left());
         }
-        let busy = &mut worker.stats.busy_nanoseconds;
-        *busy = busy.saturating_add(timing.elapsed);
+        if timing.done != done {
+            return None;
+        }
+        let there = worker
+            .stats
+            .since
+            .map_or(Duration::ZERO, |(at, _)| at.elapsed());
+        let elapsed = Duration::from_nanos(timing.elapsed).min(there);
+        worker.stats.worked(elapsed);
         if timing.slowest_time > 0 {
-            let pid = life.process.pid();
-            let index = sent.first.map(|first| first + u64::from(timing.slowest));
-            self.slowest.note(timing.slowest_time, pid, sent.job, index);
+            self.slowest.note(SlowTask {
+                time: Duration::from_nanos(timing.slowest_time).min(elapsed),
+                pid: life.process.pid(),
+                index: sent.first.map(|first| first + u64::from(timing.slowest)),
+                function: sent.job,
+            });
         }
         if let Some(job) = self.jobs.get_mut(sent.job)
             && done > 0
         {
-            let each = timing.elapsed / u64::from(done);
+            let each = elapsed.as_nanos() as u64 / u64::from(done);
             job.estimate = Some(match job.estimate {
                 // The last ones count most.
                 Some(old) => old / 4 + each / 4 * 3,

@@ -23,7 +23,19 @@ impl State {
         last_words: &str,
     ) {
         // What it has written is there, whatever came then.
+        let front_since = self.workers[place]
+            .life
+            .as_ref()
+            .map(|life| life.front_since);
         self.collect_from(place);
+        // Results that are only read now were there before the call that it died in.
+        if let (Some(life), Some(at)) = (&mut self.workers[place].life, front_since) {
+            life.front_since = at;
+        }
+        if let Some((busy, task)) = self.running(place, Instant::now()) {
+            self.workers[place].stats.worked(busy);
+            self.slowest.note(task);
+        }
         let worker = &mut self.workers[place];
         let Some(mut life) = worker.life.take() else {
             return;
@@ -46,7 +58,6 @@ impl State {
         let told = life.span.ended((!has_left).then_some(&error));
         self.afterwards.extend(told.map(After::Tell));
         let begun = life.posting.standing().begun;
-        let was_running = begun > life.done;
         let mut had: Vec<(usize, u64)> = life
             .sent
             .iter()
@@ -54,7 +65,15 @@ impl State {
             .collect();
         if let Some(&(number, index)) = had.first() {
             let was_claimed = life.posting.is_claimed(index);
-            let early = was_claimed && !was_running && !has_left;
+            // At most one call is begun and not done. Where the words make no sense, the
+            // first one is taken for it, unless it is still where it was put: nothing is
+            // to be done twice.
+            let was_running = match begun.checked_sub(life.done) {
+                Some(0) if !life.is_spoilt => false,
+                Some(1) => true,
+                _ => !life.posting.is_waiting(index),
+            };
+            let early = (was_claimed || life.is_spoilt) && !was_running && !has_left;
             if early {
                 self.chunks[number].early_deaths += 1;
             }

@@ -3,7 +3,7 @@
 use super::TaskError;
 use super::chunk::{Arguments, Owner, Place};
 use super::fate::after;
-use super::line::{Order, Post, SLOTS};
+use super::line::{Order, Post, Posting, SLOTS};
 use super::state::{Life, Phase, Sent, Stage, State};
 use crate::Error;
 use crate::process::packet::Kind;
@@ -50,6 +50,9 @@ impl State {
                 life.is_full = false;
             }
         }
+        if self.has_priorities {
+            self.make_way();
+        }
         while let Some(number) = self.queue.first() {
             let in_bulk = self.chunks[number].policy.in_bulk;
             let Some(place) = self.choose_worker(in_bulk) else {
@@ -76,6 +79,38 @@ impl State {
             {
                 life.posting.announce();
             }
+        }
+    }
+
+    /// Takes back what workers have not begun and what comes after the first of the
+    /// queue: a priority holds for all that waits, wherever that is.
+    fn make_way(&mut self) {
+        let Some(first) = self.queue.first() else {
+            return;
+        };
+        let priority = self.chunks[first].policy.priority;
+        let mut moved = Vec::new();
+        for worker in &mut self.workers {
+            let Some(life) = &mut worker.life else {
+                continue;
+            };
+            while life
+                .sent
+                .back()
+                .is_some_and(|last| last.priority < priority)
+                && let Some(chunk) = life.take_back()
+            {
+                moved.push(chunk);
+            }
+            // Of what it has begun, it gives back the rest.
+            if let Some(first) = life.sent.front_mut()
+                && first.priority < priority
+            {
+                first.ask_for_rest(&life.posting);
+            }
+        }
+        for chunk in moved {
+            self.requeue(chunk);
         }
     }
 
@@ -176,7 +211,9 @@ impl State {
             first: chunk.index(),
             index,
             count: chunk.count,
+            priority: chunk.policy.priority,
             cost,
+            is_exact: post.exact,
             has_end: post.count > 1 || post.slow,
             is_rest_wanted: false,
         });
@@ -185,6 +222,7 @@ impl State {
         life.idle_since = None;
         if life.sent.len() == 1 {
             life.front_since = Instant::now();
+            life.batch_since = life.front_since;
         }
         chunk.place = Place::Sent(place);
         let limits = [chunk.policy.timeout, chunk.policy.notice];
@@ -242,23 +280,15 @@ impl State {
             let mut wanted = life.sent.len() / 2;
             while wanted > 0
                 && life.sent.len() > 1
-                && let Some(last) = life.sent.back()
-                && let Some(chunk) = last.chunk
-                && life.posting.revoke(last.index)
+                && let Some(chunk) = life.take_back()
             {
-                life.load = life.load.saturating_sub(last.cost);
-                life.assigned -= u64::from(last.count);
-                life.sent.pop_back();
                 moved.push(chunk);
                 wanted -= 1;
             }
             if moved.is_empty()
                 && let Some(first) = life.sent.front_mut()
-                && first.count > 1
-                && !first.is_rest_wanted
             {
-                first.is_rest_wanted = true;
-                life.posting.line().ask_for_rest();
+                first.ask_for_rest(&life.posting);
             }
         }
         if !moved.is_empty() {
@@ -302,13 +332,43 @@ impl State {
     }
 }
 
+impl Sent {
+    /// Asks the worker to give back what it has not begun of it.
+    fn ask_for_rest(&mut self, posting: &Posting) {
+        if self.count > 1 && !std::mem::replace(&mut self.is_rest_wanted, true) {
+            posting.line().ask_for_rest();
+        }
+    }
+}
+
 impl Life {
-    /// How many chunks it could take beside those that it has, so many at least in
-    /// all, or as many as give it enough to do, if it is known what they cost.
-    pub(super) fn room(&self, ahead: usize, cost: Option<u64>) -> usize {
-        let few = ahead.saturating_sub(self.sent.len());
+    /// Takes the last chunk that it was sent back, unless it has begun it.
+    fn take_back(&mut self) -> Option<usize> {
+        let last = self.sent.back()?;
+        let (chunk, count, cost) = (last.chunk?, last.count, last.cost);
+        if !self.posting.revoke(last.index) {
+            return None;
+        }
+        self.load = self.load.saturating_sub(cost);
+        self.assigned -= u64::from(count);
+        self.sent.pop_back();
+        Some(chunk)
+    }
+
+    /// How many chunks of a priority it could take beside those that it has of this and
+    /// higher ones, so many at least in all, or as many as give it enough to do, if it is
+    /// known what they cost.
+    pub(super) fn room(&self, ahead: usize, cost: Option<u64>, priority: i32) -> usize {
+        let before = self.sent.iter().filter(|sent| sent.priority >= priority);
+        let (mut count, mut load) = (self.sent.len(), self.load);
+        if before.clone().count() < count {
+            (count, load) = before.fold((0, 0), |(count, load), sent| {
+                (count + 1, sent.cost.saturating_add(load))
+            });
+        }
+        let few = ahead.saturating_sub(count);
         let Some(cost) = cost else { return few };
-        let many = ENOUGH.saturating_sub(self.load) / cost.max(1);
+        let many = ENOUGH.saturating_sub(load) / cost.max(1);
         few.max((many as usize).min(MOST.saturating_sub(self.sent.len())))
     }
 }
@@ -334,7 +394,7 @@ fn define(life: &mut Life, job: usize, definition: &crate::codec::Encoded) -> Se
 }
 
 /// Sends a packet, if there is room for it and for the order that is to follow.
-fn mail(life: &Life, kind: Kind, encoded: &crate::codec::Encoded) -> Sending {
+fn mail(life: &mut Life, kind: Kind, encoded: &crate::codec::Encoded) -> Sending {
     if life.sent.len() >= MOST || !life.posting.has_slot() {
         return Sending::NoRoom;
     }

@@ -479,21 +479,7 @@ impl Pool {
     pub fn stats(&self) -> Stats {
         let stats = self.shared.with_own(|state| {
             state.collect();
-            let lives = state
-                .workers
-                .iter()
-                .filter_map(|worker| worker.life.as_ref());
-            Stats {
-                workers: state
-                    .workers
-                    .iter()
-                    .map(|worker| worker.stats.now())
-                    .collect(),
-                queued: state.queue.len() + state.delayed.len() + state.judged.len(),
-                running: lives.map(|life| life.sent.len()).sum(),
-                deaths: state.restarts,
-                slowest: state.slowest.list(),
-            }
+            state.stats()
         });
         stats.unwrap_or_default()
     }

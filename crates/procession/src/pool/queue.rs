@@ -15,6 +15,12 @@ impl Queue {
         self.len
     }
 
+    /// How many there are of this priority and higher ones.
+    pub(super) fn len_from(&self, priority: i32) -> usize {
+        let queues = self.by_priority.range(..=Reverse(priority));
+        queues.map(|(_, queue)| queue.len()).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -64,6 +70,8 @@ mod tests {
         queue.push_front(0, 6);
         queue.retain(|chunk| chunk != 3);
         assert_eq!(queue.len(), 5);
+        let from = [i32::MIN, -1, 0, 1, 5, 6].map(|priority| queue.len_from(priority));
+        assert_eq!(from, [5, 5, 4, 2, 2, 0]);
         let order: Vec<usize> = std::iter::from_fn(|| queue.pop_first()).collect();
         assert_eq!(order, [2, 5, 6, 1, 4]);
         assert!(queue.is_empty() && queue.first().is_none());

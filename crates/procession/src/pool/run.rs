@@ -237,7 +237,9 @@ where
                 return Ok(Refill::End);
             }
             let (run, ahead) = (self.run, self.ahead());
-            let in_bulk = self.options.policy.in_bulk;
+            let Policy {
+                in_bulk, priority, ..
+            } = self.options.policy;
             let until = deadline.min(patience);
             let received = self.shared.wait(until, in_bulk, |state| {
                 let run = &mut state.runs[run];
@@ -246,8 +248,8 @@ where
                 // A worker that could take more is reason enough to come back.
                 // (Not each of many: what they have lasts until they are half through.)
                 let enough = if in_bulk { ahead / 2 } else { ahead };
-                let has_room =
-                    self.may_feed(state.workers.len()) && state.wants_chunks(enough, None) > 0;
+                let has_room = self.may_feed(state.workers.len())
+                    && state.wants_chunks(enough, None, priority) > 0;
                 (!pieces.is_empty() || has_room).then_some(pieces)
             });
             match received {
@@ -292,13 +294,14 @@ where
     fn feed(&mut self) -> Result<(), TaskError> {
         while self.input.is_some() {
             let (job, ahead, size) = (self.job, self.ahead(), self.options.chunk_size);
+            let priority = self.options.policy.priority;
             let (wanted, workers, estimate) = self.shared.with(|state| {
                 let estimate = state.jobs[job].estimate;
                 let cost = estimate
                     .zip(size)
                     .map(|(each, size)| each.saturating_mul(size.into()));
                 (
-                    state.wants_chunks(ahead, cost),
+                    state.wants_chunks(ahead, cost, priority),
                     state.workers.len(),
                     estimate,
                 )
@@ -510,16 +513,17 @@ impl Run {
 }
 
 impl State {
-    /// How many chunks workers could take, which cost so much, in nanoseconds.
-    fn wants_chunks(&self, ahead: usize, cost: Option<u64>) -> usize {
+    /// How many chunks of a priority workers could take, which cost so much, in
+    /// nanoseconds.
+    fn wants_chunks(&self, ahead: usize, cost: Option<u64>, priority: i32) -> usize {
         let takes = |worker: &super::state::Worker| match (&worker.life, worker.stage) {
-            (Some(life), Stage::Ready | Stage::Starting) => life.room(ahead, cost),
+            (Some(life), Stage::Ready | Stage::Starting) => life.room(ahead, cost, priority),
             // It will be there for what is added now.
             (None, Stage::Vacant(_) | Stage::Starting) => 1,
             _ => 0,
         };
         let room: usize = self.workers.iter().map(takes).sum();
-        room.saturating_sub(self.queue.len())
+        room.saturating_sub(self.queue.len_from(priority))
     }
 
     /// Ends what no worker has begun of a run; of what runs nothing is wanted.

@@ -160,6 +160,7 @@ impl Shared {
             let mut state = self.lock();
             state.drivers -= usize::from(std::mem::take(&mut is_driver));
             state.collect();
+            state.keep_time_if_late();
             let value = attempt(&mut state);
             let left = deadline.remaining();
             if value.is_none() && left != Some(Duration::ZERO) {

@@ -101,8 +101,11 @@ pub(super) struct Sent {
     /// In the line.
     pub(super) index: u64,
     pub(super) count: u32,
+    pub(super) priority: i32,
     /// How long it is thought to take, in nanoseconds.
     pub(super) cost: u64,
+    /// The worker says when it begins each call.
+    pub(super) is_exact: bool,
     /// It will be told how it went.
     pub(super) has_end: bool,
     pub(super) is_rest_wanted: bool,
@@ -153,18 +156,32 @@ pub(super) struct Life {
     pub(super) done: u64,
     /// Why the call that it ran is not wanted any more.
     pub(super) condemned: Option<process::TaskError>,
+    /// The memory that it shares with us makes no sense: nothing more is read from it.
+    pub(super) is_spoilt: bool,
+    /// Records that were read from it, as far as their numbers tell them apart.
+    pub(super) records: u32,
     pub(super) is_full: bool,
     pub(super) is_dirty: bool,
     pub(super) idle_since: Option<Instant>,
     /// Since when what it has to do first is the same; by our own clock, whatever it
     /// writes.
     pub(super) front_since: Instant,
+    /// Since when it has been at the first of what it was sent.
+    pub(super) batch_since: Instant,
     pub(super) span: WorkerSpan,
 }
 
 impl Life {
     pub(super) fn has_nothing(&self) -> bool {
         self.sent.is_empty()
+    }
+
+    /// What it was sent first is done; it is at the next.
+    pub(super) fn pop_front(&mut self) -> Option<Sent> {
+        let sent = self.sent.pop_front()?;
+        self.load = self.load.saturating_sub(sent.cost);
+        self.batch_since = Instant::now();
+        Some(sent)
     }
 }
 
@@ -174,6 +191,8 @@ pub(super) struct State {
     /// The lines of those that live, for threads that look without the lock.
     pub(super) lines: Arc<Vec<Arc<Line>>>,
     pub(super) queue: Queue,
+    /// Not all chunks had the same priority so far.
+    pub(super) has_priorities: bool,
     /// Chunks that wait for their time, which may never come.
     pub(super) delayed: Vec<(Option<Instant>, usize)>,
     /// Failures that code of others is to judge.
@@ -226,6 +245,7 @@ impl State {
             workers: (0..workers).map(|_| Worker::vacant()).collect(),
             lines: Arc::default(),
             queue: Queue::default(),
+            has_priorities: false,
             delayed: Vec::new(),
             judged: Judged::default(),
             chunks: Slab::new(),
@@ -274,6 +294,7 @@ impl State {
     ) -> usize {
         self.jobs[job].users += 1;
         self.retriable += usize::from(policy.retries > 0);
+        self.has_priorities |= policy.priority != 0;
         self.chunks.insert(Chunk {
             job,
             owner,

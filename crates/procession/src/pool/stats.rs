@@ -1,5 +1,7 @@
 //! What a pool has done, and where the time went.
 
+use super::state::State;
+use super::worker::clock;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -30,7 +32,8 @@ pub struct Stats {
     pub running: usize,
     /// Workers that ended without having been told to.
     pub deaths: u64,
-    /// The slowest tasks, slowest first.
+    /// The slowest tasks, slowest first; among them those that run and have not ended,
+    /// and those that were ended.
     pub slowest: Vec<SlowTask>,
 }
 
@@ -38,7 +41,7 @@ pub struct Stats {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SlowTask {
-    /// How long it took.
+    /// How long it took, or has taken so far.
     pub time: Duration,
     /// In which process.
     pub pid: u32,
@@ -68,7 +71,8 @@ pub struct WorkerStats {
 }
 
 impl WorkerStats {
-    /// Time in tasks; of short single ones (below 2 µs) it is not counted.
+    /// Time in tasks, also in the one that runs and in those that were ended; of short
+    /// single ones (below 2 µs) it is not counted.
     #[must_use]
     pub fn working(&self) -> Duration {
         Duration::from_nanos(self.busy_nanoseconds)
@@ -78,6 +82,12 @@ impl WorkerStats {
     #[must_use]
     pub fn waiting(&self) -> Duration {
         self.alive.saturating_sub(self.working())
+    }
+
+    /// Adds time in tasks.
+    pub(super) fn worked(&mut self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.busy_nanoseconds = self.busy_nanoseconds.saturating_add(time);
     }
 
     pub(super) fn started(&mut self, pid: u32, at: Instant) {
@@ -114,24 +124,76 @@ impl WorkerStats {
 pub(super) struct Slowest(Vec<SlowTask>);
 
 impl Slowest {
-    pub(super) fn note(&mut self, nanoseconds: u64, pid: u32, function: usize, index: Option<u64>) {
-        let time = Duration::from_nanos(nanoseconds);
+    pub(super) fn note(&mut self, task: SlowTask) {
+        let time = task.time;
         if self.0.len() == REMEMBERED && self.0.last().is_some_and(|last| last.time >= time) {
             return;
         }
         let place = self.0.partition_point(|task| task.time >= time);
-        let task = SlowTask {
-            time,
-            pid,
-            index,
-            function,
-        };
         self.0.insert(place, task);
         self.0.truncate(REMEMBERED);
     }
 
-    pub(super) fn list(&self) -> Vec<SlowTask> {
-        self.0.clone()
+    pub(super) fn into_list(self) -> Vec<SlowTask> {
+        self.0
+    }
+}
+
+impl State {
+    /// The call that a worker is in the midst of, for how long it has been, and how long
+    /// the worker has been at what it was sent with it: a hang is work.
+    pub(super) fn running(&self, place: usize, now: Instant) -> Option<(Duration, SlowTask)> {
+        let worker = &self.workers[place];
+        let life = worker.life.as_ref()?;
+        let sent = life.sent.front()?;
+        let chunk = self.chunks.get(sent.chunk?)?;
+        let standing = life.posting.standing();
+        if standing.begun <= life.done {
+            return None;
+        }
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let busy = since(life.batch_since);
+        // Where the worker says when it began, it is no longer than that, ...
+        let mut time = since(life.front_since.max(life.batch_since));
+        if sent.is_exact {
+            let said = Duration::from_nanos(clock().saturating_sub(standing.begun_at));
+            // ... and no longer than the worker has been there.
+            let there = worker.stats.since.map_or(busy, |(at, _)| since(at));
+            time = said.min(there);
+        }
+        let task = SlowTask {
+            time,
+            pid: life.process.pid(),
+            index: chunk.index(),
+            function: sent.job,
+        };
+        Some((busy.max(time), task))
+    }
+
+    /// What the pool has done so far.
+    pub(super) fn stats(&self) -> Stats {
+        let now = Instant::now();
+        let mut slowest = self.slowest.clone();
+        let workers = self.workers.iter().enumerate().map(|(place, worker)| {
+            let mut stats = worker.stats.now();
+            if let Some((busy, task)) = self.running(place, now) {
+                stats.worked(busy);
+                slowest.note(task);
+            }
+            stats
+        });
+        let workers = workers.collect();
+        let lives = self
+            .workers
+            .iter()
+            .filter_map(|worker| worker.life.as_ref());
+        Stats {
+            workers,
+            queued: self.queue.len() + self.delayed.len() + self.judged.len(),
+            running: lives.map(|life| life.sent.len()).sum(),
+            deaths: self.restarts,
+            slowest: slowest.into_list(),
+        }
     }
 }
 

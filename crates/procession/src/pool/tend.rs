@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// When to look again for a call that is to be ended and has not begun.
 const SOON: Duration = Duration::from_millis(1);
 
+/// How late the helper may be before others do its work.
+const LATE: Duration = Duration::from_millis(200);
+
 /// How long after its time a call is ended that does not say that it runs.
 const LENIENCE: Duration = Duration::from_secs(1);
 
@@ -119,6 +122,16 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
 }
 
 impl State {
+    /// Keeps time where the helper has not: a ring may have been lost that was for it.
+    pub(super) fn keep_time_if_late(&mut self) {
+        let due = [self.next_look, self.first_due].into_iter().flatten().min();
+        if let Some(due) = due
+            && due.elapsed() > LATE
+        {
+            (self.next_look, self.first_due) = (tend(self, Instant::now()), None);
+        }
+    }
+
     /// Ends a chunk, wherever it is. What runs of it is given notice, and ended when
     /// `grace` is over.
     pub(super) fn cancel(&mut self, number: usize, grace: Duration) {

@@ -73,10 +73,13 @@ impl Shared {
             assigned: 0,
             done: 0,
             condemned: None,
+            is_spoilt: false,
+            records: 0,
             is_full: false,
             is_dirty: false,
             idle_since: None,
             front_since: Instant::now(),
+            batch_since: Instant::now(),
             span: WorkerSpan::default(),
         })
     }

@@ -3,7 +3,6 @@
 
 use super::process::Process;
 use std::collections::VecDeque;
-use std::io::Write;
 use std::sync::PoisonError;
 
 /// Bytes that are kept of each worker.
@@ -59,10 +58,21 @@ pub(super) fn relay(process: &Process, pass_on: bool) -> bool {
     words.add(&bytes[..count]);
     drop(words);
     if pass_on {
-        // If ours is closed, there is nobody to tell.
-        let _ = std::io::stderr().write_all(&bytes[..count]);
+        pass_on_all(&bytes[..count]);
     }
     true
+}
+
+/// Writes to standard error, without the lock that its users take: one of them may hold it
+/// while it waits for the pool.
+fn pass_on_all(mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match rustix::io::retry_on_intr(|| rustix::io::write(std::io::stderr(), bytes)) {
+            Ok(count @ 1..) => bytes = &bytes[count.min(bytes.len())..],
+            // If ours is closed or full, there is nobody to tell.
+            _ => return,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,10 +12,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 /// How long results may wait, in a batch that goes on, until the pool hears of them;
 /// in nanoseconds.
 const QUIET: u64 = 200_000;
+
+/// How long a worker waits for being killed that is condemned, until it ends by itself.
+const UNTIL_KILLED: Duration = Duration::from_secs(10);
 
 /// How often a worker tells how much memory it has, in nanoseconds.
 const BETWEEN_TELLING: u64 = 1_000_000;
@@ -239,10 +243,11 @@ impl Worker {
                 elapsed,
                 slowest: number,
                 slowest_time: time,
+                done: following.done,
             };
             let bell = &self.bell;
             self.taking
-                .write(&record(Status::End, &end), || bell.ring());
+                .write(&mut record(Status::End, &end), || bell.ring());
         }
         if self.tells_memory && now.saturating_sub(self.told) > BETWEEN_TELLING {
             self.told = now;
@@ -262,6 +267,8 @@ pub(super) struct Timing {
     /// timed.
     pub(super) slowest: u32,
     pub(super) slowest_time: u64,
+    /// Calls that it has made of it.
+    pub(super) done: u32,
 }
 
 /// The monotonic clock, in nanoseconds.
@@ -307,9 +314,11 @@ impl Following<'_> {
     fn call_is_over(&mut self) {
         if self.post.exact && !self.taking.end_exact() {
             // It was too late, or is not wanted: SIGKILL is on its way.
-            loop {
-                std::thread::park();
+            let start = Instant::now();
+            while let Some(left) = UNTIL_KILLED.checked_sub(start.elapsed()) {
+                std::thread::park_timeout(left);
             }
+            panic!("condemned by its pool, which has not killed it");
         }
     }
 
@@ -349,27 +358,27 @@ impl Follower for Following<'_> {
     }
 
     #[inline]
-    fn end(&mut self, record: &[u8]) {
+    fn end(&mut self, record: &mut [u8]) {
         self.call_is_over();
         let bell = self.bell;
         self.taking.write(record, || bell.ring());
         self.result_is_written();
     }
 
-    fn end_with(&mut self, result: &Encoded) {
+    fn end_with(&mut self, kind: Kind, result: &Encoded) {
         self.call_is_over();
-        let mut outcome = self.mail.try_send(Kind::Returned, result);
+        let mut outcome = self.mail.try_send(kind, result);
         if outcome.as_ref().is_err_and(Error::is_would_block) {
             // The pool takes packets when it reads of them.
             self.bell.ring();
-            outcome = self.mail.send(Kind::Returned, result);
+            outcome = self.mail.send(kind, result);
         }
         let bell = self.bell;
-        let record = match outcome {
+        let mut record = match outcome {
             Ok(()) => record(Status::Mailed, &()),
             Err(error) => record(Status::Untranslatable, &error),
         };
-        self.taking.write(&record, || bell.ring());
+        self.taking.write(&mut record, || bell.ring());
         self.result_is_written();
     }
 }

@@ -3,12 +3,16 @@
 //! Arguments come and results go as records, one behind the other:
 //!
 //! ```text
-//! byte 0…4   length and status: (length << 3) | status
+//! byte 0…4   number, length and status: (number << 19) | (length << 3) | status
 //!      4…    the body, so many bytes, and zeros up to a multiple of eight
 //! ```
 //!
-//! So that a short one is a word.
+//! So that a short one is a word. Results are numbered by who writes them, so that one
+//! that was there before, or is somewhere in the midst of another, is not taken for the
+//! next one, should the memory be spoilt that says where they are.
 
+use super::Panic;
+use super::packet::Kind;
 use super::start::worker;
 use crate::codec::{self, Arrived, Encoded};
 use crate::{Error, ErrorKind, Result};
@@ -52,6 +56,8 @@ impl Status {
 /// A record among others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record<'a> {
+    /// See [`number`].
+    pub(crate) number: u32,
     pub(crate) status: Status,
     pub(crate) body: &'a [u8],
 }
@@ -70,6 +76,7 @@ pub(crate) fn begin(buffer: &mut Vec<u8>) -> usize {
 #[inline]
 pub(crate) fn end(buffer: &mut Vec<u8>, body: usize, status: Status) {
     let length = buffer.len() - body;
+    debug_assert!(length <= LENGTHS as usize, "too long for a record");
     let head = (length as u32) << 3 | status as u32;
     let start = body - HEAD;
     buffer[start..body].copy_from_slice(&head.to_le_bytes());
@@ -77,15 +84,35 @@ pub(crate) fn end(buffer: &mut Vec<u8>, body: usize, status: Status) {
     buffer.extend_from_slice(&[0; 7][..padding]);
 }
 
+/// Lengths of bodies that can be told.
+const LENGTHS: u32 = 0xffff;
+
+/// Bits of a number.
+pub(crate) const NUMBERS: u32 = 0x1fff;
+
+/// Numbers a record.
+#[inline]
+pub(crate) fn number(record: &mut [u8], number: u32) {
+    if let Some(head) = record.first_chunk_mut::<HEAD>() {
+        let rest = u32::from_le_bytes(*head) & (LENGTHS << 3 | 7);
+        *head = (rest | (number & NUMBERS) << 19).to_le_bytes();
+    }
+}
+
 /// Takes the first record; `None` if there is no whole one.
 #[inline]
 pub(crate) fn take<'a>(bytes: &mut &'a [u8]) -> Option<Record<'a>> {
     let head = u32::from_le_bytes(*bytes.first_chunk::<HEAD>()?);
-    let end = HEAD + (head >> 3) as usize;
+    let end = HEAD + (head >> 3 & LENGTHS) as usize;
     let status = Status::from_bits(head & 7)?;
     let body = bytes.get(HEAD..end)?;
     *bytes = bytes.get(end.next_multiple_of(8)..)?;
-    Some(Record { status, body })
+    let number = head >> 19;
+    Some(Record {
+        number,
+        status,
+        body,
+    })
 }
 
 /// Who follows a batch, and takes its results.
@@ -93,9 +120,10 @@ pub(crate) trait Follower {
     /// A call begins; `false`: no more are wanted.
     fn begin(&mut self) -> bool;
     /// The call is over; this record says how.
-    fn end(&mut self, record: &[u8]);
-    /// The call is over, and its result is large or has descriptors.
-    fn end_with(&mut self, result: &Encoded);
+    fn end(&mut self, record: &mut [u8]);
+    /// The call is over, and what came of it is large or has descriptors: a result, or
+    /// why there is none.
+    fn end_with(&mut self, kind: Kind, outcome: &Encoded);
 }
 
 /// Where the arguments of a batch are.
@@ -141,12 +169,14 @@ impl Batch<'_> {
                     self.follower.end(self.buffer);
                 }
                 Ok(Ok(Encoding::Long)) => match codec::alone(&self.buffer[body..]) {
-                    Ok(encoded) => self.follower.end_with(&encoded),
+                    Ok(encoded) => self.follower.end_with(Kind::Returned, &encoded),
                     Err(error) => self.fail(Status::Untranslatable, &error),
                 },
-                Ok(Ok(Encoding::Alone(encoded))) => self.follower.end_with(&encoded),
+                Ok(Ok(Encoding::Alone(encoded))) => {
+                    self.follower.end_with(Kind::Returned, &encoded);
+                }
                 Ok(Err(error)) => self.fail(Status::Untranslatable, &error),
-                Err(payload) => self.fail(Status::Panicked, &worker::caught(payload)),
+                Err(payload) => self.fail_by_panic(worker::caught(payload)),
             }
         }
     }
@@ -160,13 +190,36 @@ impl Batch<'_> {
         }
     }
 
+    /// A panic, whose text arrives whole, however long it is: by itself, if need be. Where
+    /// there is no memory for that, it says that it was cut.
+    #[cold]
+    fn fail_by_panic(&mut self, mut panic: Panic) {
+        let text = postcard::to_stdvec(&panic).unwrap_or_default();
+        if text.len() > LONGEST_RECORD {
+            if let Ok(encoded) = codec::alone(&text) {
+                return self.follower.end_with(Kind::Panicked, &encoded);
+            }
+            panic.backtrace = None;
+            let kept = panic.message.floor_char_boundary(LONGEST_RECORD / 2);
+            let cut = panic.message.len() - kept;
+            panic.message.truncate(kept);
+            panic
+                .message
+                .push_str(&format!(" … ({cut} bytes were cut off)"));
+        }
+        self.fail(Status::Panicked, &panic);
+    }
+
     #[cold]
     fn fail(&mut self, status: Status, what: &impl Serialize) {
         // Texts; and without one there is still the status.
         let text = postcard::to_stdvec(what).unwrap_or_default();
         let text = match text.len() <= LONGEST_RECORD {
             true => &text[..],
-            false => &[],
+            false => match codec::alone(&text) {
+                Ok(encoded) => return self.follower.end_with(Kind::Untranslatable, &encoded),
+                Err(_) => &[],
+            },
         };
         self.buffer.clear();
         let body = begin(self.buffer);

@@ -41,6 +41,57 @@ pub(crate) fn a_panic_fails_one_call() {
     assert!(panic.location.as_ref().unwrap().contains("failures.rs"));
 }
 
+pub(crate) fn the_text_of_a_panic_arrives_whole() {
+    let pool = Pool::builder().workers(1).stderr(Stderr::Keep).build();
+    let pool = pool.unwrap();
+    let fail = |length: usize| -> () { panic!("{}", "x".repeat(length)) };
+    let refuse = |length: usize| -> Refusing { Refusing("y".repeat(length)) };
+    for length in [0, 10, 32 * 1024, 100_000, 1_000_000, 30_000_000] {
+        let error = pool.call(fail, length).unwrap_err();
+        assert_eq!(error.panic().unwrap().message.len(), length);
+        // Beside others of its chunk.
+        let calls = pool.calls(fail).chunk_size(3);
+        for result in calls.imap([length, 1, length]) {
+            let error = result.unwrap_err();
+            let expected = [length, 1, length][error.index().unwrap() as usize];
+            assert_eq!(error.panic().unwrap().message.len(), expected);
+        }
+        let error = pool.call(refuse, length).map(drop).unwrap_err();
+        assert!(matches!(error.failure(), process::TaskError::Codec(_)));
+    }
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+}
+
+/// Says something long when it is encoded.
+struct Refusing(String);
+
+impl Serialize for Refusing {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Refusing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Refusing)
+    }
+}
+
+pub(crate) fn whoever_holds_standard_error_may_wait_for_the_pool() {
+    let pool = pool();
+    let held = std::io::stderr().lock();
+    for _ in 0..3 {
+        let say_and_die = |()| -> u32 {
+            eprintln!("not a failure of the test");
+            std::process::abort()
+        };
+        assert!(pool.call(say_and_die, ()).is_err());
+    }
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+    pool.join();
+    drop(held);
+}
+
 pub(crate) fn an_exit_fails_one_call() {
     let failed = fails_alone(|x| {
         if x == 42 {

@@ -7,8 +7,10 @@ mod guests;
 mod large;
 mod life;
 mod many;
+mod order;
 mod pains;
 mod results;
+mod spoilt;
 mod storms;
 mod times;
 #[cfg(feature = "tracing")]
@@ -127,6 +129,13 @@ fn main() -> std::process::ExitCode {
         guests::what_was_taken_before_an_iterator_panicked_has_its_results,
         extremes::no_duration_is_too_long,
         extremes::no_number_is_too_large,
+        order::priorities_hold_for_all_that_was_not_begun,
+        order::a_chunk_of_low_priority_is_given_back,
+        order::a_hang_is_work_and_slow,
+        spoilt::whatever_a_word_becomes_there_is_an_answer,
+        spoilt::a_word_that_hides_a_result_is_written_again,
+        failures::the_text_of_a_panic_arrives_whole,
+        failures::whoever_holds_standard_error_may_wait_for_the_pool,
         large::large_arguments_and_results_travel,
         large::five_gigabytes_travel,
         large::many_large_ones_wait,

@@ -6,7 +6,7 @@
 //!              calls begun, when the last one began, resident memory, readiness
 //!      128     words of both: the call that runs, whether the worker sleeps
 //!      192     the pool's requests: give the rest of the batch back, notice
-//!      256     slots of posts: state, what it is, how many, how long
+//!      256     slots of posts: state, what it is, how many and a check of all, how long
 //!      12288   arguments, a ring of bytes
 //!      …       results, a ring of bytes
 //! ```
@@ -14,6 +14,14 @@
 //! Each ring has one writer, and one reader who follows; an index is written after
 //! the bytes before it. So whoever of the two is killed at any instant leaves
 //! nothing half: what the index covers is there, what it does not was not written.
+//!
+//! A worker may write anything anywhere, as may whatever else has the memory. Nobody
+//! trusts a word that the other side writes: an index only goes forward, and as far as
+//! there is something; what a side has written itself is as it was. A post has a check
+//! of its words, records of results have numbers. Who finds that something makes no sense
+//! says so, and the worker ends: its call fails, what it had not begun goes to others. A
+//! worker that sleeps writes its words again, so that one that was changed while nobody
+//! looked does not hide a result for ever.
 //!
 //! A post can be taken back until the worker has taken it: both do that by one
 //! compare-and-swap on its state. A call that may have to be stopped is marked as
@@ -127,12 +135,26 @@ impl Post {
         }
     }
 
+    /// What the words of a slot have to be in accord with, in the upper half of one.
+    fn check(index: u64, word: u64, count: u64, length: u64) -> u64 {
+        let sum = word
+            ^ (index << 1 | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ count.rotate_left(20).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+            ^ length.rotate_left(40);
+        (sum ^ sum >> 29).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32
+    }
+
     fn word(self) -> u64 {
         let flags = u64::from(self.exact) | u64::from(self.slow) << 1;
         u64::from(self.order as u8) | flags << 8 | u64::from(self.job) << 32
     }
 
-    fn from_words(word: u64, count: u64) -> Option<Post> {
+    /// The post in the words of a slot, if they are in accord.
+    fn from_words(index: u64, word: u64, count: u64, length: u64) -> Option<Post> {
+        let (check, count) = (count >> 32, count & u64::from(u32::MAX));
+        if check != Post::check(index, word, count, length) {
+            return None;
+        }
         Some(Post {
             order: Order::from_byte(word as u8)?,
             job: (word >> 32) as u32,

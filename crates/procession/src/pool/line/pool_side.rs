@@ -16,6 +16,11 @@ pub(in crate::pool) struct Posting {
     posted: u64,
     arguments_written: u64,
     results_read: u64,
+    /// As far as the worker was seen to have come.
+    taken: u64,
+    arguments_read: u64,
+    /// For each slot, where the arguments of its post end.
+    ends: Box<[u64; SLOTS as usize]>,
 }
 
 /// Where a worker stands.
@@ -35,6 +40,9 @@ impl Posting {
             posted: 0,
             arguments_written: 0,
             results_read: 0,
+            taken: 0,
+            arguments_read: 0,
+            ends: Box::new([0; SLOTS as usize]),
         }
     }
 
@@ -42,30 +50,58 @@ impl Posting {
         &self.line
     }
 
+    /// Where the arguments of all posts before this one end.
+    fn end_before(&self, index: u64) -> u64 {
+        index
+            .checked_sub(1)
+            .map_or(0, |last| self.ends[(last % SLOTS) as usize])
+    }
+
+    /// Learns how far the worker has come; `None` if its words make no sense.
+    #[inline]
+    fn see_progress(&mut self) -> Option<()> {
+        let line = &*self.line;
+        let taken = line.word(TAKEN).load(Ordering::Acquire);
+        if taken == self.taken && taken == self.posted {
+            return Some(());
+        }
+        // It writes what it has read first, and may have gone on since.
+        let read = line.word(ARGUMENTS_READ).load(Ordering::Acquire);
+        let then = line.word(TAKEN).load(Ordering::Acquire);
+        let goes_forward = self.taken <= taken && taken <= then && then <= self.posted;
+        let last = (then + u64::from(goes_forward)).min(self.posted);
+        if !goes_forward || !(taken..=last).any(|index| self.end_before(index) == read) {
+            return None;
+        }
+        (self.taken, self.arguments_read) = (taken, read);
+        Some(())
+    }
+
     /// Whether an order without bytes has room.
-    pub(in crate::pool) fn has_slot(&self) -> bool {
-        let taken = self.line.word(TAKEN).load(Ordering::Acquire);
-        self.posted.wrapping_sub(taken) < SLOTS
+    pub(in crate::pool) fn has_slot(&mut self) -> bool {
+        self.see_progress().is_some() && self.posted - self.taken < SLOTS
     }
 
     /// Posts an order; its index, or `None` if there is no room.
     #[inline]
     pub(in crate::pool) fn post(&mut self, post: Post, bytes: &[u8]) -> Option<u64> {
-        let line = &*self.line;
-        let taken = line.word(TAKEN).load(Ordering::Acquire);
-        let read = line.word(ARGUMENTS_READ).load(Ordering::Acquire);
-        let used = self.arguments_written.wrapping_sub(read);
-        if self.posted.wrapping_sub(taken) >= SLOTS || used + bytes.len() as u64 > ROOM {
+        // One whose words make no sense gets nothing, and is found out.
+        self.see_progress()?;
+        let used = self.arguments_written - self.arguments_read;
+        if self.posted - self.taken >= SLOTS || used + bytes.len() as u64 > ROOM {
             return None;
         }
+        let line = &*self.line;
         let index = self.posted;
         write_ring(line.arguments(), self.arguments_written, bytes);
         self.arguments_written += bytes.len() as u64;
-        line.slot(index, 1).store(post.word(), Ordering::Relaxed);
+        self.ends[(index % SLOTS) as usize] = self.arguments_written;
+        let (word, count, length) = (post.word(), u64::from(post.count), bytes.len() as u64);
+        let check = Post::check(index, word, count, length);
+        line.slot(index, 1).store(word, Ordering::Relaxed);
         line.slot(index, 2)
-            .store(post.count.into(), Ordering::Relaxed);
-        line.slot(index, 3)
-            .store(bytes.len() as u64, Ordering::Relaxed);
+            .store(count | check << 32, Ordering::Relaxed);
+        line.slot(index, 3).store(length, Ordering::Relaxed);
         line.slot(index, 0)
             .store(index << 2 | WAITING, Ordering::Relaxed);
         self.posted = index + 1;
@@ -93,21 +129,45 @@ impl Posting {
             .is_ok()
     }
 
-    /// Whether the worker has taken a post.
+    /// Whether the worker has taken a post. (Its slot is another one's, if there were so
+    /// many more.)
     pub(in crate::pool) fn is_claimed(&self, index: u64) -> bool {
-        self.line.slot(index, 0).load(Ordering::Acquire) == index << 2 | CLAIMED
+        self.posted - index > SLOTS
+            || self.line.slot(index, 0).load(Ordering::Acquire) == index << 2 | CLAIMED
+    }
+
+    /// Whether a post is as it was when it was written.
+    pub(in crate::pool) fn is_waiting(&self, index: u64) -> bool {
+        self.posted - index <= SLOTS
+            && self.line.slot(index, 0).load(Ordering::Acquire) == index << 2 | WAITING
+    }
+
+    /// Whether what the worker writes contradicts that it has, or has had, a post whose
+    /// results are not here: it has passed it over, or sleeps until there are others.
+    pub(in crate::pool) fn is_denied(&self, index: u64) -> bool {
+        let line = &*self.line;
+        let taken = line.word(TAKEN).load(Ordering::Acquire);
+        if taken > index && !self.is_claimed(index) {
+            return true;
+        }
+        // It says that it sleeps after all that it has written, and that it does not
+        // before it says what it has taken.
+        taken == self.posted
+            && line.word(ASLEEP).load(Ordering::Acquire) == AWAITS_POSTS
+            && line.word(RESULTS_WRITTEN).load(Ordering::Acquire) == self.results_read
     }
 
     /// Appends the results that there are; whether there were any, or `None` if
-    /// the worker's words make no sense.
+    /// the words make no sense.
     #[inline]
     pub(in crate::pool) fn read_results(&mut self, into: &mut Vec<u8>) -> Option<bool> {
         // SYNC(results): whoever sees the index sees the bytes before it.
         let written = self.line.word(RESULTS_WRITTEN).load(Ordering::Acquire);
         let length = written.wrapping_sub(self.results_read);
-        let taken = self.line.word(TAKEN).load(Ordering::Relaxed);
-        let read = self.line.word(ARGUMENTS_READ).load(Ordering::Relaxed);
-        if length > ROOM || taken > self.posted || read > self.arguments_written {
+        self.see_progress()?;
+        let is_ours = |word: usize, ours: u64| self.line.word(word).load(Ordering::Relaxed) == ours;
+        let are_ours = is_ours(POSTED, self.posted) && is_ours(RESULTS_READ, self.results_read);
+        if length > ROOM || !are_ours {
             return None;
         }
         if length == 0 {

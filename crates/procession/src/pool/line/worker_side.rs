@@ -1,11 +1,13 @@
 //! The worker's side of a line: posts come out, results go in.
 
 use super::{
-    ARGUMENTS_READ, ASLEEP, AWAITS_POSTS, AWAITS_ROOM, BEGUN, BEGUN_AT, CLAIMED, CURRENT,
-    GIVE_BACK, Line, NOTICE, Order, POSTED, Post, READY, RESIDENT, RESULTS_READ, RESULTS_WRITTEN,
-    REVOKED, ROOM, RUNNING, TAKEN, WAITING, read_ring, write_ring,
+    ARGUMENTS_READ, ASLEEP, AWAITS_POSTS, AWAITS_ROOM, BEGUN, BEGUN_AT, CLAIMED, CONDEMNED,
+    CURRENT, GIVE_BACK, Line, NOTICE, Order, POSTED, Post, READY, RESIDENT, RESULTS_READ,
+    RESULTS_WRITTEN, REVOKED, ROOM, RUNNING, TAKEN, WAITING, read_ring, write_ring,
 };
+use crate::process::batch;
 use crate::registry::patience;
+use crate::{Error, ErrorKind};
 use procession_sys::futex;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -14,6 +16,16 @@ use std::time::{Duration, Instant};
 /// Longest sleep without looking again; for what nobody tells, because whoever
 /// should have told it is stopped.
 const SLICE: Duration = Duration::from_millis(100);
+
+/// Ends the worker, which is told as its panic.
+#[cold]
+fn spoilt() -> ! {
+    let error = Error::new(ErrorKind::Corrupt, "taking orders of pool", "");
+    panic!(
+        "{}",
+        error.because("the memory that it shares with this worker is spoilt")
+    )
+}
 
 /// The worker's side of a line.
 #[derive(Debug)]
@@ -24,6 +36,7 @@ pub(in crate::pool) struct Taking {
     results_written: u64,
     /// As far as this side knows.
     results_read: u64,
+    records: u32,
     begun: u64,
 }
 
@@ -35,6 +48,7 @@ impl Taking {
             arguments_read: 0,
             results_written: 0,
             results_read: 0,
+            records: 0,
             begun: 0,
         }
     }
@@ -61,15 +75,21 @@ impl Taking {
             );
             let length = line.slot(index, 3).load(Ordering::Relaxed);
             let post = Post::from_words(
+                index,
                 line.slot(index, 1).load(Ordering::Relaxed),
                 line.slot(index, 2).load(Ordering::Relaxed),
+                length,
             );
+            let is_whole = claimed.is_ok() || claimed == Err(index << 2 | REVOKED);
+            let (Some(post), true) = (post, is_whole && length <= ROOM) else {
+                spoilt();
+            };
             bytes.clear();
             if claimed.is_ok() {
                 read_ring(
                     line.arguments(),
                     self.arguments_read,
-                    length.min(ROOM) as usize,
+                    length as usize,
                     bytes,
                 );
             }
@@ -78,10 +98,7 @@ impl Taking {
                 .store(self.arguments_read, Ordering::Release);
             self.taken = index + 1;
             line.word(TAKEN).store(self.taken, Ordering::Release);
-            debug_assert!(claimed.is_ok() || claimed == Err(index << 2 | REVOKED));
-            if let Some(post) = post
-                && (claimed.is_ok() || post.order == Order::RunMailed)
-            {
+            if claimed.is_ok() || post.order == Order::RunMailed {
                 return Some((post, claimed.is_ok()));
             }
         }
@@ -97,9 +114,28 @@ impl Taking {
     /// Waits until there are orders; before it sleeps it calls `before`.
     pub(in crate::pool) fn wait(&self, mut before: impl FnMut()) {
         while !self.has_posts() && !patience::look(|| self.has_posts()) {
+            self.write_again();
             before();
             let ready = || self.has_posts();
             self.sleep(AWAITS_POSTS, POSTED, self.taken, ready);
+        }
+    }
+
+    /// Writes its words as they are, should somebody have changed them: the pool would
+    /// miss what it does not see.
+    fn write_again(&self) {
+        let words = [
+            (READY, 1),
+            (BEGUN, self.begun),
+            (ARGUMENTS_READ, self.arguments_read),
+            (TAKEN, self.taken),
+            (RESULTS_WRITTEN, self.results_written),
+        ];
+        for (word, value) in words {
+            let word = self.line.word(word);
+            if word.load(Ordering::Relaxed) != value {
+                word.store(value, Ordering::Release);
+            }
         }
     }
 
@@ -120,7 +156,9 @@ impl Taking {
     /// Writes a record. If there is no room, `when_full` is called, and has the pool
     /// make some.
     #[inline]
-    pub(in crate::pool) fn write(&mut self, record: &[u8], when_full: impl Fn()) {
+    pub(in crate::pool) fn write(&mut self, record: &mut [u8], when_full: impl Fn()) {
+        batch::number(record, self.records);
+        self.records = self.records.wrapping_add(1);
         let needed = record.len() as u64;
         if self.results_written - self.results_read + needed > ROOM {
             self.wait_for_room(needed, when_full);
@@ -137,6 +175,9 @@ impl Taking {
     fn wait_for_room(&mut self, needed: u64, when_full: impl Fn()) {
         loop {
             let read = self.line.word(RESULTS_READ).load(Ordering::Acquire);
+            if read < self.results_read || read > self.results_written {
+                spoilt();
+            }
             self.results_read = read;
             if self.results_written - read + needed <= ROOM {
                 return;
@@ -166,11 +207,13 @@ impl Taking {
     /// Such a call is over. Whether it was not condemned.
     #[inline]
     pub(in crate::pool) fn end_exact(&self) -> bool {
-        let running = self.begun << 2 | RUNNING;
+        let (running, condemned) = (self.begun << 2 | RUNNING, self.begun << 2 | CONDEMNED);
         let current = self.line.word(CURRENT);
-        current
-            .compare_exchange(running, 0, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        match current.compare_exchange(running, 0, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(word) if word == condemned => false,
+            Err(_) => spoilt(),
+        }
     }
 
     /// Whether the pool wants the rest of the batch.
