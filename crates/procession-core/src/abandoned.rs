@@ -9,7 +9,7 @@ use crate::gate::Gate;
 use crate::mutex::{Acquired, RawMutex};
 use crate::permits::{PERMIT, Permits};
 use crate::queue::{Blocks, Orphans, RawQueue, Received, Sent};
-use crate::registry;
+use crate::registry::{self, Standing};
 use crate::rwlock::RawRwLock;
 use crate::stepping::run_for;
 use crate::{Failure, Owner, Platform, Slept};
@@ -967,22 +967,36 @@ fn a_place_is_free_or_its_owner_is_in_it() {
         || word(0),
         |life, _| {
             let generation = registry::claim(life, 77).unwrap();
-            assert!(registry::is_alive(life, Owner::new(0, generation)));
+            let me = Owner::new(0, generation);
+            assert_eq!(registry::standing(life, me), Standing::Alive);
             assert!(registry::free(life, life.load(Ordering::Relaxed)));
         },
         |life, _, _| {
             let seen = life.load(Ordering::Relaxed);
             if registry::Life::of(seen) != registry::Life::Free {
                 // As the kernel does.
-                assert!(registry::declare_dead(life, seen));
-                assert!(!registry::is_alive(life, Owner::new(0, 1)));
+                let marked = seen & !u64::from(registry::THREAD_ID) | u64::from(registry::DIED);
+                life.store(marked, Ordering::Relaxed);
+                let owner = Owner::new(0, 1);
+                assert_eq!(registry::standing(life, owner), Standing::Dying(marked));
+                assert_eq!(registry::claim(life, 78), None);
+                // By mistake, perhaps.
+                assert!(registry::unmark(life, owner, 77));
+                assert_eq!(registry::standing(life, owner), Standing::Alive);
+                life.store(marked, Ordering::Relaxed);
+                assert!(registry::declare_dead(life, marked));
+                assert!(!registry::declare_dead(life, marked));
+                assert!(!registry::unmark(life, owner, 77));
+                assert_eq!(registry::standing(life, owner), Standing::Gone);
                 let seen = life.load(Ordering::Relaxed);
+                assert_eq!(seen, registry::dead(marked));
                 assert!(registry::free(life, seen));
             }
             let generation = registry::claim(life, 78).unwrap();
             assert!(generation >= 1);
-            assert!(registry::is_alive(life, Owner::new(0, generation)));
-            assert!(!registry::is_alive(life, Owner::new(0, generation - 1)));
+            let (me, before) = (Owner::new(0, generation), Owner::new(0, generation - 1));
+            assert_eq!(registry::standing(life, me), Standing::Alive);
+            assert_eq!(registry::standing(life, before), Standing::Gone);
             assert_eq!(registry::claim(life, 79), None);
         },
     );

@@ -2,26 +2,33 @@
 //!
 //! A process that takes part has a place. The lower half of the place's word
 //! is the kernel's: a thread of the process has it in its robust list with its
-//! own number in it, and when the process ends, however it does, the kernel
-//! puts [`DIED`] there and wakes whoever watches. The upper half counts the
+//! own number in it, and when that thread ends, because the process does, the
+//! kernel puts [`DIED`] there and wakes whoever watches. The upper half counts the
 //! generations of the place.
+//!
+//! That mark is no proof: other threads of the process may still be in the kernel,
+//! which goes on writing for them. It makes others ask for proof, which they get
+//! when nothing of the process can write any more; whoever has it says so by one
+//! compare-and-swap, for everybody.
 //!
 //! ```text
 //!  63            32 31  30  29            0
 //! ┌────────────────┬───┬───┬───────────────┐
 //! │ generation     │ W │ D │ thread id     │   W: wake a watcher
-//! └────────────────┴───┴───┴───────────────┘   D: the process died
+//! └────────────────┴───┴───┴───────────────┘   D: the thread, or the process, died
 //! ```
 //!
 //! | lower half | meaning |
 //! |---|---|
 //! | 0 | free |
 //! | W \| thread id | alive |
-//! | W \| D | died, and somebody has yet to tell the others |
+//! | W \| D | dying: the kernel's mark; alive until somebody has proof |
+//! | D | dead, by proof, and somebody has yet to tell the others |
 //!
-//! An owner is alive exactly if its generation is the place's and the lower
-//! half holds a thread id: one load, no system call, and no way to mistake a
-//! process for another one that has its place or its number.
+//! An owner is alive if its generation is the place's and the lower half holds a
+//! thread id: one load, no system call, and no way to mistake a process for another
+//! one that has its place or its number. It is dead exactly if the generation is
+//! another one, or the lower half says free or dead.
 //!
 //! The places form a ring of watchers: each process sleeps on the next living
 //! place's word. Who finds a death tells everybody by the count of deaths, then
@@ -50,8 +57,11 @@ pub enum Life {
         /// The thread's number, in the process's own namespace.
         thread_id: u32,
     },
-    /// The kernel has said that the process died.
-    Died,
+    /// The kernel has said that the thread ended: the process lives until there is
+    /// proof that it does not.
+    Dying,
+    /// There was proof.
+    Dead,
 }
 
 impl Life {
@@ -61,7 +71,8 @@ impl Life {
     pub fn of(word: u64) -> Life {
         let low = low(word);
         match low & THREAD_ID {
-            _ if low & DIED != 0 => Life::Died,
+            _ if low & DIED != 0 && low & WATCHED == 0 => Life::Dead,
+            _ if low & DIED != 0 => Life::Dying,
             0 => Life::Free,
             thread_id => Life::Alive { thread_id },
         }
@@ -75,24 +86,48 @@ pub fn generation(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-/// Whether an owner lives, by the word of its place.
-#[inline]
-#[must_use]
-pub fn is_alive(life: &AtomicU64, owner: Owner) -> bool {
-    // SYNC(life): whatever the process did before the kernel said that it died
-    // is visible to whoever sees that.
-    let word = life.load(Ordering::Acquire);
-    generation(word) == owner.generation() && matches!(Life::of(word), Life::Alive { .. })
+/// What a place says of somebody who had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It lives, as far as the kernel has said.
+    Alive,
+    /// The kernel has marked it: it lives until there is proof that it does not. With
+    /// the word that was seen.
+    Dying(u64),
+    /// It is dead, or has left.
+    Gone,
 }
 
-/// [`is_alive`], by the lower bits of a generation.
+impl Standing {
+    #[inline]
+    fn of(word: u64, is_theirs: bool) -> Standing {
+        match Life::of(word) {
+            _ if !is_theirs => Standing::Gone,
+            Life::Alive { .. } => Standing::Alive,
+            Life::Dying => Standing::Dying(word),
+            Life::Dead | Life::Free => Standing::Gone,
+        }
+    }
+}
+
+/// What has become of an owner, by the word of its place.
 #[inline]
 #[must_use]
-pub fn is_alive_in_part(life: &AtomicU64, part: u32) -> bool {
-    // SYNC(life): as in `is_alive`.
+pub fn standing(life: &AtomicU64, owner: Owner) -> Standing {
+    // SYNC(life): whatever the process did before somebody proved that it is dead
+    // is visible to whoever sees that.
+    let word = life.load(Ordering::Acquire);
+    Standing::of(word, generation(word) == owner.generation())
+}
+
+/// [`standing`], by the lower bits of a generation.
+#[inline]
+#[must_use]
+pub fn standing_in_part(life: &AtomicU64, part: u32) -> Standing {
+    // SYNC(life): as in `standing`.
     let word = life.load(Ordering::Acquire);
     let differs = (generation(word) ^ part) << (32 - crate::queue::GENERATION_BITS);
-    differs == 0 && matches!(Life::of(word), Life::Alive { .. })
+    Standing::of(word, differs == 0)
 }
 
 /// Takes a place if it is free; its new generation.
@@ -118,21 +153,31 @@ pub fn free(life: &AtomicU64, seen: u64) -> bool {
         .is_ok()
 }
 
-/// Says that somebody whose word is `seen` died, where the kernel could not:
-/// the caller has proof. Whether this call said it.
+/// Says that somebody whose word is `seen` is dead: the caller has proof. Whether
+/// this call said it.
 pub fn declare_dead(life: &AtomicU64, seen: u64) -> bool {
-    let died = u64::from(generation(seen)) << 32 | u64::from(DIED | WATCHED);
-    life.compare_exchange(seen, died, Ordering::AcqRel, Ordering::Relaxed)
+    // SYNC(life): what the caller saw of the end comes with the word.
+    life.compare_exchange(seen, dead(seen), Ordering::AcqRel, Ordering::Relaxed)
         .is_ok()
 }
 
-/// The next place after `from`, around the ring, that is not free; `from`
-/// itself excluded.
-pub fn next_taken(places: usize, from: usize, word: impl Fn(usize) -> u64) -> Option<(usize, u64)> {
-    let around = (from + 1..places).chain(0..from.min(places));
-    around
-        .map(|place| (place, word(place)))
-        .find(|&(_, word)| Life::of(word) != Life::Free)
+/// The word of a place whose owner, by `seen`, is dead.
+#[must_use]
+pub fn dead(seen: u64) -> u64 {
+    u64::from(generation(seen)) << 32 | u64::from(DIED)
+}
+
+/// Takes a mark away that was made by mistake; the caller is the owner, and lives.
+/// Whether there was one.
+pub fn unmark(life: &AtomicU64, owner: Owner, thread_id: u32) -> bool {
+    let theirs = u64::from(owner.generation()) << 32;
+    life.compare_exchange(
+        theirs | u64::from(DIED | WATCHED),
+        theirs | u64::from(thread_id | WATCHED),
+        Ordering::AcqRel,
+        Ordering::Relaxed,
+    )
+    .is_ok()
 }
 
 /// The place before `from`, around the ring, of somebody who lives.

@@ -34,6 +34,7 @@ pub mod futex;
 pub mod image;
 pub mod memory;
 pub mod posix;
+pub mod presence;
 pub mod process;
 pub mod robust;
 pub mod signal;

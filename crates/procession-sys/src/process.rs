@@ -2,6 +2,7 @@
 
 use crate::{Errno, Result, check};
 use rustix::process::Pid;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Copies the calling process with libc's `fork`, so that libc's own
 /// handlers run (allocator locks, robust-lock list, cached thread id; a raw
@@ -303,4 +304,23 @@ pub fn at_exit(function: extern "C" fn()) -> Result<()> {
         0 => Ok(()),
         _ => Err(Errno::NOMEM),
     }
+}
+
+/// The inode of the calling process's namespace of pids, without `/proc`.
+///
+/// # Errors
+/// `ENOTTY`, `EINVAL`: before Linux 6.11; those of pidfd_open(2).
+///
+/// # References
+/// `PIDFD_GET_PID_NAMESPACE` in linux/pidfd.h
+pub fn own_pid_namespace() -> Result<u64> {
+    /// `_IO(PIDFS_IOCTL_MAGIC, 5)`
+    const GET_PID_NAMESPACE: libc::Ioctl = 0xff05;
+    let me = rustix::process::getpid();
+    let pidfd = rustix::process::pidfd_open(me, rustix::process::PidfdFlags::empty())?;
+    // SAFETY: the operation has no argument, and gives a new descriptor.
+    let namespace = check(unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_PID_NAMESPACE, 0) })?;
+    // SAFETY: it was just opened, and nobody else has it.
+    let namespace = unsafe { OwnedFd::from_raw_fd(namespace) };
+    Ok(rustix::fs::fstat(namespace)?.st_ino)
 }

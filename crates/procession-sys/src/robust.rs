@@ -17,14 +17,29 @@
 //! ours, and changes only words that hold the thread's number. This code never
 //! follows a link.
 //!
+//! # Ordering
+//!
+//! The kernel reads on the processor of the thread whose list it is, while another
+//! thread of the process may be changing it on its own. So what is published is
+//! released: a link is complete when something points to it, the word that is about
+//! to be claimed is announced before it can be seen to be claimed, and the
+//! announcement goes after the link is there. The kernel reads the announcement
+//! first (`exit_robust_list`). A process that is killed can still claim a word *after*
+//! its list was read, for the moment until the kill reaches that processor: such a word
+//! stays unmarked, which is why a mark is not the only way to learn of a death.
+//!
 //! # References
 //! robust-futexes.rst and robust-futex-ABI.rst of the kernel, set_robust_list(2)
 
 use crate::memory::Region;
 use crate::{Errno, Result, last_errno};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many words one list is given at most: the kernel walks 2,048 of them
+/// (`ROBUST_LIST_LIMIT`) and leaves the rest unmarked.
+pub const MOST_ENTRIES: usize = 2000;
 
 /// Bytes from a link to its word.
 pub const LINK_TO_WORD: usize = 8;
@@ -77,7 +92,8 @@ impl Link {
         // SAFETY: eight aligned, writable bytes by `Link::of`, mapped as long
         // as the entry lives; other processes' accesses are atomic as well.
         let word = unsafe { AtomicUsize::from_ptr(self.0.as_ptr().cast()) };
-        word.store(next, Ordering::Relaxed);
+        // SYNC(robust): before anything points to this link.
+        word.store(next, Ordering::Release);
     }
 }
 
@@ -119,6 +135,32 @@ impl RobustList {
         std::ptr::from_ref(self.head).expose_provenance()
     }
 
+    /// How many words are in the list.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.len()
+    }
+
+    /// Whether no word is in the list.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Has the kernel look at a word as well, whether it is linked or not.
+    fn announce(&self, link: Link) {
+        self.head.pending.store(link.address(), Ordering::Relaxed);
+        // SYNC(robust): before the word, or a link, is seen to change.
+        fence(Ordering::SeqCst);
+    }
+
+    fn announce_none(&self) {
+        fence(Ordering::SeqCst);
+        // SYNC(robust): after the word and the links are as they are to be.
+        self.head.pending.store(0, Ordering::Release);
+    }
+
     /// Takes a word by `claim`, which puts the thread's number there or gives
     /// `None`, and has the kernel mark it when the thread ends. The link is at
     /// `offset`, the word [`LINK_TO_WORD`] behind it.
@@ -137,21 +179,18 @@ impl RobustList {
         let link = Link::of(region, offset)?;
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.reserve(1);
-        // The kernel looks at this one as well, whether it is linked or not.
-        self.head.pending.store(link.address(), Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
+        self.announce(link);
         let claimed = claim();
         if claimed.is_some() {
             link.set_next(self.head.first.load(Ordering::Relaxed));
-            compiler_fence(Ordering::SeqCst);
-            self.head.first.store(link.address(), Ordering::Relaxed);
+            // SYNC(robust): the link is complete.
+            self.head.first.store(link.address(), Ordering::Release);
             entries.push(Entry {
                 link,
                 _region: Arc::clone(region),
             });
         }
-        compiler_fence(Ordering::SeqCst);
-        self.head.pending.store(0, Ordering::Relaxed);
+        self.announce_none();
         Ok(claimed)
     }
 
@@ -164,8 +203,7 @@ impl RobustList {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let place = entries.iter().position(|entry| entry.link == link);
         let place = place.ok_or(Errno::INVAL)?;
-        self.head.pending.store(link.address(), Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
+        self.announce(link);
         // The newest is the first of the list: before this one comes the entry
         // that was pushed after it.
         let next = match place.checked_sub(1) {
@@ -174,12 +212,11 @@ impl RobustList {
         };
         match entries.get(place + 1) {
             Some(newer) => newer.link.set_next(next),
-            None => self.head.first.store(next, Ordering::Relaxed),
+            None => self.head.first.store(next, Ordering::Release),
         }
-        compiler_fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         release();
-        compiler_fence(Ordering::SeqCst);
-        self.head.pending.store(0, Ordering::Relaxed);
+        self.announce_none();
         entries.remove(place);
         Ok(())
     }

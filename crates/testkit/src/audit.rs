@@ -18,6 +18,8 @@ const REAPER: &str = "procession-reap";
 /// The thread by whose end the kernel tells other processes of ours, and the
 /// table that it is in: both stay.
 const KEEPER: &str = "procession-keep";
+/// The thread that calls wakers of futures, and stays.
+const WAKERS: &str = "procession-wake";
 const REGISTRY: &str = "/memfd:procession-registry";
 
 /// The child that procession starts to make processes, and keeps.
@@ -41,7 +43,7 @@ impl OfProcess {
             threads.push(read(&task.join("comm")));
         }
         let has_reaper = threads.iter().any(|name| name == REAPER);
-        threads.retain(|name| name != REAPER && name != KEEPER);
+        threads.retain(|name| ![REAPER, KEEPER, WAKERS].contains(&name.as_str()));
         let mut descriptors = BTreeMap::new();
         for path in entries(Path::new("/proc/self/fd")) {
             // The descriptor that lists the directory is gone by now.

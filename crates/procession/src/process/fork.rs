@@ -77,14 +77,25 @@ pub enum Fork {
 /// # References
 /// fork(2), pthread_atfork(3) "Notes"
 pub fn fork() -> Result<Fork> {
-    require_single_thread()?;
+    let patience = Instant::now() + PATIENCE;
+    require_single_thread(patience)?;
     nothing_is_lent("forking")?;
     // Or the child would write it a second time.
     flush_output();
-    // SAFETY: there is no other thread but the reaper and the keeper, which
-    // hold no lock while `fork_unchecked` holds theirs; nothing refers to shared
-    // memory by a lock that is this process's.
-    unsafe { fork_unchecked() }
+    loop {
+        // SAFETY: there is no other thread but the library's own, which hold no
+        // lock while this call holds theirs; if one of them calls a waker
+        // meanwhile, it does not fork. Nothing refers to shared memory by a lock
+        // that is this process's.
+        if let Some(forked) = unsafe { fork_now(true) }? {
+            return Ok(forked);
+        }
+        if Instant::now() > patience {
+            return Err(Error::new(ErrorKind::MultiThreaded, "forking", "")
+                .because("a thread of the library calls a waker"));
+        }
+        require_single_thread(patience)?;
+    }
 }
 
 /// [`fork`] without asking how many threads there are, and what they hold.
@@ -102,6 +113,19 @@ pub fn fork() -> Result<Fork> {
 /// async-signal-safe calls until it execs or ends by [`exit`]'s system call:
 /// no allocation, no lock, no printing.
 pub unsafe fn fork_unchecked() -> Result<Fork> {
+    // SAFETY: the caller's promise.
+    match unsafe { fork_now(false) }? {
+        Some(forked) => Ok(forked),
+        None => unreachable!("only where that was asked for"),
+    }
+}
+
+/// [`fork_unchecked`]; `None` if a thread of ours calls a waker, which may hold any
+/// lock, and `quiet` asks for none.
+///
+/// # Safety
+/// As [`fork_unchecked`].
+unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
     let operation = "forking";
     // The child waits here until its pidfd is open: until then it has not begun, and
     // has not ended, so nobody can have reaped it (by a wait for any child, or by
@@ -111,6 +135,11 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
     let mut orphans = reaper::lock();
     // Held across the fork, so that the keeper of shared objects does nothing.
     let keeper = registry::keeper::lock();
+    // And no waker is called.
+    let wakers = registry::wakers::lock();
+    if quiet && wakers.as_ref().is_some_and(|wakers| wakers.busy() > 0) {
+        return Ok(None);
+    }
     // A signal that arrives in the child before its dispositions are its own
     // would be counted as the parent's.
     let mask = Mask::all().block().during(operation, "")?;
@@ -129,9 +158,9 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
             sys::exit_now(1);
         }
         // FORK: the locks are ours in both processes; close; sigprocmask.
-        drop((gate, keeper, orphans));
+        drop((gate, wakers, keeper, orphans));
         let _ = mask.install();
-        return Ok(Fork::Child);
+        return Ok(Some(Fork::Child));
     }
     drop(gate);
     let opened = forked.map(|pid| {
@@ -143,7 +172,7 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
         (pid, pidfd)
     });
     // Closing it tells a child that is not held.
-    drop((opener, keeper, orphans));
+    drop((opener, wakers, keeper, orphans));
     let unmasked = mask.install();
     let (pid, opened) = match opened {
         Ok(parts) => parts,
@@ -160,7 +189,7 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
     };
     match opened.map(|pidfd| Child::new(pid, pidfd)) {
         Ok(mut child) => match unmasked {
-            Ok(_) => Ok(Fork::Parent(child)),
+            Ok(_) => Ok(Some(Fork::Parent(child))),
             Err(errno) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -177,23 +206,33 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
     }
 }
 
-/// Refuses unless the calling thread is the only one, but for our own two.
-fn require_single_thread() -> Result<()> {
+/// How long threads may take to end that were just joined, and wakers to return.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Refuses unless the calling thread is the only one, but for our own, as long as
+/// they have nothing to do.
+fn require_single_thread(patience: Instant) -> Result<()> {
     let ours = own_threads();
     if ours == 0 && sys::is_single_threaded() == Ok(true) {
         return Ok(());
     }
     // A thread that was just joined is still in the kernel's list for a
     // moment: look again before refusing.
-    let patience = Instant::now() + Duration::from_millis(20);
     loop {
-        let threads = count_threads()?;
+        let (threads, ours) = (count_threads()?, own_threads());
         if threads <= 1 + ours {
             return Ok(());
         }
         if Instant::now() > patience {
             return Err(Error::new(ErrorKind::MultiThreaded, "forking", "")
-                .because(format!("the process has {} threads", threads - ours))
+                .because(format!(
+                    "the process has {} threads{}",
+                    threads.saturating_sub(ours),
+                    match registry::wakers::lock() {
+                        Some(wakers) if wakers.busy() > 0 => ", one of which calls a waker",
+                        _ => "",
+                    }
+                ))
                 .with_hint("fork before starting threads"));
         }
         std::thread::yield_now();
@@ -256,16 +295,18 @@ pub(super) fn flush_output() {
     sys::flush_c_output();
 }
 
-/// Whether there is no other thread but our own two.
+/// Whether there is no other thread but our own, which have nothing to do.
 fn is_alone() -> bool {
     sys::is_single_threaded() == Ok(true)
         || count_threads().is_ok_and(|threads| threads <= 1 + own_threads())
 }
 
-/// The reaper and the keeper, as far as they run.
+/// The reaper, the keeper and those that wait to call wakers, as far as they run.
 fn own_threads() -> usize {
     let reaper = usize::from(reaper::lock().has_thread());
-    reaper + usize::from(registry::keeper::lock().is_some())
+    let keeper = registry::keeper::lock().map_or(0, |keeper| keeper.count());
+    let wakers = registry::wakers::lock().map_or(0, |wakers| wakers.count());
+    reaper + keeper + wakers
 }
 
 /// Ties the calling process to its parent: from now on the kernel kills it

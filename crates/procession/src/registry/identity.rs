@@ -1,9 +1,10 @@
-//! Which process has a place: for people, and as a second opinion where the
-//! kernel could not mark the place.
+//! Which process has a place: for people, and as proof of its end where it could put
+//! up no sign of life.
 
 use super::PID;
 use crate::Result;
 use crate::error::Context;
+use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +36,8 @@ pub(super) struct Identity {
     /// Inode of its pidfd, unique until the next boot; 0 before Linux 6.9.
     pidfs: u64,
     /// When it started, in ticks since boot: proof of nothing by itself, but
-    /// another one is proof of another process.
+    /// another one is proof of another process. 0 where the clock of boots is
+    /// another one than the machine's, and where there is an inode to go by.
     started: u64,
 }
 
@@ -43,16 +45,18 @@ impl Identity {
     pub(super) fn of_this_process() -> Result<Identity> {
         let operation = "looking at own process";
         let me = rustix::process::getpid();
+        let pidfs = match rustix::process::pidfd_open(me, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfs_inode(&pidfd),
+            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => 0,
+            Err(errno) => return Err(errno).during(operation, ""),
+        };
+        let started = (pidfs == 0).then(|| start_time(me)).flatten();
         Ok(Identity {
             pid: me.as_raw_nonzero().get().cast_unsigned(),
             generation: 0,
             namespace: own_namespace().unwrap_or(0),
-            pidfs: match rustix::process::pidfd_open(me, PidfdFlags::empty()) {
-                Ok(pidfd) => pidfs_inode(&pidfd),
-                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => 0,
-                Err(errno) => return Err(errno).during(operation, ""),
-            },
-            started: start_time(me).unwrap_or(0),
+            pidfs,
+            started: started.unwrap_or(0),
         })
     }
 
@@ -81,38 +85,32 @@ impl Identity {
         self.namespace != 0 && own_namespace() == Some(self.namespace)
     }
 
-    /// Whether there is proof that it has ended.
+    /// Whether there is proof that it has ended: that all its threads have. A process
+    /// that executed another program has not.
     pub(super) fn has_ended(&self) -> bool {
         // What another process wrote there may be no number of a process.
         let pid = i32::try_from(self.pid).ok().filter(|&pid| pid > 0);
         let Some(pid) = pid.and_then(Pid::from_raw) else {
             return false;
         };
+        // A namespace whose inode ours has by now is gone, with all who were in it.
         if !self.is_in_our_namespace() {
             return false;
         }
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Err(rustix::io::Errno::SRCH) => true,
             Err(_) => false,
-            Ok(pidfd) => {
-                let other = pidfs_inode(&pidfd);
-                if self.pidfs != 0 && other != 0 && self.pidfs != other {
-                    return true;
-                }
-                if self.started != 0
-                    && start_time(pid).is_some_and(|started| started != self.started)
-                {
-                    return true;
-                }
-                let mut poll = [rustix::event::PollFd::new(
-                    &pidfd,
-                    rustix::event::PollFlags::IN,
-                )];
-                let now = rustix::time::Timespec::default();
-                // Readable when it has ended and was not reaped.
-                rustix::event::poll(&mut poll, Some(&now)) == Ok(1)
-            }
+            Ok(pidfd) => self.is_another(pid, &pidfd) || all_threads_ended(&pidfd),
         }
+    }
+
+    /// Whether what has the number now is another process.
+    fn is_another(&self, pid: Pid, pidfd: &OwnedFd) -> bool {
+        let other = pidfs_inode(pidfd);
+        if self.pidfs != 0 && other != 0 {
+            return self.pidfs != other;
+        }
+        self.started != 0 && start_time(pid).is_some_and(|started| started != self.started)
     }
 
     pub(super) fn participant(&self, alive: bool) -> Participant {
@@ -124,13 +122,26 @@ impl Identity {
     }
 }
 
+/// The inode of our namespace of pids.
 fn own_namespace() -> Option<u64> {
+    // Without `/proc`, which may be another namespace's (Linux 6.11).
+    if let Ok(inode) = procession_sys::process::own_pid_namespace() {
+        return Some(inode);
+    }
     let status = rustix::fs::stat("/proc/self/ns/pid").ok()?;
     Some(status.st_ino)
 }
 
+/// A pidfd can be read when the last thread has ended, reaped or not.
+fn all_threads_ended(pidfd: &OwnedFd) -> bool {
+    let flags = rustix::event::PollFlags::IN;
+    let mut poll = [rustix::event::PollFd::new(pidfd, flags)];
+    let now = rustix::time::Timespec::default();
+    rustix::event::poll(&mut poll, Some(&now)) == Ok(1)
+}
+
 /// The inode of a pidfd, where it has one of its own.
-fn pidfs_inode(pidfd: &rustix::fd::OwnedFd) -> u64 {
+fn pidfs_inode(pidfd: &OwnedFd) -> u64 {
     /// `PID_FS_MAGIC`
     const PIDFS_MAGIC: i64 = 0x5049_4446;
     let is_pidfs = rustix::fs::fstatfs(pidfd).is_ok_and(|system| system.f_type == PIDFS_MAGIC);
@@ -140,8 +151,23 @@ fn pidfs_inode(pidfd: &rustix::fd::OwnedFd) -> u64 {
     }
 }
 
-/// The 22nd field of stat(5).
+/// Whether the clock of boots, as this process sees it, is the machine's: what
+/// stat(5) says of starts depends on who reads it.
+fn has_clock_of_machine() -> bool {
+    /// `PROC_TIME_INIT_INO`
+    const MACHINE: u64 = 0xeffffffa;
+    match rustix::fs::stat("/proc/self/ns/time") {
+        Ok(status) => status.st_ino == MACHINE,
+        // Before Linux 5.6 there was no other; otherwise we cannot tell.
+        Err(_) => rustix::fs::stat("/proc/self/ns/pid").is_ok(),
+    }
+}
+
+/// The 22nd field of stat(5), where it means the same to all.
 fn start_time(pid: Pid) -> Option<u64> {
+    if !has_clock_of_machine() {
+        return None;
+    }
     let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;

@@ -6,25 +6,27 @@
 //! [`procession_sys::robust`]) holds the process's places. While it sleeps, it
 //! does so on the next living neighbour of each place.
 //!
-//! It also tells threads and futures of this process that cannot sleep on words
-//! themselves, because they wait for other things, too, when words change.
+//! It also sleeps on words for threads and futures of this process; see
+//! [`watch`](super::watch).
 //!
-//! As with the thread that reaps, [`fork`](crate::process::fork) need not
-//! refuse because of it: whatever it does beyond sleeping, it does while holding
-//! the lock `awake`, which `fork` holds across the fork. Whom it tells something may
-//! end a watch on the spot, so that it holds no other lock while it tells.
+//! Nobody else's code runs on it. As with the thread that reaps,
+//! [`fork`](crate::process::fork) need not refuse because of it: whatever it does beyond
+//! sleeping, it does while holding the lock `awake`, which `fork` holds across the fork.
+//!
+//! The kernel marks 2,048 places of one thread. A process that has more starts another
+//! thread for each 2,000, which does nothing at all.
 
-use super::{CHANGED, Registry};
+use super::watch::{self, Watch};
+use super::{CHANGED, Claimed, Registry, wakers};
 use crate::error::Context;
-use crate::os::eventfd::EventFd;
 use crate::{Error, ErrorKind, Result};
 use procession_sys::fork_local::ForkLocal;
 use procession_sys::futex;
 use procession_sys::memory::Word;
-use procession_sys::robust::RobustList;
+use procession_sys::robust::{self, RobustList};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// Name of the thread, as `ps -L` shows it.
@@ -40,6 +42,14 @@ const ROUND: Duration = Duration::from_millis(20);
 /// Longest time that somebody who watches is told nothing: for what no word tells,
 /// because whoever should have changed it is stopped.
 const SLICE: Duration = Duration::from_millis(100);
+
+/// How long the keeper sleeps while a neighbour is marked, and not yet proven dead:
+/// most are gone at once, some have much memory to give back, and one that stands still
+/// in the kernel may stay for ever.
+const DYING: std::ops::Range<Duration> = Duration::from_micros(100)..Duration::from_millis(10);
+
+/// When a new neighbour is doubted.
+const DOUBT: Duration = Duration::from_secs(1);
 
 /// As good as for ever.
 const LONG: Duration = Duration::from_secs(86_400);
@@ -59,122 +69,68 @@ struct Process {
 /// The thread, as others see it.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    list: Arc<RobustList>,
-    thread_id: u32,
+    /// The thread itself, and others where its list is full.
+    markers: Vec<Marker>,
     watched: Vec<Watched>,
-    watches: Vec<Watch>,
+    pub(super) watches: Vec<Watch>,
 }
 
-/// Whom to tell.
+/// A thread with a list of places that the kernel marks when the process ends.
 #[derive(Clone, Debug)]
-pub(crate) enum Teller {
-    Bell(Arc<EventFd>),
-    Waker(Waker),
+pub(super) struct Marker {
+    pub(super) list: Arc<RobustList>,
+    pub(super) thread_id: u32,
 }
 
-impl Teller {
-    fn tell(&self) {
-        match self {
-            Teller::Bell(bell) => drop(bell.try_add(1)),
-            Teller::Waker(waker) => waker.wake_by_ref(),
-        }
-    }
-}
-
-/// Somebody who wants to be told, once, that one of some words is no more what it
-/// was.
+/// A place of this process, and whom it watches.
 #[derive(Debug)]
-struct Watch {
-    number: u64,
-    words: Vec<(Word, u32)>,
-    teller: Teller,
-}
-
-impl Watch {
-    fn is_over(&self) -> bool {
-        let differs = |(word, seen): &(Word, u32)| word.load(Ordering::SeqCst) as u32 != *seen;
-        self.words.iter().any(differs)
-    }
-}
-
-/// A watch, as its owner has it.
-#[derive(Debug)]
-pub(crate) struct Watching(u64);
-
-impl Watching {
-    /// Ends it. Whether it was told before.
-    pub(crate) fn end(self) -> bool {
-        let number = self.0;
-        std::mem::forget(self);
-        end_watch(number)
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        end_watch(self.0);
-    }
-}
-
-fn end_watch(number: u64) -> bool {
-    let Ok(mut keeper) = started() else {
-        return false;
-    };
-    // What the thread sleeps on, it finds to be too much when it wakes.
-    let place = keeper
-        .watches
-        .iter()
-        .position(|watch| watch.number == number);
-    let ended = place.map(|place| keeper.watches.swap_remove(place));
-    // Whom it would have told may end others when it goes.
-    drop(keeper);
-    ended.is_none()
-}
-
-/// Has somebody told, once, when one of the words, in its lower half, is not as it
-/// was seen, or from time to time.
-pub(crate) fn watch(words: Vec<(Word, u32)>, teller: Teller) -> Result<Watching> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let mut keeper = started()?;
-    keeper.watches.push(Watch {
-        number,
-        words,
-        teller,
-    });
-    drop(keeper);
-    announce_change();
-    Ok(Watching(number))
-}
-
-#[derive(Clone, Debug)]
 struct Watched {
     registry: Arc<Registry>,
-    place: usize,
+    claimed: Claimed,
+}
+
+impl Watched {
+    fn place(&self) -> (Arc<Registry>, usize, u32) {
+        let Claimed { place, marker, .. } = &self.claimed;
+        (Arc::clone(&self.registry), *place, marker.thread_id)
+    }
+}
+
+/// A neighbour that has not been doubted yet: it may have been killed so early that
+/// the kernel did not see what to mark.
+#[derive(Clone, Copy, Debug)]
+struct Newcomer {
+    seen: (usize, u64),
+    since: Option<Instant>,
 }
 
 impl Keeper {
-    pub(super) fn list(&self) -> &RobustList {
-        &self.list
+    /// A marker whose list has room: the keeper, or another thread that does nothing.
+    pub(super) fn marker_with_room(&mut self) -> Result<Marker> {
+        let has_room = |marker: &&Marker| marker.list.len() < robust::MOST_ENTRIES;
+        if let Some(marker) = self.markers.iter().find(has_room) {
+            return Ok(marker.clone());
+        }
+        let marker = start(None)?;
+        self.markers.push(marker.clone());
+        Ok(marker)
     }
 
-    pub(super) fn thread_id(&self) -> u32 {
-        self.thread_id
-    }
-
-    pub(super) fn watch(&mut self, registry: Arc<Registry>, place: usize) {
-        self.watched.push(Watched { registry, place });
+    pub(super) fn watch(&mut self, registry: Arc<Registry>, claimed: Claimed) {
+        self.watched.push(Watched { registry, claimed });
         announce_change();
     }
 
-    pub(super) fn forget(&mut self, registry: &Registry) {
-        self.watched
-            .retain(|watched| !std::ptr::eq(&raw const *watched.registry, registry));
+    pub(super) fn forget(&mut self, registry: &Registry) -> Option<Claimed> {
+        let is_it = |it: &Watched| std::ptr::eq(&raw const *it.registry, registry);
+        let place = self.watched.iter().position(is_it)?;
+        let forgotten = self.watched.swap_remove(place);
         announce_change();
+        Some(forgotten.claimed)
     }
 }
 
-fn announce_change() {
+pub(super) fn announce_change() {
     if let Ok(process) = PROCESS.get() {
         process.changed.fetch_add(1, Ordering::Relaxed);
         futex::wake(&process.changed, 1);
@@ -190,8 +146,16 @@ pub(crate) fn token() -> u64 {
 
 /// Keeps the keeper of a process asleep.
 pub(crate) struct Asleep {
-    _keeper: MutexGuard<'static, Option<Keeper>>,
+    keeper: MutexGuard<'static, Option<Keeper>>,
     _awake: MutexGuard<'static, ()>,
+}
+
+impl Asleep {
+    /// How many threads that is: the keeper, and more markers.
+    pub(crate) fn count(&self) -> usize {
+        let keeper = self.keeper.as_ref();
+        keeper.map_or(0, |keeper| keeper.markers.len())
+    }
 }
 
 /// Keeps the keeper of this process asleep, if it has one.
@@ -206,7 +170,7 @@ pub(crate) fn lock() -> Option<Asleep> {
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     keeper.is_some().then_some(Asleep {
-        _keeper: keeper,
+        keeper,
         _awake: awake,
     })
 }
@@ -237,12 +201,17 @@ pub(super) fn started() -> Result<Started> {
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     if keeper.is_none() {
-        *keeper = Some(start(process)?);
+        *keeper = Some(Keeper {
+            markers: vec![start(Some(process))?],
+            watched: Vec::new(),
+            watches: Vec::new(),
+        });
     }
     Ok(Started(keeper))
 }
 
-fn start(process: &'static Process) -> Result<Keeper> {
+/// Starts the keeper, or a thread that is only marked.
+fn start(process: Option<&'static Process>) -> Result<Marker> {
     let operation = "starting keeper of shared objects";
     // Signals are for the program's own threads.
     let mask = procession_sys::signal::Mask::all().block();
@@ -258,7 +227,7 @@ fn start(process: &'static Process) -> Result<Keeper> {
             let _ = sender.send(list.map(|list| (list, thread_id.cast_unsigned())));
             drop(sender);
             if !failed {
-                keep(process);
+                stay(process);
             }
         });
     let _ = mask.install();
@@ -276,32 +245,32 @@ fn start(process: &'static Process) -> Result<Keeper> {
         .during(operation, "")?;
     // Until the thread has dropped its end, it is not asleep.
     let _ = receiver.recv();
-    Ok(Keeper {
+    Ok(Marker {
         list: Arc::new(list),
         thread_id,
-        watched: Vec::new(),
-        watches: Vec::new(),
     })
 }
 
-/// Wakes others in place of those whose watches ended while this thread slept for
-/// them, and may have been woken for them.
-fn pass_on(slept_on: &[(Word, u32)], watches: &[Watch]) {
-    for (word, seen) in slept_on {
-        let is_same =
-            |(other, _): &(Word, u32)| std::ptr::eq(&raw const **other, &raw const **word);
-        let is_wanted = || watches.iter().any(|watch| watch.words.iter().any(is_same));
-        if word.load(Ordering::Relaxed) as u32 != *seen && !is_wanted() {
-            futex::wake(word, 1);
+/// Never returns: the end of this thread is taken for that of the process.
+fn stay(process: Option<&Process>) -> ! {
+    loop {
+        if let Some(process) = process {
+            // Nothing in it panics; if something does, it goes on.
+            let _ = catch_unwind(AssertUnwindSafe(|| keep(process)));
+            std::thread::sleep(ROUND);
+        } else {
+            std::thread::park();
         }
     }
 }
 
 fn keep(process: &Process) -> ! {
     let mut watched = Vec::new();
+    let mut newcomers: Vec<Newcomer> = Vec::new();
     let mut waits: Vec<(Word, u32)> = Vec::new();
     let mut over: Vec<Watch> = Vec::new();
     let mut told = Instant::now();
+    let mut dying_pause = DYING.start;
     loop {
         let awake = process.awake.lock().unwrap_or_else(PoisonError::into_inner);
         let mut keeper = process
@@ -311,7 +280,7 @@ fn keep(process: &Process) -> ! {
         let changed = process.changed.load(Ordering::Acquire);
         watched.clear();
         if let Some(keeper) = &*keeper {
-            pass_on(&waits, &keeper.watches);
+            watch::pass_on(&waits, &keeper.watches);
         }
         waits.clear();
         let is_time = told.elapsed() >= SLICE;
@@ -319,7 +288,7 @@ fn keep(process: &Process) -> ! {
             told = Instant::now();
         }
         if let Some(keeper) = &mut *keeper {
-            watched.extend(keeper.watched.iter().cloned());
+            watched.extend(keeper.watched.iter().map(Watched::place));
             over.extend(
                 keeper
                     .watches
@@ -329,16 +298,25 @@ fn keep(process: &Process) -> ! {
         }
         let mut words = [(&process.changed, changed as u32); futex::MAX_WORDS];
         let mut count = 1;
-        for Watched { registry, place } in &watched {
+        let mut someone_is_dying = false;
+        let mut timeout = LONG;
+        newcomers.truncate(watched.len());
+        for (index, (registry, place, thread_id)) in watched.iter().enumerate() {
             let told = registry.word(*place, CHANGED);
             // Before the look at the neighbours: who comes after that look
             // changes it.
             let seen = told.load(Ordering::SeqCst);
+            registry.insist_on_living(*place, *thread_id);
             let neighbour = registry.watched_by(*place);
+            someone_is_dying |= neighbour.someone_is_dying;
+            if let Some(seen) = neighbour.seen {
+                let again = get_to_know(&mut newcomers, index, seen, registry);
+                timeout = timeout.min(again);
+            }
             if count / 2 < MAX_WATCHED {
                 words[count] = (told, seen as u32);
                 count += 1;
-                if let Some(neighbour) = neighbour {
+                if let Some(neighbour) = neighbour.word {
                     words[count] = neighbour;
                     count += 1;
                 }
@@ -349,19 +327,57 @@ fn keep(process: &Process) -> ! {
             words[count] = (word, *seen);
             count += 1;
         }
-        let timeout = if watched.len() > MAX_WATCHED || waits.len() > room {
-            ROUND
-        } else if waits.is_empty() {
-            LONG
+        if watched.len() > MAX_WATCHED || waits.len() > room {
+            timeout = timeout.min(ROUND);
+        } else if !waits.is_empty() {
+            timeout = timeout.min(SLICE);
+        }
+        if someone_is_dying {
+            // Nothing wakes us at the end of it.
+            timeout = timeout.min(dying_pause);
+            dying_pause = (dying_pause * 2).min(DYING.end);
         } else {
-            SLICE
-        };
+            dying_pause = DYING.start;
+        }
         drop(keeper);
         for watch in over.drain(..) {
             watch.teller.tell();
+        }
+        if let Some(again) = wakers::relieve() {
+            timeout = timeout.min(again);
         }
         drop(awake);
         // For whatever reason it ends, everything is looked at again.
         let _ = futex::wait(&words[..count], timeout);
     }
+}
+
+/// Doubts a neighbour once, some time after it was first seen; how long until then.
+fn get_to_know(
+    newcomers: &mut Vec<Newcomer>,
+    index: usize,
+    seen: (usize, u64),
+    registry: &Registry,
+) -> Duration {
+    let new = Newcomer {
+        seen,
+        since: Some(Instant::now()),
+    };
+    if newcomers.len() <= index {
+        newcomers.resize(index + 1, new);
+    }
+    let known = &mut newcomers[index];
+    if known.seen != seen {
+        *known = new;
+    }
+    let Some(since) = known.since else {
+        return LONG;
+    };
+    let left = DOUBT.saturating_sub(since.elapsed());
+    if left.is_zero() {
+        known.since = None;
+        registry.doubt(seen.0, seen.1);
+        return LONG;
+    }
+    left
 }

@@ -4,7 +4,8 @@
 //! place for each process that uses it. What a process holds carries its place
 //! there, and the kernel marks the place when the process ends, whatever ends
 //! it, so that "is the holder alive?" is one load for everybody, in whatever
-//! namespace of pids they are; see [`procession_core::registry`].
+//! namespace of pids they are; see [`procession_core::registry`]. Where there is a
+//! mark, [`deaths`] asks for proof.
 //!
 //! Objects without a name that a process makes share one registry, which goes
 //! with them to other processes; each named object has its own.
@@ -18,7 +19,7 @@
 //! a place:
 //!   0      8      16        24          32       40        48          56
 //! ┌──────┬──────┬─────────┬───────────┬────────┬─────────┬───────────┬────────┐
-//! │ link │ life │ changed │ pid, gen. │ pid ns │ pidfs   │ started   │        │
+//! │ link │ life │ changed │ pid, gen. │ pid ns │ pidfs   │ started   │unsigned│
 //! └──────┴──────┴─────────┴───────────┴────────┴─────────┴───────────┴────────┘
 //! ```
 //!
@@ -26,10 +27,13 @@
 //! number of places is checked once, and places are never followed as pointers.
 
 mod caller;
+mod deaths;
 mod identity;
 pub(crate) mod keeper;
 pub(crate) mod patience;
 pub(crate) mod thread;
+pub(crate) mod wakers;
+pub(crate) mod watch;
 
 pub(crate) use caller::Caller;
 pub use identity::Participant;
@@ -40,10 +44,12 @@ use crate::{Error, ErrorKind, Result};
 use identity::Identity;
 use procession_core::Owner;
 use procession_core::owner::MAX_PLACES;
-use procession_core::registry::{self as core, Life};
+use procession_core::registry::{self as core, Life, Standing};
 use procession_sys::fork_local::WipedWord;
 use procession_sys::futex;
 use procession_sys::memory::{SharedBytes, Word};
+use procession_sys::presence::{Arriving, Presence};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -57,6 +63,7 @@ const PLACE: usize = 64;
 const LIFE: usize = 8;
 const CHANGED: usize = 16;
 const PID: usize = 24;
+const UNSIGNED: usize = 56;
 
 /// Bytes of a registry with so many places.
 pub(crate) fn bytes_for(places: usize) -> usize {
@@ -68,10 +75,22 @@ pub(crate) fn places_in(bytes: usize) -> usize {
     (bytes.saturating_sub(HEAD) / PLACE).min(MAX_PLACES)
 }
 
+/// A place that this process has, and what goes with it.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    place: usize,
+    generation: u32,
+    marker: keeper::Marker,
+    presence: Option<Presence>,
+}
+
 /// A registry, as one process sees it.
 #[derive(Debug)]
 pub(crate) struct Registry {
     memory: Arc<Region>,
+    /// What the memory is mapped from, if it is a file: participants put up signs
+    /// of life there.
+    file: Option<Arc<OwnedFd>>,
     offset: usize,
     places: usize,
     /// Our place, as the owner that words name; zero before we join, and again
@@ -87,7 +106,12 @@ impl Registry {
     }
 
     /// The registry at an offset, which ends where that says; its size is checked.
-    pub(crate) fn at(memory: Arc<Region>, offset: usize, end: usize) -> Result<Arc<Registry>> {
+    pub(crate) fn at(
+        memory: Arc<Region>,
+        file: Option<Arc<OwnedFd>>,
+        offset: usize,
+        end: usize,
+    ) -> Result<Arc<Registry>> {
         // Before anybody binds the thread to one processor.
         patience::others_can_run();
         let corrupt = || Error::new(ErrorKind::Corrupt, "opening registry", "");
@@ -108,6 +132,7 @@ impl Registry {
         }
         Ok(Arc::new(Registry {
             memory,
+            file,
             offset,
             places,
             joined: WipedWord::new().during("opening registry", "")?,
@@ -144,12 +169,23 @@ impl Registry {
     /// Whether a process lives.
     #[inline]
     pub(crate) fn is_alive(&self, owner: Owner) -> bool {
-        owner.place() < self.places && core::is_alive(self.life(owner.place()), owner)
+        let place = owner.place();
+        place < self.places && self.stands(place, core::standing(self.life(place), owner))
     }
 
     /// Whether a process lives, by the lower bits of its generation.
     pub(crate) fn lives(&self, place: usize, generation: u32) -> bool {
-        place < self.places && core::is_alive_in_part(self.life(place), generation)
+        place < self.places
+            && self.stands(place, core::standing_in_part(self.life(place), generation))
+    }
+
+    #[inline]
+    fn stands(&self, place: usize, standing: Standing) -> bool {
+        match standing {
+            Standing::Alive => true,
+            Standing::Gone => false,
+            Standing::Dying(seen) => !self.is_proven_dead(place, seen),
+        }
     }
 
     /// The calling process, which joins if it has not.
@@ -180,12 +216,12 @@ impl Registry {
             return Ok(owner);
         }
         let identity = Identity::of_this_process()?;
-        let mut claimed = self.claim(&keeper)?;
+        let mut claimed = self.claim(&mut keeper)?;
         if claimed.is_none() {
             self.look_for_deaths();
-            claimed = self.claim(&keeper)?;
+            claimed = self.claim(&mut keeper)?;
         }
-        let (place, generation) = claimed.ok_or_else(|| {
+        let claimed = claimed.ok_or_else(|| {
             Error::new(ErrorKind::LimitReached, operation, "")
                 .because(format!(
                     "all {} places are taken by processes that live",
@@ -193,31 +229,74 @@ impl Registry {
                 ))
                 .with_hint("make the object with room for more participants")
         })?;
+        let (place, generation) = (claimed.place, claimed.generation);
         identity.write(|field| self.word(place, field), generation);
         let owner = Owner::new(place, generation);
         self.joined.store(owner.word(), Ordering::Release);
-        keeper.watch(Arc::clone(self), place);
+        keeper.watch(Arc::clone(self), claimed);
         drop(keeper);
         self.tell_neighbour(place);
         Ok(owner)
     }
 
-    fn claim(&self, keeper: &keeper::Keeper) -> Result<Option<(usize, u32)>> {
+    /// Takes a free place, with a sign of life there if one can be had.
+    fn claim(&self, keeper: &mut keeper::Keeper) -> Result<Option<Claimed>> {
+        let file = self.file.as_ref();
+        let arriving = file.and_then(|file| Arriving::at(file.as_fd()).ok());
+        if let Some(arriving) = arriving {
+            match self.claim_with(keeper, Some(&arriving)) {
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Ok(Some(mut claimed))) => {
+                    claimed.presence = Some(arriving.settle());
+                    return Ok(Some(claimed));
+                }
+                Ok(Err(_no_locks_there)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let claimed = self.claim_with(keeper, None)?;
+        claimed.during("joining registry", "")
+    }
+
+    /// [`claim`](Registry::claim), where the inner error is that of the sign.
+    fn claim_with(
+        &self,
+        keeper: &mut keeper::Keeper,
+        arriving: Option<&Arriving>,
+    ) -> Result<std::result::Result<Option<Claimed>, procession_sys::Errno>> {
+        let marker = keeper.marker_with_room()?;
         for place in 0..self.places {
-            if Life::of(self.seen(place)) != Life::Free {
+            let seen = self.seen(place);
+            if Life::of(seen) != Life::Free {
                 continue;
+            }
+            match arriving.map(|arriving| arriving.try_place(place)) {
+                // The sign is there before the place is taken: without it, whoever
+                // has the place is dead.
+                Some(Ok(true)) => {}
+                Some(Ok(false)) => continue,
+                Some(Err(errno)) => return Ok(Err(errno)),
+                None => self.note_unsigned(place, core::generation(seen).wrapping_add(1)),
             }
             let link = self.offset + HEAD + place * PLACE;
             let life = self.life(place);
-            let claimed = keeper
-                .list()
-                .claim(&self.memory, link, || core::claim(life, keeper.thread_id()))
+            let claimed = marker
+                .list
+                .claim(&self.memory, link, || core::claim(life, marker.thread_id))
                 .during("joining registry", "")?;
             if let Some(generation) = claimed {
-                return Ok(Some((place, generation)));
+                return Ok(Ok(Some(Claimed {
+                    place,
+                    generation,
+                    marker,
+                    presence: None,
+                })));
+            }
+            if let Some(arriving) = arriving {
+                arriving.leave(place);
             }
         }
-        Ok(None)
+        Ok(Ok(None))
     }
 
     /// Has the one who watched our next neighbour watch us.
@@ -226,9 +305,7 @@ impl Registry {
         fence(Ordering::SeqCst);
         let previous = core::previous_alive(self.places, place, |place| self.seen(place));
         if let Some(previous) = previous {
-            let changed = self.word(previous, CHANGED);
-            changed.fetch_add(1, Ordering::Relaxed);
-            futex::wake(changed, 1);
+            self.call_keeper_of(previous);
         }
     }
 
@@ -242,89 +319,21 @@ impl Registry {
             return;
         };
         let place = owner.place();
+        let Some(claimed) = keeper.forget(self) else {
+            return;
+        };
         let link = self.offset + HEAD + place * PLACE;
-        let _ = keeper.list().release(&self.memory, link, || {
+        let _ = claimed.marker.list.release(&self.memory, link, || {
             let _ = core::free(self.life(place), self.seen(place));
         });
         self.joined.store(0, Ordering::Relaxed);
-        keeper.forget(self);
+        // The sign goes last: nobody takes the place while the kernel may still
+        // mark it for us.
+        drop(claimed);
         drop(keeper);
         // Whoever watched us watches the next one.
         futex::wake(self.life(place), u32::MAX);
         // What was held has to be looked at anew.
         self.tell_of_death();
-    }
-
-    /// Makes everybody who sleeps look again.
-    fn tell_of_death(&self) {
-        self.deaths().fetch_add(1, Ordering::SeqCst);
-        futex::wake(self.deaths(), u32::MAX);
-    }
-
-    /// The next neighbour who lives, with the word to sleep on, after telling
-    /// of those who died before it.
-    fn watched_by(&self, place: usize) -> Option<(&AtomicU64, u32)> {
-        // As often as there are places: nonsense in them shall not keep us.
-        for _ in 0..self.places {
-            let (next, seen) = core::next_taken(self.places, place, |place| self.seen(place))?;
-            match Life::of(seen) {
-                Life::Alive { .. } => return Some((self.life(next), seen as u32)),
-                Life::Free => {}
-                Life::Died => {
-                    // First everybody is told, then the place is freed: killed
-                    // in between, we leave it to our own watcher.
-                    self.tell_of_death();
-                    core::free(self.life(next), seen);
-                }
-            }
-        }
-        None
-    }
-
-    /// Asks the kernel about everybody, for the case that it could not mark a
-    /// place, and tells of those who died. Whether anybody did.
-    pub(crate) fn look_for_deaths(&self) -> bool {
-        let mut found = false;
-        for place in 0..self.places {
-            let mut seen = self.seen(place);
-            if let Life::Alive { .. } = Life::of(seen) {
-                let identity = Identity::read(|field| self.word(place, field));
-                if identity.generation == core::generation(seen) && identity.has_ended() {
-                    core::declare_dead(self.life(place), seen);
-                    seen = self.seen(place);
-                }
-            }
-            if Life::of(seen) == Life::Died {
-                self.tell_of_death();
-                core::free(self.life(place), seen);
-                found = true;
-            }
-        }
-        found
-    }
-
-    /// Whether somebody who lives takes part.
-    pub(crate) fn is_in_use(&self) -> bool {
-        (0..self.places).any(|place| {
-            let seen = self.seen(place);
-            let identity = Identity::read(|field| self.word(place, field));
-            let is_theirs = identity.generation == core::generation(seen);
-            matches!(Life::of(seen), Life::Alive { .. }) && !(is_theirs && identity.has_ended())
-        })
-    }
-
-    /// The processes that take part, dead ones that nobody has noticed yet
-    /// included.
-    pub(crate) fn participants(&self) -> Vec<Participant> {
-        let places = (0..self.places).filter_map(|place| {
-            let life = Life::of(self.seen(place));
-            if life == Life::Free {
-                return None;
-            }
-            let identity = Identity::read(|field| self.word(place, field));
-            let alive = life != Life::Died && !identity.has_ended();
-            Some(identity.participant(alive))
-        });
-        places.collect()
     }
 }

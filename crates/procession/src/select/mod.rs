@@ -7,7 +7,7 @@ pub(crate) use source::{Source, Watched, until};
 
 use crate::channel::{Endpoint, Reader};
 use crate::os::eventfd::{EventFd, Mode};
-use crate::registry::keeper::{self, Teller};
+use crate::registry::watch::{self, Teller};
 use crate::sync::Event;
 use crate::{Deadline, Error, ErrorKind, Result, queue};
 use order::Order;
@@ -394,7 +394,7 @@ impl<'a> Select<'a> {
             };
             let teller = Teller::Bell(Arc::clone(&bell));
             self.bell = Some(bell);
-            watching = Some(keeper::watch(words, teller)?);
+            watching = Some(watch::watch(words, teller)?);
         }
         let bell = self.bell.as_deref().filter(|_| watching.is_some());
         let mut descriptors: Vec<PollFd<'_>> = bell

@@ -1,7 +1,7 @@
 //! What can be waited for together with other things.
 
 use crate::Result;
-use crate::registry::keeper::{self, Teller, Watching};
+use crate::registry::watch::{self, Teller, Watching};
 use procession_sys::memory::Word;
 use std::task::{Context, Poll};
 
@@ -64,7 +64,7 @@ impl<S: Source> Awaiting<S> {
                 continue;
             };
             let teller = Teller::Waker(context.waker().clone());
-            return match keeper::watch(words.into(), teller) {
+            return match watch::watch(words.into(), teller) {
                 Ok(watching) => {
                     self.watching = Some(watching);
                     Poll::Pending

@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) enum Backing {
     /// A file: in memory and without a name, below `/dev/shm`, or on a disk.
-    File(OwnedFd),
+    File(Arc<OwnedFd>),
     /// A System V segment.
     SystemV(SharedMemory),
 }
@@ -86,7 +86,7 @@ impl Backing {
             grow: extent.longest_body.is_none() && !extent.annexes,
             ..Seals::FIXED_SIZE
         })?;
-        Ok(Backing::File(file.into()))
+        Ok(Backing::File(Arc::new(file.into())))
     }
 
     /// Refuses a file that another process made and sent, unless it cannot become
@@ -209,7 +209,7 @@ impl Backing {
         })
     }
 
-    pub(super) fn file(&self) -> Option<&OwnedFd> {
+    pub(super) fn file(&self) -> Option<&Arc<OwnedFd>> {
         match self {
             Backing::File(file) => Some(file),
             Backing::SystemV(_) => None,

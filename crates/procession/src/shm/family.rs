@@ -50,7 +50,7 @@ impl FamilyRegistry {
         };
         header.write(memory.bytes());
         let family = FamilyRegistry {
-            registry: Registry::at(memory, header::BYTES, length)?,
+            registry: Registry::at(memory, backing.file().cloned(), header::BYTES, length)?,
             backing: Arc::new(backing),
             id,
         };
@@ -65,7 +65,7 @@ impl FamilyRegistry {
             return Ok(family.clone());
         }
         let operation = "opening registry";
-        let backing = Backing::File(file);
+        let backing = Backing::File(file.into());
         backing.require_sealed(operation)?;
         let memory = backing.map(backing.length(operation)?, operation)?;
         let header = Header::read(memory.bytes(), operation)?;
@@ -75,7 +75,7 @@ impl FamilyRegistry {
             Error::new(ErrorKind::Corrupt, operation, "").because("it is not the object's")
         })?;
         let family = FamilyRegistry {
-            registry: Registry::at(memory, at, header.body_at)?,
+            registry: Registry::at(memory, backing.file().cloned(), at, header.body_at)?,
             backing: Arc::new(backing),
             id,
         };

@@ -64,7 +64,7 @@ impl Object {
             outcome => outcome.during(operation, path.display())?,
         };
         let about = |error: Error| error.about(path.display());
-        let object = Object::inside(Backing::File(file), class, PLACES, extent, fill);
+        let object = Object::inside(Backing::File(file.into()), class, PLACES, extent, fill);
         let object = object.map_err(about)?;
         object.join()?;
         let Place { path, directory } = &place;
@@ -84,7 +84,7 @@ impl Object {
         let file = rustix::fs::openat(&place.directory, place.name(), flags, Mode::empty());
         let file = file.during(operation, path.display())?;
         require_own_file(&file, operation, path.display())?;
-        let backing = Backing::File(file);
+        let backing = Backing::File(file.into());
         // One after the other: the first after a restart forgets who used it.
         let directory = Directory::lock()?;
         let about = |error: Error| error.about(path.display());

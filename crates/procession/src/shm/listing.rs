@@ -11,6 +11,7 @@ use crate::registry::Participant;
 use crate::{Error, ErrorKind, Result};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// A shared object with a name, as [`list`] finds it.
@@ -107,13 +108,13 @@ impl Place {
     fn opened(directory: &Directory, name: String) -> Result<(NamedObject, Place)> {
         let file = directory.open(&name, LOOKING)?;
         let status = rustix::fs::fstat(&file).during(LOOKING, &name)?;
-        let copy = file.try_clone().during(LOOKING, &name)?;
+        let file = Arc::new(file);
         // Of one that is allocated by and by, what is.
         let size = usize::try_from(status.st_size).unwrap_or(0);
         let size = size.min(status.st_blocks as usize * 512);
-        let opened = Object::open(Backing::File(file), LOOKING);
+        let opened = Object::open(Backing::File(Arc::clone(&file)), LOOKING);
         let object = NamedObject::new(name.clone(), size, status.st_mtime, opened);
-        Ok((object, Place::Name(name, Backing::File(copy))))
+        Ok((object, Place::Name(name, Backing::File(file))))
     }
 
     /// A segment with a key, if it is one of ours; most are other programs'. One that
@@ -140,7 +141,9 @@ impl Place {
 
     fn remove(&self, directory: &Directory) -> Result<()> {
         match self {
-            Place::Name(name, backing) => directory.remove(name, backing.file()),
+            Place::Name(name, backing) => {
+                directory.remove(name, backing.file().map(|file| &**file))
+            }
             Place::Segment(segment) => system_v::remove(segment.clone()),
             Place::HalfMade(key) => directory.clear_half_made(*key),
             Place::Closed => Ok(()),

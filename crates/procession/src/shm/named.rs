@@ -103,7 +103,7 @@ impl Directory {
         let operation = "opening shared object";
         let backing = match self.open(name, operation) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            outcome => Backing::File(outcome?),
+            outcome => Backing::File(outcome?.into()),
         };
         let published = Published::Name(name.to_owned());
         let object = self.attached(backing, published, class, operation);
@@ -125,7 +125,7 @@ impl Directory {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.path, ".", flags, Mode::RUSR | Mode::WUSR);
         let file = file.during(operation, name)?;
-        let object = Object::inside(Backing::File(file), class, PLACES, extent, fill)
+        let object = Object::inside(Backing::File(file.into()), class, PLACES, extent, fill)
             .map_err(|error| error.about(name))?;
         object.join()?;
         if let Some(file) = object.backing().file() {

@@ -148,7 +148,8 @@ impl Object {
         };
         let memory = backing.map(header.mapped_length(length), operation)?;
         Registry::format(memory.bytes(), registry_at, places);
-        let registry = Registry::at(Arc::clone(&memory), registry_at, body_at)?;
+        let file = backing.file().cloned();
+        let registry = Registry::at(Arc::clone(&memory), file, registry_at, body_at)?;
         let object = Object::new(memory, header, backing, registry);
         fill(&object)?;
         object.header.write(object.memory.bytes());
@@ -213,7 +214,8 @@ impl Object {
         let at = header.registry_at.ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, operation, "").because("it has no registry")
         })?;
-        let registry = Registry::at(Arc::clone(&memory), at, header.body_at)?;
+        let file = backing.file().cloned();
+        let registry = Registry::at(Arc::clone(&memory), file, at, header.body_at)?;
         Ok(Object::new(memory, header, backing, registry))
     }
 
@@ -257,7 +259,7 @@ impl Object {
         class: Class,
     ) -> Result<Arc<Object>> {
         let operation = "receiving shared object";
-        let backing = Backing::File(file);
+        let backing = Backing::File(file.into());
         let object = attached::find_or(backing.identity()?, || {
             backing.require_sealed(operation)?;
             let (memory, header, _) = Object::look(&backing, operation)?;

@@ -57,7 +57,7 @@ impl Object {
                 Object::receive_part(take(file)?, take(registry)?, class)
             }
             Travelling::Whole { file, published } => {
-                Object::receive_whole(Backing::File(take(file)?), published, class)
+                Object::receive_whole(Backing::File(take(file)?.into()), published, class)
             }
             Travelling::SystemV { segment, published } => {
                 Object::receive_whole(Backing::SystemV(segment), published, class)

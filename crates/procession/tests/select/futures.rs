@@ -171,8 +171,8 @@ pub(crate) fn a_hundred_queues_take_no_thread_each() {
             std::task::Poll::Ready(())
         })
         .await;
-        // Ours, and the one that keeps shared objects.
-        assert_eq!(threads(), 2);
+        // Ours, the one that keeps shared objects, the one that calls wakers.
+        assert_eq!(threads(), 3);
         for (index, (sender, _)) in queues.iter().enumerate().rev() {
             sender.send(index).unwrap();
         }
@@ -246,4 +246,151 @@ pub(crate) fn who_is_told_may_end_other_watches_at_once() {
     block_on(async {
         assert_eq!(receiver.recv_async().await.unwrap(), 1);
     });
+}
+
+/// A waker that does something else than to wake.
+struct Does<F: Fn() + Send + Sync>(F);
+
+impl<F: Fn() + Send + Sync> std::task::Wake for Does<F> {
+    fn wake(self: std::sync::Arc<Self>) {
+        (self.0)();
+    }
+}
+
+/// Has a waker called that does this, on account of a message; what it sends comes back.
+fn call_from_waker<T: Send + 'static>(does: impl Fn() -> T + Send + Sync + 'static) -> T {
+    let (done, is_done) = std::sync::mpsc::channel();
+    let (sender, receiver) = queue::bounded::<u8>(2).unwrap();
+    let does = Does(move || {
+        let _ = done.send(does());
+    });
+    let waker = std::task::Waker::from(std::sync::Arc::new(does));
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(receiver.recv_async());
+    assert!(future.as_mut().poll(&mut context).is_pending());
+    sender.send(1).unwrap();
+    is_done.recv_timeout(LONG).unwrap()
+}
+
+/// Whether another process finds us alive: it does not get what we hold.
+fn still_holds(mutex: &procession::sync::Mutex<u8>) -> bool {
+    let asks = |mutex: procession::sync::Mutex<u8>| {
+        let outcome = mutex.lock_timeout(Duration::from_millis(300)).map(drop);
+        outcome.is_err_and(|error| error.kind() == procession::ErrorKind::TimedOut)
+    };
+    process::spawn(asks, mutex.clone()).unwrap().join().unwrap()
+}
+
+/// Panics when it is called, and again when it is dropped, and with something that
+/// panics when it is dropped.
+struct Panics;
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("on purpose, in a destructor");
+        }
+    }
+}
+
+impl std::task::Wake for Panics {
+    fn wake(self: std::sync::Arc<Self>) {
+        std::panic::panic_any(Panics);
+    }
+}
+
+pub(crate) fn a_waker_that_panics_ends_nothing() {
+    let mutex = procession::sync::Mutex::new(0_u8).unwrap();
+    let held = mutex.lock().unwrap();
+    for _ in 0..3 {
+        let (sender, receiver) = queue::bounded::<u8>(2).unwrap();
+        let waker = std::task::Waker::from(std::sync::Arc::new(Panics));
+        let mut context = std::task::Context::from_waker(&waker);
+        let mut future = Box::pin(receiver.recv_async());
+        assert!(future.as_mut().poll(&mut context).is_pending());
+        sender.send(1).unwrap();
+        // The last one is called by then, and this one is called after it.
+        assert_eq!(call_from_waker(|| 7), 7);
+        drop(future);
+        std::mem::forget(waker);
+    }
+    assert!(still_holds(&mutex));
+    drop(held);
+}
+
+pub(crate) fn a_waker_has_an_ordinary_stack_and_may_call_back() {
+    let used = call_from_waker(|| {
+        let deep = [1_u8; 512 * 1024];
+        std::hint::black_box(&deep)
+            .iter()
+            .map(|&byte| usize::from(byte))
+            .sum::<usize>()
+    });
+    assert_eq!(used, 512 * 1024);
+    let came = call_from_waker(|| {
+        let (sender, receiver) = queue::bounded::<u8>(1).unwrap();
+        sender.send(9).unwrap();
+        let mut task = process::spawn(|number: u8| number + 1, 9).unwrap();
+        assert_eq!(task.join().unwrap(), 10);
+        block_on(receiver.recv_async()).unwrap()
+    });
+    assert_eq!(came, 9);
+}
+
+pub(crate) fn a_waker_that_does_not_return_keeps_nobody_from_anything() {
+    let mutex = procession::sync::Mutex::new(0_u8).unwrap();
+    let (go, may_go) = std::sync::mpsc::channel::<()>();
+    let may_go = std::sync::Arc::new(std::sync::Mutex::new(may_go));
+    let (sender, receiver) = queue::bounded::<u8>(8).unwrap();
+    let mut stuck = Vec::new();
+    for _ in 0..3 {
+        let may_go = std::sync::Arc::clone(&may_go);
+        let waits = Does(move || {
+            let _ = may_go.lock().unwrap().recv();
+        });
+        let waker = std::task::Waker::from(std::sync::Arc::new(waits));
+        let mut context = std::task::Context::from_waker(&waker);
+        let mut future = Box::pin(async { receiver.recv_async().await });
+        assert!(future.as_mut().poll(&mut context).is_pending());
+        stuck.push(future);
+    }
+    for number in 0..3 {
+        sender.send(number).unwrap();
+    }
+    // Others are called all the same, and deaths are noticed.
+    assert_eq!(call_from_waker(|| 7), 7);
+    let mut task = process::spawn(
+        |mutex: procession::sync::Mutex<u8>| {
+            std::mem::forget(mutex.lock().unwrap());
+            process::exit(0);
+        },
+        mutex.clone(),
+    )
+    .unwrap();
+    let _: Result<(), _> = task.join();
+    let error = mutex.lock_timeout(LONG).map(drop).unwrap_err();
+    assert_eq!(error.kind(), procession::ErrorKind::OwnerDead);
+    // But a copy of the process would not have the stuck threads' locks.
+    let error = process::fork().map(drop).unwrap_err();
+    assert_eq!(error.kind(), procession::ErrorKind::MultiThreaded);
+    drop(go);
+    drop(stuck);
+    for _ in 0..3 {
+        assert_eq!(call_from_waker(|| 7), 7);
+    }
+    // And now they wait for work, all but one of them gone.
+    let start = std::time::Instant::now();
+    let mut child = loop {
+        match process::fork() {
+            Ok(process::Fork::Parent(child)) => break child,
+            Ok(process::Fork::Child) => process::exit(i32::from(call_from_waker(|| 7) != 7)),
+            Err(error) => assert!(start.elapsed() < LONG, "{error}"),
+        }
+    };
+    assert!(child.wait().unwrap().success());
+}
+
+pub(crate) fn a_waker_may_not_fork() {
+    let kind = call_from_waker(|| process::fork().map(drop).map_err(|error| error.kind()));
+    assert_eq!(kind, Err(procession::ErrorKind::MultiThreaded));
 }

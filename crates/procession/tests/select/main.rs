@@ -48,6 +48,10 @@ fn main() -> ExitCode {
         futures::a_hundred_queues_take_no_thread_each,
         futures::two_programs_of_futures_talk,
         futures::who_is_told_may_end_other_watches_at_once,
+        futures::a_waker_that_panics_ends_nothing,
+        futures::a_waker_has_an_ordinary_stack_and_may_call_back,
+        futures::a_waker_that_does_not_return_keeps_nobody_from_anything,
+        futures::a_waker_may_not_fork,
     ]);
     testkit::run(tests)
 }

@@ -8,6 +8,7 @@ mod guards;
 mod handles;
 mod hostile;
 mod named;
+mod proof;
 mod resources;
 mod scribbled;
 mod segments;
@@ -85,6 +86,13 @@ fn main() -> ExitCode {
         handles::the_last_handle_takes_nothing_from_one_that_comes,
         handles::locks_among_the_arguments_of_a_pool_hold,
         handles::a_handle_that_comes_back_counts_for_its_queue,
+        proof::a_dead_holder_is_waited_for_while_its_memory_is_in_use,
+        proof::a_process_lives_whose_first_thread_has_ended,
+        proof::a_forked_copy_is_not_the_one_who_holds,
+        proof::more_objects_than_the_kernel_marks_for_one_thread,
+        proof::another_time_namespace_does_not_end_the_living,
+        proof::containers_that_share_memory_are_killed_at_random,
+        proof::a_mark_by_mistake_is_taken_back,
         travel::objects_come_back_as_results,
         travel::many_handles_travel_together,
         travel::an_object_made_by_a_child_outlives_it,
