@@ -13,6 +13,11 @@
 //! feature `network`, over TCP, where a key proves who is who and every byte is
 //! encrypted. Whatever there is in between, both sides have an [`Endpoint`].
 //!
+//! When the reader is gone, every send is refused; when the writer is gone, the reader
+//! gets what was sent and is then refused, each time. `while let Ok(..)` takes any
+//! error for that end: [`iter`](Reader::iter) panics on another one,
+//! [`results`](Reader::results) has it.
+//!
 //! For more than one sender or receiver, use a [queue](crate::queue).
 //!
 //! # Examples

@@ -119,7 +119,7 @@ fn require_accepted(
     let untrusted = |why: String| {
         Error::new(ErrorKind::Untrusted, operation, key)
             .because(why)
-            .with_hint("remove it, or choose another key; `open_of` takes what a user has made")
+            .with_hint("choose another key, or name its user (`open_of`, `--of`)")
     };
     let me = rustix::process::geteuid().as_raw();
     let wanted = match accepted {
