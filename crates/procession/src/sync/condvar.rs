@@ -78,7 +78,7 @@ impl Condvar {
     /// # Errors
     /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
     pub fn new() -> Result<Condvar> {
-        Condvar::from_object(Object::anonymous(CLASS, Extent::fixed(8), |_| Ok(()))?)
+        Condvar::of(Object::anonymous(CLASS, Extent::fixed(8), |_| Ok(()))?)
     }
 
     /// Makes one with a name.
@@ -87,7 +87,7 @@ impl Condvar {
     /// As [`new`](Condvar::new), and
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     pub fn create(name: &str) -> Result<Condvar> {
-        Condvar::from_object(Object::create_named(
+        Condvar::of(Object::create_named(
             name,
             CLASS,
             Extent::fixed(8),
@@ -101,7 +101,7 @@ impl Condvar {
     /// # Errors
     /// As [`create`](Condvar::create) and [`open`](Condvar::open).
     pub fn open_or_create(name: &str) -> Result<Condvar> {
-        Condvar::from_object(Object::create_named(
+        Condvar::of(Object::create_named(
             name,
             CLASS,
             Extent::fixed(8),
@@ -110,12 +110,20 @@ impl Condvar {
         )?)
     }
 
-    fn from_object(object: Arc<Object>) -> Result<Condvar> {
+    fn of(object: Arc<Object>) -> Result<Condvar> {
         super::check_body(&object, 8)?;
         Ok(Condvar {
             state: object.word(0)?,
             object,
         })
+    }
+
+    /// One that another process made: the death of this one is to end waits at it,
+    /// though it may not have notified anybody yet.
+    fn from_object(object: Arc<Object>) -> Result<Condvar> {
+        // Who cannot join says so when it waits.
+        let _ = object.caller(Deadline::NOW);
+        Condvar::of(object)
     }
 
     fn object(&self) -> &Object {

@@ -109,6 +109,26 @@ pub(crate) fn who_dies_before_it_notifies_ends_the_waits() {
     }
 }
 
+fn change_and_die((lock, _changed): (Mutex<u32>, Condvar)) {
+    *lock.lock().unwrap() += 1;
+    std::process::abort()
+}
+
+pub(crate) fn who_dies_before_it_ever_used_the_condvar_ends_the_waits() {
+    // Users of the one are not known as those of the other by that.
+    let (lock, changed) = (
+        Mutex::create("lock", 0_u32).unwrap(),
+        Condvar::new().unwrap(),
+    );
+    let held = lock.lock().unwrap();
+    let argument = (lock.clone(), changed.clone());
+    let mut task = process::spawn(change_and_die, argument).unwrap();
+    let (held, outcome) = changed.wait_timeout(held, LONG).unwrap();
+    assert_eq!((*held, outcome), (1, WaitOutcome::SomebodyDied));
+    drop(held);
+    task.join().unwrap_err();
+}
+
 pub(crate) fn a_wait_gives_back_all_levels_of_a_reentrant_lock() {
     let lock = ReentrantMutex::new(Cell::new(0_u32)).unwrap();
     let changed = Condvar::new().unwrap();

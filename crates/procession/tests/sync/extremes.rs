@@ -334,6 +334,20 @@ pub(crate) fn numbers_up_to_the_largest_are_done_or_refused() {
     each("queue of bytes", &large, |n| {
         error_of(queue::bytes(size(n)))
     });
+    let (bytes, _taker) = queue::bytes(4).unwrap();
+    each("reserve", &large, |n| error_of(bytes.reserve(size(n))));
+    each("usual_message", &few, |n| {
+        let options = queue::Options::new().usual_message(size(n));
+        error_of(options.bytes(4))
+    });
+    each("most_in_hand", &few, |n| {
+        let options = queue::Options::new().most_in_hand(size(n));
+        error_of(options.bounded::<u8>(4))
+    });
+    each("ceiling", &few, |n| {
+        let options = queue::Options::new().ceiling(size(n));
+        error_of(options.bytes(4))
+    });
     each("channel", &large, |n| {
         let options = channel::Options::new().capacity(size(n));
         error_of(options.duplex::<u8, u8>())

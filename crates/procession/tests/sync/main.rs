@@ -72,6 +72,7 @@ fn main() -> ExitCode {
         condvar::a_wait_ends_for_a_reason_and_says_which,
         condvar::a_notification_ends_as_many_waits_as_it_is_for,
         condvar::who_dies_before_it_notifies_ends_the_waits,
+        condvar::who_dies_before_it_ever_used_the_condvar_ends_the_waits,
         condvar::a_wait_gives_back_all_levels_of_a_reentrant_lock,
         condvar::who_waits_hears_that_the_next_holder_died_at_every_level,
         condvar::a_party_that_was_reset_hears_so_however_late_it_looks,
