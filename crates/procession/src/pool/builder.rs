@@ -240,7 +240,8 @@ impl Builder {
         self
     }
 
-    /// Sets an environment variable of the workers.
+    /// Sets an environment variable of the workers. One that no process can have is an
+    /// error of [`build`](Builder::build).
     pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Builder {
         let pair = (key.as_ref().to_owned(), value.as_ref().to_owned());
         self.settings.environment.push(pair);
@@ -277,7 +278,8 @@ impl Builder {
     ///
     /// # Errors
     /// - [`InvalidInput`](ErrorKind::InvalidInput): no workers, more than 32,768, or none
-    ///   that may do anything; a pool too deep within others
+    ///   that may do anything; an environment that no process can have; a pool too deep
+    ///   within others
     /// - [`Unsupported`](ErrorKind::Unsupported): [`Fork`](StartMethod::Fork); a
     ///   function of a shared library
     /// - [`LimitReached`](ErrorKind::LimitReached), [`NoSpace`](ErrorKind::NoSpace):
@@ -293,6 +295,12 @@ impl Builder {
         if self.settings.limits.tasks_per_worker == Some(0) {
             return refuse(ErrorKind::InvalidInput, "its workers could run no task");
         }
+        let environment = self.settings.environment.iter();
+        environment
+            .fold(process::Builder::new(), |builder, (key, value)| {
+                builder.env(key, value)
+            })
+            .check_environment()?;
         if self.settings.method == StartMethod::Fork {
             return refuse(
                 ErrorKind::Unsupported,

@@ -76,9 +76,8 @@ impl State {
         if makes_sense.is_none() {
             // Its memory is spoilt: what comes is not to be relied on.
             let error = Error::new(ErrorKind::Corrupt, "receiving results", "");
-            worker.condemn(process::TaskError::Io(error.because(
-                "the worker has spoilt the memory that it shares with the pool",
-            )));
+            let why = "the worker has spoilt the memory that it shares with the pool";
+            self.condemn(place, process::TaskError::Io(error.because(why)));
         }
         true
     }

@@ -1,6 +1,7 @@
 //! A worker has ended: what becomes of what it had, and of the pool.
 
 use super::TaskError;
+use super::line::{Order, Post};
 use super::state::{After, Phase, Stage, State};
 use crate::process::{self, Signal};
 use crate::{Error, ErrorKind};
@@ -137,6 +138,22 @@ impl State {
         self.end(TaskError::new(process::TaskError::NeverStarted(why)));
     }
 
+    /// Kills a worker, so that the call that it runs fails for this reason. One that
+    /// cannot be killed is lost, which costs its call the same and holds nobody up.
+    pub(super) fn condemn(&mut self, place: usize, reason: process::TaskError) {
+        let worker = &mut self.workers[place];
+        if let Some(life) = &mut worker.life {
+            life.condemned.get_or_insert(reason);
+            if life.process.kill().is_err() {
+                // It ends when it has nothing else to do.
+                let _ = life.posting.post(Post::new(Order::Stop, 0), &[]);
+                life.posting.announce();
+                (life.is_lost, self.has_lost) = (true, true);
+            }
+            worker.stage = Stage::Killed;
+        }
+    }
+
     /// Ends the pool: nothing is done any more, for a reason.
     pub(super) fn end(&mut self, reason: TaskError) {
         if matches!(self.phase, Phase::Over(_)) {
@@ -144,8 +161,8 @@ impl State {
         }
         self.phase = Phase::Over(reason.clone());
         self.fail_all_waiting(&reason);
-        for worker in &mut self.workers {
-            worker.condemn(reason.failure().clone());
+        for place in 0..self.workers.len() {
+            self.condemn(place, reason.failure().clone());
         }
         self.finished += 1;
     }

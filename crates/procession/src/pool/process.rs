@@ -60,10 +60,17 @@ impl Process {
     }
 
     /// Kills it, and whoever is left of its group.
-    pub(super) fn kill(&self) {
+    ///
+    /// # Errors
+    /// It lives on: we may not, and nobody does it for us.
+    pub(super) fn kill(&self) -> crate::Result<()> {
         let handle = self.handle();
+        // It may be gone, or not have come to leading one.
         let _ = handle.signal_group(Signal::KILL);
-        let _ = handle.kill();
+        match handle.kill() {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// How it ended, which it has.

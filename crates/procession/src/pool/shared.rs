@@ -92,7 +92,7 @@ impl Shared {
 
     /// Gives the lock back, and tells others of what has changed.
     fn publish(&self, mut state: MutexGuard<'_, State>) {
-        let wants_workers = state.wants_workers();
+        let wants_watcher = state.has_lost || state.wants_workers();
         let is_sooner = tend::is_sooner_than_planned(&state);
         if is_sooner {
             // Once is enough.
@@ -113,7 +113,7 @@ impl Shared {
         if is_sooner || sleeps_too_deep {
             self.bell.ring();
         }
-        if wants_workers {
+        if wants_watcher {
             let _ = self.control.try_add(1);
         }
         for after in afterwards {
@@ -249,7 +249,7 @@ impl Shared {
                 .filter_map(|worker| worker.life.take())
                 .collect::<Vec<_>>()
         });
-        for life in lives {
+        for life in lives.into_iter().filter(|life| !life.is_lost) {
             let _ = life.process.join();
         }
     }

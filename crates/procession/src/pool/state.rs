@@ -121,15 +121,6 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Kills its process, so that the call that it runs fails for this reason.
-    pub(super) fn condemn(&mut self, reason: process::TaskError) {
-        if let Some(life) = &mut self.life {
-            life.condemned.get_or_insert(reason);
-            life.process.kill();
-            self.stage = Stage::Killed;
-        }
-    }
-
     pub(super) fn vacant() -> Worker {
         Worker {
             stage: Stage::Vacant(None),
@@ -154,6 +145,8 @@ pub(super) struct Life {
     /// Calls that were sent to it, and whose results are here.
     pub(super) assigned: u64,
     pub(super) done: u64,
+    /// It was to be killed, and cannot be: its end is not waited for.
+    pub(super) is_lost: bool,
     /// Why the call that it ran is not wanted any more.
     pub(super) condemned: Option<process::TaskError>,
     /// The memory that it shares with us makes no sense: nothing more is read from it.
@@ -191,6 +184,8 @@ pub(super) struct State {
     /// The lines of those that live, for threads that look without the lock.
     pub(super) lines: Arc<Vec<Arc<Line>>>,
     pub(super) queue: Queue,
+    /// Some worker [is lost](Life::is_lost).
+    pub(super) has_lost: bool,
     /// Not all chunks had the same priority so far.
     pub(super) has_priorities: bool,
     /// Chunks that wait for their time, which may never come.
@@ -245,6 +240,7 @@ impl State {
             workers: (0..workers).map(|_| Worker::vacant()).collect(),
             lines: Arc::default(),
             queue: Queue::default(),
+            has_lost: false,
             has_priorities: false,
             delayed: Vec::new(),
             judged: Judged::default(),

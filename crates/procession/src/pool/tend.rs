@@ -66,7 +66,7 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
         }
         let error = Error::new(ErrorKind::TimedOut, "starting worker", place);
         let why = format!("its initializer has not returned within {limit:?}");
-        worker.condemn(process::TaskError::NeverStarted(error.because(why)));
+        state.condemn(place, process::TaskError::NeverStarted(error.because(why)));
         return None;
     }
     let numbers = life.sent.iter().filter_map(|sent| sent.chunk);
@@ -92,7 +92,7 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
         .map(|timeout| timeout.saturating_add(LENIENCE));
     let waited = now.saturating_duration_since(life.front_since);
     if worker.stage != Stage::Starting && overdue.is_some_and(|overdue| waited > overdue) {
-        worker.condemn(reason);
+        state.condemn(place, reason);
         return None;
     }
     let standing = life.posting.standing();
@@ -109,7 +109,7 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
             // It is over, or has not said that it runs.
             return Some(now + SOON);
         }
-        worker.condemn(reason);
+        state.condemn(place, reason);
         return None;
     }
     if is_late(policy.notice) {

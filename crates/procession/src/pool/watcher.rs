@@ -12,7 +12,7 @@ use super::worker::Assignment;
 use super::{errands, words};
 use crate::error::Context;
 use crate::process::{self, Stdio, packet};
-use crate::{Deadline, Handle, Result, poll};
+use crate::{Deadline, Error, ErrorKind, Handle, Result, poll};
 use rustix::event::{PollFd, PollFlags};
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -72,6 +72,7 @@ impl Shared {
             known: Vec::new(),
             assigned: 0,
             done: 0,
+            is_lost: false,
             condemned: None,
             is_spoilt: false,
             records: 0,
@@ -108,12 +109,8 @@ impl Shared {
                         .begun(&self.settings.name, place, life.process.pid());
                     state.afterwards.extend(told.map(After::Tell));
                     worker.life = Some(life);
-                    if let Phase::Over(reason) = state.phase.clone()
-                        && let Some(life) = &mut worker.life
-                    {
-                        life.condemned = Some(reason.failure().clone());
-                        life.process.kill();
-                        worker.stage = Stage::Killed;
+                    if let Phase::Over(reason) = state.phase.clone() {
+                        state.condemn(place, reason.failure().clone());
                     }
                     state.update_lines();
                     state.finished += 1;
@@ -139,6 +136,7 @@ impl Shared {
             // Those that cannot be started now are when it is their time.
             let _ = self.start_wanted();
             let now = Instant::now();
+            self.bury_the_lost();
             let (processes, is_gone, next) = self.with(|state| {
                 let next = state.mind_idleness(now, &self.settings);
                 (state.processes(), state.is_gone(), next)
@@ -214,6 +212,23 @@ impl Shared {
             return (ended, Vec::new());
         }
         (ended, talking)
+    }
+
+    /// Goes on without those that cannot be killed. They end with this process, or when
+    /// they find that nobody is there any more.
+    fn bury_the_lost(&self) {
+        let lost = self.with(|state| {
+            let is_lost = |life: &Life| life.is_lost;
+            let workers = state.workers.iter().enumerate();
+            let lost = workers.filter(|(_, worker)| worker.life.as_ref().is_some_and(is_lost));
+            let lost: Vec<usize> = lost.map(|(place, _)| place).collect();
+            std::mem::take(&mut state.has_lost).then_some(lost)
+        });
+        for place in lost.unwrap_or_default() {
+            let error = Error::new(ErrorKind::PermissionDenied, "killing worker", place);
+            let outcome = Err(process::TaskError::Io(error));
+            self.with(|state| state.bury(place, outcome, ""));
+        }
     }
 
     fn bury(&self, place: usize, process: &Process) {

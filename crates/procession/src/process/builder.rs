@@ -265,6 +265,11 @@ impl Builder {
         self.spawn_served(&call)
     }
 
+    /// Refuses an environment that no process can have, before anything is started.
+    pub(crate) fn check_environment(&self) -> Result<()> {
+        self.environment.resolve_if_changed().map(drop)
+    }
+
     fn finish_settings(&mut self) {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         self.settings.name = self

@@ -411,3 +411,52 @@ pub(crate) fn a_failing_system_call_ends_in_an_error_or_a_pool() {
         }
     }
 }
+
+/// Gives up all that root has, as daemons do.
+fn become_nobody() {
+    const NOBODY: u32 = 65_534;
+    // SAFETY: an empty list needs no pointer.
+    assert_eq!(unsafe { libc::setgroups(0, std::ptr::null()) }, 0);
+    // SAFETY: takes a number.
+    assert_eq!(unsafe { libc::setgid(NOBODY) }, 0);
+    // SAFETY: takes a number.
+    assert_eq!(unsafe { libc::setuid(NOBODY) }, 0);
+}
+
+pub(crate) fn a_pool_goes_on_and_ends_when_its_process_has_become_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        println!("NOT TESTED: only root can become another user");
+        return;
+    }
+    for end in 0..3 {
+        let family = |end: usize| {
+            let ends: [fn(Pool); 3] = [
+                drop,
+                |pool| drop(pool.terminate()),
+                |pool| drop(pool.join()),
+            ];
+            let pool = pool();
+            assert_eq!(pool.call(increment, 1).unwrap(), 2);
+            become_nobody();
+            assert_eq!(pool.call(increment, 2).unwrap(), 3);
+            // Of one that hangs in a worker from before there is an answer.
+            let hangs = pool.task(sleep_for_ever::<()>, ()).timeout(SHORT);
+            assert!(hangs.call().unwrap_err().is_timeout());
+            assert_eq!(pool.map(increment, 0..10).unwrap().len(), 10);
+            if end < 2 {
+                pool.spawn(sleep_for_ever::<()>, ()).unwrap().detach();
+            }
+            ends[end](pool);
+        };
+        process::spawn(family, end).unwrap().join().unwrap();
+    }
+}
+
+pub(crate) fn variables_that_cannot_be_are_refused_at_once() {
+    for (key, value) in [("", "x"), ("A=B", "x"), ("A\0B", "x"), ("A", "x\0y")] {
+        for builder in [Pool::builder(), Pool::builder().lazy()] {
+            let error = builder.env(key, value).build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Workers that are killed, again and again, while they work.
 
 use crate::{increment, pool};
-use procession::pool::{Pool, TaskError};
+use procession::pool::{Pool, Stderr, TaskError};
 use procession::process::Signal;
 use rustix::process::{Pid, Signal as Number, kill_process};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -159,4 +159,65 @@ pub(crate) fn retried_tasks_all_succeed_in_a_storm() {
         let results = pool.calls(work).retries(1000).map(0..count).unwrap();
         assert!(results.into_iter().eq(1..=count));
     });
+}
+
+/// Work that fails now and then, in one way or another.
+fn risky(x: u64) -> u64 {
+    match x % 50 {
+        7 => panic!("the {x}th"),
+        23 => std::process::exit(3),
+        _ => work(x),
+    }
+}
+
+pub(crate) fn panics_in_a_storm_are_told_and_nothing_is_lost() {
+    let pool = Pool::builder().workers(2).stderr(Stderr::Keep).build();
+    let pool = pool.unwrap();
+    let count = 4_000;
+    let (called, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        // Others whose callbacks and judges panic, on the same pool.
+        let beside = scope.spawn(|| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let mut given = 0;
+            while !over.load(Ordering::Relaxed) {
+                let sender = sender.clone();
+                let task = pool.task(risky, given).retries(1);
+                let judged = task.retry_if(|_| panic!("in retry_if")).spawn();
+                judged.unwrap().on_done(move |_| {
+                    sender.send(()).unwrap();
+                    panic!("in a callback");
+                });
+                given += 1;
+                receiver.recv().unwrap();
+                called.fetch_add(1, Ordering::Relaxed);
+            }
+            given
+        });
+        let over = Over(&over);
+        in_a_storm(&pool, Duration::from_millis(5), || {
+            let mut seen = vec![false; count as usize];
+            let mut results = pool.imap_unordered(risky, 0..count);
+            while let Some((index, result)) = results.next_indexed() {
+                assert!(
+                    !std::mem::replace(&mut seen[index as usize], true),
+                    "twice: {index}"
+                );
+                match result {
+                    Ok(value) => assert_eq!(value, index + 1),
+                    Err(error) if error.signal() == Some(Signal::KILL) => {}
+                    Err(error) => match index % 50 {
+                        7 => assert!(error.panic().unwrap().message.contains(&index.to_string())),
+                        23 => assert!(error.to_string().contains("code 3"), "{error}"),
+                        _ => panic!("{error}"),
+                    },
+                }
+            }
+            assert!(seen.into_iter().all(|seen| seen), "some are missing");
+        });
+        drop(over);
+        assert_eq!(beside.join().unwrap(), called.load(Ordering::Relaxed));
+    });
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+    pool.join();
 }
