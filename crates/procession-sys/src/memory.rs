@@ -11,6 +11,24 @@
 //!   anything that is stored in the memory.
 //! - A [`Region`] outlives every [`SharedBytes`] that points into it.
 //!
+//! # Accesses of different sizes
+//!
+//! Rust leaves it undefined that two threads of *one program* race on the same bytes
+//! with atomics of different sizes, one of them writing. So a place has one size for all
+//! that may race on it: words of protocols are reached by [`SharedBytes::atomic_u64`]
+//! (or `atomic_u32`, never both at one place) and are not copied while others may change
+//! them; what is copied, by bytes at its ends and words of eight between, belongs to who
+//! copies by a protocol of such words (a lock, a block of a queue, a ring's indices), which
+//! orders the copies of a program's threads. Where that protocol is broken it is by another
+//! process, which scribbles or was taken for dead; its accesses are not part of this
+//! program, and to the compiler like those of a device: relaxed atomics, which it may
+//! neither split, invent, nor assume anything of. The processor gives each access of up to
+//! eight aligned bytes whole, so that such a copy is mixed in bytes or words, and no more.
+//!
+//! The kernel reads and changes 32-bit halves of words of eight (futexes, robust lists).
+//! On x86-64 and AArch64 a compare-and-swap of a half and one of the whole are atomic
+//! towards each other: both hold the whole cache line.
+//!
 //! What no rule can keep: if the *file* behind a mapping is truncated, the
 //! kernel answers an access beyond its new end with `SIGBUS`. Sealed memfds
 //! and System V segments cannot shrink; for the others see

@@ -5,7 +5,7 @@ use procession::process::{self, Child, Fork};
 use procession::shared::Array;
 use procession::shm;
 use procession::sync::{Event, LockError, Mutex};
-use procession::{ErrorKind, Name};
+use procession::{Deadline, ErrorKind, Name};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 use testkit::random::Random;
@@ -396,4 +396,58 @@ pub(crate) fn a_mark_by_mistake_is_taken_back() {
     kill(holder);
     let error = mutex.lock_timeout(LONG).map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OwnerDead);
+}
+
+/// Bytes that a thread reads from a file into what a lock protects, in one call.
+const AT_WORK: usize = 1 << 20;
+
+pub(crate) fn a_process_killed_with_threads_at_work_writes_nothing_more() {
+    let theirs = vec![0x55_u8; AT_WORK];
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, &theirs).unwrap();
+    let array = Array::new(std::iter::repeat_n(0_u8, AT_WORK)).unwrap();
+    let begun = Event::auto_reset().unwrap();
+    let mut random = Random::new();
+    let mut died = 0;
+    for _ in 0..60 {
+        let victim = child_that(|| {
+            let (file, array, begun) = (&file, &array, &begun);
+            // Its first thread does nothing, and is gone at once.
+            let read = |begun: Option<&Event>| loop {
+                let mut guard = match array.lock() {
+                    Ok(guard) => guard,
+                    Err(LockError::OwnerDied(left)) => left.repaired(),
+                    Err(error) => panic!("{error}"),
+                };
+                if let Some(begun) = begun {
+                    begun.set().unwrap();
+                }
+                // The kernel writes through the reference.
+                let _ = file.read_at(&mut guard[..], 0);
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(move || read(Some(begun)));
+                scope.spawn(move || read(None));
+            });
+        });
+        begun.wait_timeout(LONG).unwrap();
+        std::thread::sleep(Duration::from_micros(random.below(2000)));
+        victim.kill().unwrap();
+        let mut guard = match array.lock_deadline(Deadline::after(LONG)) {
+            Ok(guard) => guard,
+            Err(LockError::OwnerDied(left)) => {
+                died += 1;
+                left.repaired()
+            }
+            Err(error) => panic!("{error}"),
+        };
+        guard.fill(0xaa);
+        // As long as a call of theirs takes, many times.
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(guard.iter().all(|&byte| byte == 0xaa), "the dead wrote");
+        drop(guard);
+        let mut victim = victim;
+        victim.wait().unwrap();
+    }
+    assert!(died > 0, "nobody was killed while it held the lock");
 }
