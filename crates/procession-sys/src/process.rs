@@ -91,6 +91,15 @@ pub fn kill_with_parent(command: &mut std::process::Command) -> &mut std::proces
     }
 }
 
+/// Has a command's child be forked, and not share its parent's memory until it executes
+/// its program: for filters of system calls that refuse the calls of the latter
+/// (`clone3`) with an error that libc does not expect.
+pub fn by_fork(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the closure does nothing.
+    unsafe { command.pre_exec(|| Ok(())) }
+}
+
 /// A timer that sends a signal to the calling process, once, unless it is
 /// dropped before. It counts on the monotonic clock; fork does not copy it and
 /// exec removes it.

@@ -133,9 +133,16 @@ pub fn message_queue_bytes() -> Limit {
 fn resource(name: &'static str, resource: rustix::process::Resource, raise: &'static str) -> Limit {
     Limit {
         name,
-        value: rustix::process::getrlimit(resource).current,
+        value: soft(resource),
         raise,
     }
+}
+
+/// The soft limit of the calling process; `None` where there is none, or a filter of
+/// system calls does not let us ask (at which rustix would panic).
+pub(crate) fn soft(resource: rustix::process::Resource) -> Option<u64> {
+    let limit = procession_sys::credentials::limit(resource as u32).ok()?.0;
+    (limit != u64::MAX).then_some(limit)
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ pub(crate) fn lengthen(
 /// Refuses a file that this process may not make so long.
 fn require_length(end: u64, operation: &'static str, object: &dyn std::fmt::Display) -> Result<()> {
     // Beyond this limit the kernel would not only refuse, but kill (SIGXFSZ).
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    let limit = crate::limits::soft(rustix::process::Resource::Fsize);
     if let Some(limit) = limit.filter(|&limit| limit < end) {
         return Err(Error::os(operation, object, Errno::FBIG)
             .of_kind(ErrorKind::LimitReached)

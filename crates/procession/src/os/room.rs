@@ -204,7 +204,7 @@ pub(crate) fn require_addresses(
     operation: &'static str,
     object: &dyn Display,
 ) -> Result<()> {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
+    let limit = crate::limits::soft(rustix::process::Resource::As);
     let Some(limit) = limit.filter(|_| bytes > UNASKED) else {
         return Ok(());
     };

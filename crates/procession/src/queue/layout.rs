@@ -158,9 +158,10 @@ impl Layout {
         inline: usize,
         orphans: Orphans,
     ) -> Result<Layout> {
-        use rustix::process::{Resource, getrlimit};
+        use crate::limits::soft;
+        use rustix::process::Resource;
         let limit = |resource, part| {
-            let limit = getrlimit(resource).current.map(|bytes| bytes / part);
+            let limit = soft(resource).map(|bytes| bytes / part);
             limit.map_or(usize::MAX, |bytes| {
                 usize::try_from(bytes).unwrap_or(usize::MAX)
             })

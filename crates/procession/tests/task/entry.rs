@@ -30,6 +30,7 @@ pub(crate) fn run_fixture() -> bool {
     match name.as_str() {
         "start-tasks-for-ever" => family::start_tasks_for_ever(),
         "offer-tasks" => forged::offer_tasks(),
+        "refused" => crate::refused::live_without_a_call(),
         "square" => square_in_each_way(),
         "late" => late(),
         "before" => before(),

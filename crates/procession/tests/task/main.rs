@@ -10,6 +10,7 @@ mod future;
 mod handles;
 mod many;
 mod named;
+mod refused;
 mod results;
 mod scope;
 mod standing;
@@ -131,6 +132,8 @@ fn main() -> std::process::ExitCode {
         family::any_process_can_be_signalled,
         family::a_forked_copy_has_no_part_in_its_parents_tasks,
         family::the_first_process_of_a_container_reaps_what_a_killed_server_leaves,
+        refused::a_call_that_is_not_permitted_is_an_error_or_does_not_matter,
+        refused::a_call_that_is_not_implemented_is_an_error_or_does_not_matter,
         standing::nobody_has_more_than_its_caller,
         standing::who_becomes_another_user_for_a_while_has_its_tasks,
         standing::threads_of_several_rights_have_each_their_own,

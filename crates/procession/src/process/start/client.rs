@@ -276,7 +276,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
         // Wholly: the kernel takes programs of half a user for set-user-ID ones.
         credentials::become_effective(&mut command);
     }
-    let spawned = command.spawn().during(operation, "/proc/self/exe");
+    let spawned = spawn(&mut command).during(operation, "/proc/self/exe");
     let mut spawned = spawned.map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied => error.with_hint(
             "let the user that this process has become execute the program's file; a filter of system calls has to allow execve and vfork",
@@ -329,6 +329,16 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     // It may be doing something else entirely.
     let _ = procession_sys::signal::send(watched.as_fd(), crate::signal::Signal::KILL.as_raw());
     Err(error)
+}
+
+/// Executes a command, by another way where a filter of system calls refuses the first.
+pub(super) fn spawn(command: &mut Command) -> std::io::Result<std::process::Child> {
+    match command.spawn() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            sys::by_fork(command).spawn()
+        }
+        outcome => outcome,
+    }
 }
 
 /// At the end of the process: has the servers kill what is below them, and waits

@@ -4,6 +4,7 @@ use super::Client;
 use crate::Result;
 use crate::error::Context;
 use crate::process::child::hold;
+use crate::process::start::client::spawn;
 use crate::process::start::packet::{Kind, Mailbox, Token};
 use crate::process::start::settings::{self, Group, Settings};
 use crate::process::start::title::Title;
@@ -110,7 +111,7 @@ pub(super) fn execute_again(
     if settings.group == Group::Own {
         command.process_group(0);
     }
-    let child = command.spawn().during(operation, "/proc/self/exe")?;
+    let child = spawn(&mut command).during(operation, "/proc/self/exe")?;
     let pid = Pid::from_child(&child);
     let pidfd = hold(pid, operation).inspect_err(|_| {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);

@@ -33,9 +33,10 @@ use super::title::Title;
 use super::worker;
 use crate::codec;
 use crate::error::Context;
+use crate::process::child::reap_by;
 use crate::process::fork::flush_output;
 use crate::process::task::Hook;
-use crate::process::{ExitStatus, Fork, fork, seal};
+use crate::process::{Fork, fork, seal};
 use crate::signal::{self, Signal, Signals};
 use crate::{Deadline, Error, ErrorKind, Result};
 use birth::{Birth, execute_again};
@@ -46,7 +47,7 @@ use procession_sys::process as sys;
 use procession_sys::signal::{self as signals, Disposition, Mask, set_disposition};
 use procession_sys::socket::Sender;
 use procession_sys::vfork::ChildStack;
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, WaitId, WaitOptions};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -115,11 +116,27 @@ fn prepare_itself(rights: Option<Rights>, preload: Option<Hook>) -> Result<(Righ
     Ok((rights, Standing::take()?))
 }
 
+/// Refuses to serve where a filter of system calls would keep it from hearing of ends.
+fn require_calls() -> Result<()> {
+    match sys::next_zombie() {
+        Ok(_) | Err(Errno::CHILD) => Ok(()),
+        Err(errno) => Err(Error::os("starting server", "waitid", errno)
+            .of_kind(ErrorKind::Unsupported)
+            .with_hint("a filter of system calls (seccomp) has to allow waitid")),
+    }
+}
+
 /// The life of the server.
 pub(super) fn run(control: OwnedFd) -> ! {
-    let Ok(server) = Server::begin(control) else {
+    // To tell that it cannot begin, where the first socket has gone with the attempt.
+    let teller = control.try_clone().map(Mailbox::new);
+    let server = Server::begin(control).unwrap_or_else(|error| {
+        if let Ok(client) = &teller {
+            let _ = client.send_value(Kind::Failed, &error);
+        }
         sys::exit_now(worker::EXIT_FAILED)
-    };
+    });
+    drop(teller);
     server.serve()
 }
 
@@ -161,13 +178,7 @@ impl Server {
         let pidfd = hello.descriptors.pop().ok_or_else(gone)?;
         mailbox.send_word(Kind::Booted)?;
         let prepared = prepare_itself(rights, preload);
-        let (client_rights, standing) = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                mailbox.send_value(Kind::Failed, &error)?;
-                return Err(error);
-            }
-        };
+        let (client_rights, standing) = prepared?;
         // Or every task would write it again.
         flush_output();
         // Whoever reads what the program writes shall not wait for us.
@@ -184,12 +195,12 @@ impl Server {
             pid,
         };
         first.mailbox.name_senders()?;
+        require_calls()?;
         let ready = codec::Encoded {
             body: codec::encode(&standing)?.body,
             descriptors: vec![knock.try_clone().during(operation, "")?],
         };
-        first.mailbox.send(Kind::Ready, &ready)?;
-        Ok(Server {
+        let server = Server {
             watch: Watch::new(&signals, &knocks, &first)?,
             clients: vec![first],
             admitted: 1,
@@ -204,7 +215,10 @@ impl Server {
             client_rights,
             standing,
             is_retired: false,
-        })
+        };
+        // From here on it serves.
+        server.clients[0].mailbox.send(Kind::Ready, &ready)?;
+        Ok(server)
     }
 
     fn serve(mut self) -> ! {
@@ -480,14 +494,14 @@ impl Server {
                 // The leader is not reaped yet, so the number is its group's.
                 let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
             }
-            let reaped = rustix::io::retry_on_intr(|| {
-                rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)
-            });
+            // By the same call that told of it: a filter may refuse another.
+            let Ok(Some(status)) = reap_by(WaitId::Pid(pid)) else {
+                break;
+            };
             // An orphan that we inherited is nobody's business.
-            let (Some(child), Ok(Some((_, status)))) = (child, reaped) else {
+            let Some(child) = child else {
                 continue;
             };
-            let status = ExitStatus::from_raw(status.as_raw() as u16);
             let killed = status.signal() == Some(Signal::KILL);
             let ended = Ended {
                 status: status.raw(),

@@ -5,6 +5,7 @@ use crate::Result;
 use crate::error::Context;
 use crate::process::start::packet::Mailbox;
 use crate::signal::Signals;
+use procession_sys::Errno;
 use rustix::event::epoll;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -76,7 +77,13 @@ impl Watch {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),
         }; 64];
-        let count = epoll::wait(&self.0, &mut events, None).unwrap_or(0);
+        let count = match epoll::wait(&self.0, &mut events, None) {
+            Ok(count) => count,
+            Err(Errno::INTR) => 0,
+            // A filter of system calls: whoever serves nobody shall not keep them
+            // waiting. The kernel ends its children with it.
+            Err(_) => procession_sys::process::exit_now(1),
+        };
         let sources = events[..count].iter();
         ready.extend(sources.map(|event| Source::of(event.data.u64())));
     }
