@@ -7,9 +7,12 @@
 //! - its *sign of life* is gone, a record lock on a byte of the registry's file that
 //!   lasts as long as the process's memory does; see [`procession_sys::presence`].
 //!   Namespaces, numbers and clocks have no part in it.
-//! - Where it could not put one up (a System V segment is no file; nothing of its own at
-//!   `/proc`), its pidfd says that all threads have ended, or its number is somebody
-//!   else's; see [`Identity::has_ended`].
+//! - Where it could not put one up (nothing of its own at `/proc`), its pidfd says that
+//!   all threads have ended, or its number is somebody else's; see
+//!   [`Identity::has_ended`].
+//!
+//! A System V segment is no file. But nothing in one is handed on from the dead: its
+//! registry only tells whether it is in use. There the mark is enough.
 //!
 //! Who has proof says so in the place, for everybody, and tells all who sleep. Asking
 //! is one system call, and only marked places are asked about: while nobody dies,
@@ -64,11 +67,13 @@ impl Registry {
             return !is_there;
         }
         let identity = Identity::read(|field| self.word(place, field));
-        if identity.generation != generation {
-            // Marked before it had come as far as to hold anything.
-            return Life::of(seen) == Life::Dying;
+        let holds_nothing = self.file.is_none() || identity.generation != generation;
+        if holds_nothing && Life::of(seen) == Life::Dying {
+            // What lies in a System V segment has no owner's words in it; and who was
+            // marked before it wrote who it is had not come as far as to hold anything.
+            return true;
         }
-        identity.has_ended()
+        identity.generation == generation && identity.has_ended()
     }
 
     /// Looks for proof that the owner of a place, which the kernel has marked, is dead,

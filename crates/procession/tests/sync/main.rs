@@ -95,6 +95,7 @@ fn main() -> ExitCode {
         proof::containers_that_share_memory_are_killed_at_random,
         proof::a_mark_by_mistake_is_taken_back,
         proof::a_process_killed_with_threads_at_work_writes_nothing_more,
+        proof::a_system_v_segment_is_not_used_by_who_executed_another_program,
         travel::objects_come_back_as_results,
         travel::many_handles_travel_together,
         travel::an_object_made_by_a_child_outlives_it,

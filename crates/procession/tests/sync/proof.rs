@@ -451,3 +451,27 @@ pub(crate) fn a_process_killed_with_threads_at_work_writes_nothing_more() {
     }
     assert!(died > 0, "nobody was killed while it held the lock");
 }
+
+pub(crate) fn a_system_v_segment_is_not_used_by_who_executed_another_program() {
+    use std::os::unix::process::CommandExt;
+    let key = procession::os::sysv::Key::from_raw(0x7072_6f63);
+    let (made, go) = (Event::new().unwrap(), Event::new().unwrap());
+    let mut other = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            let segment = shm::Segment::create_system_v(key, 100).unwrap();
+            made.set().unwrap();
+            go.wait_timeout(LONG).unwrap();
+            let error = std::process::Command::new("sleep").arg("1000").exec();
+            panic!("{error} {segment:?}");
+        }
+    };
+    made.wait_timeout(LONG).unwrap();
+    assert!(shm::list().unwrap()[0].is_in_use());
+    go.set().unwrap();
+    testkit::eventually("nobody uses it", || !shm::list().unwrap()[0].is_in_use());
+    assert!(other.try_wait().unwrap().is_none());
+    assert_eq!(shm::collect_garbage(false).unwrap().len(), 1);
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
