@@ -139,6 +139,7 @@ fn main() -> std::process::ExitCode {
         standing::threads_of_several_rights_have_each_their_own,
         standing::tasks_from_before_are_joined_and_ended_afterwards,
         standing::another_user_does_not_outlive_the_server,
+        standing::pools_outlive_the_rights_of_their_caller,
         entry::a_program_replaced_or_deleted_still_starts_tasks,
         entry::a_variable_that_leaked_is_harmless,
         entry::a_program_that_comes_late_to_init_is_told,

@@ -504,3 +504,31 @@ pub(crate) fn another_user_does_not_outlive_the_server() {
         );
     }
 }
+
+/// A pool from before ends, though its workers are another user's; one from afterwards
+/// works.
+pub(crate) fn pools_outlive_the_rights_of_their_caller() {
+    use procession::pool::Pool;
+    if !rustix::process::geteuid().is_root() {
+        println!("NOT TESTED: only root has something to give up");
+        return;
+    }
+    let body = |()| {
+        let pool = Pool::new(2).unwrap();
+        assert_eq!(pool.call(|x: u32| x + 1, 1).unwrap(), 2);
+        become_nobody();
+        assert_eq!(pool.call(|x: u32| x + 1, 2).unwrap(), 3);
+        drop(pool);
+        let pool = Pool::new(1).unwrap();
+        let user = pool
+            .call(|()| rustix::process::getuid().as_raw(), ())
+            .unwrap();
+        assert_eq!(user, NOBODY);
+        pool.terminate();
+    };
+    by(StartMethod::Fork)
+        .spawn(body, ())
+        .unwrap()
+        .join()
+        .unwrap();
+}
