@@ -36,6 +36,7 @@ pub mod memory;
 pub mod posix;
 pub mod presence;
 pub mod process;
+pub mod record_lock;
 pub mod robust;
 pub mod signal;
 pub mod socket;

@@ -9,7 +9,7 @@
 use super::start::client::end_server;
 use super::{Child, child, reaper};
 use crate::error::Context;
-use crate::shm::nothing_is_lent;
+use crate::shm::{before_fork, nothing_is_lent};
 use crate::{Error, ErrorKind, Result, limits, registry, sync};
 use procession_sys::Errno;
 use procession_sys::process as sys;
@@ -40,6 +40,9 @@ pub enum Fork {
 /// [`die_with`].
 ///
 /// # Across fork and exec
+/// The child has the handles of its parent. Shared objects with a name keep it as
+/// long as the child has them, also before it has used one.
+///
 /// The child has copies of all descriptors, and of all memory but what is
 /// mapped shared. Signals that the parent catches have their default action;
 /// what it ignores or blocks stays so. Leave the child with [`exit`] or by
@@ -127,6 +130,7 @@ pub unsafe fn fork_unchecked() -> Result<Fork> {
 /// As [`fork_unchecked`].
 unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
     let operation = "forking";
+    let mut tickets = before_fork()?;
     // The child waits here until its pidfd is open: until then it has not begun, and
     // has not ended, so nobody can have reaped it (by a wait for any child, or by
     // ignoring SIGCHLD), and its number is its own. Its end, which the parent closes
@@ -157,8 +161,10 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
         if rustix::io::read(&gate, &mut [0]) != Ok(1) {
             sys::exit_now(1);
         }
+        // FORK: closes a descriptor.
+        tickets.is_child();
         // FORK: the locks are ours in both processes; close; sigprocmask.
-        drop((gate, wakers, keeper, orphans));
+        drop((gate, wakers, keeper, orphans, tickets));
         let _ = mask.install();
         return Ok(Some(Fork::Child));
     }
@@ -172,7 +178,7 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
         (pid, pidfd)
     });
     // Closing it tells a child that is not held.
-    drop((opener, wakers, keeper, orphans));
+    drop((opener, wakers, keeper, orphans, tickets));
     let unmasked = mask.install();
     let (pid, opened) = match opened {
         Ok(parts) => parts,

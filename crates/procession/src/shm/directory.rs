@@ -4,6 +4,7 @@ use super::attached;
 use super::backing::{Backing, require_own_file};
 use super::named::Published;
 use super::object::{Class, Object};
+use super::ticket;
 use crate::error::Context;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::Errno;
@@ -98,11 +99,12 @@ impl Drop for Directory {
         let Ok(entries) = rustix::fs::Dir::read_from(&self.path) else {
             return;
         };
-        let spare: [&[u8]; 3] = [b".", b"..", LOCK.as_bytes()];
+        let spare: [&[u8]; 4] = [b".", b"..", LOCK.as_bytes(), ticket::FILE.as_bytes()];
         let is_spare = |entry: rustix::io::Result<rustix::fs::DirEntry>| {
             entry.is_ok_and(|entry| spare.contains(&entry.file_name().to_bytes()))
         };
         if entries.into_iter().all(is_spare)
+            && ticket::remove_file(&self.path)
             && rustix::fs::unlinkat(&self.path, LOCK, AtFlags::empty()).is_ok()
         {
             let _ = rustix::fs::rmdir(directory_path());
@@ -173,7 +175,7 @@ impl Directory {
     ) -> Result<Option<Arc<Object>>> {
         let found = attached::find_or(backing.identity()?, || {
             let object = Object::open(backing, operation)?;
-            if !object.registry().is_in_use() {
+            if !object.is_in_use()? {
                 return Err(Absent::Unused);
             }
             object.expect(class, operation)?;

@@ -5,6 +5,7 @@ use super::backing::Backing;
 use super::directory::{Directory, directory_path};
 use super::object::Object;
 use super::system_v;
+use super::ticket::is_on_its_way;
 use crate::error::Context;
 use crate::os::sysv::{Key, SharedMemory};
 use crate::registry::Participant;
@@ -30,13 +31,15 @@ pub struct NamedObject {
     pub users: Vec<Participant>,
     /// Why it cannot be read, if it cannot.
     pub damage: Option<Error>,
+    /// Whether a handle of it is on its way to somebody who is no user yet.
+    pub on_its_way: bool,
 }
 
 impl NamedObject {
-    /// Whether somebody who lives uses it.
+    /// Whether somebody who lives uses it, or is about to.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
-        self.users.iter().any(|user| user.alive)
+        self.on_its_way || self.users.iter().any(|user| user.alive)
     }
 
     fn new(name: String, size: usize, made_at: i64, opened: Result<Object>) -> NamedObject {
@@ -46,6 +49,7 @@ impl NamedObject {
             made_at: at(u64::try_from(made_at).unwrap_or(0)),
             users: Vec::new(),
             damage: None,
+            on_its_way: false,
             name,
         };
         match opened {
@@ -53,7 +57,12 @@ impl NamedObject {
                 let header = object.header();
                 found.kind = Kind::word(header.kind);
                 found.made_at = at(header.made_at);
+                let identity = object.backing().identity();
+                // See `ticket.rs` for the order.
+                let on_its_way = || identity.as_ref().is_ok_and(|it| is_on_its_way(*it));
+                found.on_its_way = on_its_way();
                 found.users = object.registry().participants();
+                found.on_its_way |= on_its_way();
             }
             Err(error) => found.damage = Some(error.about(&found.name)),
         }

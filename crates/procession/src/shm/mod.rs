@@ -23,6 +23,7 @@ mod object;
 mod safe;
 mod segment;
 mod system_v;
+mod ticket;
 mod travel;
 
 pub use crate::registry::Participant;
@@ -35,4 +36,5 @@ pub(crate) use backing::{ANNEXES, Extent};
 pub(crate) use exclusive::{Exclusive, Range, Values, nothing_is_lent};
 pub(crate) use header::Kind;
 pub(crate) use object::{Class, Object};
+pub(crate) use ticket::before_fork;
 pub(crate) use travel::shared_object;

@@ -3,7 +3,8 @@
 //!
 //! A file gets its name when everything in it is in place (`O_TMPFILE`, then
 //! linkat(2)), and its maker is already among its users. Whoever leaves last
-//! removes the name. If all users are killed, the file stays until the next one
+//! removes the name; a handle that is on its way to somebody is a user as well
+//! (`ticket.rs`). If all users are killed, the file stays until the next one
 //! who asks for the name, or [`collect_garbage`], finds that nobody who uses it
 //! lives, and removes it.
 //!
@@ -17,6 +18,7 @@
 use super::backing::{Backing, Extent};
 use super::directory::{Directory, file_name};
 use super::object::{Class, Object};
+use super::ticket;
 use crate::error::Context;
 use crate::{Error, ErrorKind, Name, Result};
 use procession_sys::Errno;
@@ -60,10 +62,13 @@ impl Published {
         // garbage collection, can do it as well.
         let directory = Directory::lock();
         object.registry().leave();
+        if let Ok(identity) = object.backing().identity() {
+            ticket::let_go(identity);
+        }
         let Ok(directory) = directory else {
             return;
         };
-        if object.registry().is_in_use() {
+        if object.is_in_use().unwrap_or(true) {
             return;
         }
         match (self, object.backing()) {

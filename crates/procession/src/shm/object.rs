@@ -6,6 +6,7 @@ use super::family::FamilyRegistry;
 use super::header::{self, Header, Kind, MOST_BYTES};
 use super::named::Published;
 use super::safe::Fingerprint;
+use super::ticket;
 use crate::name::random_bytes;
 use crate::os::memory::Region;
 use crate::registry::{self, Caller, Registry, thread};
@@ -454,6 +455,25 @@ impl Object {
     pub(crate) fn me(&self) -> Option<Owner> {
         let process = self.registry.joined_process()?;
         Some(process.with_thread(thread::number()))
+    }
+
+    /// What its memory is, if others find it by a name or a key that goes with its last
+    /// user.
+    pub(super) fn findable_identity(&self) -> Option<Identity> {
+        match self.published {
+            Some(Published::Name(_) | Published::SystemV) => self.attached,
+            Some(Published::File(_)) | None => None,
+        }
+    }
+
+    /// Whether somebody uses it, or has it and has not opened it yet. The directory of
+    /// names is locked.
+    pub(super) fn is_in_use(&self) -> Result<bool> {
+        let identity = self.backing.identity()?;
+        // See `ticket.rs` for the order.
+        Ok(ticket::is_on_its_way(identity)
+            || self.registry.is_in_use()
+            || ticket::is_on_its_way(identity))
     }
 
     /// Whether this process has references into the memory, or had and leaked them.

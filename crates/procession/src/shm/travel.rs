@@ -3,6 +3,7 @@
 use super::backing::Backing;
 use super::named::Published;
 use super::object::{Class, Object};
+use super::ticket::Ticket;
 use crate::codec;
 use crate::os::sysv::SharedMemory;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -18,16 +19,19 @@ enum Travelling {
     Whole {
         file: u32,
         published: Option<Published>,
+        ticket: Option<u32>,
     },
     SystemV {
         segment: SharedMemory,
         published: Option<Published>,
+        ticket: Option<u32>,
     },
 }
 
 impl Object {
     pub(crate) fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let put = |file: &OwnedFd| codec::put(file.as_fd()).map_err(serde::ser::Error::custom);
+        let ticket = || self.ticket().map_err(serde::ser::Error::custom);
         let published = self.published().cloned();
         let registry = self.registry_backing().and_then(Backing::file);
         let travelling = match (self.backing(), registry) {
@@ -38,13 +42,26 @@ impl Object {
             (Backing::File(file), None) => Travelling::Whole {
                 file: put(file)?,
                 published,
+                ticket: ticket()?,
             },
             (Backing::SystemV(segment), _) => Travelling::SystemV {
                 segment: segment.clone(),
                 published,
+                ticket: ticket()?,
             },
         };
         travelling.serialize(serializer)
+    }
+
+    /// Puts a ticket into the message, if this has a name that goes with its last user.
+    fn ticket(&self) -> Result<Option<u32>, String> {
+        let Some(identity) = self.findable_identity() else {
+            return Ok(None);
+        };
+        match Ticket::of(&[identity]).map_err(codec::reason)? {
+            Some(ticket) => codec::put(ticket.as_fd()).map(Some),
+            None => Ok(None),
+        }
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
@@ -56,10 +73,21 @@ impl Object {
             Travelling::Part { file, registry } => {
                 Object::receive_part(take(file)?, take(registry)?, class)
             }
-            Travelling::Whole { file, published } => {
+            Travelling::Whole {
+                file,
+                published,
+                ticket,
+            } => {
+                // Held until this process is a user.
+                let _ticket = ticket.map(take).transpose()?;
                 Object::receive_whole(Backing::File(take(file)?.into()), published, class)
             }
-            Travelling::SystemV { segment, published } => {
+            Travelling::SystemV {
+                segment,
+                published,
+                ticket,
+            } => {
+                let _ticket = ticket.map(take).transpose()?;
                 Object::receive_whole(Backing::SystemV(segment), published, class)
             }
         };

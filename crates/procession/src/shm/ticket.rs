@@ -1,0 +1,186 @@
+//! Objects with a name that are on their way to a process.
+//!
+//! The name of an object goes with its last user. But a handle in a message that
+//! nobody has received yet, in an argument of a process that has only begun, or in the
+//! copy that a forked child has, is used by nobody that the registry knows. So whoever
+//! gives a handle away adds a ticket to it: an open file description of its own, with
+//! a record lock on the byte of the file [`FILE`] that stands for the object. The kernel
+//! keeps it as long as a copy of its descriptor exists, and lets go of it with the last
+//! one, when a process dies or a message is lost as well.
+//!
+//! A receiver lets go of its ticket when it is a user. A forked child keeps its own for
+//! as long as it has the object: it is not a user before it does something with it, and
+//! has nothing to do for that at the instant of the fork.
+//!
+//! Who wants to remove a name looks, with the directory locked, for a ticket, for users,
+//! and for a ticket again. Between the two a ticket can become a user, or the other way
+//! round.
+
+use super::attached;
+use super::backing::Identity;
+use super::directory::directory_path;
+use crate::error::Context;
+use crate::{Deadline, Error, ErrorKind, Result};
+use procession_sys::{Errno, record_lock};
+use rustix::fs::{Mode, OFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The file of tickets in the directory of names; no object can be called so, because
+/// names of objects are stored behind a letter.
+pub(super) const FILE: &str = "tickets";
+
+/// How long somebody may be removing the file, which takes two system calls.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Stands for one or several objects, on their way.
+#[derive(Debug)]
+pub(super) struct Ticket(OwnedFd);
+
+/// The byte that stands for an object.
+fn byte(identity: Identity) -> i64 {
+    let (bits, of_system_v) = match identity {
+        Identity::File { inode, .. } => (inode & (i64::MAX >> 1).cast_unsigned(), 0),
+        Identity::SystemV(id) => (u64::from(id.cast_unsigned()), 1 << 62),
+    };
+    bits.cast_signed() | of_system_v
+}
+
+fn open(flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+    let path = format!("{}/{FILE}", directory_path());
+    let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
+}
+
+impl Ticket {
+    /// A ticket for these objects, which this process uses; `None` if it may not do
+    /// that any more, as another user.
+    pub(super) fn of(objects: &[Identity]) -> Result<Option<Ticket>> {
+        let operation = "keeping the name of a shared object that is on its way";
+        let deadline = Deadline::after(PATIENCE);
+        loop {
+            let _ = rustix::fs::mkdir(directory_path(), Mode::RWXU);
+            let file = match open(OFlags::CREATE) {
+                Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => return Ok(None),
+                // The directory was removed again.
+                Err(Errno::NOENT) => None,
+                outcome => Some(outcome.during(operation, "")?),
+            };
+            if let Some(file) = file
+                && lock(&file, objects).during(operation, "")?
+            {
+                return Ok(Some(Ticket(file)));
+            }
+            if deadline.has_passed() {
+                return Err(Error::new(ErrorKind::Busy, operation, FILE)
+                    .because("somebody is removing it for seconds, who may be stopped"));
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// Not for this one any more.
+    fn give_up(&self, object: Identity) {
+        let _ = record_lock::unlock(self.0.as_fd(), byte(object));
+    }
+}
+
+impl AsFd for Ticket {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Whether all could be locked, in a file that has not been removed.
+fn lock(file: &OwnedFd, objects: &[Identity]) -> std::result::Result<bool, Errno> {
+    for &object in objects {
+        match record_lock::share(file.as_fd(), byte(object)) {
+            Err(Errno::AGAIN | Errno::ACCESS) => return Ok(false),
+            outcome => outcome?,
+        }
+    }
+    Ok(rustix::fs::fstat(file)?.st_nlink > 0)
+}
+
+/// Whether there is a ticket for an object. The directory is locked.
+pub(super) fn is_on_its_way(object: Identity) -> bool {
+    let file = open(OFlags::empty());
+    file.is_ok_and(|file| {
+        // Where that cannot be known, the name stays.
+        record_lock::is_locked_by_others(file.as_fd(), byte(object)).unwrap_or(true)
+    })
+}
+
+/// Removes the file, if there is no ticket. The directory is locked. Whether it is gone.
+pub(super) fn remove_file(directory: &OwnedFd) -> bool {
+    let file = match open(OFlags::empty()) {
+        Err(errno) => return errno == Errno::NOENT,
+        Ok(file) => file,
+    };
+    // Who comes to lock a byte meanwhile cannot, and finds the file gone.
+    record_lock::take_all(file.as_fd()).is_ok()
+        && rustix::fs::unlinkat(directory, FILE, rustix::fs::AtFlags::empty()).is_ok()
+}
+
+/// Tickets for what this process has because it was forked, and for what its next child
+/// is going to have.
+#[derive(Debug)]
+struct OfForks {
+    own: Option<Ticket>,
+    next: Option<Ticket>,
+}
+
+static OF_FORKS: Mutex<OfForks> = Mutex::new(OfForks {
+    own: None,
+    next: None,
+});
+
+fn of_forks() -> MutexGuard<'static, OfForks> {
+    OF_FORKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A process that is being forked: the child has tickets for all named objects of its
+/// parent. Held across the fork, so that nobody else has the lock.
+pub(crate) struct Forking(MutexGuard<'static, OfForks>);
+
+/// Makes tickets for a child that is about to be forked.
+pub(crate) fn before_fork() -> Result<Forking> {
+    let objects = attached::all();
+    let named: Vec<_> = objects
+        .iter()
+        .filter_map(|it| it.findable_identity())
+        .collect();
+    let next = match named.is_empty() {
+        true => None,
+        false => Ticket::of(&named)?,
+    };
+    // Before the lock: the last handle of an object takes it.
+    drop(objects);
+    let mut forks = of_forks();
+    forks.next = next;
+    Ok(Forking(forks))
+}
+
+impl Forking {
+    /// In the child: they are its own.
+    pub(crate) fn is_child(&mut self) {
+        // FORK: closes a descriptor, that of the parent's own tickets.
+        self.0.own = self.0.next.take();
+    }
+}
+
+impl Drop for Forking {
+    /// In the parent: they are the child's alone.
+    fn drop(&mut self) {
+        // FORK: there is none in the child any more.
+        self.0.next = None;
+    }
+}
+
+/// This process, which may have been forked, does without its tickets for an object.
+pub(super) fn let_go(object: Identity) {
+    if let Some(own) = &of_forks().own {
+        own.give_up(object);
+    }
+}
