@@ -9,6 +9,10 @@ use procession_sys::futex;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
+/// Posts of which the pool knows where their arguments end: those that may be in slots, and
+/// the one before them.
+const ENDS: u64 = 2 * SLOTS;
+
 /// The pool's side of a line, for whoever holds the pool's lock.
 #[derive(Debug)]
 pub(in crate::pool) struct Posting {
@@ -19,8 +23,8 @@ pub(in crate::pool) struct Posting {
     /// As far as the worker was seen to have come.
     taken: u64,
     arguments_read: u64,
-    /// For each slot, where the arguments of its post end.
-    ends: Box<[u64; SLOTS as usize]>,
+    /// Where the arguments of the last posts end.
+    ends: Box<[u64; ENDS as usize]>,
 }
 
 /// Where a worker stands.
@@ -42,7 +46,7 @@ impl Posting {
             results_read: 0,
             taken: 0,
             arguments_read: 0,
-            ends: Box::new([0; SLOTS as usize]),
+            ends: Box::new([0; ENDS as usize]),
         }
     }
 
@@ -54,7 +58,7 @@ impl Posting {
     fn end_before(&self, index: u64) -> u64 {
         index
             .checked_sub(1)
-            .map_or(0, |last| self.ends[(last % SLOTS) as usize])
+            .map_or(0, |last| self.ends[(last % ENDS) as usize])
     }
 
     /// Learns how far the worker has come; `None` if its words make no sense.
@@ -95,7 +99,7 @@ impl Posting {
         let index = self.posted;
         write_ring(line.arguments(), self.arguments_written, bytes);
         self.arguments_written += bytes.len() as u64;
-        self.ends[(index % SLOTS) as usize] = self.arguments_written;
+        self.ends[(index % ENDS) as usize] = self.arguments_written;
         let (word, count, length) = (post.word(), u64::from(post.count), bytes.len() as u64);
         let check = Post::check(index, word, count, length);
         line.slot(index, 1).store(word, Ordering::Relaxed);
