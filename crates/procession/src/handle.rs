@@ -1,6 +1,6 @@
 //! Descriptors as values: arguments, captures and results of tasks.
 
-use crate::codec;
+use crate::{codec, shape};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -104,6 +104,7 @@ pub(crate) fn deserialize<'de, T: From<OwnedFd>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     let place = u32::deserialize(deserializer)?;
+    shape::is_own("descriptor");
     let descriptor = codec::take(place).map_err(serde::de::Error::custom)?;
     Ok(T::from(descriptor))
 }

@@ -95,6 +95,7 @@ pub mod process;
 pub mod queue;
 mod registry;
 mod select;
+mod shape;
 pub mod shared;
 pub mod shm;
 pub mod signal;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "network")]
 use super::{Key, host::Host};
+use crate::queue::Schema;
 use std::fmt;
 #[cfg(feature = "network")]
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use std::time::Duration;
 /// assert_eq!(here.to_string(), "unix:/run/user/1000/jobs");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Address(pub(super) Place);
+pub struct Address(pub(super) Place, pub(super) Option<Schema>);
 
 #[derive(Clone, Debug)]
 pub(super) enum Place {
@@ -53,7 +54,7 @@ impl Address {
     /// goes through [shared memory](super::Flavor::Shared).
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Address {
-        Address(Place::Unix(path.into()))
+        Address(Place::Unix(path.into()), None)
     }
 
     /// A TCP port, for who has the key, wherever they are. Port 0 listens at one
@@ -61,7 +62,7 @@ impl Address {
     #[cfg(feature = "network")]
     #[must_use]
     pub fn tcp(address: SocketAddr, key: Key) -> Address {
-        Address(Place::Tcp {
+        Address::of_tcp(Place::Tcp {
             host: Host::Number(address),
             key,
             limits: LIMITS,
@@ -83,11 +84,32 @@ impl Address {
     #[cfg(feature = "network")]
     #[must_use]
     pub fn tcp_host(name: impl Into<String>, port: u16, key: Key) -> Address {
-        Address(Place::Tcp {
+        Address::of_tcp(Place::Tcp {
             host: Host::Name(name.into(), port),
             key,
             limits: LIMITS,
         })
+    }
+
+    #[cfg(feature = "network")]
+    fn of_tcp(place: Place) -> Address {
+        Address(place, None)
+    }
+
+    /// What the messages of a connection are, both ways, by a name and a version of your
+    /// own, instead of by what the types look like: as
+    /// [`queue::Options::schema`](crate::queue::Options::schema). Both sides have to say
+    /// the same.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::channel::Address;
+    /// let here = Address::unix("/run/user/1000/jobs").schema("jobs", 3);
+    /// ```
+    #[must_use]
+    pub fn schema(mut self, name: &'static str, version: u32) -> Address {
+        self.1 = Some(Schema::chosen(name, version));
+        self
     }
 
     /// The TCP address and port, if they are known as numbers; of a

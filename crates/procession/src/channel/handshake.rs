@@ -28,7 +28,7 @@ use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-const MARK: [u8; 8] = *b"procchn1";
+const MARK: [u8; 8] = *b"procchn2";
 const NONCE: usize = 32;
 const TYPES: usize = 16;
 const PROOF: usize = 32;
@@ -38,7 +38,7 @@ pub(super) const HELLO: usize = MARK.len() + NONCE + TYPES;
 pub(super) const CHALLENGE: usize = NONCE + TYPES + PROOF;
 pub(super) const ANSWER: usize = PROOF;
 
-/// What a side sends and receives, by the names of the types.
+/// What a side sends and receives, as numbers for the shapes of the types.
 pub(super) type Types = [u64; 2];
 
 /// A key for one way.

@@ -6,9 +6,10 @@
 //! 64 others that connect at the same time has to try again.
 
 use super::address::Place;
-use super::stranger::Stranger;
+use super::stranger::{Stranger, Types};
 use super::{Address, Endpoint, unix};
 use crate::error::Context;
+use crate::queue::Message;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::Errno;
 use rustix::event::{PollFd, PollFlags};
@@ -64,7 +65,8 @@ pub struct Listener<S: ?Sized, R: ?Sized> {
     strangers: VecDeque<Stranger>,
     /// Where it is to be found, as long as it is.
     _path: Option<unix::Path>,
-    types: PhantomData<fn(&S) -> Box<R>>,
+    types: Types,
+    messages: PhantomData<fn(&S) -> Box<R>>,
 }
 
 impl<S: ?Sized, R: ?Sized> fmt::Debug for Listener<S, R> {
@@ -82,7 +84,12 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
     /// [`AlreadyExists`](ErrorKind::AlreadyExists): somebody listens there, or the
     /// path is something else; [`PermissionDenied`](ErrorKind::PermissionDenied),
     /// [`LimitReached`](ErrorKind::LimitReached).
-    pub fn bind(address: &Address) -> Result<Listener<S, R>> {
+    pub fn bind(address: &Address) -> Result<Listener<S, R>>
+    where
+        S: Message<'static>,
+        R: Message<'static>,
+    {
+        let types = Types::of::<S, R>(address)?;
         let (socket, path): (OwnedFd, _) = match &address.0 {
             Place::Unix(path) => {
                 let (socket, path) = unix::listen(path)?;
@@ -103,7 +110,8 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
             address,
             strangers: VecDeque::new(),
             _path: path,
-            types: PhantomData,
+            types,
+            messages: PhantomData,
         })
     }
 
@@ -176,7 +184,7 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
     fn listen_to_strangers(&mut self) -> Result<Option<Endpoint<S, R>>> {
         let mut index = 0;
         while index < self.strangers.len() {
-            match self.strangers[index].progress::<S, R>() {
+            match self.strangers[index].progress::<S, R>(&self.types) {
                 Ok(None) => index += 1,
                 Ok(Some(endpoint)) => {
                     self.strangers.remove(index);

@@ -71,6 +71,7 @@ pub use listener::Listener;
 pub use reader::Reader;
 pub use writer::Writer;
 
+use crate::queue::Message;
 use crate::{Deadline, Result};
 use std::time::Duration;
 
@@ -83,12 +84,18 @@ use std::time::Duration;
 /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): the other side has
 ///   another key
 /// - [`Untrusted`](crate::ErrorKind::Untrusted): it is another user's
-/// - [`Incompatible`](crate::ErrorKind::Incompatible): it sends and receives other
-///   types
+/// - [`Incompatible`](crate::ErrorKind::Incompatible): it sends and receives messages
+///   [of other shapes](crate::queue#what-messages-are), or under another
+///   [schema](Address::schema)
+/// - [`Unsupported`](crate::ErrorKind::Unsupported): a type cannot be a message
 ///
 /// # Examples
 /// See [`Listener`].
-pub fn connect<S: ?Sized, R: ?Sized>(address: &Address) -> Result<Endpoint<S, R>> {
+pub fn connect<S, R>(address: &Address) -> Result<Endpoint<S, R>>
+where
+    S: Message<'static> + ?Sized,
+    R: Message<'static> + ?Sized,
+{
     connect_deadline(address, Deadline::NEVER)
 }
 
@@ -96,10 +103,11 @@ pub fn connect<S: ?Sized, R: ?Sized>(address: &Address) -> Result<Endpoint<S, R>
 ///
 /// # Errors
 /// [`TimedOut`](crate::ErrorKind::TimedOut), and as [`connect`].
-pub fn connect_timeout<S: ?Sized, R: ?Sized>(
-    address: &Address,
-    timeout: Duration,
-) -> Result<Endpoint<S, R>> {
+pub fn connect_timeout<S, R>(address: &Address, timeout: Duration) -> Result<Endpoint<S, R>>
+where
+    S: Message<'static> + ?Sized,
+    R: Message<'static> + ?Sized,
+{
     connect_deadline(address, Deadline::after(timeout))
 }
 
@@ -107,16 +115,18 @@ pub fn connect_timeout<S: ?Sized, R: ?Sized>(
 ///
 /// # Errors
 /// As [`connect_timeout`].
-pub fn connect_deadline<S: ?Sized, R: ?Sized>(
-    address: &Address,
-    deadline: Deadline,
-) -> Result<Endpoint<S, R>> {
+pub fn connect_deadline<S, R>(address: &Address, deadline: Deadline) -> Result<Endpoint<S, R>>
+where
+    S: Message<'static> + ?Sized,
+    R: Message<'static> + ?Sized,
+{
+    let types = &stranger::Types::of::<S, R>(address)?;
     match &address.0 {
-        address::Place::Unix(path) => unix::connect(path, address, deadline),
+        address::Place::Unix(path) => unix::connect(types, path, address, deadline),
         #[cfg(feature = "network")]
         address::Place::Tcp {
             host, key, limits, ..
-        } => tcp::connect(host, key, *limits, address, deadline),
+        } => tcp::connect(types, host, key, *limits, address, deadline),
     }
 }
 

@@ -6,7 +6,7 @@ use super::host::Host;
 use super::line::{Inlet, Outlet};
 use super::sealed;
 use super::silence::Silence;
-use super::stranger::{TIME, check_types, types};
+use super::stranger::{TIME, Types, check_types};
 use super::stream::{Reads, Writes};
 use super::{Address, Endpoint, Key, Reader, Writer};
 use crate::ends::Ends;
@@ -102,11 +102,14 @@ impl Stranger {
         })
     }
 
-    pub(super) fn progress<S: ?Sized, R: ?Sized>(&mut self) -> Result<Option<Endpoint<S, R>>> {
+    pub(super) fn progress<S: ?Sized, R: ?Sized>(
+        &mut self,
+        ours: &Types,
+    ) -> Result<Option<Endpoint<S, R>>> {
         let Some(streams) = &mut self.streams else {
             return Ok(None);
         };
-        let ours = types::<S, R>();
+        let ours = ours.numbers();
         let waits = |error: Error| match error.kind() {
             ErrorKind::TimedOut => Ok(None),
             _ => Err(error),
@@ -157,6 +160,7 @@ impl AsFd for Stranger {
 
 /// Connects to a port, at the first of the addresses where that is possible.
 pub(super) fn connect<S: ?Sized, R: ?Sized>(
+    types: &Types,
     host: &Host,
     key: &Key,
     limits: Limits,
@@ -172,8 +176,7 @@ pub(super) fn connect<S: ?Sized, R: ?Sized>(
     stream.set_nonblocking(true).during(operation, address)?;
     let mut streams = Streams::new(stream.into(), limits).map_err(about)?;
     let deadline = deadline.min(Deadline::after(2 * TIME));
-    let types = types::<S, R>();
-    let (client, hello) = Client::greet(key, types)?;
+    let (client, hello) = Client::greet(key, types.numbers())?;
     let said = streams.writes.write(&hello, deadline);
     said.map_err(error_of).map_err(about)?;
     let challenge = streams.take::<CHALLENGE>(deadline).map_err(about)?;

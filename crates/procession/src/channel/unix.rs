@@ -5,7 +5,7 @@
 //! kernel releases when its holder ends: so a path that a killed listener has left
 //! is told from one that is in use.
 
-use super::stranger::{TIME, check_types, types};
+use super::stranger::{TIME, Types, of_other_types};
 use super::{Address, Endpoint, duplex};
 use crate::error::Context;
 use crate::os::descriptors::receive_any;
@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-const MARK: [u8; 8] = *b"procchn1";
+const MARK: [u8; 8] = *b"procchn2";
 
 /// The mark, and what the side that connects sends and receives.
 const HELLO: usize = MARK.len() + 16;
@@ -158,7 +158,10 @@ impl Stranger {
             .then_some(Stranger(socket))
     }
 
-    pub(super) fn progress<S: ?Sized, R: ?Sized>(&mut self) -> Result<Option<Endpoint<S, R>>> {
+    pub(super) fn progress<S: ?Sized, R: ?Sized>(
+        &mut self,
+        ours: &Types,
+    ) -> Result<Option<Endpoint<S, R>>> {
         let operation = "accepting connection";
         let mut hello = [0; HELLO];
         let (length, _) = match receive_any(
@@ -181,10 +184,9 @@ impl Stranger {
             number.copy_from_slice(&hello[at..at + 8]);
             u64::from_le_bytes(number)
         };
-        let ours = types::<S, R>();
         let theirs = [number(8), number(16)];
-        if [theirs[1], theirs[0]] != ours {
-            let answer = codec::encode(&ours)?;
+        if [theirs[1], theirs[0]] != ours.numbers() {
+            let answer = codec::encode(&ours.describe())?;
             let socket = self.0.as_fd();
             packet::send(socket, Kind::Failed, [0; 16], &answer, Deadline::NOW)?;
             return Err(Error::new(ErrorKind::Incompatible, operation, ""));
@@ -206,6 +208,7 @@ impl AsFd for Stranger {
 
 /// Connects to a path.
 pub(super) fn connect<S: ?Sized, R: ?Sized>(
+    types: &Types,
     path: &std::path::Path,
     address: &Address,
     deadline: Deadline,
@@ -230,11 +233,11 @@ pub(super) fn connect<S: ?Sized, R: ?Sized>(
         }
     }
     check_user(socket.as_fd()).map_err(|error| error.about(address))?;
-    let types = types::<S, R>();
+    let numbers = types.numbers();
     let mut hello = [0; HELLO];
     hello[..8].copy_from_slice(&MARK);
-    hello[8..16].copy_from_slice(&types[0].to_le_bytes());
-    hello[16..].copy_from_slice(&types[1].to_le_bytes());
+    hello[8..16].copy_from_slice(&numbers[0].to_le_bytes());
+    hello[16..].copy_from_slice(&numbers[1].to_le_bytes());
     rustix::net::send(&socket, &hello, SendFlags::NOSIGNAL).during(operation, address)?;
     // From when it is accepted, the listener has this long; until then, there is
     // no bound but the caller's.
@@ -248,9 +251,8 @@ pub(super) fn connect<S: ?Sized, R: ?Sized>(
     match answer.kind {
         Kind::Returned => codec::decode(&answer.body, answer.descriptors),
         Kind::Failed => {
-            let theirs: [u64; 2] = codec::decode(&answer.body, answer.descriptors)?;
-            check_types(types, theirs, address)?;
-            Err(Error::new(ErrorKind::Incompatible, operation, address))
+            let theirs: String = codec::decode(&answer.body, answer.descriptors)?;
+            Err(of_other_types(types, &theirs, address))
         }
         _ => Err(Error::new(ErrorKind::Corrupt, operation, address)),
     }

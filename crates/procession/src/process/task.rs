@@ -11,7 +11,7 @@ use super::named;
 use super::seal;
 use super::ways::{self, Found, Trampoline, no_code, ways};
 use crate::codec::{self, Arrived, Decoder, Encoded, Encoder};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, shape};
 use procession_sys::image;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -354,6 +354,9 @@ impl<'de, A, R> Deserialize<'de> for Task<A, R> {
     fn deserialize<D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> std::result::Result<Task<A, R>, D::Error> {
+        if shape::is_tracing() {
+            shape::stands_for(&format!("task {}", types_of::<A, R>()))?;
+        }
         require_message().map_err(serde::de::Error::custom)?;
         let written = Written::deserialize(deserializer)?;
         written

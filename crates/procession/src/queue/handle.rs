@@ -2,8 +2,10 @@
 
 use super::lane::Lane;
 use super::ring::{self, Ring};
+use super::schema::{Message, REMEDY};
 use crate::ends::Ends;
-use crate::shm::Object;
+use crate::shm::{Fingerprint, Object};
+use crate::{Error, ErrorKind};
 use procession_core::Owner;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
@@ -70,7 +72,7 @@ impl Drop for Side {
 
 /// A side as it travels, of a queue of `T`.
 #[derive(Serialize, Deserialize)]
-#[serde(bound = "")]
+#[serde(bound(serialize = "", deserialize = "T: Message<'de>"))]
 struct Travelling<'a, T: ?Sized> {
     object: Queue<T>,
     #[serde(skip_deserializing)]
@@ -88,13 +90,20 @@ impl<T: ?Sized> Serialize for Queue<T> {
     }
 }
 
-impl<'de, T: ?Sized> Deserialize<'de> for Queue<T> {
+impl<'de, T: Message<'de> + ?Sized> Deserialize<'de> for Queue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Queue<T>, D::Error> {
-        let class = ring::class(super::message::fingerprint::<T>());
-        Ok(Queue(
-            Object::deserialize(deserializer, class)?,
-            PhantomData,
-        ))
+        let class = ring::class(Fingerprint::ANY);
+        let object = Object::deserialize(deserializer, class)?;
+        let custom = |error| serde::de::Error::custom(crate::codec::reason(error));
+        let schema = T::schema().map_err(custom)?;
+        if !schema.accepts(object.header().fingerprint) {
+            return Err(custom(
+                Error::new(ErrorKind::Incompatible, "receiving queue", object.label())
+                    .because(format!("its messages are not {}", schema.describe()))
+                    .with_hint(REMEDY),
+            ));
+        }
+        Ok(Queue(object, PhantomData))
     }
 }
 
@@ -110,7 +119,7 @@ pub(super) fn serialize<T: ?Sized, S: Serializer>(
     travelling.serialize(serializer)
 }
 
-pub(super) fn deserialize<'de, T: ?Sized, D: Deserializer<'de>>(
+pub(super) fn deserialize<'de, T: Message<'de> + ?Sized, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Arc<Side>, D::Error> {
     let travelling = Travelling::<T>::deserialize(deserializer)?;

@@ -1,6 +1,5 @@
 //! Values as bytes in a queue.
 
-use crate::shm::Fingerprint;
 use crate::{Result, codec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,10 +49,4 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], descriptors: Vec<OwnedFd
         // Again, to learn why.
         _ => codec::decode(bytes, descriptors),
     }
-}
-
-/// Tells queues of different types apart, by the name of the type: so that a
-/// program does not read another's messages as its own.
-pub(crate) fn fingerprint<T: ?Sized>() -> Fingerprint {
-    Fingerprint::new(std::any::type_name::<T>(), 0)
 }

@@ -16,6 +16,26 @@
 //! dropped. A panic is a death: a [`Delivery`] or a [`Borrowed`] that is dropped
 //! because its thread panics was not finished, and goes the same way.
 //!
+//! # What messages are
+//! Values of one type, whatever each program calls it. Two types are one if serde reads
+//! them alike: the same fields by name, type and order, all the way down, the same
+//! variants in the same order; of structures whose fields have no names, their own name
+//! counts. So programs with the same definition talk, wherever they have it, and two
+//! versions of which one has a field more, or two exchanged, get
+//! [`Incompatible`](crate::ErrorKind::Incompatible) instead of each other's numbers.
+//! [`Options::schema`] puts a name and a version in the place of all that.
+//!
+//! How a type reads itself is found out by letting it, with values that are made up,
+//! once in a process, when its first queue is made or opened. Some types hide something:
+//! one that refuses everything made up for it, and locks, handles and tasks, hide
+//! themselves and the *types* of what comes behind them in the same structure, though not
+//! its names. What a type *writes*, if that is not what it reads, is not looked at.
+//!
+//! The bytes of messages do not describe themselves. Types that need that
+//! (`#[serde(untagged)]`, `flatten`, `tag`, `serde_json::Value`) are refused when the
+//! queue is made; tasks and pools, which make none, refuse them at the first use
+//! ([`Unsupported`](crate::ErrorKind::Unsupported) both).
+//!
 //! # How a queue ends
 //! When all who receive from a queue without a name are gone, dropped or killed,
 //! nobody can send to it any more: every sender in every process is refused, whatever
@@ -61,6 +81,7 @@ mod message;
 mod priority;
 mod receiver;
 mod ring;
+mod schema;
 mod sender;
 mod source;
 mod unbounded;
@@ -71,11 +92,13 @@ pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 pub(crate) use iter::{item, results};
-pub(crate) use message::{decode, encode, fingerprint};
+pub(crate) use message::{decode, encode};
 pub use priority::{
     PriorityHalves, PriorityReceiver, PrioritySender, prioritized, prioritized_unbounded,
 };
 pub use receiver::{Delivery, Receiver};
+pub use schema::Message;
+pub(crate) use schema::{REMEDY, Schema};
 pub use sender::Sender;
 pub(crate) use source::Messages;
 pub use unbounded::{unbounded, unbounded_bytes};
@@ -102,6 +125,8 @@ const INLINE: usize = 1072;
 ///
 /// # Errors
 /// [`InvalidInput`](crate::ErrorKind::InvalidInput): no room, or too much;
+/// [`Unsupported`](crate::ErrorKind::Unsupported): the type [cannot be a
+/// message](crate::queue#what-messages-are);
 /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
 ///
 /// # Examples
@@ -173,11 +198,11 @@ pub fn create<T: Serialize + DeserializeOwned>(name: &str, capacity: usize) -> R
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound), also where its last user was killed;
-/// [`Incompatible`](crate::ErrorKind::Incompatible): its messages are of another
-/// type, by its name, or it is no queue.
+/// [`Incompatible`](crate::ErrorKind::Incompatible): its messages are [of another
+/// shape](crate::queue#what-messages-are), or it is no queue;
+/// [`Unsupported`](crate::ErrorKind::Unsupported): the type cannot be a message.
 pub fn open<T: Serialize + DeserializeOwned>(name: &str) -> Result<Halves<T>> {
-    let class = ring::class(message::fingerprint::<T>());
-    named(Ring::of(Object::open_named(name, class)?)?)
+    Options::new().open(name)
 }
 
 /// Opens the queue with this name, or makes it.
@@ -188,7 +213,7 @@ pub fn open_or_create<T: Serialize + DeserializeOwned>(
     name: &str,
     capacity: usize,
 ) -> Result<Halves<T>> {
-    Options::new().of::<T>().named(name, capacity, true)
+    Options::new().open_or_create(name, capacity)
 }
 
 /// Makes a queue of byte strings with a name, which need no encoding.
@@ -214,8 +239,7 @@ pub fn create_bytes(name: &str, capacity: usize) -> Result<Halves<[u8]>> {
 /// # Errors
 /// As [`open`].
 pub fn open_bytes(name: &str) -> Result<Halves<[u8]>> {
-    let class = ring::class(message::fingerprint::<[u8]>());
-    named(Ring::of(Object::open_named(name, class)?)?)
+    Options::new().open_as(name, <[u8]>::schema()?)
 }
 
 /// Opens the queue of byte strings with this name, or makes it.
@@ -263,6 +287,8 @@ pub struct Options {
     orphans: Orphans,
     /// `None`: a share of the machine's memory.
     ceiling: Option<usize>,
+    /// What the messages are, if the type is not to say it.
+    schema: Option<Schema>,
 }
 
 impl Default for Options {
@@ -280,6 +306,7 @@ impl Options {
             spare: layout::SPARE,
             orphans: Orphans::Redeliver,
             ceiling: None,
+            schema: None,
         }
     }
 
@@ -323,6 +350,65 @@ impl Options {
         self
     }
 
+    /// What the messages are, by a name and a version of your own: those who
+    /// [open](Options::open) the queue with the same two may send and receive, whatever
+    /// their types look like, and nobody else. For programs that agree on the encoding
+    /// by other means: versions that differ in names only, or types that
+    /// [hide](crate::queue#what-messages-are) what they read.
+    ///
+    /// What does not fit is then an error when a message is decoded, or a wrong value.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::queue;
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Old { id: u64 }
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct New { number: u64 }
+    /// let options = queue::Options::new().schema("doc-jobs", 1);
+    /// let (old, _) = options.create::<Old>("doc-schema", 16)?;
+    /// let (_, new) = options.open::<New>("doc-schema")?;
+    /// old.send(Old { id: 7 }).unwrap();
+    /// assert_eq!(new.recv().unwrap().number, 7);
+    /// assert!(queue::open::<New>("doc-schema").is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn schema(mut self, name: &'static str, version: u32) -> Options {
+        self.schema = Some(Schema::chosen(name, version));
+        self
+    }
+
+    fn schema_of<T: Message<'static> + ?Sized>(self) -> Result<Schema> {
+        self.schema.map_or_else(T::schema, Ok)
+    }
+
+    /// Opens the queue with this name; of the options, the
+    /// [schema](Options::schema) counts.
+    ///
+    /// # Errors
+    /// As [`open`](crate::queue::open()).
+    pub fn open<T: Serialize + DeserializeOwned>(self, name: &str) -> Result<Halves<T>> {
+        self.open_as(name, self.schema_of::<T>()?)
+    }
+
+    fn open_as<T: ?Sized>(self, name: &str, schema: Schema) -> Result<Halves<T>> {
+        let class = ring::class(schema.fingerprint());
+        let object = Object::open_named(name, class).map_err(|error| schema.explain(error))?;
+        named(Ring::of(object)?)
+    }
+
+    /// Opens the queue with this name, or makes it.
+    ///
+    /// # Errors
+    /// As [`open_or_create`](crate::queue::open_or_create()).
+    pub fn open_or_create<T: Serialize + DeserializeOwned>(
+        self,
+        name: &str,
+        capacity: usize,
+    ) -> Result<Halves<T>> {
+        self.of::<T>().named(name, capacity, true)
+    }
+
     /// Makes a queue without a name.
     ///
     /// # Errors
@@ -362,7 +448,7 @@ impl Options {
         self
     }
 
-    fn anonymous<T: ?Sized>(self, capacity: usize) -> Result<Halves<T>> {
+    fn anonymous<T: Message<'static> + ?Sized>(self, capacity: usize) -> Result<Halves<T>> {
         self.with_ends(capacity, Ends::pair()?)
     }
 
@@ -375,7 +461,7 @@ impl Options {
         of_two.with_ends(capacity, Ends::pair()?)
     }
 
-    fn with_ends<T: ?Sized>(
+    fn with_ends<T: Message<'static> + ?Sized>(
         self,
         capacity: usize,
         (sends, receives): (Ends, Ends),
@@ -383,12 +469,12 @@ impl Options {
         self.with_layout(self.layout(capacity)?, (sends, receives))
     }
 
-    fn with_layout<T: ?Sized>(
+    fn with_layout<T: Message<'static> + ?Sized>(
         self,
         layout: Layout,
         (sends, receives): (Ends, Ends),
     ) -> Result<Halves<T>> {
-        let ring = Ring::create(None, layout, message::fingerprint::<T>())?;
+        let ring = Ring::create(None, layout, self.schema_of::<T>()?.fingerprint())?;
         let other = Ring::of(std::sync::Arc::clone(&ring.object))?;
         Ok((
             Sender::new(Side::new(ring, sends)),
@@ -401,9 +487,15 @@ impl Options {
         Layout::new(capacity, self.spare, inline, self.orphans, 0)
     }
 
-    fn named<T: ?Sized>(self, name: &str, capacity: usize, open: bool) -> Result<Halves<T>> {
+    fn named<T: Message<'static> + ?Sized>(
+        self,
+        name: &str,
+        capacity: usize,
+        open: bool,
+    ) -> Result<Halves<T>> {
         let layout = self.layout(capacity)?;
-        let fingerprint = message::fingerprint::<T>();
-        named(Ring::create(Some((name, open)), layout, fingerprint)?)
+        let schema = self.schema_of::<T>()?;
+        let ring = Ring::create(Some((name, open)), layout, schema.fingerprint());
+        named(ring.map_err(|error| schema.explain(error))?)
     }
 }

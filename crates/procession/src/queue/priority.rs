@@ -79,7 +79,7 @@ fn of_each<T>(
 
 /// Sends to a [queue with priorities](prioritized); as [`Sender`] in all else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(bound = "")]
+#[serde(bound(serialize = "", deserialize = "Sender<T>: Deserialize<'de>"))]
 pub struct PrioritySender<T> {
     senders: Vec<Sender<T>>,
 }
@@ -87,7 +87,7 @@ pub struct PrioritySender<T> {
 /// Receives from a [queue with priorities](prioritized); as [`Receiver`] in all
 /// else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(bound = "")]
+#[serde(bound(serialize = "", deserialize = "Receiver<T>: Deserialize<'de>"))]
 pub struct PriorityReceiver<T> {
     receivers: Vec<Receiver<T>>,
 }

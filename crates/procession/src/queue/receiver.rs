@@ -550,7 +550,7 @@ impl<T: ?Sized> Serialize for Receiver<T> {
     }
 }
 
-impl<'de, T: ?Sized> Deserialize<'de> for Receiver<T> {
+impl<'de, T: super::Message<'de> + ?Sized> Deserialize<'de> for Receiver<T> {
     fn deserialize<D: Deserializer<'de>>(
         deserializer: D,
     ) -> std::result::Result<Receiver<T>, D::Error> {

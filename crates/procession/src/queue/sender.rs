@@ -455,7 +455,7 @@ impl<T: ?Sized> Serialize for Sender<T> {
     }
 }
 
-impl<'de, T: ?Sized> Deserialize<'de> for Sender<T> {
+impl<'de, T: super::Message<'de> + ?Sized> Deserialize<'de> for Sender<T> {
     fn deserialize<D: Deserializer<'de>>(
         deserializer: D,
     ) -> std::result::Result<Sender<T>, D::Error> {

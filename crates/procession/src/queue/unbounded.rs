@@ -5,7 +5,7 @@
 
 use super::layout::Layout;
 use super::ring::Ring;
-use super::{Halves, INLINE, Options, message};
+use super::{Halves, INLINE, Options};
 use crate::Result;
 use crate::ends::Ends;
 use serde::Serialize;
@@ -106,7 +106,7 @@ impl Options {
         name: &str,
     ) -> Result<Halves<T>> {
         let layout = self.of::<T>().unbounded_layout()?;
-        let fingerprint = message::fingerprint::<T>();
+        let fingerprint = self.schema_of::<T>()?.fingerprint();
         super::named(Ring::create(Some((name, false)), layout, fingerprint)?)
     }
 

@@ -229,7 +229,7 @@ impl Header {
                 kind.word()
             ));
         }
-        if self.fingerprint != fingerprint.number() {
+        if fingerprint != Fingerprint::ANY && self.fingerprint != fingerprint.number() {
             return wrong(format!(
                 "its type has another layout (fingerprint {:016x}, ours {:016x})",
                 self.fingerprint,

@@ -136,6 +136,9 @@ impl Fingerprint {
     /// Of what has no type.
     pub(crate) const NONE: Fingerprint = Fingerprint(0);
 
+    /// Of what is compared by whoever asks.
+    pub(crate) const ANY: Fingerprint = Fingerprint(u64::MAX);
+
     /// The fingerprint of a name and a size.
     #[must_use]
     pub const fn new(name: &str, size: usize) -> Fingerprint {
@@ -174,6 +177,11 @@ impl Fingerprint {
             index += 1;
         }
         Fingerprint(hash)
+    }
+
+    /// One that was a [`number`](Fingerprint::number).
+    pub(crate) const fn from_number(number: u64) -> Fingerprint {
+        Fingerprint(number)
     }
 
     pub(crate) const fn number(self) -> u64 {

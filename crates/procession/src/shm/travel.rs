@@ -68,6 +68,7 @@ impl Object {
         deserializer: D,
         class: Class,
     ) -> Result<Arc<Object>, D::Error> {
+        crate::shape::stands_for(class.kind.word())?;
         let take = |place| codec::take(place).map_err(serde::de::Error::custom);
         let object = match Travelling::deserialize(deserializer)? {
             Travelling::Part { file, registry } => {

@@ -129,6 +129,13 @@ pub(crate) fn other_types_are_refused() {
                 let wrong = channel::connect::<u32, ByteBuf>(&address(&place));
                 let error = wrong.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Incompatible, "{error}");
+                let text = error.to_string();
+                assert!(text.contains("expected to receive `u32` "), "{text}");
+                assert!(text.contains("and send `serde_bytes::"), "{text}");
+                assert!(error.hint().unwrap().contains("schema"));
+                if place.0.is_some() {
+                    assert!(text.contains("it sends `serde_bytes::"), "{text}");
+                }
                 let right: Client = channel::connect(&address(&place)).unwrap();
                 right.send(bytes(1)).unwrap();
             });
@@ -137,6 +144,75 @@ pub(crate) fn other_types_are_refused() {
             assert_eq!(connection.recv().unwrap(), bytes(1));
         });
     }
+}
+
+/// A message, and what two other programs make of it.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Size {
+    width: u32,
+    height: u32,
+}
+
+mod elsewhere {
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    pub(super) struct Extent {
+        pub(super) width: u32,
+        pub(super) height: u32,
+    }
+
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    pub(super) struct Size {
+        pub(super) height: u32,
+        pub(super) width: u32,
+    }
+}
+
+pub(crate) fn sides_mean_the_same_by_their_shape_or_their_schema() {
+    let directory = directory();
+    let path = directory.path().join("sizes");
+    let here = Address::unix(&path);
+    let size = Size {
+        width: 3,
+        height: 4,
+    };
+    let mut listener = Listener::<Size, ()>::bind(&here).unwrap();
+    std::thread::scope(|threads| {
+        let client = threads.spawn(|| {
+            let swapped = channel::connect::<(), elsewhere::Size>(&here);
+            let error = swapped.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Incompatible, "{error}");
+            let text = error.to_string();
+            assert!(text.contains("{width: u32, height: u32}"), "{text}");
+            assert!(text.contains("{height: u32, width: u32}"), "{text}");
+            let named = channel::connect::<(), Size>(&here.clone().schema("sizes", 1));
+            assert_eq!(named.unwrap_err().kind(), ErrorKind::Incompatible);
+            let same = channel::connect::<(), elsewhere::Extent>(&here).unwrap();
+            same.recv().unwrap()
+        });
+        let connection = listener.accept_timeout(LONG).unwrap();
+        connection.send(size).unwrap();
+        let got = client.join().unwrap();
+        assert_eq!((got.width, got.height), (3, 4));
+    });
+    drop(listener);
+    let agreed = here.schema("sizes", 1);
+    let mut listener = Listener::<Size, ()>::bind(&agreed).unwrap();
+    std::thread::scope(|threads| {
+        let client = threads.spawn(|| {
+            let swapped = channel::connect::<(), elsewhere::Size>(&agreed).unwrap();
+            swapped.recv().unwrap()
+        });
+        let connection = listener.accept_timeout(LONG).unwrap();
+        let size = Size {
+            width: 3,
+            height: 4,
+        };
+        connection.send(size).unwrap();
+        let got = client.join().unwrap();
+        assert_eq!((got.width, got.height), (4, 3), "they have agreed on it");
+    });
+    let error = channel::connect::<u8, serde_json::Value>(&Address::unix(&path));
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
 pub(crate) fn nobody_there_is_an_error() {
@@ -231,7 +307,7 @@ pub(crate) fn talkative_strangers_are_sent_away() {
             let length = 1 + random.below(300) as usize;
             let mut words = random.bytes(length);
             if round % 2 == 0 {
-                words.splice(..8.min(length), *b"procchn1");
+                words.splice(..8.min(length), *b"procchn2");
             }
             rustix::io::write(&stranger, &words).unwrap();
             let none = listener.accept_deadline(Deadline::NOW);

@@ -91,6 +91,7 @@ fn main() -> ExitCode {
     ];
     tests.extend(testkit::tests![
         connections::other_types_are_refused,
+        connections::sides_mean_the_same_by_their_shape_or_their_schema,
         connections::nobody_there_is_an_error,
         connections::a_path_has_one_listener_at_a_time,
         connections::silent_strangers_keep_nobody_waiting,

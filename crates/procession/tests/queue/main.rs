@@ -9,6 +9,7 @@ mod limits;
 mod long;
 mod named;
 mod panics;
+mod shapes;
 mod work;
 
 use procession::process::{Builder, JoinHandle, StartMethod};
@@ -110,6 +111,10 @@ fn main() -> ExitCode {
         growing::who_is_killed_while_memory_is_added_leaves_a_whole_queue,
         named::programs_meet_by_name,
         named::another_type_is_refused,
+        shapes::programs_with_one_shape_talk_and_others_are_refused,
+        shapes::a_schema_stands_for_the_shape,
+        shapes::what_describes_itself_is_refused_when_the_queue_is_made,
+        shapes::a_message_with_handles_of_its_own_kind_has_a_shape,
         named::the_queue_of_killed_users_is_made_anew,
         named::h1_random_bytes_are_refused,
         named::h4_a_scribbler_crashes_and_hangs_nobody,

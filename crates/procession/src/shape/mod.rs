@@ -1,0 +1,267 @@
+//! What messages of a type look like, so that two programs can tell whether they mean
+//! the same.
+//!
+//! The bytes of a message say nothing about themselves: a structure with two fields
+//! exchanged reads another one's numbers wrongly, and nobody notices. The type's name
+//! would tell programs apart that agree, and not versions that do not. What serde sees
+//! of a type tells: names of fields and variants, types, order, nesting. So a type is
+//! asked to read itself from a source that makes up whatever it is asked for and writes
+//! down what that was ([`recorder`]); as often as it takes to have seen each variant.
+//!
+//! What is written down is the shape, as text:
+//!
+//! ```text
+//! {id: u64, name: str, at: (f64, f64)?, tags: [str]}     structure, option, sequence
+//! <Stop | Work(u64) | Move {by: i32}>                    enum
+//! Meters(f64)                                            a structure without names of fields
+//! {value: u8, next: ^1?}                                 recursion: one level up
+//! {key: str, lock: …}                                    not to be seen: see below
+//! ```
+//!
+//! Names of structures with named fields and of enums do not count: programs may call
+//! them as they like. A type that refuses all that is made up for it (a number of some
+//! form in a text, say), or that stands for something of the system (a lock, a handle,
+//! a task) hides itself and what comes behind it; of fields, the names are seen all the
+//! same. What cannot be read back from this library's bytes at all is refused.
+
+mod recorder;
+
+use crate::codec::{self, refusal};
+use crate::shm::Fingerprint;
+use crate::{Error, ErrorKind, Result};
+use recorder::{Label, Node, Trace};
+use serde::Deserialize;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, PoisonError};
+
+/// The shape of a type, or why there is none.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    /// As text, whole.
+    text: String,
+    refused: bool,
+}
+
+/// How often a type is asked to read itself.
+const MOST_RUNS: usize = 2000;
+
+thread_local! {
+    static TRACING: Cell<bool> = const { Cell::new(false) };
+    /// What a type of this library says that it is, instead of reading itself.
+    static OWN: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Whether this thread is looking at a type: what is read then is made up.
+pub(crate) fn is_tracing() -> bool {
+    TRACING.get()
+}
+
+/// For types of this library that are more than data: while somebody looks at the type,
+/// an error to return at once, and what is to be written down.
+pub(crate) fn stands_for<E: serde::de::Error>(what: &str) -> std::result::Result<(), E> {
+    if !is_tracing() {
+        return Ok(());
+    }
+    is_own(what);
+    Err(E::custom("made up"))
+}
+
+/// For types of this library that are read as something that they are not: what is to be
+/// written down.
+pub(crate) fn is_own(what: &str) {
+    if is_tracing() {
+        OWN.set(Some(what.to_owned()));
+    }
+}
+
+/// The shape of a type; looked at once in a process.
+pub(crate) fn of<'de, T: Deserialize<'de>>() -> Result<&'static Shape> {
+    static KNOWN: Mutex<Option<HashMap<usize, &'static Shape>>> = Mutex::new(None);
+    // Two types have one function if it is the same to the last instruction; and then
+    // they read alike.
+    let look: fn() -> Shape = look_at::<T>;
+    let key = look as usize;
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known().get_or_insert_default().get(&key).copied();
+    let shape = match found {
+        Some(shape) => shape,
+        None => {
+            // A type's own code; no lock is held.
+            let shape: &'static Shape = Box::leak(Box::new(look()));
+            *known().get_or_insert_default().entry(key).or_insert(shape)
+        }
+    };
+    if shape.refused {
+        let name = std::any::type_name::<T>();
+        let error = Error::new(ErrorKind::Unsupported, "looking at message type", name);
+        return Err(error
+            .because(refusal::DESCRIBES_ITSELF)
+            .with_hint(refusal::DESCRIBE_IT));
+    }
+    Ok(shape)
+}
+
+fn look_at<'de, T: Deserialize<'de>>() -> Shape {
+    /// Also if the type's code panics.
+    struct Until(bool, Option<String>);
+    impl Drop for Until {
+        fn drop(&mut self) {
+            TRACING.set(self.0);
+            OWN.set(self.1.take());
+        }
+    }
+    let _until = Until(TRACING.replace(true), OWN.take());
+    let mut root = Node::default();
+    let mut trace = Trace::default();
+    for _ in 0..MOST_RUNS {
+        trace.begin();
+        let run = AssertUnwindSafe(|| {
+            codec::apart(|| {
+                let seed = std::marker::PhantomData::<T>;
+                recorder::descend(&mut root, &mut trace, 0, seed).is_ok()
+            })
+        });
+        let whole = std::panic::catch_unwind(run).unwrap_or_else(|_| {
+            root.stuck = true;
+            false
+        });
+        let settled = root.settle();
+        if trace.refused || settled || !(trace.progress || whole) {
+            break;
+        }
+    }
+    let mut text = String::new();
+    root.write(&mut text);
+    Shape {
+        text,
+        refused: trace.refused,
+    }
+}
+
+impl Shape {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(&self.text, self.text.len())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Node {
+    fn write(&self, text: &mut String) {
+        if let Some(own) = &self.own {
+            text.push_str(own);
+            return;
+        }
+        if self.forms.is_empty() {
+            text.push('…');
+        }
+        for (index, form) in self.forms.iter().enumerate() {
+            if index > 0 {
+                text.push_str(" or ");
+            }
+            form.label.write(&form.parts, text);
+        }
+    }
+}
+
+impl Label {
+    fn write(&self, parts: &[Node], text: &mut String) {
+        let part = |index: usize, text: &mut String| match parts.get(index) {
+            Some(part) => part.write(text),
+            None => text.push('…'),
+        };
+        match *self {
+            Label::Scalar(name) | Label::Unit(name) => text.push_str(name),
+            Label::Option => {
+                part(0, text);
+                text.push('?');
+            }
+            Label::Sequence => {
+                text.push('[');
+                part(0, text);
+                text.push(']');
+            }
+            Label::Map => {
+                text.push('{');
+                part(0, text);
+                text.push_str(" => ");
+                part(1, text);
+                text.push('}');
+            }
+            Label::Newtype(name) => {
+                text.push_str(name);
+                text.push('(');
+                part(0, text);
+                text.push(')');
+            }
+            Label::Tuple(name, length) => {
+                text.push_str(name);
+                write_tuple(parts, length, text);
+            }
+            Label::Fields(fields) => {
+                text.push('{');
+                for (index, field) in fields.iter().enumerate() {
+                    text.push_str(if index > 0 { ", " } else { "" });
+                    text.push_str(field);
+                    text.push_str(": ");
+                    part(index, text);
+                }
+                text.push('}');
+            }
+            Label::Enum(variants) => {
+                text.push('<');
+                for (index, variant) in variants.iter().enumerate() {
+                    text.push_str(if index > 0 { " | " } else { "" });
+                    text.push_str(variant);
+                    let mut content = String::new();
+                    part(index, &mut content);
+                    text.push_str(&content);
+                }
+                text.push('>');
+            }
+            Label::Recursion(up) => {
+                text.push('^');
+                text.push_str(&up.to_string());
+            }
+        }
+    }
+}
+
+/// Equal parts side by side are counted: arrays are tuples here.
+fn write_tuple(parts: &[Node], length: usize, text: &mut String) {
+    let written: Vec<String> = parts
+        .iter()
+        .map(|part| {
+            let mut text = String::new();
+            part.write(&mut text);
+            text
+        })
+        .collect();
+    text.push('(');
+    let mut rest = &written[..];
+    while let [first, ..] = rest {
+        let mut same = rest.iter().take_while(|part| *part == first).count();
+        let seen = written.len() - rest.len() + same;
+        rest = &rest[same..];
+        if rest.is_empty() && seen == recorder::MOST_PARTS {
+            same += length.saturating_sub(seen);
+        }
+        text.push_str(first);
+        if same > 1 {
+            text.push_str(" × ");
+            text.push_str(&same.to_string());
+        }
+        text.push_str(if rest.is_empty() { "" } else { ", " });
+    }
+    if parts.len() < length.min(recorder::MOST_PARTS) {
+        text.push_str(", …");
+    }
+    text.push(')');
+}
+
+#[cfg(test)]
+mod tests;
