@@ -35,6 +35,14 @@ fn step(block: usize) -> usize {
     if block < KEPT { 1 << 16 } else { 1 << 12 }
 }
 
+/// The claim to have more bytes than this is held against what the queue has taken.
+const BELIEVED: usize = 1 << 20;
+
+fn lie(object: &Object, length: usize) -> Error {
+    Error::new(ErrorKind::Corrupt, "receiving from queue", object.label())
+        .because(format!("a message claims to have {length} bytes"))
+}
+
 fn place_of(block: usize) -> u64 {
     ANNEXES + (block * LONGEST) as u64
 }
@@ -86,10 +94,11 @@ impl Annexes {
             let reaches = object.file_length()?;
             self.reaches.fetch_max(reaches, Ordering::Relaxed);
             if length > LONGEST || reaches < end {
-                let operation = "receiving from queue";
-                let error = Error::new(ErrorKind::Corrupt, operation, object.label());
-                return Err(error.because(format!("a message claims to have {length} bytes")));
+                return Err(lie(object, length));
             }
+        }
+        if length > BELIEVED && length as u64 > object.taken()? {
+            return Err(lie(object, length));
         }
         let kept = kept(block);
         if length > kept {

@@ -437,6 +437,14 @@ impl Options {
         self.of::<T>().named(name, capacity, false)
     }
 
+    /// Makes a queue of byte strings with a name.
+    ///
+    /// # Errors
+    /// As [`create`].
+    pub fn create_bytes(self, name: &str, capacity: usize) -> Result<Halves<[u8]>> {
+        self.named(name, capacity, false)
+    }
+
     /// Places as small as a type needs, unless it was said how large they are to be.
     fn of<T>(mut self) -> Options {
         // What owns nothing is encoded in about as many bytes as it has; the rest may
