@@ -33,6 +33,7 @@ pub mod fork_local;
 pub mod futex;
 pub mod image;
 pub mod memory;
+pub mod overflow;
 pub mod posix;
 pub mod presence;
 pub mod process;

@@ -15,8 +15,9 @@
 
 use super::handshake::WayKey;
 use super::stream::{Reads, Writes, refuse_descriptors};
+use crate::process::identity;
 use crate::queue::{Hindrance, Outcome};
-use crate::{Deadline, Error, ErrorKind};
+use crate::{Deadline, Error, ErrorKind, Result};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce, Tag};
 use hkdf::Hkdf;
@@ -115,8 +116,8 @@ pub(super) struct Outlet {
     #[serde(serialize_with = "give_away")]
     given_away: Cell<bool>,
     /// The one that says the end, and no forked copy.
-    #[serde(skip, default = "std::process::id")]
-    process: u32,
+    #[serde(skip, default = "identity::token")]
+    process: u64,
     longest: usize,
 }
 
@@ -135,7 +136,7 @@ impl Outlet {
             writes,
             cipher: Cipher::new(key),
             given_away: Cell::new(false),
-            process: std::process::id(),
+            process: identity::token(),
             longest,
         }
     }
@@ -147,6 +148,7 @@ impl Outlet {
         deadline: Deadline,
     ) -> Outcome<()> {
         refuse_descriptors(descriptors, "a connection over the network")?;
+        self.require_sole_owner()?;
         if message.len() > self.longest {
             return Err(Hindrance::Failed(too_long("sending message", self.longest)));
         }
@@ -169,9 +171,24 @@ impl Outlet {
     }
 }
 
+impl Outlet {
+    /// Two that go on from the same number would protect different messages with one
+    /// nonce, which protects neither.
+    fn require_sole_owner(&self) -> Result<()> {
+        let why = match (self.given_away.get(), self.process == identity::token()) {
+            (false, true) => return Ok(()),
+            (true, _) => "this end was given to another process",
+            (false, false) => "this process is a forked copy of the one that has this end",
+        };
+        Err(Error::new(ErrorKind::Unsupported, "sending message", "")
+            .because(why)
+            .with_hint("give the end to a task, and send from there alone"))
+    }
+}
+
 impl Drop for Outlet {
     fn drop(&mut self) {
-        if self.given_away.get() || self.process != std::process::id() || self.writes.is_broken() {
+        if self.require_sole_owner().is_err() || self.writes.is_broken() {
             return;
         }
         let mut frame = Vec::new();

@@ -10,6 +10,7 @@ use super::{Address, Endpoint, duplex};
 use crate::error::Context;
 use crate::os::descriptors::receive_any;
 use crate::os::socket::{SeqPacketListener, peer_credentials};
+use crate::process::identity;
 use crate::process::packet::{self, Kind, Mailbox};
 use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_sys::Errno;
@@ -33,7 +34,7 @@ pub(super) struct Path {
     path: PathBuf,
     lock_path: PathBuf,
     _lock: OwnedFd,
-    process: u32,
+    process: u64,
     /// The socket there is ours.
     is_bound: bool,
 }
@@ -41,7 +42,7 @@ pub(super) struct Path {
 impl Drop for Path {
     fn drop(&mut self) {
         // A forked copy has neither.
-        if self.process == std::process::id() {
+        if self.process == identity::token() {
             if self.is_bound {
                 let _ = std::fs::remove_file(&self.path);
             }
@@ -78,7 +79,7 @@ fn lock(path: &std::path::Path) -> Result<Path> {
                     path: path.to_owned(),
                     lock_path,
                     _lock: file,
-                    process: std::process::id(),
+                    process: identity::token(),
                     is_bound: false,
                 });
             }

@@ -61,6 +61,8 @@ pub(crate) struct Running {
     keeper: Keeper,
     /// The task has taken over its process.
     booted: bool,
+    /// It said that its stack has overflowed.
+    overflowed: bool,
     said: Option<Said>,
     ended: Option<Ended>,
     /// When it is to be killed, where we are the ones to tell.
@@ -88,6 +90,7 @@ impl Running {
             mailbox,
             keeper: Keeper::Us(child),
             booted: true,
+            overflowed: false,
             said: None,
             ended: None,
             deadline,
@@ -119,6 +122,7 @@ impl Running {
                         mailbox,
                         keeper: Keeper::Server { pid, pidfd, server },
                         booted: booted || early,
+                        overflowed: false,
                         said,
                         ended: None,
                         deadline: None,
@@ -283,6 +287,7 @@ impl Running {
         while !self.silent && self.ended.is_none() {
             match self.mailbox.receive(deadline) {
                 Ok(Some(packet)) if packet.kind == Kind::Booted => self.booted = true,
+                Ok(Some(packet)) if packet.kind == Kind::Overflowed => self.overflowed = true,
                 Ok(Some(packet)) if packet.kind == Kind::Ended => {
                     self.ended = Some(codec::decode(&packet.body, Vec::new())?);
                 }
@@ -417,6 +422,7 @@ impl Running {
                         }
                         _ => None,
                     },
+                    stack_overflowed: self.overflowed && signal == Signal::SEGV,
                 },
                 (None, code) => TaskError::Exited(code.unwrap_or(0)),
             }),

@@ -38,6 +38,11 @@ pub enum TaskError {
         /// memory while the task ran; `None` where nobody looked. Likely this
         /// one, but the kernel does not say.
         out_of_memory: Option<bool>,
+        /// Its stack had overflowed, which it said: on standard error as well. A stack
+        /// of another thread than the task's own is not told of, nor one that Rust's
+        /// runtime watches, as after [`Fork`](super::StartMethod::Fork) from `main`:
+        /// there the signal is SIGABRT, and standard error has that runtime's words.
+        stack_overflowed: bool,
     },
     /// Its deadline passed, and it was killed.
     TimedOut,
@@ -96,6 +101,10 @@ impl TaskError {
             TaskError::NeverStarted(error) | TaskError::Codec(error) | TaskError::Io(error) => {
                 error.hint()
             }
+            TaskError::Signaled {
+                stack_overflowed: true,
+                ..
+            } => Some("give it a larger stack (`ulimit -s`), or have it call itself less deep"),
             _ => None,
         }
     }
@@ -110,6 +119,7 @@ impl fmt::Display for TaskError {
                 signal,
                 core_dumped,
                 out_of_memory,
+                stack_overflowed,
             } => {
                 write!(f, "killed by {signal}")?;
                 if *core_dumped {
@@ -117,6 +127,9 @@ impl fmt::Display for TaskError {
                 }
                 if *out_of_memory == Some(true) {
                     f.write_str(" (the kernel was out of memory)")?;
+                }
+                if *stack_overflowed {
+                    f.write_str(" (its stack had overflowed)")?;
                 }
                 Ok(())
             }

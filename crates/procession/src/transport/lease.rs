@@ -22,6 +22,7 @@ use crate::error::Context;
 use crate::name::random_hex;
 use crate::os::posix;
 use crate::os::sysv::{self, Key};
+use crate::process::identity;
 use crate::{Deadline, Error, ErrorKind, Name, Result, poll};
 use procession_sys::Errno;
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -100,7 +101,7 @@ impl Object {
 #[derive(Debug)]
 pub(super) struct Lease {
     directory: PathBuf,
-    owner: u32,
+    owner: u64,
     objects: Vec<Object>,
     /// Holds the record lock while it is open.
     _lock: File,
@@ -122,7 +123,7 @@ impl Lease {
         match locked {
             Ok(lock) => {
                 ours().insert(directory.clone());
-                let owner = std::process::id();
+                let owner = identity::token();
                 Ok(Lease {
                     directory,
                     owner,
@@ -165,7 +166,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // A forked child has a copy of the value and none of the rights.
-        if self.owner == std::process::id() {
+        if self.owner == identity::token() {
             self.objects.iter().for_each(Object::remove);
             let _ = std::fs::remove_dir_all(&self.directory);
             self.disown();

@@ -13,6 +13,7 @@ use super::lifeline::{Held, Lifeline, lifeline};
 use super::{Channel, Inlet, Outlet, ticket};
 use crate::error::Context;
 use crate::name::random_hex;
+use crate::process::identity;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use ::redis::{Client, Connection, RedisResult};
 use std::os::fd::BorrowedFd;
@@ -62,7 +63,7 @@ fn undisturbed<T>(talk: impl FnOnce() -> T) -> T {
 #[derive(Debug)]
 struct PrivateServer {
     process: Child,
-    owner: u32,
+    owner: u64,
     _lease: Lease,
 }
 
@@ -100,7 +101,7 @@ impl PrivateServer {
             .during(operation, "redis-server")?;
         let mut server = PrivateServer {
             process,
-            owner: std::process::id(),
+            owner: identity::token(),
             _lease: lease,
         };
         let url = format!("redis+unix://{}", socket.display());
@@ -126,7 +127,7 @@ impl PrivateServer {
 
 impl Drop for PrivateServer {
     fn drop(&mut self) {
-        if self.owner == std::process::id() {
+        if self.owner == identity::token() {
             // It keeps nothing, so there is nothing to say goodbye for.
             let _ = self.process.kill();
             let _ = self.process.wait();

@@ -107,6 +107,7 @@ fn main() -> ExitCode {
         network::a_lost_host_is_noticed_with_messages_that_wait,
         network::a_host_that_does_not_answer_is_no_connection,
         network::a_slow_reader_is_not_lost,
+        network::a_forked_copy_does_not_send,
         network::hosts_have_names,
     ]);
     for (name, body) in connections() {

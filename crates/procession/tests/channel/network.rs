@@ -3,7 +3,7 @@
 
 use crate::LONG;
 use procession::channel::{self, Address, Endpoint, Key, Listener, RecvError, RecvTimeoutError};
-use procession::process::{self, JoinHandle};
+use procession::process::{self, Fork, JoinHandle};
 use procession::{Deadline, Error, ErrorKind};
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -250,6 +250,34 @@ pub(crate) fn a_slow_reader_is_not_lost() {
         }
         connection.send(MESSAGES).unwrap();
     });
+}
+
+pub(crate) fn a_forked_copy_does_not_send() {
+    let key = Key::generate().unwrap();
+    let here = Address::tcp((Ipv4Addr::LOCALHOST, 0).into(), key.clone());
+    let mut listener = Listener::<u8, u8>::bind(&here).unwrap();
+    let port = listener.address().socket_address().unwrap().port();
+    let client = |(port, key): (u16, Vec<u8>)| {
+        let there = (Ipv4Addr::LOCALHOST, port).into();
+        let there = Address::tcp(there, Key::from_bytes(&key).unwrap());
+        let connection = channel::connect::<u8, u8>(&there).unwrap();
+        connection.recv().unwrap()
+    };
+    let mut client = process::spawn(client, (port, key.expose().to_vec())).unwrap();
+    let connection = listener.accept_timeout(LONG).unwrap();
+    match process::fork().unwrap() {
+        Fork::Child => {
+            let refused = match connection.send(1) {
+                Err(channel::SendError::Failed(1, error)) => error.kind(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(refused, ErrorKind::Unsupported);
+            process::exit(0)
+        }
+        Fork::Parent(mut copy) => assert!(copy.wait().unwrap().success()),
+    }
+    connection.send(2).unwrap();
+    assert_eq!(client.join().unwrap(), 2);
 }
 
 pub(crate) fn hosts_have_names() {

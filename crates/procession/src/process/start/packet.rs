@@ -85,6 +85,8 @@ kinds! {
     Returned,
     /// From a task: it panicked.
     Panicked,
+    /// From a task: its stack has overflowed, and it is about to die.
+    Overflowed,
     /// From a task: the argument cannot be decoded, or the result encoded.
     Untranslatable,
 }
@@ -133,6 +135,16 @@ impl Mailbox {
     /// [`try_send`](Mailbox::try_send) of a short value.
     pub(crate) fn try_send_value(&self, kind: Kind, value: &impl serde::Serialize) -> Result<()> {
         self.try_send(kind, &crate::codec::encode(value)?)
+    }
+
+    /// Has the process say, when the stack of the calling thread overflows, that it
+    /// did.
+    pub(crate) fn tell_of_overflow(&self) {
+        let mut header = [0; HEADER];
+        header[0] = Kind::Overflowed as u8;
+        if procession_sys::overflow::catch().is_ok() {
+            procession_sys::overflow::tell(self.as_fd(), &header);
+        }
     }
 
     /// Sends a packet that says all by its kind.

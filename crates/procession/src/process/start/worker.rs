@@ -23,6 +23,7 @@ thread_local! {
 /// code.
 pub(crate) fn run(me: &Arc<current::Task>, work: impl FnOnce() -> Outcome) -> i32 {
     record_panics(me);
+    me.mailbox.tell_of_overflow();
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
     // A parent that is not interested any more has closed its end.
     match outcome {
