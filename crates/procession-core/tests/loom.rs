@@ -968,7 +968,9 @@ fn who_waits_until_all_is_done_is_told_by_the_last() {
         let receivers = [receive(1), receive(2)];
         queue
             .gate()
-            .wait_until(&actor, || Ok(queue.raw(2).is_done().then_some(())))
+            .wait_until(&actor, || {
+                queue.raw(2).is_done().map(|done| done.then_some(()))
+            })
             .unwrap();
         for receiver in receivers {
             receiver.join().unwrap();

@@ -21,13 +21,15 @@
 //! [`fault`] makes the Nth system call fail, or be the last; [`step`] does so
 //! with machine instructions; [`wall_clock`] finds waits that a set clock would
 //! disturb; [`random`] makes
-//! moments and bytes that a printed seed repeats.
+//! moments and bytes that a printed seed repeats; [`scribble`] is a peer that writes anything
+//! anywhere.
 
 pub mod audit;
 #[cfg(target_arch = "x86_64")]
 pub mod fault;
 pub mod random;
 mod runner;
+pub mod scribble;
 #[cfg(target_arch = "x86_64")]
 pub mod step;
 pub mod wall_clock;

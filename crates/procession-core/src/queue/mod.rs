@@ -75,7 +75,7 @@ mod sending;
 mod small;
 
 use crate::door::{AtomicU64, Ordering};
-use crate::{Owner, Platform};
+use crate::{Failure, Owner, Platform};
 
 const FULL: u64 = 1 << 31;
 const BLOCK: u64 = FULL - 1;
@@ -306,11 +306,18 @@ impl<B: Blocks> RawQueue<'_, B> {
     }
 
     /// Whether every message that was sent was received, and its block given back.
-    pub fn is_done(&self) -> bool {
-        (0..self.blocks.count()).all(|block| {
-            let word = self.blocks.state(block).load(Ordering::Acquire);
-            matches!(state(word), FREE | FILLING)
-        })
+    ///
+    /// # Errors
+    /// [`Corrupt`](Failure::Corrupt): the first block that is not done is in no state.
+    pub fn is_done(&self) -> Result<bool, Failure> {
+        for block in 0..self.blocks.count() {
+            match state(self.blocks.state(block).load(Ordering::Acquire)) {
+                FREE | FILLING => {}
+                FILLED | READING | LOSING | COUNTED => return Ok(false),
+                _ => return Err(Failure::Corrupt),
+            }
+        }
+        Ok(true)
     }
 
     /// How many messages wait. A head that somebody left behind, who died, is moved on

@@ -1,6 +1,6 @@
 //! What contradicts the protocol, as opposed to what took long.
 
-use super::{BEHIND, Blocks, FULL, MOST_BEHIND, MOST_STEPS, RawQueue};
+use super::{BEHIND, Blocks, COUNTED, FREE, FULL, MOST_BEHIND, MOST_STEPS, RawQueue, state};
 use crate::Failure;
 use crate::door::{AtomicU64, Ordering};
 
@@ -38,12 +38,14 @@ impl<B: Blocks> RawQueue<'_, B> {
         let next = index
             .saturating_add(1)
             .saturating_add(laps << self.slots.len().trailing_zeros());
-        if laps > 0 || steps.is_multiple_of(64) || next >= LAST {
-            // Our look is younger than the slot's word.
+        let seen = others.load(Ordering::Relaxed);
+        let behind = next.saturating_sub(seen);
+        if laps > 0 || steps.is_multiple_of(64) || behind > MOST_BEHIND || next >= LAST {
+            // Our look is younger than the slot's word. Before it is said to others: a
+            // wrong index that both ends have looks like a right one.
             self.check_passed(next)?;
         }
-        let seen = others.load(Ordering::Relaxed);
-        if next.saturating_sub(seen) > BEHIND {
+        if behind > BEHIND {
             others.fetch_max(next, Ordering::AcqRel);
         }
         Ok(next.max(seen))
@@ -103,13 +105,33 @@ impl<B: Blocks> RawQueue<'_, B> {
         let word = self.slot(first).load(Ordering::Acquire);
         // What was sent before we looked at the slot is not missing there.
         let is_missing = head != tail && word & FULL == 0 && self.ahead(word, first) == 0;
+        // What was sent there a lap ago was taken, and the slot emptied, before the head
+        // went past.
+        let is_left = self.ahead(word, first) < 0;
         let is_full = tail > head.saturating_add(self.capacity);
         let is_ahead = head > tail.saturating_add(MOST_BEHIND);
-        let fits = !is_missing && !is_full && !is_ahead && head.max(tail) < LAST;
+        let fits = !is_missing && !is_left && !is_full && !is_ahead && head.max(tail) < LAST;
         // One that moved may have come far before our other looks.
         let moved =
             self.tail.load(Ordering::Acquire) != tail || self.head.load(Ordering::Acquire) != head;
         match fits || moved {
+            true => Ok(()),
+            false => Err(Failure::Corrupt),
+        }
+    }
+    /// Looks whether each block is in a state that there is: to be called where none is
+    /// free, before a wait for one that becomes so.
+    ///
+    /// # Errors
+    /// [`Corrupt`](Failure::Corrupt).
+    #[cold]
+    pub fn check_blocks(&self) -> Result<(), Failure> {
+        let fits = (0..self.blocks.count()).all(|block| {
+            let word = self.blocks.state(block).load(Ordering::Relaxed);
+            // A free one is nobody's, and nobody would take it otherwise.
+            word == FREE || state(word) != FREE && state(word) <= COUNTED
+        });
+        match fits {
             true => Ok(()),
             false => Err(Failure::Corrupt),
         }

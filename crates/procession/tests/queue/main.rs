@@ -9,6 +9,7 @@ mod limits;
 mod long;
 mod named;
 mod panics;
+mod scribbled;
 mod shapes;
 mod work;
 
@@ -118,6 +119,11 @@ fn main() -> ExitCode {
         named::the_queue_of_killed_users_is_made_anew,
         named::h1_random_bytes_are_refused,
         named::h4_a_scribbler_crashes_and_hangs_nobody,
+        scribbled::any_value_in_a_word_of_the_ends_is_survived,
+        scribbled::any_value_in_a_slot_or_a_block_is_survived,
+        scribbled::a_length_that_is_a_lie_takes_no_memory,
+        scribbled::who_waits_for_ever_is_told_of_nonsense,
+        scribbled::who_waits_for_nobody_is_told_so,
         death::a_handle_on_the_way_to_the_dead_keeps_nobody_waiting,
         death::a_stopped_sender_stands_in_nobodys_way,
         death::a_stopped_receiver_stands_in_nobodys_way,

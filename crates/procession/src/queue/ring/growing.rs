@@ -47,10 +47,13 @@ impl Ring {
                 .with_hint("let them finish, or make it with `Options::most_in_hand(..)`");
             return Err(Hindrance::Failed(error));
         }
-        match self.is_unbounded() {
-            true => Err(Hindrance::Failed(self.at_ceiling())),
-            false => Ok(None),
+        if self.is_unbounded() {
+            return Err(Hindrance::Failed(self.at_ceiling()));
         }
+        // Nobody is to wait for a block that nobody has.
+        let checked = self.raw().check_blocks();
+        checked.map_err(|failure| self.failed(failure, SENDING))?;
+        Ok(None)
     }
 
     /// Allocates more slots, if it is for lack of them that a message has no room.

@@ -115,7 +115,10 @@ impl Ring {
                 // What the dead were sending is nothing to wait for.
                 let _ = self.look_into_news(Orphans::Leave, &caller);
             }
-            Ok(self.raw().is_done().then_some(()))
+            let is_done = self.raw().is_done();
+            is_done
+                .map(|done| done.then_some(()))
+                .map_err(|failure| self.failed(failure, "waiting until all messages are done"))
         };
         self.wait(self.done(), &caller, deadline, attempt, is_other_side_gone)
     }
