@@ -344,8 +344,8 @@ pub(crate) fn what_is_removed_is_not_waited_for() {
     sender.send(1).unwrap();
     let mut select = Select::new();
     let message = select.recv(&receiver);
-    let time = select.after(Duration::ZERO);
     assert_eq!(select.ready().unwrap(), message);
+    let time = select.after(Duration::ZERO);
     select.remove(message);
     assert_eq!(select.ready().unwrap(), time);
     select.remove(time);

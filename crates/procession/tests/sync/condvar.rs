@@ -165,7 +165,8 @@ pub(crate) fn a_wait_gives_back_all_levels_of_a_reentrant_lock() {
     let (held, outcome) = changed
         .wait_timeout(lock.lock().unwrap(), Duration::ZERO)
         .unwrap();
-    assert!(outcome.timed_out());
+    // A child that has ended meanwhile ends a wait as well.
+    assert_ne!(outcome, WaitOutcome::Notified);
     drop(held);
 }
 
