@@ -2,7 +2,7 @@
 
 use super::TaskError;
 use super::chunk::{Owner, Piece, Place};
-use super::state::{Stage, State};
+use super::state::{Phase, Stage, State};
 use super::stats::SlowTask;
 use super::worker::Timing;
 use crate::process::batch::{self, Record, Status};
@@ -304,11 +304,11 @@ impl State {
     /// Puts what was given back into the queue, in pieces for all who have nothing
     /// to do.
     fn share_out(&mut self, number: usize) {
-        self.requeue(number);
-        if !self.chunks.contains(number) || self.chunks[number].place != Place::Queued {
-            // The pool has ended.
-            return;
+        if matches!(self.phase, Phase::Over(_)) {
+            return self.requeue(number);
         }
+        // It is split before it is queued: others may be first there.
+        self.chunks[number].rebase();
         let idle = self.workers.iter().filter(|worker| {
             let life = worker.life.as_ref();
             worker.stage == Stage::Ready && life.is_some_and(|life| life.has_nothing())
@@ -330,10 +330,9 @@ impl State {
             self.chunks[part].cancelled = cancelled;
             behind.push(part);
         }
-        self.queue.pop_first();
         for part in behind {
             self.queue.push_front(policy.priority, part);
         }
-        self.queue.push_front(policy.priority, number);
+        self.requeue(number);
     }
 }

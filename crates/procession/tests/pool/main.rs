@@ -133,6 +133,7 @@ fn main() -> std::process::ExitCode {
         extremes::no_number_is_too_large,
         order::priorities_hold_for_all_that_was_not_begun,
         order::a_chunk_of_low_priority_is_given_back,
+        order::what_is_given_back_takes_nobodys_place,
         order::a_hang_is_work_and_slow,
         spoilt::whatever_a_word_becomes_there_is_an_answer,
         spoilt::a_word_that_hides_a_result_is_written_again,

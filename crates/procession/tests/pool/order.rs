@@ -1,8 +1,9 @@
 //! Priorities, and what can be seen of a task that hangs.
 
 use crate::{increment, sleep_for_ever};
-use procession::pool::{Pool, Stderr};
+use procession::pool::{self, Pool, Stderr};
 use procession::queue::{self, Sender};
+use procession::shared::Counter;
 use std::time::Duration;
 
 /// Says that it runs, and waits until it may go on.
@@ -62,6 +63,46 @@ pub(crate) fn a_chunk_of_low_priority_is_given_back() {
         assert!(many.join().unwrap().into_iter().eq(0..200));
     });
     pool.join();
+}
+
+pub(crate) fn what_is_given_back_takes_nobodys_place() {
+    type Tools = (Counter, Sender<()>, queue::Receiver<()>);
+    const LONG: Duration = Duration::from_secs(10);
+    for round in 0..3 {
+        let calls = Counter::new(0).unwrap();
+        let (running, runs) = queue::bounded::<()>(1).unwrap();
+        let (go, gone) = queue::bounded::<()>(1).unwrap();
+        let builder = Pool::builder().workers(1);
+        let builder = builder.initializer(|tools: Tools| tools, (calls.clone(), running, gone));
+        let pool = builder.build().unwrap();
+        let count = |x: u64| {
+            pool::with_state(|(calls, running, gone): &mut Tools| {
+                calls.add(1);
+                if x == 0 {
+                    running.send(()).unwrap();
+                    gone.recv().unwrap();
+                }
+            });
+            x
+        };
+        std::thread::scope(|scope| {
+            let many = scope.spawn(|| pool.calls(count).chunk_size(50).map(0..50).unwrap());
+            runs.recv().unwrap();
+            // More than the worker takes: some of them wait in the queue when the rest of
+            // the chunk comes back to it.
+            let urgent = |x| pool.task(increment, x).priority(5).spawn().unwrap();
+            let tasks: Vec<_> = (0..6).map(urgent).collect();
+            go.send(()).unwrap();
+            for (x, mut task) in (0..).zip(tasks) {
+                let result = task.join_timeout(LONG);
+                let result = result.unwrap_or_else(|| panic!("{x} is lost in round {round}"));
+                assert_eq!(result.unwrap(), x + 1);
+            }
+            assert!(many.join().unwrap().into_iter().eq(0..50));
+        });
+        assert_eq!(calls.get(), 50, "each runs once");
+        assert_eq!(pool.join().deaths, 0);
+    }
 }
 
 pub(crate) fn a_hang_is_work_and_slow() {
