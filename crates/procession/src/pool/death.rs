@@ -49,9 +49,10 @@ impl State {
         let pid = life.process.pid();
         let memory = self.limits.memory;
         let failure = match (life.condemned.take(), outcome) {
-            (Some(reason), _) => reason,
-            (None, Err(failure)) => failure,
-            (None, Ok(())) => process::TaskError::Exited(0),
+            // Another call may have begun before it was dead, which nobody meant.
+            (Some((reason, call)), _) if call.is_none_or(|call| call == life.done + 1) => reason,
+            (_, Err(failure)) => failure,
+            (_, Ok(())) => process::TaskError::Exited(0),
         };
         let error = TaskError::new(failure.clone())
             .in_process(pid)
@@ -141,9 +142,18 @@ impl State {
     /// Kills a worker, so that the call that it runs fails for this reason. One that
     /// cannot be killed is lost, which costs its call the same and holds nobody up.
     pub(super) fn condemn(&mut self, place: usize, reason: process::TaskError) {
+        self.kill(place, reason, None);
+    }
+
+    /// [`condemn`](State::condemn), for a reason that is only this call's, by its number.
+    pub(super) fn condemn_call(&mut self, place: usize, call: u64, reason: process::TaskError) {
+        self.kill(place, reason, Some(call));
+    }
+
+    fn kill(&mut self, place: usize, reason: process::TaskError, call: Option<u64>) {
         let worker = &mut self.workers[place];
         if let Some(life) = &mut worker.life {
-            life.condemned.get_or_insert(reason);
+            life.condemned.get_or_insert((reason, call));
             if life.process.kill().is_err() {
                 // It ends when it has nothing else to do.
                 let _ = life.posting.post(Post::new(Order::Stop, 0), &[]);

@@ -79,7 +79,14 @@ impl<R> TaskHandle<R> {
     /// itself after `grace`. A task that has not begun never begins.
     pub fn cancel_after(&self, grace: Duration) {
         if let Some(number) = self.chunk {
-            let _ = self.shared.with_own(|state| state.cancel(number, grace));
+            let _ = self.shared.with_own(|state| {
+                // It may be over, and its result not have been taken in.
+                if let Place::Sent(place) = state.chunks[number].place {
+                    state.collect_from(place);
+                }
+                state.cancel(number, grace);
+                state.dispatch();
+            });
         }
     }
 }

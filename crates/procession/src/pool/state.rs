@@ -147,8 +147,9 @@ pub(super) struct Life {
     pub(super) done: u64,
     /// It was to be killed, and cannot be: its end is not waited for.
     pub(super) is_lost: bool,
-    /// Why the call that it ran is not wanted any more.
-    pub(super) condemned: Option<process::TaskError>,
+    /// Why the call that it ran is not wanted any more, and which one that is, if only one
+    /// is meant.
+    pub(super) condemned: Option<(process::TaskError, Option<u64>)>,
     /// The memory that it shares with us makes no sense: nothing more is read from it.
     pub(super) is_spoilt: bool,
     /// Records that were read from it, as far as their numbers tell them apart.

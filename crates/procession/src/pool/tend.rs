@@ -86,31 +86,38 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
         true => process::TaskError::Cancelled,
         false => process::TaskError::TimedOut,
     };
-    // It may be stopped, or what it writes be nonsense.
     let overdue = policy
         .timeout
         .map(|timeout| timeout.saturating_add(LENIENCE));
     let waited = now.saturating_duration_since(life.front_since);
-    if worker.stage != Stage::Starting && overdue.is_some_and(|overdue| waited > overdue) {
-        state.condemn(place, reason);
-        return None;
-    }
+    let is_overdue =
+        worker.stage != Stage::Starting && overdue.is_some_and(|overdue| waited > overdue);
     let standing = life.posting.standing();
-    if standing.begun == life.done {
-        return match chunk.cancelled {
-            true => Some(now + SOON),
-            false => later,
-        };
+    let begun = standing.begun.saturating_sub(life.done);
+    let left = u64::from(chunk.left());
+    if (is_overdue || begun > left) && life.posting.line().has_news() {
+        // Perhaps it is over, and the next call is not meant: results come first.
+        return Some(now + SOON);
     }
+    let is_running = (1..=left).contains(&begun);
     let elapsed = Duration::from_nanos(clock().saturating_sub(standing.begun_at));
-    let is_late = |limit: Option<Duration>| limit.is_some_and(|limit| elapsed >= limit);
-    if is_late(policy.timeout) {
-        if !life.posting.condemn(standing.begun) {
-            // It is over, or has not said that it runs.
-            return Some(now + SOON);
-        }
-        state.condemn(place, reason);
+    let is_late = |limit: Option<Duration>| is_running && limit.is_some_and(|it| elapsed >= it);
+    if is_late(policy.timeout) && life.posting.condemn(standing.begun) {
+        state.condemn_call(place, standing.begun, reason);
         return None;
+    }
+    if is_overdue {
+        // It may be stopped, or what it writes be nonsense.
+        let call = life.done + 1;
+        state.condemn_call(place, call, reason);
+        return None;
+    }
+    if is_late(policy.timeout) || begun > left || begun == 0 && chunk.cancelled {
+        // It is over, or has not said that it runs.
+        return Some(now + SOON);
+    }
+    if begun == 0 {
+        return later;
     }
     if is_late(policy.notice) {
         life.posting.give_notice(standing.begun);
@@ -169,11 +176,13 @@ impl State {
                 };
                 chunk.cancelled = true;
                 chunk.policy.notice = Some(Duration::ZERO);
+                let now = Instant::now();
+                let waited = now.saturating_duration_since(life.front_since);
                 chunk.policy.timeout = Some(match grace.is_zero() {
-                    true => Duration::ZERO,
+                    // However long it has run, it has its lenience from now on.
+                    true => elapsed.min(waited),
                     false => elapsed.saturating_add(grace),
                 });
-                let now = Instant::now();
                 let next = look_after(self, place, now);
                 self.becomes_due(next);
             }

@@ -87,6 +87,7 @@ fn main() -> std::process::ExitCode {
         times::a_running_task_is_cancelled,
         times::a_waiting_task_is_cancelled,
         times::a_task_may_end_by_itself_when_it_is_cancelled,
+        times::cancelling_what_is_finished_harms_nobody_else,
         times::retries_come_to_a_result_or_the_last_error,
         times::a_deadline_ends_all_calls,
         times::a_call_after_a_late_one_is_not_hit,

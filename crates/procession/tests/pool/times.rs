@@ -1,7 +1,7 @@
 use crate::{increment, pool, sleep_for_ever};
 use procession::pool::{self, Pool};
 use procession::process::{self, Signal};
-use procession::{Deadline, shared::Counter};
+use procession::{Deadline, queue, shared::Counter};
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -139,6 +139,29 @@ pub(crate) fn a_task_may_end_by_itself_when_it_is_cancelled() {
     wait_for(&counter, 2);
     task.cancel_after(SHORT);
     assert!(task.join().unwrap_err().is_cancelled());
+}
+
+pub(crate) fn cancelling_what_is_finished_harms_nobody_else() {
+    let pool = Pool::new(1).unwrap();
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+    let (running, runs) = queue::bounded::<()>(1).unwrap();
+    let (go, gone) = queue::bounded::<()>(1).unwrap();
+    let next = |(running, gone): (queue::Sender<()>, queue::Receiver<()>)| {
+        running.send(()).unwrap();
+        gone.recv().unwrap();
+        pool::stop_requested()
+    };
+    for grace in [Duration::ZERO, LONG].into_iter().cycle().take(10) {
+        // Its result is there, and nobody has taken it in.
+        let finished = pool.spawn(increment, 1).unwrap();
+        let next = pool.spawn(next, (running.clone(), gone.clone())).unwrap();
+        runs.recv().unwrap();
+        finished.cancel_after(grace);
+        assert_eq!(finished.join().unwrap(), 2);
+        go.send(()).unwrap();
+        assert!(!next.join().unwrap(), "the next one was given notice");
+    }
+    assert_eq!(pool.stats().deaths, 0);
 }
 
 pub(crate) fn retries_come_to_a_result_or_the_last_error() {
