@@ -14,10 +14,15 @@ static TAKEN: Numbers = [const { AtomicU64::new(0) }; (MAX_THREAD as usize + 1) 
 /// Of these, those whose threads have ended and had not dropped all guards.
 static LEFT: Numbers = [const { AtomicU64::new(0) }; (MAX_THREAD as usize + 1) / 64];
 
+/// No thread has this number.
+const UNASKED: u16 = u16::MAX;
+const _: () = assert!(UNASKED > MAX_THREAD);
+
 thread_local! {
-    /// The thread's number, once it has one. Without a destructor, so that asking is
-    /// one load, and destructors of thread-locals may ask as well.
-    static NUMBER: Cell<u16> = const { Cell::new(0) };
+    /// The thread's number, once it has asked: the same one until it ends, also where
+    /// that is 0, or what it holds would not be known to be its own. Without a destructor,
+    /// so that asking is one load, and destructors of thread-locals may ask as well.
+    static NUMBER: Cell<u16> = const { Cell::new(UNASKED) };
 
     /// Guards that the thread has and has not dropped.
     static HELD: Cell<u32> = const { Cell::new(0) };
@@ -36,11 +41,12 @@ static END: ThreadEnd = ThreadEnd::new(end);
 
 fn end() {
     LENT_BY_OTHERS.fetch_add(LENT.replace(0), Ordering::Relaxed);
-    let number = usize::from(NUMBER.replace(0));
+    let number = NUMBER.replace(UNASKED);
     let held = HELD.replace(0);
-    if number == 0 {
+    if matches!(number, 0 | UNASKED) {
         return;
     }
+    let number = usize::from(number);
     let (word, bit) = (number / 64, 1 << (number % 64));
     if held > 0 {
         // A guard was leaked. References into what it locks may live as long as the
@@ -59,12 +65,12 @@ pub(super) fn has_left(number: u16) -> bool {
     LEFT[number / 64].load(Ordering::Acquire) & 1 << (number % 64) != 0
 }
 
-/// The calling thread's number in its process; 0 when there are more threads than
-/// numbers.
+/// The calling thread's number in its process; 0 if there were more threads than
+/// numbers when it first asked.
 #[inline]
 pub(crate) fn number() -> u16 {
     match NUMBER.get() {
-        0 => begin(),
+        UNASKED => begin(),
         number => number,
     }
 }
@@ -155,6 +161,19 @@ mod tests {
             let next = of_thread(|| {});
             assert!(next != leaked && next != 0);
         }
+        // Who found none does without, also when there are some again.
+        let all: Vec<_> = std::iter::repeat_with(take)
+            .take_while(|&it| it != 0)
+            .collect();
+        let without = std::thread::spawn(|| {
+            assert_eq!(number(), 0);
+            for number in all.into_iter().map(usize::from) {
+                TAKEN[number / 64].fetch_and(!(1 << (number % 64)), Ordering::Release);
+            }
+            number()
+        });
+        assert_eq!(without.join().unwrap(), 0);
+        assert_ne!(of_thread(|| {}), 0);
     }
 
     #[test]

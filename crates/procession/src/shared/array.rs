@@ -41,7 +41,9 @@ impl<T: ShmSafe> Array<T> {
     /// Makes one without a name, of these values.
     ///
     /// # Errors
-    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached)
+    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached);
+    /// [`InvalidInput`](ErrorKind::InvalidInput): there is another number of values than
+    /// the iterator says.
     pub fn new<I>(values: I) -> Result<Array<T>>
     where
         I: IntoIterator<Item = T>,
@@ -51,7 +53,7 @@ impl<T: ShmSafe> Array<T> {
         Ok(Array { locked })
     }
 
-    /// Makes one with a name, of these values.
+    /// Makes one with a name, of these values, which are taken before it is looked for.
     ///
     /// # Errors
     /// As [`new`](Array::new), and [`AlreadyExists`](ErrorKind::AlreadyExists).
@@ -64,7 +66,8 @@ impl<T: ShmSafe> Array<T> {
         Ok(Array { locked })
     }
 
-    /// Opens the one of this name, whatever its length, or makes it.
+    /// Opens the one of this name, whatever its length, or makes it. The values are taken
+    /// if there is none; another process may be faster all the same.
     ///
     /// # Errors
     /// As [`create`](Array::create) and [`open`](Array::open).
@@ -73,6 +76,10 @@ impl<T: ShmSafe> Array<T> {
         I: IntoIterator<Item = T>,
         I::IntoIter: ExactSizeIterator,
     {
+        match Array::open(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            outcome => return outcome,
+        }
         let locked = Locked::named(Kind::Array, name, true, values.into_iter())?;
         Ok(Array { locked })
     }

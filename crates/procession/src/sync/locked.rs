@@ -82,16 +82,57 @@ fn body_length<T>(count: usize) -> Result<usize> {
         })
 }
 
-/// Writes values into the body of a new object.
-fn fill<T: ShmSafe>(object: &Object, values: impl ExactSizeIterator<Item = T>) -> Result<()> {
-    let place = Values::of(object, values_at::<T>(), values.len())?;
+/// Writes so many values into the body of a new object.
+fn fill<T: ShmSafe>(
+    object: &Object,
+    count: usize,
+    values: impl IntoIterator<Item = T>,
+) -> Result<()> {
+    let place = Values::of(object, values_at::<T>(), count)?;
     // SAFETY: nobody else has the object yet.
     let mut place = unsafe { Exclusive::new(object, place) };
-    for (index, value) in values.enumerate() {
-        place.write(index, value);
+    let mut written = 0;
+    for value in values {
+        if written == count {
+            return Err(miscounted(count));
+        }
+        place.write(written, value);
+        written += 1;
     }
-    Ok(())
+    match written == count {
+        true => Ok(()),
+        false => Err(miscounted(count)),
+    }
 }
+
+/// All values, taken before anything is locked: an iterator is other people's code.
+fn taken<T>(values: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
+    let (operation, count) = ("creating shared object", values.len());
+    let bytes = body_length::<T>(count)?;
+    crate::os::room::require_memory(bytes as u64, operation, &"")?;
+    let mut all = Vec::new();
+    all.try_reserve_exact(count).map_err(|error| {
+        Error::new(ErrorKind::NoSpace, operation, "").because(error.to_string())
+    })?;
+    // One more than it says, and no more: it may have no end.
+    for value in values.take(count.saturating_add(1)) {
+        if all.len() == count {
+            return Err(miscounted(count));
+        }
+        all.push(value);
+    }
+    match all.len() == count {
+        true => Ok(all),
+        false => Err(miscounted(count)),
+    }
+}
+
+fn miscounted(count: usize) -> Error {
+    Error::new(ErrorKind::InvalidInput, "creating shared object", "").because(format!(
+        "the iterator said that it has {count} values, and has another number of them"
+    ))
+}
+
 /// How many values an object has room for; refuses one that is too small.
 fn count_of<T>(object: &Object) -> Result<usize> {
     let length = object.header().body_length;
@@ -124,9 +165,10 @@ impl<T: ShmSafe> Locked<T> {
         kind: Kind,
         values: impl ExactSizeIterator<Item = T>,
     ) -> Result<Locked<T>> {
-        let length = body_length::<T>(values.len())?;
+        let count = values.len();
+        let length = body_length::<T>(count)?;
         let object = Object::anonymous(class::<T>(kind), Extent::fixed(length), |object| {
-            fill(object, values)
+            fill(object, count, values)
         })?;
         Locked::of(object)
     }
@@ -139,10 +181,12 @@ impl<T: ShmSafe> Locked<T> {
         open: bool,
         values: impl ExactSizeIterator<Item = T>,
     ) -> Result<Locked<T>> {
-        let length = body_length::<T>(values.len())?;
+        let values = taken(values)?;
+        let count = values.len();
+        let length = body_length::<T>(count)?;
         let class = class::<T>(kind);
         let object = Object::create_named(name, class, Extent::fixed(length), open, |object| {
-            fill(object, values)
+            fill(object, count, values)
         })?;
         Locked::of(object)
     }
