@@ -7,7 +7,9 @@
 //! none of them runs, and no system call of theirs writes any more — whether the
 //! process ends, is killed, or executes another program.
 //!
-//! - A forked copy does not inherit the mapping (`MADV_DONTFORK`).
+//! - A forked copy does not inherit the mapping (`MADV_DONTFORK`). But one that another
+//!   thread forks, by other means than this library's, while the sign is being put up can:
+//!   then the sign is there as long as that copy is.
 //! - No descriptor has to stay open, and closing others of the same file drops
 //!   nothing, as it would with the record locks of POSIX.
 //! - Whoever has the file can ask, in whatever namespace of pids, of time or of

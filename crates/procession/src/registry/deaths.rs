@@ -25,6 +25,9 @@ use procession_sys::{futex, presence};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// How often to look for users, where others come and go meanwhile.
+const MOST_LOOKS: usize = 100;
+
 /// The next one to watch.
 #[derive(Debug)]
 pub(super) struct Neighbour<'a> {
@@ -64,6 +67,7 @@ impl Registry {
         if let (true, Some(file)) = (is_signed, &self.file)
             && let Ok(is_there) = presence::is_there(file.as_fd(), place)
         {
+            // Not the pidfd as well: who shares the memory may write when the process has ended.
             return !is_there;
         }
         let identity = Identity::read(|field| self.word(place, field));
@@ -182,9 +186,26 @@ impl Registry {
         }
     }
 
-    /// Whether somebody who lives takes part.
-    pub(crate) fn is_in_use(&self) -> bool {
-        (0..self.places).any(|place| self.is_taken(place, self.seen(place)))
+    /// Whether somebody who lives takes part, or by `is_on_its_way` is about to.
+    ///
+    /// Who takes part may have given it to somebody else and died before its place was
+    /// looked at: the other one is on its way afterwards, or has come since.
+    pub(crate) fn is_in_use(&self, is_on_its_way: impl Fn() -> bool) -> bool {
+        for _ in 0..MOST_LOOKS {
+            let seen: Vec<u64> = (0..self.places).map(|place| self.seen(place)).collect();
+            let mut taken = seen.iter().enumerate();
+            if taken.any(|(place, seen)| self.is_taken(place, *seen)) || is_on_its_way() {
+                return true;
+            }
+            let mut places = seen.iter().enumerate();
+            let is_another =
+                |seen: &u64, now: u64| core::generation(*seen) != core::generation(now);
+            if !places.any(|(place, seen)| is_another(seen, self.seen(place))) {
+                return false;
+            }
+        }
+        // So many came and went that there will be more.
+        true
     }
 
     /// The processes that take part, dead ones that nobody has noticed yet

@@ -31,6 +31,8 @@ mod deaths;
 mod identity;
 pub(crate) mod keeper;
 pub(crate) mod patience;
+#[cfg(test)]
+mod tests;
 pub(crate) mod thread;
 pub(crate) mod wakers;
 pub(crate) mod watch;
@@ -55,6 +57,9 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Places of a registry, unless told otherwise.
 pub(crate) const DEFAULT_PLACES: usize = 1024;
+
+/// How many places one who joins may lose at once: more is against the rules.
+const MOST_LOST: u32 = 100;
 
 const HEAD: usize = 64;
 const PLACE: usize = 64;
@@ -216,27 +221,64 @@ impl Registry {
             return Ok(owner);
         }
         let identity = Identity::of_this_process()?;
-        let mut claimed = self.claim(&mut keeper)?;
-        if claimed.is_none() {
-            self.look_for_deaths();
-            claimed = self.claim(&mut keeper)?;
-        }
-        let claimed = claimed.ok_or_else(|| {
-            Error::new(ErrorKind::LimitReached, operation, "")
-                .because(format!(
-                    "all {} places are taken by processes that live",
-                    self.places
-                ))
-                .with_hint("make the object with room for more participants")
-        })?;
+        let mut lost = 0;
+        let claimed = loop {
+            let mut claimed = self.claim(&mut keeper)?;
+            if claimed.is_none() {
+                self.look_for_deaths();
+                claimed = self.claim(&mut keeper)?;
+            }
+            let claimed = claimed.ok_or_else(|| {
+                Error::new(ErrorKind::LimitReached, operation, "")
+                    .because(format!(
+                        "all {} places are taken by processes that live",
+                        self.places
+                    ))
+                    .with_hint("make the object with room for more participants")
+            })?;
+            if self.settle(&identity, &claimed) {
+                break claimed;
+            }
+            self.let_go(claimed, |_| {});
+            lost += 1;
+            if lost == MOST_LOST {
+                return Err(Error::new(ErrorKind::Corrupt, operation, "")
+                    .because("others take the place that this process has taken"));
+            }
+        };
         let (place, generation) = (claimed.place, claimed.generation);
-        identity.write(|field| self.word(place, field), generation);
         let owner = Owner::new(place, generation);
         self.joined.store(owner.word(), Ordering::Release);
         keeper.watch(Arc::clone(self), claimed);
         drop(keeper);
         self.tell_neighbour(place);
         Ok(owner)
+    }
+
+    /// Writes into a place that was taken who has it. Whether it still does: the kernel
+    /// may have marked it for somebody else before that was written, and a mark is
+    /// proof enough of the end of one who has written nothing.
+    fn settle(&self, identity: &Identity, claimed: &Claimed) -> bool {
+        let (place, generation) = (claimed.place, claimed.generation);
+        identity.write(|field| self.word(place, field), generation);
+        // SYNC(settle): whoever finds a mark that is not seen here finds the identity, too.
+        fence(Ordering::SeqCst);
+        let owner = Owner::new(place, generation);
+        match core::standing(self.life(place), owner) {
+            Standing::Alive => true,
+            Standing::Dying(_) => core::unmark(self.life(place), owner, claimed.marker.thread_id),
+            Standing::Gone => false,
+        }
+    }
+
+    /// Takes a place out of the list of what the kernel marks, after `free`.
+    fn let_go(&self, claimed: Claimed, free: impl FnOnce(&AtomicU64)) {
+        let link = self.offset + HEAD + claimed.place * PLACE;
+        let life = self.life(claimed.place);
+        let _ = (claimed.marker.list).release(&self.memory, link, || free(life));
+        // The sign goes last: nobody takes the place while the kernel may still
+        // mark it for us.
+        drop(claimed);
     }
 
     /// Takes a free place, with a sign of life there if one can be had.
@@ -322,14 +364,10 @@ impl Registry {
         let Some(claimed) = keeper.forget(self) else {
             return;
         };
-        let link = self.offset + HEAD + place * PLACE;
-        let _ = claimed.marker.list.release(&self.memory, link, || {
-            let _ = core::free(self.life(place), self.seen(place));
-        });
         self.joined.store(0, Ordering::Relaxed);
-        // The sign goes last: nobody takes the place while the kernel may still
-        // mark it for us.
-        drop(claimed);
+        self.let_go(claimed, |life| {
+            let _ = core::free(life, life.load(Ordering::Acquire));
+        });
         drop(keeper);
         // Whoever watched us watches the next one.
         futex::wake(self.life(place), u32::MAX);

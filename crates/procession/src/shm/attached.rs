@@ -14,12 +14,12 @@
 //! The lock of the directory of names, where it is needed, is taken before this one.
 //! No object of the table may be dropped while this one is held.
 
-use super::backing::Identity;
+use super::backing::{Identity, Key};
 use super::object::Object;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-type Table = BTreeMap<Identity, Weak<Object>>;
+type Table = BTreeMap<Key, Weak<Object>>;
 
 /// A forked process has its parent's.
 static ATTACHED: Mutex<Table> = Mutex::new(BTreeMap::new());
@@ -37,18 +37,18 @@ fn table() -> MutexGuard<'static, Table> {
 /// What is returned may be the last handle by now: it must not be dropped while
 /// the directory of names is locked.
 pub(super) fn find_or<E>(
-    identity: Identity,
+    key: Key,
     open: impl FnOnce() -> Result<Object, E>,
 ) -> Result<Arc<Object>, E> {
     let mut table = table();
-    while let Some(known) = table.get(&identity) {
+    while let Some(known) = table.get(&key) {
         if let Some(object) = known.upgrade() {
             return Ok(object);
         }
         // Its last handle is going at this moment.
         table = GONE.wait(table).unwrap_or_else(PoisonError::into_inner);
     }
-    open().map(|object| insert(&mut table, object, identity))
+    open().map(|object| insert(&mut table, object, key.0))
 }
 
 /// Puts an object into the table whose memory nobody else can have yet.
@@ -58,7 +58,7 @@ pub(super) fn remember(object: Object, identity: Identity) -> Arc<Object> {
 
 fn insert(table: &mut Table, object: Object, identity: Identity) -> Arc<Object> {
     let object = Arc::new(object.attached_as(identity));
-    table.insert(identity, Arc::downgrade(&object));
+    table.insert((identity, object.header().id), Arc::downgrade(&object));
     object
 }
 
@@ -67,8 +67,9 @@ fn insert(table: &mut Table, object: Object, identity: Identity) -> Arc<Object> 
 pub(super) fn forget(object: &Object, identity: Identity, abandon: impl FnOnce()) {
     let mut table = table();
     let is_it = |known: &Weak<Object>| std::ptr::eq(known.as_ptr(), object);
-    if table.get(&identity).is_some_and(is_it) {
-        table.remove(&identity);
+    let key = (identity, object.header().id);
+    if table.get(&key).is_some_and(is_it) {
+        table.remove(&key);
     }
     // Still with the lock in hand: nobody finds that the object is gone before.
     abandon();

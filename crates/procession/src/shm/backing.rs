@@ -1,6 +1,6 @@
 //! What the memory of an object is to the kernel.
 
-use super::header::MOST_BYTES;
+use super::header::{self, MOST_BYTES};
 use crate::error::Context;
 use crate::os::memfd::{MemFd, Seals};
 use crate::os::memory::Region;
@@ -20,7 +20,12 @@ pub(super) enum Backing {
     SystemV(SharedMemory),
 }
 
-/// Tells one piece of memory from another, for as long as it is held.
+/// What tells the objects of a process from each other. The kernel may call two pieces of
+/// memory alike: ids of System V segments are those of a namespace, and inodes come again
+/// on some file systems.
+pub(super) type Key = (Identity, u128);
+
+/// Tells one piece of memory from others, where the kernel does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Identity {
     File { device: u64, inode: u64 },
@@ -207,6 +212,36 @@ impl Backing {
             }
             Backing::SystemV(segment) => Identity::SystemV(segment.id()),
         })
+    }
+
+    /// What tells this memory from all that this process has: what the kernel calls it,
+    /// and the id that is written in it, which is zero where none is.
+    pub(super) fn key(&self) -> Result<Key> {
+        let mut id = [0; 16];
+        let operation = "identifying shared object";
+        match self {
+            Backing::File(file) => {
+                rustix::io::pread(file, &mut id, header::ID as u64).during(operation, "")?;
+            }
+            Backing::SystemV(segment) if segment.len() >= header::BYTES => {
+                let attached = segment.attach_read_only()?;
+                attached.region().bytes().read(header::ID, &mut id);
+            }
+            Backing::SystemV(_) => {}
+        }
+        Ok((self.identity()?, header::id_of(id)))
+    }
+
+    /// Whether it belongs to the user that this process is.
+    pub(super) fn is_of_this_user(&self) -> bool {
+        let owner = match self {
+            Backing::File(file) => rustix::fs::fstat(file).ok().map(|status| status.st_uid),
+            Backing::SystemV(segment) => {
+                let status = segment.status().ok();
+                status.map(|status| status.permissions.uid)
+            }
+        };
+        owner == Some(rustix::process::geteuid().as_raw())
     }
 
     pub(super) fn file(&self) -> Option<&Arc<OwnedFd>> {

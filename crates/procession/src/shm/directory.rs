@@ -60,13 +60,8 @@ pub(super) fn file_name(name: &str) -> String {
     format!("o{name}")
 }
 
-/// Opens the directory, made if there is none, and takes its lock; `None` if
-/// somebody else has it, or has just removed the directory.
-fn try_lock(path: &str, operation: &'static str) -> Result<Option<(OwnedFd, OwnedFd)>> {
-    match rustix::fs::mkdir(path, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno).during(operation, path),
-    }
+/// Opens the directory, if there is one; refuses it if it is not this user's alone.
+pub(super) fn open_trusted(path: &str, operation: &'static str) -> Result<Option<OwnedFd>> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
     let directory = match rustix::fs::open(path, flags, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(None),
@@ -78,6 +73,19 @@ fn try_lock(path: &str, operation: &'static str) -> Result<Option<(OwnedFd, Owne
             .because("it belongs to somebody else, or others may use it")
             .with_hint("remove it, or have its owner remove it"));
     }
+    Ok(Some(directory))
+}
+
+/// Opens the directory, made if there is none, and takes its lock; `None` if
+/// somebody else has it, or has just removed the directory.
+fn try_lock(path: &str, operation: &'static str) -> Result<Option<(OwnedFd, OwnedFd)>> {
+    match rustix::fs::mkdir(path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno).during(operation, path),
+    }
+    let Some(directory) = open_trusted(path, operation)? else {
+        return Ok(None);
+    };
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let lock = match rustix::fs::openat(&directory, LOCK, flags, Mode::RUSR | Mode::WUSR) {
         Err(Errno::NOENT) => return Ok(None),
@@ -173,9 +181,9 @@ impl Directory {
         class: Class,
         operation: &'static str,
     ) -> Result<Option<Arc<Object>>> {
-        let found = attached::find_or(backing.identity()?, || {
+        let found = attached::find_or(backing.key()?, || {
             let object = Object::open(backing, operation)?;
-            if !object.is_in_use()? {
+            if !object.is_in_use(self)? {
                 return Err(Absent::Unused);
             }
             object.expect(class, operation)?;

@@ -88,7 +88,7 @@ impl Object {
         // One after the other: the first after a restart forgets who used it.
         let directory = Directory::lock()?;
         let about = |error: Error| error.about(path.display());
-        let object = attached::find_or(backing.identity()?, || {
+        let object = attached::find_or(backing.key()?, || {
             Object::outlive_restart(&backing, operation)?;
             let object = Object::open(backing, operation)?;
             object.expect(class, operation)?;

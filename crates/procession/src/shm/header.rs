@@ -29,6 +29,9 @@ pub(super) const BYTES: usize = 128;
 /// Most bytes that a segment can have: half of what a process can address.
 pub(super) const MOST_BYTES: usize = 1 << 46;
 
+/// Where the id is.
+pub(super) const ID: usize = 32;
+
 /// Where the length of the body is.
 pub(super) const BODY_LENGTH: usize = 80;
 
@@ -113,6 +116,17 @@ pub(super) fn said_length(memory: SharedBytes<'_>) -> usize {
     usize::try_from(length).map_or(BYTES, |length| length.clamp(BYTES, MOST_BYTES))
 }
 
+/// The id by its bytes, wherever they were read.
+pub(super) fn id_of(bytes: [u8; 16]) -> u128 {
+    let number = u128::from_ne_bytes(bytes);
+    // Its halves are in the machine's order, the lower one first.
+    if cfg!(target_endian = "big") {
+        number.rotate_left(64)
+    } else {
+        number
+    }
+}
+
 impl Header {
     /// Writes the header; the magic number last.
     pub(super) fn write(&self, memory: SharedBytes<'_>) {
@@ -120,8 +134,8 @@ impl Header {
         put(8, VERSION | (self.kind as u64) << 32);
         put(16, self.fingerprint);
         put(24, self.length as u64);
-        put(32, self.id as u64);
-        put(40, (self.id >> 64) as u64);
+        put(ID, self.id as u64);
+        put(ID + 8, (self.id >> 64) as u64);
         put(48, self.registry_id as u64);
         put(56, (self.registry_id >> 64) as u64);
         put(64, self.registry_at.unwrap_or(0) as u64);
@@ -173,7 +187,7 @@ impl Header {
             },
             fingerprint: get(16),
             length: number(24),
-            id: u128::from(get(32)) | u128::from(get(40)) << 64,
+            id: u128::from(get(ID)) | u128::from(get(ID + 8)) << 64,
             registry_id: u128::from(get(48)) | u128::from(get(56)) << 64,
             registry_at: Some(number(64)).filter(|&at| at != 0),
             body_at: number(72),

@@ -42,7 +42,13 @@ impl NamedObject {
         self.on_its_way || self.users.iter().any(|user| user.alive)
     }
 
-    fn new(name: String, size: usize, made_at: i64, opened: Result<Object>) -> NamedObject {
+    fn new(
+        directory: &Directory,
+        name: String,
+        size: usize,
+        made_at: i64,
+        opened: Result<Object>,
+    ) -> NamedObject {
         let mut found = NamedObject {
             kind: "unknown",
             size: size as u64,
@@ -57,12 +63,13 @@ impl NamedObject {
                 let header = object.header();
                 found.kind = Kind::word(header.kind);
                 found.made_at = at(header.made_at);
-                let identity = object.backing().identity();
-                // See `ticket.rs` for the order.
-                let on_its_way = || identity.as_ref().is_ok_and(|it| is_on_its_way(*it));
-                found.on_its_way = on_its_way();
                 found.users = object.registry().participants();
-                found.on_its_way |= on_its_way();
+                let identity = object.backing().identity();
+                found.on_its_way = identity.map_or(true, |it| is_on_its_way(&directory.path, it));
+                // Somebody who came since has it, and is not among the users.
+                if !found.is_in_use() {
+                    found.on_its_way = object.is_in_use(directory).unwrap_or(true);
+                }
             }
             Err(error) => found.damage = Some(error.about(&found.name)),
         }
@@ -108,7 +115,7 @@ impl Place {
             Ok(found) => Some(found),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
-                let object = NamedObject::new(shown, 0, 0, Err(error));
+                let object = NamedObject::new(directory, shown, 0, 0, Err(error));
                 Some((object, Place::Closed))
             }
         }
@@ -122,13 +129,13 @@ impl Place {
         let size = usize::try_from(status.st_size).unwrap_or(0);
         let size = size.min(status.st_blocks as usize * 512);
         let opened = Object::open(Backing::File(Arc::clone(&file)), LOOKING);
-        let object = NamedObject::new(name.clone(), size, status.st_mtime, opened);
+        let object = NamedObject::new(directory, name.clone(), size, status.st_mtime, opened);
         Ok((object, Place::Name(name, Backing::File(file))))
     }
 
     /// A segment with a key, if it is one of ours; most are other programs'. One that
     /// cannot be looked at may be.
-    fn of_segment(segment: SharedMemory) -> Option<(NamedObject, Place)> {
+    fn of_segment(directory: &Directory, segment: SharedMemory) -> Option<(NamedObject, Place)> {
         let opened = Object::open(Backing::SystemV(segment.clone()), LOOKING);
         if let Err(error) = &opened
             && matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Removed)
@@ -137,14 +144,14 @@ impl Place {
             return None;
         }
         let name = system_v::name_of(segment.key());
-        let object = NamedObject::new(name, segment.len(), 0, opened);
+        let object = NamedObject::new(directory, name, segment.len(), 0, opened);
         Some((object, Place::Segment(segment)))
     }
 
-    fn of_half_made(key: Key) -> (NamedObject, Place) {
+    fn of_half_made(directory: &Directory, key: Key) -> (NamedObject, Place) {
         let half_made = Error::new(ErrorKind::ProcessDied, LOOKING, "")
             .because("whoever was making it was killed");
-        let object = NamedObject::new(system_v::name_of(key), 0, 0, Err(half_made));
+        let object = NamedObject::new(directory, system_v::name_of(key), 0, 0, Err(half_made));
         (object, Place::HalfMade(key))
     }
 
@@ -228,12 +235,13 @@ fn sweep(remove: impl Fn(&NamedObject) -> bool) -> Result<Vec<NamedObject>> {
         .iter()
         .filter_map(|file| file.as_bytes().strip_prefix(b"o"));
     let named = names.filter_map(|name| Place::of_name(&directory, OsStr::from_bytes(name)));
-    let segments = segments.into_iter().filter_map(Place::of_segment);
+    let segments = segments.into_iter();
+    let segments = segments.filter_map(|segment| Place::of_segment(&directory, segment));
     let half_made = files.iter().filter_map(|file| file.to_str());
     let half_made = half_made.filter_map(system_v::key_of_mark);
     let places: Vec<_> = named
         .chain(segments)
-        .chain(half_made.map(Place::of_half_made))
+        .chain(half_made.map(|key| Place::of_half_made(&directory, key)))
         .collect();
     let mut found = Vec::new();
     for (object, place) in places {

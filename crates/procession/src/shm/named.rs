@@ -68,7 +68,7 @@ impl Published {
         let Ok(directory) = directory else {
             return;
         };
-        if object.is_in_use().unwrap_or(true) {
+        if object.is_in_use(&directory).unwrap_or(true) {
             return;
         }
         match (self, object.backing()) {

@@ -2,6 +2,7 @@
 
 use super::attached;
 use super::backing::{Backing, Extent, Identity};
+use super::directory::Directory;
 use super::family::FamilyRegistry;
 use super::header::{self, Header, Kind, MOST_BYTES};
 use super::named::Published;
@@ -119,7 +120,8 @@ impl Object {
 
     /// Makes an object with a registry of its own in memory that nobody can find
     /// yet, or that nobody opens before this is done. `fill` writes its body,
-    /// which is zero.
+    /// which is zero; the directory of names may be locked, so that no code of others
+    /// may run in it.
     pub(super) fn inside(
         backing: Backing,
         class: Class,
@@ -243,7 +245,7 @@ impl Object {
         class: Class,
     ) -> Result<Arc<Object>> {
         let operation = "receiving shared object";
-        let object = attached::find_or(backing.identity()?, || {
+        let object = attached::find_or(backing.key()?, || {
             let object = Object::open(backing, operation)?;
             object.expect(class, operation)?;
             Ok::<_, Error>(object.of(class, published))
@@ -261,7 +263,7 @@ impl Object {
     ) -> Result<Arc<Object>> {
         let operation = "receiving shared object";
         let backing = Backing::File(file.into());
-        let object = attached::find_or(backing.identity()?, || {
+        let object = attached::find_or(backing.key()?, || {
             backing.require_sealed(operation)?;
             let (memory, header, _) = Object::look(&backing, operation)?;
             header.expect(class.kind, class.fingerprint, operation)?;
@@ -458,22 +460,22 @@ impl Object {
     }
 
     /// What its memory is, if others find it by a name or a key that goes with its last
-    /// user.
+    /// user, and if that user is still this process's: or it has no say in it.
     pub(super) fn findable_identity(&self) -> Option<Identity> {
         match self.published {
-            Some(Published::Name(_) | Published::SystemV) => self.attached,
+            Some(Published::Name(_) | Published::SystemV) => {
+                self.attached.filter(|_| self.backing.is_of_this_user())
+            }
             Some(Published::File(_)) | None => None,
         }
     }
 
     /// Whether somebody uses it, or has it and has not opened it yet. The directory of
     /// names is locked.
-    pub(super) fn is_in_use(&self) -> Result<bool> {
+    pub(super) fn is_in_use(&self, directory: &Directory) -> Result<bool> {
         let identity = self.backing.identity()?;
-        // See `ticket.rs` for the order.
-        Ok(ticket::is_on_its_way(identity)
-            || self.registry.is_in_use()
-            || ticket::is_on_its_way(identity))
+        let is_on_its_way = || ticket::is_on_its_way(&directory.path, identity);
+        Ok(self.registry.is_in_use(is_on_its_way))
     }
 
     /// Whether this process has references into the memory, or had and leaked them.

@@ -12,13 +12,16 @@
 //! as long as it has the object: it is not a user before it does something with it, and
 //! has nothing to do for that at the instant of the fork.
 //!
-//! Who wants to remove a name looks, with the directory locked, for a ticket, for users,
-//! and for a ticket again. Between the two a ticket can become a user, or the other way
-//! round.
+//! Who wants to remove a name looks, with the directory locked, for users, then for a
+//! ticket, and then for users who came since: between the looks a user can become a
+//! ticket, and a ticket a user. Where one of these cannot be known, the name stays.
+//!
+//! Tickets lie in the directory of the user whose the object is. A process that has
+//! become another user has no part in it, and adds none.
 
 use super::attached;
 use super::backing::Identity;
-use super::directory::directory_path;
+use super::directory::{directory_path, open_trusted};
 use crate::error::Context;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::{Errno, record_lock};
@@ -47,25 +50,29 @@ fn byte(identity: Identity) -> i64 {
     bits.cast_signed() | of_system_v
 }
 
-fn open(flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
-    let path = format!("{}/{FILE}", directory_path());
+fn open(directory: &OwnedFd, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
     let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
+    rustix::fs::openat(directory, FILE, flags, Mode::RUSR | Mode::WUSR)
 }
 
 impl Ticket {
-    /// A ticket for these objects, which this process uses; `None` if it may not do
-    /// that any more, as another user.
+    /// A ticket for these objects of this user, which this process uses; `None` if it may
+    /// not do that any more, or where somebody else has made the directory.
     pub(super) fn of(objects: &[Identity]) -> Result<Option<Ticket>> {
         let operation = "keeping the name of a shared object that is on its way";
         let deadline = Deadline::after(PATIENCE);
         loop {
-            let _ = rustix::fs::mkdir(directory_path(), Mode::RWXU);
-            let file = match open(OFlags::CREATE) {
-                Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => return Ok(None),
+            let path = directory_path();
+            let _ = rustix::fs::mkdir(&path, Mode::RWXU);
+            let directory = match open_trusted(&path, operation) {
+                Err(error) if is_refusal(&error) => return Ok(None),
+                outcome => outcome?,
+            };
+            let file = match directory.map(|it| open(&it, OFlags::CREATE)) {
+                Some(Err(Errno::ACCESS | Errno::PERM | Errno::ROFS)) => return Ok(None),
                 // The directory was removed again.
-                Err(Errno::NOENT) => None,
-                outcome => Some(outcome.during(operation, "")?),
+                None | Some(Err(Errno::NOENT)) => None,
+                Some(outcome) => Some(outcome.during(operation, "")?),
             };
             if let Some(file) = file
                 && lock(&file, objects).during(operation, "")?
@@ -92,6 +99,14 @@ impl AsFd for Ticket {
     }
 }
 
+/// Whether the directory is not this process's to use.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Untrusted | ErrorKind::PermissionDenied
+    )
+}
+
 /// Whether all could be locked, in a file that has not been removed.
 fn lock(file: &OwnedFd, objects: &[Identity]) -> std::result::Result<bool, Errno> {
     for &object in objects {
@@ -103,18 +118,18 @@ fn lock(file: &OwnedFd, objects: &[Identity]) -> std::result::Result<bool, Errno
     Ok(rustix::fs::fstat(file)?.st_nlink > 0)
 }
 
-/// Whether there is a ticket for an object. The directory is locked.
-pub(super) fn is_on_its_way(object: Identity) -> bool {
-    let file = open(OFlags::empty());
-    file.is_ok_and(|file| {
-        // Where that cannot be known, the name stays.
-        record_lock::is_locked_by_others(file.as_fd(), byte(object)).unwrap_or(true)
-    })
+/// Whether there is a ticket for an object, or may be. The directory is locked.
+pub(super) fn is_on_its_way(directory: &OwnedFd, object: Identity) -> bool {
+    match open(directory, OFlags::empty()) {
+        // Only that there is no file says that there is no ticket.
+        Err(errno) => errno != Errno::NOENT,
+        Ok(file) => record_lock::is_locked_by_others(file.as_fd(), byte(object)).unwrap_or(true),
+    }
 }
 
 /// Removes the file, if there is no ticket. The directory is locked. Whether it is gone.
 pub(super) fn remove_file(directory: &OwnedFd) -> bool {
-    let file = match open(OFlags::empty()) {
+    let file = match open(directory, OFlags::empty()) {
         Err(errno) => return errno == Errno::NOENT,
         Ok(file) => file,
     };

@@ -337,3 +337,40 @@ pub(crate) fn h29_another_pid_namespace_is_no_obstacle() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OwnerDead);
 }
+
+pub(crate) fn h13_a_process_that_became_another_user_asks_nobody() {
+    if !rustix::process::geteuid().is_root() {
+        println!("NOT TESTED: only root can be two users");
+        return;
+    }
+    const OTHER: u32 = 65534;
+    let mutex = Mutex::create("mine", 41_u64).unwrap();
+    // What a third one makes first, open to all, and keeps locked.
+    let squatted = PathBuf::from(format!("/dev/shm/procession-{OTHER}"));
+    std::fs::create_dir(&squatted).unwrap();
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(&squatted, open.clone()).unwrap();
+    let tickets = std::fs::File::create(squatted.join("tickets")).unwrap();
+    tickets.set_permissions(open).unwrap();
+    let alone = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    rustix::fs::fcntl_lock(&tickets, alone).unwrap();
+    std::os::unix::fs::chown(&squatted, Some(OTHER - 1), None).unwrap();
+    let mut child = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            become_user(OTHER);
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                *crate::handles::again(&mutex).lock().unwrap() += 1;
+                match process::fork().unwrap() {
+                    Fork::Child => process::exit(0),
+                    Fork::Parent(mut other) => assert!(other.wait().unwrap().success()),
+                }
+            }));
+            process::exit(i32::from(outcome.is_err()))
+        }
+    };
+    let status = child.wait().unwrap();
+    std::fs::remove_dir_all(&squatted).unwrap();
+    assert!(status.success());
+    assert_eq!(*mutex.lock().unwrap(), 42);
+}

@@ -458,3 +458,49 @@ pub(crate) fn one_name_is_one_object_of_a_process() {
     drop((outer, inner));
     assert!(names().is_empty());
 }
+
+/// Says that it has two values.
+struct Miscounted(u32);
+
+impl Iterator for Miscounted {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        self.0 = self.0.checked_sub(1)?;
+        Some(self.0)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (2, Some(2))
+    }
+}
+
+impl ExactSizeIterator for Miscounted {}
+
+pub(crate) fn values_are_taken_before_anything_is_locked() {
+    let values = || {
+        (0..3_u32).inspect(|_| {
+            let inner = Counter::open_or_create("inner", 0).unwrap();
+            inner.add(1);
+        })
+    };
+    let array = Array::create("outer", values()).unwrap();
+    assert_eq!(array.to_vec().unwrap(), [0, 1, 2]);
+    let none = std::iter::once_with(|| -> u32 { panic!("not wanted") });
+    assert_eq!(Array::open_or_create("outer", none).unwrap().len(), 3);
+    drop(array);
+    let array = Array::open_or_create("outer", values()).unwrap();
+    assert_eq!(array.len(), 3);
+    drop(array);
+    for count in [1, 3, u32::MAX] {
+        for outcome in [
+            Array::new(Miscounted(count)),
+            Array::create("outer", Miscounted(count)),
+            Array::open_or_create("outer", Miscounted(count)),
+        ] {
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        }
+    }
+    assert!(names().is_empty());
+}

@@ -404,3 +404,47 @@ pub(crate) fn huge_pages_are_used_where_there_are_some() {
     drop(segment);
     std::fs::write(pool, before).unwrap();
 }
+
+pub(crate) fn segments_of_two_namespaces_are_told_apart() {
+    use procession::sync::Event;
+    let unshare = || {
+        let flags = rustix::thread::UnshareFlags::NEWIPC;
+        // SAFETY: the process has one thread of its own.
+        unsafe { rustix::thread::unshare_unsafe(flags) }
+    };
+    let (made, done) = (Event::new().unwrap(), Event::new().unwrap());
+    let mut child = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            if unshare().is_err() {
+                println!("NOT TESTED: no right to make a namespace");
+                process::exit(3);
+            }
+            let ours = Segment::create_system_v(Key::PRIVATE, 64).unwrap();
+            say(&ours, b"ours");
+            // The next one is number 0, too.
+            unshare().unwrap();
+            let mut maker = match process::fork().unwrap() {
+                Fork::Parent(maker) => maker,
+                Fork::Child => {
+                    let theirs = Segment::create_system_v(key(), 64).unwrap();
+                    say(&theirs, b"theirs");
+                    made.set().unwrap();
+                    done.wait().unwrap();
+                    drop(theirs);
+                    process::exit(0)
+                }
+            };
+            made.wait().unwrap();
+            let theirs = Segment::open_system_v(key()).unwrap();
+            assert_eq!(end_of(&theirs, 6), b"theirs");
+            assert_eq!(end_of(&ours, 4), b"ours");
+            drop(theirs);
+            done.set().unwrap();
+            assert!(maker.wait().unwrap().success());
+            process::exit(0)
+        }
+    };
+    let status = child.wait().unwrap();
+    assert!(matches!(status.code(), Some(0 | 3)), "{status}");
+}

@@ -215,3 +215,34 @@ pub(crate) fn a_forked_child_keeps_the_name_of_what_it_has() {
     assert_eq!(listed("inherited"), Some(false));
     assert_eq!(shm::collect_garbage(false).unwrap().len(), 1);
 }
+
+pub(crate) fn a_name_stays_where_nobody_can_look_what_is_on_its_way() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let (sender, receiver) = queue::bounded(3).unwrap();
+    sender
+        .send(Mutex::create("unseen", 41_u64).unwrap())
+        .unwrap();
+    // All lower numbers are taken.
+    let mut taken: Vec<_> = (0..40)
+        .map(|_| std::fs::File::open("/dev/null").unwrap())
+        .collect();
+    let spare = taken.split_off(30);
+    let first = std::os::fd::AsRawFd::as_raw_fd(&spare[0]);
+    drop(spare);
+    let before = getrlimit(Resource::Nofile);
+    for left in 0..8 {
+        let again = Mutex::open_or_create("unseen", 0_u64).unwrap();
+        let tight = Rlimit {
+            current: Some(u64::try_from(first).unwrap() + left),
+            ..before
+        };
+        setrlimit(Resource::Nofile, tight).unwrap();
+        drop(again);
+        setrlimit(Resource::Nofile, before).unwrap();
+        assert_eq!(listed("unseen"), Some(true), "{left} descriptors");
+    }
+    let mutex: Mutex<u64> = receiver.recv().unwrap();
+    assert_eq!(*mutex.lock().unwrap(), 41);
+    drop(mutex);
+    assert_eq!(listed("unseen"), None);
+}
