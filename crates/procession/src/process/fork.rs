@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result, limits, registry, sync};
 use procession_sys::Errno;
 use procession_sys::process as sys;
 use procession_sys::signal::{Mask, forget_caught};
-use rustix::pipe::PipeFlags;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -134,8 +134,15 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
     // The child waits here until its pidfd is open: until then it has not begun, and
     // has not ended, so nobody can have reaped it (by a wait for any child, or by
     // ignoring SIGCHLD), and its number is its own. Its end, which the parent closes
-    // first, keeps a descriptor free for the pidfd.
-    let (gate, opener) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during(operation, "")?;
+    // first, keeps a descriptor free for the pidfd. No pipe: who writes to one when the
+    // child has been killed there is sent SIGPIPE.
+    let (gate, opener) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .during(operation, "")?;
     let mut orphans = reaper::lock();
     // Held across the fork, so that the keeper of shared objects does nothing.
     let keeper = registry::keeper::lock();
@@ -173,7 +180,7 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
         let pid = pid.expect("this is the parent");
         let pidfd = child::hold(pid, "holding forked process");
         if pidfd.is_ok() {
-            let _ = rustix::io::write(&opener, &[0]);
+            let _ = rustix::net::send(&opener, &[0], SendFlags::NOSIGNAL);
         }
         (pid, pidfd)
     });

@@ -141,7 +141,7 @@ pub(crate) fn a_failing_system_call_leaks_nothing() {
         use testkit::audit::OfProcess;
         use testkit::fault::{Action, Fault, armed, run};
         let calls = &[
-            libc::SYS_pipe2,
+            libc::SYS_socketpair,
             libc::SYS_clone,
             libc::SYS_clone3,
             libc::SYS_pidfd_open,
@@ -256,4 +256,29 @@ pub(crate) fn children_whose_ends_are_ignored_are_held_all_the_same() {
     fork_and_wait();
     // SAFETY: the default action.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// Whoever kills it before its parent has hold of it must not have SIGPIPE sent to the
+/// parent, which ends programs that have not Rust's runtime.
+pub(crate) fn a_child_that_is_killed_at_birth_does_not_hurt_its_parent() {
+    extern "C" fn in_child() {
+        let own = rustix::process::getpid();
+        let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+    }
+    extern "C" fn in_parent() {
+        let flags = libc::WEXITED | libc::WNOWAIT;
+        let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::uninit();
+        // SAFETY: there is room for the answer; the one child stays a zombie.
+        let waited = unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) };
+        assert_eq!(waited, 0);
+    }
+    // SAFETY: the kernel's own disposition.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    // SAFETY: the handlers make system calls only.
+    let set = unsafe { libc::pthread_atfork(None, Some(in_parent), Some(in_child)) };
+    assert_eq!(set, 0);
+    let Fork::Parent(mut child) = process::fork().unwrap() else {
+        unreachable!("it was killed")
+    };
+    assert_eq!(child.wait().unwrap().signal(), Some(process::Signal::KILL));
 }

@@ -18,6 +18,7 @@ fn main() -> std::process::ExitCode {
         fork::a_child_whose_parent_is_gone_already_ends_at_once,
         fork::code_that_reaps_every_child_changes_nothing,
         fork::children_whose_ends_are_ignored_are_held_all_the_same,
+        fork::a_child_that_is_killed_at_birth_does_not_hurt_its_parent,
         children::raw_status_holds_code_signal_and_core_flag,
         children::waiting_again_gives_the_same_status,
         children::waiting_with_a_deadline_leaves_the_child_running,

@@ -532,3 +532,45 @@ pub(crate) fn pools_outlive_the_rights_of_their_caller() {
         .join()
         .unwrap();
 }
+
+/// Somebody without rights is administrator in a namespace of users of their own, and
+/// may make the others when the first task has been started there.
+pub(crate) fn nobody_leaves_a_sandbox_in_a_namespace_of_users() {
+    fn sandbox(_: ()) {
+        // SAFETY: this process has one thread, and no descriptors are unshared.
+        if unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER) }.is_err() {
+            println!("NOT TESTED: users may not make namespaces here");
+            return;
+        }
+        let ask = || by(StartMethod::ForkServer).spawn(|()| facts(), ());
+        for flags in [
+            UnshareFlags::empty(),
+            UnshareFlags::NEWNET,
+            UnshareFlags::NEWIPC | UnshareFlags::NEWUTS,
+        ] {
+            unshare(flags);
+            let mut task = ask().unwrap();
+            require_no_more(&format!("{flags:?}"), &facts(), &task.join().unwrap());
+        }
+        // That of its children is another one: none can be watched over.
+        unshare(UnshareFlags::NEWPID);
+        assert_eq!(
+            ask().unwrap_err().kind(),
+            procession::ErrorKind::Unsupported
+        );
+    }
+    fn by_method(method: StartMethod, body: fn(())) {
+        by(method).spawn(body, ()).unwrap().join().unwrap();
+    }
+    let mut user = by(StartMethod::Spawn);
+    if rustix::process::geteuid().is_root() {
+        user = user.uid(NOBODY).gid(NOBODY);
+    }
+    // The server of that user executes the program that begins without rights.
+    let begins = |()| {
+        by_method(StartMethod::Spawn, |()| {
+            by_method(StartMethod::Fork, sandbox)
+        })
+    };
+    user.spawn(begins, ()).unwrap().join().unwrap();
+}

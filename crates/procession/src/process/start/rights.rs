@@ -4,7 +4,7 @@ use crate::error::Context;
 use crate::{Error, ErrorKind, Result};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Rights of a thread: who it is, and what was given to it or taken from it. The
 /// kernel keeps them for each thread.
@@ -19,7 +19,7 @@ pub(crate) struct Rights {
     /// Mode, and how many filters.
     seccomp: [u32; 2],
     /// 0 where we may not look. Capabilities are about one namespace of users.
-    user_namespace: u64,
+    pub(crate) user_namespace: u64,
 }
 
 /// The five sets of capabilities(7), a bit for each.
@@ -96,16 +96,21 @@ impl Status {
 
     /// The number of a namespace; 0 where there is none, or we may not look.
     pub(crate) fn namespace(&self, path: &str) -> u64 {
-        let mut name = [std::mem::MaybeUninit::uninit(); 64];
-        let Ok((link, _)) = rustix::fs::readlinkat_raw(&self.directory, path, &mut name) else {
-            return 0;
-        };
-        let digits = link.iter().filter(|byte| byte.is_ascii_digit());
-        digits.fold(0, |number: u64, digit| {
-            number
-                .wrapping_mul(10)
-                .wrapping_add(u64::from(digit - b'0'))
-        })
+        namespace_at(self.directory.as_fd(), path)
+    }
+
+    /// The numbers of those that it, or its children, will be in, but for that of users.
+    pub(crate) fn namespaces(&self) -> [u64; 7] {
+        [
+            "ns/mnt",
+            "ns/net",
+            "ns/ipc",
+            "ns/uts",
+            "ns/cgroup",
+            "ns/pid_for_children",
+            "ns/time_for_children",
+        ]
+        .map(|path| self.namespace(path))
     }
 
     /// Whether its children are in its namespace of pids; unshare(2) changes that.
@@ -162,6 +167,24 @@ impl Status {
                 .because("unknown format of /proc/PID/status")
         })
     }
+}
+
+fn namespace_at(directory: BorrowedFd<'_>, path: &str) -> u64 {
+    let mut name = [std::mem::MaybeUninit::uninit(); 64];
+    let Ok((link, _)) = rustix::fs::readlinkat_raw(directory, path, &mut name) else {
+        return 0;
+    };
+    let digits = link.iter().filter(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number: u64, digit| {
+        number
+            .wrapping_mul(10)
+            .wrapping_add(u64::from(digit - b'0'))
+    })
+}
+
+/// The namespace of users of the calling thread; 0 if nobody knows.
+pub(super) fn own_user_namespace() -> u64 {
+    namespace_at(rustix::fs::CWD, "/proc/thread-self/ns/user")
 }
 
 /// The name of the entry in a directory of processes or threads of the one that has

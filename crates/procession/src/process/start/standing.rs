@@ -7,14 +7,14 @@
 //! is started, which inherits everything, known to us or not. What each process may
 //! set for itself as it likes ([`Manners`]) travels with the request instead.
 
-use super::rights::{Rights, Status};
+use super::rights::{self, Rights, Status};
 use crate::error::Context;
 use crate::{Result, limits};
 use procession_sys::credentials as sys;
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::thread::CpuSet;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Numbers of capabilities, in linux/capability.h.
 const CAP_SYS_ADMIN: u32 = 21;
@@ -25,12 +25,32 @@ const CAP_SYS_RESOURCE: u32 = 24;
 /// the same rights.
 static BEGAN_AS_ADMINISTRATOR: AtomicBool = AtomicBool::new(true);
 
-/// Remembers with which capabilities the process began: from then on each of its
-/// threads can have less, but not more, unless it enters a namespace of users, which
+/// The namespace of users that the process began in; 0 if nobody knows.
+static BEGAN_IN: AtomicU64 = AtomicU64::new(0);
+
+/// Remembers with which capabilities the process began, and where: from then on each of
+/// its threads can have less, but not more, unless it enters a namespace of users, which
 /// shows.
 pub(super) fn remember_beginning() {
-    let has = sys::permitted_capabilities() >> CAP_SYS_ADMIN & 1 == 1;
+    let has = is_administrator(sys::permitted_capabilities());
     BEGAN_AS_ADMINISTRATOR.store(has, Ordering::Relaxed);
+    if !has {
+        BEGAN_IN.store(rights::own_user_namespace(), Ordering::Relaxed);
+    }
+}
+
+fn is_administrator(permitted: u64) -> bool {
+    permitted >> CAP_SYS_ADMIN & 1 == 1
+}
+
+/// Whether a thread of this process with these rights may be in other namespaces than
+/// the process began in.
+fn may_have_moved(rights: &Rights) -> bool {
+    BEGAN_AS_ADMINISTRATOR.load(Ordering::Relaxed)
+        || is_administrator(rights.capabilities.permitted)
+        // There it was administrator once.
+        || rights.user_namespace == 0
+        || rights.user_namespace != BEGAN_IN.load(Ordering::Relaxed)
 }
 
 /// What a thread passes on, at one instant.
@@ -38,6 +58,7 @@ pub(super) fn remember_beginning() {
 pub(crate) struct Standing {
     pub(crate) rights: Rights,
     secure_bits: i32,
+    /// Where they may be others than those of the beginning.
     namespaces: Option<[u64; 7]>,
     /// Device, file and mount of the root directory.
     root: [u64; 3],
@@ -82,24 +103,14 @@ impl Standing {
         /// The flag SCHED_RESET_ON_FORK.
         const RESET_ON_FORK: i32 = 0x4000_0000;
         let status = Status::own()?;
-        let namespaces = BEGAN_AS_ADMINISTRATOR.load(Ordering::Relaxed).then(|| {
-            [
-                "ns/mnt",
-                "ns/net",
-                "ns/ipc",
-                "ns/uts",
-                "ns/cgroup",
-                "ns/pid_for_children",
-                "ns/time_for_children",
-            ]
-            .map(|name| status.namespace(name))
-        });
+        let rights = status.rights()?;
+        let namespaces = may_have_moved(&rights).then(|| status.namespaces());
         let scheduler = match sys::scheduler() {
             (policy, _) if policy & RESET_ON_FORK != 0 => (0, 0),
             other => other,
         };
         Ok(Standing {
-            rights: status.rights()?,
+            rights,
             secure_bits: sys::secure_bits(),
             namespaces,
             root: root()?,
