@@ -95,11 +95,12 @@ impl<B: Blocks> RawQueue<'_, B> {
     /// can come to name it again.
     #[inline]
     pub fn empty_slot(&self, index: u64, block: usize) {
-        // Somebody else may have been faster, and a sender too, since.
+        // Somebody else may have been faster, and a sender too, since. Sequentially
+        // consistent, for a notification before the head follows.
         let _ = self.slot(index).compare_exchange(
             self.full(index, block),
             self.emptied(index),
-            Ordering::AcqRel,
+            Ordering::SeqCst,
             Ordering::Relaxed,
         );
     }

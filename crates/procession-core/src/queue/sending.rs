@@ -115,8 +115,9 @@ impl<B: Blocks> RawQueue<'_, B> {
                     }
                     let full = self.full(index, block);
                     // SYNC(message): the bytes of the block are visible to who
-                    // sees the slot.
-                    match slot.compare_exchange(word, full, Ordering::AcqRel, Ordering::Relaxed) {
+                    // sees the slot. Sequentially consistent, for a notification
+                    // before the tail follows.
+                    match slot.compare_exchange(word, full, Ordering::SeqCst, Ordering::Relaxed) {
                         Ok(_) => return Ok(Sent::At(index)),
                         Err(_) => self.count_step(&mut steps)?,
                     }

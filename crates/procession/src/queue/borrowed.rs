@@ -9,6 +9,7 @@
 
 use super::SendTimeoutError;
 use super::handle::Side;
+use super::receiver::is_for_another;
 use super::{Hindrance, Outcome};
 use crate::Deadline;
 use crate::shm::{Range, ShmSafe};
@@ -72,6 +73,17 @@ impl Holding {
         {
             self.side.ring.abandon(block, &caller);
         }
+    }
+
+    /// Leaves the message to another receiver if that one may be able to do what has
+    /// failed here.
+    pub(super) fn kept<T>(&mut self, outcome: crate::Result<T>) -> Outcome<T> {
+        outcome.map_err(|error| {
+            if is_for_another(&error) {
+                self.leave_to_another();
+            }
+            Hindrance::Failed(error)
+        })
     }
 
     /// The bytes of the message in it.
@@ -271,8 +283,9 @@ pub struct Borrowed {
 
 impl Borrowed {
     pub(super) fn new(side: &Arc<Side>, held: Held) -> Result<Borrowed, Hindrance> {
-        let holding = Holding::received(side, held.block);
-        let range = holding.range(held.block)?;
+        let mut holding = Holding::received(side, held.block);
+        let range = holding.range(held.block);
+        let range = holding.kept(range)?;
         Ok(Borrowed {
             range,
             redelivered: held.redelivered,

@@ -22,7 +22,8 @@
 //!
 //! Slots and blocks are allocated as they are needed, the first ones first, in the order
 //! in which they come to be used: whoever finds too few allocates more, and says so in
-//! the word afterwards.
+//! the word afterwards. Several may allocate the same without a lock: the kernel does it
+//! one after the other, and what fails takes back only the pages that it has added.
 //!
 //! A message that does not fit into its block lies in the block's annex. Each part begins at a cache line. A block has an odd number of them, so that
 //! blocks do not compete for the same places of a cache.

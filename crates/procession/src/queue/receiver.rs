@@ -307,17 +307,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
             let descriptors = self.read(block, buffer)?;
             decode(buffer, descriptors)
         });
-        let message = match message {
-            Ok(message) => message,
-            Err(error) => {
-                if is_for_another(&error) {
-                    holding.leave_to_another();
-                }
-                return Err(Hindrance::Failed(error));
-            }
-        };
         Ok(Delivery {
-            message,
+            message: holding.kept(message)?,
             redelivered,
             _holding: holding,
         })

@@ -1,21 +1,56 @@
 //! Memory that is taken as it is needed: for many places, for messages in hand, and for
 //! queues without a bound.
 
+use crate::long::mount_one_mebibyte;
 use crate::{LONG, start};
-use procession::process::StartMethod;
+use procession::process::{self, Fork, StartMethod};
 use procession::queue::{self, Options, Receiver, SendError, Sender, TrySendError};
 use procession::sync::Event;
 use procession::{Deadline, ErrorKind};
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use testkit::fault::armed;
 use testkit::random::Random;
 use testkit::step::{Stepper, count_instructions, share_processor};
 
+fn path_of(name: &str) -> String {
+    let user = rustix::process::getuid().as_raw();
+    format!("/dev/shm/procession-{user}/o{name}")
+}
+
 /// Bytes that the queue with this name has taken.
 fn taken(name: &str) -> u64 {
-    let user = rustix::process::getuid().as_raw();
-    let path = format!("/dev/shm/procession-{user}/o{name}");
-    std::fs::metadata(path).unwrap().blocks() * 512
+    std::fs::metadata(path_of(name)).unwrap().blocks() * 512
+}
+
+pub(crate) fn what_is_there_stays_when_somebody_else_has_no_space() {
+    let mut child = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            mount_one_mebibyte();
+            let (sender, receiver) = queue::create::<u64>("stays", 100_000).unwrap();
+            let file = File::options().write(true).open(path_of("stays")).unwrap();
+            let mut sent = 0;
+            // Before and after it has grown.
+            for _ in 0..2 {
+                let before = taken("stays");
+                // As one who adds memory where others have just added the same.
+                let more = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, 1 << 20);
+                assert_eq!(more, Err(Errno::NOSPC));
+                assert_eq!(taken("stays"), before);
+                for _ in 0..2000 {
+                    sender.try_send(sent).unwrap();
+                    sent += 1;
+                }
+            }
+            assert!(receiver.try_iter().eq(0..sent));
+            drop((sender, receiver));
+            process::exit(0)
+        }
+    };
+    assert!(child.wait().unwrap().success());
 }
 
 pub(crate) fn places_are_as_small_as_the_type_and_taken_as_they_are_used() {

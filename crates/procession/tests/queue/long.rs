@@ -6,6 +6,7 @@ use procession::queue::{self, Receiver, RecvError, SendError, Sender};
 use procession::sync::Event;
 use procession::{Deadline, ErrorKind};
 use rustix::mount::{MountFlags, MountPropagationFlags};
+use rustix::process::{Resource, Rlimit};
 use rustix::thread::UnshareFlags;
 use testkit::random::Random;
 
@@ -161,27 +162,68 @@ pub(crate) fn a_forked_copy_has_no_borrowed_message() {
     assert!(receiver.receive_bytes_deadline(Deadline::NOW).is_err());
 }
 
+/// Gives this process, which is forked and has one thread, little shared memory of its
+/// own.
+pub(crate) fn mount_one_mebibyte() {
+    // SAFETY: the process has one thread of its own.
+    let alone = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) };
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    let mounted = alone.is_ok()
+        && rustix::mount::mount_change("/", private).is_ok()
+        && rustix::mount::mount(
+            "none",
+            "/dev/shm",
+            "tmpfs",
+            MountFlags::empty(),
+            Some(c"size=1m"),
+        )
+        .is_ok();
+    if !mounted {
+        println!("NOT TESTED: no right to mount");
+        process::exit(0);
+    }
+}
+
+/// Runs something in a forked process.
+fn in_child(code: impl FnOnce()) {
+    let mut child = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            code();
+            process::exit(0)
+        }
+    };
+    assert!(child.wait().unwrap().success());
+}
+
+pub(crate) fn no_room_to_borrow_a_message_leaves_it_to_another() {
+    let (sender, receiver) = queue::bytes(1).unwrap();
+    // Nothing of it is mapped here.
+    in_child(|| sender.send_bytes(&bytes(5000)).unwrap());
+    in_child(|| {
+        assert_eq!(receiver.len(), 1);
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+        let limit = Rlimit {
+            current: Some(pages * rustix::param::page_size() as u64 + (8 << 20)),
+            ..rustix::process::getrlimit(Resource::As)
+        };
+        rustix::process::setrlimit(Resource::As, limit).unwrap();
+        match receiver.receive_bytes() {
+            Err(RecvError::Failed(error)) => assert_eq!(error.kind(), ErrorKind::NoSpace),
+            other => panic!("{other:?}"),
+        }
+    });
+    let again = receiver.receive_bytes_deadline(Deadline::after(LONG));
+    let again = again.unwrap();
+    assert!(again.is_redelivered() && *again == bytes(5000));
+}
+
 pub(crate) fn no_space_for_a_long_message_is_an_error_that_has_it() {
     let mut child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
-            // SAFETY: the process has one thread of its own.
-            let alone = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) };
-            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-            let mounted = alone.is_ok()
-                && rustix::mount::mount_change("/", private).is_ok()
-                && rustix::mount::mount(
-                    "none",
-                    "/dev/shm",
-                    "tmpfs",
-                    MountFlags::empty(),
-                    Some(c"size=1m"),
-                )
-                .is_ok();
-            if !mounted {
-                println!("NOT TESTED: no right to mount");
-                process::exit(0);
-            }
+            mount_one_mebibyte();
             let (sender, receiver) = queue::create::<String>("small", 2).unwrap();
             let long = "x".repeat(3 << 20);
             match sender.send(long.clone()) {

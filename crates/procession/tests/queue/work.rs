@@ -181,6 +181,60 @@ pub(crate) fn a_batch_ends_where_it_has_to() {
     assert!(matches!(late, Err(RecvTimeoutError::Timeout)), "{late:?}");
 }
 
+/// More than would be waited for in time, if each had to wait for the next look of
+/// one who sleeps and is not woken.
+const ANSWERS: u64 = 1500;
+
+pub(crate) fn code_between_two_messages_may_wait_for_the_other_side() {
+    let deadline = Deadline::after(LONG);
+    // Long enough, as a rule, for the other one to fall asleep.
+    let nap = || std::thread::sleep(Duration::from_micros(300));
+    let (sender, questions) = queue::bounded(100).unwrap();
+    let (answer, answers) = queue::bounded(1).unwrap();
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            questions
+                .iter()
+                .take(ANSWERS as usize)
+                .for_each(|it| answer.send(it).unwrap())
+        });
+        let messages = (0..ANSWERS).inspect(|&next| {
+            if next > 0 {
+                assert_eq!(answers.recv_deadline(deadline).unwrap(), next - 1);
+                nap();
+            }
+        });
+        let sent = sender.send_many_deadline(messages, deadline).unwrap();
+        assert_eq!(sent as u64, ANSWERS);
+    });
+    // And for room.
+    let (sender, receiver) = queue::bytes(2).unwrap();
+    let (heard, hears) = std::sync::mpsc::channel();
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            for number in 0..ANSWERS {
+                sender.send_bytes(b"x").unwrap();
+                heard.send(number).unwrap();
+            }
+        });
+        let (mut shown, mut told) = (0, 0);
+        while shown < ANSWERS {
+            let show = |_: &[u8]| {
+                shown += 1;
+                // There is room for so many by now.
+                let sent = (shown + 2).min(ANSWERS);
+                while told < sent {
+                    told = hears.recv_timeout(LONG).unwrap() + 1;
+                }
+                nap();
+            };
+            receiver
+                .recv_many_bytes_deadline(2, show, deadline)
+                .unwrap();
+        }
+    });
+}
+
 fn send_all((sender, count): (PrioritySender<u64>, u64)) {
     for number in 0..count {
         sender.send(number as usize % 3, number).unwrap();

@@ -56,12 +56,17 @@ impl Ring {
         Ok(None)
     }
 
-    /// Allocates more slots, if it is for lack of them that a message has no room.
+    /// Allocates more slots, if it is for lack of them that a message has no room;
+    /// whether there may be room now. `known` is how many there were when this was last
+    /// asked: somebody else may have added the last ones.
     #[cold]
-    pub(super) fn add_slots(&self) -> Result<bool> {
-        let there = self.word(layout::SLOTS_THERE).load(Ordering::Acquire);
-        if there >= self.layout.slots as u64 || self.len() >= self.layout.capacity {
+    pub(super) fn add_slots(&self, known: &mut u64) -> Result<bool> {
+        if self.len() >= self.layout.capacity {
             return Ok(false);
+        }
+        let there = self.word(layout::SLOTS_THERE).load(Ordering::Acquire);
+        if there >= self.layout.slots as u64 {
+            return Ok(std::mem::replace(known, there) != there);
         }
         self.layout
             .add_slots(&self.object, there as usize)

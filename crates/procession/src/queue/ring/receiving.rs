@@ -141,8 +141,9 @@ impl Ring {
     }
 }
 
-/// Messages that are received one after the other, of whose room senders hear at the
-/// end, however that comes: code of users runs between two of them, and may panic.
+/// Messages that are received one after the other, of whose room senders that do not
+/// sleep hear at the end, however that comes: code of users runs between two of them,
+/// and may panic, or wait for somebody who waits for room.
 #[derive(Debug)]
 pub(in crate::queue) struct Row<'a> {
     ring: &'a Ring,
@@ -171,22 +172,33 @@ impl Row<'_> {
             Err(error) if is_for_another(error) => ring.abandon(held.block, &self.caller),
             _ => {
                 ring.shrink(held.block);
-                raw.give_back_first(held.block);
+                raw.give_back(held.block);
             }
         }
         self.from = index.wrapping_add(1);
         self.count += 1;
+        // What the caller does next may wait for whoever waits for this room. Those who
+        // come later find it before they sleep.
+        if ring.room().has_sleepers_after_swap() || ring.done().has_sleepers_after_swap() {
+            self.announce();
+        }
         outcome.map(|()| true).map_err(Hindrance::Failed)
+    }
+
+    /// Has senders hear of the room.
+    fn announce(&mut self) {
+        if self.count > 0 {
+            // Those between ours were emptied when they were passed over.
+            self.ring.raw().follow_head(self.from.wrapping_sub(1));
+            self.ring.notify_of_room(self.count, &self.caller);
+            self.count = 0;
+        }
     }
 }
 
 impl Drop for Row<'_> {
     fn drop(&mut self) {
-        if self.count > 0 {
-            // Those between ours were emptied when they were passed over.
-            self.ring.raw().follow_head(self.from.wrapping_sub(1));
-            self.ring.notify_of_room(self.count, &self.caller);
-        }
+        self.announce();
     }
 }
 

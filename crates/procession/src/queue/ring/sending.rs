@@ -209,10 +209,11 @@ impl Ring {
     pub(super) fn try_publish(&self, block: usize, caller: &Caller<'_>) -> Outcome<Option<()>> {
         let raw = self.raw();
         let mut head = self.known.head.load(Ordering::Acquire);
+        let mut slots = 0;
         let index = loop {
             match raw.publish(block, &mut head, caller) {
                 Ok(Sent::At(index)) => break index,
-                Ok(Sent::Full) if self.add_slots()? => {}
+                Ok(Sent::Full) if self.add_slots(&mut slots)? => {}
                 Ok(Sent::Full) => {
                     self.known.head.store(head, Ordering::Release);
                     return match self.is_unbounded() {
@@ -253,7 +254,8 @@ impl Ring {
     }
 }
 
-/// Messages that were sent, of which receivers have not heard yet.
+/// Messages that were sent, of which receivers have not heard yet: none of them sleeps.
+/// Code of users runs between two of them.
 pub(in crate::queue) struct Batch<'a> {
     ring: &'a Ring,
     caller: &'a Caller<'a>,
@@ -289,7 +291,9 @@ impl Batch<'_> {
             Ok(Sent::At(index)) => {
                 self.next = index.wrapping_add(1);
                 self.unheard += 1;
-                if self.unheard == ASK_AFTER as u32 {
+                // What the caller does next may wait for whoever waits for this one.
+                // Those who come later find it before they sleep.
+                if self.unheard == ASK_AFTER as u32 || ring.messages().has_sleepers_after_swap() {
                     self.announce();
                 }
                 ring.known.block.store(block + 1, Ordering::Relaxed);
