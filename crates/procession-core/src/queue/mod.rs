@@ -271,14 +271,24 @@ impl<B: Blocks> RawQueue<'_, B> {
         let count = self.blocks.count();
         let mine = holder(platform.me()) | FILLING;
         let first = if first < count { first } else { 0 };
-        (first..count).chain(0..first).find(|&block| {
-            let word = self.blocks.state(block);
-            // SYNC(block): whoever had it is done with its bytes.
-            word.load(Ordering::Relaxed) == FREE
-                && word
-                    .compare_exchange(FREE, mine, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok()
-        })
+        (first..count)
+            .chain(0..first)
+            .find(|&block| self.take_if_free(block, mine))
+    }
+
+    /// Takes this block if it is free; whether it was.
+    pub fn take_this(&self, block: usize, platform: &impl Platform) -> bool {
+        self.take_if_free(block, holder(platform.me()) | FILLING)
+    }
+
+    #[inline]
+    fn take_if_free(&self, block: usize, mine: u64) -> bool {
+        let word = self.blocks.state(block);
+        // SYNC(block): whoever had it is done with its bytes.
+        word.load(Ordering::Relaxed) == FREE
+            && word
+                .compare_exchange(FREE, mine, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// Gives a block back, received or never sent. To be followed by a

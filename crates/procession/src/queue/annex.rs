@@ -21,8 +21,41 @@ const FAVOURED: usize = 4;
 /// is free.
 const KEPT: usize = 64;
 
+/// Said with the bytes of an annex while they are being allocated, or given back: some
+/// of them may not be there. If that fails, or whoever is at it is killed, it stays.
+const IN_DOUBT: u64 = 1 << 63;
+
+/// How many bytes are there for certain.
+pub(super) fn there(allocated: &AtomicU64) -> usize {
+    match allocated.load(Ordering::Relaxed) {
+        bytes if bytes & IN_DOUBT == 0 => usize::try_from(bytes).unwrap_or(usize::MAX),
+        _ => 0,
+    }
+}
+
+/// How many bytes may be there.
+#[inline]
+pub(super) fn at_most(allocated: &AtomicU64) -> u64 {
+    allocated.load(Ordering::Relaxed) & !IN_DOUBT
+}
+
+/// Gives memory back that is more than is kept, of a block that is still the caller's.
+#[inline]
+pub(super) fn shrink(object: &Object, block: usize, allocated: &AtomicU64) {
+    if at_most(allocated) > kept(block) as u64 {
+        clear(object, block, allocated);
+    }
+}
+
+/// Gives all memory back of the annex of a block that is the caller's.
+pub(super) fn clear(object: &Object, block: usize, allocated: &AtomicU64) {
+    allocated.fetch_or(IN_DOUBT, Ordering::Relaxed);
+    object.clear_annex(place_of(block), LONGEST as u64);
+    allocated.store(0, Ordering::Relaxed);
+}
+
 /// Bytes that stay allocated and mapped for the next long message in a block.
-fn kept(block: usize) -> usize {
+pub(super) fn kept(block: usize) -> usize {
     match block {
         0..FAVOURED => 64 << 20,
         FAVOURED..KEPT => 2 << 20,
@@ -79,8 +112,10 @@ impl Annexes {
                 "the message has {length} bytes, and the longest may have {LONGEST}"
             )));
         }
-        if allocated.load(Ordering::Relaxed) < length as u64 {
+        if there(allocated) < length {
             let whole = length.next_multiple_of(step(block));
+            let most = at_most(allocated).max(whole as u64);
+            allocated.store(most | IN_DOUBT, Ordering::Relaxed);
             object.allocate_annex(place_of(block), whole)?;
             allocated.store(whole as u64, Ordering::Relaxed);
         }
@@ -115,18 +150,5 @@ impl Annexes {
         region.populate(length);
         mapped[block] = Some(Arc::clone(&region));
         Ok(region)
-    }
-
-    /// Gives memory back that is more than is kept, of a block that is still the
-    /// caller's.
-    #[inline]
-    pub(super) fn shrink(&self, object: &Object, block: usize, allocated: &AtomicU64) {
-        let bytes = allocated.load(Ordering::Relaxed);
-        if bytes > kept(block) as u64 {
-            // First the word: whoever is killed before the rest leaves memory that
-            // is allocated once more.
-            allocated.store(0, Ordering::Relaxed);
-            object.clear_annex(place_of(block), LONGEST as u64);
-        }
     }
 }

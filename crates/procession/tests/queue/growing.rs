@@ -21,7 +21,7 @@ fn path_of(name: &str) -> String {
 }
 
 /// Bytes that the queue with this name has taken.
-fn taken(name: &str) -> u64 {
+pub(crate) fn taken(name: &str) -> u64 {
     std::fs::metadata(path_of(name)).unwrap().blocks() * 512
 }
 
@@ -227,6 +227,11 @@ pub(crate) fn at_the_ceiling_sending_fails_and_then_goes_on() {
         let count = receiver.try_iter().count();
         assert!((10..=120).contains(&count), "{count} messages");
     }
+    // What failed keeps none of it, nor what is kept for others of their length.
+    let (sender, receiver) = options().unbounded::<String>().unwrap();
+    while !ceiling_of(sender.send("x".repeat(9000))) {}
+    assert!(receiver.try_iter().count() >= 10);
+    assert!(!ceiling_of(sender.send("x".repeat(500_000))));
     for ceiling in [0, 1, 100] {
         let error = options().ceiling(ceiling).unbounded::<u64>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{ceiling}: {error}");

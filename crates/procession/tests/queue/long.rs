@@ -1,12 +1,13 @@
 //! Messages that do not fit into their blocks, and such as are not copied.
 
+use crate::growing::taken;
 use crate::{LONG, start};
 use procession::process::{self, Fork, StartMethod};
 use procession::queue::{self, Receiver, RecvError, SendError, Sender};
 use procession::sync::Event;
 use procession::{Deadline, ErrorKind};
 use rustix::mount::{MountFlags, MountPropagationFlags};
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::UnshareFlags;
 use testkit::random::Random;
 
@@ -63,6 +64,31 @@ pub(crate) fn the_memory_of_the_longest_is_given_back() {
     // Others may take some meanwhile.
     testkit::eventually("it is given back", || {
         shared_memory() < before + (100 << 20)
+    });
+}
+
+pub(crate) fn what_was_not_sent_keeps_no_memory() {
+    let (sender, _receiver) = queue::create_bytes("unsent", 1).unwrap();
+    sender.send_bytes(b"it is full").unwrap();
+    let long = || vec![1; 100 << 20];
+    let before = taken("unsent");
+    let late = sender.send_bytes_deadline(&long(), Deadline::NOW);
+    assert!(late.is_err() && taken("unsent") <= before);
+    let late = sender.reserve(100 << 20).unwrap();
+    assert!(late.commit_deadline(Deadline::NOW).is_err() && taken("unsent") <= before);
+    // Of one who dies while it sends.
+    let mut child = match process::fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            let _reservation = sender.reserve(100 << 20).unwrap();
+            rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap();
+            process::exit(1)
+        }
+    };
+    assert!(!child.wait().unwrap().success());
+    testkit::eventually("it is given back", || {
+        let _ = sender.send_bytes_deadline(b"looks", Deadline::NOW);
+        taken("unsent") <= before
     });
 }
 

@@ -75,6 +75,7 @@ fn main() -> ExitCode {
         limits::many_senders_and_many_receivers,
         limits::messages_of_every_length,
         long::the_memory_of_the_longest_is_given_back,
+        long::what_was_not_sent_keeps_no_memory,
         long::more_than_four_gibibytes_go_through_one_queue,
         long::a_reservation_that_is_dropped_sends_nothing,
         long::a_forked_copy_has_no_borrowed_message,

@@ -2,7 +2,9 @@
 
 use super::{Ring, layout};
 use crate::os::memory::Region;
+use crate::queue::annex;
 use crate::{Error, ErrorKind, Result};
+use procession_core::queue::Blocks;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,8 +45,11 @@ impl Ring {
     /// Makes room for a long message in the annex of a block that is ours.
     pub(super) fn make_annex(&self, block: usize, length: usize) -> Result<Arc<Region>> {
         let annexed = self.annexed(block);
-        if annexed.load(Ordering::Relaxed) < length as u64 {
-            self.check_ceiling(length)?;
+        let more = length.saturating_sub(annex::there(annexed));
+        if more > 0 && self.check_ceiling(more).is_err() {
+            // What is kept for the next long message is for this one.
+            self.trim(|_| 0);
+            self.check_ceiling(more)?;
         }
         self.annexes.make_room(&self.object, block, length, annexed)
     }
@@ -122,11 +127,26 @@ impl Ring {
         self.set_length(block, length, 0, is_annexed);
     }
 
+    /// Gives memory back of the annexes of free blocks, of each what is more than `kept`
+    /// says, if any is.
+    #[cold]
+    pub(super) fn trim(&self, kept: impl Fn(usize) -> usize) {
+        let (raw, Some(caller)) = (self.raw(), self.object.holder()) else {
+            return;
+        };
+        for block in 0..raw.blocks.count() {
+            let annexed = self.annexed(block);
+            if annex::at_most(annexed) > kept(block) as u64 && raw.take_this(block, &caller) {
+                annex::clear(&self.object, block, annexed);
+                self.give_back(block, &caller);
+            }
+        }
+    }
+
     #[inline]
     pub(super) fn shrink(&self, block: usize) {
         if self.length(block).1 {
-            self.annexes
-                .shrink(&self.object, block, self.annexed(block));
+            annex::shrink(&self.object, block, self.annexed(block));
         }
     }
 }

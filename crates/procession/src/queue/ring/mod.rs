@@ -10,7 +10,7 @@ mod waiting;
 pub(super) use receiving::Keep;
 
 use super::Hindrance;
-use super::annex::Annexes;
+use super::annex::{self, Annexes};
 use super::layout::{self, Layout};
 use crate::registry::Caller;
 use crate::shm::{Class, Extent, Fingerprint, Kind, Object};
@@ -219,6 +219,7 @@ impl Ring {
         let changes = self.word(layout::CHANGES).load(Ordering::Acquire);
         let recovered = self.raw().recover(orphans, caller);
         if recovered.freed {
+            self.trim(annex::kept);
             self.room().notify(u32::MAX, caller);
         }
         if recovered.message.is_none() {

@@ -119,7 +119,8 @@ impl Ring {
         })
     }
 
-    /// Gives a block back whose message was received.
+    /// Gives a block back whose message was received, or not sent, and of its annex what
+    /// is more than is kept.
     pub(in crate::queue) fn finish(&self, block: usize, caller: &Caller<'_>) {
         self.shrink(block);
         self.give_back(block, caller);

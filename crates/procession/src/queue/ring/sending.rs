@@ -63,7 +63,7 @@ impl Ring {
         if outcome.is_err()
             && let Some(block) = filled
         {
-            self.give_back(block, &caller);
+            self.finish(block, &caller);
         }
         outcome
     }
@@ -93,11 +93,11 @@ impl Ring {
             self.try_take(is_long, &caller)
         };
         let block = self.make_room(&caller, deadline, is_other_side_gone, attempt)?;
+        self.set_length(block, length, 0, is_long);
         if is_long && let Err(error) = self.make_annex(block, length) {
-            self.give_back(block, &caller);
+            self.finish(block, &caller);
             return Err(Hindrance::Failed(error));
         }
-        self.set_length(block, length, 0, is_long);
         Ok(block)
     }
 
@@ -113,7 +113,7 @@ impl Ring {
         let attempt = || self.try_publish(block, &caller);
         let outcome = self.make_room(&caller, deadline, is_other_side_gone, attempt);
         if outcome.is_err() {
-            self.give_back(block, &caller);
+            self.finish(block, &caller);
         }
         outcome
     }
@@ -299,13 +299,13 @@ impl Batch<'_> {
                 ring.known.block.store(block + 1, Ordering::Relaxed);
                 return Ok(true);
             }
-            Ok(Sent::Full) => ring.give_back(block, self.caller),
+            Ok(Sent::Full) => ring.finish(block, self.caller),
             Ok(Sent::Closed) => {
-                ring.give_back(block, self.caller);
+                ring.finish(block, self.caller);
                 return Err(Hindrance::Disconnected);
             }
             Err(hindrance) => {
-                ring.give_back(block, self.caller);
+                ring.finish(block, self.caller);
                 return Err(hindrance);
             }
         }
