@@ -52,6 +52,8 @@ struct Desk {
     lanes: [VecDeque<Errand>; LANES.len()],
     are_busy: [bool; LANES.len()],
     threads: Vec<thread::JoinHandle<()>>,
+    /// Threads that have not ended: after the end of the pool, they do when nothing waits.
+    live: usize,
     idle: usize,
     busy: usize,
     is_over: bool,
@@ -95,10 +97,10 @@ impl Errands {
     /// Whether there is a thread for errands, or none is needed any more.
     pub(super) fn prepare(self: &Arc<Self>) -> bool {
         let mut desk = self.desk();
-        if desk.threads.is_empty() && !desk.is_over {
+        if desk.live == 0 && !desk.is_over {
             self.hire(&mut desk);
         }
-        desk.is_over || !desk.threads.is_empty()
+        desk.is_over || desk.live > 0
     }
 
     fn hire(self: &Arc<Self>, desk: &mut Desk) {
@@ -108,7 +110,9 @@ impl Errands {
         let thread = thread::Builder::new().name("procession-call".to_owned());
         // Without it, whoever is there runs what waits, at last the end of the pool.
         if let Ok(thread) = thread.spawn(move || errands.serve()) {
+            desk.threads.retain(|thread| !thread.is_finished());
             desk.threads.push(thread);
+            desk.live += 1;
         }
         if let Ok(mask) = mask {
             let _ = mask.install();
@@ -118,7 +122,7 @@ impl Errands {
     /// Has an errand run when it is its turn; at once and here, if the pool has ended.
     pub(super) fn send(self: &Arc<Self>, lane: Option<Lane>, errand: Errand) {
         let mut desk = self.desk();
-        if desk.is_over && desk.threads.is_empty() {
+        if desk.is_over && desk.live == 0 {
             drop(desk);
             return run(errand);
         }
@@ -126,7 +130,7 @@ impl Errands {
             Some(lane) => desk.lanes[lane as usize].push_back(errand),
             None => desk.free.push_back(errand),
         }
-        if desk.waiting() > desk.idle && desk.threads.len() < MOST {
+        if desk.waiting() > desk.idle && desk.live < MOST {
             self.hire(&mut desk);
         }
         drop(desk);
@@ -157,6 +161,7 @@ impl Errands {
                     desk.are_busy[lane] = false;
                 }
             } else if desk.is_over {
+                desk.live -= 1;
                 return;
             } else {
                 desk.idle += 1;

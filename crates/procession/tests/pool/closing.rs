@@ -170,6 +170,29 @@ pub(crate) fn a_callback_after_the_end_is_called_at_once() {
     assert_eq!(receiver.try_recv(), Ok(2));
 }
 
+pub(crate) fn any_number_of_callbacks_are_called_after_one_has_ended_the_pool() {
+    let owner = Arc::new(Mutex::new(Some(pool())));
+    let spawn = |x| {
+        let pool = owner.lock().unwrap();
+        pool.as_ref().unwrap().spawn(increment, x).unwrap()
+    };
+    let tasks: Vec<_> = (0..200).map(spawn).collect();
+    let (sender, receiver) = mpsc::channel();
+    let (ended, owner) = (sender.clone(), Arc::clone(&owner));
+    let last = owner.lock().unwrap().as_ref().unwrap().spawn(increment, 0);
+    last.unwrap().on_done(move |_| {
+        drop(owner.lock().unwrap().take().map(Pool::join));
+        ended.send(0).unwrap();
+    });
+    assert_eq!(receiver.recv(), Ok(0));
+    for (x, task) in (0..).zip(tasks) {
+        let sender = sender.clone();
+        task.on_done(move |result| sender.send(result.unwrap()).unwrap());
+        let result = receiver.recv_timeout(Duration::from_secs(10));
+        assert_eq!(result, Ok(x + 1), "it is called");
+    }
+}
+
 pub(crate) fn joining_does_not_wait_for_what_only_the_joiner_could_take() {
     for join in JOINS {
         let pool = pool();

@@ -121,6 +121,7 @@ fn main() -> std::process::ExitCode {
         closing::callbacks_are_called_once_whatever_ends_the_pool,
         closing::a_callback_may_end_its_pool,
         closing::a_callback_after_the_end_is_called_at_once,
+        closing::any_number_of_callbacks_are_called_after_one_has_ended_the_pool,
         closing::joining_does_not_wait_for_what_only_the_joiner_could_take,
         closing::joining_waits_for_what_others_take,
         guests::a_judge_that_panics_has_not_said_yes,
