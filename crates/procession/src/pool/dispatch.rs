@@ -4,7 +4,7 @@ use super::TaskError;
 use super::chunk::{Arguments, Owner, Place};
 use super::fate::after;
 use super::line::{Order, Post, Posting, SLOTS};
-use super::state::{Life, Phase, Sent, Stage, State};
+use super::state::{Life, Phase, Sent, Stage, State, Worker};
 use crate::Error;
 use crate::process::packet::Kind;
 use std::time::Instant;
@@ -311,13 +311,12 @@ impl State {
                 .any(|life| life.load >= WORTH_MOVING && life.sent.len() > 1)
     }
 
-    /// Whether there is work for workers that are not there.
-    pub(super) fn wants_workers(&self) -> bool {
+    /// Whether there is work for a worker that is not there, and can be started now.
+    pub(super) fn wants_workers(&self, is_lazy: bool) -> bool {
+        let is_vacant = |worker: &Worker| matches!(worker.stage, Stage::Vacant(_));
         !self.queue.is_empty()
-            && self
-                .workers
-                .iter()
-                .any(|worker| matches!(worker.stage, Stage::Vacant(_)))
+            && self.workers.iter().any(is_vacant)
+            && self.next_wanted(Instant::now(), is_lazy).is_some()
     }
 
     /// Notes that workers have nothing to do.

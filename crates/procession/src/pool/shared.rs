@@ -92,7 +92,7 @@ impl Shared {
 
     /// Gives the lock back, and tells others of what has changed.
     fn publish(&self, mut state: MutexGuard<'_, State>) {
-        let wants_watcher = state.has_lost || state.wants_workers();
+        let wants_watcher = state.has_lost || state.wants_workers(self.settings.is_lazy);
         let is_sooner = tend::is_sooner_than_planned(&state);
         if is_sooner {
             // Once is enough.
@@ -307,8 +307,9 @@ impl State {
     }
 
     fn eagerness_of_helper(&self) -> Eagerness {
-        if self.drivers > 0 {
-            // They do it.
+        if self.drivers > 0 && matches!(self.phase, Phase::Open) {
+            // They do it, but for the end of the pool: that nothing is left to be done may
+            // be found by one of them, or at an instant when none waits.
             Eagerness::Forced
         } else if self.watched > 0 {
             Eagerness::Eager

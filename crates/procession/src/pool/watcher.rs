@@ -133,9 +133,10 @@ impl Shared {
         errands::be_needed();
         let mut to_pass_on = false;
         loop {
+            // Before the starts, so that none becomes due between these and this.
+            let now = Instant::now();
             // Those that cannot be started now are when it is their time.
             let _ = self.start_wanted();
-            let now = Instant::now();
             self.bury_the_lost();
             let (processes, is_gone, next) = self.with(|state| {
                 let next = state.mind_idleness(now, &self.settings);
@@ -250,7 +251,7 @@ impl Shared {
 
 impl State {
     /// A worker that is to be started now.
-    fn next_wanted(&mut self, now: Instant, is_lazy: bool) -> Option<usize> {
+    pub(super) fn next_wanted(&self, now: Instant, is_lazy: bool) -> Option<usize> {
         let is_needed = match self.phase {
             Phase::Over(_) => false,
             Phase::Closed => !self.queue.is_empty() || !self.delayed.is_empty(),
@@ -288,7 +289,11 @@ impl State {
         self.note_idleness(now);
         for place in 0..self.workers.len() {
             let worker = &self.workers[place];
-            if let Stage::Vacant(Some(until)) = worker.stage {
+            // Whoever wants it later, when its time is past, tells the watcher.
+            if let Stage::Vacant(Some(until)) = worker.stage
+                && until > now
+                && !worker.is_superfluous
+            {
                 next = [next, Some(until)].into_iter().flatten().min();
             }
             let Some(life) = &worker.life else { continue };
