@@ -4,7 +4,7 @@ use super::Pool;
 use crate::Result;
 use crate::error::Context;
 use procession_sys::fork_local::ForkLocal;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How long its workers stay when there is nothing to do.
@@ -15,7 +15,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// forked copy of the process makes its own.
 ///
 /// # Errors
-/// As [`Builder::build`](super::Builder::build), each time.
+/// As [`Builder::build`](super::Builder::build); the next call tries again.
 ///
 /// # Examples
 /// ```
@@ -24,8 +24,16 @@ const IDLE: Duration = Duration::from_secs(10);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn global() -> Result<&'static Pool> {
-    static POOL: ForkLocal<OnceLock<Result<Pool>>> = ForkLocal::new(OnceLock::new);
-    let make = || Pool::builder().idle_timeout(IDLE).build();
-    let pool = POOL.get().during("creating pool", "")?;
-    pool.get_or_init(make).as_ref().map_err(Clone::clone)
+    static POOL: ForkLocal<(OnceLock<Pool>, Mutex<()>)> = ForkLocal::new(Default::default);
+    let (pool, making) = POOL.get().during("creating pool", "")?;
+    if let Some(pool) = pool.get() {
+        return Ok(pool);
+    }
+    // One thread makes it. What has failed once may not fail again, and is not kept.
+    let _making = making.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pool) = pool.get() {
+        return Ok(pool);
+    }
+    let made = Pool::builder().idle_timeout(IDLE).build()?;
+    Ok(pool.get_or_init(|| made))
 }

@@ -1,7 +1,7 @@
 use crate::{increment, pool, sleep_for_ever};
 use procession::pool::{self, Pool, Stderr};
 use procession::process::{self, Builder, Fork, Signal, StartMethod};
-use procession::{Deadline, ErrorKind, shared::Counter};
+use procession::{Deadline, ErrorKind, queue, shared::Counter};
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -189,6 +189,85 @@ pub(crate) fn a_lazy_pool_starts_nobody() {
     assert_eq!(pool.pids(), []);
     assert_eq!(pool.call(increment, 1).unwrap(), 2);
     assert_eq!(pool.pids().len(), 1);
+}
+
+/// The thread that watches over the workers has nothing to do, and does nothing.
+fn watcher_sleeps() {
+    let tasks = || std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let is_watcher = |task: &std::path::Path| {
+        let name = std::fs::read_to_string(task.join("comm"));
+        name.is_ok_and(|name| name.starts_with("procession-watc"))
+    };
+    let watcher = tasks()
+        .map(|task| task.path())
+        .find(|task| is_watcher(task));
+    let watcher = watcher.unwrap();
+    // Its time on a processor, and how often it was there.
+    let time = || std::fs::read_to_string(watcher.join("schedstat"));
+    if time().is_err() {
+        println!("NOT TESTED: the kernel does not tell how long threads have run");
+        return;
+    }
+    testkit::eventually("the watcher sleeps", || {
+        let before = time().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        before == time().unwrap()
+    });
+}
+
+pub(crate) fn nobody_is_busy_with_places_that_stay_vacant() {
+    let (running, runs) = queue::bounded::<()>(10).unwrap();
+    let (go, gone) = queue::bounded::<()>(10).unwrap();
+    let hold = |(running, gone): (queue::Sender<()>, queue::Receiver<()>)| {
+        running.send(()).unwrap();
+        gone.recv().unwrap();
+    };
+    // One place is superfluous and vacant, before one that is not vacant yet.
+    let pool = Pool::new(3).unwrap();
+    let spawn = |_| pool.spawn(hold, (running.clone(), gone.clone())).unwrap();
+    let mut tasks: Vec<_> = (0..3).map(spawn).collect();
+    (0..3).for_each(|_| runs.recv().unwrap());
+    pool.resize(1).unwrap();
+    go.send(()).unwrap();
+    testkit::eventually("one is free or gone", || {
+        tasks.iter().any(pool::TaskHandle::is_finished)
+    });
+    // More than they can take: the queue is not empty.
+    tasks.extend((0..7).map(spawn));
+    watcher_sleeps();
+    (0..9).for_each(|_| go.send(()).unwrap());
+    (0..7).for_each(|_| runs.recv().unwrap());
+    tasks.into_iter().for_each(|task| task.join().unwrap());
+    pool.join();
+    // A start has failed, and is not wanted any more when it is its time.
+    let begin = |(running, gone): (queue::Sender<()>, queue::Receiver<()>)| {
+        running.send(()).unwrap();
+        gone.recv().unwrap();
+        panic!("not a failure of the test");
+    };
+    let pool = Pool::builder().workers(1).lazy().stderr(Stderr::Keep);
+    let pool = pool.initializer(begin, (running, gone)).build().unwrap();
+    let task = pool.spawn(increment, 1).unwrap();
+    runs.recv().unwrap();
+    task.cancel();
+    assert!(task.join().unwrap_err().is_cancelled());
+    go.send(()).unwrap();
+    testkit::eventually("it has ended", || pool.stats().deaths == 1);
+    watcher_sleeps();
+}
+
+pub(crate) fn the_pool_of_the_process_is_made_when_it_can_be() {
+    let resource = rustix::process::Resource::Nofile;
+    let limit = rustix::process::getrlimit(resource);
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        ..limit
+    };
+    rustix::process::setrlimit(resource, none).unwrap();
+    assert_eq!(pool::global().unwrap_err().kind(), ErrorKind::LimitReached);
+    rustix::process::setrlimit(resource, limit).unwrap();
+    assert_eq!(pool::global().unwrap().call(increment, 1).unwrap(), 2);
+    process::exit(0)
 }
 
 pub(crate) fn the_pool_of_the_process_works() {
