@@ -574,3 +574,25 @@ pub(crate) fn nobody_leaves_a_sandbox_in_a_namespace_of_users() {
     };
     user.spawn(begins, ()).unwrap().join().unwrap();
 }
+
+/// A server that may not see where its client is refuses it: another one is started.
+pub(crate) fn who_hides_later_has_tasks_that_have_tasks() {
+    let body = |()| {
+        if rustix::process::geteuid().is_root() {
+            become_nobody();
+        }
+        for is_shown in [1, 0, 1, 0] {
+            prctl(libc::PR_SET_DUMPABLE, is_shown);
+            for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+                let nested = |()| {
+                    let mut task = by(StartMethod::ForkServer).spawn(|()| 7, ()).unwrap();
+                    task.join().unwrap()
+                };
+                let mut task = by(method).spawn(nested, ()).unwrap();
+                assert_eq!(task.join().unwrap(), 7);
+            }
+        }
+    };
+    let mut family = by(StartMethod::Fork).spawn(body, ()).unwrap();
+    family.join().unwrap();
+}

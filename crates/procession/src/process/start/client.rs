@@ -1,6 +1,6 @@
 //! Asking a server of the family for processes.
 
-use super::connection::{Connection, Surroundings};
+use super::connection::{Connection, Surroundings, this_thread};
 use super::entry::{self, Boot, Role};
 use super::packet::{self, Kind, Mailbox};
 use super::rights::Status;
@@ -61,8 +61,7 @@ fn state() -> Result<MutexGuard<'static, State>> {
 
 /// A way to a server that can start processes for a thread of this standing; one is
 /// started if there is none.
-fn connection(standing: &Standing) -> Result<Arc<Connection>> {
-    let mut state = state()?;
+fn connection(state: &mut State, standing: &Standing) -> Result<Arc<Connection>> {
     if !state.retired.is_empty() {
         state.retired.retain(|connection| connection.is_alive());
     }
@@ -77,11 +76,13 @@ fn connection(standing: &Standing) -> Result<Arc<Connection>> {
     let task = current::task();
     let knock = task.as_ref().and_then(|task| task.knock.as_ref());
     if let Some(knock) = knock.filter(|_| !state.has_knocked) {
-        let connection = Arc::new(knock_at(knock)?);
+        let admitted = knock_at(knock)?;
         state.has_knocked = true;
-        state.connections.push(Arc::clone(&connection));
-        if standing.fits(&connection.standing) {
-            return Ok(connection);
+        if let Some(connection) = admitted.map(Arc::new) {
+            state.connections.push(Arc::clone(&connection));
+            if standing.fits(&connection.standing) {
+                return Ok(connection);
+            }
         }
     }
     let connection = Arc::new(start_server(standing)?);
@@ -90,13 +91,13 @@ fn connection(standing: &Standing) -> Result<Arc<Connection>> {
 }
 
 impl State {
-    /// Takes in a new server. Those whose rights nobody here can have again are of no
-    /// more use, and an invitation.
+    /// Takes in a new server. Those whose standing has been left are of no more use, and
+    /// an invitation.
     fn keep(&mut self, connection: Arc<Connection>) {
-        let rights = &connection.standing.rights;
+        let next = &connection.standing;
         let (mut kept, mut retired): (Vec<_>, Vec<_>) = std::mem::take(&mut self.connections)
             .into_iter()
-            .partition(|other| !rights.are_for_good_unlike(&other.standing.rights));
+            .partition(|other| !other.standing.is_left_for(next));
         kept.push(connection);
         let surplus = kept.len().saturating_sub(SERVERS);
         retired.extend(kept.drain(..surplus));
@@ -123,7 +124,9 @@ pub(crate) fn start(
     exec_status: Option<OwnedFd>,
 ) -> Result<Arc<Connection>> {
     let standing = Standing::take()?;
-    let connection = connection(&standing)?;
+    // Held until it is asked: what is retired meanwhile refuses.
+    let mut state = state()?;
+    let connection = connection(&mut state, &standing)?;
     let settings = connection.complete(settings, surroundings, &standing);
     let mut descriptors = vec![theirs];
     if let Work::Again { token, .. } = work {
@@ -192,12 +195,14 @@ pub(crate) fn set_preload(hook: Hook) -> Result<()> {
     Ok(())
 }
 
-/// Becomes a client of the server that made this process.
-fn knock_at(knock: &Mailbox) -> Result<Connection> {
+/// Becomes a client of the server that made this process, unless it cannot see where
+/// this process is.
+fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
     let operation = "knocking at server";
     let (mut mailbox, theirs) = packet::pair()?;
     let hello = Hello {
         pid: std::process::id(),
+        thread: this_thread(),
         key: None,
         rights: None,
         preload: None,
@@ -208,23 +213,25 @@ fn knock_at(knock: &Mailbox) -> Result<Connection> {
     };
     knock.send(Kind::Knock, &message)?;
     drop(message);
-    let ready = mailbox
-        .receive(Deadline::NEVER)?
-        .filter(|packet| packet.kind == Kind::Ready)
-        .ok_or_else(|| {
-            Error::new(ErrorKind::ProcessDied, operation, "")
-                .because("the server was killed, or has no descriptor left")
-        })?;
-    let standing: Standing = codec::decode(&ready.body, Vec::new())?;
+    let ready = match mailbox.receive(Deadline::NEVER)? {
+        Some(packet) if packet.kind == Kind::Ready => packet,
+        Some(packet) if packet.kind == Kind::Failed => return Ok(None),
+        _ => {
+            return Err(Error::new(ErrorKind::ProcessDied, operation, "")
+                .because("the server was killed, or has no descriptor left"));
+        }
+    };
+    let mut standing: Standing = codec::decode(&ready.body, Vec::new())?;
+    standing.require_sight();
     let copy = knock.as_fd().try_clone_to_owned();
-    Ok(Connection {
+    Ok(Some(Connection {
         mailbox,
         knock: copy.during(operation, "")?,
         server: None,
         manners: standing.manners.clone(),
         standing,
         inherited: None,
-    })
+    }))
 }
 
 /// Executes this program anew as a server.
@@ -242,6 +249,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     let preload = PRELOAD.try_lock().ok().and_then(|preload| *preload);
     let hello = Hello {
         pid: std::process::id(),
+        thread: this_thread(),
         key: Some(seal::key()),
         rights: Some(standing.rights.clone()),
         preload,
@@ -373,7 +381,7 @@ mod tests {
     #[test]
     fn the_server_itself_refuses_who_has_given_up_rights() {
         let standing = Standing::take().unwrap();
-        let server = connection(&standing).unwrap();
+        let server = connection(&mut state().unwrap(), &standing).unwrap();
         let ask = |server: &Connection| {
             let (mut ours, theirs) = packet::pair().unwrap();
             let [input, output, error] = super::super::settings::own_stdio().unwrap();
@@ -404,7 +412,19 @@ mod tests {
             let answer = asks_after(|| credentials::set_capabilities(0, 0, 0).unwrap());
             assert_eq!(answer.kind, Kind::Failed);
         }
+        // Rights are the same, but not what they are about.
+        if rustix::process::geteuid().is_root() {
+            let answer = asks_after(|| {
+                let flags = rustix::thread::UnshareFlags::NEWNET;
+                #[allow(deprecated, reason = "no descriptors are unshared")]
+                rustix::thread::unshare(flags).unwrap();
+            });
+            assert_eq!(answer.kind, Kind::Failed);
+        }
         // By whoever else it is asked: nothing but numbers that the kernel vouches for.
         assert_eq!(ask(&server).kind, Kind::Started);
+        server.retire();
+        let error: Error = codec::decode(&ask(&server).body, Vec::new()).unwrap();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     }
 }

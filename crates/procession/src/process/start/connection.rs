@@ -56,6 +56,12 @@ impl Surroundings {
     }
 }
 
+/// The number of the calling thread.
+pub(super) fn this_thread() -> u32 {
+    let thread = rustix::thread::gettid().as_raw_nonzero().get();
+    thread.cast_unsigned()
+}
+
 impl Connection {
     /// Whether it leads to somebody.
     pub(super) fn is_alive(&self) -> bool {
@@ -89,9 +95,8 @@ impl Connection {
         work: Work,
         descriptors: Vec<OwnedFd>,
     ) -> Result<()> {
-        let thread = rustix::thread::gettid().as_raw_nonzero().get();
         let start = Start {
-            thread: thread.cast_unsigned(),
+            thread: this_thread(),
             settings,
             work,
         };

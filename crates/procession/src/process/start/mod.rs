@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod entry;
 pub(crate) mod packet;
+mod place;
 mod rights;
 pub(crate) mod server;
 pub(crate) mod settings;

@@ -2,9 +2,9 @@
 
 use crate::error::Context;
 use crate::{Error, ErrorKind, Result};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use serde::{Deserialize, Serialize};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Rights of a thread: who it is, and what was given to it or taken from it. The
 /// kernel keeps them for each thread.
@@ -113,6 +113,18 @@ impl Status {
         .map(|path| self.namespace(path))
     }
 
+    /// Device, file and mount of the directory in which its paths begin.
+    pub(crate) fn root(&self) -> Result<[u64; 3]> {
+        root_at(self.directory.as_fd(), "root")
+    }
+
+    /// Whether it has ended: its rights, which nobody lowers any more, are still there.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.line("State")
+            .next()
+            .is_none_or(|state| ["Z", "X"].contains(&state))
+    }
+
     /// Whether its children are in its namespace of pids; unshare(2) changes that.
     pub(crate) fn has_children_beside_itself(&self) -> bool {
         let children = self.namespace("ns/pid_for_children");
@@ -180,6 +192,37 @@ fn namespace_at(directory: BorrowedFd<'_>, path: &str) -> u64 {
             .wrapping_mul(10)
             .wrapping_add(u64::from(digit - b'0'))
     })
+}
+
+/// Device, file and mount of a root directory.
+pub(super) fn root_at(directory: BorrowedFd<'_>, path: &str) -> Result<[u64; 3]> {
+    /// STATX_MNT_ID, since Linux 5.8.
+    const MOUNT: StatxFlags = StatxFlags::from_bits_retain(0x1000);
+    let wanted = StatxFlags::INO | MOUNT;
+    match rustix::fs::statx(directory, path, AtFlags::empty(), wanted) {
+        Ok(found) => Ok([
+            rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
+            found.stx_ino,
+            found.stx_mnt_id,
+        ]),
+        // A filter of system calls may not know it.
+        Err(_) => {
+            let found = rustix::fs::statat(directory, path, AtFlags::empty());
+            let found = found.during("looking at", path)?;
+            Ok([found.st_dev, found.st_ino, 0])
+        }
+    }
+}
+
+/// The number of the process that a pidfd holds, in our namespace of pids.
+pub(super) fn number_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let path = format!("/proc/thread-self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    // From the namespace whose /proc that is down to the process's own.
+    let level = Status::own().ok()?.line("NSpid").count().checked_sub(1)?;
+    let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    let numbers = line("NSpid:").or_else(|| line("Pid:"))?;
+    numbers.split_whitespace().nth(level)?.parse().ok()
 }
 
 /// The namespace of users of the calling thread; 0 if nobody knows.

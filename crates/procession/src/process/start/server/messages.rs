@@ -12,6 +12,8 @@ use std::time::Duration;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) pid: u32,
+    /// The calling thread.
+    pub(crate) thread: u32,
     /// The key of the family's [seals](crate::process::seal), for a server.
     pub(crate) key: Option<[u64; 2]>,
     /// What the thread that starts the server may do; of others who knock, the

@@ -26,7 +26,8 @@ pub(crate) use messages::{Ended, Prepare, Work};
 pub(super) use messages::{Hello, Send, Start};
 
 use super::packet::{self, Kind, Mailbox, Packet};
-use super::rights::{Rights, Status};
+use super::place::Place;
+use super::rights::{self, Rights, Status};
 use super::settings::{self, Group};
 use super::standing::Standing;
 use super::title::Title;
@@ -38,7 +39,7 @@ use crate::process::fork::flush_output;
 use crate::process::task::Hook;
 use crate::process::{Fork, fork, seal};
 use crate::signal::{self, Signal, Signals};
-use crate::{Deadline, Error, ErrorKind, Result};
+use crate::{Deadline, Error, ErrorKind, Result, poll};
 use birth::{Birth, execute_again};
 use execution::Execution;
 use memory_kills::MemoryKills;
@@ -49,7 +50,7 @@ use procession_sys::socket::Sender;
 use procession_sys::vfork::ChildStack;
 use rustix::process::{Pid, WaitId, WaitOptions};
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use watch::{Source, Watch};
 
@@ -75,6 +76,7 @@ struct Server {
     client_rights: Rights,
     /// What it passes on.
     standing: Standing,
+    place: Place,
     /// The first client starts nothing here any more.
     is_retired: bool,
 }
@@ -85,6 +87,10 @@ struct Client {
     mailbox: Mailbox,
     pidfd: OwnedFd,
     pid: u32,
+    /// As the server calls it.
+    number_here: i32,
+    /// Where the server has first seen it.
+    place: Place,
 }
 
 /// A process that was asked for.
@@ -168,6 +174,7 @@ impl Server {
         let mut hello = hello.ok_or_else(gone)?;
         let Hello {
             pid,
+            thread,
             key,
             rights,
             preload,
@@ -179,6 +186,9 @@ impl Server {
         mailbox.send_word(Kind::Booted)?;
         let prepared = prepare_itself(rights, preload);
         let (client_rights, standing) = prepared?;
+        let place = Place::of(&Status::own()?);
+        // Without a look at it now, there is none when it asks.
+        let seen = Status::of(pid.cast_signed(), thread).map(|status| Place::of(&status));
         // Or every task would write it again.
         flush_output();
         // Whoever reads what the program writes shall not wait for us.
@@ -193,8 +203,11 @@ impl Server {
             mailbox,
             pidfd,
             pid,
+            number_here: pid.cast_signed(),
+            place: seen.unwrap_or_else(|_| place.clone()),
         };
         first.mailbox.name_senders()?;
+        knocks.name_senders()?;
         require_calls()?;
         let ready = codec::Encoded {
             body: codec::encode(&standing)?.body,
@@ -214,6 +227,7 @@ impl Server {
             stack: ChildStack::new().during(operation, "")?,
             client_rights,
             standing,
+            place,
             is_retired: false,
         };
         // From here on it serves.
@@ -275,12 +289,24 @@ impl Server {
         };
         let hello = codec::decode::<Hello>(&packet.body, Vec::new());
         let descriptors = (packet.descriptors.pop(), packet.descriptors.pop());
+        let sender = packet.sender.map_or(0, |sender| sender.pid);
         if let (Ok(hello), (Some(pidfd), Some(socket))) = (hello, descriptors) {
+            let mailbox = Mailbox::new(socket);
+            let status = Status::of(sender, hello.thread);
+            // Whoever holds out another's pidfd could have its number be that of a third.
+            let is_itself = rights::number_of(pidfd.as_fd()) == Some(sender);
+            let is_seen = status.is_ok_and(|status| Place::of(&status).is_seen());
+            if !is_itself || !is_seen {
+                let _ = mailbox.try_send(Kind::Failed, &codec::Encoded::empty());
+                return;
+            }
             let client = Client {
                 number: self.admitted,
-                mailbox: Mailbox::new(socket),
+                mailbox,
                 pidfd,
                 pid: hello.pid,
+                number_here: sender,
+                place: self.place.clone(),
             };
             self.admitted += 1;
             let greeted = client
@@ -334,7 +360,8 @@ impl Server {
             Ok(start) => start,
             Err(error) => return refuse(&mailbox, &error),
         };
-        if let Err(error) = self.require_rights(packet.sender, thread) {
+        let client = &self.clients[index];
+        if let Err(error) = self.require_standing(client, packet.sender, thread) {
             return refuse(&mailbox, &error);
         }
         let child = Running {
@@ -410,19 +437,37 @@ impl Server {
         Answer::Done
     }
 
-    /// Refuses whoever may not do what a server may, or did not when it asked: it may
-    /// have given up rights, or been taken over, and have kept the socket.
-    fn require_rights(&self, sender: Option<Sender>, thread: u32) -> Result<()> {
+    /// Refuses whoever may not do what a server may, or is not where it is, or did not
+    /// when it asked: it may have given up rights, or been taken over, and have kept the
+    /// socket.
+    ///
+    /// The message says which thread of its sender asks. That is no hole: threads share
+    /// memory, so whoever has taken over one has them all. Only those that have ended
+    /// keep rights that the others have laid down.
+    fn require_standing(&self, client: &Client, sender: Option<Sender>, thread: u32) -> Result<()> {
         let operation = "starting process";
         let refuse = |why: &'static str| {
             Error::new(ErrorKind::PermissionDenied, operation, "")
                 .because(why)
                 .with_hint("try again: a process with other rights gets another server")
         };
+        if self.is_retired && client.number == 0 {
+            return Err(refuse("the server has been left for another one"));
+        }
         let sender = sender
-            .filter(|sender| sender.pid > 0)
-            .ok_or_else(|| refuse("the server does not see who asks"))?;
-        let now = Status::of(sender.pid, thread)?.rights()?;
+            .filter(|sender| sender.pid == client.number_here)
+            .ok_or_else(|| refuse("it is not its client who asks the server"))?;
+        let status = Status::of(sender.pid, thread)?;
+        let (now, place) = (status.rights()?, Place::of(&status));
+        // Until now the number was the client's.
+        if status.has_ended() || poll::readable(&client.pidfd, Deadline::NOW).is_ok() {
+            return Err(refuse("the calling thread has ended"));
+        }
+        if !place.is_among([&self.place, &client.place]) {
+            return Err(refuse(
+                "the calling thread is in other namespaces, another control group or root directory than the server, or hides itself",
+            ));
+        }
         let own = &self.standing.rights;
         let has_capabilities = own.capabilities.permitted != 0;
         let is_known = [&self.client_rights, own]
