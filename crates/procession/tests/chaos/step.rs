@@ -119,13 +119,13 @@ pub(crate) fn go_through_pairs(operation: &Operation, points: Points<'_>) -> usi
 
 /// Instructions of each operation that a test kills at, by chance; the long run
 /// takes all.
-pub(crate) const POINTS: usize = 40;
+pub(crate) const POINTS: usize = 20;
 
 /// Instructions of each operation that a test stops at while another one works.
-pub(crate) const PAIRS: usize = 12;
+pub(crate) const PAIRS: usize = 8;
 
 /// Instructions of each operation after which a test kills the next one too.
-pub(crate) const NESTED: usize = 5;
+pub(crate) const NESTED: usize = 3;
 
 /// Leaves a lock whose holder was killed.
 fn orphan(pair: &Pair) {
