@@ -26,7 +26,7 @@ pub trait Platform {
     fn deaths(&self) -> u32;
 
     /// Whether the caller's time is over. Asked only where others were faster than
-    /// the caller, now and then ([`Losses`]).
+    /// the caller, now and then.
     fn is_over(&self) -> bool {
         false
     }

@@ -48,6 +48,7 @@ impl Types {
 
 /// Refuses what the other side says that it sends and receives, unless it is the
 /// opposite.
+#[cfg(feature = "network")]
 pub(super) fn check_types(ours: &Types, theirs: [u64; 2], address: &Address) -> Result<()> {
     if [theirs[1], theirs[0]] == ours.numbers() {
         return Ok(());

@@ -19,6 +19,10 @@ const FLAVORS: [Flavor; 3] = [Flavor::Shared, Flavor::Packets, Flavor::Pipe];
 
 fn main() -> ExitCode {
     procession::init();
+    #[cfg_attr(
+        not(feature = "tokio"),
+        allow(unused_mut, reason = "tests of that feature")
+    )]
     let mut tests = testkit::tests![
         a_message_of_another_process_wakes,
         room_wakes,
