@@ -67,7 +67,8 @@ pub fn catch() -> Result<()> {
 }
 
 /// What to send to whom, as one packet, beside what is written to standard error. The
-/// socket must stay open, or be replaced here.
+/// socket must stay open, or be replaced here. A forked copy sends it as well: whoever
+/// listens holds it against the signal that ends the process.
 pub fn tell(socket: BorrowedFd<'_>, message: &[u8]) {
     let message = &message[..message.len().min(MOST)];
     LENGTH.store(0, Ordering::Release);

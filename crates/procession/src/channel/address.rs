@@ -148,8 +148,8 @@ impl Address {
     /// kernel answers.
     ///
     /// Where the other side had stopped reading before its host was lost, and this
-    /// side had more to send than fits into the kernel's buffers, it takes up to two
-    /// minutes longer; and only an operation that waits notices, no future.
+    /// side had more to send than fits into the kernel's buffers, it can take two
+    /// minutes longer, the kernel's longest pause between two probes; and only an operation that waits notices, no future.
     ///
     /// # Examples
     /// ```

@@ -1,10 +1,11 @@
 //! Proof that a place in the code was written down by this family.
 //!
 //! Whatever names code by its place carries a seal over the places that belong
-//! together, and over what the function takes and returns: a keyed hash, whose key only the family's processes have. It is checked
-//! wherever a place becomes a function. So bytes cannot name code: not those of
-//! another program, of another execution of the same program, or of a message that
-//! somebody has changed; what those name, they name by its name.
+//! together, and over what the function takes and returns: a keyed hash, whose
+//! key only the family's processes have. It is checked wherever a place becomes a
+//! function. So bytes cannot name code: not those of another program, of another
+//! execution of the same program, or of a message that somebody has changed; what
+//! those name, they name by its name.
 //!
 //! The key begins as random bytes that the kernel gives each program that it
 //! executes. Forked processes have it in their memory, on both sides; those of the
