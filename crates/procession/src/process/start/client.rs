@@ -382,16 +382,19 @@ mod tests {
     fn the_server_itself_refuses_who_has_given_up_rights() {
         let standing = Standing::take().unwrap();
         let server = connection(&mut state().unwrap(), &standing).unwrap();
-        let ask = |server: &Connection| {
+        let ask_for = |server: &Connection, program: &str, input: OwnedFd| {
             let (mut ours, theirs) = packet::pair().unwrap();
-            let [input, output, error] = super::super::settings::own_stdio().unwrap();
+            let [_, output, error] = super::super::settings::own_stdio().unwrap();
             let work = Work::Program {
-                program: "true".into(),
+                program: program.into(),
                 arguments: Vec::new(),
             };
             let descriptors = vec![theirs, input, output, error];
             server.start(Settings::new(), work, descriptors).unwrap();
             ours.receive(Deadline::NEVER).unwrap().unwrap()
+        };
+        let ask = move |server: &Connection| {
+            ask_for(server, "true", super::super::settings::null().unwrap())
         };
         assert_eq!(ask(&server).kind, Kind::Started);
         let asks_after = |gives_up: fn()| {
@@ -423,8 +426,12 @@ mod tests {
         }
         // By whoever else it is asked: nothing but numbers that the kernel vouches for.
         assert_eq!(ask(&server).kind, Kind::Started);
+        // One that is retired ends as soon as nothing of it runs.
+        let (input, hold) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        assert_eq!(ask_for(&server, "cat", input).kind, Kind::Started);
         server.retire();
         let error: Error = codec::decode(&ask(&server).body, Vec::new()).unwrap();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        drop(hold);
     }
 }
