@@ -27,6 +27,10 @@ pub(crate) enum Failure {
     Input(std::io::Error),
     /// A file that was named cannot be used.
     File(std::path::PathBuf, std::io::Error),
+    /// A file that was opened could not be read to its end.
+    Reading(std::path::PathBuf, std::io::Error),
+    /// A file that was opened could not be written.
+    Writing(std::path::PathBuf, std::io::Error),
     /// A socket cannot be had or used.
     Network(std::io::Error),
     /// Arguments that do not go together.
@@ -56,7 +60,11 @@ impl Failure {
                 _ => 125,
             },
             Failure::Usage(_) => 2,
-            Failure::Output(_) | Failure::Input(_) | Failure::Network(_) => 125,
+            Failure::Output(_)
+            | Failure::Input(_)
+            | Failure::Reading(..)
+            | Failure::Writing(..)
+            | Failure::Network(_) => 125,
         }
     }
 
@@ -85,6 +93,8 @@ impl Failure {
             Failure::Output(error) => say(&format!("writing standard output: {error}")),
             Failure::Input(error) => say(&format!("reading standard input: {error}")),
             Failure::File(path, error) => say(&format!("opening {}: {error}", path.display())),
+            Failure::Reading(path, error) => say(&format!("reading {}: {error}", path.display())),
+            Failure::Writing(path, error) => say(&format!("writing {}: {error}", path.display())),
             Failure::Network(error) => say(&format!("using a socket: {error}")),
             Failure::Usage(text) => say(text),
         }

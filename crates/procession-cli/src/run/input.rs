@@ -74,7 +74,8 @@ pub(super) struct Input {
 pub(super) enum Next {
     Arguments(Vec<OsString>),
     NotYet,
-    End,
+    /// Why there are no more, if there should be.
+    End(Option<Failure>),
 }
 
 impl Input {
@@ -126,16 +127,17 @@ impl Input {
         })
     }
 
-    pub(super) fn next(&mut self) -> Result<Next, Failure> {
+    pub(super) fn next(&mut self) -> Next {
         let _ = self.bell.try_take();
         match self.receiver.try_recv() {
-            Ok(arguments) => {
+            Ok(Ok(arguments)) => {
                 // There may be more.
                 let _ = self.bell.try_add(1);
-                Ok(Next::Arguments(arguments?))
+                Next::Arguments(arguments)
             }
-            Err(TryRecvError::Empty) => Ok(Next::NotYet),
-            Err(TryRecvError::Disconnected) => Ok(Next::End),
+            Ok(Err(failure)) => Next::End(Some(failure)),
+            Err(TryRecvError::Empty) => Next::NotYet,
+            Err(TryRecvError::Disconnected) => Next::End(None),
         }
     }
 }
@@ -151,8 +153,14 @@ fn lines(
         let file = File::open(path).map_err(|error| Failure::File(path.to_owned(), error))?;
         Box::new(BufReader::new(file))
     };
-    let lines = reader.split(end);
-    Ok(lines.map(|line| line.map(OsString::from_vec).map_err(Failure::Input)))
+    let path = path.to_owned();
+    Ok(reader.split(end).map(move |line| {
+        let failed = |error| match path.as_os_str() == "-" {
+            true => Failure::Input(error),
+            false => Failure::Reading(path.clone(), error),
+        };
+        line.map(OsString::from_vec).map_err(failed)
+    }))
 }
 
 fn list(source: Source, end: u8) -> Result<Vec<OsString>, Failure> {

@@ -1,5 +1,6 @@
 //! A job: a command that runs, or has run, and what it wrote.
 
+use super::results::Results;
 use super::template::Line;
 use crate::args::RunArguments;
 use crate::failure::Failure;
@@ -7,11 +8,9 @@ use procession::Error;
 use procession::process::{
     Command, CommandChild, ExitStatus, LimitedResource, OnDrop, Signal, Stdio,
 };
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Seek;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a group may take to end after `SIGTERM`.
@@ -72,19 +71,14 @@ pub(super) enum Output {
 }
 
 impl Output {
-    fn open(arguments: &RunArguments, job: &Job) -> Result<Output, Failure> {
-        if let Some(directory) = &arguments.results {
-            let directory = results_directory(directory, &job.arguments);
-            let failed = |error| Failure::File(directory.clone(), error);
-            std::fs::create_dir_all(&directory).map_err(failed)?;
-            let open = |name| {
-                let mut options = File::options();
-                let options = options.read(true).write(true).create(true).truncate(true);
-                options.open(directory.join(name)).map_err(failed)
-            };
-            let number = format!("{}\n", job.number);
-            std::fs::write(directory.join("seq"), number).map_err(failed)?;
-            return Ok(Output::Kept(open("stdout")?, open("stderr")?));
+    fn open(
+        arguments: &RunArguments,
+        results: Option<&Results>,
+        job: &Job,
+    ) -> Result<Output, Failure> {
+        if let Some(results) = results {
+            let (output, error) = results.files(job)?;
+            return Ok(Output::Kept(output, error));
         }
         if arguments.ungroup {
             return Ok(Output::Inherited);
@@ -110,36 +104,6 @@ impl Output {
     }
 }
 
-/// `DIR/1/ARG/2/ARG`, as GNU parallel has it.
-fn results_directory(root: &Path, arguments: &[OsString]) -> PathBuf {
-    let mut path = root.to_owned();
-    for (source, argument) in (1..).zip(arguments) {
-        path.push(source.to_string());
-        path.push(escape(argument));
-    }
-    path
-}
-
-/// An argument as one component of a path.
-fn escape(argument: &OsStr) -> OsString {
-    let mut name = Vec::new();
-    for &byte in argument.as_bytes() {
-        match byte {
-            b'/' => name.extend(b"\\_"),
-            b'\t' => name.extend(b"\\t"),
-            b'\\' => name.extend(b"\\\\"),
-            _ => name.push(byte),
-        }
-    }
-    match &name[..] {
-        b"" | b"." | b".." => name.extend(b"\\0"),
-        _ => {}
-    }
-    // Names have at most 255 bytes.
-    name.truncate(255);
-    OsString::from_vec(name)
-}
-
 impl RunningJob {
     /// Starts the command; or says how it ended because it could not be started.
     pub(super) fn start(
@@ -147,8 +111,9 @@ impl RunningJob {
         slot: usize,
         line: Line,
         arguments: &RunArguments,
+        results: Option<&Results>,
     ) -> Result<Result<RunningJob, Finished>, Failure> {
-        let output = Output::open(arguments, &job)?;
+        let output = Output::open(arguments, results, &job)?;
         let (stdout, stderr) = output.streams().map_err(Failure::Output)?;
         let (program, words) = line
             .words
@@ -174,7 +139,10 @@ impl RunningJob {
                 output,
                 started,
                 started_at,
-                due: arguments.timeout.map(|timeout| started + timeout),
+                // Never, if that is later than a clock can tell.
+                due: arguments
+                    .timeout
+                    .and_then(|timeout| started.checked_add(timeout)),
                 timed_out: false,
                 asked: false,
             })),
@@ -187,6 +155,8 @@ impl RunningJob {
                 code: match error.kind() {
                     procession::ErrorKind::NotFound => NOT_FOUND,
                     procession::ErrorKind::PermissionDenied => NOT_EXECUTABLE,
+                    // Its arguments are too long, or have NUL bytes.
+                    procession::ErrorKind::InvalidInput => NOT_EXECUTABLE,
                     _ => return Err(error.into()),
                 },
                 signal: 0,

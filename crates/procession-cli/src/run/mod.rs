@@ -8,6 +8,7 @@ mod job;
 mod log;
 mod options;
 mod print;
+mod results;
 mod starter;
 mod template;
 
@@ -24,6 +25,7 @@ use print::Printer;
 use procession::process;
 use procession::signal::{Signal, Signals};
 use procession::{Deadline, Error, poll};
+use results::Results;
 use starter::Starter;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::os::fd::AsFd;
@@ -39,29 +41,19 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         words.add_file(path);
     }
     let template = Template::new(&words.command, arguments.shell);
-    let log = arguments.joblog.as_deref();
-    let goes_on = arguments.resume || arguments.resume_failed;
-    let done = match log {
-        Some(path) if goes_on => log::done(path, arguments.resume_failed)?,
-        None if goes_on => {
-            let why = "--resume goes on where a log ends: name it with --joblog";
-            return Err(Failure::Usage(why.to_owned()));
-        }
-        _ => HashSet::new(),
-    };
     let input = Input::open(words, arguments.null)?;
+    let (log, done) = log::open(arguments)?;
     let mut run = Run {
         printer: Printer::new(arguments)?,
-        log: match log {
-            Some(path) if !arguments.dry_run => Some(Log::open(path, goes_on)?),
-            _ => None,
-        },
+        log,
         progress: progress(arguments.progress, input.total),
         total: input.total,
         arguments,
         template,
         done,
         input: Some(input),
+        unread: None,
+        unlogged: None,
         signals: Signals::new(&[Signal::INT, Signal::TERM, Signal::HUP])?,
         interrupted: None,
         again: VecDeque::new(),
@@ -73,8 +65,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         early: BTreeMap::new(),
         next_to_print: 1,
     };
+    let results = Results::open(arguments);
     let outcome = std::thread::scope(|scope| {
-        let mut starter = Starter::new(scope, arguments)?;
+        let mut starter = Starter::new(scope, arguments, results.as_ref())?;
         let outcome = run.work(&mut starter);
         if outcome.is_err() {
             // Before anything is said.
@@ -97,6 +90,10 @@ struct Run<'a> {
     done: HashSet<u64>,
     /// Until its end.
     input: Option<Input>,
+    /// Why there are no more arguments, though there should be.
+    unread: Option<Failure>,
+    /// Why jobs cannot be logged any more; then none is started.
+    unlogged: Option<Failure>,
     /// As far as that is known.
     total: Option<u64>,
     printer: Printer,
@@ -158,7 +155,7 @@ impl Run<'_> {
     }
 
     fn may_start(&self) -> bool {
-        self.interrupted.is_none() && self.halted.is_none()
+        self.interrupted.is_none() && self.halted.is_none() && self.unlogged.is_none()
     }
 
     /// Whether what runs is to be killed, because a job ended all.
@@ -178,11 +175,12 @@ impl Run<'_> {
                     let Some(input) = &mut self.input else {
                         return Ok(!self.again.is_empty());
                     };
-                    let arguments = match input.next()? {
+                    let arguments = match input.next() {
                         Next::Arguments(arguments) => arguments,
                         Next::NotYet => return Ok(true),
-                        Next::End => {
+                        Next::End(failure) => {
                             self.input = None;
+                            self.unread = failure;
                             continue;
                         }
                     };
@@ -266,9 +264,7 @@ impl Run<'_> {
         let status = job.status()?;
         let mut finished = job.finish(status);
         finished.job.attempts += 1;
-        let may_retry = finished.job.attempts < self.arguments.retries
-            && self.interrupted.is_none()
-            && self.halted.is_none();
+        let may_retry = finished.job.attempts < self.arguments.retries && self.may_start();
         if finished.has_failed() && may_retry {
             self.again.push_back(finished.job);
             return Ok(());
@@ -287,7 +283,9 @@ impl Run<'_> {
                 signal: finished.signal,
                 command: &finished.command,
             };
-            log.add(&entry).map_err(Failure::Output)?;
+            if let Err(failure) = log.add(&entry) {
+                self.unlogged.get_or_insert(failure);
+            }
         }
         self.progress.inc(1);
         let count = match finished.has_failed() {
@@ -352,6 +350,9 @@ impl Run<'_> {
         }
         if let Some(signal) = self.interrupted {
             return Err(Failure::Signal(signal));
+        }
+        if let Some(failure) = self.unlogged.take().or(self.unread.take()) {
+            return Err(failure);
         }
         match (self.halted, self.failed) {
             (Some(0), _) | (None, 0) => Ok(()),

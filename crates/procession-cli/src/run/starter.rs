@@ -2,6 +2,7 @@
 //! executed, and meanwhile others can be started and looked after.
 
 use super::job::{Finished, Job, RunningJob};
+use super::results::Results;
 use super::template::Line;
 use crate::args::RunArguments;
 use crate::failure::Failure;
@@ -35,6 +36,7 @@ impl Starter {
     pub(super) fn new<'scope, 'env>(
         scope: &'scope Scope<'scope, 'env>,
         arguments: &'env RunArguments,
+        results: Option<&'env Results>,
     ) -> Result<Starter, Failure> {
         let (requests, receiver) = channel::<Request>();
         let (sender, started) = channel();
@@ -51,7 +53,7 @@ impl Starter {
                     let Ok(Request { job, slot, line }) = request else {
                         return;
                     };
-                    let started = RunningJob::start(job, slot, line, arguments);
+                    let started = RunningJob::start(job, slot, line, arguments, results);
                     let _ = sender.send(started);
                     let _ = bell.try_add(1);
                 }

@@ -1,0 +1,160 @@
+//! Directories in which `--results` keeps what jobs write.
+
+use super::job::Job;
+use crate::args::RunArguments;
+use crate::failure::Failure;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Bytes of a name in a directory.
+const NAME_MAX: usize = 255;
+
+/// Bytes that a path may have; the names of our own files have room behind it.
+const PATH_MAX: usize = 4096 - 32;
+
+/// File in a job's directory that says which job of which run it belongs to.
+const OWNER: &str = "owner";
+
+/// Where the jobs of a run keep what they write: `DIR/1/ARG/2/ARG`, as GNU parallel
+/// has it, and another name next to it where another job of this run has that one.
+#[derive(Debug)]
+pub(super) struct Results {
+    root: PathBuf,
+    /// Tells this run from others.
+    run: String,
+    /// Whether directories of an earlier run belong to jobs that are passed over.
+    goes_on: bool,
+    /// Held while a directory is taken.
+    taking: Mutex<()>,
+}
+
+impl Results {
+    pub(super) fn open(arguments: &RunArguments) -> Option<Results> {
+        let root = arguments.results.clone()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Some(Results {
+            root,
+            run: format!(
+                "{} {}",
+                std::process::id(),
+                now.unwrap_or_default().as_nanos()
+            ),
+            goes_on: arguments.resume || arguments.resume_failed,
+            taking: Mutex::new(()),
+        })
+    }
+
+    /// Empty files for the standard output and error of a job, which no other job of
+    /// this run has.
+    pub(super) fn files(&self, job: &Job) -> Result<(File, File), Failure> {
+        let directory = self.take(job)?;
+        let failed = |error| Failure::File(directory.clone(), error);
+        let open = |name| {
+            let mut options = File::options();
+            let options = options.read(true).write(true).create(true).truncate(true);
+            options.open(directory.join(name)).map_err(failed)
+        };
+        let number = format!("{}\n", job.number);
+        std::fs::write(directory.join("seq"), number).map_err(failed)?;
+        Ok((open("stdout")?, open("stderr")?))
+    }
+
+    /// Takes the first directory that no other job has. What is taken is told by files:
+    /// it costs no memory, however many jobs there are.
+    fn take(&self, job: &Job) -> Result<PathBuf, Failure> {
+        let room = PATH_MAX.saturating_sub(self.root.as_os_str().len());
+        let mut names = names(&job.arguments, room);
+        let _taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let directory = self.root.join(names.iter().collect::<PathBuf>());
+            let failed = |error| Failure::File(directory.clone(), error);
+            std::fs::create_dir_all(&directory).map_err(failed)?;
+            let owner = directory.join(OWNER);
+            if !self.is_taken(&owner, job.number).map_err(failed)? {
+                let text = format!("run {}\njob {}\n", self.run, job.number);
+                std::fs::write(owner, text).map_err(failed)?;
+                return Ok(directory);
+            }
+            if let Some(last) = names.last_mut() {
+                *last = with_suffix(last, &format!("~{}", job.number));
+            }
+        }
+    }
+
+    fn is_taken(&self, owner: &Path, job: u64) -> std::io::Result<bool> {
+        let text = match std::fs::read_to_string(owner) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            text => text?,
+        };
+        let mut lines = text.lines();
+        let run = lines.next().and_then(|line| line.strip_prefix("run "));
+        let number = lines.next().and_then(|line| line.strip_prefix("job "));
+        // A file that is cut was being written when its run was killed.
+        let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else {
+            return Ok(false);
+        };
+        Ok(number != job && (self.goes_on || run == Some(&self.run)))
+    }
+}
+
+/// Names of directories below one another: `1`, ARG, `2`, ARG; or one that stands for
+/// all of them if they had more than `room` bytes.
+fn names(arguments: &[OsString], room: usize) -> Vec<OsString> {
+    let mut names = Vec::new();
+    for (source, argument) in (1_u32..).zip(arguments) {
+        names.push(source.to_string().into());
+        names.push(name(argument));
+    }
+    let length: usize = names.iter().map(|name| name.len() + 1).sum();
+    // One more, because a number may come behind the last.
+    if length + NAME_MAX <= room || names.len() <= 2 {
+        return names;
+    }
+    let all = arguments.join(OsStr::new("\0"));
+    let cut = with_suffix(&name(&all), &format!("~{:016x}", hash(all.as_bytes())));
+    vec!["1".into(), cut]
+}
+
+/// An argument as the name of a directory. Different arguments have different names,
+/// as far as a name is long enough, and else as far as hashes are different.
+fn name(argument: &OsStr) -> OsString {
+    let mut name = Vec::new();
+    for &byte in argument.as_bytes() {
+        match byte {
+            b'/' => name.extend(b"\\_"),
+            b'\t' => name.extend(b"\\t"),
+            b'\\' => name.extend(b"\\\\"),
+            b'\0' => name.extend(b"\\z"),
+            _ => name.push(byte),
+        }
+    }
+    match &name[..] {
+        b"" | b"." | b".." => name.extend(b"\\0"),
+        _ => {}
+    }
+    let name = OsString::from_vec(name);
+    match name.len() {
+        ..=NAME_MAX => name,
+        _ => with_suffix(&name, &format!("~{:016x}", hash(argument.as_bytes()))),
+    }
+}
+
+/// A name that ends in a suffix, and is cut where both would be too long.
+fn with_suffix(name: &OsStr, suffix: &str) -> OsString {
+    let mut bytes = name.as_bytes().to_vec();
+    bytes.truncate(NAME_MAX - suffix.len());
+    bytes.extend(suffix.as_bytes());
+    OsString::from_vec(bytes)
+}
+
+/// FNV-1a: the same in all versions, so that the next run finds the same names.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
