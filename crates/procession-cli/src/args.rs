@@ -1,12 +1,14 @@
 //! The command line, as data.
 
+use crate::failure::Failure;
 use crate::place::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use procession::os::sysv;
-use procession::process::StartMethod;
+use procession::process::{Inherited, StartMethod};
 use procession::transport::{MAX_SENDERS, Options, Transport};
 use procession_pi::MAX_TERMS;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Programs made of several processes.
@@ -34,7 +36,8 @@ use std::time::Duration;
         procession ls                     shared locks and values that have a name\n\n\
         Exit codes:\n  \
         0 ok, 1 a task failed, 2 usage, 3 not found, 4 permission denied, 124 timeout,\n  \
-        125 procession's own failure, 128+n ended by signal n (130: Ctrl-C)"
+        125 procession's own failure, 128+n, as shells say it, ended by signal n\n  \
+        (130: Ctrl-C, 141: nobody reads the output any more)"
 )]
 pub(crate) struct Arguments {
     /// When to use colour.
@@ -68,6 +71,13 @@ pub(crate) enum Command {
     /// Show shared objects that nobody uses any more, and with `--remove` remove
     /// them.
     Gc(GcArguments),
+}
+
+impl Command {
+    /// Whether it cannot do without standard output.
+    pub(crate) fn prints(&self) -> bool {
+        !matches!(self, Command::Send(_))
+    }
 }
 
 /// What PLACE can be.
@@ -194,7 +204,8 @@ const RUN_HELP: &str = "Places in COMMAND:\n  \
     second kills them.\n\n\
     Exit codes:\n  \
     0 all succeeded, 1-100 so many failed, 101 more; with --halt that of the job\n  \
-    that ended all; 2 usage, 125 procession's own failure, 128+n ended by signal n";
+    that ended all; 2 usage, 125 procession's own failure, 128+n, as shells say it,\n  \
+    ended by signal n";
 
 #[derive(Args, Debug)]
 #[command(after_long_help = RUN_HELP, override_usage = "procession run [OPTIONS] [COMMAND]... [::: ARG]...")]
@@ -250,12 +261,22 @@ pub(crate) struct RunArguments {
     /// Give the whole command to sh.
     #[arg(long)]
     pub(crate) shell: bool,
+    /// What the caller gave for the jobs, beside their arguments.
+    #[arg(skip)]
+    pub(crate) inherited: OnceLock<Inherited>,
     /// The command, and its arguments behind `:::`.
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) words: Vec<std::ffi::OsString>,
 }
 
 impl RunArguments {
+    /// Looks at what the caller gave, before anything is opened here.
+    pub(crate) fn look_at_caller(&self) -> Result<(), Failure> {
+        let inherited = Inherited::capture()?;
+        let _ = self.inherited.set(inherited);
+        Ok(())
+    }
+
     pub(crate) fn jobs(&self) -> usize {
         self.jobs.unwrap_or_else(procession::pool::default_workers)
     }

@@ -1,6 +1,8 @@
 //! How a command fails: what it says, and its exit code.
 
+use crate::say::say;
 use procession::ErrorKind;
+use procession::process::Inherited;
 use procession::signal::Signal;
 use procession::transport::WorkerError;
 
@@ -38,8 +40,45 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What went wrong while standard output was written.
+    pub(crate) fn output(error: std::io::Error) -> Failure {
+        match error.kind() {
+            // Whoever ignores SIGPIPE wants to hear of it instead.
+            std::io::ErrorKind::BrokenPipe if !Inherited::ignored_pipe() => Failure::OutputClosed,
+            _ => Failure::Output(error),
+        }
+    }
+
+    /// A thread could not be started.
+    pub(crate) fn thread(error: std::io::Error) -> Failure {
+        let code = error.raw_os_error().unwrap_or_default();
+        let errno = rustix::io::Errno::from_raw_os_error(code);
+        let error = procession::Error::os("starting a thread", "", errno);
+        let hint = "raise the limit of processes and threads of this user (ulimit -u), or of the container (pids.max)";
+        Failure::Library(error.of_kind(ErrorKind::LimitReached).with_hint(hint))
+    }
+
+    /// A descriptor could not be copied.
+    pub(crate) fn copying(what: &str, error: std::io::Error) -> Failure {
+        let code = error.raw_os_error().unwrap_or_default();
+        let errno = rustix::io::Errno::from_raw_os_error(code);
+        let error = procession::Error::os("copying the descriptor of", what, errno);
+        let hint = "raise the limit of open files (ulimit -n), or lower the number of jobs (-j)";
+        Failure::Library(error.with_hint(hint))
+    }
+
+    /// The signal that ends this process, after everything is cleared away.
+    pub(crate) fn signal(&self) -> Option<Signal> {
+        match self {
+            Failure::Signal(signal) => Some(*signal),
+            Failure::OutputClosed => Some(Signal::PIPE),
+            _ => None,
+        }
+    }
+
     /// 1 a task failed, 3 not found, 4 permission, 124 timeout, 125 our own
-    /// failure, 128+n signal n. (0 is success, 2 is clap's for usage.)
+    /// failure, 128+n signal n where that cannot be sent. (0 is success, 2 is clap's for
+    /// usage.)
     pub(crate) fn code(&self) -> i32 {
         match self {
             Failure::Library(error) => match error.kind() {
@@ -53,7 +92,7 @@ impl Failure {
             Failure::Worker(_) | Failure::Task(_) | Failure::Runs { .. } => 1,
             Failure::Jobs { code, .. } => *code,
             Failure::Signal(signal) => 128 + signal.as_raw(),
-            Failure::OutputClosed => 0,
+            Failure::OutputClosed => 128 + Signal::PIPE.as_raw(),
             Failure::File(_, error) => match error.kind() {
                 std::io::ErrorKind::NotFound => 3,
                 std::io::ErrorKind::PermissionDenied => 4,
@@ -71,14 +110,12 @@ impl Failure {
     /// Says on standard error what happened, and what to try.
     pub(crate) fn report(&self) {
         let red = anstyle::AnsiColor::Red.on_default().bold();
-        let say = |text: &dyn std::fmt::Display| {
-            anstream::eprintln!("{red}error:{red:#} {text}");
-        };
+        let say = |text: &dyn std::fmt::Display| say!("{red}error:{red:#} {text}");
         match self {
             Failure::Library(error) => {
                 say(error);
                 if let Some(hint) = error.hint() {
-                    anstream::eprintln!("  try: {hint}");
+                    say!("  try: {hint}");
                 }
             }
             Failure::Worker(error) => say(error),
@@ -86,9 +123,7 @@ impl Failure {
             Failure::Runs { failed, of } => say(&format!("{failed} of {of} runs failed")),
             Failure::Jobs { failed: 1, .. } => say(&"a job failed"),
             Failure::Jobs { failed, .. } => say(&format!("{failed} jobs failed")),
-            Failure::Signal(signal) => {
-                anstream::eprintln!("stopped by {signal}; nothing is left running");
-            }
+            Failure::Signal(signal) => say!("stopped by {signal}; nothing is left running"),
             Failure::OutputClosed => {}
             Failure::Output(error) => say(&format!("writing standard output: {error}")),
             Failure::Input(error) => say(&format!("reading standard input: {error}")),
@@ -115,10 +150,6 @@ impl From<procession::Error> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
-            Failure::OutputClosed
-        } else {
-            Failure::Output(error)
-        }
+        Failure::output(error)
     }
 }

@@ -3,6 +3,8 @@
 //! Data goes to standard output, talk to standard error; every command that
 //! prints facts prints them as JSON too. Exit codes are in [`failure`].
 #![deny(unsafe_code)]
+// They panic, or fail, where nobody reads: `say` and `output` do neither.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod args;
 mod failure;
@@ -13,28 +15,56 @@ mod pi;
 mod place;
 mod recv;
 mod run;
+mod say;
 mod send;
 mod transports;
 mod waiting;
 
 use args::{Arguments, Command};
 use clap::Parser;
+use failure::Failure;
 
 fn main() {
     procession::init();
-    let arguments = Arguments::parse();
+    let outcome = Arguments::try_parse();
+    let outcome = match outcome {
+        Ok(arguments) => run(&arguments),
+        Err(answer) => explain(&answer),
+    };
+    let Err(failure) = outcome else { return };
+    failure.report();
+    match failure.signal() {
+        Some(signal) => procession::process::exit_with_signal(signal),
+        None => std::process::exit(failure.code()),
+    }
+}
+
+/// Prints the help that was asked for; or says what is wrong with the arguments.
+fn explain(answer: &clap::Error) -> Result<(), Failure> {
+    let text = answer.render().ansi().to_string();
+    if !answer.use_stderr() {
+        return output::print_text(text);
+    }
+    say::text(text);
+    std::process::exit(answer.exit_code())
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.color.apply();
-    let outcome = match &arguments.command {
+    if arguments.command.prints() {
+        // Before there is something to print.
+        output::Output::new()?;
+    }
+    match &arguments.command {
         Command::Pi(arguments) => pi::run(arguments),
         Command::Transports(arguments) => transports::run(arguments),
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => {
+            arguments.look_at_caller()?;
+            run::run(arguments)
+        }
         Command::Send(arguments) => send::run(arguments),
         Command::Recv(arguments) => recv::run(arguments),
         Command::Ls(arguments) => objects::list(arguments),
         Command::Gc(arguments) => objects::collect_garbage(arguments),
-    };
-    if let Err(failure) = outcome {
-        failure.report();
-        std::process::exit(failure.code());
     }
 }

@@ -3,6 +3,7 @@
 use crate::args::{GcArguments, ListArguments};
 use crate::failure::Failure;
 use crate::output;
+use crate::say::say;
 use procession::shm::{self, NamedObject};
 use serde::Serialize;
 use std::time::SystemTime;
@@ -75,9 +76,9 @@ pub(crate) fn collect_garbage(arguments: &GcArguments) -> Result<(), Failure> {
         print_table(&objects)?;
     }
     match (count, dry_run) {
-        (0, _) => eprintln!("nothing that nobody uses"),
-        (_, true) => eprintln!("{count} {noun} that nobody uses; `gc --remove` removes them"),
-        (_, false) => eprintln!("{count} {noun} removed"),
+        (0, _) => say!("nothing that nobody uses"),
+        (_, true) => say!("{count} {noun} that nobody uses; `gc --remove` removes them"),
+        (_, false) => say!("{count} {noun} removed"),
     }
     Ok(())
 }

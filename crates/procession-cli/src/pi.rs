@@ -3,6 +3,7 @@
 use crate::args::{PiArguments, Via};
 use crate::failure::Failure;
 use crate::output;
+use crate::say::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use procession::pool::Pool;
 use procession::process::{self, StartMethod};
@@ -58,7 +59,7 @@ enum Outcome {
 }
 
 pub(crate) fn run(arguments: &PiArguments) -> Result<(), Failure> {
-    let mut signals = Signals::new(&[Signal::INT, Signal::TERM, Signal::HUP])?;
+    let mut signals = Signals::unless_ignored(&[Signal::INT, Signal::TERM, Signal::HUP])?;
     // Before the forks: each worker would have to ask the processor again.
     let kernel = Kernel::detect();
     process::preload(|| _ = Kernel::detect())?;
@@ -403,7 +404,7 @@ fn print(report: &Report, arguments: &PiArguments, single: bool) -> Result<(), F
     {
         output::print(value)?;
         let time = Duration::from_secs_f64(*seconds);
-        anstream::eprintln!("{} terms, via {via}, in {time:.2?}", report.terms);
+        say!("{} terms, via {via}, in {time:.2?}", report.terms);
         return Ok(());
     }
     let header = ["via", "status", "value", "error (ulp)", "seconds", ""];

@@ -52,7 +52,8 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<(), Failure> {
 /// Sends the lines of standard input, or all of it as one message.
 fn send_input(sink: &mut Sink, raw: bool, waiting: &mut Waiting) -> Result<(), Failure> {
     let input = std::io::stdin().as_fd().try_clone_to_owned();
-    let mut input = Stream::File(input.map_err(Failure::Input)?.into());
+    let input = input.map_err(|error| Failure::copying("standard input", error))?;
+    let mut input = Stream::File(input.into());
     let mut lines = Lines::new(raw);
     let (mut piece, mut whole) = (Vec::new(), Vec::new());
     // However long it takes somebody to type.

@@ -18,7 +18,7 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// Catches signals, so that what was made is cleared away.
     pub(crate) fn new(timeout: Option<Duration>) -> Result<Waiting, Failure> {
-        let signals = Signals::new(&[Signal::INT, Signal::TERM, Signal::HUP])?;
+        let signals = Signals::unless_ignored(&[Signal::INT, Signal::TERM, Signal::HUP])?;
         Ok(Waiting {
             signals: Some(signals),
             timeout,

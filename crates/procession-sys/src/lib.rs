@@ -28,6 +28,7 @@
 compile_error!("procession supports 64-bit Linux (x86-64 and aarch64) only");
 
 pub mod credentials;
+pub mod descriptor;
 pub mod errno;
 pub mod fork_local;
 pub mod futex;

@@ -194,6 +194,34 @@ impl Signals {
         Ok(Signals { caught, bell })
     }
 
+    /// Starts to catch those of these signals that are not ignored now. What somebody
+    /// ignores before executing a program (`nohup` does so with SIGHUP, a shell with SIGINT
+    /// for what it runs in the background) is to stay ignored.
+    ///
+    /// # Errors
+    /// As [`new`](Signals::new).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, signal::{self, Signal, Signals}};
+    /// signal::ignore(Signal::HUP)?;
+    /// let mut signals = Signals::unless_ignored(&[Signal::HUP, Signal::TERM])?;
+    /// process::send_signal_to_self(Signal::HUP)?;
+    /// assert!(signals.try_wait().unwrap_err().is_would_block());
+    /// process::send_signal_to_self(Signal::TERM)?;
+    /// assert_eq!(signals.wait()?, Signal::TERM);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn unless_ignored(signals: &[Signal]) -> Result<Signals> {
+        let mut heeded = Vec::with_capacity(signals.len());
+        for &signal in signals {
+            if disposition(signal)? != Some(Disposition::Ignore) {
+                heeded.push(signal);
+            }
+        }
+        Signals::new(&heeded)
+    }
+
     /// Waits for one of the signals.
     ///
     /// # Errors

@@ -119,7 +119,7 @@ impl Input {
         std::thread::Builder::new()
             .name("input".to_owned())
             .spawn(read)
-            .map_err(Failure::Input)?;
+            .map_err(Failure::thread)?;
         Ok(Input {
             receiver,
             bell,

@@ -114,7 +114,9 @@ impl RunningJob {
         results: Option<&Results>,
     ) -> Result<Result<RunningJob, Finished>, Failure> {
         let output = Output::open(arguments, results, &job)?;
-        let (stdout, stderr) = output.streams().map_err(Failure::Output)?;
+        let (stdout, stderr) = output
+            .streams()
+            .map_err(|error| Failure::copying("a job's output", error))?;
         let (program, words) = line
             .words
             .split_first()
@@ -126,6 +128,9 @@ impl RunningJob {
             .stderr(stderr)
             .on_drop(OnDrop::Kill)
             .process_group();
+        if let Some(inherited) = arguments.inherited.get() {
+            command = command.inherit(inherited);
+        }
         if let Some(bytes) = arguments.memory {
             command = command.limit(LimitedResource::Data, Some(bytes));
         }

@@ -16,6 +16,7 @@ pub(crate) use options::{Halt, jobs, size};
 
 use crate::args::RunArguments;
 use crate::failure::Failure;
+use crate::say::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use input::{Input, Next, Words};
 use job::{Finished, Job, RunningJob};
@@ -54,7 +55,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         input: Some(input),
         unread: None,
         unlogged: None,
-        signals: Signals::new(&[Signal::INT, Signal::TERM, Signal::HUP])?,
+        signals: Signals::unless_ignored(&[Signal::INT, Signal::TERM, Signal::HUP])?,
         interrupted: None,
         again: VecDeque::new(),
         running: Vec::new(),
@@ -242,7 +243,7 @@ impl Run<'_> {
                 None => {
                     let count = self.running.len();
                     self.progress.suspend(|| {
-                        anstream::eprintln!(
+                        say!(
                             "{signal}: no more jobs are started, {count} asked to end; \
                              once more kills them"
                         );

@@ -4,6 +4,7 @@ use super::job::Finished;
 use super::wait_for_room;
 use crate::args::RunArguments;
 use crate::failure::Failure;
+use crate::say::say;
 use procession::signal::Signals;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -23,7 +24,10 @@ pub(super) struct Printer {
 
 impl Printer {
     pub(super) fn new(arguments: &RunArguments) -> Result<Printer, Failure> {
-        let copy = |stream: std::io::Result<OwnedFd>| stream.map(File::from);
+        let copy = |stream: std::io::Result<OwnedFd>| {
+            let copied = stream.map(File::from);
+            copied.map_err(|error| Failure::copying("a standard stream", error))
+        };
         Ok(Printer {
             output: copy(std::io::stdout().as_fd().try_clone_to_owned())?,
             error: copy(std::io::stderr().as_fd().try_clone_to_owned())?,
@@ -52,7 +56,7 @@ impl Printer {
             copy(error, &mut self.error, tag.as_deref(), signals)?;
         }
         if let Some(error) = &job.error {
-            anstream::eprintln!("job {}: {error}", job.job.number);
+            say!("job {}: {error}", job.job.number);
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Starter {
             std::thread::Builder::new()
                 .name("starter".to_owned())
                 .spawn_scoped(scope, start)
-                .map_err(Failure::Input)?;
+                .map_err(Failure::thread)?;
         }
         Ok(Starter {
             requests,

@@ -2,6 +2,7 @@
 
 use crate::{procession, run, stderr, stdout};
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
 
 fn with_input(arguments: &[&str], input: &[u8]) -> Output {
@@ -262,7 +263,7 @@ pub(crate) fn the_first_signal_asks_and_the_second_kills() {
     wait_until_running(&mut child);
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(output.status.signal(), Some(2));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "bye\n");
     let stubborn = "trap '' TERM; echo hi >&2; sleep 3600; sleep 3600; : {}";
     let mut child = procession(&["run", "-j1", "-u", stubborn, ":::", "1"])
@@ -273,7 +274,7 @@ pub(crate) fn the_first_signal_asks_and_the_second_kills() {
     interrupt(&child);
     talk::wait_until_asked(&mut child);
     interrupt(&child);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
 }
 
 /// Talking to a child that runs jobs.

@@ -5,6 +5,7 @@ mod jobs;
 mod messages;
 mod objects;
 mod pi;
+mod streams;
 mod transports;
 
 use serde_json::Value;
@@ -24,7 +25,6 @@ fn main() -> std::process::ExitCode {
         pi::a_pool_computes_the_same,
         transports::every_transport_is_listed_with_its_limits,
         transports::a_transport_that_cannot_run_says_why,
-        transports::a_closed_output_is_a_quiet_end,
         transports::colour_is_asked_for_or_absent,
         interruption::ctrl_c_stops_the_workers_and_leaves_nothing,
         interruption::a_termination_request_does_too,
@@ -53,6 +53,12 @@ fn main() -> std::process::ExitCode {
         jobs::the_first_signal_asks_and_the_second_kills,
         jobs::whoever_kills_the_command_leaves_no_jobs,
         jobs::a_slow_writer_of_arguments_keeps_no_job_waiting,
+        streams::what_cannot_be_delivered_is_never_a_success,
+        streams::who_reads_no_more_ends_the_command_as_any_other,
+        streams::nobody_has_to_hear_what_is_said,
+        streams::what_the_caller_ignores_and_blocks_jobs_do_too,
+        streams::a_signal_that_the_caller_ignores_stops_nothing,
+        streams::jobs_have_the_descriptors_that_the_caller_opened,
         objects::objects_are_listed_with_their_users,
         objects::garbage_is_shown_first_and_removed_when_asked,
     ])

@@ -3,6 +3,7 @@
 use super::{procession, run, stderr, stdout};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -320,8 +321,8 @@ pub(crate) fn a_signal_ends_a_receiver_and_leaves_nothing() {
         }
         // Signals are caught before anything is made.
         interrupt(&receiver);
-        let code = receiver.wait().unwrap().code();
-        assert_eq!(code, Some(130), "{place}");
+        let ended = receiver.wait().unwrap();
+        assert_eq!(ended.signal(), Some(2), "{place}");
         assert!(directory.entries().is_empty(), "{place}");
     }
     assert!(stdout(&run(&["ls"])).lines().count() < 2);
@@ -339,7 +340,7 @@ pub(crate) fn a_signal_ends_who_waits_for_input_or_for_the_reader_of_output() {
         stdout(&run(&["ls"])).contains("cli-typing")
     });
     interrupt(&sender);
-    assert_eq!(sender.wait().unwrap().code(), Some(130));
+    assert_eq!(sender.wait().unwrap().signal(), Some(2));
     assert!(stdout(&run(&["ls"])).lines().count() < 2);
     // Nobody reads what is printed.
     let directory = Directory::new();
@@ -351,7 +352,7 @@ pub(crate) fn a_signal_ends_who_waits_for_input_or_for_the_reader_of_output() {
         rustix::io::ioctl_fionread(&output).unwrap() > 40_000
     });
     interrupt(&receiver);
-    assert_eq!(receiver.wait().unwrap().code(), Some(130));
+    assert_eq!(receiver.wait().unwrap().signal(), Some(2));
     // Nobody receives what is sent.
     let place = directory.place("unix", "socket");
     let mut listener = procession::channel::Listener::<[u8], [u8]>::bind(

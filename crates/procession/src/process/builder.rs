@@ -369,7 +369,7 @@ impl Builder {
             &mailbox,
             theirs,
             stdio,
-            None,
+            Vec::new(),
         )?;
         // It waits in the socket for the process, if that is not there yet.
         match mailbox.send(Kind::Call, call) {

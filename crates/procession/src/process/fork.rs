@@ -13,7 +13,7 @@ use crate::shm::{before_fork, nothing_is_lent};
 use crate::{Error, ErrorKind, Result, limits, registry, sync};
 use procession_sys::Errno;
 use procession_sys::process as sys;
-use procession_sys::signal::{Mask, forget_caught};
+use procession_sys::signal::{Disposition, Mask, forget_caught, send_to_self, set_disposition};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::io::Write;
@@ -281,6 +281,47 @@ fn count_threads() -> Result<usize> {
 /// See [`fork`].
 #[doc(alias = "_exit")]
 pub fn exit(code: i32) -> ! {
+    leave();
+    sys::exit_now(code)
+}
+
+/// Ends the calling process by a signal, as if nothing had caught it: for programs that
+/// catch a signal to clear things away first. Whoever waits for the process sees the
+/// signal, so that a shell's loop ends at Ctrl-C; the code 128 + n says that to people
+/// only.
+///
+/// Before that it does what [`exit`] does, and gives the signal its default action back,
+/// whoever catches it. If the signal does not end the process — its default action is
+/// another, or the process is the first of its namespace, which the kernel spares — it ends
+/// with the code 128 + n.
+///
+/// # Examples
+/// ```
+/// use procession::process::{self, Fork, Signal};
+/// match process::fork()? {
+///     Fork::Child => process::exit_with_signal(Signal::TERM),
+///     Fork::Parent(mut child) => assert_eq!(child.wait()?.signal(), Some(Signal::TERM)),
+/// }
+/// # Ok::<(), procession::Error>(())
+/// ```
+///
+/// # References
+/// signal(7), kill(2) "Notes"
+#[doc(alias = "raise")]
+pub fn exit_with_signal(signal: crate::signal::Signal) -> ! {
+    let number = signal.as_raw();
+    leave();
+    let _ = set_disposition(number, Disposition::Default);
+    if let Ok(mut mask) = Mask::of(&[]).block() {
+        mask.remove(number);
+        let _ = mask.install();
+    }
+    let _ = send_to_self(number);
+    sys::exit_now(128 + number)
+}
+
+/// Ends what the process has started, and writes what it has buffered.
+fn leave() {
     end_server();
     sync::leave_all_barriers();
     if is_alone() {
@@ -296,7 +337,6 @@ pub fn exit(code: i32) -> ! {
             let _ = is_flushed.recv_timeout(FLUSH_PATIENCE);
         }
     }
-    sys::exit_now(code)
 }
 
 /// How long the end of a process may wait for its output to be written, if

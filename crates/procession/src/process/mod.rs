@@ -31,6 +31,7 @@ mod fork;
 #[cfg(feature = "tokio")]
 mod future;
 pub(crate) mod identity;
+mod inherited;
 mod join_handle;
 mod list;
 mod named;
@@ -54,9 +55,10 @@ pub use child::Child;
 pub use command::{Command, CommandChild, CommandError, Output, Pipeline, PipelineChild};
 pub use current::{Current, Parent, current, parent};
 pub use exit_status::ExitStatus;
-pub use fork::{Fork, die_with, exit, fork, fork_unchecked};
+pub use fork::{Fork, die_with, exit, exit_with_signal, fork, fork_unchecked};
 #[cfg(feature = "tokio")]
 pub(crate) use future::watch;
+pub use inherited::Inherited;
 pub use join_handle::{JoinHandle, OnDrop, wait_all, wait_any};
 pub(crate) use list::direct_children;
 pub use list::{ProcessInfo, ProcessState, children, inspect};

@@ -17,6 +17,7 @@ pub use error::CommandError;
 pub use pipeline::{Pipeline, PipelineChild};
 
 use super::environment::Environment;
+use super::inherited::require_number;
 use super::running::Running;
 use super::setters::setters;
 use super::start::client;
@@ -25,13 +26,15 @@ use super::start::packet;
 use super::start::server::Work;
 use super::start::settings::{Group, LimitedResource, Settings};
 use super::stdio::open_stdio;
-use super::{ExitStatus, OnDrop, Stdio};
+use super::{ExitStatus, Inherited, OnDrop, Stdio};
 use crate::error::Context;
 use crate::{Deadline, Error, Result};
 use rustix::pipe::PipeFlags;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Read;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,9 +42,10 @@ use std::time::Duration;
 ///
 /// # What the program inherits
 /// The standard streams, environment and directory of the caller, as they are
-/// now, unless set; an empty signal mask; ignored signals that the family's
-/// first process ignored when it first started something; and no descriptor
-/// but 0, 1 and 2. Its parent, as getppid(2) sees it, is the family's server.
+/// now, unless set. No signal is blocked; ignored are those that the family's
+/// first process ignored when it first started something, but not SIGPIPE. There is
+/// no descriptor but 0, 1 and 2. [`fd`](Command::fd) and [`inherit`](Command::inherit)
+/// give it more. Its parent, as getppid(2) sees it, is the family's server.
 ///
 /// # If a process dies
 /// The program dies with the process that started it, within a second,
@@ -82,6 +86,8 @@ pub struct Command {
     timeout: Option<Duration>,
     output_limit: Option<usize>,
     on_drop: OnDrop,
+    descriptors: Vec<(RawFd, OwnedFd)>,
+    inherited: Option<Inherited>,
 }
 
 impl Command {
@@ -101,6 +107,8 @@ impl Command {
             timeout: None,
             output_limit: None,
             on_drop: OnDrop::Detach,
+            descriptors: Vec::new(),
+            inherited: None,
         }
     }
 
@@ -141,6 +149,45 @@ impl Command {
     #[must_use]
     pub fn stderr(mut self, stdio: impl Into<Stdio>) -> Command {
         self.stdio[2] = Some(stdio.into());
+        self
+    }
+
+    /// A descriptor that the program finds under this number, beside its standard streams:
+    /// what a shell's `7>file` is. The program shares what the descriptor refers to (its
+    /// position in a file, its state) with everybody who has a copy. For the same number
+    /// the last call counts.
+    ///
+    /// Numbers that the program could not have make [`spawn`](Command::spawn) fail: those
+    /// of standard streams and negative ones with
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), those beyond the soft limit of open
+    /// files with [`LimitReached`](crate::ErrorKind::LimitReached).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// use std::io::Read;
+    /// let (mut reader, writer) = std::io::pipe().unwrap();
+    /// let command = Command::new("sh").args(["-c", "echo said >&7"]).fd(7, writer);
+    /// assert!(command.status().unwrap().success());
+    /// let mut said = String::new();
+    /// reader.read_to_string(&mut said).unwrap();
+    /// assert_eq!(said, "said\n");
+    /// ```
+    #[doc(alias = "pass_fds")]
+    #[doc(alias = "fd_mappings")]
+    #[must_use]
+    pub fn fd(mut self, number: RawFd, descriptor: impl Into<OwnedFd>) -> Command {
+        self.descriptors.push((number, descriptor.into()));
+        self
+    }
+
+    /// Hands on what the calling process got from whoever executed it: the program finds
+    /// the same descriptors beyond its standard streams, and the same signals ignored and
+    /// blocked. A descriptor that is set by [`fd`](Command::fd) takes the place of an
+    /// inherited one.
+    #[must_use]
+    pub fn inherit(mut self, inherited: &Inherited) -> Command {
+        self.inherited = Some(inherited.clone());
         self
     }
 
@@ -289,9 +336,18 @@ impl Command {
         // Its exec closes the other end; else the reason comes first.
         let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
         let (failure, told) = pipe.during("starting program", &line)?;
+        let signals = self.inherited.as_ref().map(|inherited| inherited.signals);
+        let (numbers, copies): (Vec<RawFd>, Vec<OwnedFd>) =
+            descriptors(self.inherited, self.descriptors)?
+                .into_iter()
+                .unzip();
+        let mut further = vec![told];
+        further.extend(copies);
         let work = Work::Program {
             program: self.program,
             arguments: self.arguments,
+            numbers,
+            signals,
         };
         let server = client::start(
             &settings,
@@ -300,7 +356,7 @@ impl Command {
             &mailbox,
             theirs,
             stdio,
-            Some(told),
+            further,
         )?;
         let mut running =
             Running::await_start(line.clone(), mailbox, server, true, None, leads_group)?;
@@ -324,6 +380,28 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         CommandLine(&self.program, &self.arguments).fmt(f)
     }
+}
+
+/// What the program is to find beside its standard streams, each number once.
+fn descriptors(
+    inherited: Option<Inherited>,
+    set: Vec<(RawFd, OwnedFd)>,
+) -> Result<BTreeMap<RawFd, OwnedFd>> {
+    let mut all = BTreeMap::new();
+    for (number, descriptor) in inherited.iter().flat_map(|it| it.descriptors.iter()) {
+        if set.iter().all(|(other, _)| other != number) {
+            let copy = descriptor.try_clone();
+            all.insert(
+                *number,
+                copy.during("copying inherited descriptor", number)?,
+            );
+        }
+    }
+    for (number, descriptor) in set {
+        require_number(number)?;
+        all.insert(number, descriptor);
+    }
+    Ok(all)
 }
 
 struct CommandLine<'a>(&'a OsStr, &'a [OsString]);

@@ -121,7 +121,7 @@ pub(crate) fn start(
     ours: &Mailbox,
     theirs: OwnedFd,
     stdio: [OwnedFd; 3],
-    exec_status: Option<OwnedFd>,
+    further: Vec<OwnedFd>,
 ) -> Result<Arc<Connection>> {
     let standing = Standing::take()?;
     // Held until it is asked: what is retired meanwhile refuses.
@@ -151,7 +151,7 @@ pub(crate) fn start(
         packet::send(ours.as_fd(), Kind::Prepare, *token, &message, Deadline::NOW)?;
     } else {
         descriptors.extend(stdio);
-        descriptors.extend(exec_status);
+        descriptors.extend(further);
     }
     let asked = connection.start(settings, work.clone(), descriptors);
     asked.map_err(|error| match error.is_disconnected() {
@@ -388,6 +388,8 @@ mod tests {
             let work = Work::Program {
                 program: program.into(),
                 arguments: Vec::new(),
+                numbers: Vec::new(),
+                signals: None,
             };
             let descriptors = vec![theirs, input, output, error];
             server.start(Settings::new(), work, descriptors).unwrap();

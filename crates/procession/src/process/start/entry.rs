@@ -28,7 +28,7 @@ use super::packet::{Kind, Mailbox, Token};
 use super::server::Prepare;
 use super::{server, settings, standing, worker};
 use crate::error::Context;
-use crate::process::{StartMethod, current, identity, seal};
+use crate::process::{StartMethod, current, identity, inherited, seal};
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_sys::{image, process as sys};
@@ -144,6 +144,7 @@ static PENDING: Mutex<Option<Pending>> = Mutex::new(None);
 extern "C" fn hook() {
     HOOKED.store(true, Ordering::Relaxed);
     standing::remember_beginning();
+    inherited::remember();
     let Some(text) = std::env::var_os(VARIABLE) else {
         return;
     };

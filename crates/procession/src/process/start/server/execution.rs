@@ -10,15 +10,16 @@
 
 use crate::error::Context;
 use crate::process::die_with;
+use crate::process::inherited::{InheritedSignals, numbers};
 use crate::process::start::settings::{self, Settings};
 use crate::signal::Signal;
 use crate::{Error, ErrorKind, Result, limits};
-use procession_sys::Errno;
 use procession_sys::signal::{Disposition, Mask, set_disposition};
 use procession_sys::vfork::{self, ChildStack, Program};
+use procession_sys::{Errno, descriptor};
 use rustix::process::Pid;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
@@ -30,6 +31,10 @@ pub(super) struct Execution<'a> {
     pub(super) server: u32,
     pub(super) stdio: &'a [OwnedFd; 3],
     pub(super) ignored: &'a [i32],
+    /// Instead of those, and of no signal blocked.
+    pub(super) signals: Option<InheritedSignals>,
+    /// What it finds beside its standard streams.
+    pub(super) descriptors: Vec<(RawFd, OwnedFd)>,
     pub(super) settings: &'a Settings,
 }
 
@@ -90,25 +95,59 @@ impl Execution<'_> {
         }
     }
 
+    /// In the child: gives it what it is to find beside its standard streams.
+    fn place_descriptors(&self) -> Result<()> {
+        if self.descriptors.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the child uses no descriptor of the server any more but these: its
+        // table of them is its own, and its standard streams have their places.
+        let placed = unsafe { descriptor::place(&self.descriptors) };
+        placed.map_err(|errno| {
+            let numbers = self.descriptors.iter().map(|(number, _)| *number);
+            let highest = numbers.max().unwrap_or_default();
+            let error = Error::os("giving descriptor", highest, errno);
+            match errno {
+                Errno::BADF => error
+                    .of_kind(ErrorKind::LimitReached)
+                    .because("the number is beyond the limit of open files")
+                    .with_hint(limits::open_files().hint()),
+                Errno::MFILE => error.with_hint(limits::open_files().hint()),
+                _ => error,
+            }
+        })
+    }
+
     /// In the child: makes the process what it is to be like, and executes the
     /// program; returns why that failed.
     fn become_it(&self, image: &Program, program: &Path) -> Error {
         let prepare = || -> Result<()> {
             die_with(self.server)?;
             settings::set_stdio(self.stdio)?;
+            // Before a lower limit, which would refuse their numbers.
+            self.place_descriptors()?;
             settings::apply(self.settings)?;
             // The kernel unties a process that becomes another user.
             die_with(self.server)?;
             let set = |signal: Signal| set_disposition(signal.as_raw(), Disposition::Default);
             // What the server catches and ignores is not for programs, ...
-            let _ = (set(Signal::CHLD), set(Signal::INT));
-            // ... what the family's first process ignored is ...
-            for &number in self.ignored {
-                let _ = set_disposition(number, Disposition::Ignore);
-            }
-            // ... but for SIGPIPE, which Rust's runtime ignores, for itself.
-            let _ = set(Signal::PIPE);
-            Mask::of(&[]).install().during("unblocking signals", "")?;
+            let _ = (set(Signal::CHLD), set(Signal::INT), set(Signal::PIPE));
+            let ignore = |number| _ = set_disposition(number, Disposition::Ignore);
+            let blocked = match self.signals {
+                Some(signals) => {
+                    numbers(signals.ignored).for_each(ignore);
+                    Mask::of(&numbers(signals.blocked).collect::<Vec<_>>())
+                }
+                None => {
+                    // ... what the family's first process ignored is, but for SIGPIPE,
+                    // which Rust's runtime ignores, for itself.
+                    let others = self.ignored.iter().copied();
+                    let others = others.filter(|number| *number != Signal::PIPE.as_raw());
+                    others.for_each(ignore);
+                    Mask::of(&[])
+                }
+            };
+            blocked.install().during("setting blocked signals", "")?;
             Ok(())
         };
         match prepare() {

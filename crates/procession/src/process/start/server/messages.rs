@@ -1,11 +1,13 @@
 //! What a server is asked, and what it tells.
 
+use crate::process::inherited::InheritedSignals;
 use crate::process::start::packet::Token;
 use crate::process::start::rights::Rights;
 use crate::process::start::settings::Settings;
 use crate::process::task::Hook;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// The first packet to a server; its descriptor is the client's pidfd.
@@ -49,6 +51,10 @@ pub(crate) enum Work {
     Program {
         program: OsString,
         arguments: Vec<OsString>,
+        /// What the descriptors behind the others are to be called.
+        numbers: Vec<RawFd>,
+        /// As the caller wants them; else as the family began.
+        signals: Option<InheritedSignals>,
     },
 }
 

@@ -384,12 +384,24 @@ impl Server {
             return Answer::Done;
         };
         let exec_status = descriptors.next();
+        let further: Vec<OwnedFd> = descriptors.collect();
         let server = std::process::id();
-        if let Work::Program { program, arguments } = work {
+        if let Work::Program {
+            program,
+            arguments,
+            numbers,
+            signals,
+        } = work
+        {
+            if further.len() != numbers.len() {
+                return Answer::Done;
+            }
             let execution = Execution {
                 server,
                 stdio: &stdio,
                 ignored: &self.ignored,
+                signals,
+                descriptors: numbers.into_iter().zip(further).collect(),
                 settings: &settings,
             };
             return match execution.start(&mut self.stack, program.as_ref(), &arguments) {
