@@ -35,6 +35,13 @@ impl Random {
         Random(seed)
     }
 
+    /// A generator that one number of another one seeds, quietly.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Random {
+        // None of them may be 0, and neighbours are to differ.
+        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
     /// The next number.
     pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;

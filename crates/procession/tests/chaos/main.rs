@@ -6,10 +6,10 @@
 //! `cargo xtask chaos` runs this with `--report`, which prints figures.
 
 mod operations;
-mod queue;
 mod random;
 mod report;
 mod step;
+mod workloads;
 
 use std::process::ExitCode;
 use testkit::Test;
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
             },
         ));
     }
-    for workload in random::WORKLOADS {
+    for workload in workloads::ALL {
         tests.push(Test::new(format!("random::{}", workload.name), move || {
             random::run(workload, 150, &mut Random::new());
         }));

@@ -1,6 +1,6 @@
 //! The long run, and its figures.
 
-use crate::{operations, random, step};
+use crate::{operations, random, step, workloads};
 use std::process::ExitCode;
 use std::time::Instant;
 use testkit::random::Random;
@@ -39,33 +39,53 @@ pub(crate) fn run() -> ExitCode {
         go_through_instructions(&only);
     }
     if randoms {
-        let mut random = Random::new();
-        println!("killed at random                 kills   operations  left to repair    seconds");
-        let workloads = random::WORKLOADS.iter();
-        let workloads: Vec<_> = workloads.filter(|it| it.name.starts_with(&only)).collect();
-        let each = kills / workloads.len().max(1) as u64;
-        let (mut all, mut operations) = (0, 0);
-        for workload in workloads {
-            let start = Instant::now();
-            let figures = random::run(workload, each, &mut random);
-            all += figures.kills;
-            operations += figures.operations;
-            println!(
-                "  {:<26} {:>9} {:>12} {:>15} {:>10.1}",
-                workload.name,
-                figures.kills,
-                figures.operations,
-                figures.repairs,
-                start.elapsed().as_secs_f64(),
-            );
-        }
-        println!("  {:<26} {all:>9} {operations:>12}", "all");
+        kill_at_random(kills, &only);
     }
     println!(
         "no violation, no hang; {:.0} s",
         start.elapsed().as_secs_f64()
     );
     ExitCode::SUCCESS
+}
+
+fn kill_at_random(kills: u64, only: &str) {
+    let mut random = Random::new();
+    println!(
+        "{:<30} {:>9} {:>12} {:>9} {:>7} {:>14} {:>9} {:>8}",
+        "killed at random",
+        "kills",
+        "with threads",
+        "panics",
+        "exits",
+        "operations",
+        "repaired",
+        "seconds"
+    );
+    let workloads = workloads::ALL.iter();
+    let workloads: Vec<_> = workloads.filter(|it| it.name.starts_with(only)).collect();
+    let each = kills / workloads.len().max(1) as u64;
+    let mut all = random::Figures::default();
+    let start = Instant::now();
+    for workload in workloads {
+        let start = Instant::now();
+        let figures = random::run(workload, each, &mut random);
+        all.add(figures);
+        print_figures(workload.name, figures, start);
+    }
+    print_figures("all", all, start);
+}
+
+fn print_figures(name: &str, figures: random::Figures, start: Instant) {
+    println!(
+        "  {name:<28} {:>9} {:>12} {:>9} {:>7} {:>14} {:>9} {:>8.0}",
+        figures.kills,
+        figures.with_threads,
+        figures.panics,
+        figures.exits,
+        figures.operations,
+        figures.repairs,
+        start.elapsed().as_secs_f64(),
+    );
 }
 
 fn go_through_instructions(only: &str) {
