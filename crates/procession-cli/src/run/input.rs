@@ -1,63 +1,26 @@
 //! Where the arguments of jobs come from.
+//!
+//! The first source, and those that go along with it, are read as jobs need them: they
+//! may be slow, and need not end. The others are read to their end before the first job,
+//! because each of their rows is needed again for the next row of the first.
 
+use super::words::{Source, Words};
 use crate::failure::Failure;
 use procession::os::eventfd::{EventFd, Mode};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::vec::IntoIter;
 
-/// Arguments that are read in advance.
+/// Rows that are read in advance.
 const AHEAD: usize = 256;
 
-/// A source of arguments.
-#[derive(Debug, PartialEq, Eq)]
-enum Source {
-    Listed(Vec<OsString>),
-    File(PathBuf),
-}
-
-/// The words behind `run`: a command, and arguments in sources.
-#[derive(Debug, Default)]
-pub(super) struct Words {
-    pub(super) command: Vec<OsString>,
-    sources: Vec<(Source, bool)>,
-}
-
-impl Words {
-    /// `COMMAND… ::: ARG… ::: ARG… :::+ ARG… :::: FILE…`
-    pub(super) fn split(words: &[OsString]) -> Words {
-        let mut split = Words::default();
-        let mut is_file = None;
-        for word in words {
-            match (word.to_str(), is_file) {
-                (Some(":::"), _) => {
-                    is_file = Some(false);
-                    split.sources.push((Source::Listed(Vec::new()), false));
-                }
-                (Some(":::+"), _) => {
-                    is_file = Some(false);
-                    split.sources.push((Source::Listed(Vec::new()), true));
-                }
-                (Some("::::"), _) => is_file = Some(true),
-                (_, None) => split.command.push(word.clone()),
-                (_, Some(true)) => split.sources.push((Source::File(word.into()), false)),
-                (_, Some(false)) => {
-                    if let Some((Source::Listed(list), _)) = split.sources.last_mut() {
-                        list.push(word.clone());
-                    }
-                }
-            }
-        }
-        split
-    }
-
-    pub(super) fn add_file(&mut self, path: &Path) {
-        self.sources.push((Source::File(path.to_owned()), false));
-    }
-}
+/// Most bytes of a line. Linux takes no argument of more than 128 KiB: what is longer
+/// than that fails as a job, and what is longer than this is no list of arguments.
+const LONGEST: usize = 1 << 20;
 
 /// Arguments of one job after the other, read by a thread of its own: a slow writer
 /// keeps nobody waiting.
@@ -81,38 +44,23 @@ pub(super) enum Next {
 impl Input {
     pub(super) fn open(words: Words, ends_in_nul: bool) -> Result<Input, Failure> {
         let end = if ends_in_nul { 0 } else { b'\n' };
-        let mut sources = words.sources;
-        if sources.is_empty() {
-            sources.push((Source::File("-".into()), false));
-        }
-        let is_single = sources.len() == 1;
+        let groups = words.groups.into_iter();
+        // All are opened before any is read: what is not there is said at once.
+        let groups: Result<Vec<Group>, _> = groups.map(|group| Group::open(group, end)).collect();
+        let mut groups = groups?.into_iter();
+        let first = groups.next().unwrap_or(Group(Vec::new()));
+        let inner: Result<Vec<Vec<Vec<OsString>>>, _> = groups.map(Iterator::collect).collect();
+        let inner = inner?;
+        let lengths = inner.iter().map(Vec::len);
+        let total = lengths.fold(first.length(), |total, length| {
+            total.and_then(|total| total.checked_mul(length as u64))
+        });
         let (sender, receiver) = sync_channel(AHEAD);
         let bell = EventFd::new(0, Mode::Counter)?;
         let ring = bell.try_clone()?;
-        let mut total = None;
-        let mut first = sources.remove(0).0;
-        let jobs: Box<dyn Iterator<Item = Result<Vec<OsString>, Failure>> + Send> = match &mut first
-        {
-            Source::File(path) if is_single => {
-                Box::new(lines(path, end)?.map(|line| line.map(|line| vec![line])))
-            }
-            _ => {
-                let mut lists = vec![(list(first, end)?, false)];
-                for (source, is_linked) in sources {
-                    lists.push((list(source, end)?, is_linked));
-                }
-                let all = combine(lists);
-                total = Some(all.len() as u64);
-                Box::new(all.into_iter().map(Ok))
-            }
-        };
         let read = move || {
-            for job in jobs {
-                if sender.send(job).is_err() {
-                    return;
-                }
-                let _ = ring.try_add(1);
-            }
+            // The receiver is gone when nothing more is wanted.
+            let _ = send_all(first, &inner, &sender, &ring);
             drop(sender);
             let _ = ring.try_add(1);
         };
@@ -142,83 +90,245 @@ impl Input {
     }
 }
 
-/// Lines of a file, or of standard input if it is called `-`.
-fn lines(
-    path: &Path,
-    end: u8,
-) -> Result<impl Iterator<Item = Result<OsString, Failure>> + use<>, Failure> {
-    let reader: Box<dyn BufRead + Send> = if path.as_os_str() == "-" {
-        Box::new(BufReader::new(std::io::stdin()))
-    } else {
-        let file = File::open(path).map_err(|error| Failure::File(path.to_owned(), error))?;
-        Box::new(BufReader::new(file))
+/// Sends every row of the first group with all combinations of rows of the others, of
+/// which the last changes fastest; less if nobody receives them any more.
+fn send_all(
+    first: Group,
+    inner: &[Vec<Vec<OsString>>],
+    sender: &SyncSender<Result<Vec<OsString>, Failure>>,
+    ring: &EventFd,
+) -> Option<()> {
+    let send = |row| {
+        let sent = sender.send(row).ok();
+        let _ = ring.try_add(1);
+        sent
     };
-    let path = path.to_owned();
-    Ok(reader.split(end).map(move |line| {
-        let failed = |error| match path.as_os_str() == "-" {
-            true => Failure::Input(error),
-            false => Failure::Reading(path.clone(), error),
+    if inner.iter().any(Vec::is_empty) {
+        return Some(());
+    }
+    for row in first {
+        let row = match row {
+            Ok(row) => row,
+            failed => return send(failed),
         };
-        line.map(OsString::from_vec).map_err(failed)
-    }))
+        // Which row of each is next.
+        let mut at = vec![0; inner.len()];
+        loop {
+            let rows = inner.iter().zip(&at).flat_map(|(rows, at)| &rows[*at]);
+            send(Ok(row.iter().chain(rows).cloned().collect()))?;
+            let more = (0..at.len()).rfind(|group| at[*group] + 1 < inner[*group].len());
+            let Some(group) = more else { break };
+            at[group] += 1;
+            at[group + 1..].fill(0);
+        }
+    }
+    Some(())
 }
 
-fn list(source: Source, end: u8) -> Result<Vec<OsString>, Failure> {
-    match source {
-        Source::Listed(list) => Ok(list),
-        Source::File(path) => lines(&path, end)?.collect(),
+/// Sources that go along with one another, row by row, until the first of them ends.
+struct Group(Vec<Column>);
+
+enum Column {
+    Listed(IntoIter<OsString>),
+    Read(Lines),
+}
+
+impl Group {
+    fn open(sources: Vec<Source>, end: u8) -> Result<Group, Failure> {
+        let columns = sources.into_iter().map(|source| match source {
+            Source::Listed(list) => Ok(Column::Listed(list.into_iter())),
+            Source::File(path) => Lines::open(path, end).map(Column::Read),
+        });
+        columns.collect::<Result<_, _>>().map(Group)
+    }
+
+    /// How many rows there are, if that is known without reading.
+    fn length(&self) -> Option<u64> {
+        let lengths = self.0.iter().map(|column| match column {
+            Column::Listed(list) => Some(list.len() as u64),
+            Column::Read(_) => None,
+        });
+        lengths.min().flatten()
     }
 }
 
-/// All combinations, of which the last source changes fastest; linked sources go
-/// along with the one before them.
-fn combine(lists: Vec<(Vec<OsString>, bool)>) -> Vec<Vec<OsString>> {
-    let mut rows: Vec<Vec<Vec<OsString>>> = Vec::new();
-    for (list, is_linked) in lists {
-        match rows.last_mut() {
-            Some(last) if is_linked => {
-                last.truncate(list.len());
-                for (row, argument) in last.iter_mut().zip(list) {
-                    row.push(argument);
-                }
-            }
-            _ => rows.push(list.into_iter().map(|argument| vec![argument]).collect()),
+impl Iterator for Group {
+    type Item = Result<Vec<OsString>, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let is_over = |column: &Column| matches!(column, Column::Listed(list) if list.len() == 0);
+        // Nobody waits for a line that nothing can go along with.
+        if self.0.iter().any(is_over) {
+            return None;
         }
+        let row = self.0.iter_mut().map(|column| match column {
+            Column::Listed(list) => list.next().map(Ok),
+            Column::Read(lines) => lines.next(),
+        });
+        row.collect()
     }
-    rows.into_iter().fold(vec![Vec::new()], |all, source| {
-        let mut combined = Vec::with_capacity(all.len() * source.len());
-        for before in &all {
-            for row in &source {
-                combined.push([before.as_slice(), row].concat());
+}
+
+/// Lines of a file, or of standard input if it is called `-`.
+struct Lines {
+    reader: Box<dyn BufRead + Send>,
+    path: PathBuf,
+    end: u8,
+}
+
+impl Lines {
+    fn open(path: PathBuf, end: u8) -> Result<Lines, Failure> {
+        let reader: Box<dyn BufRead + Send> = if path.as_os_str() == "-" {
+            Box::new(BufReader::new(std::io::stdin()))
+        } else {
+            let file = File::open(&path).map_err(|error| Failure::File(path.clone(), error))?;
+            Box::new(BufReader::new(file))
+        };
+        Ok(Lines { reader, path, end })
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Result<OsString, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = Vec::new();
+        let mut reader = self.reader.by_ref().take(LONGEST as u64 + 1);
+        let error = match reader.read_until(self.end, &mut line) {
+            Ok(0) => return None,
+            Ok(_) if line.last() == Some(&self.end) => {
+                line.pop();
+                return Some(Ok(OsString::from_vec(line)));
             }
-        }
-        combined
-    })
+            // The last one may have no end.
+            Ok(count) if count <= LONGEST => return Some(Ok(OsString::from_vec(line))),
+            Ok(_) => {
+                let why = format!("a line has more than {LONGEST} bytes; try -0 if NUL ends them");
+                Error::new(ErrorKind::InvalidData, why)
+            }
+            Err(error) => error,
+        };
+        Some(Err(match self.path.as_os_str() == "-" {
+            true => Failure::Input(error),
+            false => Failure::Reading(self.path.clone(), error),
+        }))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procession::{Deadline, poll};
+    use std::time::Duration;
 
-    fn combined(words: &str) -> Vec<String> {
+    fn open(words: &str) -> Result<Input, Failure> {
         let words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
-        let words = Words::split(&words);
-        let lists = words.sources.into_iter();
-        let lists = lists.map(|(source, linked)| (list(source, b'\n').unwrap(), linked));
-        let rows = combine(lists.collect()).into_iter();
-        rows.map(|row| row.join(std::ffi::OsStr::new("")).into_string().unwrap())
+        Input::open(Words::split(&words, &[])?, false)
+    }
+
+    fn next(input: &mut Input) -> Result<Option<Vec<OsString>>, Failure> {
+        loop {
+            match input.next() {
+                Next::Arguments(row) => return Ok(Some(row)),
+                Next::End(None) => return Ok(None),
+                Next::End(Some(failure)) => return Err(failure),
+                Next::NotYet => {
+                    let soon = Deadline::after(Duration::from_secs(60));
+                    poll::readable(&input.bell, soon).unwrap();
+                }
+            }
+        }
+    }
+
+    /// Rows, each as one word.
+    fn rows(words: &str) -> Vec<String> {
+        let mut input = open(words).unwrap();
+        let rows = std::iter::from_fn(|| next(&mut input).unwrap());
+        rows.map(|row| row.join("".as_ref()).into_string().unwrap())
             .collect()
     }
 
     #[test]
     fn sources_are_combined_or_linked() {
-        assert_eq!(combined("echo ::: a b"), ["a", "b"]);
-        assert_eq!(combined("echo ::: a b ::: 1 2"), ["a1", "a2", "b1", "b2"]);
-        assert_eq!(combined("echo ::: a b :::+ 1 2"), ["a1", "b2"]);
+        assert_eq!(rows("echo ::: a b"), ["a", "b"]);
+        assert_eq!(rows("echo ::: a b ::: 1 2"), ["a1", "a2", "b1", "b2"]);
+        assert_eq!(rows("echo ::: a b :::+ 1 2"), ["a1", "b2"]);
         assert_eq!(
-            combined("echo ::: a b :::+ 1 2 ::: x y"),
+            rows("echo ::: a b :::+ 1 2 ::: x y"),
             ["a1x", "a1y", "b2x", "b2y"]
         );
-        assert_eq!(combined("echo ::: a ::: "), [""; 1].map(|_| "a"));
+        assert_eq!(
+            rows("echo ::: a b ::: 1 2 :::+ x y ::: p q"),
+            [
+                "a1xp", "a1xq", "a2yp", "a2yq", "b1xp", "b1xq", "b2yp", "b2yq"
+            ]
+        );
+        // An empty word is an argument, and no word is none.
+        assert_eq!(rows("echo ::: a ::: "), ["a"]);
+        assert_eq!(rows("echo ::: a :::"), [""; 0]);
+        assert_eq!(rows("echo ::: ::: a"), [""; 0]);
+    }
+
+    #[test]
+    fn linked_sources_end_with_the_shortest() {
+        assert_eq!(rows("echo ::: a b c :::+ 1 2"), ["a1", "b2"]);
+        assert_eq!(rows("echo ::: a :::+ 1 2 ::: x :::+ y z"), ["a1xy"]);
+        assert_eq!(rows("echo ::: a :::+"), [""; 0]);
+    }
+
+    #[test]
+    fn the_total_is_known_where_the_first_source_is_listed() {
+        let total = |words| open(words).unwrap().total;
+        assert_eq!(total("echo ::: a b ::: 1 2 3"), Some(6));
+        assert_eq!(total("echo ::: a b c :::+ 1 2"), Some(2));
+        assert_eq!(total("echo ::: a b ::: 1 2 :::: /dev/null"), Some(0));
+        assert_eq!(total("echo :::: /dev/null"), None);
+        assert_eq!(total("echo ::: a ::::+ /dev/null"), None);
+        // What cannot be counted is not known.
+        let many = vec!["x"; 1 << 13].join(" ");
+        let sources = vec![format!("::: {many}"); 5].join(" ");
+        assert_eq!(total(&format!("echo {sources}")), None);
+    }
+
+    #[test]
+    fn what_is_not_needed_is_not_read() {
+        // A zero has no end, and no line of it either.
+        assert_eq!(rows("echo :::: /dev/zero :::"), [""; 0]);
+        assert_eq!(rows("echo :::: /dev/zero ::::+ /dev/null :::"), [""; 0]);
+        assert_eq!(rows("echo ::: :::+ ::::+ /dev/zero"), [""; 0]);
+    }
+
+    #[test]
+    fn a_line_without_end_and_what_is_no_list_are_errors() {
+        let mut input = open("echo :::: /dev/zero ::: a").unwrap();
+        let text = format!("{:?}", next(&mut input).unwrap_err());
+        assert!(text.contains("try -0"), "{text}");
+        assert!(open("echo ::: a :::: /dev/zero").is_err());
+        assert!(open("echo ::: a :::: /no/such/file").is_err());
+        let mut input = open("echo :::: / ::: a").unwrap();
+        let text = format!("{:?}", next(&mut input).unwrap_err());
+        assert!(text.contains("Reading(\"/\""), "{text}");
+    }
+
+    #[test]
+    fn lines_are_what_is_between_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list");
+        let lines = |bytes: &[u8], end| {
+            std::fs::write(&path, bytes).unwrap();
+            let lines = Lines::open(path.clone(), end).unwrap();
+            let lines: Result<Vec<OsString>, _> = lines.collect();
+            let lines = lines.unwrap().into_iter();
+            lines.map(OsString::into_vec).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(b"a\n\nb\r\n\xff\0c", b'\n'),
+            [b"a".as_slice(), b"", b"b\r", b"\xff\0c"]
+        );
+        assert_eq!(lines(b"a\nb\0\0c", 0), [b"a\nb".as_slice(), b"", b"c"]);
+        let longest = vec![b'x'; LONGEST];
+        assert_eq!(lines(&longest, b'\n'), [longest.as_slice()]);
+        let ended = [&longest[..], b"\ny"].concat();
+        assert_eq!(lines(&ended, b'\n'), [longest.as_slice(), b"y"]);
     }
 }

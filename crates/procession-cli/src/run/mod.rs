@@ -9,8 +9,10 @@ mod log;
 mod options;
 mod print;
 mod results;
+mod shell;
 mod starter;
 mod template;
+mod words;
 
 pub(crate) use options::{Halt, jobs, size};
 
@@ -18,7 +20,7 @@ use crate::args::RunArguments;
 use crate::failure::Failure;
 use crate::say::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use input::{Input, Next, Words};
+use input::{Input, Next};
 use job::{Finished, Job, RunningJob};
 use log::{Entry, Log};
 use options::Share;
@@ -32,16 +34,14 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use template::Template;
+use words::Words;
 
 /// Most failures that an exit code counts; one more stands for more.
 const MOST_COUNTED: u64 = 100;
 
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
-    let mut words = Words::split(&arguments.words);
-    for path in &arguments.arg_file {
-        words.add_file(path);
-    }
-    let template = Template::new(&words.command, arguments.shell);
+    let words = Words::split(&arguments.words, &arguments.arg_file)?;
+    let template = Template::new(&words.command, arguments.shell, words.sources())?;
     let input = Input::open(words, arguments.null)?;
     let (log, done) = log::open(arguments)?;
     let mut run = Run {

@@ -10,7 +10,13 @@
 //! | `{#}` | number of the job, from one |
 //! | `{%}` | number of the slot that it runs in, from one |
 //! | `{2}`, `{2.}`, … | the same of the argument from the second source |
+//!
+//! Other words in braces stay as they are. In text for a shell, arguments are quoted for
+//! where they stand. A number without a source, and a place where nothing can be quoted,
+//! are errors before any job.
 
+use super::shell::{self, Place, Reader};
+use crate::failure::Failure;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -27,11 +33,14 @@ enum Form {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(Vec<u8>),
-    /// Of one source, or of all.
-    Argument(Option<usize>, Form),
+    /// Of one source, or of all; and where in text for a shell, if it is in any.
+    Argument(Option<usize>, Form, Option<Place>),
     Job,
     Slot,
 }
+
+/// An argument that is a word as it is.
+const WHOLE: Part = Part::Argument(None, Form::Whole, None);
 
 /// A command to be completed with arguments.
 #[derive(Clone, Debug)]
@@ -52,7 +61,15 @@ impl Template {
     /// A program with its arguments; or, if it is one word that only a shell
     /// understands, or `in_shell` says so, text for a shell. Without words, each
     /// argument is text for a shell by itself.
-    pub(super) fn new(words: &[OsString], in_shell: bool) -> Template {
+    ///
+    /// # Errors
+    /// A place for an argument of a source that is none of so many, or where an argument
+    /// could become a part of the command.
+    pub(super) fn new(
+        words: &[OsString],
+        in_shell: bool,
+        sources: usize,
+    ) -> Result<Template, Failure> {
         let needs_shell = match words {
             [] => true,
             [word] => word
@@ -62,109 +79,133 @@ impl Template {
             _ => false,
         };
         let in_shell = in_shell || needs_shell;
+        let script = match in_shell {
+            true => Some(0),
+            false => shell::script(words),
+        };
         let joined = words.join(OsStr::new(" "));
         let words: &[OsString] = match in_shell {
             true => &[joined],
             false => words,
         };
-        let mut words: Vec<Vec<Part>> = words.iter().map(|word| parse(word.as_bytes())).collect();
+        let words = words.iter().map(|word| parse(word.as_bytes(), sources));
+        let mut words: Vec<Vec<Part>> = words.collect::<Result<_, _>>()?;
         let has_argument = |part: &Part| matches!(part, Part::Argument(..));
         if !words.iter().flatten().any(has_argument) {
-            let whole = Part::Argument(None, Form::Whole);
             match words.last_mut() {
                 Some(text) if in_shell => {
                     let is_empty = text.is_empty();
                     text.extend((!is_empty).then(|| Part::Text(b" ".to_vec())));
-                    text.push(whole);
+                    text.push(WHOLE);
                 }
-                _ => words.push(vec![whole]),
+                _ => words.push(vec![WHOLE]),
             }
         }
-        Template { words, in_shell }
-    }
-
-    /// Whether arguments are text for a shell by themselves.
-    fn is_bare(&self) -> bool {
-        self.words == [[Part::Argument(None, Form::Whole)]]
+        // What is an argument as a whole is meant to be a script.
+        let script = script.and_then(|word| words.get_mut(word));
+        if let Some(script) = script.filter(|script| **script != [WHOLE]) {
+            find_places(script)?;
+        }
+        Ok(Template { words, in_shell })
     }
 
     pub(super) fn complete(&self, arguments: &[OsString], job: u64, slot: usize) -> Line {
         if !self.in_shell {
             let mut words = Vec::new();
             for parts in &self.words {
-                if *parts == [Part::Argument(None, Form::Whole)] {
+                if *parts == [WHOLE] {
                     words.extend(arguments.iter().cloned());
                 } else {
-                    words.push(OsString::from_vec(render(
-                        parts,
-                        arguments,
-                        job,
-                        slot,
-                        <[u8]>::to_vec,
-                    )));
+                    words.push(OsString::from_vec(render(parts, arguments, job, slot)));
                 }
             }
-            let quoted: Vec<Vec<u8>> = words.iter().map(|word| quote(word.as_bytes())).collect();
-            let text = OsString::from_vec(quoted.join(&b' '));
+            let words_in_shell = words.iter().map(|word| shell::word(word.as_bytes()));
+            let text: Vec<Vec<u8>> = words_in_shell.collect();
+            let text = OsString::from_vec(text.join(&b' '));
             return Line { words, text };
         }
-        let quoting = if self.is_bare() {
-            <[u8]>::to_vec
-        } else {
-            quote
-        };
         let parts = self.words.first().map_or(&[][..], Vec::as_slice);
-        let text = OsString::from_vec(render(parts, arguments, job, slot, quoting));
+        let text = OsString::from_vec(render(parts, arguments, job, slot));
         let words = vec!["sh".into(), "-c".into(), text.clone()];
         Line { words, text }
     }
 }
 
-fn render(
-    parts: &[Part],
-    arguments: &[OsString],
-    job: u64,
-    slot: usize,
-    quoting: fn(&[u8]) -> Vec<u8>,
-) -> Vec<u8> {
+/// Finds out where in text for a shell its arguments are.
+fn find_places(parts: &mut [Part]) -> Result<(), Failure> {
+    let mut reader = Reader::default();
+    for at in 0..parts.len() {
+        let behind = parts.get(at + 1).map(|part| match part {
+            Part::Text(text) => text.first().copied().unwrap_or(b' '),
+            _ => b'{',
+        });
+        let found = match &mut parts[at] {
+            Part::Text(text) => {
+                text.iter().for_each(|byte| reader.read(*byte));
+                Ok(())
+            }
+            Part::Argument(_, _, place) => reader.place(behind).map(|found| *place = Some(found)),
+            Part::Job | Part::Slot => reader.number(),
+        };
+        found.map_err(|inside| {
+            Failure::Usage(format!(
+                "an argument has its place inside, or behind, {inside}, where it cannot be quoted; \
+                 try to put it into a variable before, as in: x={{}}; … \"$x\""
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+fn render(parts: &[Part], arguments: &[OsString], job: u64, slot: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for part in parts {
         match part {
             Part::Text(text) => bytes.extend_from_slice(text),
             Part::Job => bytes.extend_from_slice(job.to_string().as_bytes()),
             Part::Slot => bytes.extend_from_slice(slot.to_string().as_bytes()),
-            Part::Argument(Some(source), form) => {
-                if let Some(argument) = arguments.get(source - 1) {
-                    bytes.extend(quoting(&shape(argument.as_bytes(), *form)));
+            Part::Argument(source, form, place) => {
+                let some = match source {
+                    Some(source) => &arguments[source - 1..*source],
+                    None => arguments,
+                };
+                let some = some.iter();
+                let some = some.map(|argument| shape(argument.as_bytes(), *form));
+                match place {
+                    None => bytes.extend(some.collect::<Vec<_>>().join(&b' ')),
+                    // One word for each.
+                    Some(place @ (Place::Word | Place::Part)) => {
+                        let some = some.map(|argument| place.quote(&argument));
+                        bytes.extend(some.collect::<Vec<_>>().join(&b' '));
+                    }
+                    Some(place) => {
+                        bytes.extend(place.quote(&some.collect::<Vec<_>>().join(&b' ')));
+                    }
                 }
-            }
-            Part::Argument(None, form) => {
-                let all = arguments.iter();
-                let all: Vec<Vec<u8>> = all
-                    .map(|argument| quoting(&shape(argument.as_bytes(), *form)))
-                    .collect();
-                bytes.extend(all.join(&b' '));
             }
         }
     }
     bytes
 }
 
-fn parse(mut text: &[u8]) -> Vec<Part> {
+fn parse(mut text: &[u8], sources: usize) -> Result<Vec<Part>, Failure> {
     let mut parts = Vec::new();
     let mut plain = Vec::new();
     while let Some(&byte) = text.first() {
-        let end = text.iter().position(|byte| *byte == b'}');
-        let inside = (byte == b'{').then_some(end).flatten();
-        match inside.and_then(|end| place(&text[1..end])) {
-            Some(part) => {
+        // The longest place is a number and a form.
+        let near = &text[..text.len().min(32)];
+        let end = near.iter().position(|byte| *byte == b'}');
+        let inside = end.filter(|_| byte == b'{').map(|end| &text[1..end]);
+        let found = inside.map(|inside| place(inside, sources)).transpose()?;
+        match (found.flatten(), end) {
+            (Some(part), Some(end)) => {
                 if !plain.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut plain)));
                 }
                 parts.push(part);
-                text = &text[end.unwrap_or(0) + 1..];
+                text = &text[end + 1..];
             }
-            None => {
+            _ => {
                 plain.push(byte);
                 text = &text[1..];
             }
@@ -173,39 +214,45 @@ fn parse(mut text: &[u8]) -> Vec<Part> {
     if !plain.is_empty() {
         parts.push(Part::Text(plain));
     }
-    parts
+    Ok(parts)
 }
 
 /// What is between braces, if it is a place.
-fn place(inside: &[u8]) -> Option<Part> {
+fn place(inside: &[u8], sources: usize) -> Result<Option<Part>, Failure> {
     match inside {
-        b"#" => return Some(Part::Job),
-        b"%" => return Some(Part::Slot),
+        b"#" => return Ok(Some(Part::Job)),
+        b"%" => return Ok(Some(Part::Slot)),
         _ => {}
     }
     let digits = inside
         .iter()
         .take_while(|byte| byte.is_ascii_digit())
         .count();
-    let source = match digits {
-        0 => None,
-        _ => {
-            let number: usize = str::from_utf8(&inside[..digits]).ok()?.parse().ok()?;
-            Some(number).filter(|number| *number > 0)
-        }
-    };
-    if digits > 0 && source.is_none() {
-        return None;
-    }
     let form = match &inside[digits..] {
         b"" => Form::Whole,
         b"." => Form::NoExtension,
         b"/" => Form::Base,
         b"//" => Form::Directory,
         b"/." => Form::BaseNoExtension,
-        _ => return None,
+        _ => return Ok(None),
     };
-    Some(Part::Argument(source, form))
+    if digits == 0 {
+        return Ok(Some(Part::Argument(None, form, None)));
+    }
+    let number = str::from_utf8(&inside[..digits]).unwrap_or_default();
+    match number.parse() {
+        Ok(source) if (1..=sources).contains(&source) => {
+            Ok(Some(Part::Argument(Some(source), form, None)))
+        }
+        _ => Err(Failure::Usage(format!(
+            "{{{number}}} is the place of an argument from source {number}, and there {}; \
+             try ::: for another source, or {{\"\"{number}}} for the text in a shell's command",
+            match sources {
+                1 => "is one source".to_owned(),
+                _ => format!("are {sources} sources"),
+            }
+        ))),
+    }
 }
 
 fn shape(argument: &[u8], form: Form) -> Vec<u8> {
@@ -232,23 +279,6 @@ fn shape(argument: &[u8], form: Form) -> Vec<u8> {
     }
 }
 
-/// So that a shell takes it as one word.
-fn quote(word: &[u8]) -> Vec<u8> {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(byte);
-    if !word.is_empty() && word.iter().all(is_plain) {
-        return word.to_vec();
-    }
-    let mut quoted = b"'".to_vec();
-    for &byte in word {
-        match byte {
-            b'\'' => quoted.extend(b"'\\''"),
-            _ => quoted.push(byte),
-        }
-    }
-    quoted.push(b'\'');
-    quoted
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,7 +286,8 @@ mod tests {
     fn complete(words: &[&str], arguments: &[&str]) -> String {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        let line = Template::new(&words, false).complete(&arguments, 7, 2);
+        let template = Template::new(&words, false, arguments.len()).unwrap();
+        let line = template.complete(&arguments, 7, 2);
         line.text.into_string().unwrap()
     }
 
@@ -277,8 +308,8 @@ mod tests {
             "x c a 7 2"
         );
         assert_eq!(
-            complete(&["x", "{0}", "{", "}", "{a}"], &["z"]),
-            "x '{0}' '{' '}' '{a}' z"
+            complete(&["x", "{", "}", "{a}", "{-1}"], &["z"]),
+            "x '{' '}' '{a}' '{-1}' z"
         );
         assert_eq!(complete(&["x"], &["a", "b"]), "x a b");
     }
@@ -291,5 +322,110 @@ mod tests {
         );
         assert_eq!(complete(&["echo a;"], &["b"]), "echo a; b");
         assert_eq!(complete(&[], &["echo a; echo b"]), "echo a; echo b");
+    }
+
+    fn refusal(words: &[&str], sources: usize) -> String {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        match Template::new(&words, false, sources) {
+            Err(Failure::Usage(text)) => text,
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+
+    #[test]
+    fn an_argument_that_there_is_not_is_an_error() {
+        assert!(refusal(&["x", "{2}"], 1).contains("from source 2, and there is one source"));
+        assert!(refusal(&["x {3.} {1}"], 2).contains("from source 3, and there are 2 sources"));
+        assert!(refusal(&["x", "{0}"], 1).contains("source 0"));
+        assert!(refusal(&["x", "{18446744073709551616/}"], 1).contains("18446744073709551616"));
+    }
+
+    #[test]
+    fn a_place_where_nothing_can_be_quoted_is_an_error() {
+        assert!(refusal(&["cat <<a\n{}\na"], 1).contains("a here-document"));
+        assert!(refusal(&["sh", "-c", "echo ${1}"], 1).contains("a name behind $"));
+        // Where it would be added.
+        assert!(refusal(&["date # now"], 1).contains("a comment"));
+    }
+
+    /// Texts for a shell that print `<`, an argument and `>`, and NUL.
+    const PRINTING: [&str; 14] = [
+        "printf '<%s>\\0' {}",
+        "printf '%s>\\0' \\<{}",
+        "printf '<%s\\0' {}\\>",
+        "printf '%s\\0' '<{}>'",
+        "printf '%s\\0' \"<{}>\"",
+        "x=a; xb='<'; printf '%s\\0' \"$xb{}>\"",
+        "x='<'; printf '%s\\0' $x{}\\>",
+        "x={}; printf '<%s>\\0' \"$x\"",
+        "x=\"$(printf '<%s>' {})\"; printf '%s\\0' \"$x\"",
+        "x=\"$(printf '<%s>' \"{}\" # \"'\n)\"; printf '%s\\0' \"$x\"",
+        "x=\"$(printf \"$(printf '<%%s>')\" '{}')\"; printf '%s\\0' \"$x\"",
+        "for x in {}; do printf '<%s>\\0' \"$x\"; done",
+        "case {} in '{}') (printf '<%s>\\0' \"\"{}'') ;; esac",
+        "f() { printf '<%s>\\0' \"$1\"; }; : `:` ${x%.*} $((1 << 2)); f \"\"'{}'",
+    ];
+
+    fn check_in_shells(argument: &[u8]) {
+        let expected = [b"<", argument, b">\0"].concat();
+        for shell in ["sh", "bash", "dash", "ksh", "zsh"] {
+            for text in PRINTING {
+                let words: Vec<OsString> = [shell, "-c", text].map(OsString::from).into();
+                let template = match Template::new(&words, false, 1) {
+                    Ok(template) => template,
+                    Err(failure) => panic!("{text}: {failure:?}"),
+                };
+                let argument = [OsStr::from_bytes(argument).to_owned()];
+                let line = template.complete(&argument, 1, 1);
+                let mut command = std::process::Command::new(&line.words[0]);
+                // A shell that is not there is not tested.
+                let Ok(output) = command.args(&line.words[1..]).output() else {
+                    break;
+                };
+                let text = line.text.to_string_lossy();
+                assert_eq!(
+                    output.stdout.escape_ascii().to_string(),
+                    expected.escape_ascii().to_string(),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_argument_is_what_it_is_at_every_place() {
+        let arguments: [&[u8]; 12] = [
+            b"",
+            b"'",
+            b"\"",
+            b"\\",
+            b"'; touch x; '",
+            b"\"; touch x; \"",
+            b"$(touch x) `touch x` ${x} $((1))",
+            b"it's \\\"$HOME\\\" !! ~ * [a-z] {a,b} # \\",
+            b"a\nb\n\n",
+            b"-n",
+            b"if",
+            b"\xff\xfe'\x80\"",
+        ];
+        arguments.into_iter().for_each(check_in_shells);
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            cases: 8,
+            failure_persistence: None,
+            ..Default::default()
+        })]
+
+        #[test]
+        fn any_argument_is_what_it_is_at_every_place(
+            argument in proptest::collection::vec(
+                proptest::sample::select(b"'\"$`\\!#;&|<>(){}[]*?~ \t\n=%-^ab1\xff\x80".to_vec()),
+                0..24,
+            ),
+        ) {
+            check_in_shells(&argument);
+        }
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn arguments_come_from_everywhere() {
 }
 
 pub(crate) fn jobs_do_not_mix_and_keep_their_order() {
-    let job = "for i in 1 2 3; do echo {} $i; done; sleep 0.0$((5 - {}))";
+    let job = "n={}; for i in 1 2 3; do echo $n $i; done; sleep 0.0$((5 - n))";
     let output = run(&["run", "-k", "-j4", job, ":::", "1", "2", "3", "4"]);
     let expected: Vec<String> = (1..=4)
         .flat_map(|job| (1..=3).map(move |line| format!("{job} {line}")))
