@@ -1,12 +1,12 @@
-//! Multiprocessing for Linux: processes that are always reaped, every Unix
-//! channel behind one API, errors instead of hangs.
+//! Multiprocessing for Linux: functions and programs in processes that are reaped,
+//! the channels of Unix behind one API, errors instead of hangs.
 //!
 //! # What is here
 //!
 //! | module | what it is for |
 //! |---|---|
 //! | [`pool`] | a function over many arguments on all processors, in processes that may die |
-//! | [`process`] | functions in other processes ([`process::spawn`]), other programs ([`process::Command`]), fork where it is no trap; nobody outlives the family, no zombie is left |
+//! | [`process`] | functions in other processes ([`process::spawn`]), other programs ([`process::Command`]), fork where it is no trap; what is started ends with the program, and is reaped |
 //! | [`Handle`], [`Bytes`] | files, sockets and large data as arguments and results |
 //! | [`sync`] | locks, permits, conditions, events, barriers between processes, which survive the death of whoever uses them |
 //! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share; which types may be |
@@ -23,8 +23,9 @@
 //!
 //! # What it promises
 //!
-//! - **No hang.** Every wait has `try_`, `_timeout` and `_deadline` forms, on
-//!   the monotonic clock; the death of another process becomes a result.
+//! - **No hang.** Waits have `try_`, `_timeout` and `_deadline` forms, on the
+//!   monotonic clock ([`Deadline`] lists the exceptions); the death of another
+//!   process becomes a result.
 //! - **No leak.** Children are reaped even if their handles are dropped. Names
 //!   that a transport needs for a while are removed as soon as both sides hold
 //!   the object, and by the next run if this one is killed in between.

@@ -5,12 +5,21 @@ use std::time::{Duration, Instant};
 
 /// Until when an operation may wait.
 ///
-/// Every operation that can wait comes in four forms: `op` waits for ever,
+/// An operation that can wait comes in four forms: `op` waits for ever,
 /// `try_op` does not wait, `op_timeout(Duration)` and `op_deadline(Deadline)`
 /// wait for a while. The last is the general one, and the one to use when
-/// several operations share a budget. Waits at a [`Condvar`](crate::sync::Condvar)
-/// and at a [`Barrier`](crate::sync::Barrier), which make no sense without waiting,
-/// have no `try_` form.
+/// several operations share a budget. The exceptions are:
+///
+/// - Waits at a [`Condvar`](crate::sync::Condvar) and at a
+///   [`Barrier`](crate::sync::Barrier) have no `try_` form.
+/// - [`wait_any`](crate::process::wait_any), [`wait_all`](crate::process::wait_all)
+///   and [`communicate`](crate::process::CommandChild::communicate) have their
+///   deadline as an argument.
+/// - Calls of a [pool](crate::pool) are bounded by
+///   [`Calls::deadline`](crate::pool::Calls::deadline) and by the timeouts of its
+///   calls.
+/// - A [`scope`](crate::process::scope()) waits for its tasks without a limit, as does
+///   a pipeline that is waited for; bound the tasks and the pipeline themselves.
 ///
 /// A deadline is measured on `CLOCK_MONOTONIC`: setting the wall clock
 /// neither shortens nor stretches it, and a signal handler that interrupts

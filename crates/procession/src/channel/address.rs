@@ -143,13 +143,13 @@ impl Address {
     /// A host that is switched off, or cut off from the network, says nothing. Each
     /// side asks the other one's kernel from time to time, without the program's
     /// help, also while nobody sends or receives, and gets an error of the kind
-    /// [`ConnectionLost`](crate::ErrorKind::ConnectionLost) instead of waiting for
-    /// ever. A process that is busy, stopped, or reads slowly is not lost: its
+    /// [`ConnectionLost`](crate::ErrorKind::ConnectionLost). A process that is busy, stopped, or reads slowly is not lost: its
     /// kernel answers.
     ///
     /// Where the other side had stopped reading before its host was lost, and this
     /// side had more to send than fits into the kernel's buffers, it can take two
-    /// minutes longer, the kernel's longest pause between two probes; and only an operation that waits notices, no future.
+    /// minutes longer, the kernel's longest pause between two probes; and only an
+    /// operation that blocks notices it, a future does not.
     ///
     /// # Examples
     /// ```

@@ -136,6 +136,10 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     /// the feature `tokio`, in its runtime, for the other flavors as well. Dropped
     /// before it is ready, it has received nothing.
     ///
+    /// Over a network, a future that waits does not notice that the other host is lost
+    /// while something that was written here still waits to be sent; the operations that
+    /// block do (`Address::lost_after`, with the feature `network`).
+    ///
     /// # Errors
     /// As [`recv`](Reader::recv); [`Failed`](RecvError::Failed) of another flavor
     /// without that feature.

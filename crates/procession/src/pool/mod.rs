@@ -87,7 +87,15 @@ use std::thread;
 ///
 /// # If a process dies
 /// A worker: its task fails or is retried, another worker takes its place. This
-/// process: all workers are killed within a second.
+/// process: the family's server, which the kernel tells of it, kills all workers.
+///
+/// # What workers may do
+/// All workers, also those that replace others later, are started by a thread of the pool,
+/// with what that thread has at that moment. It was made by the thread that made the pool,
+/// and shares with it what belongs to the whole process: `setuid` and the like, as libc
+/// calls them, change both. What a thread changes for itself alone (niceness, processors,
+/// capabilities, namespaces, a seccomp filter without `TSYNC`) after it has made the pool
+/// does not reach the workers: restrict the thread first.
 ///
 /// # Across fork and exec
 /// A pool is of the process that made it. In a forked copy (also after `daemon(3)`) nothing
@@ -96,8 +104,8 @@ use std::thread;
 /// nothing.
 ///
 /// # Cost
-/// Two threads, and one more where code of yours is to be called by the pool; for each worker a process, half a MiB of shared memory, a handful of
-/// descriptors.
+/// Two threads, and one more where code of yours is to be called by the pool; for each
+/// worker a process, half a MiB of shared memory, a handful of descriptors.
 ///
 /// # Examples
 /// See the [module](self).

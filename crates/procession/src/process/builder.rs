@@ -47,8 +47,8 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// | exit handlers (atexit(3)) at the end of the task | not run | run | not run |
 ///
 /// A task never has more than the thread that starts it has at that moment. What a
-/// process may not simply be given back, it inherits from a server of the same
-/// standing: the first task after `setuid`, say, starts a new server, which takes as
+/// process may not simply be given back, it inherits from a server that has
+/// the same: the first task after `setuid`, say, starts a new server, which takes as
 /// long as executing the program, and the old one ends with its last task. A thread
 /// that is another user for a while (`seteuid`) gets tasks that are wholly that user.
 /// Restrictions that the kernel shows nobody (Landlock) are seen when they are made
@@ -58,8 +58,8 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// the group: the first process decides, and when it ends, all do.
 ///
 /// # If a process dies
-/// The process dies with the one that started it, within a second, however
-/// that ends: `kill -9` included.
+/// The process is killed when the one that started it ends, however that ends,
+/// `kill -9` included: the kernel tells the family's server at once, which does it.
 ///
 /// # Examples
 /// ```

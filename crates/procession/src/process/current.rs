@@ -120,8 +120,8 @@ pub fn parent() -> Option<Parent> {
 /// The process that started this one; see [`parent`].
 ///
 /// # If a process dies
-/// When the parent ends, the kernel or the family's server kills this process
-/// within a second, so there is rarely something to do about it.
+/// When the parent ends, the kernel or the family's server kills this process at
+/// once, so there is rarely something to do about it.
 #[derive(Clone, Debug)]
 pub struct Parent(Arc<Task>);
 

@@ -62,10 +62,12 @@ pub enum Fork {
 ///   copies refer to nothing shared, and give nothing back.
 /// - [`LimitReached`](ErrorKind::LimitReached): processes or descriptors
 /// - [`NoSpace`](ErrorKind::NoSpace): memory
+/// - [`NotFound`](ErrorKind::NotFound): threads cannot be counted, because no `/proc` is
+///   mounted and a thread of the library runs (as it does once a shared object was used)
 ///
 /// # Cost
-/// About 60 µs for a small process, proportionally more for one with many
-/// pages mapped; ten system calls.
+/// That of fork(2), which grows with the pages that the process has mapped, and ten
+/// system calls.
 ///
 /// # Examples
 /// ```

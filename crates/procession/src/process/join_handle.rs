@@ -35,8 +35,8 @@ pub enum OnDrop {
 /// task goes on, and dies with its family at the latest. No zombie is left.
 ///
 /// # If a process dies
-/// The task's death is a [`TaskError`]. If this process dies, the task is
-/// killed within a second.
+/// The task's death is a [`TaskError`]. If this process dies, the family's
+/// server, which the kernel tells of it at once, kills the task.
 ///
 /// # Across fork and exec
 /// A forked copy can signal the task; it must not join it.

@@ -16,9 +16,11 @@
 //! process that was started and never another that got its number; they are
 //! reaped even if the handle is dropped. Nothing here touches `SIGCHLD` or
 //! waits for children that are not ours, so it mixes with other code that has
-//! children. What is started by [`spawn`], [`Builder`] or [`Command`] does not
-//! outlive the family's first process; `docs/processes.md` of the project
-//! states all guarantees, and what they rest on.
+//! children. What is started by [`spawn`], [`Builder`] or [`Command`] ends with
+//! the first process of its *family*: the program that somebody started, small
+//! servers that it executes, and all processes that these start through this library.
+//! `docs/processes.md` of the project states all guarantees, what they rest on, and
+//! their exceptions.
 
 pub(crate) mod batch;
 mod builder;

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 /// captures nothing ([`task!`](crate::task) captures).
 ///
 /// # Blocking
-/// Until the process exists: some 100 µs; the first call of a process starts
+/// Until the process exists, some hundred µs; the first call of a process starts
 /// the server, which takes as long as executing the program.
 ///
 /// # Errors

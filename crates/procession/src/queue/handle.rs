@@ -132,7 +132,8 @@ pub(super) fn deserialize<'de, T: Message<'de> + ?Sized, D: Deserializer<'de>>(
 macro_rules! both_halves {
     ($half:ident) => {
         impl<T: ?Sized> $half<T> {
-            /// How many messages wait to be received, at this moment.
+            /// How many messages wait to be received, at this moment, without those
+            /// that receivers have in hand ([`Delivery`](super::Delivery)).
             #[must_use]
             pub fn len(&self) -> usize {
                 self.side.ring.len()
@@ -144,7 +145,8 @@ macro_rules! both_halves {
                 self.len() == 0
             }
 
-            /// Whether as many wait as may.
+            /// Whether as many wait as may. Messages that receivers have in hand
+            /// ([`Delivery`](super::Delivery)) do not wait any more, and do not count.
             #[must_use]
             pub fn is_full(&self) -> bool {
                 self.len() >= self.capacity()

@@ -1,10 +1,12 @@
 //! Queues between any number of processes that send and receive, in shared
-//! memory: bounded or not, in order for each sender, and proof against the death of
-//! anybody at any instruction.
+//! memory: bounded or not, in order for each sender. A process that is killed, at
+//! whatever instruction of sending or receiving, takes no message of others with it.
 //!
 //! A message is in the queue when [`send`](Sender::send) returns, and stays there
 //! whoever is killed then. Nobody holds anything that others need: a process that
 //! is stopped or killed between two instructions leaves the others working.
+//! (Messages that carry descriptors are the exception: who looks for descriptors has a
+//! lock for some system calls, and a process that is stopped then makes others wait.)
 //!
 //! | | who gets the message of a receiver that was killed with it |
 //! |---|---|
@@ -41,8 +43,9 @@
 //! nobody can send to it any more: every sender in every process is refused, whatever
 //! room there is. When all who send are gone, receivers get what is there and are then
 //! refused, each time. A handle on its way, in an argument or a message, counts as
-//! long as somebody can receive it. Where an end is not told by who dropped the last
-//! handle, but found out, because a process was killed, it is known after 20 ms.
+//! long as somebody can receive it. Senders learn at once of the end of the last
+//! receiver if it was dropped; if it was killed, they ask the kernel every 10 ms, and
+//! what they send until then, though accepted, is received by nobody.
 //!
 //! `while let Ok(..)` takes any error for the end. [`iter`](Receiver::iter) panics on
 //! any other one, [`results`](Receiver::results) has it.
@@ -176,7 +179,8 @@ pub fn bytes(capacity: usize) -> Result<Halves<[u8]>> {
 
 /// Makes a queue with a name, for other programs of the same user. It is
 /// disconnected when it is closed, and by nothing else, because anybody may open
-/// it; its last user removes it.
+/// it; its last user removes it, with what it holds. [Names](crate::sync#names) says
+/// what becomes of one whose last user ends without dropping its handle.
 ///
 /// # Errors
 /// As [`bounded`], and [`AlreadyExists`](crate::ErrorKind::AlreadyExists).

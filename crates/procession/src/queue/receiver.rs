@@ -246,6 +246,10 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// [`recv`](Receiver::recv) as a future, for any executor. Dropped before it is
     /// ready, it has received nothing.
     ///
+    /// Wakers are called on a thread of the library. One that takes longer than 20 ms
+    /// keeps its thread, and another thread goes on with the others, up to 32 threads:
+    /// more wakers than that which do not return make all later ones wait.
+    ///
     /// # Cost
     /// The thread that keeps shared objects wakes the task: a few system calls where
     /// it has to wait, and no thread for each queue.

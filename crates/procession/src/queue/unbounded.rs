@@ -26,10 +26,11 @@ const MOST: usize = 1 << 22;
 ///
 /// # Cost
 /// As [`bounded`](super::bounded()), and a system call each time that the memory becomes
-/// twice as much. Of what was taken, the places stay for the next messages, 64 bytes for
-/// a number and 1,088 where the length is open; the memory of longer messages is given
-/// back as they are received. Of slots, 8 bytes for each message that was ever sent stay,
-/// up to 8 bytes for each that may wait.
+/// twice as much. The places of messages are not given back before the queue goes: they
+/// stay for the next messages, 64 bytes for a number and 1,088 where the length is open,
+/// as many as there have been messages at the same time. The memory of longer messages is
+/// given back as they are received. Of slots, 8 bytes for each message that was ever sent
+/// stay, up to 8 bytes for each that may wait.
 ///
 /// # Examples
 /// ```

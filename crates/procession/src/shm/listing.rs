@@ -211,7 +211,7 @@ pub fn list() -> Result<Vec<NamedObject>> {
 }
 
 /// Removes those of the calling user's named objects that nobody uses any more:
-/// all their users have ended without leaving. Returns what was removed, or
+/// all their users were killed, or ended by `exit` without dropping their handles. Returns what was removed, or
 /// with `dry_run` what would be.
 ///
 /// An object that somebody uses, and one that cannot be read, is left alone.

@@ -29,13 +29,15 @@ use std::sync::Arc;
 /// looked at before more than a megabyte is taken, or sixteen by and by, and a part
 /// of that (a 32nd of all, at most 256 megabytes) is left to others. The length
 /// does not change, but for segments that were made to [grow](Segment::grow).
-/// Those without a name cannot be truncated by anybody; of the others, only the
+/// Those without a name are sealed against truncation; of the others, only the
 /// user's own processes have a file that they could truncate, and who then
 /// touches the missing bytes gets a SIGBUS.
 ///
 /// # If a process dies
-/// The memory goes with its last user; the name or the key as well, or, if that
-/// one was killed, with the next one who asks for it or collects garbage.
+/// The memory goes with its last user; the name or the key as well. Where that one was
+/// killed, or ended by [`process::exit`](crate::process::exit) or
+/// [`std::process::exit`] without dropping its handle, they stay until the next
+/// process asks for them or collects [garbage](super::collect_garbage).
 ///
 /// # Across fork and exec
 /// A forked child has it; to other processes it travels as an argument. One in

@@ -34,8 +34,9 @@ const CLASS: Class = Class {
 /// died that uses shared objects with this one; not by itself. The forms with a
 /// time say [which](WaitOutcome) it was. [`notify_one`](Condvar::notify_one) ends
 /// the wait of one who sleeps; if nobody sleeps yet, of all who are just on their
-/// way to. So look at the condition in a loop, or let
-/// [`wait_while`](Condvar::wait_while) do it.
+/// way to. So a burst of notifications can end more waits than it has notifications:
+/// those that find too few asleep end the waits of all who are about to sleep. Look
+/// at the condition in a loop, or let [`wait_while`](Condvar::wait_while) do it.
 ///
 /// Change what the condition is about with the lock in hand; to notify, it is not
 /// needed. A lock that the thread has several times

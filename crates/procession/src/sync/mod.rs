@@ -17,9 +17,27 @@
 //! a name by which others `open` it. A handle can be cloned; all handles, in all
 //! processes, are the same object.
 //!
-//! Who dies is told by the kernel, in an instant, however the process ends; no
-//! time without a sign of life is ever taken for death, so a process that is
-//! stopped keeps what it holds.
+//! # Names
+//!
+//! The last user of an object removes its name, by dropping its last handle. Where the
+//! last user was killed, or ended by [`process::exit`](crate::process::exit) or
+//! [`std::process::exit`] without dropping its handle, the name stays (with its
+//! memory) until the next process asks for it or collects garbage
+//! ([`shm::collect_garbage`](crate::shm::collect_garbage), `procession gc`). Nobody
+//! can open what is left so: `open` answers [`NotFound`](crate::ErrorKind::NotFound),
+//! `create` makes the object anew.
+//!
+//! # Deaths
+//!
+//! The kernel tells of a death, however the process ends. What the process held is
+//! handed on when its memory is gone, which mostly takes less than a millisecond, and
+//! longer where there are gigabytes of it. No time without a sign of life is taken for
+//! death: a process that is stopped keeps what it holds.
+//!
+//! Where no `/proc` is mounted that shows this process, as in some containers, objects
+//! with a name cannot be made (`create` is an error), and two deaths go unseen: that of
+//! a holder in another namespace of process ids, and that of a holder which executed
+//! another program. Their locks count as held until whoever waits gives up.
 //!
 //! # Waiting
 //!

@@ -397,6 +397,26 @@ pub(crate) fn settings_are_applied() {
     }
 }
 
+pub(crate) fn a_replaced_worker_has_what_the_pool_was_made_with() {
+    fn niceness(_: ()) -> i32 {
+        rustix::process::getpriority_process(None).unwrap()
+    }
+    let before = niceness(());
+    if before == 19 {
+        println!("NOT TESTED: nobody can be nicer");
+        return;
+    }
+    let pool = Pool::new(1).unwrap();
+    assert_eq!(pool.call(niceness, ()).unwrap(), before);
+    // Of this thread alone.
+    rustix::process::setpriority_process(None, before + 1).unwrap();
+    assert_eq!(niceness(()), before + 1);
+    let end = |()| std::process::abort();
+    let error = pool.call::<(), ()>(end, ()).unwrap_err();
+    assert_eq!(error.signal(), Some(Signal::ABRT));
+    assert_eq!(pool.call(niceness, ()).unwrap(), before);
+}
+
 fn nest(depth: u32) -> u32 {
     match Pool::builder().workers(1).deepest(3).build() {
         Ok(pool) => pool.call(nest, depth + 1).unwrap(),

@@ -112,6 +112,7 @@ fn main() -> std::process::ExitCode {
         life::variables_that_cannot_be_are_refused_at_once,
         life::a_pool_goes_on_and_ends_when_its_process_has_become_another_user,
         life::settings_are_applied,
+        life::a_replaced_worker_has_what_the_pool_was_made_with,
         life::pools_nest_to_a_depth,
         life::a_closed_pool_ends_what_has_begun,
         life::joining_has_an_end,

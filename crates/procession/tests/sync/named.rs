@@ -72,6 +72,28 @@ pub(crate) fn the_last_user_removes_the_name() {
     );
 }
 
+pub(crate) fn who_exits_without_dropping_leaves_the_name_to_the_next() {
+    let exits_with = |name: &str| {
+        let mut child = match process::fork().unwrap() {
+            Fork::Parent(child) => child,
+            Fork::Child => {
+                let _value = Value::create(name, 5_u64).unwrap();
+                process::exit(0)
+            }
+        };
+        assert!(child.wait().unwrap().success());
+    };
+    exits_with("asked-for");
+    assert_eq!(names(), ["asked-for"], "nobody has removed it");
+    let error = Value::<u64>::open("asked-for").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(names().is_empty(), "who asks removes it");
+    exits_with("collected");
+    let removed = shm::collect_garbage(false).unwrap();
+    assert!(removed.iter().any(|object| object.name == "collected"));
+    assert!(names().is_empty());
+}
+
 /// Forks a child that makes something and is killed while it has it.
 pub(crate) fn killed_with<T>(make: impl FnOnce() -> Result<T>) {
     let ready = Event::new().unwrap();

@@ -253,6 +253,40 @@ fn in_namespaces(flags: rustix::thread::UnshareFlags, work: impl FnOnce()) -> bo
     status.success()
 }
 
+/// Nothing at `/proc` is about this process: no sign of life can be put up, and nothing
+/// without a name can get one.
+pub(crate) fn without_proc_what_has_no_name_works_and_names_are_refused() {
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+    use rustix::thread::UnshareFlags;
+    let body = || {
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        mount_change("/", private).unwrap();
+        mount("none", "/proc", "tmpfs", MountFlags::empty(), None).unwrap();
+        let name = name("without-proc");
+        assert!(Mutex::create(&name, 0_u64).is_err());
+        let mutex = Mutex::new(1_u64).unwrap();
+        let held = Event::new().unwrap();
+        // Without `/proc` nobody can tell our own thread from others.
+        // SAFETY: the process has no thread but the library's, which fork knows.
+        let mut holder = match unsafe { process::fork_unchecked() }.unwrap() {
+            Fork::Parent(child) => child,
+            Fork::Child => {
+                let _held = mutex.lock().unwrap();
+                held.set().unwrap();
+                loop {
+                    std::thread::park();
+                }
+            }
+        };
+        held.wait_timeout(LONG).unwrap();
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        let error = mutex.lock_timeout(LONG).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OwnerDead);
+    };
+    in_namespaces(UnshareFlags::NEWUSER | UnshareFlags::NEWNS, body);
+}
+
 /// Changes a pair under a lock that others in another container have, too, and holds
 /// against it what it finds.
 fn work_on(pair: &Mutex<[u64; 2]>) {

@@ -48,9 +48,9 @@ use std::time::Duration;
 /// give it more. Its parent, as getppid(2) sees it, is the family's server.
 ///
 /// # If a process dies
-/// The program dies with the process that started it, within a second,
-/// however that ends. So do its children, with the family's first process,
-/// daemons included.
+/// The program is killed when the process that started it ends, however that ends:
+/// the kernel tells the family's server at once, which does it. Its children, daemons
+/// included, are killed when the family's first process has ended.
 ///
 /// # Errors
 /// The methods that run it say [`CommandError::NotStarted`] where this program
