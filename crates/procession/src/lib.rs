@@ -11,7 +11,7 @@
 //! | [`sync`] | locks, permits, conditions, events, barriers between processes, which survive the death of whoever uses them |
 //! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share; which types may be |
 //! | [`channel`] | messages between two ends, with descriptors and handles in them; connections between programs |
-//! | [`queue`] | messages between any number of processes, in order, that nobody's death loses |
+//! | [`queue`] | messages between any number of processes, in order, which a death does not lose |
 //! | [`Select`] | the first of several queues, channels, events, processes, descriptors, times |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
@@ -38,7 +38,8 @@
 //!
 //! Systems other than 64-bit Linux (it fails to compile), abstract sockets,
 //! waiting for children that are not its own, `SIGCHLD` handlers, timeouts as
-//! proof of death.
+//! proof that a process is dead. (That another host is lost is concluded from the silence
+//! of its kernel; see [`channel`].)
 //!
 //! # Examples
 //!

@@ -14,8 +14,8 @@ const LEAST: usize = 32;
 const MOST: u64 = 4096;
 
 /// A secret that both sides of a connection over the network have: who has it may
-/// connect, and nobody else can read or change what is said. It is never sent,
-/// and does not show in `Debug`.
+/// connect, and nobody else can read what is said, or change it unnoticed. It is
+/// never sent, and does not show in `Debug`.
 ///
 /// # Examples
 /// ```

@@ -159,8 +159,10 @@ impl Builder {
     /// What all workers should read in the same memory goes into the argument as
     /// [`Bytes`](crate::Bytes), or as a handle of [shared memory](crate::shared).
     ///
-    /// A worker whose initializer panics, or does not return, has not started; if
-    /// three in a row do so, the pool says why and is over.
+    /// A worker whose initializer panics, or does not return in the time that
+    /// [`start_timeout`](Builder::start_timeout) gives it, has not started. If three in
+    /// a row have not (twenty, if the last was killed), and no other worker is there, the
+    /// pool says why and is over.
     ///
     /// # Examples
     /// ```

@@ -1,5 +1,6 @@
-//! A function over many arguments on all processors, in processes: what crashes,
-//! hangs or leaks in one call costs that call and nothing else.
+//! A function over many arguments on all processors, in processes: what crashes in
+//! one call costs that call and no other; so does what hangs or leaks, where a timeout
+//! or a limit of memory was set.
 //!
 //! | to do | use |
 //! |---|---|

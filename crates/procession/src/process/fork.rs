@@ -66,8 +66,8 @@ pub enum Fork {
 ///   mounted and a thread of the library runs (as it does once a shared object was used)
 ///
 /// # Cost
-/// That of fork(2), which grows with the pages that the process has mapped, and ten
-/// system calls.
+/// That of fork(2), which grows with the pages that the process has mapped, and some
+/// more system calls.
 ///
 /// # Examples
 /// ```
@@ -274,8 +274,8 @@ fn count_threads() -> Result<usize> {
 /// well, without running destructors and exit handlers: the way out of a forked
 /// child, whose copies of the parent's values are not its own to destroy.
 /// Processes that it has started itself ([`spawn`](super::spawn)) are ended
-/// first. Where another thread holds the output for more than a second, it is
-/// not flushed.
+/// first, which takes a second at most: what has not ended then ends afterwards.
+/// Where another thread holds the output for more than a second, it is not flushed.
 ///
 /// Only the low eight bits of the code reach the parent.
 ///

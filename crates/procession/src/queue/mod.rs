@@ -3,7 +3,7 @@
 //! whatever instruction of sending or receiving, takes no message of others with it.
 //!
 //! A message is in the queue when [`send`](Sender::send) returns, and stays there
-//! whoever is killed then. Nobody holds anything that others need: a process that
+//! whoever is killed then, as long as somebody has the queue. Nobody holds anything that others need: a process that
 //! is stopped or killed between two instructions leaves the others working.
 //! (Messages that carry descriptors are the exception: who looks for descriptors has a
 //! lock for some system calls, and a process that is stopped then makes others wait.)

@@ -169,7 +169,9 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     }
 
     /// Sends a message, waiting for room. When this returns, the message is in
-    /// shared memory, and nobody's death takes it away.
+    /// shared memory, and no death takes it away but that of the last user of the queue.
+    /// (Of a queue that was made to lose what is not finished, also that of who receives
+    /// it; see [`Options::at_most_once`](super::Options::at_most_once).)
     ///
     /// # Errors
     /// Has the message: [`Disconnected`](SendError::Disconnected),

@@ -45,7 +45,7 @@ use std::sync::Arc;
 /// no descriptor that would keep it alive on the way.
 ///
 /// # Cost
-/// Six system calls to make one; none to use it.
+/// Some system calls to make one; none to use it.
 ///
 /// # Examples
 /// ```

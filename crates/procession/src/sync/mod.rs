@@ -27,6 +27,10 @@
 //! can open what is left so: `open` answers [`NotFound`](crate::ErrorKind::NotFound),
 //! `create` makes the object anew.
 //!
+//! Making, opening and removing a name takes a lock for some system calls, which all
+//! processes of the user share. If a process is stopped while it has this lock, others
+//! get [`Busy`](crate::ErrorKind::Busy) after 20 seconds.
+//!
 //! # Deaths
 //!
 //! The kernel tells of a death, however the process ends. What the process held is
