@@ -19,6 +19,7 @@ use procession_core::event::RawEvent;
 use procession_core::gate::Gate;
 use procession_core::mutex::RawMutex;
 use procession_core::permits::{PERMIT, Permits};
+use procession_core::queue::ranges::Ranges;
 use procession_core::queue::{Blocks, Orphans, RawQueue, Received, Sent};
 use procession_core::registry;
 use procession_core::rwlock::RawRwLock;
@@ -975,5 +976,66 @@ fn who_waits_until_all_is_done_is_told_by_the_last() {
         for receiver in receivers {
             receiver.join().unwrap();
         }
+    });
+}
+
+type RangeWords = (AtomicU64, [AtomicU64; 3]);
+
+fn ranges<'a>((end, words): &'a RangeWords) -> Ranges<'a, impl Fn(usize) -> &'a AtomicU64> {
+    Ranges {
+        end,
+        word: |block| &words[block],
+        blocks: words.len(),
+        pages: 4,
+    }
+}
+
+fn range_words() -> RangeWords {
+    (
+        AtomicU64::new(0),
+        std::array::from_fn(|_| AtomicU64::new(0)),
+    )
+}
+
+fn are_apart(words: &RangeWords) {
+    let ranges = ranges(words);
+    let mut taken: Vec<_> = (0..3).filter_map(|block| ranges.of(block)).collect();
+    taken.sort_unstable();
+    for two in taken.windows(2) {
+        assert!(two[0].first + two[0].pages <= two[1].first, "{two:?}");
+    }
+}
+
+#[test]
+fn ranges_of_two_who_claim_at_once_are_apart() {
+    model(|| {
+        two(
+            range_words(),
+            // The first one's gap and the other one's, or the end.
+            |words, _| {
+                ranges(words).claim(0, 1).unwrap();
+                ranges(words).release(0);
+                ranges(words).claim(0, 2).unwrap();
+            },
+            |words, _| {
+                ranges(words).claim(1, 2).unwrap();
+            },
+            |words, _| are_apart(words),
+        );
+    });
+}
+
+#[test]
+fn gaps_that_two_fill_at_once_are_apart() {
+    model(|| {
+        let words = range_words();
+        ranges(&words).claim(2, 4).unwrap();
+        ranges(&words).release(2);
+        two(
+            words,
+            |words, _| assert!(ranges(words).claim(0, 2).unwrap().is_some()),
+            |words, _| assert!(ranges(words).claim(1, 2).unwrap().is_some()),
+            |words, _| are_apart(words),
+        );
     });
 }

@@ -116,6 +116,7 @@ fn seal(bytes: &[u8]) -> crate::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = rustix::fs::memfd_create("procession-bytes", flags).during(operation, "")?;
     let mut file = File::from(file);
+    crate::os::require_writable_to(bytes.len() as u64, operation, &"")?;
     file.write_all(bytes).during(operation, bytes.len())?;
     let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&file, seals).during(operation, "")?;

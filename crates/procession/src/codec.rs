@@ -18,7 +18,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Longest encoding that travels inside a packet. The buffer for it is on the
@@ -163,9 +163,7 @@ impl Encoder {
             self.spill()?;
         }
         match &mut self.file {
-            Some(file) if bytes.len() > CHUNK => {
-                file.write_all(bytes).during("writing memory file", "")
-            }
+            Some(file) if bytes.len() > CHUNK => write_behind(file, bytes),
             _ => {
                 self.buffer.extend_from_slice(bytes);
                 Ok(())
@@ -181,12 +179,18 @@ impl Encoder {
             self.file = Some(File::from(file.during("creating memory file", "")?));
         }
         if let Some(file) = &mut self.file {
-            file.write_all(&self.buffer)
-                .during("writing memory file", "")?;
+            write_behind(file, &self.buffer)?;
         }
         self.buffer.clear();
         Ok(())
     }
+}
+
+fn write_behind(file: &mut File, bytes: &[u8]) -> Result<()> {
+    let operation = "writing memory file";
+    let at = file.stream_position().during(operation, "")?;
+    crate::os::require_writable_to(at + bytes.len() as u64, operation, &"")?;
+    file.write_all(bytes).during(operation, "")
 }
 
 impl Flavor for &mut Encoder {

@@ -67,6 +67,7 @@
 //! P. Tsigas, Y. Zhang, "A simple, fast and scalable non-blocking concurrent FIFO
 //! queue" (2001): slots before indices, and whoever is behind is helped.
 
+pub mod ranges;
 mod receiving;
 mod recovery;
 mod sanity;

@@ -302,16 +302,20 @@ impl MappedFile {
     /// truncated file would make it longer again, so this refuses to.
     ///
     /// # Errors
-    /// As [`write`](MappedFile::write); [`NoSpace`](ErrorKind::NoSpace).
+    /// As [`write`](MappedFile::write); [`NoSpace`](ErrorKind::NoSpace);
+    /// [`LimitReached`](ErrorKind::LimitReached): the bytes lie behind what this process
+    /// may write of a file (`RLIMIT_FSIZE`), which a mapping may.
     ///
     /// # Cost
-    /// One fstat(2) and one pwrite(2) per piece that the kernel takes.
+    /// One fstat(2), a look at that limit and one pwrite(2) per piece that the kernel takes.
     #[doc(alias = "pwrite")]
     pub fn checked_write(&self, offset: usize, from: &[u8]) -> Result<()> {
         let operation = "writing mapped file";
         self.require_writable(operation)?;
         self.require_mapped(operation, offset, from.len())?;
-        self.require_in_file(operation, offset + from.len())?;
+        let end = offset + from.len();
+        self.require_in_file(operation, end)?;
+        super::require_writable_to(end as u64, operation, &self.path.display())?;
         let mut done = 0;
         while done < from.len() {
             let at = (offset + done) as u64;

@@ -109,15 +109,31 @@ pub(crate) fn lengthen(
     operation: &'static str,
     object: &dyn std::fmt::Display,
 ) -> Result<()> {
-    require_length(length as u64, operation, object)?;
+    require_length(0, length as u64, operation, object)?;
     rustix::fs::ftruncate(file, length as u64).during(operation, object)
 }
 
-/// Refuses a file that this process may not make so long.
-fn require_length(end: u64, operation: &'static str, object: &dyn std::fmt::Display) -> Result<()> {
+/// Refuses what would be written into a file behind all that this process may write.
+/// The kernel asks where the bytes are, and not whether the file becomes longer.
+pub(crate) fn require_writable_to(
+    end: u64,
+    operation: &'static str,
+    object: &dyn std::fmt::Display,
+) -> Result<()> {
+    require_length(0, end, operation, object)
+}
+
+/// Refuses a file that this process may not make so long, if it is not that long
+/// already.
+fn require_length(
+    already: u64,
+    end: u64,
+    operation: &'static str,
+    object: &dyn std::fmt::Display,
+) -> Result<()> {
     // Beyond this limit the kernel would not only refuse, but kill (SIGXFSZ).
     let limit = crate::limits::soft(rustix::process::Resource::Fsize);
-    if let Some(limit) = limit.filter(|&limit| limit < end) {
+    if let Some(limit) = limit.filter(|&limit| limit.max(already) < end) {
         return Err(Error::os(operation, object, Errno::FBIG)
             .of_kind(ErrorKind::LimitReached)
             .because(format!(
@@ -139,10 +155,13 @@ pub(crate) fn allocate_part(
 ) -> Result<()> {
     let length = length as u64;
     let end = offset.saturating_add(length);
-    require_length(end, operation, object)?;
+    let status = rustix::fs::fstat(file);
+    let already = status.as_ref().map_or(0, |status| status.st_size);
+    let already = u64::try_from(already).unwrap_or(0);
+    require_length(already, end, operation, object)?;
     // What a file has already, it need not be given: where it lies is not known, so
     // only of whole ones.
-    let has = match rustix::fs::fstat(file) {
+    let has = match status {
         Ok(status) if offset == 0 && length > room::UNASKED => u64::try_from(status.st_blocks)
             .unwrap_or(0)
             .saturating_mul(512),

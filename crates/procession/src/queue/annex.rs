@@ -1,12 +1,15 @@
 //! Memory for messages that do not fit into their blocks.
 //!
-//! Each block has a range of the queue's file to itself, far behind everything
-//! else, of which nothing is allocated at first. Whoever has the block may use the
-//! range: no allocator is shared, so none can be left half changed by the dead.
+//! Each block can have a range of the queue's file to itself, behind everything else,
+//! of which nothing is allocated at first. Whoever has the block may use the range.
+//! The ranges follow each other, so that they end where little more than the memory
+//! in use would end, and it takes no long file to have them
+//! ([`ranges`](procession_core::queue::ranges)).
 
 use crate::os::memory::Region;
-use crate::shm::{ANNEXES, Object};
+use crate::shm::Object;
 use crate::{Error, ErrorKind, Result};
+use procession_core::queue::ranges::{self, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,21 +42,6 @@ pub(super) fn at_most(allocated: &AtomicU64) -> u64 {
     allocated.load(Ordering::Relaxed) & !IN_DOUBT
 }
 
-/// Gives memory back that is more than is kept, of a block that is still the caller's.
-#[inline]
-pub(super) fn shrink(object: &Object, block: usize, allocated: &AtomicU64) {
-    if at_most(allocated) > kept(block) as u64 {
-        clear(object, block, allocated);
-    }
-}
-
-/// Gives all memory back of the annex of a block that is the caller's.
-pub(super) fn clear(object: &Object, block: usize, allocated: &AtomicU64) {
-    allocated.fetch_or(IN_DOUBT, Ordering::Relaxed);
-    object.clear_annex(place_of(block), LONGEST as u64);
-    allocated.store(0, Ordering::Relaxed);
-}
-
 /// Bytes that stay allocated and mapped for the next long message in a block.
 pub(super) fn kept(block: usize) -> usize {
     match block {
@@ -63,9 +51,18 @@ pub(super) fn kept(block: usize) -> usize {
     }
 }
 
-/// What is allocated, in multiples of this.
-fn step(block: usize) -> usize {
-    if block < KEPT { 1 << 16 } else { 1 << 12 }
+/// Bytes of an annex that a message of so many is given.
+fn whole(block: usize, length: usize) -> usize {
+    let step = if block < KEPT { 1 << 16 } else { 1 };
+    length.next_multiple_of(step.max(page()))
+}
+
+fn page() -> usize {
+    rustix::param::page_size()
+}
+
+fn bytes_of(range: Range) -> u64 {
+    range.pages * page() as u64
 }
 
 /// The claim to have more bytes than this is held against what the queue has taken.
@@ -76,34 +73,53 @@ fn lie(object: &Object, length: usize) -> Error {
         .because(format!("a message claims to have {length} bytes"))
 }
 
-fn place_of(block: usize) -> u64 {
-    ANNEXES + (block * LONGEST) as u64
-}
+/// The annex of a block, and the range that it had when it was mapped.
+type Mapped = Option<(Range, Arc<Region>)>;
 
 /// The annexes of a queue, as this process has mapped them.
 #[derive(Debug)]
 pub(super) struct Annexes {
-    /// As far as the file is known to reach.
-    reaches: AtomicU64,
-    mapped: Mutex<Vec<Option<Arc<Region>>>>,
+    /// Where ranges begin in the file.
+    first: u64,
+    /// Pages for all of them.
+    pub(super) pages: u64,
+    mapped: Mutex<Vec<Mapped>>,
 }
 
 impl Annexes {
-    pub(super) fn new() -> Annexes {
-        Annexes {
-            reaches: AtomicU64::new(0),
+    pub(super) fn new(object: &Object) -> Result<Annexes> {
+        let (first, bytes) = object.behind()?;
+        let pages = bytes / page() as u64;
+        Ok(Annexes {
+            first,
+            pages,
             mapped: Mutex::new(Vec::new()),
+        })
+    }
+
+    fn place_of(&self, range: Range) -> u64 {
+        self.first + range.first * page() as u64
+    }
+
+    /// Gives all memory back of a block that is the caller's.
+    pub(super) fn clear(&self, object: &Object, range: Option<Range>, allocated: &AtomicU64) {
+        if let Some(range) = range {
+            allocated.fetch_or(IN_DOUBT, Ordering::Relaxed);
+            object.clear_annex(self.place_of(range), bytes_of(range));
         }
+        allocated.store(0, Ordering::Relaxed);
     }
 
     /// Makes room for a message in the annex of a block that is the caller's.
-    /// `allocated` is what the queue knows of it.
+    /// `allocated` is what the queue knows of it. `claim` gets the block another range,
+    /// of so many pages.
     pub(super) fn make_room(
         &self,
         object: &Object,
         block: usize,
         length: usize,
-        allocated: &AtomicU64,
+        (range, allocated): (Option<Range>, &AtomicU64),
+        claim: impl Fn(u64) -> Result<Option<Range>>,
     ) -> Result<Arc<Region>> {
         if length > LONGEST {
             let operation = "sending to queue";
@@ -112,43 +128,75 @@ impl Annexes {
                 "the message has {length} bytes, and the longest may have {LONGEST}"
             )));
         }
+        let whole = whole(block, length);
+        let range = match range.filter(|&range| bytes_of(range) >= whole as u64) {
+            Some(range) => range,
+            None => {
+                self.clear(object, range, allocated);
+                let pages = (whole / page()) as u64;
+                // Twice as many as before, so that one that grows moves seldom.
+                let before = range.map_or(0, |range| range.pages);
+                let more = pages.max((2 * before).min(ranges::MOST_PAGES));
+                let first = claim(more)?;
+                let range = if first.is_none() && more > pages {
+                    claim(pages)?
+                } else {
+                    first
+                };
+                range.ok_or_else(|| self.no_range(object, whole))?
+            }
+        };
         if there(allocated) < length {
-            let whole = length.next_multiple_of(step(block));
             let most = at_most(allocated).max(whole as u64);
             allocated.store(most | IN_DOUBT, Ordering::Relaxed);
-            object.allocate_annex(place_of(block), whole)?;
+            object.allocate_annex(self.place_of(range), whole)?;
             allocated.store(whole as u64, Ordering::Relaxed);
         }
-        self.find(object, block, length)
+        self.find(object, block, length, Some(range))
+    }
+
+    #[cold]
+    fn no_range(&self, object: &Object, whole: usize) -> Error {
+        let (end, operation) = (self.pages * page() as u64, "making room for message");
+        Error::new(ErrorKind::LimitReached, operation, object.label())
+            .because(format!(
+                "{whole} bytes are needed, and not so many are free together of {end}, as far as \
+                 the queue's file may reach (RLIMIT_FSIZE where it was made)"
+            ))
+            .with_hint(
+                "receive what waits, or raise the limit, `ulimit -f`, where the queue is made",
+            )
     }
 
     /// The memory of a message in the annex of a block that is the caller's.
-    pub(super) fn find(&self, object: &Object, block: usize, length: usize) -> Result<Arc<Region>> {
-        let end = place_of(block) + length.min(LONGEST) as u64;
-        if length > LONGEST || self.reaches.load(Ordering::Relaxed) < end {
-            let reaches = object.file_length()?;
-            self.reaches.fetch_max(reaches, Ordering::Relaxed);
-            if length > LONGEST || reaches < end {
-                return Err(lie(object, length));
-            }
-        }
+    pub(super) fn find(
+        &self,
+        object: &Object,
+        block: usize,
+        length: usize,
+        range: Option<Range>,
+    ) -> Result<Arc<Region>> {
+        let range = range.filter(|&range| bytes_of(range) >= length as u64 && length <= LONGEST);
+        let range = range.ok_or_else(|| lie(object, length))?;
         if length > BELIEVED && length as u64 > object.taken()? {
             return Err(lie(object, length));
         }
         let kept = kept(block);
         if length > kept {
-            return object.map_annex(place_of(block), length);
+            return object.map_annex(self.place_of(range), length);
         }
         let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
         if mapped.len() <= block {
             mapped.resize(block + 1, None);
         }
-        if let Some(region) = &mapped[block] {
-            return Ok(Arc::clone(region));
+        match &mapped[block] {
+            Some((of, region)) if *of == range => return Ok(Arc::clone(region)),
+            _ => {}
         }
-        let region = object.map_annex(place_of(block), kept)?;
+        let bytes = usize::try_from(bytes_of(range)).unwrap_or(usize::MAX);
+        let region = object.map_annex(self.place_of(range), kept.min(bytes))?;
         region.populate(length);
-        mapped[block] = Some(Arc::clone(&region));
+        mapped[block] = Some((range, Arc::clone(&region)));
         Ok(region)
     }
 }

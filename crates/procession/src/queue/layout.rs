@@ -14,10 +14,12 @@
 //!  320        capacity, slots, blocks, bytes of a block, and of a message in it, orphans,
 //!             ceiling
 //!  384        slots and blocks that are allocated
+//!  400        end of the ranges for annexes
 //!  448        slots, one word each
-//!   …         of each block: messages lost in it, what that is to become, bytes of its annex
+//!   …         of each block: messages lost in it, what that is to become, bytes of its annex,
+//!             range of that
 //!   …         blocks: state, length of the message, its bytes
-//! 2^46        annexes, 2^36 for each block, allocated as they are needed
+//!   …         annexes: ranges that begin at pages, allocated as they are needed
 //! ```
 //!
 //! Slots and blocks are allocated as they are needed, the first ones first, in the order
@@ -25,8 +27,10 @@
 //! the word afterwards. Several may allocate the same without a lock: the kernel does it
 //! one after the other, and what fails takes back only the pages that it has added.
 //!
-//! A message that does not fit into its block lies in the block's annex. Each part begins at a cache line. A block has an odd number of them, so that
-//! blocks do not compete for the same places of a cache.
+//! A message that does not fit into its block lies in the block's annex: a range of the
+//! file behind what the header says is the queue ([`procession_core::queue::ranges`]).
+//! Each part begins at a cache line. A block has an odd number of them, so that blocks do
+//! not compete for the same places of a cache.
 
 use crate::shm::Object;
 use crate::{Error, ErrorKind, Result};
@@ -50,6 +54,8 @@ const SIZES: usize = 320;
 /// How many slots are allocated, and how many blocks: read by all, seldom written.
 pub(super) const SLOTS_THERE: usize = 384;
 pub(super) const BLOCKS_THERE: usize = 392;
+/// In the same line.
+pub(super) const RANGES_END: usize = 400;
 
 /// Bytes of what is counted of each block, apart from it.
 pub(super) const LOSS: usize = 32;

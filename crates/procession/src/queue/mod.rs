@@ -324,7 +324,10 @@ impl Options {
     /// Longer ones, of up to 64 GiB, are given memory of their own when they are
     /// sent, which costs a system call and its page faults, and is kept for the
     /// next ones: 2 MiB for each of 60 places, 64 MiB for four more.
-    /// What is more is given back when the message is received.
+    /// What is more is given back when the message is received. They lie in the queue's
+    /// file, one behind the other: places and what waits must fit below the limit for
+    /// lengths of files (`RLIMIT_FSIZE`) that the maker of the queue has, or sending fails
+    /// with [`LimitReached`](crate::ErrorKind::LimitReached). Limits of senders do not matter.
     pub fn usual_message(mut self, bytes: usize) -> Options {
         self.inline = Some(bytes);
         self

@@ -1,6 +1,6 @@
 //! What the memory of an object is to the kernel.
 
-use super::header::{self, MOST_BYTES};
+use super::header;
 use crate::error::Context;
 use crate::os::memfd::{MemFd, Seals};
 use crate::os::memory::Region;
@@ -41,8 +41,8 @@ pub(crate) struct Extent {
     pub(crate) longest_body: Option<usize>,
     /// Of the machine's huge pages.
     pub(crate) huge_pages: bool,
-    /// Behind the body, parts of the file are allocated and mapped as they are
-    /// needed.
+    /// Behind the body, the file goes on, of which parts are allocated and mapped as
+    /// they are needed.
     pub(crate) annexes: bool,
     /// Bytes of the body that are allocated at first, if that is not all: the rest is
     /// by whoever needs it.
@@ -69,8 +69,10 @@ impl Extent {
     }
 }
 
-/// Where annexes begin in a file; no body reaches so far.
-pub(crate) const ANNEXES: u64 = MOST_BYTES as u64;
+/// How far a file goes on for annexes behind its body, or as far as the limit of its
+/// maker allows: nobody makes it longer later, so that no lower limit of others is in
+/// the way. More than machines have memory, and less than what file systems can count.
+const FOR_ANNEXES: usize = 1 << 43;
 
 impl Backing {
     /// A memory file without a name that cannot become shorter, and longer only
@@ -80,15 +82,15 @@ impl Backing {
         let operation = "creating memory file";
         let file = match extent.at_first {
             None if extent.huge_pages => MemFd::create_huge(label, length)?,
-            None => MemFd::create(label, length)?,
-            Some(_) => {
+            None if !extent.annexes => MemFd::create(label, length)?,
+            _ => {
                 let file = MemFd::create(label, 0)?;
                 allocate_first(file.as_fd(), length, extent, operation)?;
                 file
             }
         };
         file.seal(Seals {
-            grow: extent.longest_body.is_none() && !extent.annexes,
+            grow: extent.longest_body.is_none(),
             ..Seals::FIXED_SIZE
         })?;
         Ok(Backing::File(Arc::new(file.into())))
@@ -162,7 +164,7 @@ impl Backing {
     }
 
     /// Allocates a part of a file.
-    pub(super) fn allocate_annex(
+    pub(super) fn allocate_part(
         &self,
         offset: u64,
         length: usize,
@@ -177,7 +179,7 @@ impl Backing {
     }
 
     /// Gives back the memory of a part of a file.
-    pub(super) fn clear_annex(&self, offset: u64, length: u64) {
+    pub(super) fn clear_part(&self, offset: u64, length: u64) {
         if let Backing::File(file) = self {
             let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             // What fails is memory that the next message finds there.
@@ -186,7 +188,7 @@ impl Backing {
     }
 
     /// Maps a part of a file.
-    pub(super) fn map_annex(
+    pub(super) fn map_part(
         &self,
         offset: u64,
         length: usize,
@@ -260,10 +262,22 @@ fn allocate_first(
 ) -> Result<()> {
     let later = extent.body - extent.at_first.unwrap_or(extent.body).min(extent.body);
     crate::os::allocate(file, length - later, operation, &"")?;
-    match later {
-        0 => Ok(()),
-        _ => crate::os::lengthen(file, length, operation, &""),
+    let whole = match extent.annexes {
+        true => with_annexes(length),
+        false => length,
+    };
+    match later == 0 && whole == length {
+        true => Ok(()),
+        false => crate::os::lengthen(file, whole, operation, &""),
     }
+}
+
+/// How long to make a file with a body that ends there, for annexes behind it.
+fn with_annexes(length: usize) -> usize {
+    let limit = crate::limits::soft(rustix::process::Resource::Fsize);
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.unwrap_or(usize::MAX);
+    length.saturating_add(FOR_ANNEXES).min(limit).max(length)
 }
 
 fn no_file(operation: &'static str) -> Error {

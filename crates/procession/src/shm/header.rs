@@ -38,7 +38,7 @@ pub(super) const BODY_LENGTH: usize = 80;
 const MAGIC: u64 = u64::from_le_bytes(*b"procshm\x01");
 
 /// Changes with every change of any layout.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
 
 /// What lies in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,10 +110,14 @@ pub(crate) struct Header {
     pub(crate) made_at: u64,
 }
 
-/// The length that a header claims, which is to be read and checked yet.
-pub(super) fn said_length(memory: SharedBytes<'_>) -> usize {
+/// How long an object is that can have annexes behind it, as its header claims, which
+/// is to be read and checked yet.
+pub(super) fn length_before_annexes(memory: SharedBytes<'_>) -> Option<usize> {
+    if Kind::of(memory.atomic_u64(8).load(Ordering::Relaxed) >> 32) != Some(Kind::Queue) {
+        return None;
+    }
     let length = memory.atomic_u64(24).load(Ordering::Relaxed);
-    usize::try_from(length).map_or(BYTES, |length| length.clamp(BYTES, MOST_BYTES))
+    Some(usize::try_from(length).map_or(BYTES, |length| length.clamp(BYTES, MOST_BYTES)))
 }
 
 /// The id by its bytes, wherever they were read.

@@ -32,7 +32,7 @@ pub use procession_derive::ShmSafe;
 pub use safe::{Fingerprint, ShmSafe};
 pub use segment::{Segment, SegmentOptions};
 
-pub(crate) use backing::{ANNEXES, Extent};
+pub(crate) use backing::Extent;
 pub(crate) use exclusive::{Exclusive, Range, Values, nothing_is_lent};
 pub(crate) use header::Kind;
 pub(crate) use object::{Class, Object};

@@ -4,7 +4,7 @@ use super::attached;
 use super::backing::{Backing, Extent, Identity};
 use super::directory::Directory;
 use super::family::FamilyRegistry;
-use super::header::{self, Header, Kind, MOST_BYTES};
+use super::header::{self, Header, Kind};
 use super::named::Published;
 use super::safe::Fingerprint;
 use super::ticket;
@@ -97,7 +97,11 @@ impl Object {
         let label = format!("procession-{}", class.kind.word());
         let backing = Backing::anonymous(&label, length, extent)?;
         let operation = "creating shared object";
-        let length = backing.length(operation)?;
+        let length = match extent.annexes {
+            // What is behind is mapped by and by.
+            true => length,
+            false => backing.length(operation)?,
+        };
         let header = Header {
             kind: class.kind,
             fingerprint: class.fingerprint.number(),
@@ -135,7 +139,10 @@ impl Object {
         if backing.file().is_some() {
             backing.allocate_new(length_of(body_at, extent)?, extent, operation)?;
         }
-        let length = backing.length(operation)?;
+        let length = match extent.annexes {
+            true => length_of(body_at, extent)?,
+            false => backing.length(operation)?,
+        };
         let id = new_id()?;
         let header = Header {
             kind: class.kind,
@@ -191,11 +198,13 @@ impl Object {
             return Err(Error::new(ErrorKind::Corrupt, operation, "")
                 .because(format!("{length} bytes are too few for a header")));
         }
-        let length = if length > MOST_BYTES {
-            // With annexes, which are mapped by and by.
-            header::said_length(backing.map(header::BYTES, operation)?.bytes())
-        } else {
-            length
+        let length = match backing {
+            Backing::File(_) => {
+                let first = backing.map(header::BYTES, operation)?;
+                // What is behind is mapped by and by.
+                header::length_before_annexes(first.bytes()).map_or(length, |said| said.min(length))
+            }
+            Backing::SystemV(_) => length,
         };
         let memory = backing.map(length, operation)?;
         let (header, is_of_now) = Header::read_of_any_time(memory.bytes(), operation)?;
@@ -367,11 +376,11 @@ impl Object {
         self.memory.bytes().slice(self.header.body_at, length)
     }
 
-    /// Allocates memory of the file, behind [`ANNEXES`](super::ANNEXES).
+    /// Allocates memory of the file, behind what the object is.
     pub(crate) fn allocate_annex(&self, offset: u64, length: usize) -> Result<()> {
         let operation = "making room for message";
         self.backing
-            .allocate_annex(offset, length, operation)
+            .allocate_part(offset, length, operation)
             .map_err(|error| error.about(self.label()))
     }
 
@@ -381,7 +390,7 @@ impl Object {
         let operation = "allocating shared memory";
         let at = self.header.body_at + offset;
         self.backing
-            .allocate_annex(at as u64, length, operation)
+            .allocate_part(at as u64, length, operation)
             .map_err(|error| error.about(self.label()))
     }
 
@@ -392,18 +401,21 @@ impl Object {
 
     /// Gives such memory back.
     pub(crate) fn clear_annex(&self, offset: u64, length: u64) {
-        self.backing.clear_annex(offset, length);
+        self.backing.clear_part(offset, length);
     }
 
     /// Maps such memory, whose offset is a multiple of the page size.
     pub(crate) fn map_annex(&self, offset: u64, length: usize) -> Result<Arc<Region>> {
         let operation = "mapping message";
-        self.backing.map_annex(offset, length, operation)
+        self.backing.map_part(offset, length, operation)
     }
 
-    /// How far the file reaches now.
-    pub(crate) fn file_length(&self) -> Result<u64> {
-        Ok(self.backing.length("measuring queue")? as u64)
+    /// Where the file goes on behind what the object is, at a page, and how far.
+    pub(crate) fn behind(&self) -> Result<(u64, u64)> {
+        let page = rustix::param::page_size();
+        let first = self.header.length.next_multiple_of(page) as u64;
+        let end = self.backing.length("measuring queue")? as u64;
+        Ok((first, end.saturating_sub(first)))
     }
 
     /// The memory, and where the body begins in it.

@@ -129,10 +129,13 @@ struct FileOutlet {
 
 impl FileOutlet {
     fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
+        let operation = "writing temporary file";
+        let end = self.offset + bytes.len() as u64;
+        crate::os::require_writable_to(end, operation, &"")?;
         while !bytes.is_empty() {
             let written =
                 rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.file, bytes, self.offset))
-                    .during("writing temporary file", "")?;
+                    .during(operation, "")?;
             self.offset += written as u64;
             bytes = &bytes[written..];
         }

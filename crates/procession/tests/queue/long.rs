@@ -211,21 +211,24 @@ pub(crate) fn mount_one_mebibyte() {
 }
 
 /// Runs something in a forked process.
-fn in_child(code: impl FnOnce()) {
+pub(crate) fn in_child(code: impl FnOnce()) {
     let mut child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
-            code();
-            process::exit(0)
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(code));
+            process::exit(i32::from(outcome.is_err()))
         }
     };
-    assert!(child.wait().unwrap().success());
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 pub(crate) fn no_room_to_borrow_a_message_leaves_it_to_another() {
+    /// More than there are addresses for.
+    const LONGER: usize = 10 << 20;
     let (sender, receiver) = queue::bytes(1).unwrap();
     // Nothing of it is mapped here.
-    in_child(|| sender.send_bytes(&bytes(5000)).unwrap());
+    in_child(|| sender.send_bytes(&bytes(LONGER)).unwrap());
     in_child(|| {
         assert_eq!(receiver.len(), 1);
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -242,7 +245,7 @@ pub(crate) fn no_room_to_borrow_a_message_leaves_it_to_another() {
     });
     let again = receiver.receive_bytes_deadline(Deadline::after(LONG));
     let again = again.unwrap();
-    assert!(again.is_redelivered() && *again == bytes(5000));
+    assert!(again.is_redelivered() && *again == bytes(LONGER));
 }
 
 pub(crate) fn no_space_for_a_long_message_is_an_error_that_has_it() {

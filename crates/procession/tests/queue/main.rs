@@ -9,6 +9,7 @@ mod limits;
 mod long;
 mod named;
 mod panics;
+mod ranges;
 mod scribbled;
 mod shapes;
 mod work;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         handles::a_message_says_where_to_answer,
         handles::what_the_dead_held_comes_again_whole,
         long::long_messages_come_whole,
+        ranges::ranges_of_messages_are_apart,
         work::joining_waits_until_all_is_done,
         work::what_the_dead_were_at_is_not_done,
         work::batches_keep_their_order_and_lose_nothing,
@@ -81,6 +83,10 @@ fn main() -> ExitCode {
         long::a_forked_copy_has_no_borrowed_message,
         long::no_space_for_a_long_message_is_an_error_that_has_it,
         long::no_room_to_borrow_a_message_leaves_it_to_another,
+        ranges::long_messages_go_where_files_are_limited,
+        ranges::what_does_not_fit_below_the_limit_is_an_error,
+        ranges::a_sender_with_a_lower_limit_sends_long_messages,
+        ranges::ranges_of_killed_senders_are_used_again,
         limits::what_cannot_be_is_refused,
         limits::deadlines_are_kept,
         limits::closing_lets_the_rest_be_received,

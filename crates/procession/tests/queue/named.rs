@@ -2,6 +2,7 @@ use crate::LONG;
 use procession::process::{self, Fork};
 use procession::queue::{self, RecvError};
 use procession::{Deadline, ErrorKind, shm};
+use std::io::Read;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -79,11 +80,21 @@ pub(crate) fn the_queue_of_killed_users_is_made_anew() {
     assert!(receiver.try_recv().is_err(), "that was another queue's");
 }
 
+/// Bytes of a queue, as its header says: its file is longer.
+fn length_of(file: &std::fs::File) -> u64 {
+    let mut length = [0; 8];
+    file.read_exact_at(&mut length, 24).unwrap();
+    u64::from_ne_bytes(length)
+}
+
 pub(crate) fn h1_random_bytes_are_refused() {
     let mut random = Random::new();
     let keep = queue::create::<u64>("whole", 3).unwrap();
     keep.0.send(1).unwrap();
-    let whole = std::fs::read(file_of("whole")).unwrap();
+    let mut whole = Vec::new();
+    let file = std::fs::File::open(file_of("whole")).unwrap();
+    let length = length_of(&file);
+    file.take(length).read_to_end(&mut whole).unwrap();
     for _ in 0..300 {
         let mut bytes = whole.clone();
         for _ in 0..1 + random.below(6) {
@@ -119,10 +130,12 @@ pub(crate) fn h4_a_scribbler_crashes_and_hangs_nobody() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let file = std::fs::File::options()
+                .read(true)
                 .write(true)
                 .open(file_of("scribbled"));
             let file = file.unwrap();
-            let length = file.metadata().unwrap().len();
+            // And where annexes are.
+            let length = length_of(&file) + (1 << 16);
             loop {
                 let at = match random.below(2) {
                     0 => 16_576 + random.below(1200),

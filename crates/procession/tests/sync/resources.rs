@@ -5,9 +5,11 @@ use procession::os::mmap::MappedFile;
 use procession::os::posix;
 use procession::os::sysv::Key;
 use procession::process::{self, Fork};
+use procession::queue;
 use procession::shared::{Array, Counters};
 use procession::shm::Segment;
 use procession::sync::{Event, LockError, Mutex, Semaphore};
+use procession::transport::{Link, Transport};
 use procession::{ErrorKind, Result};
 use rustix::mount::MountFlags;
 use rustix::process::{Resource, Rlimit};
@@ -104,13 +106,44 @@ pub(crate) fn r5_no_thread_is_an_error() {
     assert!(points > 0, "no thread was started");
 }
 
+/// A long argument lies in a memory file.
+fn long_argument() -> Result<()> {
+    process::spawn(|bytes: Vec<u8>| drop(bytes), vec![0; 200_000]).map(drop)
+}
+
+/// Writes far behind in a file that was made before.
+fn write_behind(file: &MappedFile) -> Result<()> {
+    file.write(150_000, b"a mapping may")?;
+    file.checked_write(150_000, b"and a file may not")
+}
+
+/// Sends more than a file may have.
+fn send_much() -> Result<()> {
+    let link = Link::open(Transport::File, 1, &Default::default())?;
+    let mut sender = link.ticket(0)?.into_sender()?;
+    loop {
+        sender.send(&[0; 30_000])?;
+    }
+}
+
 pub(crate) fn a_limit_of_file_sizes_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = MappedFile::create(directory.path().join("before"), 200_000).unwrap();
     in_child(|| {
         set_limit(Resource::Fsize, 100_000);
         for outcome in [
             Array::new(vec![0_u8; 200_000]).map(drop),
             Array::create("large", vec![0_u8; 200_000]).map(drop),
             procession::os::memfd::MemFd::create("large", 200_000).map(drop),
+            Segment::options()
+                .longest(200_000)
+                .anonymous(100)
+                .and_then(|segment| segment.grow(200_000)),
+            queue::bounded::<u64>(1_000_000).map(drop),
+            // What is written instead, into memory files and others.
+            long_argument(),
+            write_behind(&before),
+            send_much(),
         ] {
             let error = outcome.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}");

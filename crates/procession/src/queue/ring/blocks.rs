@@ -3,8 +3,10 @@
 use super::{Ring, layout};
 use crate::os::memory::Region;
 use crate::queue::annex;
-use crate::{Error, ErrorKind, Result};
+use crate::sync::failed;
+use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::queue::Blocks;
+use procession_core::queue::ranges::{Range, Ranges};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,6 +28,16 @@ impl Ring {
     /// How many bytes of the annex of a block are allocated.
     pub(super) fn annexed(&self, block: usize) -> &AtomicU64 {
         self.word(self.losses + block * layout::LOSS + 16)
+    }
+
+    /// The ranges of the file that blocks have for their annexes.
+    fn ranges<'a>(&'a self) -> Ranges<'a, impl Fn(usize) -> &'a AtomicU64> {
+        Ranges {
+            end: self.word(layout::RANGES_END),
+            word: |block| self.word(self.losses + block * layout::LOSS + 24),
+            blocks: self.raw().blocks.count(),
+            pages: self.annexes.pages,
+        }
     }
 
     /// Writes a message into a block that is ours.
@@ -51,7 +63,39 @@ impl Ring {
             self.trim(|_| 0);
             self.check_ceiling(more)?;
         }
-        self.annexes.make_room(&self.object, block, length, annexed)
+        let claim = |pages| self.claim(block, pages);
+        let of_block = (self.ranges().of(block), annexed);
+        self.annexes
+            .make_room(&self.object, block, length, of_block, claim)
+    }
+
+    /// Gets a block that is ours another range, of so many pages.
+    #[cold]
+    fn claim(&self, block: usize, pages: u64) -> Result<Option<Range>> {
+        let claim = || {
+            let claimed = self.ranges().claim(block, pages);
+            let (operation, label) = ("making room for message", self.object.label());
+            claimed.map_err(|failure| failed(failure, operation, label, Deadline::NOW))
+        };
+        let claimed = claim()?;
+        if claimed.is_some() || pages > self.annexes.pages {
+            return Ok(claimed);
+        }
+        // What free blocks have is for this one.
+        let ranges = self.ranges();
+        self.visit_free(
+            |block| ranges.has_any(block),
+            |block| {
+                self.clear(block);
+                ranges.release(block);
+            },
+        );
+        claim()
+    }
+
+    fn clear(&self, block: usize) {
+        let range = self.ranges().of(block);
+        self.annexes.clear(&self.object, range, self.annexed(block));
     }
 
     #[inline]
@@ -96,7 +140,7 @@ impl Ring {
             self.object.body().read(self.bytes_of(block), into);
             return Ok(());
         }
-        let annex = self.annexes.find(&self.object, block, length)?;
+        let annex = self.find_annex(block, length)?;
         // It may claim more than there is memory for.
         into.try_reserve(length.saturating_sub(into.len()))
             .map_err(|_| {
@@ -117,8 +161,13 @@ impl Ring {
             let at = body_at + self.bytes_of(block);
             return Ok((Arc::clone(memory), at, length));
         }
-        let annex = self.annexes.find(&self.object, block, length)?;
+        let annex = self.find_annex(block, length)?;
         Ok((annex, 0, length))
+    }
+
+    fn find_annex(&self, block: usize, length: usize) -> Result<Arc<Region>> {
+        let range = self.ranges().of(block);
+        self.annexes.find(&self.object, block, length, range)
     }
 
     /// The message that is to be sent from a block has only so many bytes.
@@ -131,22 +180,29 @@ impl Ring {
     /// says, if any is.
     #[cold]
     pub(super) fn trim(&self, kept: impl Fn(usize) -> usize) {
+        let is_more = |block| annex::at_most(self.annexed(block)) > kept(block) as u64;
+        self.visit_free(is_more, |block| self.clear(block));
+    }
+
+    /// Takes each free block of which this is so, does something with it, and gives it
+    /// back.
+    fn visit_free(&self, is_so: impl Fn(usize) -> bool, visit: impl Fn(usize)) {
         let (raw, Some(caller)) = (self.raw(), self.object.holder()) else {
             return;
         };
         for block in 0..raw.blocks.count() {
-            let annexed = self.annexed(block);
-            if annex::at_most(annexed) > kept(block) as u64 && raw.take_this(block, &caller) {
-                annex::clear(&self.object, block, annexed);
+            if is_so(block) && raw.take_this(block, &caller) {
+                visit(block);
                 self.give_back(block, &caller);
             }
         }
     }
 
+    /// Gives memory back that is more than is kept, of a block that is still ours.
     #[inline]
     pub(super) fn shrink(&self, block: usize) {
-        if self.length(block).1 {
-            annex::shrink(&self.object, block, self.annexed(block));
+        if self.length(block).1 && annex::at_most(self.annexed(block)) > annex::kept(block) as u64 {
+            self.clear(block);
         }
     }
 }

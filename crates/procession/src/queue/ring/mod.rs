@@ -143,12 +143,12 @@ impl Ring {
         let layout = Layout::read(&object)?;
         let words = object.words(0, object.body().len() / 8)?;
         Ok(Ring {
+            annexes: Annexes::new(&object)?,
             object,
             words,
             first_block: layout.first_block(),
             losses: layout.losses(),
             layout,
-            annexes: Annexes::new(),
             known: Known::default(),
         })
     }
