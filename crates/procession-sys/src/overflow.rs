@@ -3,17 +3,20 @@
 //! Rust's runtime does this for programs that begin at `main`. Processes that begin
 //! earlier have to do it by themselves.
 
+use crate::memory::words_wiped_by_fork;
 use crate::{Result, check};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
 
 /// Most bytes of what is told.
 const MOST: usize = 64;
 
 /// Whom to tell; none if negative.
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
-static LENGTH: AtomicUsize = AtomicUsize::new(0);
+/// Bytes of what is told: none in a forked copy, whose page of it is wiped.
+static LENGTH: OnceLock<&'static AtomicU64> = OnceLock::new();
 static MESSAGE: [AtomicU8; MOST] = [const { AtomicU8::new(0) }; MOST];
 
 /// How far from the stack pointer an access may be that found no stack there: what
@@ -67,16 +70,25 @@ pub fn catch() -> Result<()> {
 }
 
 /// What to send to whom, as one packet, beside what is written to standard error. The
-/// socket must stay open, or be replaced here. A forked copy sends it as well: whoever
-/// listens holds it against the signal that ends the process.
+/// socket must stay open, or be replaced here. A forked copy sends nothing, unless it has
+/// called this for itself. Before Linux 4.14 nobody does.
 pub fn tell(socket: BorrowedFd<'_>, message: &[u8]) {
     let message = &message[..message.len().min(MOST)];
-    LENGTH.store(0, Ordering::Release);
+    if LENGTH.get().is_none()
+        && let Ok([word, ..]) = words_wiped_by_fork()
+    {
+        // Another thread may have been faster.
+        let _ = LENGTH.set(word);
+    }
+    let Some(length) = LENGTH.get() else {
+        return;
+    };
+    length.store(0, Ordering::Release);
     for (place, byte) in MESSAGE.iter().zip(message) {
         place.store(*byte, Ordering::Relaxed);
     }
     SOCKET.store(socket.as_raw_fd(), Ordering::Relaxed);
-    LENGTH.store(message.len(), Ordering::Release);
+    length.store(message.len() as u64, Ordering::Release);
 }
 
 const TEXT: &[u8] = b"\nthe stack of this task has overflowed (`ulimit -s` limits it)\n";
@@ -93,7 +105,11 @@ extern "C" fn tell_and_die(signal: i32, info: *mut libc::siginfo_t, context: *mu
         // SAFETY: write(2) of bytes that are there.
         unsafe { libc::write(libc::STDERR_FILENO, TEXT.as_ptr().cast(), TEXT.len()) };
         let mut message = [0; MOST];
-        let length = LENGTH.load(Ordering::Acquire);
+        // To look at it takes no lock.
+        let length = LENGTH
+            .get()
+            .map_or(0, |length| length.load(Ordering::Acquire));
+        let length = (length as usize).min(MOST);
         for (byte, place) in message.iter_mut().zip(&MESSAGE) {
             *byte = place.load(Ordering::Relaxed);
         }

@@ -8,10 +8,11 @@ use std::fmt;
 /// the cases in which the caller has it all the same, and `R` the one for
 /// repairs.
 ///
-/// `?` turns it into an [`Error`] or a boxed `std::error::Error` and gives the lock back.
-/// It is none itself: it may have the guard, which is not to outlive its lock, and such
-/// boxes outlive everything. For `anyhow::Error` and others of that kind, go by way of
-/// [`Error`].
+/// `?` turns it into an [`Error`], a boxed `std::error::Error` (with `Send + Sync` or
+/// without) or a `std::io::Error`, and gives the lock back. It is no `std::error::Error`
+/// itself: it may have the guard, which is not to outlive its lock, and such boxes outlive
+/// everything. `anyhow::Error` takes what is one and nothing else: there, write
+/// `lock().map_err(Error::from)?`.
 ///
 /// # If a process dies
 /// With `?`, what a dead holder left is given up, as by everybody who
@@ -21,17 +22,25 @@ use std::fmt;
 /// # Examples
 /// ```
 /// use procession::sync::{Mutex, RwLock};
-/// fn add(sum: &Mutex<u64>, price: &RwLock<u64>) -> Result<(), Box<dyn std::error::Error>> {
+/// type Anything = Box<dyn std::error::Error + Send + Sync>;
+/// fn add(sum: &Mutex<u64>, price: &RwLock<u64>) -> Result<(), Anything> {
 ///     *sum.lock()? += *price.read()?;
 ///     Ok(())
 /// }
-/// fn show(sum: &Mutex<u64>) -> Result<u64, std::io::Error> {
-///     Ok(*sum.lock().map_err(procession::Error::from)?) // as for `anyhow`
+/// // As `anyhow::Error`, it takes errors that outlive everything.
+/// struct Any(Anything);
+/// impl<E: std::error::Error + Send + Sync + 'static> From<E> for Any {
+///     fn from(error: E) -> Any {
+///         Any(error.into())
+///     }
+/// }
+/// fn show(sum: &Mutex<u64>) -> Result<u64, Any> {
+///     Ok(*sum.lock().map_err(procession::Error::from)?)
 /// }
 /// let sum = Mutex::new(1)?;
 /// add(&sum, &RwLock::new(2)?)?;
-/// assert_eq!(show(&sum)?, 3);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// assert_eq!(show(&sum).map_err(|any| any.0)?, 3);
+/// # Ok::<(), Anything>(())
 /// ```
 pub enum LockError<G, R = G> {
     /// The caller has the lock, which was held by somebody who died: what it

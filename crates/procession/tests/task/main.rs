@@ -55,6 +55,7 @@ fn main() -> std::process::ExitCode {
         results::an_abort_is_a_signal,
         results::a_signal_is_told,
         results::a_stack_overflow_is_a_signal,
+        results::a_stack_overflow_of_a_copy_is_not_the_tasks,
         results::a_stopped_task_is_running,
         results::a_task_that_never_returns_can_be_killed,
         results::an_argument_that_does_not_decode_is_an_error,

@@ -1,5 +1,5 @@
 use crate::by;
-use procession::process::{self, Signal, StartMethod, TaskError};
+use procession::process::{self, Fork, Signal, StartMethod, TaskError};
 use procession::{Bytes, ErrorKind, task};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -116,14 +116,34 @@ fn kill_self(number: i32) {
     }
 }
 
-pub(crate) fn a_stack_overflow_is_a_signal(method: StartMethod) {
-    fn deeper(depth: u64) -> u64 {
-        let room = std::hint::black_box([depth; 64]);
-        if depth == u64::MAX {
-            return room[0];
-        }
-        deeper(depth + 1) + room[1]
+fn deeper(depth: u64) -> u64 {
+    let room = std::hint::black_box([depth; 64]);
+    if depth == u64::MAX {
+        return room[0];
     }
+    deeper(depth + 1) + room[1]
+}
+
+pub(crate) fn a_stack_overflow_of_a_copy_is_not_the_tasks(method: StartMethod) {
+    let task = |()| {
+        // SAFETY: the child calls nothing but `deeper`, and dies.
+        match unsafe { process::fork_unchecked() }.unwrap() {
+            Fork::Parent(mut child) => assert!(child.wait().unwrap().signal().is_some()),
+            Fork::Child => process::exit(deeper(0) as i32),
+        }
+        process::send_signal_to_self(Signal::SEGV).unwrap();
+    };
+    let mut child = by(method)
+        .limit(process::LimitedResource::CoreDump, Some(0))
+        .limit(process::LimitedResource::Stack, Some(1 << 20))
+        .spawn(task, ())
+        .unwrap();
+    let error = child.join().unwrap_err();
+    assert_eq!(error.signal(), Some(Signal::SEGV), "{error}");
+    assert!(!error.to_string().contains("overflowed"), "{error}");
+}
+
+pub(crate) fn a_stack_overflow_is_a_signal(method: StartMethod) {
     let mut child = by(method)
         .limit(process::LimitedResource::CoreDump, Some(0))
         .limit(process::LimitedResource::Stack, Some(1 << 20))
