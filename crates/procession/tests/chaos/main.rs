@@ -46,6 +46,17 @@ fn main() -> ExitCode {
             },
         ));
     }
+    let others = operations::all().into_iter();
+    for operation in others.filter(operations::Operation::goes_with_others) {
+        tests.push(Test::new(
+            format!("step::killed_with_threads_at_work::{}", operation.name),
+            move || {
+                let mut random = Random::new();
+                let points = Points::Some(step::WITH_THREADS, &mut random);
+                step::go_through_with_threads(&operation, points);
+            },
+        ));
+    }
     for operation in operations::all() {
         tests.push(Test::new(
             format!("step::the_next_one_killed_too::{}", operation.name),

@@ -1,6 +1,7 @@
 //! Every public operation on a shared object, with what must hold after a
 //! process was killed anywhere in it.
 
+use crate::workloads;
 use procession::Handle;
 use procession::process::{self, Fork};
 use procession::queue::{self, Receiver, Sender};
@@ -11,6 +12,8 @@ use procession::sync::{
     Semaphore,
 };
 use procession::{Deadline, ErrorKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use std::fs::File;
 use std::sync::atomic::Ordering;
@@ -24,7 +27,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// the same object.
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
-    pub(crate) make: fn() -> Both,
+    pub(crate) make: fn() -> Bodies,
 }
 
 impl Operation {
@@ -32,18 +35,58 @@ impl Operation {
     pub(crate) fn lets_others_wait(&self) -> bool {
         self.name.starts_with("barrier")
     }
+
+    /// Several threads may do it at once: the others expect the object to be free.
+    pub(crate) fn goes_with_others(&self) -> bool {
+        const GO: [&str; 17] = [
+            "mutex_lock_and_unlock",
+            "reentrant_mutex_lock_twice",
+            "rwlock_read",
+            "rwlock_write",
+            "semaphore_acquire_and_release",
+            "bounded_semaphore_acquire_and_release",
+            "condvar_notify_one",
+            "condvar_notify_all",
+            "condvar_wait_timeout",
+            "value_update",
+            "array_lock",
+            "queue_send",
+            "queue_recv",
+            "queue_receive",
+            "queue_recv_at_most_once",
+            "queue_send_and_recv_long",
+            "queue_reserve_and_borrow",
+        ];
+        GO.contains(&self.name)
+    }
 }
 
-/// The operation, and the check after it.
-pub(crate) type Both = (Box<dyn Fn()>, Box<dyn Fn()>);
+/// A body that any thread may run.
+pub(crate) type Body = Box<dyn Fn() + Send + Sync>;
+
+pub(crate) struct Bodies {
+    /// The operation, in which somebody is killed.
+    pub(crate) operate: Body,
+    /// What is asked afterwards, many times, on the same object.
+    pub(crate) check: Body,
+    /// Makes the operation by another handle, which came in a message.
+    pub(crate) by_another_handle: Box<dyn Fn() -> Body>,
+}
 
 /// `operation` on `object`, killed; then `check` on it.
-fn on<T: Clone + 'static>(object: T, operation: fn(&T), check: fn(&T)) -> Both {
-    let copy = object.clone();
-    (
-        Box::new(move || operation(&copy)),
-        Box::new(move || check(&object)),
-    )
+fn on<T>(object: T, operation: fn(&T), check: fn(&T)) -> Bodies
+where
+    T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let (copy, original) = (object.clone(), object.clone());
+    Bodies {
+        operate: Box::new(move || operation(&copy)),
+        check: Box::new(move || check(&object)),
+        by_another_handle: Box::new(move || {
+            let object = workloads::received(original.clone());
+            Box::new(move || operation(&object))
+        }),
+    }
 }
 
 pub(crate) type Pair = Mutex<[u64; 2]>;

@@ -90,11 +90,15 @@ fn print_figures(name: &str, figures: random::Figures, start: Instant) {
 
 fn go_through_instructions(only: &str) {
     println!(
-        "{:<40} {:>12} {:>14} {:>14}",
-        "at every machine instruction of", "killed", "stopped first", "next one too"
+        "{:<40} {:>12} {:>14} {:>14} {:>14}",
+        "at every machine instruction of",
+        "killed",
+        "stopped first",
+        "next one too",
+        "with threads"
     );
     let mut random = Random::new();
-    let mut all = [0; 3];
+    let mut all = [0; 4];
     let operations = operations::all().into_iter();
     for operation in operations.filter(|operation| operation.name.starts_with(only)) {
         let killed = step::go_through(&operation, Points::Every);
@@ -103,17 +107,21 @@ fn go_through_instructions(only: &str) {
             false => step::go_through_pairs(&operation, Points::Every),
         };
         let nested = step::go_through_nested(&operation, Points::Every, 1, &mut random);
-        for (all, count) in all.iter_mut().zip([killed, stopped, nested]) {
+        let threads = match operation.goes_with_others() {
+            true => step::go_through_with_threads(&operation, Points::Every),
+            false => 0,
+        };
+        for (all, count) in all.iter_mut().zip([killed, stopped, nested, threads]) {
             *all += count;
         }
         println!(
-            "  {:<38} {killed:>12} {stopped:>14} {nested:>14}",
+            "  {:<38} {killed:>12} {stopped:>14} {nested:>14} {threads:>14}",
             operation.name
         );
     }
-    let [killed, stopped, nested] = all;
+    let [killed, stopped, nested, threads] = all;
     println!(
-        "  {:<38} {killed:>12} {stopped:>14} {nested:>14}",
+        "  {:<38} {killed:>12} {stopped:>14} {nested:>14} {threads:>14}",
         "all operations"
     );
 }

@@ -1,9 +1,10 @@
 //! Killed, or stopped, at every machine instruction.
 
-use crate::operations::{Operation, PATIENCE, Pair, change_pair, check_pair};
+use crate::operations::{Bodies, Operation, PATIENCE, Pair, change_pair, check_pair};
 use procession::ErrorKind;
 use procession::process::{self, Fork};
 use procession::sync::{LockError, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use testkit::fault::armed;
 use testkit::random::Random;
@@ -15,7 +16,7 @@ pub(crate) fn go_through(operation: &Operation, points: Points<'_>) -> usize {
     // On one processor nobody looks again before it sleeps: those loops change
     // nothing, and have many instructions.
     let _ = testkit::step::share_processor();
-    let (operate, check) = (operation.make)();
+    let Bodies { operate, check, .. } = (operation.make)();
     // What the first use of an object needs is not part of the operation.
     check();
     kill_at(
@@ -27,6 +28,61 @@ pub(crate) fn go_through(operation: &Operation, points: Points<'_>) -> usize {
         },
         |_| check(),
     )
+}
+
+/// Says that it is over, also by a panic: others are waited for.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// As [`go_through`], while other threads of the process do the same elsewhere: one
+/// with the same handles and one with others. How often they wait for each other
+/// depends on chance; the instructions that count are those of one that does not wait.
+pub(crate) fn go_through_with_threads(operation: &Operation, points: Points<'_>) -> usize {
+    let mut elsewhere = testkit::step::share_processor();
+    elsewhere.unset(rustix::thread::sched_getcpu());
+    let bodies = (operation.make)();
+    let Bodies { operate, check, .. } = &bodies;
+    check();
+    let instructions = count_instructions(|| {
+        operate();
+        check();
+        armed(operate);
+    });
+    let at_work = || {
+        check();
+        let received = (bodies.by_another_handle)();
+        let (turns, is_over) = ([const { AtomicUsize::new(0) }; 2], AtomicBool::new(false));
+        std::thread::scope(|threads| {
+            for (body, turns) in [operate, &received].into_iter().zip(&turns) {
+                threads.spawn(|| {
+                    let _ = rustix::thread::sched_setaffinity(None, &elsewhere);
+                    while !is_over.load(Ordering::Relaxed) {
+                        body();
+                        turns.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            while turns.iter().any(|turns| turns.load(Ordering::Relaxed) == 0) {
+                std::thread::yield_now();
+            }
+            let _ends = Ends(&is_over);
+            operate();
+            armed(operate);
+        });
+    };
+    let points = choose(points, instructions);
+    for &point in &points {
+        let mut stepper = Stepper::start(at_work);
+        stepper.step(point);
+        stepper.kill();
+        check();
+    }
+    points.len()
 }
 
 /// Some of so many points, by chance, or all of them.
@@ -49,7 +105,7 @@ pub(crate) fn go_through_nested(
     random: &mut Random,
 ) -> usize {
     let _ = testkit::step::share_processor();
-    let (operate, check) = (operation.make)();
+    let Bodies { operate, check, .. } = (operation.make)();
     check();
     let first = || {
         operate();
@@ -84,7 +140,7 @@ pub(crate) fn go_through_nested(
 /// How many instructions those were.
 pub(crate) fn go_through_pairs(operation: &Operation, points: Points<'_>) -> usize {
     let _ = testkit::step::share_processor();
-    let (operate, check) = (operation.make)();
+    let Bodies { operate, check, .. } = (operation.make)();
     check();
     let body = || {
         operate();
@@ -123,6 +179,9 @@ pub(crate) const POINTS: usize = 20;
 
 /// Instructions of each operation that a test stops at while another one works.
 pub(crate) const PAIRS: usize = 8;
+
+/// Instructions of each operation that a test kills at with other threads at work.
+pub(crate) const WITH_THREADS: usize = 4;
 
 /// Instructions of each operation after which a test kills the next one too.
 pub(crate) const NESTED: usize = 3;

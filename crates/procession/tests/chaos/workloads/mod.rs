@@ -70,7 +70,7 @@ pub(crate) const ALL: &[Workload] = &[
 ];
 
 /// Other handles of the same objects: they go through a channel and come back.
-fn received<T: Serialize + DeserializeOwned>(objects: T) -> T {
+pub(crate) fn received<T: Serialize + DeserializeOwned>(objects: T) -> T {
     let (reader, writer) = Options::new().flavor(Flavor::Packets).pipe::<T>().unwrap();
     assert!(writer.send(objects).is_ok());
     reader.recv().unwrap()
