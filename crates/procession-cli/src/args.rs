@@ -252,6 +252,9 @@ pub(crate) struct RunArguments {
     /// Show a bar, if standard error is a terminal.
     #[arg(long)]
     pub(crate) progress: bool,
+    /// Do not list at the end which jobs failed, and why.
+    #[arg(short = 'q', long)]
+    pub(crate) quiet: bool,
     /// Arguments end in NUL instead of line ends.
     #[arg(short = '0', long)]
     pub(crate) null: bool,

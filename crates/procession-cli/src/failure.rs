@@ -25,6 +25,10 @@ pub(crate) enum Failure {
     OutputClosed,
     /// Our output could not be written.
     Output(std::io::Error),
+    /// What jobs wrote to standard error could not be written there.
+    StandardError(std::io::Error),
+    /// A thread of ours has panicked, with these words.
+    Panicked(String),
     /// Our input could not be read.
     Input(std::io::Error),
     /// A file that was named cannot be used.
@@ -100,6 +104,8 @@ impl Failure {
             },
             Failure::Usage(_) => 2,
             Failure::Output(_)
+            | Failure::StandardError(_)
+            | Failure::Panicked(_)
             | Failure::Input(_)
             | Failure::Reading(..)
             | Failure::Writing(..)
@@ -126,6 +132,8 @@ impl Failure {
             Failure::Signal(signal) => say!("stopped by {signal}; nothing is left running"),
             Failure::OutputClosed => {}
             Failure::Output(error) => say(&format!("writing standard output: {error}")),
+            Failure::StandardError(error) => say(&format!("writing standard error: {error}")),
+            Failure::Panicked(text) => say(&format!("this is a bug of procession: {text}")),
             Failure::Input(error) => say(&format!("reading standard input: {error}")),
             Failure::File(path, error) => say(&format!("opening {}: {error}", path.display())),
             Failure::Reading(path, error) => say(&format!("reading {}: {error}", path.display())),

@@ -1,24 +1,29 @@
-//! A job: a command that runs, or has run, and what it wrote.
+//! A job: a command that is to be run, runs, or has run.
 
-use super::results::Results;
+use super::capture::Capture;
+use super::common::Common;
+use super::pace::Postponed;
 use super::template::Line;
-use crate::args::RunArguments;
 use crate::failure::Failure;
-use procession::Error;
 use procession::process::{
     Command, CommandChild, ExitStatus, LimitedResource, OnDrop, Signal, Stdio,
 };
+use procession::{Deadline, Error, ErrorKind, poll};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Seek;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a group may take to end after `SIGTERM`.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Exit code of a shell for a program that is not there, or is no program.
+/// How long the status of a process that has ended is waited for at once.
+const STATUS_PATIENCE: Duration = Duration::from_millis(20);
+
+/// Exit code of a shell for a program that is not there, or cannot be executed.
 const NOT_FOUND: i32 = 127;
 const NOT_EXECUTABLE: i32 = 126;
+
+/// Exit code of a job whose end nobody knows, or whose output could not be kept.
+const UNKNOWN: i32 = 125;
 
 /// A command to be run.
 #[derive(Clone, Debug)]
@@ -27,6 +32,19 @@ pub(super) struct Job {
     pub(super) number: u64,
     pub(super) arguments: Vec<OsString>,
     pub(super) attempts: u32,
+    /// Since it could not be started.
+    pub(super) postponed: Option<Postponed>,
+}
+
+impl Job {
+    pub(super) fn new(number: u64, arguments: Vec<OsString>) -> Job {
+        Job {
+            number,
+            arguments,
+            attempts: 0,
+            postponed: None,
+        }
+    }
 }
 
 /// A job whose command runs.
@@ -35,196 +53,246 @@ pub(super) struct RunningJob {
     pub(super) job: Job,
     pub(super) slot: usize,
     pub(super) child: CommandChild,
+    /// `None` if it writes to our own streams.
+    pub(super) capture: Option<Capture>,
     line: Line,
-    output: Output,
     started: Instant,
     started_at: SystemTime,
+    timeout: Option<Duration>,
     /// When the next step of ending it is due.
     pub(super) due: Option<Instant>,
     timed_out: bool,
     asked: bool,
+    /// It was asked to end because the run ends.
+    ended_by_us: bool,
+    /// It has been told of that it is stopped.
+    pub(super) is_stopped: bool,
+}
+
+/// A job that could not be started.
+#[derive(Debug)]
+pub(super) struct NotStarted {
+    pub(super) job: Job,
+    line: Line,
+    started_at: SystemTime,
+    took: Duration,
+    pub(super) error: Error,
 }
 
 /// A job that is over.
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) job: Job,
-    pub(super) slot: usize,
     pub(super) command: OsString,
     pub(super) started_at: SystemTime,
     pub(super) took: Duration,
     /// As in the log: -1 for a job that ran out of time.
     pub(super) code: i32,
     pub(super) signal: i32,
-    pub(super) output: Output,
-    /// Why it could not be started.
-    pub(super) error: Option<Error>,
-}
-
-/// What a job writes.
-#[derive(Debug)]
-pub(super) enum Output {
-    /// To our own streams, as it comes.
-    Inherited,
-    /// To files.
-    Kept(File, File),
-}
-
-impl Output {
-    fn open(
-        arguments: &RunArguments,
-        results: Option<&Results>,
-        job: &Job,
-    ) -> Result<Output, Failure> {
-        if let Some(results) = results {
-            let (output, error) = results.files(job)?;
-            return Ok(Output::Kept(output, error));
-        }
-        if arguments.ungroup {
-            return Ok(Output::Inherited);
-        }
-        let file =
-            || tempfile::tempfile().map_err(|error| Failure::File(std::env::temp_dir(), error));
-        Ok(Output::Kept(file()?, file()?))
-    }
-
-    fn streams(&self) -> std::io::Result<(Stdio, Stdio)> {
-        Ok(match self {
-            Output::Inherited => (Stdio::Inherit, Stdio::Inherit),
-            Output::Kept(output, error) => (output.try_clone()?.into(), error.try_clone()?.into()),
-        })
-    }
-
-    /// Bytes on its standard output.
-    pub(super) fn length(&self) -> u64 {
-        match self {
-            Output::Inherited => 0,
-            Output::Kept(output, _) => output.metadata().map_or(0, |metadata| metadata.len()),
-        }
-    }
+    pub(super) received: u64,
+    /// The time that was too short.
+    pub(super) timed_out: Option<Duration>,
+    /// Why it failed, if neither code nor signal says so.
+    pub(super) reason: Option<String>,
+    /// It did not come to its end.
+    pub(super) ended_by_us: bool,
 }
 
 impl RunningJob {
-    /// Starts the command; or says how it ended because it could not be started.
+    /// Starts the command.
     pub(super) fn start(
         job: Job,
         slot: usize,
         line: Line,
-        arguments: &RunArguments,
-        results: Option<&Results>,
-    ) -> Result<Result<RunningJob, Finished>, Failure> {
-        let output = Output::open(arguments, results, &job)?;
-        let (stdout, stderr) = output
-            .streams()
-            .map_err(|error| Failure::copying("a job's output", error))?;
-        let (program, words) = line
-            .words
-            .split_first()
-            .ok_or_else(|| Failure::Usage("the command is empty".to_owned()))?;
-        let mut command = Command::new(program)
-            .args(words)
-            .stdin(Stdio::Null)
-            .stdout(stdout)
-            .stderr(stderr)
-            .on_drop(OnDrop::Kill)
-            .process_group();
-        if let Some(inherited) = arguments.inherited.get() {
-            command = command.inherit(inherited);
-        }
-        if let Some(bytes) = arguments.memory {
-            command = command.limit(LimitedResource::Data, Some(bytes));
-        }
+        common: &Common,
+    ) -> Result<RunningJob, Box<NotStarted>> {
         let (started, started_at) = (Instant::now(), SystemTime::now());
-        match command.spawn() {
-            Ok(child) => Ok(Ok(RunningJob {
+        let outcome = spawn(&job, &line, common);
+        match outcome {
+            Ok((child, capture)) => Ok(RunningJob {
                 job,
                 slot,
                 child,
+                capture,
                 line,
-                output,
                 started,
                 started_at,
-                // Never, if that is later than a clock can tell.
-                due: arguments
+                timeout: common.timeout,
+                // A time that is too long to be a point in time is no limit.
+                due: common
                     .timeout
                     .and_then(|timeout| started.checked_add(timeout)),
                 timed_out: false,
                 asked: false,
-            })),
-            Err(error) => Ok(Err(Finished {
+                ended_by_us: false,
+                is_stopped: false,
+            }),
+            Err(error) => Err(Box::new(NotStarted {
                 job,
-                slot,
-                command: line.text,
+                line,
                 started_at,
                 took: started.elapsed(),
-                code: match error.kind() {
-                    procession::ErrorKind::NotFound => NOT_FOUND,
-                    procession::ErrorKind::PermissionDenied => NOT_EXECUTABLE,
-                    // Its arguments are too long, or have NUL bytes.
-                    procession::ErrorKind::InvalidInput => NOT_EXECUTABLE,
-                    _ => return Err(error.into()),
-                },
-                signal: 0,
-                output,
-                error: Some(error),
+                error,
             })),
         }
     }
 
-    /// Takes the next step of ending it, if that is due.
+    /// Takes the next step of ending it, if that was due at a time at which it had not
+    /// ended.
     pub(super) fn end_if_due(&mut self, now: Instant) {
-        if self.due.is_some_and(|due| due <= now) {
-            self.timed_out = true;
+        if self.due.is_some_and(|due| due <= now) && !self.has_ended() {
+            self.timed_out |= !self.asked;
             self.end(now);
         }
     }
 
-    /// Asks the whole group to end, and ends it after a while, or if asked once more.
-    pub(super) fn end(&mut self, now: Instant) {
+    /// Ends it because the run ends.
+    pub(super) fn end_with_run(&mut self, now: Instant) {
+        self.mark_ended();
+        self.end(now);
+    }
+
+    /// Asks the whole group to end, and ends it after a while, or if asked once more. A
+    /// stopped process goes on for that.
+    fn end(&mut self, now: Instant) {
         let signal = match std::mem::replace(&mut self.asked, true) {
             false => Signal::TERM,
             true => Signal::KILL,
         };
         // It may end by itself at any moment.
         let _ = self.child.signal_group(signal);
+        let _ = self.child.signal_group(Signal::CONT);
         self.due = (signal == Signal::TERM).then_some(now + GRACE);
     }
 
-    /// Ends it now.
+    /// Ends it now, because the run ends.
     pub(super) fn kill(&mut self) {
+        self.mark_ended();
+        self.asked = true;
         let _ = self.child.signal_group(Signal::KILL);
         self.due = None;
     }
 
-    /// Whether its process has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        procession::poll::readable(&self.child, procession::Deadline::NOW).is_ok()
+    fn mark_ended(&mut self) {
+        self.ended_by_us |= !self.timed_out && !self.has_ended();
     }
 
-    /// How its process, which has ended, did so.
-    pub(super) fn status(&mut self) -> Result<ExitStatus, Failure> {
+    /// Whether its process has ended.
+    fn has_ended(&self) -> bool {
+        poll::readable(&self.child, Deadline::NOW).is_ok()
+    }
+
+    /// How its process, which has ended, did so; `None` if nobody has told yet.
+    pub(super) fn status(&mut self) -> Option<Result<ExitStatus, Error>> {
         if self.asked {
             // Whoever is left of its group.
             let _ = self.child.signal_group(Signal::KILL);
         }
-        Ok(self.child.wait()?)
+        match self.child.wait_timeout(STATUS_PATIENCE) {
+            Err(error) if error.is_timeout() || error.is_would_block() => None,
+            outcome => Some(outcome),
+        }
     }
 
-    pub(super) fn finish(self, status: ExitStatus) -> Finished {
-        Finished {
+    /// `ending`: all jobs are being ended, so that a signal did not come by itself.
+    pub(super) fn finish(
+        self,
+        status: &Result<ExitStatus, Error>,
+        ending: bool,
+    ) -> (Finished, Option<Capture>) {
+        let (code, signal) = match status {
+            _ if self.timed_out => (-1, status.as_ref().ok().and_then(|status| status.signal())),
+            Ok(status) => (status.code().map_or(0, i32::from), status.signal()),
+            Err(_) => (UNKNOWN, None),
+        };
+        let died = signal.is_some() || status.is_err();
+        let finished = Finished {
             took: self.started.elapsed(),
-            slot: self.slot,
             job: self.job,
             command: self.line.text,
             started_at: self.started_at,
-            code: match status.code() {
-                _ if self.timed_out => -1,
-                Some(code) => code.into(),
-                None => 0,
+            code,
+            signal: signal.map_or(0, Signal::as_raw),
+            received: 0,
+            timed_out: self.timeout.filter(|_| self.timed_out),
+            reason: status.as_ref().err().map(ToString::to_string),
+            ended_by_us: self.ended_by_us || ending && died && !self.timed_out,
+        };
+        (finished, self.capture)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+}
+
+fn spawn(
+    job: &Job,
+    line: &Line,
+    common: &Common,
+) -> Result<(CommandChild, Option<Capture>), Error> {
+    let (program, words) = line.words.split_first().ok_or_else(|| {
+        Error::new(ErrorKind::InvalidInput, "starting program", "").because("the command is empty")
+    })?;
+    let files = match &common.results {
+        Some(results) => Some(results.files(job).map_err(keeping)?),
+        None => None,
+    };
+    let stream = || match common.ungroup {
+        true => Stdio::Inherit,
+        false => Stdio::Piped,
+    };
+    let mut command = Command::new(program)
+        .args(words)
+        .stdin(Stdio::Null)
+        .stdout(stream())
+        .stderr(stream())
+        // The run kills whole groups; what it leaves ends with it.
+        .on_drop(OnDrop::Detach)
+        .process_group();
+    if let Some(inherited) = &common.inherited {
+        command = command.inherit(inherited);
+    }
+    if let Some(bytes) = common.memory {
+        command = command.limit(LimitedResource::Data, Some(bytes));
+    }
+    let mut child = command.spawn()?;
+    let capture = (!common.ungroup).then(|| Capture::new(&mut child, files));
+    Ok((child, capture))
+}
+
+/// A failure of `--results` as the reason why a job cannot be started.
+fn keeping(failure: Failure) -> Error {
+    let operation = "keeping results in";
+    match failure {
+        Failure::File(path, error) => match error.raw_os_error() {
+            Some(errno) => {
+                let errno = rustix::io::Errno::from_raw_os_error(errno);
+                Error::os(operation, path.display(), errno)
+            }
+            None => Error::new(ErrorKind::Other, operation, path.display()).caused_by(error),
+        },
+        Failure::Library(error) => error,
+        other => Error::new(ErrorKind::Other, operation, "").because(format!("{other:?}")),
+    }
+}
+
+impl NotStarted {
+    pub(super) fn finish(self) -> Finished {
+        Finished {
+            job: self.job,
+            command: self.line.text,
+            started_at: self.started_at,
+            took: self.took,
+            code: match self.error.kind() {
+                ErrorKind::NotFound => NOT_FOUND,
+                _ => NOT_EXECUTABLE,
             },
-            signal: status.signal().map_or(0, Signal::as_raw),
-            output: self.output,
-            error: None,
+            signal: 0,
+            received: 0,
+            timed_out: None,
+            reason: Some(format!("could not be started: {}", self.error)),
+            ended_by_us: false,
         }
     }
 }
@@ -232,6 +300,14 @@ impl RunningJob {
 impl Finished {
     pub(super) fn has_failed(&self) -> bool {
         self.code != 0 || self.signal != 0
+    }
+
+    /// What it wrote could not be kept.
+    pub(super) fn fail(&mut self, reason: String) {
+        if !self.has_failed() {
+            self.code = UNKNOWN;
+        }
+        self.reason.get_or_insert(reason);
     }
 
     /// Exit code for all, if this one ends all.
@@ -243,15 +319,13 @@ impl Finished {
         }
     }
 
-    /// What it wrote to its standard output and error, from the beginning.
-    pub(super) fn take_output(&mut self) -> std::io::Result<Option<(File, File)>> {
-        match std::mem::replace(&mut self.output, Output::Inherited) {
-            Output::Inherited => Ok(None),
-            Output::Kept(mut output, mut error) => {
-                output.rewind()?;
-                error.rewind()?;
-                Ok(Some((output, error)))
-            }
+    /// In words, why it failed.
+    pub(super) fn why(&self) -> String {
+        match (&self.reason, self.timed_out, Signal::from_raw(self.signal)) {
+            (Some(reason), ..) => reason.clone(),
+            (None, Some(time), _) => format!("timed out after {time:?}"),
+            (None, None, Some(signal)) => format!("killed by {signal}"),
+            (None, None, None) => format!("exit code {}", self.code),
         }
     }
 }

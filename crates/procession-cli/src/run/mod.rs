@@ -1,51 +1,94 @@
 //! `procession run`: commands in parallel, for each argument one.
 //!
-//! Everything is done by one thread that waits for processes, signals, arguments and
-//! times together; another one reads arguments.
+//! One thread waits for everything at once: processes, what they write, signals,
+//! arguments, room in our own streams, times. Others read arguments and start
+//! processes, and nobody waits for them without heeding signals. This thread never
+//! waits for whoever reads what we print.
+//!
+//! What jobs write comes by pipes: to a program they are what `| cat` would be.
+//! ([`capture`], [`spool`], [`print`]) A job is over when its process has ended. What it
+//! has left behind may write for a second more ([`LEFT_BEHIND`]); then its pipes are
+//! closed, so that a daemon keeps nobody waiting.
 
+mod capture;
+mod common;
+mod ends;
 mod input;
 mod job;
 mod log;
 mod options;
+mod pace;
 mod print;
 mod results;
 mod shell;
+mod signals;
+mod sink;
+mod slots;
+mod spool;
 mod starter;
+mod starts;
+mod table;
 mod template;
+mod watch;
 mod words;
 
 pub(crate) use options::{Halt, jobs, size};
 
 use crate::args::RunArguments;
 use crate::failure::Failure;
-use crate::say::say;
+use capture::Capture;
+use ends::LeftBehind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use input::{Input, Next};
-use job::{Finished, Job, RunningJob};
-use log::{Entry, Log};
-use options::Share;
+use input::Input;
+use job::{Job, RunningJob};
+use log::Log;
+use pace::Pace;
 use print::Printer;
-use procession::process;
 use procession::signal::{Signal, Signals};
-use procession::{Deadline, Error, poll};
-use results::Results;
+use slots::Slots;
+use spool::{PIECE, Spool};
 use starter::Starter;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+use table::Table;
 use template::Template;
+use watch::{Event, Watch};
 use words::Words;
 
 /// Most failures that an exit code counts; one more stands for more.
 const MOST_COUNTED: u64 = 100;
+
+/// How long what a job has left behind may go on writing.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether jobs are stopped, and whether there is room again.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long our streams may take nothing when the run was interrupted.
+const STUCK: Duration = Duration::from_secs(1);
+
+/// Most jobs that are over and wait to be printed.
+const MOST_WAITING: usize = 1 << 16;
 
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let words = Words::split(&arguments.words, &arguments.arg_file)?;
     let template = Template::new(&words.command, arguments.shell, words.sources())?;
     let input = Input::open(words, arguments.null)?;
     let (log, done) = log::open(arguments)?;
+    let watch = Watch::new()?;
+    let signals = signals::catch()?;
+    let starter = Starter::new(arguments)?;
+    watch.add(signals.as_fd(), Event::Signal)?;
+    watch.add(starter.bell.as_fd(), Event::Started)?;
     let mut run = Run {
-        printer: Printer::new(arguments)?,
+        printer: Printer::new(arguments),
+        spool: Spool::new(),
+        buffer: vec![0; PIECE],
+        watch,
+        pace: Pace::new(arguments.jobs()),
+        slots: Slots::default(),
         log,
         progress: progress(arguments.progress, input.total),
         total: input.total,
@@ -53,32 +96,30 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         template,
         done,
         input: Some(input),
+        is_input_watched: false,
         unread: None,
         unlogged: None,
-        signals: Signals::unless_ignored(&[Signal::INT, Signal::TERM, Signal::HUP])?,
+        undelivered: None,
+        signals,
+        signals_seen: 0,
         interrupted: None,
-        again: VecDeque::new(),
-        running: Vec::new(),
+        again: BTreeMap::new(),
+        starter,
+        running: BTreeMap::new(),
+        left_behind: BTreeMap::new(),
+        paused: BTreeSet::new(),
+        tickets: 0,
         numbered: 0,
         failed: 0,
         succeeded: 0,
         halted: None,
-        early: BTreeMap::new(),
-        next_to_print: 1,
+        table: Table::default(),
+        looked: Instant::now(),
     };
-    let results = Results::open(arguments);
-    let outcome = std::thread::scope(|scope| {
-        let mut starter = Starter::new(scope, arguments, results.as_ref())?;
-        let outcome = run.work(&mut starter);
-        if outcome.is_err() {
-            // Before anything is said.
-            run.running
-                .extend(starter.rest().filter_map(Result::ok).flatten());
-            run.running.iter_mut().for_each(RunningJob::kill);
-            run.running.clear();
-        }
-        outcome
-    });
+    let outcome = catch_unwind(AssertUnwindSafe(|| run.work()));
+    let outcome = outcome.unwrap_or_else(|panic| Err(Failure::Panicked(starter::text(&*panic))));
+    // Before anything is said; nothing runs unless it failed.
+    run.running.values_mut().for_each(RunningJob::kill);
     run.progress.finish_and_clear();
     outcome?;
     run.outcome()
@@ -91,263 +132,270 @@ struct Run<'a> {
     done: HashSet<u64>,
     /// Until its end.
     input: Option<Input>,
+    is_input_watched: bool,
     /// Why there are no more arguments, though there should be.
     unread: Option<Failure>,
     /// Why jobs cannot be logged any more; then none is started.
     unlogged: Option<Failure>,
+    /// Why nothing can be printed any more; then jobs are ended.
+    undelivered: Option<Failure>,
     /// As far as that is known.
     total: Option<u64>,
     printer: Printer,
+    spool: Spool,
+    buffer: Vec<u8>,
+    watch: Watch,
     log: Option<Log>,
     progress: ProgressBar,
     signals: Signals,
+    /// Those that ask to end.
+    signals_seen: u32,
     interrupted: Option<Signal>,
-    /// Jobs to be tried again.
-    again: VecDeque<Job>,
-    running: Vec<RunningJob>,
+    /// Jobs to be tried again, by number.
+    again: BTreeMap<u64, Job>,
+    pace: Pace,
+    slots: Slots,
+    starter: Starter,
+    /// By ticket, of which each start has one.
+    running: BTreeMap<u64, RunningJob>,
+    /// Jobs that are over, whose pipes are open, by ticket.
+    left_behind: BTreeMap<u64, LeftBehind>,
+    /// Pipes that are not read for want of room.
+    paused: BTreeSet<(u64, usize)>,
+    tickets: u64,
     /// Jobs that have a number.
     numbered: u64,
     failed: u64,
     succeeded: u64,
     /// The exit code, if a job ended all.
     halted: Option<i32>,
-    /// What waits for those before it.
-    early: BTreeMap<u64, Option<Finished>>,
-    next_to_print: u64,
+    table: Table,
+    /// When jobs were looked at that may be stopped.
+    looked: Instant,
 }
 
 impl Run<'_> {
-    fn work(&mut self, starter: &mut Starter) -> Result<(), Failure> {
+    fn work(&mut self) -> Result<(), Failure> {
         loop {
-            let more = self.start(starter)?;
-            if self.running.is_empty() && starter.slots.is_empty() && !more {
-                if !self.again.is_empty() && self.may_start() {
-                    continue;
-                }
+            self.start()?;
+            self.choose_live();
+            let goes_on = self.print()?;
+            self.resume_reading()?;
+            if self.is_over() {
                 return Ok(());
             }
-            self.wait(starter)?;
-            while let Some(started) = starter.next() {
-                match started? {
-                    Ok(mut running) => {
-                        if self.interrupted.is_some() || self.kills_now() {
-                            running.end(Instant::now());
-                        }
-                        self.running.push(running);
-                    }
-                    Err(finished) => self.take(finished)?,
+            let events = self.wait(goes_on)?;
+            // Before ends: who ends all may have ended jobs himself.
+            self.heed_signals();
+            self.take_started()?;
+            // Before ends as well: who lives after it, has lived until then.
+            let now = Instant::now();
+            self.take_written(&events);
+            for event in events {
+                if let Event::End(ticket) = event {
+                    self.end(ticket)?;
                 }
             }
-            self.heed_signals();
-            let now = Instant::now();
-            for job in &mut self.running {
+            for job in self.running.values_mut() {
                 job.end_if_due(now);
             }
-            let ended: Vec<RunningJob> =
-                self.running.extract_if(.., |job| job.has_ended()).collect();
-            if self.arguments.halt == Halt::Never {
-                // What comes next does not depend on how they ended.
-                self.start(starter)?;
-            }
-            for job in ended {
-                self.finish(job)?;
+            self.close_left_behind(now)?;
+            self.pace.tick(now);
+            if now >= self.looked + LOOK {
+                self.looked = now;
+                self.spool.try_again();
+                self.tell_of_stopped();
             }
         }
     }
 
     fn may_start(&self) -> bool {
-        self.interrupted.is_none() && self.halted.is_none() && self.unlogged.is_none()
+        self.interrupted.is_none()
+            && self.halted.is_none()
+            && self.unlogged.is_none()
+            && self.undelivered.is_none()
     }
 
-    /// Whether what runs is to be killed, because a job ended all.
-    fn kills_now(&self) -> bool {
-        self.halted.is_some() && matches!(self.arguments.halt, Halt::When { now: true, .. })
+    /// Whether what runs is to be ended.
+    fn ends_now(&self) -> bool {
+        let halts_now = matches!(self.arguments.halt, Halt::When { now: true, .. });
+        self.interrupted.is_some()
+            || self.undelivered.is_some()
+            || self.halted.is_some() && halts_now
     }
 
-    /// Starts what may be started; whether there may be more.
-    fn start(&mut self, starter: &mut Starter) -> Result<bool, Failure> {
-        if !self.may_start() {
-            return Ok(false);
+    fn is_over(&mut self) -> bool {
+        // Whoever asks so often does not want to wait for anything.
+        if self.signals_seen > 2 || self.signals_seen > 1 && self.running.is_empty() {
+            return true;
         }
-        while self.running.len() + starter.slots.len() < self.arguments.jobs() {
-            let job = match self.again.pop_front() {
-                Some(job) => job,
-                None => {
-                    let Some(input) = &mut self.input else {
-                        return Ok(!self.again.is_empty());
-                    };
-                    let arguments = match input.next() {
-                        Next::Arguments(arguments) => arguments,
-                        Next::NotYet => return Ok(true),
-                        Next::End(failure) => {
-                            self.input = None;
-                            self.unread = failure;
-                            continue;
-                        }
-                    };
-                    self.numbered += 1;
-                    Job {
-                        number: self.numbered,
-                        arguments,
-                        attempts: 0,
-                    }
-                }
-            };
-            if self.done.contains(&job.number) {
-                self.pass(job.number, None)?;
-                continue;
-            }
-            self.start_job(job, starter)?;
+        let has_more = self.may_start() && (self.input.is_some() || !self.again.is_empty());
+        if has_more
+            || !self.running.is_empty()
+            || self.starter.count > 0
+            || !self.left_behind.is_empty()
+        {
+            return false;
         }
-        Ok(true)
-    }
-
-    fn start_job(&mut self, job: Job, starter: &mut Starter) -> Result<(), Failure> {
-        let mut taken: HashSet<usize> = self.running.iter().map(|job| job.slot).collect();
-        taken.extend(&starter.slots);
-        let slot = (1..).find(|slot| !taken.contains(slot)).unwrap_or(1);
-        let line = self.template.complete(&job.arguments, job.number, slot);
-        if self.arguments.dry_run {
-            return self.printer.line(&line.text, &mut self.signals);
+        if self.printer.waiting() > 0 {
+            self.printer.give_up_order();
         }
-        starter.start(job, slot, line);
-        Ok(())
+        let is_stuck = self
+            .printer
+            .stuck_since
+            .is_some_and(|since| since.elapsed() >= STUCK);
+        self.printer.is_idle() && self.printer.waiting() == 0
+            || self.interrupted.is_some() && is_stuck
     }
 
     /// Waits until something happens.
-    fn wait(&mut self, starter: &Starter) -> Result<(), Failure> {
-        let has_room = self.running.len() + starter.slots.len() < self.arguments.jobs();
-        let bell = self.input.as_ref().filter(|_| has_room);
-        let mut watched: Vec<&dyn AsFd> = vec![&self.signals, &*starter.bell];
-        watched.extend(bell.map(|input| &input.bell as &dyn AsFd));
-        watched.extend(self.running.iter().map(|job| &job.child as &dyn AsFd));
-        let due = self.running.iter().filter_map(|job| job.due).min();
-        let tick =
-            (!self.progress.is_hidden()).then(|| Instant::now() + Duration::from_millis(200));
-        let until = [due, tick].into_iter().flatten().min();
-        let deadline = until.map_or(Deadline::NEVER, Deadline::at);
-        match process::wait_any(&watched, deadline) {
-            Err(error) if !error.is_timeout() => Err(error.into()),
-            _ => {
-                self.progress.tick();
-                Ok(())
+    fn wait(&mut self, goes_on: bool) -> Result<Vec<Event>, Failure> {
+        self.watch_input()?;
+        if goes_on {
+            return self.watch.wait(Some(Instant::now()));
+        }
+        let now = Instant::now();
+        let jobs = self.running.values().filter_map(|job| job.due);
+        let left = self.left_behind.values().map(|left| left.until.max(now));
+        let looks = !self.running.is_empty() || !self.paused.is_empty();
+        let stuck = self.printer.stuck_since.map(|since| since + STUCK);
+        let ticks = !self.progress.is_hidden();
+        let until = jobs
+            .chain(left)
+            .chain(looks.then(|| self.looked + LOOK))
+            .chain(stuck.filter(|_| self.interrupted.is_some()))
+            .chain(self.pace.due())
+            .chain(ticks.then(|| now + Duration::from_millis(200)))
+            .min();
+        let events = self.watch.wait(until)?;
+        self.progress.tick();
+        Ok(events)
+    }
+
+    /// Takes what jobs have written, as far as there is room.
+    fn take_written(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::Written(ticket, stream) = *event {
+                self.read(ticket, stream);
             }
         }
     }
 
-    /// The first signal asks all jobs to end, the second kills them.
-    fn heed_signals(&mut self) {
-        while let Ok(signal) = self.signals.try_wait() {
-            let now = Instant::now();
-            match self.interrupted {
-                None => {
-                    let count = self.running.len();
-                    self.progress.suspend(|| {
-                        say!(
-                            "{signal}: no more jobs are started, {count} asked to end; \
-                             once more kills them"
-                        );
-                    });
-                    for job in &mut self.running {
-                        job.end(now);
-                        // It has all the time it wants.
-                        job.due = None;
-                    }
-                }
-                Some(_) => self.running.iter_mut().for_each(RunningJob::kill),
-            }
-            self.interrupted = Some(signal);
+    /// Takes a piece of what a job has written; whether there may be more to be taken.
+    fn read(&mut self, ticket: u64, stream: usize) -> bool {
+        let is_live = self.printer.live() == Some(ticket);
+        let has_room = match is_live {
+            true => self.printer.live_length() < 2 * PIECE as u64,
+            false => !self.spool.is_full(),
+        };
+        let Some(capture) = capture(&mut self.running, &mut self.left_behind, ticket) else {
+            return false;
+        };
+        if !has_room {
+            capture.pause(stream, &self.watch);
+            self.paused.insert((ticket, stream));
+            return false;
         }
+        let taken = capture.read(stream, &mut self.spool, &mut self.buffer);
+        if is_live {
+            self.printer.feed_live(capture);
+        }
+        taken == capture::Taken::Some
     }
 
-    /// Takes one that is over, or has it tried again.
-    fn finish(&mut self, mut job: RunningJob) -> Result<(), Failure> {
-        let status = job.status()?;
-        let mut finished = job.finish(status);
-        finished.job.attempts += 1;
-        let may_retry = finished.job.attempts < self.arguments.retries && self.may_start();
-        if finished.has_failed() && may_retry {
-            self.again.push_back(finished.job);
+    /// Reads pipes again that were left alone, if there is room.
+    fn resume_reading(&mut self) -> Result<(), Failure> {
+        if self.paused.is_empty() {
             return Ok(());
         }
-        self.take(finished)
-    }
-
-    fn take(&mut self, finished: Finished) -> Result<(), Failure> {
-        if let Some(log) = &mut self.log {
-            let entry = Entry {
-                job: finished.job.number,
-                started: finished.started_at,
-                took: finished.took,
-                received: finished.output.length(),
-                code: finished.code,
-                signal: finished.signal,
-                command: &finished.command,
-            };
-            if let Err(failure) = log.add(&entry) {
-                self.unlogged.get_or_insert(failure);
+        let live = self.printer.live();
+        let live_has_room = self.printer.live_length() < 2 * PIECE as u64;
+        let is_full = self.spool.is_full();
+        let resumed: Vec<(u64, usize)> = self
+            .paused
+            .iter()
+            .copied()
+            .filter(|(ticket, _)| match live == Some(*ticket) {
+                true => live_has_room,
+                false => !is_full,
+            })
+            .collect();
+        for (ticket, stream) in resumed {
+            self.paused.remove(&(ticket, stream));
+            if let Some(capture) = capture(&mut self.running, &mut self.left_behind, ticket) {
+                capture.watch(stream, &self.watch, ticket)?;
             }
-        }
-        self.progress.inc(1);
-        let count = match finished.has_failed() {
-            true => &mut self.failed,
-            false => &mut self.succeeded,
-        };
-        *count += 1;
-        self.halt_if_enough(&finished);
-        self.pass(finished.job.number, Some(finished))
-    }
-
-    fn halt_if_enough(&mut self, finished: &Finished) {
-        let Halt::When { now, failing, most } = self.arguments.halt else {
-            return;
-        };
-        if finished.has_failed() != failing || self.halted.is_some() {
-            return;
-        }
-        let count = if failing { self.failed } else { self.succeeded };
-        let most = match (most, self.total) {
-            // A percentage of all is known only where all are.
-            (Share::Percent(_), None) => u64::MAX,
-            (share, total) => share.of(total.unwrap_or(0)),
-        };
-        if count < most.max(1) {
-            return;
-        }
-        self.halted = Some(finished.exit_code());
-        if now {
-            let now = Instant::now();
-            for job in &mut self.running {
-                job.end(now);
-            }
-        }
-    }
-
-    /// Prints what a job wrote, now or when those before it are over.
-    fn pass(&mut self, number: u64, finished: Option<Finished>) -> Result<(), Failure> {
-        if !self.arguments.keep_order {
-            return self.print(finished);
-        }
-        self.early.insert(number, finished);
-        while let Some(finished) = self.early.remove(&self.next_to_print) {
-            self.next_to_print += 1;
-            self.print(finished)?;
         }
         Ok(())
     }
 
-    fn print(&mut self, finished: Option<Finished>) -> Result<(), Failure> {
-        let Some(finished) = finished else {
-            return Ok(());
+    /// Has one job printed while it runs, if what jobs write can be kept nowhere: it
+    /// makes room for the others.
+    fn choose_live(&mut self) {
+        if !self.spool.is_full() || !self.printer.is_idle() {
+            return;
+        }
+        let chosen = match self.printer.turn() {
+            Some(number) => {
+                let running = self.running.iter().map(|(ticket, job)| (*ticket, &job.job));
+                let left = self
+                    .left_behind
+                    .iter()
+                    .map(|(ticket, left)| (*ticket, left.job()));
+                running
+                    .chain(left)
+                    .find(|(_, job)| job.number == number)
+                    .map(|(ticket, _)| ticket)
+            }
+            None => self.paused.first().map(|(ticket, _)| *ticket),
         };
+        let Some(ticket) = chosen else { return };
+        let arguments = match (self.running.get(&ticket), self.left_behind.get(&ticket)) {
+            (Some(job), _) => job.job.arguments.clone(),
+            (_, Some(left)) => left.job().arguments.clone(),
+            _ => return,
+        };
+        if let Some(capture) = capture(&mut self.running, &mut self.left_behind, ticket) {
+            self.printer.go_live(ticket, &arguments, capture);
+        }
+    }
+
+    /// Prints what is taken; whether there is more to be printed at once.
+    fn print(&mut self) -> Result<bool, Failure> {
+        if self.printer.is_idle() {
+            return Ok(false);
+        }
         let progress = self.progress.clone();
-        progress.suspend(|| self.printer.job(finished, &mut self.signals))
+        let (printer, spool, watch) = (&mut self.printer, &mut self.spool, &self.watch);
+        let printed = match progress.is_hidden() {
+            true => printer.pump(spool, watch)?,
+            false => progress.suspend(|| printer.pump(spool, watch))?,
+        };
+        for finished in printed.finished {
+            self.log(&finished);
+        }
+        if let Some(error) = printed.lost {
+            self.lose(error);
+        }
+        Ok(printed.goes_on)
+    }
+
+    /// Nobody takes what jobs write: no more work is done in vain.
+    fn lose(&mut self, error: std::io::Error) {
+        self.printer.forget(&mut self.spool);
+        if self.undelivered.is_some() {
+            return;
+        }
+        self.undelivered = Some(Failure::output(error));
+        self.end_all();
     }
 
     fn outcome(&mut self) -> Result<(), Failure> {
-        // What waited for jobs that were never run.
-        for (_, finished) in std::mem::take(&mut self.early) {
-            self.print(finished)?;
+        if !self.arguments.quiet {
+            self.say_at_the_end();
+        }
+        if let Some(failure) = self.undelivered.take() {
+            return Err(failure);
         }
         if let Some(signal) = self.interrupted {
             return Err(Failure::Signal(signal));
@@ -355,14 +403,45 @@ impl Run<'_> {
         if let Some(failure) = self.unlogged.take().or(self.unread.take()) {
             return Err(failure);
         }
-        match (self.halted, self.failed) {
-            (Some(0), _) | (None, 0) => Ok(()),
-            (Some(code), failed) => Err(Failure::Jobs { failed, code }),
-            (None, failed) => Err(Failure::Jobs {
+        let stderr = self.printer.stderr_lost.take();
+        match (self.halted, self.failed, stderr) {
+            (Some(0), ..) | (None, 0, None) => Ok(()),
+            (None, 0, Some(error)) => Err(Failure::StandardError(error)),
+            (Some(code), failed, _) => Err(Failure::Jobs { failed, code }),
+            (None, failed, _) => Err(Failure::Jobs {
                 failed,
                 code: failed.min(MOST_COUNTED + 1) as i32,
             }),
         }
+    }
+
+    /// The table of failures, as far as standard error takes it.
+    fn say_at_the_end(&mut self) {
+        let text = self.table.text();
+        if text.is_empty() {
+            return;
+        }
+        self.printer.say(text);
+        let until = Instant::now() + STUCK;
+        while !self.printer.is_idle() && Instant::now() < until && self.signals_seen < 2 {
+            let printed = self.printer.pump(&mut self.spool, &self.watch);
+            if printed.is_err() || self.watch.wait(Some(until)).is_err() {
+                return;
+            }
+            self.heed_signals();
+        }
+    }
+}
+
+/// What is taken of a job that runs, or has run.
+fn capture<'a>(
+    running: &'a mut BTreeMap<u64, RunningJob>,
+    left_behind: &'a mut BTreeMap<u64, LeftBehind>,
+    ticket: u64,
+) -> Option<&'a mut Capture> {
+    match running.get_mut(&ticket) {
+        Some(job) => job.capture.as_mut(),
+        None => Some(&mut left_behind.get_mut(&ticket)?.capture),
     }
 }
 
@@ -380,19 +459,4 @@ fn progress(is_wanted: bool, total: Option<u64>) -> ProgressBar {
         .progress_chars("=> ");
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
     bar.with_style(style)
-}
-
-/// Waits for room to write, as long as it takes, unless a signal comes.
-fn wait_for_room(output: impl AsFd, signals: &mut Signals) -> Result<(), Failure> {
-    loop {
-        let slice = Deadline::after(Duration::from_millis(50));
-        match poll::writable(output.as_fd(), slice) {
-            Err(error) if error.is_timeout() => {
-                if let Ok(signal) = signals.try_wait() {
-                    return Err(Failure::Signal(signal));
-                }
-            }
-            outcome => return outcome.map_err(|error: Error| error.into()),
-        }
-    }
 }

@@ -1,101 +1,380 @@
-//! What jobs wrote, to our own streams, each job's by itself.
+//! What jobs wrote, to our own streams, each job's by itself, and never faster than they
+//! are read.
+//!
+//! A job is printed when it is over, its standard output before its standard error. One
+//! job at a time may be printed while it runs, as it goes: this is how room is made
+//! when what jobs write can be kept nowhere else.
 
+use super::capture::Capture;
 use super::job::Finished;
-use super::wait_for_room;
+use super::sink::Sink;
+use super::spool::{Kept, Spool};
+use super::watch::{Event, Watch};
 use crate::args::RunArguments;
 use crate::failure::Failure;
-use crate::say::say;
-use procession::signal::Signals;
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Instant;
 
-/// Bytes that a descriptor takes without waiting when it can be written to.
-const PIECE: usize = 4096;
+/// Bytes that are written before the loop looks at jobs again.
+const TURN: usize = 1 << 20;
+
+/// Most lines of our own that wait for standard error.
+const NOTES: usize = 100;
+
+/// Something to be printed.
+#[derive(Debug, Default)]
+pub(super) struct Item {
+    tag: Option<Vec<u8>>,
+    kept: [Kept; 2],
+    /// Whether the next byte begins a line.
+    begins_line: [bool; 2],
+    /// What we say about it.
+    note: Option<String>,
+    /// Comes back when all of it has been printed.
+    pub(super) finished: Option<Finished>,
+    /// The ticket of the job that goes on writing.
+    live: Option<u64>,
+}
+
+/// What came of printing.
+#[derive(Debug, Default)]
+pub(super) struct Printed {
+    /// Jobs that have been printed.
+    pub(super) finished: Vec<Finished>,
+    /// There is more to be done at once.
+    pub(super) goes_on: bool,
+    /// Nothing more can be printed.
+    pub(super) lost: Option<std::io::Error>,
+}
 
 #[derive(Debug)]
 pub(super) struct Printer {
-    output: File,
-    error: File,
+    sinks: [Sink; 2],
+    /// Whether the loop is told when they can be written to.
+    watched: [bool; 2],
     has_tags: bool,
+    keeps_order: bool,
+    /// What waits for those before it.
+    early: BTreeMap<u64, Option<Item>>,
+    next_number: u64,
+    queue: VecDeque<Item>,
+    current: Option<Item>,
+    pending: Vec<u8>,
+    at: usize,
+    /// Where it goes, and whether it is of a job.
+    to: usize,
+    is_note: bool,
+    notes: VecDeque<String>,
+    /// Why standard error did not take what jobs wrote.
+    pub(super) stderr_lost: Option<std::io::Error>,
+    /// Since when nothing could be written.
+    pub(super) stuck_since: Option<Instant>,
 }
 
 impl Printer {
-    pub(super) fn new(arguments: &RunArguments) -> Result<Printer, Failure> {
-        let copy = |stream: std::io::Result<OwnedFd>| {
-            let copied = stream.map(File::from);
-            copied.map_err(|error| Failure::copying("a standard stream", error))
-        };
-        Ok(Printer {
-            output: copy(std::io::stdout().as_fd().try_clone_to_owned())?,
-            error: copy(std::io::stderr().as_fd().try_clone_to_owned())?,
+    pub(super) fn new(arguments: &RunArguments) -> Printer {
+        Printer {
+            sinks: [Sink::stdout(), Sink::stderr()],
+            watched: [false; 2],
             has_tags: arguments.tag,
-        })
-    }
-
-    pub(super) fn line(&mut self, text: &OsStr, signals: &mut Signals) -> Result<(), Failure> {
-        let line = [text.as_bytes(), b"\n"].concat();
-        write(&mut self.output, &line, signals)
-    }
-
-    /// Prints what a job wrote, and why it could not be started.
-    pub(super) fn job(&mut self, mut job: Finished, signals: &mut Signals) -> Result<(), Failure> {
-        let tag = self.has_tags.then(|| {
-            let words: Vec<&[u8]> = job
-                .job
-                .arguments
-                .iter()
-                .map(|word| word.as_bytes())
-                .collect();
-            [&words.join(&b' ')[..], b"\t"].concat()
-        });
-        if let Some((output, error)) = job.take_output().map_err(Failure::Output)? {
-            copy(output, &mut self.output, tag.as_deref(), signals)?;
-            copy(error, &mut self.error, tag.as_deref(), signals)?;
+            keeps_order: arguments.keep_order && !arguments.dry_run,
+            early: BTreeMap::new(),
+            next_number: 1,
+            queue: VecDeque::new(),
+            current: None,
+            pending: Vec::new(),
+            at: 0,
+            to: 0,
+            is_note: false,
+            notes: VecDeque::new(),
+            stderr_lost: None,
+            stuck_since: None,
         }
-        if let Some(error) = &job.error {
-            say!("job {}: {error}", job.job.number);
-        }
-        Ok(())
     }
-}
 
-fn copy(
-    from: File,
-    to: &mut File,
-    tag: Option<&[u8]>,
-    signals: &mut Signals,
-) -> Result<(), Failure> {
-    if from.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-        return Ok(());
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len() + self.early.len()
     }
-    let mut reader = BufReader::with_capacity(16 * PIECE, from);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let count = match tag {
-            None => reader
-                .by_ref()
-                .take(16 * PIECE as u64)
-                .read_to_end(&mut line),
-            Some(tag) => {
-                line.extend_from_slice(tag);
-                reader.read_until(b'\n', &mut line)
+
+    /// Whether everything has been printed, but for what waits for jobs before it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.current.is_none()
+            && self.queue.is_empty()
+            && self.notes.is_empty()
+            && self.at == self.pending.len()
+    }
+
+    /// The job whose turn it is, if there is an order.
+    pub(super) fn turn(&self) -> Option<u64> {
+        self.keeps_order.then_some(self.next_number)
+    }
+
+    /// Says something on standard error, now or as soon as possible.
+    pub(super) fn say(&mut self, text: String) {
+        let is_free = self.at == self.pending.len() || self.to == 0;
+        let mut left = text;
+        if is_free && self.notes.is_empty() {
+            match self.sinks[1].write(left.as_bytes()) {
+                Ok(count) if count == left.len() => return,
+                Ok(count) if left.is_char_boundary(count) => drop(left.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // There is nobody whom it could be told.
+                _ => return,
             }
-        };
-        if count.map_err(Failure::Output)? == 0 {
-            return Ok(());
         }
-        write(to, &line, signals)?;
+        if self.notes.len() < NOTES {
+            self.notes.push_back(left);
+        }
+    }
+
+    /// A line of our own on standard output.
+    pub(super) fn line(&mut self, mut text: OsString, spool: &mut Spool) {
+        text.push("\n");
+        let mut item = Item::default();
+        spool.keep(&mut item.kept[0], text.as_bytes());
+        self.queue.push_back(item);
+    }
+
+    /// Prints a job when it is its turn. `None`: it was passed over.
+    pub(super) fn job(&mut self, number: u64, item: Option<Item>) {
+        if !self.keeps_order {
+            self.queue.extend(item);
+            return;
+        }
+        self.early.insert(number, item);
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        while let Some(item) = self.early.remove(&self.next_number) {
+            self.next_number += 1;
+            self.queue.extend(item);
+        }
+    }
+
+    /// Prints what waits for jobs that are not going to be run.
+    pub(super) fn give_up_order(&mut self) {
+        let early = std::mem::take(&mut self.early);
+        self.queue.extend(early.into_values().flatten());
+    }
+
+    /// What is to be printed of a job.
+    pub(super) fn item(
+        &mut self,
+        arguments: &[OsString],
+        capture: Option<&mut Capture>,
+        note: Option<String>,
+    ) -> Item {
+        let words: Vec<&[u8]> = arguments.iter().map(|word| word.as_bytes()).collect();
+        let mut item = Item {
+            tag: self
+                .has_tags
+                .then(|| [&words.join(&b' ')[..], b"\t"].concat()),
+            begins_line: [true; 2],
+            note,
+            ..Item::default()
+        };
+        if let Some(capture) = capture {
+            item.take_over(capture);
+        }
+        item
+    }
+
+    /// Begins to print a job that still runs.
+    pub(super) fn go_live(&mut self, ticket: u64, arguments: &[OsString], capture: &mut Capture) {
+        let item = self.item(arguments, Some(capture), None);
+        self.current = Some(Item {
+            live: Some(ticket),
+            ..item
+        });
+    }
+
+    /// The job that is printed while it runs.
+    pub(super) fn live(&self) -> Option<u64> {
+        self.current.as_ref()?.live
+    }
+
+    /// Bytes of it that wait.
+    pub(super) fn live_length(&self) -> u64 {
+        let kept = self.current.iter().flat_map(|item| &item.kept);
+        kept.map(Kept::length).sum::<u64>() + (self.pending.len() - self.at) as u64
+    }
+
+    /// Takes over what it has written.
+    pub(super) fn feed_live(&mut self, capture: &mut Capture) {
+        if let Some(item) = &mut self.current {
+            item.take_over(capture);
+        }
+    }
+
+    /// The job that is printed while it runs is over, or is going to be run again.
+    pub(super) fn end_live(&mut self, end: Option<(Option<String>, Option<Finished>)>) {
+        let Some(item) = &mut self.current else {
+            return;
+        };
+        item.live = None;
+        let Some((note, finished)) = end else { return };
+        item.note = note;
+        item.finished = finished;
+        if self.keeps_order {
+            self.next_number += 1;
+            self.advance();
+        }
+    }
+
+    /// Forgets everything: nobody is going to read it.
+    pub(super) fn forget(&mut self, spool: &mut Spool) {
+        let early = std::mem::take(&mut self.early).into_values().flatten();
+        let queue = std::mem::take(&mut self.queue);
+        for mut item in early.chain(queue).chain(self.current.take()) {
+            item.kept.iter_mut().for_each(|kept| spool.forget(kept));
+        }
+        self.pending.clear();
+        self.at = 0;
+        self.stuck_since = None;
+    }
+
+    /// Writes as much as is taken.
+    pub(super) fn pump(&mut self, spool: &mut Spool, watch: &Watch) -> Result<Printed, Failure> {
+        let mut printed = Printed::default();
+        let mut turn = TURN;
+        let mut waits_for = None;
+        while turn > 0 {
+            if self.at < self.pending.len() {
+                match self.sinks[self.to].write(&self.pending[self.at..]) {
+                    Ok(count) => {
+                        self.at += count;
+                        self.stuck_since = None;
+                        turn = turn.saturating_sub(count);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        self.stuck_since.get_or_insert_with(Instant::now);
+                        waits_for = Some(self.to);
+                        break;
+                    }
+                    Err(error) if self.to == 0 => {
+                        printed.lost = Some(error);
+                        return Ok(printed);
+                    }
+                    Err(error) => {
+                        if !self.is_note {
+                            self.stderr_lost.get_or_insert(error);
+                        }
+                        self.at = self.pending.len();
+                    }
+                }
+                continue;
+            }
+            match self.refill(spool, &mut printed) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    printed.lost = Some(error);
+                    return Ok(printed);
+                }
+            }
+        }
+        printed.goes_on = turn == 0;
+        for sink in 0..2 {
+            let wanted = waits_for == Some(sink);
+            if wanted && !self.watched[sink] {
+                let event = [Event::Output, Event::Error][sink];
+                if watch.add(self.sinks[sink].as_fd(), event)? {
+                    printed.goes_on = true;
+                    continue;
+                }
+            } else if !wanted && self.watched[sink] {
+                watch.remove(self.sinks[sink].as_fd());
+            }
+            self.watched[sink] = wanted;
+        }
+        Ok(printed)
+    }
+
+    /// Takes what is to be written next; whether there is something.
+    fn refill(&mut self, spool: &mut Spool, printed: &mut Printed) -> std::io::Result<bool> {
+        self.pending.clear();
+        self.at = 0;
+        self.is_note = false;
+        if let Some(note) = self.notes.pop_front() {
+            self.set_note(note);
+            return Ok(true);
+        }
+        let Some(item) = &mut self.current else {
+            self.current = self.queue.pop_front();
+            return Ok(self.current.is_some());
+        };
+        for stream in 0..2 {
+            if item.kept[stream].is_empty() {
+                continue;
+            }
+            self.to = stream;
+            spool.take(&mut item.kept[stream], &mut self.pending)?;
+            if let Some(tag) = &item.tag {
+                let begins_line = &mut item.begins_line[stream];
+                self.pending = tagged(&self.pending, tag, begins_line);
+            }
+            return Ok(true);
+        }
+        if item.live.is_some() {
+            return Ok(false);
+        }
+        if let Some(note) = item.note.take() {
+            self.set_note(note);
+            return Ok(true);
+        }
+        printed.finished.extend(item.finished.take());
+        self.current = None;
+        Ok(true)
+    }
+
+    fn set_note(&mut self, note: String) {
+        self.pending = note.into_bytes();
+        self.to = 1;
+        self.is_note = true;
     }
 }
 
-fn write(to: &mut File, bytes: &[u8], signals: &mut Signals) -> Result<(), Failure> {
-    for piece in bytes.chunks(PIECE) {
-        wait_for_room(&*to, signals)?;
-        to.write_all(piece)?;
+impl Item {
+    fn take_over(&mut self, capture: &mut Capture) {
+        for (mine, its) in self.kept.iter_mut().zip(capture.kept()) {
+            mine.append(its);
+        }
     }
-    Ok(())
+
+    pub(super) fn with(self, finished: Option<Finished>) -> Item {
+        Item { finished, ..self }
+    }
+}
+
+/// The bytes with a tag before each line.
+fn tagged(bytes: &[u8], tag: &[u8], begins_line: &mut bool) -> Vec<u8> {
+    let mut text = Vec::with_capacity(bytes.len() + tag.len());
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if *begins_line {
+            text.extend_from_slice(tag);
+        }
+        text.extend_from_slice(line);
+        *begins_line = line.ends_with(b"\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_in_two_pieces_has_one_tag() {
+        let mut begins_line = true;
+        assert_eq!(tagged(b"a\nb", b"1\t", &mut begins_line), b"1\ta\n1\tb");
+        assert_eq!(tagged(b"c\n", b"1\t", &mut begins_line), b"c\n");
+        assert_eq!(tagged(b"\n", b"1\t", &mut begins_line), b"1\t\n");
+        assert!(begins_line);
+    }
 }

@@ -1,15 +1,19 @@
 //! Threads that start commands: starting one waits until its program has been
 //! executed, and meanwhile others can be started and looked after.
+//!
+//! Nobody waits for these threads: where one of them is kept waiting itself, the run can
+//! be ended all the same.
 
-use super::job::{Finished, Job, RunningJob};
-use super::results::Results;
+use super::common::Common;
+use super::job::{Job, NotStarted, RunningJob};
 use super::template::Line;
 use crate::args::RunArguments;
 use crate::failure::Failure;
 use procession::os::eventfd::{EventFd, Mode};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Scope;
 
 /// Most threads: more would wait for the same server.
 const MOST: usize = 4;
@@ -20,61 +24,76 @@ struct Request {
     line: Line,
 }
 
-/// What came of starting a job.
-pub(super) type Started = Result<Result<RunningJob, Finished>, Failure>;
+/// What came of starting the job in a slot.
+pub(super) struct Started {
+    pub(super) slot: usize,
+    pub(super) outcome: Outcome,
+}
+
+pub(super) enum Outcome {
+    Runs(Box<RunningJob>),
+    Refused(Box<NotStarted>),
+    /// The thread has panicked, with this text.
+    Panicked(String),
+}
 
 pub(super) struct Starter {
     requests: Sender<Request>,
     started: Receiver<Started>,
     /// Readable when something was started.
     pub(super) bell: Arc<EventFd>,
-    /// Slots of jobs that are being started.
-    pub(super) slots: Vec<usize>,
+    /// Jobs that are being started.
+    pub(super) count: usize,
+    threads: usize,
+    work: Work,
+}
+
+/// What the threads do.
+#[derive(Clone)]
+struct Work {
+    common: Arc<Common>,
+    requests: Arc<Mutex<Receiver<Request>>>,
+    started: Sender<Started>,
+    bell: Arc<EventFd>,
 }
 
 impl Starter {
-    pub(super) fn new<'scope, 'env>(
-        scope: &'scope Scope<'scope, 'env>,
-        arguments: &'env RunArguments,
-        results: Option<&'env Results>,
-    ) -> Result<Starter, Failure> {
+    pub(super) fn new(arguments: &RunArguments) -> Result<Starter, Failure> {
         let (requests, receiver) = channel::<Request>();
         let (sender, started) = channel();
-        let receiver = Arc::new(Mutex::new(receiver));
         let bell = Arc::new(EventFd::new(0, Mode::Counter)?);
-        for _ in 0..arguments.jobs().min(MOST) {
-            let (receiver, sender) = (Arc::clone(&receiver), sender.clone());
-            let bell = Arc::clone(&bell);
-            let start = move || {
-                loop {
-                    let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
-                    let request = receiver.recv();
-                    drop(receiver);
-                    let Ok(Request { job, slot, line }) = request else {
-                        return;
-                    };
-                    let started = RunningJob::start(job, slot, line, arguments, results);
-                    let _ = sender.send(started);
-                    let _ = bell.try_add(1);
-                }
-            };
-            std::thread::Builder::new()
-                .name("starter".to_owned())
-                .spawn_scoped(scope, start)
-                .map_err(Failure::thread)?;
-        }
-        Ok(Starter {
+        let work = Work {
+            common: Arc::new(Common::new(arguments)),
+            requests: Arc::new(Mutex::new(receiver)),
+            started: sender,
+            bell: Arc::clone(&bell),
+        };
+        let mut starter = Starter {
             requests,
             started,
             bell,
-            slots: Vec::new(),
-        })
+            count: 0,
+            threads: 0,
+            work,
+        };
+        for _ in 0..arguments.jobs().min(MOST) {
+            let work = starter.work.clone();
+            let thread = std::thread::Builder::new().name("starter".to_owned());
+            // Fewer, or none, are slower and do the same.
+            if thread.spawn(move || while work.serve() {}).is_ok() {
+                starter.threads += 1;
+            }
+        }
+        Ok(starter)
     }
 
     pub(super) fn start(&mut self, job: Job, slot: usize, line: Line) {
-        self.slots.push(slot);
-        // The threads end only when this is dropped.
+        self.count += 1;
+        // The receiver is in `work`.
         let _ = self.requests.send(Request { job, slot, line });
+        if self.threads == 0 {
+            self.work.serve();
+        }
     }
 
     /// What was started, or could not be.
@@ -83,30 +102,35 @@ impl Starter {
         let started = self.started.try_recv().ok()?;
         // There may be more.
         let _ = self.bell.try_add(1);
-        self.forget(&started);
+        self.count -= 1;
         Some(started)
     }
+}
 
-    /// Waits for all that is being started.
-    pub(super) fn rest(&mut self) -> impl Iterator<Item = Started> + use<'_> {
-        std::iter::from_fn(|| {
-            if self.slots.is_empty() {
-                return None;
-            }
-            let started = self.started.recv().ok()?;
-            self.forget(&started);
-            Some(started)
-        })
+impl Work {
+    /// Starts one; whether there may be more.
+    fn serve(&self) -> bool {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = requests.recv();
+        drop(requests);
+        let Ok(Request { job, slot, line }) = request else {
+            return false;
+        };
+        let start = AssertUnwindSafe(|| RunningJob::start(job, slot, line, &self.common));
+        let outcome = match catch_unwind(start) {
+            Ok(Ok(running)) => Outcome::Runs(Box::new(running)),
+            Ok(Err(refused)) => Outcome::Refused(refused),
+            Err(panic) => Outcome::Panicked(text(&*panic)),
+        };
+        let is_heard = self.started.send(Started { slot, outcome }).is_ok();
+        let _ = self.bell.try_add(1);
+        is_heard
     }
+}
 
-    fn forget(&mut self, started: &Started) {
-        match started {
-            Ok(Ok(running)) => self.slots.retain(|slot| *slot != running.slot),
-            Ok(Err(finished)) => self.slots.retain(|slot| *slot != finished.slot),
-            // It ends all.
-            Err(_) => {
-                self.slots.pop();
-            }
-        }
-    }
+/// What a panic says.
+pub(super) fn text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without words".to_owned())
 }
