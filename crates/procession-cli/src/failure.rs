@@ -55,20 +55,15 @@ impl Failure {
 
     /// A thread could not be started.
     pub(crate) fn thread(error: std::io::Error) -> Failure {
-        let code = error.raw_os_error().unwrap_or_default();
-        let errno = rustix::io::Errno::from_raw_os_error(code);
-        let error = procession::Error::os("starting a thread", "", errno);
         let hint = "raise the limit of processes and threads of this user (ulimit -u), or of the container (pids.max)";
-        Failure::Library(error.of_kind(ErrorKind::LimitReached).with_hint(hint))
+        let error = system("starting a thread", "", &error).of_kind(ErrorKind::LimitReached);
+        Failure::Library(error.with_hint(hint))
     }
 
     /// A descriptor could not be copied.
     pub(crate) fn copying(what: &str, error: std::io::Error) -> Failure {
-        let code = error.raw_os_error().unwrap_or_default();
-        let errno = rustix::io::Errno::from_raw_os_error(code);
-        let error = procession::Error::os("copying the descriptor of", what, errno);
-        let hint = "raise the limit of open files (ulimit -n), or lower the number of jobs (-j)";
-        Failure::Library(error.with_hint(hint))
+        let hint = "raise the limit of open files (ulimit -n), or have fewer jobs at once (-j)";
+        Failure::Library(system("copying the descriptor of", what, &error).with_hint(hint))
     }
 
     /// The signal that ends this process, after everything is cleared away.
@@ -140,6 +135,24 @@ impl Failure {
             Failure::Writing(path, error) => say(&format!("writing {}: {error}", path.display())),
             Failure::Network(error) => say(&format!("using a socket: {error}")),
             Failure::Usage(text) => say(text),
+        }
+    }
+}
+
+/// An error of the system, with what was being done to what.
+pub(crate) fn system(
+    operation: &'static str,
+    object: impl std::fmt::Display,
+    error: &std::io::Error,
+) -> procession::Error {
+    match error.raw_os_error() {
+        Some(code) => {
+            let errno = rustix::io::Errno::from_raw_os_error(code);
+            procession::Error::os(operation, object, errno)
+        }
+        None => {
+            let error = std::io::Error::new(error.kind(), error.to_string());
+            procession::Error::new(ErrorKind::Other, operation, object).caused_by(error)
         }
     }
 }

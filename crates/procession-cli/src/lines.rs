@@ -1,7 +1,8 @@
 //! Lines, or bytes as they are, of something that has no boundaries.
 
+use crate::failure::system;
 use procession::os::fifo::FifoReader;
-use procession::{Deadline, Error, ErrorKind, poll};
+use procession::{Deadline, Error, poll};
 use std::fs::File;
 use std::io::Read;
 
@@ -10,8 +11,12 @@ pub(crate) const PIECE: usize = 1 << 16;
 
 /// Bytes without boundaries.
 pub(crate) enum Stream {
-    File(File),
-    Fifo { reader: FifoReader, follow: bool },
+    /// What it is called, too.
+    File(File, String),
+    Fifo {
+        reader: FifoReader,
+        follow: bool,
+    },
 }
 
 /// Makes messages of them.
@@ -24,18 +29,15 @@ pub(crate) struct Lines {
     is_over: bool,
 }
 
-pub(crate) fn reading(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Other, "receiving", "").caused_by(error)
-}
-
 impl Stream {
     /// Reads what is there; nothing is the end.
     fn read(&mut self, into: &mut [u8], deadline: Deadline) -> Result<usize, Error> {
         match self {
-            Stream::File(file) => {
+            Stream::File(file, name) => {
                 // A terminal, a pipe: not to wait where no signal would end it.
                 poll::readable(&*file, deadline)?;
-                file.read(into).map_err(reading)
+                file.read(into)
+                    .map_err(|error| system("reading", &*name, &error))
             }
             Stream::Fifo { reader, follow } => loop {
                 match reader.read_deadline(into, deadline)? {

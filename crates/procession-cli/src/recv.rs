@@ -2,7 +2,8 @@
 
 use crate::args::RecvArguments;
 use crate::failure::Failure;
-use crate::lines::{Lines, PIECE, Stream, reading};
+use crate::failure::system;
+use crate::lines::{Lines, PIECE, Stream};
 use crate::output::Output;
 use crate::place::Place;
 use crate::send::{CAPACITY, MESSAGE_BYTES, MESSAGES, key, plain_file};
@@ -135,7 +136,7 @@ impl Source {
         Ok(match &arguments.place {
             Place::File(path) => {
                 let file = plain_file(path, std::fs::OpenOptions::new().read(true))?;
-                Source::Stream(Stream::File(file), lines)
+                Source::Stream(Stream::File(file, path.display().to_string()), lines)
             }
             Place::Fifo(path) => {
                 let others = &arguments.others;
@@ -200,7 +201,8 @@ impl Source {
             Source::Udp(socket) => {
                 poll::readable(&*socket, deadline)?;
                 into.resize(PIECE, 0);
-                let length = socket.recv(into).map_err(reading)?;
+                let length = socket.recv(into);
+                let length = length.map_err(|error| system("receiving", "datagram", &error))?;
                 into.truncate(length);
                 Ok(true)
             }

@@ -1,19 +1,20 @@
 //! `procession send`: messages from the shell.
 
 use crate::args::SendArguments;
-use crate::failure::Failure;
+use crate::failure::{Failure, system};
 use crate::lines::{Lines, Stream};
 use crate::place::{Host, Place};
 use crate::waiting::Waiting;
 use procession::channel::{self, Address, Endpoint, Key, SendTimeoutError};
 use procession::os::{pipe, posix, sysv};
+use procession::process::Inherited;
 use procession::queue::{self, Sender};
 use procession::{Deadline, Error, ErrorKind};
 use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Sizes of a message queue that is made here.
 pub(crate) const MESSAGES: usize = 10;
@@ -23,7 +24,7 @@ pub(crate) const MESSAGE_BYTES: usize = 8192;
 pub(crate) const CAPACITY: usize = 1024;
 
 enum Sink {
-    File(File),
+    File(File, PathBuf),
     Fifo(pipe::Writer),
     Channel(Box<Endpoint<[u8], [u8]>>),
     Udp(UdpSocket),
@@ -51,9 +52,13 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<(), Failure> {
 
 /// Sends the lines of standard input, or all of it as one message.
 fn send_input(sink: &mut Sink, raw: bool, waiting: &mut Waiting) -> Result<(), Failure> {
+    if Inherited::had_closed(0) {
+        // The null device that stands in its place would be an empty message.
+        return Err(Failure::Input(rustix::io::Errno::BADF.into()));
+    }
     let input = std::io::stdin().as_fd().try_clone_to_owned();
     let input = input.map_err(|error| Failure::copying("standard input", error))?;
-    let mut input = Stream::File(input.into());
+    let mut input = Stream::File(input.into(), "standard input".to_owned());
     let mut lines = Lines::new(raw);
     let (mut piece, mut whole) = (Vec::new(), Vec::new());
     // However long it takes somebody to type.
@@ -94,7 +99,8 @@ impl Sink {
         let deadline = Deadline::from(arguments.timeout);
         Ok(match &arguments.place {
             Place::File(path) => {
-                Sink::File(plain_file(path, File::options().append(true).create(true))?)
+                let file = plain_file(path, File::options().append(true).create(true))?;
+                Sink::File(file, path.clone())
             }
             Place::Fifo(path) => {
                 let others = &arguments.others;
@@ -139,7 +145,10 @@ impl Sink {
             false => [message, b"\n"].concat(),
         };
         match self {
-            Sink::File(file) => file.write_all(&as_line()).map_err(Failure::Output),
+            Sink::File(file, path) => file.write_all(&as_line()).map_err(|error| {
+                let path = path.display();
+                Failure::Library(system("writing to", path, &error))
+            }),
             Sink::Fifo(writer) => {
                 let line = as_line();
                 let mut left = &line[..];

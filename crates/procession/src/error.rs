@@ -471,7 +471,7 @@ impl<T> Context<T> for std::io::Result<T> {
 
 impl Error {
     /// The one limit that any call may run into.
-    fn explain_descriptors(self) -> Error {
+    pub(crate) fn explain_descriptors(self) -> Error {
         match self.0.errno {
             Some(Errno::MFILE) => {
                 let hint = crate::limits::open_files().hint();

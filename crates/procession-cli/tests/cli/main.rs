@@ -59,6 +59,7 @@ fn main() -> std::process::ExitCode {
         streams::what_the_caller_ignores_and_blocks_jobs_do_too,
         streams::a_signal_that_the_caller_ignores_stops_nothing,
         streams::jobs_have_the_descriptors_that_the_caller_opened,
+        streams::input_that_cannot_be_read_is_not_the_end,
         objects::objects_are_listed_with_their_users,
         objects::garbage_is_shown_first_and_removed_when_asked,
     ])

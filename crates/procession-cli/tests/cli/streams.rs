@@ -122,3 +122,15 @@ pub(crate) fn jobs_have_the_descriptors_that_the_caller_opened() {
     let output = shell("exec 7>&1; $P run 'echo {} >&7' ::: x >/dev/null");
     assert_eq!(stdout(&output), "x\n");
 }
+
+pub(crate) fn input_that_cannot_be_read_is_not_the_end() {
+    for (from, why) in [("&-", "Bad file descriptor"), ("/", "EISDIR")] {
+        let output = shell(&format!("$P send queue:cli-no-input --timeout 1ms <{from}"));
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(125), "{from}: {said}");
+        assert!(
+            said.contains("standard input") && said.contains(why),
+            "{from}: {said}"
+        );
+    }
+}

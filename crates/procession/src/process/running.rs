@@ -17,6 +17,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long the end of a server takes to show on its other socket.
+const A_MOMENT: Duration = Duration::from_millis(50);
+
 /// How long only the end of a process is waited for, not its words.
 const BRIEF: Duration = Duration::from_millis(5);
 
@@ -144,8 +147,15 @@ impl Running {
                 }
                 Some(packet) => said = said.or(read_said(packet)?),
                 None => {
-                    return Err(Error::new(ErrorKind::ProcessDied, "starting process", name)
-                        .because("the server was killed meanwhile, or has no descriptor left")
+                    let operation = "starting process";
+                    // Its end closes both sockets, one after the other.
+                    if server.ends_by(Deadline::after(A_MOMENT)) {
+                        return Err(Error::new(ErrorKind::ProcessDied, operation, name)
+                            .because("the server was killed meanwhile")
+                            .with_hint("try again"));
+                    }
+                    return Err(Error::new(ErrorKind::LimitReached, operation, name)
+                        .because("the server has no descriptor left for it")
                         .with_hint(limits::open_files().hint()));
                 }
             }

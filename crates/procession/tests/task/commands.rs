@@ -4,7 +4,7 @@ use procession::process::{
 };
 use procession::{Deadline, ErrorKind, poll};
 use std::io::{Read, Seek};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 fn sh(script: &str) -> Command {
@@ -337,4 +337,185 @@ pub(crate) fn output_of_many_programs_at_once() {
     for thread in threads {
         thread.join().unwrap();
     }
+}
+
+/// What a program prints of its descriptors beyond the standard streams.
+fn listed(command: Command) -> String {
+    command.check().unwrap().text().trim().replace('\n', " ")
+}
+
+pub(crate) fn descriptors_have_the_numbers_that_are_given() {
+    let said = |number: i32| format!("echo {number} >/proc/self/fd/{number}");
+    // Low numbers are those that the server uses itself; and each takes the place of
+    // another's source.
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let copies: Vec<OwnedFd> = (0..6).map(|_| writer.try_clone().unwrap().into()).collect();
+    let numbers: Vec<i32> = copies.iter().rev().map(AsRawFd::as_raw_fd).collect();
+    let swapped = numbers.iter().zip(copies);
+    let script: Vec<String> = numbers.iter().map(|number| said(*number)).collect();
+    let command = swapped.fold(sh(&script.join(";")), |command, (number, copy)| {
+        command.fd(*number, copy)
+    });
+    drop(writer);
+    assert!(command.status().unwrap().success());
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    let expected: String = numbers.iter().map(|number| format!("{number}\n")).collect();
+    assert_eq!(text, expected);
+    // A hundred, of which each is itself, and nothing beside; the last of two counts.
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new("cat").fd(3, std::fs::File::open("/dev/null").unwrap());
+    for number in 3..103 {
+        let path = directory.path().join(number.to_string());
+        std::fs::write(&path, format!("{number} ")).unwrap();
+        command = command
+            .arg(format!("/proc/self/fd/{number}"))
+            .fd(number, std::fs::File::open(path).unwrap());
+    }
+    let expected: String = (3..103).map(|number| format!("{number} ")).collect();
+    assert_eq!(listed(command), expected.trim());
+    let null = || std::fs::File::open("/dev/null").unwrap();
+    let all = Command::new("ls")
+        .arg("/proc/self/fd")
+        .fd(9, null())
+        .fd(5, null());
+    // And the directory that it reads.
+    assert_eq!(listed(all), "0 1 2 3 5 9");
+    // Each member of a pipeline has its own.
+    let pipeline = sh("cat <&7").fd(7, std::fs::File::open("/proc/self/comm").unwrap());
+    let last = sh("cat; cat <&8; ls /proc/self/fd/7 2>&1 | wc -l");
+    let output = pipeline.pipe(last.fd(8, null())).check().unwrap();
+    assert_eq!(output.text().lines().count(), 2, "{}", output.text());
+}
+
+pub(crate) fn numbers_that_cannot_be_are_refused() {
+    let null = || std::fs::File::open("/dev/null").unwrap();
+    for (number, kind) in [
+        (-1, ErrorKind::InvalidInput),
+        (0, ErrorKind::InvalidInput),
+        (2, ErrorKind::InvalidInput),
+        (i32::MAX, ErrorKind::LimitReached),
+    ] {
+        let error = Command::new("true").fd(number, null()).spawn().unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(&number.to_string()), "{error}");
+    }
+    // A limit that the program gets does not refuse what it has.
+    let limited = Command::new("true").limit(LimitedResource::OpenFiles, Some(20));
+    assert!(limited.fd(500, null()).status().unwrap().success());
+}
+
+pub(crate) fn an_error_says_whether_it_passes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::os::unix::fs::symlink(path("loop"), path("loop")).unwrap();
+    std::fs::copy("/bin/true", path("written")).unwrap();
+    let written = std::fs::File::options().append(true).open(path("written"));
+    let failing = [
+        (
+            Command::new(path("loop")),
+            ErrorKind::InvalidInput,
+            libc::ELOOP,
+        ),
+        (
+            Command::new("/bin/true/x"),
+            ErrorKind::NotFound,
+            libc::ENOTDIR,
+        ),
+        (
+            Command::new("true").arg("x".repeat(1 << 18)),
+            ErrorKind::InvalidInput,
+            libc::E2BIG,
+        ),
+        (
+            Command::new("true").arg("a\0b"),
+            ErrorKind::InvalidInput,
+            libc::EINVAL,
+        ),
+        (
+            Command::new("tr\0ue"),
+            ErrorKind::InvalidInput,
+            libc::EINVAL,
+        ),
+        (
+            Command::new(path("written")),
+            ErrorKind::Busy,
+            libc::ETXTBSY,
+        ),
+    ];
+    for (command, kind, number) in failing {
+        let line: String = command.to_string().chars().take(100).collect();
+        let error = command.spawn().unwrap_err();
+        let said = (error.kind(), error.raw_os_error());
+        assert_eq!(said, (kind, Some(number)), "{line}: {error}");
+        assert!(Command::new("true").status().unwrap().success());
+    }
+    drop(written);
+    assert!(Command::new(path("written")).status().unwrap().success());
+}
+
+/// The family's server, which exists when something has been started.
+fn server() -> rustix::process::Pid {
+    assert!(Command::new("true").status().unwrap().success());
+    let children = process::children().unwrap();
+    let mut servers = children.iter().filter(|it| it.name == "procession-srv");
+    rustix::process::Pid::from_raw(servers.next().unwrap().pid.cast_signed()).unwrap()
+}
+
+pub(crate) fn a_server_without_descriptors_or_memory_says_so() {
+    use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+    let server = Some(server());
+    let start = |number: i32| {
+        let null = || std::fs::File::open("/dev/null").unwrap();
+        let command = Command::new("true")
+            .fd(number, null())
+            .fd(number + 1, null());
+        command.status().map(drop)
+    };
+    for (resource, limits, kinds) in [
+        (Resource::Nofile, 0..24, [ErrorKind::LimitReached; 2]),
+        (
+            Resource::As,
+            0..1,
+            [ErrorKind::NoSpace, ErrorKind::LimitReached],
+        ),
+    ] {
+        let before = getrlimit(resource);
+        for limit in limits {
+            let current = Some(limit);
+            let now = Rlimit { current, ..before };
+            prlimit(server, resource, now).unwrap();
+            match start(3) {
+                Ok(()) => {}
+                Err(CommandError::NotStarted(error)) => {
+                    assert!(kinds.contains(&error.kind()), "{limit}: {error}");
+                }
+                Err(error) => panic!("{limit}: {error}"),
+            }
+            prlimit(server, resource, before).unwrap();
+            start(3).unwrap();
+        }
+    }
+    assert_eq!(Some(self::server()), server, "it is the same one");
+}
+
+pub(crate) fn a_server_without_processes_says_so() {
+    use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+    let server = Some(server());
+    let before = getrlimit(Resource::Nproc);
+    let current = Some(0);
+    prlimit(server, Resource::Nproc, Rlimit { current, ..before }).unwrap();
+    // The superuser has no such limit.
+    if let Err(error) = Command::new("true").spawn() {
+        let said = (error.kind(), error.raw_os_error());
+        assert_eq!(
+            said,
+            (ErrorKind::LimitReached, Some(libc::EAGAIN)),
+            "{error}"
+        );
+    } else {
+        println!("NOT TESTED: the limit of processes, which the superuser has not");
+    }
+    prlimit(server, Resource::Nproc, before).unwrap();
+    assert!(Command::new("true").status().unwrap().success());
 }

@@ -241,12 +241,25 @@ impl Command {
     /// Starts the program and returns when it runs.
     ///
     /// # Errors
+    /// What does not pass by itself:
     /// - [`NotFound`](crate::ErrorKind::NotFound): no such program or
     ///   directory
     /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): it is no
     ///   program, or its user may not be become
-    /// - [`LimitReached`](crate::ErrorKind::LimitReached), and as
-    ///   [`Builder::spawn`](super::Builder::spawn)
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): too long arguments (`E2BIG`), a
+    ///   NUL byte in one, too many symbolic links, a number that [`fd`](Command::fd) cannot
+    ///   have
+    ///
+    /// What may pass:
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached): processes (`EAGAIN`) or
+    ///   descriptors (`EMFILE`, `ENFILE`; those of the family's server without a number)
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): memory (`ENOMEM`)
+    /// - [`Busy`](crate::ErrorKind::Busy): somebody writes to the program (`ETXTBSY`)
+    /// - [`ProcessDied`](crate::ErrorKind::ProcessDied): the server was killed; the next
+    ///   start has another one
+    ///
+    /// And as [`Builder::spawn`](super::Builder::spawn). The server goes on after each of
+    /// them. [`raw_os_error`](crate::Error::raw_os_error) has the kernel's number.
     pub fn spawn(mut self) -> Result<CommandChild> {
         let stdio = std::mem::take(&mut self.stdio);
         self.spawn_with(stdio.map(Option::unwrap_or_default))

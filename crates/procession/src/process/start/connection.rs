@@ -69,6 +69,11 @@ impl Connection {
         !self.mailbox.has_news()
     }
 
+    /// Whether it ends before the deadline.
+    pub(crate) fn ends_by(&self, deadline: Deadline) -> bool {
+        poll::readable(&self.mailbox, deadline).is_ok()
+    }
+
     /// The settings with what the server is not like already.
     pub(super) fn complete(
         &self,

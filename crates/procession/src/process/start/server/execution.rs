@@ -63,7 +63,10 @@ impl Execution<'_> {
                 .map(|(key, value)| (key.as_os_str(), value.as_os_str())),
             search,
         )
-        .during(operation, object())?;
+        .map_err(|errno| {
+            Error::os(operation, object(), errno)
+                .because("a NUL byte is in its name, in an argument or in its environment")
+        })?;
         let mut failure = None;
         let mut before_exec = || {
             let attempt = AssertUnwindSafe(|| self.become_it(&image, program));
@@ -89,7 +92,7 @@ impl Execution<'_> {
                         .of_kind(ErrorKind::LimitReached)
                         .because("no process left for this user or container")
                         .with_hint(limits::processes().hint()),
-                    _ => error,
+                    _ => error.explain_descriptors(),
                 })
             }
         }
@@ -152,7 +155,31 @@ impl Execution<'_> {
         };
         match prepare() {
             Err(error) => error,
-            Ok(()) => Error::os("executing", program.display(), image.execute()),
+            Ok(()) => of_executing(program, image.execute()),
         }
+    }
+}
+
+/// Why a program was not executed: by the kind, callers tell what passes by itself from
+/// what never will.
+fn of_executing(program: &Path, errno: Errno) -> Error {
+    let error = Error::os("executing", program.display(), errno);
+    match errno {
+        Errno::NOTDIR => error.of_kind(ErrorKind::NotFound),
+        Errno::LOOP => error.of_kind(ErrorKind::InvalidInput),
+        Errno::TOOBIG => error
+            .because("the arguments and the environment are too long")
+            .with_hint(
+                "pass less at once, or by standard input or a file (see execve(2), \"Limits\")",
+            ),
+        Errno::TXTBSY => error
+            .of_kind(ErrorKind::Busy)
+            .because("somebody has the program open for writing")
+            .with_hint("try again when it has been written"),
+        // The user that the process has become has too many.
+        Errno::AGAIN => error
+            .of_kind(ErrorKind::LimitReached)
+            .with_hint(limits::processes().hint()),
+        _ => error.explain_descriptors(),
     }
 }
