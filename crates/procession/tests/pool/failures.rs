@@ -424,6 +424,28 @@ pub(crate) fn an_initializer_that_fails_ends_the_pool() {
     testkit::eventually("the others are gone", || pool.pids().is_empty());
 }
 
+pub(crate) fn starts_that_fail_do_not_end_a_pool_that_has_a_worker() {
+    use procession::{shared::Counter, sync::Event};
+    let begin = |(starts, go): (Counter, Event)| -> u8 {
+        if starts.add(1) > 0 {
+            go.wait().unwrap();
+            panic!("one is enough");
+        }
+        0
+    };
+    let (starts, go) = (Counter::new(0).unwrap(), Event::new().unwrap());
+    let pool = Pool::builder()
+        .workers(2)
+        .initializer(begin, (starts.clone(), go.clone()))
+        .build()
+        .unwrap();
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+    go.set().unwrap();
+    let enough = || starts.get() > 6;
+    testkit::eventually("more starts fail than would end it", enough);
+    assert_eq!(pool.call(increment, 2).unwrap(), 3);
+}
+
 pub(crate) fn an_initializer_that_fails_once_is_tried_again() {
     let file = procession::shared::Counter::new(0).unwrap();
     let begin = |starts: procession::shared::Counter| {
