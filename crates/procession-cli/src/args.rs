@@ -201,7 +201,12 @@ const RUN_HELP: &str = "Places in COMMAND:\n  \
     :::+ ARG...   these, linked to those before, one to one\n  \
     :::: FILE...  lines of files\n\n\
     The first Ctrl-C asks the jobs to end (SIGTERM, whole groups) and starts no more, the\n\
-    second kills them.\n\n\
+    second kills them, the third does not wait for their end. Ctrl-Z stops jobs as well.\n\n\
+    Jobs write into pipes, unless -u lets them write as they go. A job is printed when it\n\
+    is over; what waits is kept in memory and in $TMPDIR, and where that is full, one job\n\
+    is printed as it goes, and others wait. What a job leaves behind may write for a second\n\
+    after its end. A job that a limit of the system keeps from being started waits until\n\
+    others have ended. If nobody reads the output any more, jobs are ended.\n\n\
     Exit codes:\n  \
     0 all succeeded, 1-100 so many failed, 101 more; with --halt that of the job\n  \
     that ended all; 2 usage, 125 procession's own failure, 128+n, as shells say it,\n  \
@@ -234,7 +239,8 @@ pub(crate) struct RunArguments {
     /// When to give up: never; now,fail=1 kills what runs; soon,fail=10% starts no more.
     #[arg(long, value_name = "WHEN", default_value = "never")]
     pub(crate) halt: crate::run::Halt,
-    /// Write a line for each job that is over, in the columns of GNU parallel.
+    /// Write a line for each job that is over and has been printed, in the columns of GNU
+    /// parallel; none for jobs that were ended with the run.
     #[arg(long, value_name = "FILE")]
     pub(crate) joblog: Option<PathBuf>,
     /// Skip jobs that the log has.

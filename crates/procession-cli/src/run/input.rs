@@ -4,6 +4,7 @@
 //! may be slow, and need not end. The others are read to their end before the first job,
 //! because each of their rows is needed again for the next row of the first.
 
+use super::starter;
 use super::words::{Source, Words};
 use crate::failure::Failure;
 use procession::os::eventfd::{EventFd, Mode};
@@ -11,6 +12,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::vec::IntoIter;
@@ -60,7 +62,10 @@ impl Input {
         let ring = bell.try_clone()?;
         let read = move || {
             // The receiver is gone when nothing more is wanted.
-            let _ = send_all(first, &inner, &sender, &ring);
+            let send = AssertUnwindSafe(|| send_all(first, &inner, &sender, &ring));
+            if let Err(panic) = catch_unwind(send) {
+                let _ = sender.send(Err(Failure::Panicked(starter::text(&*panic))));
+            }
             drop(sender);
             let _ = ring.try_add(1);
         };

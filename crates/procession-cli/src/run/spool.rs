@@ -122,7 +122,7 @@ impl Spool {
             if *length == 0 {
                 let place = *place;
                 kept.pieces.pop_back();
-                self.blocks.give_back(place);
+                self.blocks.give_back(&[place]);
             }
             if written == 0 {
                 return left;
@@ -151,16 +151,22 @@ impl Spool {
 
     /// Gives back what nobody is going to take.
     pub(super) fn forget(&mut self, kept: &mut Kept) {
+        let mut places = Vec::new();
         for piece in std::mem::take(&mut kept.pieces) {
-            self.give_back(piece);
+            match piece {
+                Piece::Block { place, .. } => places.push(place),
+                memory @ Piece::Memory(_) => self.give_back(memory),
+            }
         }
+        self.blocks.give_back(&places);
+        self.is_full = false;
         kept.length = 0;
     }
 
     fn give_back(&mut self, piece: Piece) {
         match piece {
             Piece::Memory(bytes) => self.in_memory -= bytes.len() + OVERHEAD,
-            Piece::Block { place, .. } => self.blocks.give_back(place),
+            Piece::Block { place, .. } => self.blocks.give_back(&[place]),
         }
         self.is_full = false;
     }
@@ -214,8 +220,8 @@ impl Blocks {
         outcome
     }
 
-    fn give_back(&mut self, place: u64) {
-        self.free.insert(place);
+    fn give_back(&mut self, places: &[u64]) {
+        self.free.extend(places);
         let Some(file) = &self.file else { return };
         if self.free.len() as u64 == self.count {
             // Nothing is in it: where this is refused, its blocks are used again.
@@ -225,9 +231,10 @@ impl Blocks {
             return;
         }
         let hole = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
-        let (start, length) = (place * PIECE as u64, PIECE as u64);
-        // As above.
-        let _ = rustix::fs::fallocate(file, hole, start, length);
+        for place in places {
+            // As above.
+            let _ = rustix::fs::fallocate(file, hole, place * PIECE as u64, PIECE as u64);
+        }
     }
 }
 
