@@ -1,12 +1,19 @@
 //! The log of jobs, in the columns of GNU parallel's `--joblog`, and going on where
 //! one ends.
+//!
+//! One run at a time writes a log, a whole line at once when a job is over. Lines survive
+//! the death of this process; they are not synced: the last ones may be lost, or cut, when
+//! the machine fails. Whatever is cut tells nothing, and is left alone.
 
 use crate::args::RunArguments;
 use crate::failure::Failure;
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -36,41 +43,166 @@ pub(super) fn open(arguments: &RunArguments) -> Result<(Option<Log>, HashSet<u64
         }
         return Ok((None, HashSet::new()));
     };
-    let done = match goes_on {
-        true => done(path, arguments.resume_failed)?,
-        false => HashSet::new(),
-    };
     if arguments.dry_run {
-        return Ok((None, done));
+        return match goes_on && path.exists() {
+            true => {
+                let file = File::open(path).map_err(|error| Failure::File(path.clone(), error))?;
+                let log = Log::new(path, file)?;
+                Ok((None, log.done(arguments.resume_failed)?))
+            }
+            false => Ok((None, HashSet::new())),
+        };
     }
-    Ok((Some(Log::open(path, goes_on)?), done))
+    let mut log = Log::open(path)?;
+    let mut done = HashSet::new();
+    if goes_on {
+        done = log.done(arguments.resume_failed)?;
+        log.end_line()?;
+    } else {
+        log.clear()?;
+    }
+    log.begin()?;
+    Ok((Some(log), done))
 }
 
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
     file: File,
+    /// Whether it is a file that keeps what is written, and not a pipe or a terminal.
+    is_kept: bool,
 }
 
 impl Log {
-    /// Begins a log, or goes on with one.
-    fn open(path: &Path, goes_on: bool) -> Result<Log, Failure> {
+    /// Opens a log for this run alone.
+    fn open(path: &Path) -> Result<Log, Failure> {
         let failed = |error| Failure::File(path.to_owned(), error);
-        let mut options = File::options();
-        options.create(true).append(goes_on);
-        let mut file = options
-            .write(true)
-            .truncate(!goes_on)
-            .open(path)
-            .map_err(failed)?;
-        if file.metadata().map_err(failed)?.len() == 0 {
-            let written = file.write_all(HEADER.as_bytes());
-            written.map_err(|error| Failure::Writing(path.to_owned(), error))?;
+        // Opened once more, a file would have two ends that are written over each other.
+        let stream = match path.to_str() {
+            Some("/dev/stdout" | "/dev/fd/1") => {
+                Some(std::io::stdout().as_fd().try_clone_to_owned())
+            }
+            Some("/dev/stderr" | "/dev/fd/2") => {
+                Some(std::io::stderr().as_fd().try_clone_to_owned())
+            }
+            _ => None,
+        };
+        if let Some(stream) = stream {
+            return Ok(Log {
+                path: path.to_owned(),
+                file: stream.map_err(failed)?.into(),
+                is_kept: false,
+            });
         }
+        // Reading from a FIFO would make this process its own reader.
+        let is_kept = path.metadata().map_or(true, |metadata| metadata.is_file());
+        let mut options = File::options();
+        options.read(is_kept).append(true).create(true);
+        let log = Log::new(path, options.open(path).map_err(failed)?)?;
+        if log.is_kept {
+            // Of this process alone: a copy that is inherited does not keep it. Some file
+            // systems have no locks.
+            let locked = fcntl_lock(&log.file, FlockOperation::NonBlockingLockExclusive);
+            if let Err(Errno::AGAIN | Errno::ACCESS) = locked {
+                let why = "another run writes it; try another file, or wait for its end";
+                return Err(failed(Error::new(ErrorKind::ResourceBusy, why)));
+            }
+        }
+        Ok(log)
+    }
+
+    fn new(path: &Path, file: File) -> Result<Log, Failure> {
+        let metadata = file.metadata();
+        let metadata = metadata.map_err(|error| Failure::File(path.to_owned(), error))?;
         Ok(Log {
             path: path.to_owned(),
+            is_kept: metadata.is_file(),
             file,
         })
+    }
+
+    /// Jobs that need not be run again.
+    fn done(&self, failed_again: bool) -> Result<HashSet<u64>, Failure> {
+        let mut done = HashSet::new();
+        if !self.is_kept {
+            return Ok(done);
+        }
+        for line in BufReader::new(&self.file).split(b'\n') {
+            let line = line.map_err(|error| Failure::Reading(self.path.clone(), error))?;
+            let Some((job, has_failed)) = read(&line) else {
+                continue;
+            };
+            // The last one counts.
+            match failed_again && has_failed {
+                true => done.remove(&job),
+                false => done.insert(job),
+            };
+        }
+        Ok(done)
+    }
+
+    /// Ends a line that was cut, so that it spoils no other one.
+    fn end_line(&mut self) -> Result<(), Failure> {
+        if !self.is_kept {
+            return Ok(());
+        }
+        let mut last = [b'\n'];
+        let read = match self.file.seek(SeekFrom::End(-1)) {
+            Ok(_) => self.file.read(&mut last),
+            // It is empty.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(0),
+            Err(error) => Err(error),
+        };
+        read.map_err(|error| Failure::Reading(self.path.clone(), error))?;
+        match last {
+            [b'\n'] => Ok(()),
+            _ => self.write(b"\n"),
+        }
+    }
+
+    fn clear(&mut self) -> Result<(), Failure> {
+        match self.is_kept {
+            true => self.file.set_len(0),
+            false => Ok(()),
+        }
+        .map_err(|error| Failure::Writing(self.path.clone(), error))
+    }
+
+    /// Names the columns, if nothing is there.
+    fn begin(&mut self) -> Result<(), Failure> {
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(|error| Failure::Reading(self.path.clone(), error))?;
+        match self.is_kept && metadata.len() > 0 {
+            true => Ok(()),
+            false => self.write(HEADER.as_bytes()),
+        }
+    }
+
+    /// Writes all, or nothing, as far as that can be had.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let error = match self.file.write(&bytes[written..]) {
+                Ok(0) => ErrorKind::WriteZero.into(),
+                Ok(count) => {
+                    written += count;
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => error,
+            };
+            if let Ok(metadata) = self.file.metadata()
+                && self.is_kept
+                && written > 0
+            {
+                // If it stays, the next run ends the line.
+                let _ = self
+                    .file
+                    .set_len(metadata.len().saturating_sub(written as u64));
+            }
+            return Err(Failure::Writing(self.path.clone(), error));
+        }
+        Ok(())
     }
 
     pub(super) fn add(&mut self, entry: &Entry<'_>) -> Result<(), Failure> {
@@ -85,37 +217,106 @@ impl Log {
             entry.signal,
         )
         .into_bytes();
-        // One line for each job.
+        // A line for each job, with so many columns.
         let text = entry.command.as_bytes().iter();
-        line.extend(text.map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
+        line.extend(text.map(|byte| match byte {
+            b'\n' | b'\r' | b'\t' => b' ',
+            byte => *byte,
+        }));
         line.push(b'\n');
-        // At once: a reader, or the next run, finds whole lines.
-        let written = self.file.write_all(&line);
-        written.map_err(|error| Failure::Writing(self.path.clone(), error))
+        self.write(&line)
     }
 }
 
-/// Jobs that need not be run again, by a log that may not exist.
-fn done(path: &Path, failed_again: bool) -> Result<HashSet<u64>, Failure> {
-    let bytes = match std::fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HashSet::new()),
-        outcome => outcome.map_err(|error| Failure::File(path.to_owned(), error))?,
+/// The job of a line, and whether it has failed; nothing of a line that does not say so.
+fn read(line: &[u8]) -> Option<(u64, bool)> {
+    let fields: Vec<&[u8]> = line.splitn(9, |byte| *byte == b'\t').collect();
+    let number = |field: usize| -> Option<i64> {
+        let field = str::from_utf8(fields.get(field)?).ok()?;
+        field.trim().parse().ok()
     };
-    let mut done = HashSet::new();
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let fields: Vec<&[u8]> = line.splitn(9, |byte| *byte == b'\t').collect();
-        let number = |field: usize| {
-            let field = str::from_utf8(fields.get(field)?).ok()?;
-            field.trim().parse::<i64>().ok()
-        };
-        let (Some(job), Some(code), Some(signal)) = (number(0), number(6), number(7)) else {
-            continue;
-        };
-        // The last one counts.
-        match failed_again && (code != 0 || signal != 0) {
-            true => done.remove(&job.cast_unsigned()),
-            false => done.insert(job.cast_unsigned()),
-        };
+    // A field is whole where another one follows.
+    fields.get(8)?;
+    let job = u64::try_from(number(0)?).ok()?;
+    Some((job, number(6)? != 0 || number(7)? != 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(job: u64, code: i32, command: &str) -> Entry<'_> {
+        Entry {
+            job,
+            started: UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
+            took: Duration::from_millis(12),
+            received: 3,
+            code,
+            signal: 0,
+            command: command.as_ref(),
+        }
     }
-    Ok(done)
+
+    #[test]
+    fn a_line_has_its_columns_whatever_the_command_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut log = Log::open(&path).unwrap();
+        log.begin().unwrap();
+        log.add(&entry(1, 0, "a\tb\nc\rd")).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let line = "1\t:\t1700000000.250\t     0.012\t0\t3\t0\t0\ta b c d\n";
+        assert_eq!(text, [HEADER, line].concat());
+    }
+
+    #[test]
+    fn what_is_cut_tells_nothing_and_spoils_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let whole = "1\t:\t1700000000.000\t     0.010\t0\t0\t0\t0\techo 1";
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let mut log = Log::open(&path).unwrap();
+            let is_known = whole[..cut].matches('\t').count() == 8;
+            assert_eq!(log.done(false).unwrap().contains(&1), is_known, "{cut}");
+            log.end_line().unwrap();
+            log.begin().unwrap();
+            log.add(&entry(2, 0, "")).unwrap();
+            drop(log);
+            let done = Log::open(&path).unwrap().done(false).unwrap();
+            assert_eq!(
+                (done.contains(&1), done.contains(&2)),
+                (is_known, true),
+                "{cut}"
+            );
+        }
+        std::fs::write(&path, "\0\0\0\n-1\t:\t0\t0\t0\t0\t0\t0\t\nx\n").unwrap();
+        assert!(Log::open(&path).unwrap().done(false).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_last_line_of_a_job_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut log = Log::open(&directory.path().join("log")).unwrap();
+        for (job, code) in [(1, 1), (1, 0), (2, 0), (2, 7), (3, 0)] {
+            log.add(&entry(job, code, "")).unwrap();
+        }
+        log.file.rewind().unwrap();
+        assert_eq!(log.done(true).unwrap(), HashSet::from([1, 3]));
+        log.file.rewind().unwrap();
+        assert_eq!(log.done(false).unwrap(), HashSet::from([1, 2, 3]));
+    }
+
+    #[test]
+    fn a_full_device_is_named() {
+        let mut log = Log::open("/dev/full".as_ref()).unwrap();
+        match log.add(&entry(1, 0, "")) {
+            Err(Failure::Writing(path, error)) => {
+                assert_eq!(path.to_str(), Some("/dev/full"));
+                assert_eq!(error.kind(), ErrorKind::StorageFull);
+            }
+            outcome => panic!("{outcome:?}"),
+        }
+        Log::open("/dev/null".as_ref()).unwrap().begin().unwrap();
+    }
 }

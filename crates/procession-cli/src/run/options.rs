@@ -36,7 +36,10 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Share, String> {
         let wrong = || format!("{text} is neither a number nor a percentage");
         match text.strip_suffix('%') {
-            Some(percent) => percent.parse().map(Share::Percent).map_err(|_| wrong()),
+            Some(percent) => match percent.parse() {
+                Ok(percent) if (0.0..=f64::MAX).contains(&percent) => Ok(Share::Percent(percent)),
+                _ => Err(wrong()),
+            },
             None => text.parse().map(Share::Count).map_err(|_| wrong()),
         }
     }
@@ -92,7 +95,7 @@ pub(crate) fn jobs(text: &str) -> Result<usize, String> {
     let wrong = || format!("{text} is no number of jobs, as 8, 50%, +2 or -1");
     if let Some(more) = text.strip_prefix('+') {
         let more: usize = more.parse().map_err(|_| wrong())?;
-        return Ok(processors + more);
+        return Ok(processors.saturating_add(more));
     }
     if let Some(fewer) = text.strip_prefix('-') {
         let fewer: usize = fewer.parse().map_err(|_| wrong())?;
@@ -101,7 +104,10 @@ pub(crate) fn jobs(text: &str) -> Result<usize, String> {
     match text.parse::<Share>().map_err(|_| wrong())? {
         // As many as there are.
         Share::Count(0) => Ok(1024),
-        share => Ok((share.of(processors as u64) as usize).max(1)),
+        share => {
+            let count = usize::try_from(share.of(processors as u64));
+            Ok(count.unwrap_or(usize::MAX).max(1))
+        }
     }
 }
 
@@ -125,5 +131,52 @@ mod tests {
         assert_eq!(jobs("7"), Ok(7));
         assert!(jobs("x").is_err());
         assert_eq!(Share::Percent(50.0).of(9), 4);
+    }
+
+    #[test]
+    fn extremes_have_a_meaning_or_are_refused() {
+        let processors = procession::pool::default_workers();
+        assert_eq!(jobs("1000000000"), Ok(1_000_000_000));
+        assert_eq!(jobs("200%"), Ok(processors * 2));
+        assert_eq!((jobs("0%"), jobs("1e-300%")), (Ok(1), Ok(1)));
+        assert_eq!(jobs("1e300%"), Ok(usize::MAX));
+        assert_eq!(jobs("-18446744073709551615"), Ok(1));
+        assert_eq!(jobs("+18446744073709551615"), Ok(usize::MAX));
+        for wrong in [
+            "18446744073709551616",
+            "+18446744073709551616",
+            "nan%",
+            "inf%",
+            "-1%",
+            "%",
+            "",
+            "+",
+            "-",
+            "1.5",
+        ] {
+            assert!(jobs(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(size("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(size("17179869183G"), Ok(u64::MAX - (1 << 30) + 1));
+        for wrong in [
+            "18446744073709551616",
+            "17179869184G",
+            "-1",
+            "1.5G",
+            "",
+            "G",
+            "1Ä",
+        ] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(Share::Percent(f64::MAX).of(u64::MAX), u64::MAX);
+        for wrong in [
+            "now,fail=",
+            "now,fail=nan%",
+            "now,fail=-1",
+            "now,fail=18446744073709551616",
+        ] {
+            assert!(wrong.parse::<Halt>().is_err(), "{wrong}");
+        }
     }
 }

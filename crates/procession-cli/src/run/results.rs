@@ -158,3 +158,97 @@ fn hash(bytes: &[u8]) -> u64 {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn results(root: &Path, run: &str, goes_on: bool) -> Results {
+        Results {
+            root: root.to_owned(),
+            run: run.to_owned(),
+            goes_on,
+            taking: Mutex::new(()),
+        }
+    }
+
+    fn take(results: &Results, number: u64, arguments: &[&[u8]]) -> PathBuf {
+        let arguments = arguments
+            .iter()
+            .map(|bytes| OsStr::from_bytes(bytes).to_owned());
+        let arguments: Vec<OsString> = arguments.collect();
+        let job = Job::new(number, arguments);
+        results.files(&job).unwrap();
+        let directory = results.take(&job).unwrap();
+        let text = std::fs::read_to_string(directory.join("seq")).unwrap();
+        assert_eq!(text, format!("{number}\n"));
+        directory.strip_prefix(&results.root).unwrap().to_owned()
+    }
+
+    #[test]
+    fn different_arguments_have_different_names() {
+        let long = [b'x'; 300];
+        let longer = [&long[..], b"y"].concat();
+        let arguments: [&[u8]; 20] = [
+            b"", b".", b"..", b"\\0", b".\\0", b"\0", b".\0", b"a/b", b"a\\_b", b"a_b", b"a\tb",
+            b"a\\tb", b"\\z", b"a\nb", b"/", b"\\", b"\xff", b"~1", &long, &longer,
+        ];
+        let names: HashSet<OsString> = arguments
+            .into_iter()
+            .map(|argument| name(OsStr::from_bytes(argument)))
+            .collect();
+        assert_eq!(names.len(), arguments.len());
+        for name in names {
+            assert!((1..=NAME_MAX).contains(&name.len()));
+            assert!(!name.as_bytes().contains(&b'/') && name != "." && name != "..");
+        }
+    }
+
+    #[test]
+    fn each_job_has_a_directory_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let now = results(root.path(), "1", false);
+        assert_eq!(take(&now, 1, &[b"a"]), Path::new("1/a"));
+        assert_eq!(take(&now, 2, &[b"a"]), Path::new("1/a~2"));
+        assert_eq!(take(&now, 3, &[b"a~2"]), Path::new("1/a~2~3"));
+        // Once more, as for another attempt.
+        assert_eq!(take(&now, 2, &[b"a"]), Path::new("1/a~2"));
+        assert_eq!(take(&now, 4, &[b"a", b"b"]), Path::new("1/a/2/b"));
+        assert_eq!(take(&now, 5, &[b"a", b"b"]), Path::new("1/a/2/b~5"));
+        let long = [b'x'; 255];
+        take(&now, 6, &[&long]);
+        let cut = take(&now, 7, &[&long]);
+        assert!(cut.to_str().unwrap().ends_with("xx~7"));
+    }
+
+    #[test]
+    fn another_run_has_them_again() {
+        let root = tempfile::tempdir().unwrap();
+        let first = results(root.path(), "1", false);
+        take(&first, 1, &[b"a"]);
+        take(&first, 2, &[b"a"]);
+        let second = results(root.path(), "2", false);
+        assert_eq!(take(&second, 1, &[b"a"]), Path::new("1/a"));
+        // The first job is passed over: what it wrote stays.
+        let third = results(root.path(), "3", true);
+        assert_eq!(take(&third, 2, &[b"a"]), Path::new("1/a~2"));
+        let fourth = results(root.path(), "4", false);
+        assert_eq!(take(&fourth, 7, &[b"a"]), Path::new("1/a"));
+        // Killed while it was taking one.
+        std::fs::write(root.path().join("1/a").join(OWNER), "run 4\njob").unwrap();
+        assert_eq!(take(&fourth, 8, &[b"a"]), Path::new("1/a"));
+    }
+
+    #[test]
+    fn a_path_that_would_be_too_long_is_one_name() {
+        let root = tempfile::tempdir().unwrap();
+        let now = results(root.path(), "1", false);
+        let long = [b'x'; 250];
+        let mut arguments = vec![&long[..]; 20];
+        let first = take(&now, 1, &arguments);
+        assert_eq!(first.components().count(), 2);
+        arguments[19] = b"y";
+        assert_ne!(take(&now, 2, &arguments), first);
+    }
+}

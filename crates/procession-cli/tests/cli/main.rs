@@ -5,6 +5,7 @@ mod jobs;
 mod messages;
 mod objects;
 mod pi;
+mod run_edges;
 mod streams;
 mod transports;
 
@@ -60,6 +61,20 @@ fn main() -> std::process::ExitCode {
         streams::a_signal_that_the_caller_ignores_stops_nothing,
         streams::jobs_have_the_descriptors_that_the_caller_opened,
         streams::input_that_cannot_be_read_is_not_the_end,
+        run_edges::the_first_of_several_sources_is_read_as_jobs_need_it,
+        run_edges::a_source_without_end_takes_no_more_memory,
+        run_edges::sources_that_cannot_be_had_are_said_before_any_job,
+        run_edges::what_was_read_is_run_before_an_error_is_said,
+        run_edges::an_argument_that_no_program_takes_is_one_failed_job,
+        run_edges::an_argument_never_becomes_code,
+        run_edges::arguments_need_not_be_utf_8,
+        run_edges::many_arguments_on_the_command_line_are_taken,
+        run_edges::each_job_has_results_of_its_own,
+        run_edges::a_log_that_was_cut_is_gone_on_with,
+        run_edges::a_log_that_cannot_be_written_starts_no_more_jobs,
+        run_edges::a_log_is_written_by_one_run_at_a_time,
+        run_edges::a_log_need_not_be_a_file,
+        run_edges::numbers_that_are_too_large_are_meant_or_refused,
         objects::objects_are_listed_with_their_users,
         objects::garbage_is_shown_first_and_removed_when_asked,
     ])
