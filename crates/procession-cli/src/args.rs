@@ -215,7 +215,8 @@ const RUN_HELP: &str = "Places in COMMAND:\n  \
 #[derive(Args, Debug)]
 #[command(after_long_help = RUN_HELP, override_usage = "procession run [OPTIONS] [COMMAND]... [::: ARG]...")]
 pub(crate) struct RunArguments {
-    /// Jobs at once: a number, 50%, +2 or -1; as many as processors unless given.
+    /// Jobs at once: a number, 50%, +2 or -1; 0 is 1024; as many as processors unless
+    /// given.
     #[arg(short = 'j', long = "jobs", value_name = "N", value_parser = crate::run::jobs, allow_hyphen_values = true)]
     jobs: Option<usize>,
     /// Kill jobs that take longer, with their children: 500ms, 2s, 1.5m.
@@ -243,7 +244,7 @@ pub(crate) struct RunArguments {
     /// parallel; none for jobs that were ended with the run.
     #[arg(long, value_name = "FILE")]
     pub(crate) joblog: Option<PathBuf>,
-    /// Skip jobs that the log has.
+    /// Skip jobs that the log has, by their numbers: the arguments must be the same.
     #[arg(long)]
     pub(crate) resume: bool,
     /// Skip jobs that the log says have succeeded.
@@ -264,7 +265,8 @@ pub(crate) struct RunArguments {
     /// Arguments end in NUL instead of line ends.
     #[arg(short = '0', long)]
     pub(crate) null: bool,
-    /// Read arguments from this file, - is standard input; again for more sources.
+    /// Read arguments from this file, - is standard input; again for more sources. The
+    /// first source is read as jobs need it, the others before the first job.
     #[arg(short = 'a', long, value_name = "FILE")]
     pub(crate) arg_file: Vec<PathBuf>,
     /// Give the whole command to sh.
