@@ -3,7 +3,7 @@
 use crate::{Result, check};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 /// What the kernel does with a signal that arrives, when no handler runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,16 +140,31 @@ static BELLS: [AtomicI32; MAX_SIGNAL + 1] = [const { AtomicI32::new(-1) }; MAX_S
 /// Per signal: arrivals that nobody has taken yet.
 static ARRIVALS: [AtomicU32; MAX_SIGNAL + 1] = [const { AtomicU32::new(0) }; MAX_SIGNAL + 1];
 
+/// Per signal: what the kernel sends, as a terminal does for Ctrl-C, is ignored.
+static ONLY_SENT: [AtomicBool; MAX_SIGNAL + 1] = [const { AtomicBool::new(false) }; MAX_SIGNAL + 1];
+
 /// Handlers running now, in any thread.
 static RUNNING: AtomicU32 = AtomicU32::new(0);
 
 /// The only code of this workspace that runs in signal context: count, ring.
 ///
 /// Async-signal-safe: atomics and write(2), with `errno` put back.
-extern "C" fn count_and_ring(signal: libc::c_int) {
+extern "C" fn count_and_ring(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    _: *mut libc::c_void,
+) {
     RUNNING.fetch_add(1, Ordering::SeqCst);
     let index = signal.cast_unsigned() as usize;
-    if let (Some(arrivals), Some(bell)) = (ARRIVALS.get(index), BELLS.get(index)) {
+    // SAFETY: the kernel gives a handler that is installed with SA_SIGINFO a pointer to
+    // what it has filled in, for as long as the handler runs.
+    let is_sent = unsafe { (*info).si_code } <= 0;
+    let heeds = |only_sent: &AtomicBool| is_sent || !only_sent.load(Ordering::SeqCst);
+    if let (Some(arrivals), Some(bell), true) = (
+        ARRIVALS.get(index),
+        BELLS.get(index),
+        ONLY_SENT.get(index).is_some_and(heeds),
+    ) {
         arrivals.fetch_add(1, Ordering::SeqCst);
         let bell = bell.load(Ordering::SeqCst);
         if bell >= 0 {
@@ -185,12 +200,13 @@ impl std::fmt::Debug for Caught {
 
 impl Caught {
     /// Starts counting a signal; each arrival also adds one to the event
-    /// counter `bell`, which must stay open until the value is dropped.
+    /// counter `bell`, which must stay open until the value is dropped. With `only_sent`,
+    /// arrivals that no process has sent (a terminal's Ctrl-C) are ignored.
     ///
     /// # Errors
     /// `EINVAL`: no such signal, or one that cannot be caught; `EBUSY`: it is
     /// being counted already.
-    pub fn new(signal: i32, bell: BorrowedFd<'_>) -> Result<Caught> {
+    pub fn new(signal: i32, bell: BorrowedFd<'_>, only_sent: bool) -> Result<Caught> {
         let index = usize::try_from(signal)
             .ok()
             .filter(|index| (1..=MAX_SIGNAL).contains(index));
@@ -199,8 +215,11 @@ impl Caught {
         free.map_err(|_| crate::Errno::BUSY)?;
         // SAFETY: an all-zero sigaction is a valid value: no flags, empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        action.sa_sigaction = count_and_ring as extern "C" fn(libc::c_int) as usize;
-        action.sa_flags = libc::SA_RESTART;
+        let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+            count_and_ring;
+        action.sa_sigaction = handler as usize;
+        action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
+        ONLY_SENT[signal.cast_unsigned() as usize].store(only_sent, Ordering::SeqCst);
         // SAFETY: as above.
         let mut previous: libc::sigaction = unsafe { std::mem::zeroed() };
         // SAFETY: both structs are live; the handler is async-signal-safe.

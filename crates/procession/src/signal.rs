@@ -186,17 +186,30 @@ impl Signals {
     /// [`InvalidInput`](ErrorKind::InvalidInput): one that cannot be caught;
     /// [`Busy`](ErrorKind::Busy): one that is caught already.
     pub fn new(signals: &[Signal]) -> Result<Signals> {
+        Signals::catch(signals.iter().map(|&signal| (signal, false)))
+    }
+
+    /// `signals` with whether only those are caught that a process sends.
+    fn catch(signals: impl Iterator<Item = (Signal, bool)>) -> Result<Signals> {
         let bell = EventFd::new(0, Mode::Counter)?;
-        let mut caught = Vec::with_capacity(signals.len());
-        for &signal in signals {
-            caught.push(Caught::new(signal.0, bell.as_fd()).during("catching signal", signal)?);
-        }
+        let caught = signals.map(|(signal, only_sent)| {
+            Caught::new(signal.0, bell.as_fd(), only_sent).during("catching signal", signal)
+        });
+        let caught = caught.collect::<Result<_>>()?;
         Ok(Signals { caught, bell })
     }
 
     /// Starts to catch those of these signals that are not ignored now. What somebody
-    /// ignores before executing a program (`nohup` does so with SIGHUP, a shell with SIGINT
-    /// for what it runs in the background) is to stay ignored.
+    /// ignores before executing a program, as `nohup` does with `SIGHUP`, is to stay
+    /// ignored.
+    ///
+    /// A shell without job control has what it runs in the background ignore `SIGINT` and
+    /// `SIGQUIT`, because the terminal sends them to all. So these two stay ignored when
+    /// the terminal sends them, and are caught when a process does (`kill -INT`).
+    ///
+    /// # Across fork and exec
+    /// A signal that is ignored and caught has its default action in a program that is
+    /// executed; [`Inherited`](crate::process::Inherited) keeps it ignored.
     ///
     /// # Errors
     /// As [`new`](Signals::new).
@@ -215,11 +228,12 @@ impl Signals {
     pub fn unless_ignored(signals: &[Signal]) -> Result<Signals> {
         let mut heeded = Vec::with_capacity(signals.len());
         for &signal in signals {
-            if disposition(signal)? != Some(Disposition::Ignore) {
-                heeded.push(signal);
+            let is_ignored = disposition(signal)? == Some(Disposition::Ignore);
+            if !is_ignored || matches!(signal, Signal::INT | Signal::QUIT) {
+                heeded.push((signal, is_ignored));
             }
         }
-        Signals::new(&heeded)
+        Signals::catch(heeded.into_iter())
     }
 
     /// Waits for one of the signals.

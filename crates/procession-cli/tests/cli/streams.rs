@@ -100,12 +100,22 @@ pub(crate) fn what_the_caller_ignores_and_blocks_jobs_do_too() {
 }
 
 pub(crate) fn a_signal_that_the_caller_ignores_stops_nothing() {
-    // As `nohup` does, and a shell for what it runs in the background.
-    let script =
-        "trap '' HUP INT; exec $P run -j1 'kill -{} $(ps -o ppid= -p $PPID); echo {}' ::: HUP INT";
+    // As `nohup` does.
+    let script = "trap '' HUP TERM; \
+        exec $P run -j1 'kill -{} $(ps -o ppid= -p $PPID); echo {}' ::: HUP TERM";
     let output = shell(script);
-    assert_eq!(stdout(&output), "HUP\nINT\n", "{}", stderr(&output));
+    assert_eq!(stdout(&output), "HUP\nTERM\n", "{}", stderr(&output));
     assert!(output.status.success());
+    // A shell does so with SIGINT for what it runs in the background, on account of the
+    // terminal; whoever sends it by kill(1) means it.
+    let script = "trap '' INT; \
+        exec $P run -j1 'kill -{} $(ps -o ppid= -p $PPID); sleep 60; echo {}' ::: INT";
+    let output = shell(script);
+    assert_eq!(stdout(&output), "", "{}", stderr(&output));
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&output.status),
+        Some(2)
+    );
 }
 
 pub(crate) fn jobs_have_the_descriptors_that_the_caller_opened() {
