@@ -20,7 +20,8 @@ cargo xtask <command>
                 link-time optimised, and so on; and run it
   chaos [ARGS]  kill processes at every instruction and at random, and print
                 figures: --kills N (100000), --seed S, --step, --random,
-                --only NAME
+                --only NAME; with --only run, what `procession run` has
+                begun, each kill a run (2000 unless --kills says how many)
   sanitize      run the suites of shared memory under AddressSanitizer
   ci [--long]   everything that must hold: tests, format, lints, documentation;
                 with --long also what takes hours: kills by the million, kills
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
                 checks(),
                 chaos(&["--step"]),
                 chaos(&["--random", "--kills", "1000000"]),
+                chaos(&["--random", "--only", "run", "--kills", "10000"]),
                 sanitize::check(),
             ];
             outcomes.into_iter().all(|ok| ok)
@@ -72,7 +74,12 @@ fn main() -> ExitCode {
 
 /// Kills processes and prints figures.
 fn chaos(rest: &[&str]) -> bool {
-    let mut arguments = vec!["test", "--release", "--package", "procession"];
+    // The command has a program of tests of its own.
+    let package = match rest.windows(2).any(|pair| pair == ["--only", "run"]) {
+        true => "procession-cli",
+        false => "procession",
+    };
+    let mut arguments = vec!["test", "--release", "--package", package];
     arguments.extend(["--test", "chaos", "--", "--report"]);
     arguments.extend(rest);
     cargo(&arguments)

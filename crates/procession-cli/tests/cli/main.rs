@@ -5,6 +5,7 @@ mod jobs;
 mod messages;
 mod objects;
 mod pi;
+mod run;
 mod run_edges;
 mod streams;
 mod transports;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 
 fn main() -> std::process::ExitCode {
-    testkit::run(testkit::tests![
+    let mut tests = testkit::tests![
         pi::one_transport_prints_the_value_alone,
         pi::every_transport_agrees_and_the_json_is_valid,
         pi::several_transports_make_a_table,
@@ -77,7 +78,9 @@ fn main() -> std::process::ExitCode {
         run_edges::numbers_that_are_too_large_are_meant_or_refused,
         objects::objects_are_listed_with_their_users,
         objects::garbage_is_shown_first_and_removed_when_asked,
-    ])
+    ];
+    tests.extend(run::tests());
+    testkit::run(tests)
 }
 
 /// Every transport, as the command names and orders them; Redis is the last.
