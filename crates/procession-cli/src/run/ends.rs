@@ -36,6 +36,10 @@ impl Run<'_> {
         };
         self.watch.remove(job.child.as_fd());
         self.slots.give_back(job.slot);
+        self.return_terminal(
+            ticket,
+            status.as_ref().ok().and_then(|status| status.signal()),
+        );
         let (mut finished, mut capture) = job.finish(&status, self.ends_now());
         finished.job.attempts += 1;
         let may_retry = finished.job.attempts < self.arguments.retries && self.may_start();

@@ -30,6 +30,7 @@ mod starter;
 mod starts;
 mod table;
 mod template;
+mod terminal;
 mod watch;
 mod words;
 
@@ -54,6 +55,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use table::Table;
 use template::Template;
+use terminal::Terminal;
 use watch::{Event, Watch};
 use words::Words;
 
@@ -114,12 +116,14 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         succeeded: 0,
         halted: None,
         table: Table::default(),
+        terminal: Terminal::default(),
         looked: Instant::now(),
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| run.work()));
     let outcome = outcome.unwrap_or_else(|panic| Err(Failure::Panicked(starter::text(&*panic))));
     // Before anything is said; nothing runs unless it failed.
     run.running.values_mut().for_each(RunningJob::kill);
+    run.terminal.take_back();
     run.progress.finish_and_clear();
     outcome?;
     run.outcome()
@@ -170,6 +174,7 @@ struct Run<'a> {
     /// The exit code, if a job ended all.
     halted: Option<i32>,
     table: Table,
+    terminal: Terminal,
     /// When jobs were looked at that may be stopped.
     looked: Instant,
 }
@@ -204,7 +209,7 @@ impl Run<'_> {
             if now >= self.looked + LOOK {
                 self.looked = now;
                 self.spool.try_again();
-                self.tell_of_stopped();
+                self.look_after_stopped();
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What signals do to a run, and jobs that are stopped.
 
 use super::Run;
+use super::terminal::stopped_by;
 use crate::failure::Failure;
 use procession::process;
 use procession::signal::{Signal, Signals};
@@ -78,23 +79,50 @@ impl Run<'_> {
         }
     }
 
-    /// Tells of jobs that are stopped, each once: they wait for somebody.
-    pub(super) fn tell_of_stopped(&mut self) {
+    /// Looks after jobs that are stopped: one that asks at the terminal gets it, and of
+    /// others is told, once of each.
+    pub(super) fn look_after_stopped(&mut self) {
         let mut told = Vec::new();
-        for job in self.running.values_mut() {
-            let is_stopped = is_stopped(job.pid());
-            if is_stopped && !job.is_stopped {
-                told.push(format!(
-                    "job {} is stopped, as it wants the terminal or got a signal; \
-                     `kill -CONT -{}` has it go on\n",
-                    job.job.number,
-                    job.pid(),
-                ));
+        let mut stops_all = false;
+        for (ticket, job) in &mut self.running {
+            let stopped = stopped_by(job.pid());
+            let was_stopped = std::mem::replace(&mut job.is_stopped, stopped.is_some());
+            let Some(signal) = stopped else { continue };
+            let asks = matches!(signal, Some(Signal::TTIN | Signal::TTOU));
+            let has_it = self.terminal.holder() == Some(*ticket);
+            if has_it && signal == Some(Signal::TSTP) {
+                stops_all = true;
+            } else if has_it || asks && self.terminal.lend(*ticket, job.pid()) {
+                // Also what was stopped between asking and getting it.
+                if asks {
+                    let _ = job.child.signal_group(Signal::CONT);
+                    job.is_stopped = false;
+                }
+            } else if !was_stopped {
+                let (number, pid) = (job.job.number, job.pid());
+                told.push(match asks {
+                    true => format!("job {number} is stopped: it wants the terminal\n"),
+                    false => format!("job {number} is stopped; `kill -CONT -{pid}` has it go on\n"),
+                });
             }
-            job.is_stopped = is_stopped;
+        }
+        if stops_all {
+            self.terminal.take_back();
+            self.stop_and_go_on();
         }
         for text in told {
             self.say(text);
+        }
+    }
+
+    /// The terminal is ours again if this job, which has ended, had it; what its Ctrl-C
+    /// has ended is meant to end as well.
+    pub(super) fn return_terminal(&mut self, ticket: u64, ended_by: Option<Signal>) {
+        if self.terminal.holder() == Some(ticket) {
+            self.terminal.take_back();
+            if ended_by == Some(Signal::INT) {
+                self.interrupt(Signal::INT);
+            }
         }
     }
 
@@ -105,12 +133,4 @@ impl Run<'_> {
             false => progress.suspend(|| self.printer.say(text)),
         }
     }
-}
-
-/// Whether a process is stopped, as far as that can be seen.
-fn is_stopped(pid: u32) -> bool {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before it, in parentheses, may be anything.
-    let end = text.iter().rposition(|byte| *byte == b')');
-    end.and_then(|end| text.get(end + 2)) == Some(&b'T')
 }
