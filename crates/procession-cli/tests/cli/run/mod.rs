@@ -64,7 +64,7 @@ pub(crate) fn tests() -> Vec<testkit::Test> {
         stops::a_stopped_job_is_told_of_and_ctrl_c_reaches_it,
         stops::a_stopped_job_that_goes_on_ends_as_usual,
         stops::ctrl_c_at_a_terminal_ends_all,
-        stops::a_job_that_asks_at_the_terminal_is_told_of,
+        stops::a_job_that_asks_at_the_terminal_gets_it,
         signals::a_job_ignores_what_the_caller_ignored,
         signals::who_is_to_survive_a_hangup_does,
         signals::a_death_by_signal_is_one_for_the_parent,

@@ -126,20 +126,21 @@ pub(crate) fn ctrl_c_at_a_terminal_ends_all() {
     session.end();
 }
 
-pub(crate) fn a_job_that_asks_at_the_terminal_is_told_of() {
+pub(crate) fn a_job_that_asks_at_the_terminal_gets_it() {
     let scene = Scene::new();
-    let script =
-        "set -m; (trap : INT; \"$0\" run 'echo $$ > pid.{}; read x < /dev/tty; : > read.{}' ::: a
-        echo $? > ended)";
-    let Some(mut session) = Session::begin(&scene, script) else {
+    let job = "echo $$ > pid.{}; read x < /dev/tty; echo got $x; : > read.{}";
+    let script = format!("set -m; (trap : INT; \"$0\" run -j1 '{job}' ::: a b; echo $? > ended)");
+    let Some(mut session) = Session::begin(&scene, &script) else {
         return;
     };
-    let job = scene.number("pid.a");
-    testkit::eventually("it is stopped, or reads", || {
-        matches!(state(job), Some('T')) || scene.exists("read.a")
-    });
+    session.press("yes\n");
+    let job = scene.number("pid.b");
+    assert!(scene.exists("read.a"), "one at a time");
+    // To the run if it still has the terminal, or to the job, which takes the run along.
     session.press(CTRL_C);
     assert_eq!(scene.number("ended"), 130);
+    wait_for_end(job);
+    assert!(!scene.exists("read.b"));
     let screen = session.end();
-    assert!(screen.contains("stopped"), "{screen}");
+    assert!(screen.contains("got yes"), "{screen}");
 }
