@@ -373,7 +373,9 @@ fn own_threads() -> usize {
 /// return the id of whoever inherited the orphan.
 ///
 /// # Errors
-/// None that Linux can cause; reported all the same.
+/// [`Unsupported`](ErrorKind::Unsupported): the parent is in another namespace of pids
+/// (unshare(2) with `CLONE_NEWPID` before the fork), where nobody here can tell whether it
+/// has ended.
 ///
 /// # Examples
 /// ```
@@ -392,12 +394,19 @@ fn own_threads() -> usize {
 pub fn die_with(parent: u32) -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .during("tying process to its parent", parent)?;
-    if rustix::process::getppid()
-        .map(Pid::as_raw_nonzero)
-        .map(|pid| pid.get().cast_unsigned())
-        != Some(parent)
-    {
-        sys::exit_now(128 + 9);
+    match rustix::process::getppid().map(Pid::as_raw_nonzero) {
+        Some(pid) if pid.get().cast_unsigned() == parent => Ok(()),
+        Some(_) => sys::exit_now(128 + 9),
+        // It has no number here, alive or dead.
+        None => {
+            let error = Error::new(
+                ErrorKind::Unsupported,
+                "tying process to its parent",
+                parent,
+            );
+            Err(error
+                .because("the parent is in another namespace of pids")
+                .with_hint("use `process::fork` after `unshare(CLONE_NEWPID)`"))
+        }
     }
-    Ok(())
 }

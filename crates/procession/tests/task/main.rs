@@ -142,6 +142,7 @@ fn main() -> std::process::ExitCode {
         standing::another_user_does_not_outlive_the_server,
         standing::pools_outlive_the_rights_of_their_caller,
         standing::nobody_leaves_a_sandbox_in_a_namespace_of_users,
+        standing::whose_children_would_be_elsewhere_starts_none,
         standing::who_hides_later_has_tasks_that_have_tasks,
         entry::a_program_replaced_or_deleted_still_starts_tasks,
         entry::a_variable_that_leaked_is_harmless,

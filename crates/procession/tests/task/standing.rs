@@ -2,7 +2,7 @@
 //! moment, whatever that was when the family's server was started.
 
 use crate::by;
-use procession::process::{Command, StartMethod};
+use procession::process::{self, Command, StartMethod};
 use rustix::thread::UnshareFlags;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -573,6 +573,65 @@ pub(crate) fn nobody_leaves_a_sandbox_in_a_namespace_of_users() {
         })
     };
     user.spawn(begins, ()).unwrap().join().unwrap();
+}
+
+/// Children of a thread that has left its namespace of pids for them would not be where
+/// it is: none is started for it. What runs goes on, other threads go on starting, and a
+/// forked child, which is where its children are, starts its own.
+pub(crate) fn whose_children_would_be_elsewhere_starts_none() {
+    if !rustix::process::geteuid().is_root() {
+        println!("NOT TESTED: only root may make a namespace of pids");
+        return;
+    }
+    fn server(_: ()) -> Option<i32> {
+        rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get())
+    }
+    let body: fn(()) = |()| {
+        let ask = || by(StartMethod::ForkServer).spawn(server, ());
+        let (reader, writer) = procession::os::pipe::pipe().unwrap();
+        let mut living = by(StartMethod::ForkServer)
+            .spawn(
+                |reader: procession::os::pipe::Reader| reader.read(&mut [0]).unwrap(),
+                reader,
+            )
+            .unwrap();
+        let before = ask().unwrap().join().unwrap();
+        let elsewhere = move || {
+            unshare(UnshareFlags::NEWPID);
+            let refused = ask().unwrap_err();
+            assert_eq!(refused.kind(), procession::ErrorKind::Unsupported);
+            assert!(Command::new("true").status().is_err());
+        };
+        std::thread::spawn(elsewhere).join().unwrap();
+        assert_eq!(ask().unwrap().join().unwrap(), before);
+        unshare(UnshareFlags::NEWPID);
+        assert!(ask().is_err());
+        let mut child = match process::fork().unwrap() {
+            process::Fork::Child => {
+                let mut tied = by(StartMethod::Fork).spawn(|()| 7, ()).unwrap();
+                assert_eq!(tied.join().unwrap(), 7);
+                let mut task = by(StartMethod::ForkServer).spawn(|()| 7, ()).unwrap();
+                process::exit(task.join().unwrap())
+            }
+            process::Fork::Parent(child) => child,
+        };
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+        writer.write_all(b"!").unwrap();
+        assert_eq!(living.join().unwrap(), 1);
+    };
+    // Whether its parent is alive, this one could not tell.
+    let tied = |()| {
+        unshare(UnshareFlags::NEWPID);
+        let mut task = by(StartMethod::Fork).spawn(|()| (), ()).unwrap();
+        let Err(process::TaskError::NeverStarted(error)) = task.join() else {
+            panic!("it began")
+        };
+        assert_eq!(error.kind(), procession::ErrorKind::Unsupported);
+    };
+    for family in [body, tied] {
+        let mut family = by(StartMethod::Fork).spawn(family, ()).unwrap();
+        family.join().unwrap();
+    }
 }
 
 /// A server that may not see where its client is refuses it: another one is started.
