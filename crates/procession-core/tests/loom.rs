@@ -981,11 +981,13 @@ fn who_waits_until_all_is_done_is_told_by_the_last() {
 
 type RangeWords = (AtomicU64, [AtomicU64; 3]);
 
-fn ranges<'a>((end, words): &'a RangeWords) -> Ranges<'a, impl Fn(usize) -> &'a AtomicU64> {
+fn ranges<'a>(
+    (end, words): &'a RangeWords,
+) -> Ranges<'a, impl Fn(usize) -> &'a AtomicU64, impl Fn() -> usize> {
     Ranges {
         end,
         word: |block| &words[block],
-        blocks: words.len(),
+        blocks: || words.len(),
         pages: 4,
     }
 }

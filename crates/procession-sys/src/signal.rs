@@ -134,7 +134,8 @@ impl Mask {
 /// Highest signal number of Linux.
 const MAX_SIGNAL: usize = 64;
 
-/// Per signal: the event counter that the handler writes to, or −1.
+/// Per signal: the event counter that the handler writes to, −1 if it is not caught, or −2
+/// while it ceases to be.
 static BELLS: [AtomicI32; MAX_SIGNAL + 1] = [const { AtomicI32::new(-1) }; MAX_SIGNAL + 1];
 
 /// Per signal: arrivals that nobody has taken yet.
@@ -258,13 +259,15 @@ impl Drop for Caught {
             return;
         }
         restore(self.signal, &self.previous);
-        BELLS[index].store(-1, Ordering::SeqCst);
+        // Neither to be rung nor to be had by the next one yet.
+        BELLS[index].store(-2, Ordering::SeqCst);
         // SYNC(bell): a handler that loaded the descriptor before the store
         // has counted itself in RUNNING; wait until it has written.
         while RUNNING.load(Ordering::SeqCst) > 0 {
             std::hint::spin_loop();
         }
         ARRIVALS[index].store(0, Ordering::SeqCst);
+        BELLS[index].store(-1, Ordering::SeqCst);
     }
 }
 
@@ -347,6 +350,17 @@ pub fn send_by_number(number: i32, signal: i32) -> Result<()> {
     }
     // SAFETY: no pointers are involved.
     check(unsafe { libc::kill(number, signal) })?;
+    Ok(())
+}
+
+/// Sends a signal to the calling thread, which has got it, unless it blocks it, when this
+/// returns.
+///
+/// # Errors
+/// `EINVAL`: no such signal.
+pub fn send_to_thread(signal: i32) -> Result<()> {
+    // SAFETY: no pointers are involved.
+    check(unsafe { libc::raise(signal) })?;
     Ok(())
 }
 

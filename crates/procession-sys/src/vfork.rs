@@ -101,12 +101,35 @@ pub unsafe fn start(
 }
 
 /// A program with its arguments and its environment, ready to be executed.
+///
+/// All that executing needs is here before: what a child allocated in the memory of its
+/// parent, and then left by executing, would stay there.
 #[derive(Debug)]
 pub struct Program {
     /// Where it may be.
     paths: Vec<CString>,
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
+    arguments: List,
+    /// The same for `/bin/sh`, with a place for the path of a script.
+    script: Vec<*const libc::c_char>,
+    environment: List,
+}
+
+/// Strings, and the list of them that execve(2) wants.
+#[derive(Debug)]
+struct List {
+    pointers: Vec<*const libc::c_char>,
+    /// What the pointers lead to, which does not move with the list.
+    _strings: Vec<CString>,
+}
+
+impl List {
+    fn new(strings: Vec<CString>) -> List {
+        let pointers = strings.iter().map(|string| string.as_ptr());
+        List {
+            pointers: pointers.chain(std::iter::once(std::ptr::null())).collect(),
+            _strings: strings,
+        }
+    }
 }
 
 impl Program {
@@ -136,15 +159,18 @@ impl Program {
                 .collect::<Result<_>>()?
         };
         let words = std::iter::once(program).chain(arguments);
+        let words = words.map(|word| string(word.as_bytes().to_vec()));
+        let arguments = List::new(words.collect::<Result<_>>()?);
+        let environment = environment
+            .into_iter()
+            .map(|(key, value)| string([key.as_bytes(), b"=", value.as_bytes()].concat()));
+        let begin = [c"/bin/sh".as_ptr(), std::ptr::null()];
+        let rest = arguments.pointers.iter().skip(1).copied();
         Ok(Program {
             paths,
-            arguments: words
-                .map(|word| string(word.as_bytes().to_vec()))
-                .collect::<Result<_>>()?,
-            environment: environment
-                .into_iter()
-                .map(|(key, value)| string([key.as_bytes(), b"=", value.as_bytes()].concat()))
-                .collect::<Result<_>>()?,
+            script: begin.into_iter().chain(rest).collect(),
+            arguments,
+            environment: List::new(environment.collect::<Result<_>>()?),
         })
     }
 
@@ -153,17 +179,22 @@ impl Program {
     ///
     /// # References
     /// execve(2), exec(3) "The execlp(), execvp(), and execvpe() functions"
-    pub fn execute(&self) -> Errno {
+    pub fn execute(&mut self) -> Errno {
+        let execute = |path: &CStr, arguments: &[*const libc::c_char]| {
+            let environment = self.environment.pointers.as_ptr();
+            // SAFETY: strings that end in NUL, lists that end in null; the strings are in
+            // `self` or static, and live.
+            unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment) };
+            crate::last_errno()
+        };
         let mut denied = false;
         let mut last = Errno::NOENT;
         for path in &self.paths {
-            last = self.execute_at(path, &self.arguments);
+            last = execute(path, &self.arguments.pointers);
             match last {
                 Errno::NOEXEC => {
-                    let shell = c"/bin/sh".to_owned();
-                    let mut words = vec![shell, path.clone()];
-                    words.extend(self.arguments.iter().skip(1).cloned());
-                    return self.execute_at(c"/bin/sh", &words);
+                    self.script[1] = path.as_ptr();
+                    return execute(c"/bin/sh", &self.script);
                 }
                 Errno::ACCESS => denied = true,
                 Errno::NOENT | Errno::NOTDIR | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT => {}
@@ -171,17 +202,6 @@ impl Program {
             }
         }
         if denied { Errno::ACCESS } else { last }
-    }
-
-    fn execute_at(&self, path: &CStr, arguments: &[CString]) -> Errno {
-        let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
-            let all = strings.iter().map(|string| string.as_ptr());
-            all.chain(std::iter::once(std::ptr::null())).collect()
-        };
-        let (arguments, environment) = (pointers(arguments), pointers(&self.environment));
-        // SAFETY: strings that end in NUL, lists that end in null, all of them live.
-        unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
-        crate::last_errno()
     }
 }
 

@@ -69,18 +69,18 @@ impl Range {
 
 /// The words of all blocks, of which each has a range or none.
 #[derive(Clone, Copy, Debug)]
-pub struct Ranges<'a, W> {
+pub struct Ranges<'a, W, C> {
     /// Behind all ranges.
     pub end: &'a AtomicU64,
     /// The word of a block.
     pub word: W,
-    /// How many blocks there are.
-    pub blocks: usize,
+    /// How many blocks there are now: whoever gets a range may have added its block.
+    pub blocks: C,
     /// How many pages there are for all ranges.
     pub pages: u64,
 }
 
-impl<'a, W: Fn(usize) -> &'a AtomicU64> Ranges<'a, W> {
+impl<'a, W: Fn(usize) -> &'a AtomicU64, C: Fn() -> usize> Ranges<'a, W, C> {
     /// The range of a block, for whoever has that.
     #[inline]
     pub fn of(&self, block: usize) -> Option<Range> {
@@ -105,23 +105,24 @@ impl<'a, W: Fn(usize) -> &'a AtomicU64> Ranges<'a, W> {
                 false => match self.gap(block, pages) {
                     Some(first) => (first, filled.wrapping_add(1 << END_BITS)),
                     None => {
-                        word.store(0, Ordering::Relaxed);
+                        word.store(0, Ordering::Release);
                         return Ok(None);
                     }
                 },
             };
             let range = Range { first, pages };
-            word.store(range.word() | TENTATIVE, Ordering::Relaxed);
+            // SYNC(release): the range that the block had is given up by this.
+            word.store(range.word() | TENTATIVE, Ordering::Release);
             let next = filled | end.max(range.end());
             let changed =
                 self.end
                     .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed);
             if changed.is_ok() {
-                word.store(range.word(), Ordering::Relaxed);
+                word.store(range.word(), Ordering::Release);
                 return Ok(Some(range));
             }
         }
-        word.store(0, Ordering::Relaxed);
+        word.store(0, Ordering::Release);
         Err(Failure::Corrupt)
     }
 
@@ -140,7 +141,9 @@ impl<'a, W: Fn(usize) -> &'a AtomicU64> Ranges<'a, W> {
     /// The first of so many pages that no other block has.
     #[cold]
     fn gap(&self, block: usize, pages: u64) -> Option<u64> {
-        let others = (0..self.blocks).filter(|&other| other != block);
+        // Counted after the end was seen: a block that comes later changes that before it
+        // has a range.
+        let others = (0..(self.blocks)()).filter(|&other| other != block);
         // SYNC(release): see above.
         let range = |other| Range::of((self.word)(other).load(Ordering::Acquire));
         let mut taken: Vec<Range> = others.filter_map(range).collect();
@@ -168,11 +171,14 @@ mod tests {
             Words(AtomicU64::new(0), words.collect())
         }
 
-        fn ranges<'a>(&'a self, pages: u64) -> Ranges<'a, impl Fn(usize) -> &'a AtomicU64> {
+        fn ranges<'a>(
+            &'a self,
+            pages: u64,
+        ) -> Ranges<'a, impl Fn(usize) -> &'a AtomicU64, impl Fn() -> usize> {
             Ranges {
                 end: &self.0,
                 word: |block| &self.1[block],
-                blocks: self.1.len(),
+                blocks: || self.1.len(),
                 pages,
             }
         }
@@ -198,6 +204,28 @@ mod tests {
         // Its own is free to it.
         words.ranges(10).release(2);
         assert_eq!(claim(&words, 1, 5), Some(5));
+    }
+
+    #[test]
+    fn blocks_that_are_added_after_the_first_look_count() {
+        let words = Words::new(5);
+        let count = std::cell::Cell::new(4);
+        let ranges = Ranges {
+            end: &words.0,
+            word: |block: usize| &words.1[block],
+            blocks: || count.get(),
+            pages: 10,
+        };
+        for (block, pages, first) in [(0, 3, 0), (1, 4, 3), (2, 3, 7)] {
+            assert_eq!(
+                ranges.claim(block, pages).unwrap().map(|it| it.first),
+                Some(first)
+            );
+        }
+        ranges.release(0);
+        count.set(5);
+        assert_eq!(ranges.claim(4, 3).unwrap().map(|it| it.first), Some(0));
+        assert_eq!(ranges.claim(3, 2).unwrap(), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::shm::{before_fork, nothing_is_lent};
 use crate::{Error, ErrorKind, Result, limits, registry, sync};
 use procession_sys::Errno;
 use procession_sys::process as sys;
-use procession_sys::signal::{Disposition, Mask, forget_caught, send_to_self, set_disposition};
+use procession_sys::signal::{Disposition, Mask, forget_caught, send_to_thread, set_disposition};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitOptions};
 use std::io::Write;
@@ -318,7 +318,8 @@ pub fn exit_with_signal(signal: crate::signal::Signal) -> ! {
         mask.remove(number);
         let _ = mask.install();
     }
-    let _ = send_to_self(number);
+    // To this thread: what another one is woken for, this one would not wait for.
+    let _ = send_to_thread(number);
     sys::exit_now(128 + number)
 }
 

@@ -70,7 +70,9 @@ impl Inherited {
     /// Looks at the calling process and thread; at the beginning of `main`, before
     /// anything is changed: what the process has opened since without close-on-exec, and
     /// the signals that it ignores or the thread blocks since, count as well. Signals that
-    /// a [`Signals`](crate::signal::Signals) catches count as not ignored. `SIGPIPE`,
+    /// a [`Signals`](crate::signal::Signals) catches count as not ignored. Descriptors beyond
+    /// the hard limit of open files, which no program started from here could have, are left
+    /// out. `SIGPIPE`,
     /// which Rust's runtime ignores, is as it was before.
     ///
     /// # Cost
@@ -88,6 +90,9 @@ impl Inherited {
             let name = entry.during(operation, path)?.file_name();
             numbers.extend(name.to_str().and_then(|name| name.parse::<RawFd>().ok()));
         }
+        // Numbers that nobody below can have, since the limit was lowered.
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        numbers.retain(|number| limit.is_none_or(|limit| (number.cast_unsigned() as u64) < limit));
         numbers.sort_unstable();
         for number in numbers.into_iter().filter(|number| *number > 2) {
             let copy = descriptor::copy_if_inheritable(number);

@@ -11,6 +11,8 @@ use testkit::random::Random;
 
 /// Bytes that differ between messages, and mostly between places.
 fn bytes(length: usize, number: u64) -> Vec<u8> {
+    // The sender is in the upper half.
+    let number = number ^ number >> 32;
     let part = (0..509).map(|at| (at * 31 + at / 251 + number * 7) as u8);
     let mut bytes = part.collect::<Vec<_>>().repeat(length / 509 + 1);
     bytes.truncate(length);
@@ -103,6 +105,8 @@ pub(crate) fn a_sender_with_a_lower_limit_sends_long_messages() {
 fn send_any(sender: Sender<[u8]>) {
     let mut random = Random::new();
     for number in 0..300 {
+        // Nobody else's bytes are the same.
+        let number = number | u64::from(std::process::id()) << 32;
         let most = 1 << random.below(19);
         let length = 8 + random.below(most) as usize;
         let mut message = bytes(length, number);

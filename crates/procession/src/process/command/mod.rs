@@ -410,8 +410,16 @@ fn descriptors(
             );
         }
     }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     for (number, descriptor) in set {
         require_number(number)?;
+        if limit.is_some_and(|limit| u64::from(number.cast_unsigned()) >= limit) {
+            return Err(
+                Error::new(crate::ErrorKind::LimitReached, "giving descriptor", number)
+                    .because("the number is beyond the limit of open files")
+                    .with_hint(crate::limits::open_files().hint()),
+            );
+        }
         all.insert(number, descriptor);
     }
     Ok(all)

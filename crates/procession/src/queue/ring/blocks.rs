@@ -31,11 +31,11 @@ impl Ring {
     }
 
     /// The ranges of the file that blocks have for their annexes.
-    fn ranges<'a>(&'a self) -> Ranges<'a, impl Fn(usize) -> &'a AtomicU64> {
+    fn ranges<'a>(&'a self) -> Ranges<'a, impl Fn(usize) -> &'a AtomicU64, impl Fn() -> usize> {
         Ranges {
             end: self.word(layout::RANGES_END),
             word: |block| self.word(self.losses + block * layout::LOSS + 24),
-            blocks: self.raw().blocks.count(),
+            blocks: || self.raw().blocks.count(),
             pages: self.annexes.pages,
         }
     }

@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, Result, limits};
 use procession_sys::signal::{Disposition, Mask, set_disposition};
 use procession_sys::vfork::{self, ChildStack, Program};
 use procession_sys::{Errno, descriptor};
-use rustix::process::Pid;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
@@ -55,7 +55,7 @@ impl Execution<'_> {
         };
         let search = environment.iter().find(|(key, _)| key == "PATH");
         let search = search.map_or(OsStr::new(DEFAULT_PATH), |(_, value)| value);
-        let image = Program::new(
+        let mut image = Program::new(
             program.as_os_str(),
             arguments.iter().map(OsString::as_os_str),
             environment
@@ -69,7 +69,7 @@ impl Execution<'_> {
         })?;
         let mut failure = None;
         let mut before_exec = || {
-            let attempt = AssertUnwindSafe(|| self.become_it(&image, program));
+            let attempt = AssertUnwindSafe(|| self.become_it(&mut image, program));
             failure = Some(std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
                 // It cannot be: nothing there panics.
                 Error::new(ErrorKind::Other, operation, object())
@@ -103,12 +103,24 @@ impl Execution<'_> {
         if self.descriptors.is_empty() {
             return Ok(());
         }
+        let numbers = self.descriptors.iter().map(|(number, _)| *number);
+        let highest = numbers.max().unwrap_or_default();
+        // A number may be beyond the soft limit that the server happens to have.
+        let own = getrlimit(Resource::Nofile);
+        let wanted = u64::try_from(highest).unwrap_or_default() + 1;
+        let is_low = own.current.is_some_and(|current| current < wanted);
+        if is_low && own.maximum.is_none_or(|most| wanted <= most) {
+            let raised = Rlimit {
+                current: Some(wanted),
+                ..own
+            };
+            setrlimit(Resource::Nofile, raised).during("giving descriptor", highest)?;
+        }
         // SAFETY: the child uses no descriptor of the server any more but these: its
         // table of them is its own, and its standard streams have their places.
         let placed = unsafe { descriptor::place(&self.descriptors) };
+        setrlimit(Resource::Nofile, own).during("giving descriptor", highest)?;
         placed.map_err(|errno| {
-            let numbers = self.descriptors.iter().map(|(number, _)| *number);
-            let highest = numbers.max().unwrap_or_default();
             let error = Error::os("giving descriptor", highest, errno);
             match errno {
                 Errno::BADF => error
@@ -123,7 +135,7 @@ impl Execution<'_> {
 
     /// In the child: makes the process what it is to be like, and executes the
     /// program; returns why that failed.
-    fn become_it(&self, image: &Program, program: &Path) -> Error {
+    fn become_it(&self, image: &mut Program, program: &Path) -> Error {
         let prepare = || -> Result<()> {
             die_with(self.server)?;
             settings::set_stdio(self.stdio)?;
