@@ -54,8 +54,8 @@ impl Run<'_> {
             self.again.insert(finished.job.number, finished.job);
             return Ok(());
         }
-        self.count(&finished);
         let Some(capture) = capture else {
+            self.count(&finished);
             return self.finish(finished, None);
         };
         let until = Instant::now() + LEFT_BEHIND;
@@ -95,6 +95,14 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Of what is not printed any more, nothing has come to its end.
+    pub(super) fn give_up_left_behind(&mut self) {
+        while let Some((_, mut left)) = self.left_behind.pop_first() {
+            left.finished.ended_by_us = true;
+            self.table.add(&left.finished, &[]);
+        }
+    }
+
     fn close_if_read(&mut self, ticket: u64) -> Result<(), Failure> {
         let is_open = |left: &LeftBehind| left.capture.is_open();
         if self.left_behind.get(&ticket).is_none_or(is_open) {
@@ -110,12 +118,9 @@ impl Run<'_> {
         };
         finished.received = capture.received();
         if let Some(failure) = capture.failure.take() {
-            if !finished.has_failed() && !finished.ended_by_us {
-                self.succeeded -= 1;
-                self.failed += 1;
-            }
             finished.fail(failure);
         }
+        self.count(&finished);
         self.forget_pauses(ticket);
         self.finish(finished, Some((ticket, capture)))
     }

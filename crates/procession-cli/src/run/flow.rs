@@ -39,7 +39,11 @@ impl Run<'_> {
         if is_live {
             self.printer.feed_live(capture);
         }
-        taken == Taken::Some
+        let is_some = taken == Taken::Some;
+        if is_some && self.is_unread && stream == 0 {
+            self.lose(std::io::ErrorKind::BrokenPipe.into());
+        }
+        is_some
     }
 
     /// Reads pipes again that were left alone, if there is room.
@@ -116,11 +120,25 @@ impl Run<'_> {
         if let Some(error) = printed.lost {
             self.lose(error);
         }
-        Ok(printed.goes_on)
+        // Then another job may be printed while it runs.
+        let makes_room = self.printer.is_idle() && self.spool.is_full() && !self.paused.is_empty();
+        Ok(printed.goes_on || makes_room)
+    }
+
+    /// Nobody reads what we would print. Jobs that print nothing are none the worse for it.
+    pub(super) fn reader_is_gone(&mut self) {
+        self.is_unread = true;
+        self.printer.forget_reader(&self.watch);
+        let running = self.running.values().filter_map(|job| job.capture.as_ref());
+        let mut captures = running.chain(self.left_behind.values().map(|left| &left.capture));
+        if captures.any(|capture| capture.received() > 0) {
+            self.lose(std::io::ErrorKind::BrokenPipe.into());
+        }
     }
 
     /// Nobody takes what jobs write: no more work is done in vain.
     fn lose(&mut self, error: std::io::Error) {
+        self.spool.give_up();
         self.printer.forget(&mut self.spool);
         if self.undelivered.is_some() {
             return;

@@ -84,8 +84,10 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let starter = Starter::new(arguments)?;
     watch.add(signals.as_fd(), Event::Signal)?;
     watch.add(starter.bell.as_fd(), Event::Started)?;
+    let printer = Printer::new(arguments);
+    printer.watch_reader(&watch)?;
     let mut run = Run {
-        printer: Printer::new(arguments),
+        printer,
         spool: Spool::new(),
         buffer: vec![0; PIECE],
         watch,
@@ -101,6 +103,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         is_input_watched: false,
         unread: None,
         unlogged: None,
+        is_unread: false,
         undelivered: None,
         signals,
         signals_seen: 0,
@@ -141,6 +144,8 @@ struct Run<'a> {
     unread: Option<Failure>,
     /// Why jobs cannot be logged any more; then none is started.
     unlogged: Option<Failure>,
+    /// Nobody reads what would be printed.
+    is_unread: bool,
     /// Why nothing can be printed any more; then jobs are ended.
     undelivered: Option<Failure>,
     /// As far as that is known.
@@ -196,6 +201,9 @@ impl Run<'_> {
             // Before ends as well: who lives after it, has lived until then.
             let now = Instant::now();
             self.take_written(&events);
+            if events.contains(&Event::ReaderGone) {
+                self.reader_is_gone();
+            }
             for event in events {
                 if let Event::End(ticket) = event {
                     self.end(ticket)?;
@@ -231,26 +239,26 @@ impl Run<'_> {
 
     fn is_over(&mut self) -> bool {
         // Whoever asks so often does not want to wait for anything.
-        if self.signals_seen > 2 || self.signals_seen > 1 && self.running.is_empty() {
+        let runs = !self.running.is_empty() || self.starter.count > 0;
+        let is_stuck = self
+            .printer
+            .stuck_since
+            .is_some_and(|since| since.elapsed() >= STUCK);
+        if self.signals_seen > 2
+            || self.signals_seen > 1 && !runs
+            || self.interrupted.is_some() && is_stuck && !runs
+        {
+            self.give_up_left_behind();
             return true;
         }
         let has_more = self.may_start() && (self.input.is_some() || !self.again.is_empty());
-        if has_more
-            || !self.running.is_empty()
-            || self.starter.count > 0
-            || !self.left_behind.is_empty()
-        {
+        if has_more || runs || !self.left_behind.is_empty() {
             return false;
         }
         if self.printer.waiting() > 0 {
             self.printer.give_up_order();
         }
-        let is_stuck = self
-            .printer
-            .stuck_since
-            .is_some_and(|since| since.elapsed() >= STUCK);
         self.printer.is_idle() && self.printer.waiting() == 0
-            || self.interrupted.is_some() && is_stuck
     }
 
     /// Waits until something happens.
@@ -268,7 +276,7 @@ impl Run<'_> {
         let until = jobs
             .chain(left)
             .chain(looks.then(|| self.looked + LOOK))
-            .chain(stuck.filter(|_| self.interrupted.is_some()))
+            .chain(stuck.filter(|at| self.interrupted.is_some() && *at > now))
             .chain(self.pace.due())
             .chain(ticks.then(|| now + Duration::from_millis(200)))
             .min();
@@ -292,8 +300,10 @@ impl Run<'_> {
         }
         let stderr = self.printer.stderr_lost.take();
         match (self.halted, self.failed, stderr) {
-            (Some(0), ..) | (None, 0, None) => Ok(()),
-            (None, 0, Some(error)) => Err(Failure::StandardError(error)),
+            (Some(0), _, None) | (None, 0, None) => Ok(()),
+            (Some(0), _, Some(error)) | (None, 0, Some(error)) => {
+                Err(Failure::StandardError(error))
+            }
             (Some(code), failed, _) => Err(Failure::Jobs { failed, code }),
             (None, failed, _) => Err(Failure::Jobs {
                 failed,

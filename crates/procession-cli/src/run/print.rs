@@ -38,6 +38,8 @@ pub(super) struct Item {
     pub(super) finished: Option<Finished>,
     /// The ticket of the job that goes on writing.
     live: Option<u64>,
+    /// Standard error did not take all of it.
+    is_lost: bool,
 }
 
 /// What came of printing.
@@ -93,6 +95,20 @@ impl Printer {
             notes: VecDeque::new(),
             stderr_lost: None,
             stuck_since: None,
+        }
+    }
+
+    /// Has the loop told when nobody reads our standard output any more.
+    pub(super) fn watch_reader(&self, watch: &Watch) -> Result<(), Failure> {
+        if let Some(pipe) = self.sinks[0].pipe() {
+            watch.add(pipe, Event::ReaderGone)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget_reader(&self, watch: &Watch) {
+        if let Some(pipe) = self.sinks[0].pipe() {
+            watch.remove(pipe);
         }
     }
 
@@ -264,6 +280,9 @@ impl Printer {
                     Err(error) => {
                         if !self.is_note {
                             self.stderr_lost.get_or_insert(error);
+                            if let Some(item) = &mut self.current {
+                                item.is_lost = true;
+                            }
                         }
                         self.at = self.pending.len();
                     }
@@ -328,7 +347,8 @@ impl Printer {
             self.set_note(note);
             return Ok(true);
         }
-        printed.finished.extend(item.finished.take());
+        let finished = item.finished.take();
+        printed.finished.extend(finished.filter(|_| !item.is_lost));
         self.current = None;
         Ok(true)
     }

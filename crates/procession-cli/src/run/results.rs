@@ -87,9 +87,9 @@ impl Results {
     }
 
     fn is_taken(&self, owner: &Path, job: u64) -> std::io::Result<bool> {
-        let text = match std::fs::read_to_string(owner) {
+        let text = match std::fs::read(owner) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            text => text?,
+            text => String::from_utf8_lossy(&text?).into_owned(),
         };
         let mut lines = text.lines();
         let run = lines.next().and_then(|line| line.strip_prefix("run "));

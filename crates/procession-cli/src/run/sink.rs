@@ -71,6 +71,13 @@ impl Sink {
         }
     }
 
+    /// The stream itself, if it is a pipe that something else than it is written by.
+    pub(super) fn pipe(&self) -> Option<BorrowedFd<'static>> {
+        let kind = rustix::fs::fstat(self.own()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        let is_pipe = kind == Ok(FileType::Fifo) && matches!(self.way, Way::Opened(_));
+        is_pipe.then(|| self.own())
+    }
+
     /// Writes what fits; an error of kind `WouldBlock` if nothing does.
     pub(super) fn write(&self, bytes: &[u8]) -> std::io::Result<usize> {
         let outcome = match &self.way {

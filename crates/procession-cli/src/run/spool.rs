@@ -74,6 +74,12 @@ impl Spool {
         self.is_full
     }
 
+    /// Nothing of it is needed any more: its space is given back at the end of the
+    /// process, which takes no time now.
+    pub(super) fn give_up(&mut self) {
+        self.blocks.is_given_up = true;
+    }
+
     /// Lets the file be tried again: others may have made room.
     pub(super) fn try_again(&mut self) {
         self.is_full = false;
@@ -122,7 +128,7 @@ impl Spool {
             if *length == 0 {
                 let place = *place;
                 kept.pieces.pop_back();
-                self.blocks.give_back(&[place]);
+                self.blocks.give_back(vec![place]);
             }
             if written == 0 {
                 return left;
@@ -158,17 +164,22 @@ impl Spool {
                 memory @ Piece::Memory(_) => self.give_back(memory),
             }
         }
-        self.blocks.give_back(&places);
-        self.is_full = false;
+        self.is_full &= places.is_empty();
+        self.blocks.give_back(places);
         kept.length = 0;
     }
 
     fn give_back(&mut self, piece: Piece) {
         match piece {
-            Piece::Memory(bytes) => self.in_memory -= bytes.len() + OVERHEAD,
-            Piece::Block { place, .. } => self.blocks.give_back(&[place]),
+            Piece::Memory(bytes) => {
+                self.in_memory -= bytes.len() + OVERHEAD;
+                self.is_full &= self.in_memory > self.most_in_memory;
+            }
+            Piece::Block { place, .. } => {
+                self.blocks.give_back(vec![place]);
+                self.is_full = false;
+            }
         }
-        self.is_full = false;
     }
 }
 
@@ -180,6 +191,7 @@ struct Blocks {
     /// Blocks that it has had.
     count: u64,
     free: BTreeSet<u64>,
+    is_given_up: bool,
 }
 
 impl Blocks {
@@ -220,9 +232,11 @@ impl Blocks {
         outcome
     }
 
-    fn give_back(&mut self, places: &[u64]) {
-        self.free.extend(places);
-        let Some(file) = &self.file else { return };
+    fn give_back(&mut self, mut places: Vec<u64>) {
+        self.free.extend(&places);
+        let Some(file) = self.file.as_ref().filter(|_| !self.is_given_up) else {
+            return;
+        };
         if self.free.len() as u64 == self.count {
             // Nothing is in it: where this is refused, its blocks are used again.
             let _ = file.set_len(0);
@@ -231,9 +245,12 @@ impl Blocks {
             return;
         }
         let hole = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
-        for place in places {
+        places.sort_unstable();
+        // Those beside each other at once: each hole takes time.
+        for beside in places.chunk_by(|one, next| one + 1 == *next) {
+            let (start, count) = (beside[0] * PIECE as u64, (beside.len() * PIECE) as u64);
             // As above.
-            let _ = rustix::fs::fallocate(file, hole, place * PIECE as u64, PIECE as u64);
+            let _ = rustix::fs::fallocate(file, hole, start, count);
         }
     }
 }

@@ -127,7 +127,12 @@ impl Run<'_> {
         let ticket = self.tickets;
         if self.ends_now() {
             match self.signals_seen {
-                0 | 1 => running.end_with_run(Instant::now()),
+                0 => running.end_with_run(Instant::now()),
+                1 => {
+                    running.end_with_run(Instant::now());
+                    // As for those that ran when the signal came.
+                    running.due = None;
+                }
                 _ => running.kill(),
             }
         }

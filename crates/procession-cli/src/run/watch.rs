@@ -17,6 +17,8 @@ pub(super) enum Event {
     /// One of our own streams can be written to.
     Output,
     Error,
+    /// Nobody has the other side of our standard output any more.
+    ReaderGone,
     /// The process of the job with this ticket has ended.
     End(u64),
     /// There is something in one of its pipes.
@@ -31,6 +33,7 @@ impl Event {
             Event::Input => 2,
             Event::Output => 3,
             Event::Error => 4,
+            Event::ReaderGone => 5,
             Event::End(ticket) => 8 + 4 * ticket,
             Event::Written(ticket, stream) => 9 + 4 * ticket + stream as u64,
         }
@@ -43,6 +46,7 @@ impl Event {
             2 => Event::Input,
             3 => Event::Output,
             4 => Event::Error,
+            5 => Event::ReaderGone,
             key => match (key / 4 - 2, key % 4) {
                 (ticket, 0) => Event::End(ticket),
                 (ticket, stream) => Event::Written(ticket, stream as usize - 1),
@@ -74,6 +78,8 @@ impl Watch {
     pub(super) fn add(&self, descriptor: BorrowedFd<'_>, event: Event) -> Result<bool, Failure> {
         let flags = match event {
             Event::Output | Event::Error => epoll::EventFlags::OUT,
+            // Of errors and ends the kernel always tells.
+            Event::ReaderGone => epoll::EventFlags::empty(),
             _ => epoll::EventFlags::IN,
         };
         let data = epoll::EventData::new_u64(event.key());
@@ -122,6 +128,7 @@ mod tests {
             Event::Input,
             Event::Output,
             Event::Error,
+            Event::ReaderGone,
             Event::End(0),
             Event::Written(0, 0),
             Event::Written(0, 1),
