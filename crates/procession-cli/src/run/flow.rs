@@ -41,7 +41,7 @@ impl Run<'_> {
         }
         let is_some = taken == Taken::Some;
         if is_some && self.is_unread && stream == 0 {
-            self.lose(std::io::ErrorKind::BrokenPipe.into());
+            self.lose(rustix::io::Errno::PIPE.into());
         }
         is_some
     }
@@ -132,7 +132,7 @@ impl Run<'_> {
         let running = self.running.values().filter_map(|job| job.capture.as_ref());
         let mut captures = running.chain(self.left_behind.values().map(|left| &left.capture));
         if captures.any(|capture| capture.received() > 0) {
-            self.lose(std::io::ErrorKind::BrokenPipe.into());
+            self.lose(rustix::io::Errno::PIPE.into());
         }
     }
 

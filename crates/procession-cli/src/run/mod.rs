@@ -287,6 +287,10 @@ impl Run<'_> {
 
     fn outcome(&mut self) -> Result<(), Failure> {
         if !self.arguments.quiet {
+            if matches!(self.undelivered, Some(Failure::OutputClosed)) {
+                // Whoever has gone knows that there is more.
+                self.table.forget_ended();
+            }
             self.say_at_the_end();
         }
         if let Some(failure) = self.undelivered.take() {

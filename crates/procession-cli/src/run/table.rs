@@ -21,6 +21,12 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Says nothing of jobs that we have ended.
+    pub(super) fn forget_ended(&mut self) {
+        self.ended.clear();
+        self.ended_more = 0;
+    }
+
     pub(super) fn add(&mut self, job: &Finished, tail: &[u8]) {
         let number = job.job.number;
         if job.ended_by_us {
