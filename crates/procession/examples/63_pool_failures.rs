@@ -17,7 +17,7 @@ fn treat(patient: u32) -> u32 {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = Pool::builder().workers(2).stderr(Stderr::Keep).build()?;
-    let calls = pool.calls(treat).timeout(Duration::from_millis(200));
+    let calls = pool.calls(treat).timeout(Duration::from_secs(2));
     for result in calls.imap(1..=10) {
         match result {
             Ok(value) => println!("{value}"),
