@@ -206,7 +206,7 @@ const RUN_HELP: &str = "Places in COMMAND:\n  \
     is over; what waits is kept in memory and in $TMPDIR, and where that is full, one job\n\
     is printed as it goes, and others wait. What a job leaves behind may write for a second\n\
     after its end. A job that a limit of the system keeps from being started waits until\n\
-    others have ended. If nobody reads the output any more, jobs are ended.\n\n\
+    others have ended. If nobody reads the output any more, jobs that write some are ended.\n\n\
     Exit codes:\n  \
     0 all succeeded, 1-100 so many failed, 101 more; with --halt that of the job\n  \
     that ended all; 2 usage, 125 procession's own failure, 128+n, as shells say it,\n  \

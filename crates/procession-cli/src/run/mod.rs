@@ -2,8 +2,8 @@
 //!
 //! One thread waits for everything at once: processes, what they write, signals,
 //! arguments, room in our own streams, times. Others read arguments and start
-//! processes, and nobody waits for them without heeding signals. This thread never
-//! waits for whoever reads what we print.
+//! processes, and nobody waits for them without heeding signals. This thread does
+//! not wait for whoever reads what we print, as far as that can be had ([`sink`]).
 //!
 //! What jobs write comes by pipes: to a program they are what `| cat` would be.
 //! ([`capture`], [`spool`], [`print`]) A job is over when its process has ended. What it

@@ -275,7 +275,7 @@ impl Printer {
                     }
                     Err(error) if self.to == 0 => {
                         printed.lost = Some(error);
-                        return Ok(printed);
+                        break;
                     }
                     Err(error) => {
                         if !self.is_note {
@@ -294,7 +294,7 @@ impl Printer {
                 Ok(false) => break,
                 Err(error) => {
                     printed.lost = Some(error);
-                    return Ok(printed);
+                    break;
                 }
             }
         }

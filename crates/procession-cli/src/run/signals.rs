@@ -65,6 +65,8 @@ impl Run<'_> {
     /// Stops the jobs, and this process; and all go on together. The time between does not
     /// count for jobs.
     fn stop_and_go_on(&mut self) {
+        // Whoever has us go on gives it to us, and not to the job.
+        self.terminal.take_back();
         let stopped = Instant::now();
         for job in self.running.values() {
             // It may have ended.
@@ -107,7 +109,6 @@ impl Run<'_> {
             }
         }
         if stops_all {
-            self.terminal.take_back();
             self.stop_and_go_on();
         }
         for text in told {

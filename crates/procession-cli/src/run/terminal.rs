@@ -63,7 +63,7 @@ impl Drop for Terminal {
 }
 
 /// Whether a process is stopped, and by which signal, as far as the kernel says
-/// (Linux 6.8).
+/// (6.18 does).
 pub(super) fn stopped_by(pid: u32) -> Option<Option<Signal>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before it, in parentheses, may be anything.

@@ -5,7 +5,16 @@ use crate::{stderr, stdout};
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+/// A run whose standard input we write, and whose output we read.
+fn fed(scene: &Scene, words: &[&str]) -> (Child, ChildStdin, ChildStdout) {
+    let mut command = scene.command(words);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (input, output) = (child.stdin.take(), child.stdout.take());
+    (child, input.unwrap(), output.unwrap())
+}
 
 pub(crate) fn jobs_of_several_sources_begin_with_the_first_arguments() {
     for sources in [
@@ -20,14 +29,7 @@ pub(crate) fn jobs_of_several_sources_begin_with_the_first_arguments() {
             _ => (&[][..], sources),
         };
         let words = [&["-j1"], before, &["echo", "{1}."], behind].concat();
-        let mut child = scene
-            .command(&words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        let mut output = child.stdout.take().unwrap();
+        let (mut child, mut input, mut output) = fed(&scene, &words);
         for number in ["1", "2", "3"] {
             writeln!(input, "{number}").unwrap();
             read_until(&mut output, &format!("{number}."));
@@ -39,14 +41,8 @@ pub(crate) fn jobs_of_several_sources_begin_with_the_first_arguments() {
 
 pub(crate) fn a_linked_source_is_taken_as_it_is_needed() {
     let scene = Scene::new();
-    let mut child = scene
-        .command(&["-j1", "echo", "{1}{2}", "::::", "-", ":::+", "a", "b"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let mut output = child.stdout.take().unwrap();
+    let words = ["-j1", "echo", "{1}{2}", "::::", "-", ":::+", "a", "b"];
+    let (mut child, mut input, mut output) = fed(&scene, &words);
     for pair in ["1a", "2b"] {
         writeln!(input, "{}", &pair[..1]).unwrap();
         read_until(&mut output, pair);
