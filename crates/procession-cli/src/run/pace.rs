@@ -7,7 +7,6 @@
 
 use procession::{Error, ErrorKind};
 use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
 use std::time::{Duration, Instant};
 
 /// How long a job is tried to be started while nothing runs.
@@ -101,7 +100,7 @@ impl Pace {
             pause: None,
             patience: PATIENCE,
             descriptors: open + LATER,
-            limit: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
+            limit: procession::limits::open_files().value().unwrap_or(u64::MAX),
         }
     }
 

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 /// How long a chunk is meant to take, in nanoseconds: long against what it costs to
@@ -71,6 +72,15 @@ enum Refill {
     NotYet,
 }
 
+/// The calling thread. It is asked for with each result, and std takes longer to say.
+#[inline]
+fn this_thread() -> ThreadId {
+    thread_local! {
+        static THIS: ThreadId = std::thread::current().id();
+    }
+    THIS.with(|this| *this)
+}
+
 /// A call for many arguments that goes on.
 pub(super) struct Feed<I: Iterator, R> {
     shared: Arc<Shared>,
@@ -78,6 +88,8 @@ pub(super) struct Feed<I: Iterator, R> {
     options: Options,
     is_ordered: bool,
     run: usize,
+    /// The thread that takes the results, as the pool knows it.
+    user: ThreadId,
     job: usize,
     progress: Progress,
     span: RunSpan,
@@ -127,6 +139,7 @@ where
             options,
             is_ordered,
             run,
+            user: this_thread(),
             job,
             progress,
             span,
@@ -144,6 +157,14 @@ where
     /// Waits for the next result, at most until `patience` says.
     #[inline]
     pub(super) fn next(&mut self, patience: Deadline) -> Step<R> {
+        let user = this_thread();
+        if user != self.user {
+            // Also where the result is here already: who waits for the pool's end waits
+            // for what other threads take.
+            self.user = user;
+            let run = self.run;
+            self.shared.with_own(|state| state.runs[run].user = user);
+        }
         loop {
             if let Some((index, bytes, offset, left)) = &mut self.open {
                 if *left == 0 {
@@ -227,7 +248,6 @@ where
             return Ok(Refill::End);
         }
         self.shared.check_process()?;
-        let user = std::thread::current().id();
         loop {
             self.feed()?;
             if !self.ready.is_empty() {
@@ -242,9 +262,7 @@ where
             } = self.options.policy;
             let until = deadline.min(patience);
             let received = self.shared.wait(until, in_bulk, |state| {
-                let run = &mut state.runs[run];
-                run.user = user;
-                let pieces = std::mem::take(&mut run.ready);
+                let pieces = std::mem::take(&mut state.runs[run].ready);
                 // A worker that could take more is reason enough to come back.
                 // (Not each of many: what they have lasts until they are half through.)
                 let enough = if in_bulk { ahead / 2 } else { ahead };
@@ -507,7 +525,7 @@ impl Run {
     fn new() -> Run {
         Run {
             ready: VecDeque::new(),
-            user: std::thread::current().id(),
+            user: this_thread(),
         }
     }
 }

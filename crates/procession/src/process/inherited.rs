@@ -91,8 +91,9 @@ impl Inherited {
             numbers.extend(name.to_str().and_then(|name| name.parse::<RawFd>().ok()));
         }
         // Numbers that nobody below can have, since the limit was lowered.
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-        numbers.retain(|number| limit.is_none_or(|limit| (number.cast_unsigned() as u64) < limit));
+        let limit = procession_sys::credentials::limit(rustix::process::Resource::Nofile as u32);
+        let most = limit.map_or(u64::MAX, |(_, hard)| hard);
+        numbers.retain(|number| u64::from(number.cast_unsigned()) < most);
         numbers.sort_unstable();
         for number in numbers.into_iter().filter(|number| *number > 2) {
             let copy = descriptor::copy_if_inheritable(number);

@@ -213,16 +213,19 @@ pub(crate) fn joining_does_not_wait_for_what_only_the_joiner_could_take() {
 }
 
 pub(crate) fn joining_waits_for_what_others_take() {
-    let pool = pool();
-    let mut results = pool.imap(increment, 0..2000);
-    assert_eq!(results.next().unwrap().unwrap(), 1);
-    let (sender, receiver) = mpsc::channel();
-    let taking = std::thread::spawn(move || {
-        assert_eq!(results.next().unwrap().unwrap(), 2);
-        sender.send(()).unwrap();
-        results.map(Result::unwrap).eq(3..=2000)
-    });
-    receiver.recv().unwrap();
-    pool.join();
-    assert!(taking.join().unwrap());
+    // With ten, what the other thread takes first is here already.
+    for size in [1, 10] {
+        let pool = pool();
+        let mut results = pool.calls(increment).chunk_size(size).imap(0..2000);
+        assert_eq!(results.next().unwrap().unwrap(), 1);
+        let (sender, receiver) = mpsc::channel();
+        let taking = std::thread::spawn(move || {
+            assert_eq!(results.next().unwrap().unwrap(), 2);
+            sender.send(()).unwrap();
+            results.map(Result::unwrap).eq(3..=2000)
+        });
+        receiver.recv().unwrap();
+        pool.join();
+        assert!(taking.join().unwrap());
+    }
 }

@@ -410,14 +410,17 @@ fn descriptors(
             );
         }
     }
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = crate::limits::open_files();
     for (number, descriptor) in set {
         require_number(number)?;
-        if limit.is_some_and(|limit| u64::from(number.cast_unsigned()) >= limit) {
+        if limit
+            .value()
+            .is_some_and(|most| u64::from(number.cast_unsigned()) >= most)
+        {
             return Err(
                 Error::new(crate::ErrorKind::LimitReached, "giving descriptor", number)
                     .because("the number is beyond the limit of open files")
-                    .with_hint(crate::limits::open_files().hint()),
+                    .with_hint(limit.hint()),
             );
         }
         all.insert(number, descriptor);

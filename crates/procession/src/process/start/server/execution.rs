@@ -14,10 +14,11 @@ use crate::process::inherited::{InheritedSignals, numbers};
 use crate::process::start::settings::{self, Settings};
 use crate::signal::Signal;
 use crate::{Error, ErrorKind, Result, limits};
+use procession_sys::credentials;
 use procession_sys::signal::{Disposition, Mask, set_disposition};
 use procession_sys::vfork::{self, ChildStack, Program};
 use procession_sys::{Errno, descriptor};
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{OwnedFd, RawFd};
 use std::panic::AssertUnwindSafe;
@@ -106,20 +107,18 @@ impl Execution<'_> {
         let numbers = self.descriptors.iter().map(|(number, _)| *number);
         let highest = numbers.max().unwrap_or_default();
         // A number may be beyond the soft limit that the server happens to have.
-        let own = getrlimit(Resource::Nofile);
+        let failed =
+            |result: procession_sys::Result<_>| result.during("giving descriptor", highest);
+        let resource = Resource::Nofile as u32;
+        let (soft, hard) = credentials::limit(resource).during("giving descriptor", highest)?;
         let wanted = u64::try_from(highest).unwrap_or_default() + 1;
-        let is_low = own.current.is_some_and(|current| current < wanted);
-        if is_low && own.maximum.is_none_or(|most| wanted <= most) {
-            let raised = Rlimit {
-                current: Some(wanted),
-                ..own
-            };
-            setrlimit(Resource::Nofile, raised).during("giving descriptor", highest)?;
+        if soft < wanted && wanted <= hard {
+            failed(credentials::set_limit(resource, (wanted, hard)))?;
         }
         // SAFETY: the child uses no descriptor of the server any more but these: its
         // table of them is its own, and its standard streams have their places.
         let placed = unsafe { descriptor::place(&self.descriptors) };
-        setrlimit(Resource::Nofile, own).during("giving descriptor", highest)?;
+        failed(credentials::set_limit(resource, (soft, hard)))?;
         placed.map_err(|errno| {
             let error = Error::os("giving descriptor", highest, errno);
             match errno {
