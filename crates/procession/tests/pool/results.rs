@@ -5,7 +5,7 @@ use procession::{Handle, task};
 use std::fs::File;
 use std::future::Future;
 use std::io::{Read, Seek, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 pub(crate) fn all_results_come_in_order() {
@@ -231,27 +231,32 @@ pub(crate) fn a_task_may_have_a_pool() {
     assert_eq!(pool().map(nested, [1, 10, 100]).unwrap(), [1, 10, 100]);
 }
 
+/// How many came before it in this process.
+fn place_in_order((): ()) -> usize {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
 pub(crate) fn priorities_are_heeded() {
     let pool = Pool::new(1).unwrap();
     let (reader, writer) = procession::os::pipe::pipe().unwrap();
     let wait = |reader: procession::os::pipe::Reader| drop(reader.read(&mut [0]));
     let gate = pool.spawn(wait, reader).unwrap();
-    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let (sender, done) = mpsc::channel();
-    for number in 0..20_u64 {
-        let (order, sender) = (Arc::clone(&order), sender.clone());
-        let task = pool.task(increment, number).priority((number % 4) as i32);
-        task.spawn().unwrap().on_done(move |result| {
-            order.lock().unwrap().push((result.unwrap() - 1) % 4);
-            sender.send(()).unwrap();
-        });
-    }
+    let tasks: Vec<_> = (0..20)
+        .map(|number| {
+            let priority = number % 4;
+            let task = pool.task(place_in_order, ()).priority(priority);
+            (priority, task.spawn().unwrap())
+        })
+        .collect();
     writer.write_all(b"x").unwrap();
     gate.join().unwrap();
-    for _ in 0..20 {
-        done.recv().unwrap();
-    }
-    let order = order.lock().unwrap().clone();
+    let mut order: Vec<_> = tasks
+        .into_iter()
+        .map(|(priority, task)| (task.join().unwrap(), priority))
+        .collect();
+    order.sort_unstable();
+    let order: Vec<_> = order.into_iter().map(|(_, priority)| priority).collect();
     // One had been sent to the worker before the others came.
     let waited = &order[1..];
     assert!(waited.is_sorted_by(|a, b| a >= b), "{order:?}");
