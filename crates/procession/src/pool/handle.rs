@@ -148,10 +148,10 @@ impl<R: DeserializeOwned + 'static> TaskHandle<R> {
     /// that it ended get that error. Only the end of this process comes before.
     ///
     /// A thread of the pool calls one function after the other; a panic of one is printed,
-    /// and does no harm to others. Functions of tasks that end at nearly the same time may be
-    /// called in another order than the tasks have ended. A function may use the pool, and wait for other tasks. It may
-    /// end the pool too, which then does not wait for it, nor for those that come after
-    /// it: they are called when it has returned.
+    /// and does no harm to others. Functions of tasks that end at nearly the same time may
+    /// be called in another order than the tasks have ended. A function may use the pool,
+    /// and wait for other tasks. It may end the pool too, which then does not wait for it,
+    /// nor for those that come after it: they are called when it has returned.
     ///
     /// Where the pool has ended, or has no thread and cannot make one, this waits for the
     /// result and calls the function itself.
