@@ -3,6 +3,7 @@
 use super::capture::Capture;
 use super::common::Common;
 use super::pace::Postponed;
+use super::results::Results;
 use super::template::Line;
 use crate::failure::Failure;
 use procession::process::{
@@ -10,6 +11,7 @@ use procession::process::{
 };
 use procession::{Deadline, Error, ErrorKind, poll};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long a group may take to end after `SIGTERM`.
@@ -99,15 +101,16 @@ pub(super) struct Finished {
 }
 
 impl RunningJob {
-    /// Starts the command.
+    /// Starts the command; `directory` is where its results are kept, if they are.
     pub(super) fn start(
         job: Job,
         slot: usize,
         line: Line,
+        directory: Option<Result<PathBuf, Failure>>,
         common: &Common,
     ) -> Result<RunningJob, Box<NotStarted>> {
         let (started, started_at) = (Instant::now(), SystemTime::now());
-        let outcome = spawn(&job, &line, common);
+        let outcome = spawn(&job, &line, directory, common);
         match outcome {
             Ok((child, capture)) => Ok(RunningJob {
                 job,
@@ -229,15 +232,16 @@ impl RunningJob {
 fn spawn(
     job: &Job,
     line: &Line,
+    directory: Option<Result<PathBuf, Failure>>,
     common: &Common,
 ) -> Result<(CommandChild, Option<Capture>), Error> {
     let (program, words) = line.words.split_first().ok_or_else(|| {
         Error::new(ErrorKind::InvalidInput, "starting program", "").because("the command is empty")
     })?;
-    let files = match &common.results {
-        Some(results) => Some(results.files(job).map_err(keeping)?),
-        None => None,
-    };
+    let files = directory
+        .map(|directory| directory.and_then(|directory| Results::files(&directory, job)))
+        .transpose()
+        .map_err(keeping)?;
     let stream = || match common.ungroup {
         true => Stdio::Inherit,
         false => Stdio::Piped,

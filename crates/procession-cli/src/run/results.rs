@@ -8,7 +8,6 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of a name in a directory.
@@ -29,8 +28,6 @@ pub(super) struct Results {
     run: String,
     /// Whether directories of an earlier run belong to jobs that are passed over.
     goes_on: bool,
-    /// Held while a directory is taken.
-    taking: Mutex<()>,
 }
 
 impl Results {
@@ -45,15 +42,12 @@ impl Results {
                 now.unwrap_or_default().as_nanos()
             ),
             goes_on: arguments.resume || arguments.resume_failed,
-            taking: Mutex::new(()),
         })
     }
 
-    /// Empty files for the standard output and error of a job, which no other job of
-    /// this run has.
-    pub(super) fn files(&self, job: &Job) -> Result<(File, File), Failure> {
-        let directory = self.take(job)?;
-        let failed = |error| Failure::File(directory.clone(), error);
+    /// Empty files in the directory of a job for its standard output and error.
+    pub(super) fn files(directory: &Path, job: &Job) -> Result<(File, File), Failure> {
+        let failed = |error| Failure::File(directory.to_owned(), error);
         let open = |name| {
             let mut options = File::options();
             let options = options.read(true).write(true).create(true).truncate(true);
@@ -64,12 +58,14 @@ impl Results {
         Ok((open("stdout")?, open("stderr")?))
     }
 
-    /// Takes the first directory that no other job has. What is taken is told by files:
-    /// it costs no memory, however many jobs there are.
-    fn take(&self, job: &Job) -> Result<PathBuf, Failure> {
+    /// Takes the first directory that no other job of this run has. What is taken is told
+    /// by files: it costs no memory, however many jobs there are.
+    ///
+    /// Jobs take theirs one after another, in the order of their numbers: so the next run
+    /// has the same, and leaves none behind that this one had.
+    pub(super) fn take(&self, job: &Job) -> Result<PathBuf, Failure> {
         let room = PATH_MAX.saturating_sub(self.root.as_os_str().len());
         let mut names = names(&job.arguments, room);
-        let _taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let directory = self.root.join(names.iter().collect::<PathBuf>());
             let failed = |error| Failure::File(directory.clone(), error);
@@ -169,7 +165,6 @@ mod tests {
             root: root.to_owned(),
             run: run.to_owned(),
             goes_on,
-            taking: Mutex::new(()),
         }
     }
 
@@ -179,8 +174,9 @@ mod tests {
             .map(|bytes| OsStr::from_bytes(bytes).to_owned());
         let arguments: Vec<OsString> = arguments.collect();
         let job = Job::new(number, arguments);
-        results.files(&job).unwrap();
         let directory = results.take(&job).unwrap();
+        Results::files(&directory, &job).unwrap();
+        assert_eq!(results.take(&job).unwrap(), directory);
         let text = std::fs::read_to_string(directory.join("seq")).unwrap();
         assert_eq!(text, format!("{number}\n"));
         directory.strip_prefix(&results.root).unwrap().to_owned()

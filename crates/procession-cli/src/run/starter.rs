@@ -112,11 +112,16 @@ impl Work {
     fn serve(&self) -> bool {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let request = requests.recv();
-        drop(requests);
         let Ok(Request { job, slot, line }) = request else {
             return false;
         };
-        let start = AssertUnwindSafe(|| RunningJob::start(job, slot, line, &self.common));
+        let start = AssertUnwindSafe(|| {
+            // Before others may have the next request.
+            let results = self.common.results.as_ref();
+            let directory = results.map(|results| results.take(&job));
+            drop(requests);
+            RunningJob::start(job, slot, line, directory, &self.common)
+        });
         let outcome = match catch_unwind(start) {
             Ok(Ok(running)) => Outcome::Runs(Box::new(running)),
             Ok(Err(refused)) => Outcome::Refused(refused),
