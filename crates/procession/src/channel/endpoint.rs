@@ -59,6 +59,14 @@ impl<S: ?Sized, R: ?Sized> Endpoint<S, R> {
     pub fn poll_timeout(&self, timeout: Duration) -> crate::Result<bool> {
         self.reader.poll_timeout(timeout)
     }
+
+    /// Waits for something to receive until `deadline`. Returns `true` if there is.
+    ///
+    /// # Errors
+    /// As [`Reader::poll`].
+    pub fn poll_deadline(&self, deadline: Deadline) -> crate::Result<bool> {
+        self.reader.poll_deadline(deadline)
+    }
 }
 
 impl<S: Serialize + DeserializeOwned, R: ?Sized> Endpoint<S, R> {
@@ -159,6 +167,26 @@ impl<R: ?Sized> Endpoint<[u8], R> {
         self.writer.send_bytes(bytes)
     }
 
+    /// Sends some bytes as one message, if there is room.
+    ///
+    /// # Errors
+    /// As [`Writer::try_send`].
+    pub fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySendError<()>> {
+        self.writer.try_send_bytes(bytes)
+    }
+
+    /// Sends some bytes as one message, waiting for room at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`Writer::send_timeout`].
+    pub fn send_bytes_timeout(
+        &self,
+        bytes: &[u8],
+        timeout: Duration,
+    ) -> Result<(), SendTimeoutError<()>> {
+        self.send_bytes_deadline(bytes, Deadline::after(timeout))
+    }
+
     /// [`send_bytes`](Endpoint::send_bytes), waiting until then at most.
     ///
     /// # Errors
@@ -179,6 +207,26 @@ impl<S: ?Sized> Endpoint<S, [u8]> {
     /// As [`Reader::recv`].
     pub fn recv_bytes(&self, into: &mut Vec<u8>) -> Result<(), RecvError> {
         self.reader.recv_bytes(into)
+    }
+
+    /// [`recv_bytes`](Endpoint::recv_bytes), if there is a message.
+    ///
+    /// # Errors
+    /// As [`Reader::try_recv`].
+    pub fn try_recv_bytes(&self, into: &mut Vec<u8>) -> Result<(), TryRecvError> {
+        self.reader.try_recv_bytes(into)
+    }
+
+    /// [`recv_bytes`](Endpoint::recv_bytes), waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`Reader::recv_timeout`].
+    pub fn recv_bytes_timeout(
+        &self,
+        into: &mut Vec<u8>,
+        timeout: Duration,
+    ) -> Result<(), RecvTimeoutError> {
+        self.recv_bytes_deadline(into, Deadline::after(timeout))
     }
 
     /// [`recv_bytes`](Endpoint::recv_bytes), waiting until then at most.

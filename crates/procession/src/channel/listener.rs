@@ -130,6 +130,14 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
         self.accept_deadline(Deadline::NEVER)
     }
 
+    /// Returns the next connection, if one is complete.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock), and as [`accept`](Listener::accept).
+    pub fn try_accept(&mut self) -> Result<Endpoint<S, R>> {
+        self.accept_deadline(Deadline::NOW)
+    }
+
     /// Waits for the next connection, so long at most.
     ///
     /// # Errors

@@ -245,6 +245,27 @@ impl Reader<[u8]> {
             .map_err(Hindrance::of_recv)
     }
 
+    /// [`recv_bytes`](Reader::recv_bytes), if there is a message.
+    ///
+    /// # Errors
+    /// As [`Reader::try_recv`].
+    pub fn try_recv_bytes(&self, into: &mut Vec<u8>) -> Result<(), TryRecvError> {
+        self.next_bytes(into, Deadline::NOW)
+            .map_err(Hindrance::of_try_recv)
+    }
+
+    /// [`recv_bytes`](Reader::recv_bytes), waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`Reader::recv_timeout`].
+    pub fn recv_bytes_timeout(
+        &self,
+        into: &mut Vec<u8>,
+        timeout: Duration,
+    ) -> Result<(), RecvTimeoutError> {
+        self.recv_bytes_deadline(into, Deadline::after(timeout))
+    }
+
     /// [`recv_bytes`](Reader::recv_bytes), waiting until then at most.
     ///
     /// # Errors

@@ -72,7 +72,9 @@ impl<T: Serialize + DeserializeOwned> Writer<T> {
             .map_err(|hindrance| hindrance.of_send(message))
     }
 
-    /// Sends a message if there is room.
+    /// Sends a message if there is room. A pipe or a connection that takes only part of
+    /// the message is of no use any more; a pipe takes up to 4,000 bytes whole or not at
+    /// all.
     ///
     /// # Errors
     /// Has the message: [`Full`](TrySendError::Full), and as
@@ -111,6 +113,27 @@ impl Writer<[u8]> {
     pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError<()>> {
         self.deliver_bytes(bytes, Deadline::NEVER)
             .map_err(|hindrance| hindrance.of_send(()))
+    }
+
+    /// Sends some bytes as one message, if there is room.
+    ///
+    /// # Errors
+    /// As [`Writer::try_send`].
+    pub fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySendError<()>> {
+        self.deliver_bytes(bytes, Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_send(()))
+    }
+
+    /// Sends some bytes as one message, waiting for room at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`Writer::send_timeout`].
+    pub fn send_bytes_timeout(
+        &self,
+        bytes: &[u8],
+        timeout: Duration,
+    ) -> Result<(), SendTimeoutError<()>> {
+        self.send_bytes_deadline(bytes, Deadline::after(timeout))
     }
 
     /// Sends some bytes as one message, waiting for room until then at most.

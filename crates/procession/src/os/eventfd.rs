@@ -75,6 +75,14 @@ impl EventFd {
         self.add_deadline(amount, Deadline::NOW)
     }
 
+    /// Adds to the counter, waiting for room at most `timeout`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut).
+    pub fn add_timeout(&self, amount: u64, timeout: Duration) -> Result<()> {
+        self.add_deadline(amount, Deadline::after(timeout))
+    }
+
     /// Adds to the counter, waiting for room until the deadline.
     ///
     /// # Errors

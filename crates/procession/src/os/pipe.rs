@@ -213,6 +213,14 @@ impl Writer {
         self.write_all_deadline(bytes, Deadline::NEVER)
     }
 
+    /// Writes all of the bytes, waiting at most `timeout` in all.
+    ///
+    /// # Errors
+    /// As [`write_timeout`](Writer::write_timeout); some of the bytes may have gone.
+    pub fn write_all_timeout(&self, bytes: &[u8], timeout: Duration) -> Result<()> {
+        self.write_all_deadline(bytes, Deadline::after(timeout))
+    }
+
     /// Writes all of the bytes before the deadline.
     ///
     /// # Errors

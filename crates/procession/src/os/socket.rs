@@ -361,6 +361,22 @@ impl SeqPacketListener {
         self.accept_deadline(Deadline::NEVER)
     }
 
+    /// Returns a connection that waits.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock), and as [`accept`](SeqPacketListener::accept).
+    pub fn try_accept(&self) -> Result<SeqPacket> {
+        self.accept_deadline(Deadline::NOW)
+    }
+
+    /// Waits for a connection at most `timeout`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), and as [`accept`](SeqPacketListener::accept).
+    pub fn accept_timeout(&self, timeout: Duration) -> Result<SeqPacket> {
+        self.accept_deadline(Deadline::after(timeout))
+    }
+
     /// Waits for a connection until the deadline.
     ///
     /// # Errors

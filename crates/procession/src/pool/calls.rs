@@ -336,11 +336,32 @@ where
         &mut self,
         timeout: Duration,
     ) -> crate::Result<Option<Result<R, TaskError>>> {
-        match self.step(Deadline::after(timeout)) {
+        self.next_deadline(Deadline::after(timeout))
+    }
+
+    /// Returns the next result, if there is one; `None` after the last.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): there is none yet.
+    pub fn try_next(&mut self) -> crate::Result<Option<Result<R, TaskError>>> {
+        self.next_deadline(Deadline::NOW)
+    }
+
+    /// Waits for the next result until `deadline`; `None` after the last.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut), or
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock) with [`Deadline::NOW`]: there is none
+    /// yet; it can be asked for again.
+    pub fn next_deadline(
+        &mut self,
+        deadline: Deadline,
+    ) -> crate::Result<Option<Result<R, TaskError>>> {
+        match self.step(deadline) {
             Step::Result(_, result) => Ok(Some(result)),
             Step::End => Ok(None),
             Step::NotYet => Err(crate::Error::new(
-                crate::ErrorKind::TimedOut,
+                deadline.error_kind(),
                 "waiting for result of pool",
                 "",
             )),

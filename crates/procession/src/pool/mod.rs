@@ -79,6 +79,7 @@ use shared::Shared;
 use state::Phase;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 /// Processes that call functions.
 ///
@@ -540,6 +541,23 @@ impl Pool {
         if self.shared.with_own(|state| state.joiner = me).is_some() {
             self.shared.bell.ring();
         }
+    }
+
+    /// [`join`](Pool::join), if the pool is done; else it comes back, and is closed.
+    ///
+    /// # Errors
+    /// The pool itself: it is not done.
+    pub fn try_join(self) -> std::result::Result<Stats, Pool> {
+        self.join_deadline(Deadline::NOW)
+    }
+
+    /// [`join`](Pool::join), waiting at most `timeout`; then the pool comes back, and is
+    /// closed.
+    ///
+    /// # Errors
+    /// The pool itself: it is not done.
+    pub fn join_timeout(self, timeout: Duration) -> std::result::Result<Stats, Pool> {
+        self.join_deadline(Deadline::after(timeout))
     }
 
     /// [`join`](Pool::join), but only until a deadline; then the pool comes back, and

@@ -148,12 +148,37 @@ impl Parent {
             .during("signalling parent", format!("{} with {signal}", self.id()))
     }
 
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// The system call's.
+    pub fn wait(&self) -> Result<()> {
+        self.wait_deadline(Deadline::NEVER)
+    }
+
+    /// Returns `Ok` if it has ended.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): it runs.
+    pub fn try_wait(&self) -> Result<()> {
+        self.wait_deadline(Deadline::NOW)
+    }
+
     /// Waits until it has ended, at most `timeout`.
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
-        poll::readable(&self.0.parent, Deadline::after(timeout))
+        self.wait_deadline(Deadline::after(timeout))
+    }
+
+    /// Waits until it has ended, or until `deadline`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut), or
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock) with [`Deadline::NOW`].
+    pub fn wait_deadline(&self, deadline: Deadline) -> Result<()> {
+        poll::readable(&self.0.parent, deadline)
             .map_err(|error| Error::new(error.kind(), "waiting for the end of parent", self.id()))
     }
 }

@@ -171,6 +171,32 @@ impl<R> JoinHandle<R> {
         self.running.signal_group(signal)
     }
 
+    /// Waits until the process has ended, and leaves the result to be joined. Standard
+    /// input, if piped and not taken, is closed first.
+    ///
+    /// # Errors
+    /// The system call's.
+    pub fn wait(&mut self) -> Result<()> {
+        self.wait_deadline(Deadline::NEVER)
+    }
+
+    /// Returns `Ok` if the process has ended, and leaves the result to be joined.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock): it runs.
+    pub fn try_wait(&mut self) -> Result<()> {
+        self.wait_deadline(Deadline::NOW)
+    }
+
+    /// Waits until the process has ended, at most `timeout`, and leaves the result to be
+    /// joined.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut).
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<()> {
+        self.wait_deadline(Deadline::after(timeout))
+    }
+
     /// Waits until the process has ended, at most until the deadline, and
     /// leaves the result to be joined.
     ///

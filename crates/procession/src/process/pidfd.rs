@@ -96,12 +96,37 @@ impl PidFd {
         poll::readable(self, Deadline::NOW).is_err()
     }
 
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// The system call's.
+    pub fn wait(&self) -> Result<()> {
+        self.wait_deadline(Deadline::NEVER)
+    }
+
+    /// Returns `Ok` if it has ended.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock): it runs.
+    pub fn try_wait(&self) -> Result<()> {
+        self.wait_deadline(Deadline::NOW)
+    }
+
     /// Waits until it has ended, at most `timeout`.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
-        poll::readable(self, Deadline::after(timeout))
+        self.wait_deadline(Deadline::after(timeout))
+    }
+
+    /// Waits until it has ended, or until `deadline`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), or
+    /// [`WouldBlock`](ErrorKind::WouldBlock) with [`Deadline::NOW`].
+    pub fn wait_deadline(&self, deadline: Deadline) -> Result<()> {
+        poll::readable(self, deadline)
             .map_err(|error| Error::new(error.kind(), "waiting for the end of process", self.pid))
     }
 }

@@ -16,6 +16,7 @@ use crate::shm::{Range, ShmSafe};
 use procession_core::Owner;
 use procession_core::queue::Held;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A block that this process has.
 ///
@@ -179,6 +180,23 @@ impl Reservation {
     pub fn commit(self) -> Result<(), super::SendError<()>> {
         self.send(Deadline::NEVER)
             .map_err(|hindrance| hindrance.of_send(()))
+    }
+
+    /// Sends it, if there is room.
+    ///
+    /// # Errors
+    /// [`Full`](super::TrySendError::Full), and as [`commit`](Reservation::commit).
+    pub fn try_commit(self) -> Result<(), super::TrySendError<()>> {
+        self.send(Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_send(()))
+    }
+
+    /// Sends it, waiting for room at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`commit_deadline`](Reservation::commit_deadline).
+    pub fn commit_timeout(self, timeout: Duration) -> Result<(), SendTimeoutError<()>> {
+        self.commit_deadline(Deadline::after(timeout))
     }
 
     /// Sends it, waiting for room until then at most.

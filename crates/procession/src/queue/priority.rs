@@ -128,6 +128,19 @@ impl<T: Serialize + DeserializeOwned> PrioritySender<T> {
     ) -> std::result::Result<(), SendTimeoutError<T>> {
         self.senders[priority].send_timeout(message, timeout)
     }
+
+    /// Sends a message, waiting for room at its priority until `deadline`.
+    ///
+    /// # Errors
+    /// As [`Sender::send_deadline`].
+    pub fn send_deadline(
+        &self,
+        priority: usize,
+        message: T,
+        deadline: Deadline,
+    ) -> std::result::Result<(), SendTimeoutError<T>> {
+        self.senders[priority].send_deadline(message, deadline)
+    }
 }
 
 impl<T> PrioritySender<T> {

@@ -200,6 +200,33 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
             .map_err(Hindrance::of_recv)
     }
 
+    /// Receives what is there now, at most `most` messages, as
+    /// [`recv_many`](Receiver::recv_many) does.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Receiver::try_recv), if there was no first.
+    pub fn try_recv_many(
+        &self,
+        into: &mut Vec<T>,
+        most: usize,
+    ) -> std::result::Result<usize, TryRecvError> {
+        self.next_many(into, most, Deadline::NOW)
+            .map_err(Hindrance::of_try_recv)
+    }
+
+    /// [`recv_many`](Receiver::recv_many), waiting for the first at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`recv_timeout`](Receiver::recv_timeout), if there was no first.
+    pub fn recv_many_timeout(
+        &self,
+        into: &mut Vec<T>,
+        most: usize,
+        timeout: Duration,
+    ) -> std::result::Result<usize, RecvTimeoutError> {
+        self.recv_many_deadline(into, most, Deadline::after(timeout))
+    }
+
     /// [`recv_many`](Receiver::recv_many), waiting for the first until then at most.
     ///
     /// # Errors
@@ -287,6 +314,25 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// ```
     pub fn receive(&self) -> std::result::Result<Delivery<T>, RecvError> {
         self.deliver(Deadline::NEVER).map_err(Hindrance::of_recv)
+    }
+
+    /// [`receive`](Receiver::receive), if there is a message.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Receiver::try_recv).
+    pub fn try_receive(&self) -> std::result::Result<Delivery<T>, TryRecvError> {
+        self.deliver(Deadline::NOW).map_err(Hindrance::of_try_recv)
+    }
+
+    /// [`receive`](Receiver::receive), waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`recv_timeout`](Receiver::recv_timeout).
+    pub fn receive_timeout(
+        &self,
+        timeout: Duration,
+    ) -> std::result::Result<Delivery<T>, RecvTimeoutError> {
+        self.receive_deadline(Deadline::after(timeout))
     }
 
     /// [`receive`](Receiver::receive), waiting until then at most.
@@ -378,6 +424,27 @@ impl Receiver<[u8]> {
             .map_err(Hindrance::of_recv)
     }
 
+    /// [`recv_bytes`](Receiver::recv_bytes), if there is a message.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Receiver::try_recv).
+    pub fn try_recv_bytes(&self, into: &mut Vec<u8>) -> std::result::Result<bool, TryRecvError> {
+        self.receive_into(into, Deadline::NOW)
+            .map_err(Hindrance::of_try_recv)
+    }
+
+    /// [`recv_bytes`](Receiver::recv_bytes), waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`recv_timeout`](Receiver::recv_timeout).
+    pub fn recv_bytes_timeout(
+        &self,
+        into: &mut Vec<u8>,
+        timeout: Duration,
+    ) -> std::result::Result<bool, RecvTimeoutError> {
+        self.recv_bytes_deadline(into, Deadline::after(timeout))
+    }
+
     /// [`recv_bytes`](Receiver::recv_bytes), waiting until then at most.
     ///
     /// # Errors
@@ -404,6 +471,34 @@ impl Receiver<[u8]> {
     ) -> std::result::Result<usize, RecvError> {
         self.show_many(most, show, Deadline::NEVER)
             .map_err(Hindrance::of_recv)
+    }
+
+    /// Shows the messages that are there now, at most `most`, as
+    /// [`recv_many_bytes`](Receiver::recv_many_bytes) does.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Receiver::try_recv), if there was no first.
+    pub fn try_recv_many_bytes(
+        &self,
+        most: usize,
+        show: impl FnMut(&[u8]),
+    ) -> std::result::Result<usize, TryRecvError> {
+        self.show_many(most, show, Deadline::NOW)
+            .map_err(Hindrance::of_try_recv)
+    }
+
+    /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first at most
+    /// `timeout`.
+    ///
+    /// # Errors
+    /// As [`recv_timeout`](Receiver::recv_timeout), if there was no first.
+    pub fn recv_many_bytes_timeout(
+        &self,
+        most: usize,
+        show: impl FnMut(&[u8]),
+        timeout: Duration,
+    ) -> std::result::Result<usize, RecvTimeoutError> {
+        self.recv_many_bytes_deadline(most, show, Deadline::after(timeout))
     }
 
     /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first until then
@@ -453,6 +548,25 @@ impl Receiver<[u8]> {
     /// See [`Reservation`](super::Reservation).
     pub fn receive_bytes(&self) -> std::result::Result<Borrowed, RecvError> {
         self.borrow(Deadline::NEVER).map_err(Hindrance::of_recv)
+    }
+
+    /// [`receive_bytes`](Receiver::receive_bytes), if there is a message.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Receiver::try_recv).
+    pub fn try_receive_bytes(&self) -> std::result::Result<Borrowed, TryRecvError> {
+        self.borrow(Deadline::NOW).map_err(Hindrance::of_try_recv)
+    }
+
+    /// [`receive_bytes`](Receiver::receive_bytes), waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`recv_timeout`](Receiver::recv_timeout).
+    pub fn receive_bytes_timeout(
+        &self,
+        timeout: Duration,
+    ) -> std::result::Result<Borrowed, RecvTimeoutError> {
+        self.receive_bytes_deadline(Deadline::after(timeout))
     }
 
     /// [`receive_bytes`](Receiver::receive_bytes), waiting until then at most.

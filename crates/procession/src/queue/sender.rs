@@ -122,6 +122,14 @@ impl<T: ?Sized> Sender<T> {
         self.join_deadline(Deadline::NEVER)
     }
 
+    /// Returns at once: `Ok` if all messages are done, as [`join`](Sender::join) waits for.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock): some are not; and as [`join`](Sender::join).
+    pub fn try_join(&self) -> Result<()> {
+        self.join_deadline(Deadline::NOW)
+    }
+
     /// [`join`](Sender::join), waiting so long at most.
     ///
     /// # Errors
@@ -246,6 +254,33 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
             .map_err(|(hindrance, message)| hindrance.of_send(message))
     }
 
+    /// Sends as many of the messages as there is room for now, as
+    /// [`send_many`](Sender::send_many) does.
+    ///
+    /// # Errors
+    /// Has the first message that was not sent; those before it were. As
+    /// [`try_send`](Sender::try_send).
+    pub fn try_send_many(
+        &self,
+        messages: impl IntoIterator<Item = T>,
+    ) -> std::result::Result<usize, TrySendError<T>> {
+        self.deliver_many(messages, Deadline::NOW)
+            .map_err(|(hindrance, message)| hindrance.of_try_send(message))
+    }
+
+    /// [`send_many`](Sender::send_many), waiting for room at most `timeout` in all.
+    ///
+    /// # Errors
+    /// Has the first message that was not sent; those before it were. As
+    /// [`send_timeout`](Sender::send_timeout).
+    pub fn send_many_timeout(
+        &self,
+        messages: impl IntoIterator<Item = T>,
+        timeout: Duration,
+    ) -> std::result::Result<usize, SendTimeoutError<T>> {
+        self.send_many_deadline(messages, Deadline::after(timeout))
+    }
+
     /// [`send_many`](Sender::send_many), waiting for room until then at most.
     ///
     /// # Errors
@@ -340,6 +375,27 @@ impl Sender<[u8]> {
             .map_err(|hindrance| hindrance.of_send(()))
     }
 
+    /// Sends some bytes as one message, if there is room.
+    ///
+    /// # Errors
+    /// As [`try_send`](Sender::try_send).
+    pub fn try_send_bytes(&self, bytes: &[u8]) -> std::result::Result<(), TrySendError<()>> {
+        self.send_slice(bytes, Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_send(()))
+    }
+
+    /// Sends some bytes as one message, waiting for room at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`send_timeout`](Sender::send_timeout).
+    pub fn send_bytes_timeout(
+        &self,
+        bytes: &[u8],
+        timeout: Duration,
+    ) -> std::result::Result<(), SendTimeoutError<()>> {
+        self.send_bytes_deadline(bytes, Deadline::after(timeout))
+    }
+
     /// Sends some bytes as one message, waiting for room until then at most.
     ///
     /// # Errors
@@ -363,6 +419,32 @@ impl Sender<[u8]> {
     ) -> std::result::Result<usize, SendError<usize>> {
         self.deliver_many_bytes(messages, Deadline::NEVER)
             .map_err(|(hindrance, count)| hindrance.of_send(count))
+    }
+
+    /// Sends as many of the messages as there is room for now, as
+    /// [`send_many_bytes`](Sender::send_many_bytes) does.
+    ///
+    /// # Errors
+    /// As [`try_send`](Sender::try_send), and how many were sent before.
+    pub fn try_send_many_bytes<'a>(
+        &self,
+        messages: impl IntoIterator<Item = &'a [u8]>,
+    ) -> std::result::Result<usize, TrySendError<usize>> {
+        self.deliver_many_bytes(messages, Deadline::NOW)
+            .map_err(|(hindrance, count)| hindrance.of_try_send(count))
+    }
+
+    /// [`send_many_bytes`](Sender::send_many_bytes), waiting for room at most `timeout`
+    /// in all.
+    ///
+    /// # Errors
+    /// As [`send_timeout`](Sender::send_timeout), and how many were sent before.
+    pub fn send_many_bytes_timeout<'a>(
+        &self,
+        messages: impl IntoIterator<Item = &'a [u8]>,
+        timeout: Duration,
+    ) -> std::result::Result<usize, SendTimeoutError<usize>> {
+        self.send_many_bytes_deadline(messages, Deadline::after(timeout))
     }
 
     /// [`send_many_bytes`](Sender::send_many_bytes), waiting for room until then at
@@ -421,6 +503,27 @@ impl Sender<[u8]> {
     pub fn reserve(&self, bytes: usize) -> std::result::Result<Reservation, SendError<()>> {
         Reservation::new(&self.side, bytes, Deadline::NEVER)
             .map_err(|hindrance| hindrance.of_send(()))
+    }
+
+    /// [`reserve`](Sender::reserve), if there is room now.
+    ///
+    /// # Errors
+    /// As [`try_send`](Sender::try_send).
+    pub fn try_reserve(&self, bytes: usize) -> std::result::Result<Reservation, TrySendError<()>> {
+        Reservation::new(&self.side, bytes, Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_send(()))
+    }
+
+    /// [`reserve`](Sender::reserve), waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`send_timeout`](Sender::send_timeout).
+    pub fn reserve_timeout(
+        &self,
+        bytes: usize,
+        timeout: Duration,
+    ) -> std::result::Result<Reservation, SendTimeoutError<()>> {
+        self.reserve_deadline(bytes, Deadline::after(timeout))
     }
 
     /// [`reserve`](Sender::reserve), waiting until then at most.

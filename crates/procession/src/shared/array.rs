@@ -4,6 +4,7 @@ use crate::shm::{Kind, Object, ShmSafe, shared_object};
 use crate::sync::{self, LockError, Locked, LockedGuard, Orphan};
 use crate::{Deadline, Error, ErrorKind, Result};
 use std::sync::Arc;
+use std::time::Duration;
 
 type ArrayLockResult<'a, T> =
     std::result::Result<ArrayGuard<'a, T>, LockError<ArrayGuard<'a, T>, ArrayRecovery<'a, T>>>;
@@ -113,6 +114,22 @@ impl<T: ShmSafe> Array<T> {
     #[inline]
     pub fn lock(&self) -> ArrayLockResult<'_, T> {
         self.lock_deadline(Deadline::NEVER)
+    }
+
+    /// Takes the lock, if nobody has it.
+    ///
+    /// # Errors
+    /// As [`Mutex::try_lock`](crate::sync::Mutex::try_lock).
+    pub fn try_lock(&self) -> ArrayLockResult<'_, T> {
+        self.lock_deadline(Deadline::NOW)
+    }
+
+    /// Takes the lock, waiting for it at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`Mutex::lock_timeout`](crate::sync::Mutex::lock_timeout).
+    pub fn lock_timeout(&self, timeout: Duration) -> ArrayLockResult<'_, T> {
+        self.lock_deadline(Deadline::after(timeout))
     }
 
     /// Takes the lock, waiting until then at most.

@@ -4,6 +4,7 @@ use crate::shm::{Kind, Object, ShmSafe, shared_object};
 use crate::sync::{LockResult, Locked, Mutex};
 use crate::{Deadline, Result, sync};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A value that several processes read and change, whole: Python's `Value`.
 ///
@@ -159,6 +160,22 @@ impl<T: ShmSafe> Value<T> {
     #[inline]
     pub fn lock(&self) -> LockResult<'_, T> {
         self.mutex.lock()
+    }
+
+    /// Takes the lock, if nobody has it.
+    ///
+    /// # Errors
+    /// As [`Mutex::try_lock`](crate::sync::Mutex::try_lock).
+    pub fn try_lock(&self) -> LockResult<'_, T> {
+        self.lock_deadline(Deadline::NOW)
+    }
+
+    /// Takes the lock, waiting for it at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`Mutex::lock_timeout`](crate::sync::Mutex::lock_timeout).
+    pub fn lock_timeout(&self, timeout: Duration) -> LockResult<'_, T> {
+        self.lock_deadline(Deadline::after(timeout))
     }
 
     /// Takes the lock, waiting until then at most.

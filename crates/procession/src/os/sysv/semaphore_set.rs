@@ -299,6 +299,30 @@ impl SemaphoreSet {
         self.operate(&[Operation::take(index, 1)])
     }
 
+    /// Takes one from a semaphore, if it is positive.
+    ///
+    /// # Errors
+    /// As [`try_operate`](SemaphoreSet::try_operate).
+    pub fn try_wait(&self, index: u16) -> Result<()> {
+        self.try_operate(&[Operation::take(index, 1)])
+    }
+
+    /// Takes one from a semaphore, waiting at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`operate_timeout`](SemaphoreSet::operate_timeout).
+    pub fn wait_timeout(&self, index: u16, timeout: Duration) -> Result<()> {
+        self.operate_timeout(&[Operation::take(index, 1)], timeout)
+    }
+
+    /// Takes one from a semaphore, waiting until `deadline`.
+    ///
+    /// # Errors
+    /// As [`operate_deadline`](SemaphoreSet::operate_deadline).
+    pub fn wait_deadline(&self, index: u16, deadline: Deadline) -> Result<()> {
+        self.operate_deadline(&[Operation::take(index, 1)], deadline)
+    }
+
     /// All values at one instant.
     ///
     /// # Errors

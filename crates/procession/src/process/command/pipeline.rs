@@ -209,7 +209,37 @@ impl PipelineChild {
     /// # Errors
     /// As [`CommandChild::wait`].
     pub fn wait(&mut self) -> Result<Vec<ExitStatus>> {
-        self.children.iter_mut().map(CommandChild::wait).collect()
+        self.wait_deadline(Deadline::NEVER)
+    }
+
+    /// Returns how each ended; `None` while one of them runs.
+    ///
+    /// # Errors
+    /// As [`CommandChild::try_wait`].
+    pub fn try_wait(&mut self) -> Result<Option<Vec<ExitStatus>>> {
+        self.children
+            .iter_mut()
+            .map(CommandChild::try_wait)
+            .collect()
+    }
+
+    /// Waits for all, at most `timeout` in all, and tells how each ended.
+    ///
+    /// # Errors
+    /// As [`CommandChild::wait_timeout`].
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Vec<ExitStatus>> {
+        self.wait_deadline(Deadline::after(timeout))
+    }
+
+    /// Waits for all until `deadline`, and tells how each ended.
+    ///
+    /// # Errors
+    /// As [`CommandChild::wait_deadline`].
+    pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<Vec<ExitStatus>> {
+        let children = self.children.iter_mut();
+        children
+            .map(|child| child.wait_deadline(deadline))
+            .collect()
     }
 
     /// Kills all that run, with their groups, and waits for them.

@@ -150,6 +150,22 @@ impl Crew {
         self.next_until(Deadline::NEVER, None)
     }
 
+    /// Returns the next event, if there is one; `None` when every worker has ended.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock), and as [`next`](Crew::next).
+    pub fn try_next(&mut self) -> Result<Option<Event>> {
+        self.next_until(Deadline::NOW, None)
+    }
+
+    /// Waits for the next event until `deadline`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut), and as [`next`](Crew::next).
+    pub fn next_deadline(&mut self, deadline: Deadline) -> Result<Option<Event>> {
+        self.next_until(deadline, None)
+    }
+
     /// Waits for the next event, at most `timeout`.
     ///
     /// # Errors
