@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask test`, `cargo xtask ci`,
 //! `cargo xtask chaos`, `cargo xtask bench`.
 
+mod readme;
 mod sanitize;
 mod shapes;
 
@@ -13,11 +14,12 @@ const HELP: &str = "\
 cargo xtask <command>
 
   test [ARGS]   run all tests, installing what optional ones need where that is
-                allowed, the models and the shapes; with ARGS, only what
-                `cargo test` makes of them
+                allowed, the models, the shapes and the programs of the
+                README; with ARGS, only what `cargo test` makes of them
   models        go through the models of the algorithms (loom)
   shapes        build a program that uses procession in every shape: static,
                 link-time optimised, and so on; and run it
+  readme        paste the programs of the README into a new crate, and run them
   chaos [ARGS]  kill processes at every instruction and at random, and print
                 figures: --kills N (100000), --seed S, --step, --random,
                 --only NAME; with --only run, what `procession run` has
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Some("test") => test(&rest),
         Some("models") => models(),
         Some("shapes") => shapes::check(),
+        Some("readme") => readme::check(),
         Some("chaos") => {
             let arguments: Vec<&str> = rest.iter().map(String::as_str).collect();
             chaos(&arguments)
@@ -126,6 +129,7 @@ fn test(arguments: &[String]) -> bool {
     if arguments.is_empty() {
         ok &= models();
         ok &= shapes::check();
+        ok &= readme::check();
     }
     for program in missing {
         eprintln!("\nNOT TESTED: what needs {program}. Install it and run the tests again.");

@@ -43,6 +43,7 @@
 //!
 //! # Examples
 //!
+//! [`pool`] calls a function for many arguments:
 //! ```
 //! use procession::pool::Pool;
 //! fn square(x: u64) -> u64 { x * x }
@@ -50,14 +51,62 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`process`] calls a function in another process, and runs other programs:
 //! ```
-//! use procession::process;
-//! fn square(x: u64) -> u64 { x * x }
-//! let mut task = process::spawn(square, 7)?;
-//! assert_eq!(task.join().unwrap(), 49);
-//! # Ok::<(), procession::Error>(())
+//! use procession::process::{self, Command};
+//! let mut task = process::spawn(|x: u64| x * x, 7)?;
+//! assert_eq!(task.join()?, 49);
+//! let output = Command::new("tr").args(["a-z", "A-Z"]).input("loud").check()?;
+//! assert_eq!(output.text(), "LOUD");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`sync`] has locks between processes, and [`shared`] values:
+//! ```
+//! use procession::{process, shared::Counter, sync::Mutex, task};
+//! let (text, calls) = (Mutex::new([0_u8; 5])?, Counter::new(0)?);
+//! let work = task!([&text, &calls] |bytes: [u8; 5]| {
+//!     *text.lock().unwrap() = bytes;
+//!     calls.add(1);
+//! });
+//! process::spawn_task(&work, *b"hello")?.join()?;
+//! assert_eq!((*text.lock().unwrap(), calls.get()), (*b"hello", 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`queue`] carries messages between any number of processes:
+//! ```
+//! use procession::{process, queue};
+//! let (jobs, to_do) = queue::bounded::<u64>(10)?;
+//! let (done, results) = queue::bounded(10)?;
+//! let work = |(to_do, done): (queue::Receiver<u64>, queue::Sender<u64>)| {
+//!     to_do.iter().for_each(|job| done.send(job * job).unwrap());
+//! };
+//! let _worker = process::spawn(work, (to_do, done))?;
+//! jobs.send_many(1..=4)?;
+//! drop(jobs); // The worker ends, and with it the results.
+//! assert_eq!(results.iter().sum::<u64>(), 30);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`channel`] has two ends, and [`Select`] waits for the first of several things:
+//! ```
+//! use procession::{Select, channel, process};
+//! use std::time::Duration;
+//! let (ours, theirs) = channel::duplex::<u64, u64>()?;
+//! let child = process::spawn(|end: channel::Endpoint<u64, u64>| {
+//!     end.iter().for_each(|number| end.send(2 * number).unwrap());
+//! }, theirs)?;
+//! ours.send(21)?;
+//! let mut select = Select::new();
+//! let (answer, _ended) = (select.recv(&ours), select.readable(&child));
+//! assert_eq!(select.ready_timeout(Duration::from_secs(60))?, answer);
+//! drop(select);
+//! assert_eq!(ours.recv()?, 42);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`os`] has what the kernel has, here a pipe beside a [`fork`](process::fork()):
 //! ```
 //! use procession::process::{self, Fork};
 //! use procession::os::pipe;
@@ -121,11 +170,6 @@ pub mod __private {
     pub use crate::process::{NAMED_TASKS, NamedTask};
     pub use linkme;
 }
-
-/// Compiles the sample of the project's front page.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
 
 /// Compiles what stands beside Python.
 #[cfg(doctest)]
