@@ -201,7 +201,9 @@ const RUN_HELP: &str = "Places in COMMAND:\n  \
     :::+ ARG...   these, linked to those before, one to one\n  \
     :::: FILE...  lines of files\n\n\
     The first Ctrl-C asks the jobs to end (SIGTERM, whole groups) and starts no more, the\n\
-    second kills them, the third does not wait for their end. Ctrl-Z stops jobs as well.\n\n\
+    second kills them, the third does not wait for their end. So do SIGTERM and SIGHUP;\n\
+    what comes within a tenth of a second is one request (timeout signals twice). Ctrl-Z\n\
+    stops jobs as well; that time is not theirs.\n\n\
     Jobs write into pipes, unless -u lets them write as they go. A job is printed when it\n\
     is over; what waits is kept in memory and in $TMPDIR, and where that is full, one job\n\
     is printed as it goes, and others wait. What a job leaves behind may write for a second\n\

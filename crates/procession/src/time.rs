@@ -131,6 +131,21 @@ impl From<Option<Duration>> for Deadline {
     }
 }
 
+/// The monotonic clock in nanoseconds, which all processes of one namespace of times
+/// share.
+pub(crate) fn monotonic() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let nanoseconds = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
+    u64::try_from(nanoseconds).unwrap_or(0)
+}
+
+/// A time by that clock as an instant; now, if it is none that has been.
+pub(crate) fn instant(at: u64) -> Instant {
+    let now = Instant::now();
+    let ago = monotonic().checked_sub(at).map(Duration::from_nanos);
+    ago.and_then(|ago| now.checked_sub(ago)).unwrap_or(now)
+}
+
 /// Milliseconds of the monotonic clock as of the kernel's last tick: cheaper than the
 /// exact time.
 #[inline]

@@ -68,6 +68,11 @@ impl Capture {
         self.streams.iter().any(|stream| stream.pipe.is_some())
     }
 
+    /// Bytes on both.
+    pub(super) fn written(&self) -> u64 {
+        self.streams.iter().map(|stream| stream.received).sum()
+    }
+
     /// Bytes on standard output.
     pub(super) fn received(&self) -> u64 {
         self.streams[0].received
@@ -91,6 +96,11 @@ impl Capture {
         watch.add(pipe.as_fd(), Event::Written(ticket, stream))?;
         *is_watched = true;
         Ok(())
+    }
+
+    /// Has the loop told of both pipes.
+    pub(super) fn watch_all(&mut self, watch: &Watch, ticket: u64) -> Result<(), Failure> {
+        (0..2).try_for_each(|stream| self.watch(stream, watch, ticket))
     }
 
     /// Leaves what is in a pipe there for now: whoever writes to it waits.

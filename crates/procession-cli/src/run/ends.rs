@@ -4,6 +4,7 @@ use super::capture::Capture;
 use super::job::{Finished, Job};
 use super::log::Entry;
 use super::options::Share;
+use super::watch::Event;
 use super::{Halt, LEFT_BEHIND, Run};
 use crate::failure::Failure;
 use std::os::fd::AsFd;
@@ -30,11 +31,13 @@ impl Run<'_> {
             return Ok(());
         };
         let Some(status) = job.status() else {
-            // Its pidfd says so again.
+            // Its pidfd will say so, or says so again.
+            self.watch.remove(job.child.status_fd());
+            self.watch.remove(job.child.as_fd());
+            self.watch.add(job.child.as_fd(), Event::End(ticket))?;
             self.running.insert(ticket, job);
             return Ok(());
         };
-        self.watch.remove(job.child.as_fd());
         self.slots.give_back(job.slot);
         self.return_terminal(
             ticket,
@@ -68,6 +71,11 @@ impl Run<'_> {
         for stream in 0..2 {
             // Most are at their end behind the first piece; the loop is told of others.
             let _ = self.read(ticket, stream) && self.read(ticket, stream);
+            if let Some(left) = self.left_behind.get_mut(&ticket)
+                && !self.paused.contains(&(ticket, stream))
+            {
+                left.capture.watch(stream, &self.watch, ticket)?;
+            }
         }
         self.close_if_read(ticket)
     }
@@ -117,6 +125,7 @@ impl Run<'_> {
             return Ok(());
         };
         finished.received = capture.received();
+        self.late.learn(capture.written());
         if let Some(failure) = capture.failure.take() {
             finished.fail(failure);
         }

@@ -9,6 +9,7 @@ use super::spool::PIECE;
 use super::watch::Event;
 use crate::failure::Failure;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 impl Run<'_> {
     /// Takes what jobs have written, as far as there is room.
@@ -44,6 +45,17 @@ impl Run<'_> {
             self.lose(rustix::io::Errno::PIPE.into());
         }
         is_some
+    }
+
+    /// Has the loop told of what is in pipes of jobs that have run for a while.
+    pub(super) fn watch_late(&mut self, now: Instant) -> Result<(), Failure> {
+        while let Some(ticket) = self.late.next(now) {
+            let job = self.running.get_mut(&ticket);
+            if let Some(capture) = job.and_then(|job| job.capture.as_mut()) {
+                capture.watch_all(&self.watch, ticket)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads pipes again that were left alone, if there is room.

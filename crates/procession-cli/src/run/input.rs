@@ -8,6 +8,7 @@ use super::starter;
 use super::words::{Source, Words};
 use crate::failure::Failure;
 use procession::os::eventfd::{EventFd, Mode};
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
@@ -17,8 +18,9 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::vec::IntoIter;
 
-/// Rows that are read in advance.
-const AHEAD: usize = 256;
+/// Rows that are read in advance by the thread that reads, and as many that are taken
+/// from it at once: it need not wake up for each.
+const AHEAD: usize = 128;
 
 /// Most bytes of a line. Linux takes no argument of more than 128 KiB: what is longer
 /// than that fails as a job, and what is longer than this is no list of arguments.
@@ -29,6 +31,7 @@ const LONGEST: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Input {
     receiver: Receiver<Result<Vec<OsString>, Failure>>,
+    taken: VecDeque<Result<Vec<OsString>, Failure>>,
     /// Readable when there is something new.
     pub(super) bell: EventFd,
     /// How many there are, if that is known.
@@ -75,16 +78,29 @@ impl Input {
             .map_err(Failure::thread)?;
         Ok(Input {
             receiver,
+            taken: VecDeque::new(),
             bell,
             total,
         })
     }
 
+    /// The next row; who is told that there is none yet hears the bell when there is.
     pub(super) fn next(&mut self) -> Next {
-        let _ = self.bell.try_take();
+        if self.taken.is_empty() {
+            let _ = self.bell.try_take();
+            self.taken.extend(self.receiver.try_iter().take(AHEAD));
+        }
+        match self.taken.pop_front() {
+            Some(Ok(arguments)) => Next::Arguments(arguments),
+            Some(Err(failure)) => Next::End(Some(failure)),
+            None => self.none(),
+        }
+    }
+
+    fn none(&self) -> Next {
         match self.receiver.try_recv() {
             Ok(Ok(arguments)) => {
-                // There may be more.
+                // Since it was looked; there may be more.
                 let _ = self.bell.try_add(1);
                 Next::Arguments(arguments)
             }

@@ -176,6 +176,21 @@ impl RunningJob {
         self.due = None;
     }
 
+    /// Stops the whole group for a while.
+    pub(super) fn stop(&self) {
+        // It may have ended.
+        let _ = self.child.signal_group(Signal::STOP);
+    }
+
+    /// Has the group go on after a time that does not count.
+    pub(super) fn go_on(&mut self, away: Duration) {
+        if !self.has_ended() {
+            self.started += away;
+            self.due = self.due.and_then(|due| due.checked_add(away));
+        }
+        let _ = self.child.signal_group(Signal::CONT);
+    }
+
     fn mark_ended(&mut self) {
         self.ended_by_us |= !self.timed_out && !self.has_ended();
     }
@@ -209,8 +224,9 @@ impl RunningJob {
             Err(_) => (UNKNOWN, None),
         };
         let died = signal.is_some() || status.is_err();
+        let ended = self.child.ended_at().unwrap_or_else(Instant::now);
         let finished = Finished {
-            took: self.started.elapsed(),
+            took: ended.saturating_duration_since(self.started),
             job: self.job,
             command: self.line.text,
             started_at: self.started_at,

@@ -16,6 +16,7 @@ mod ends;
 mod flow;
 mod input;
 mod job;
+mod late;
 mod log;
 mod options;
 mod pace;
@@ -42,6 +43,7 @@ use ends::LeftBehind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use input::Input;
 use job::{Job, RunningJob};
+use late::Late;
 use log::Log;
 use pace::Pace;
 use print::Printer;
@@ -80,9 +82,10 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let input = Input::open(words, arguments.null)?;
     let (log, done) = log::open(arguments)?;
     let watch = Watch::new()?;
-    let signals = signals::catch()?;
+    let (signals, stops) = (signals::catch()?, signals::catch_stop()?);
     let starter = Starter::new(arguments)?;
     watch.add(signals.as_fd(), Event::Signal)?;
+    watch.add(stops.as_fd(), Event::Signal)?;
     watch.add(starter.bell.as_fd(), Event::Started)?;
     let printer = Printer::new(arguments);
     printer.watch_reader(&watch)?;
@@ -106,13 +109,16 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         is_unread: false,
         undelivered: None,
         signals,
+        stops,
         signals_seen: 0,
+        last_request: None,
         interrupted: None,
         again: BTreeMap::new(),
         starter,
         running: BTreeMap::new(),
         left_behind: BTreeMap::new(),
         paused: BTreeSet::new(),
+        late: Late::default(),
         tickets: 0,
         numbered: 0,
         failed: 0,
@@ -157,8 +163,11 @@ struct Run<'a> {
     log: Option<Log>,
     progress: ProgressBar,
     signals: Signals,
-    /// Those that ask to end.
+    /// Of the terminal's Ctrl-Z.
+    stops: Signals,
+    /// Requests to end, and when the last of them came.
     signals_seen: u32,
+    last_request: Option<Instant>,
     interrupted: Option<Signal>,
     /// Jobs to be tried again, by number.
     again: BTreeMap<u64, Job>,
@@ -171,6 +180,7 @@ struct Run<'a> {
     left_behind: BTreeMap<u64, LeftBehind>,
     /// Pipes that are not read for want of room.
     paused: BTreeSet<(u64, usize)>,
+    late: Late,
     tickets: u64,
     /// Jobs that have a number.
     numbered: u64,
@@ -196,8 +206,12 @@ impl Run<'_> {
             }
             let events = self.wait(goes_on)?;
             // Before ends: who ends all may have ended jobs himself.
-            self.heed_signals();
-            self.take_started()?;
+            if events.iter().any(|event| event.is_end_or_signal()) {
+                self.heed_signals()?;
+            }
+            if events.contains(&Event::Started) {
+                self.take_started()?;
+            }
             // Before ends as well: who lives after it, has lived until then.
             let now = Instant::now();
             self.take_written(&events);
@@ -212,12 +226,13 @@ impl Run<'_> {
             for job in self.running.values_mut() {
                 job.end_if_due(now);
             }
+            self.watch_late(now)?;
             self.close_left_behind(now)?;
             self.pace.tick(now);
             if now >= self.looked + LOOK {
                 self.looked = now;
                 self.spool.try_again();
-                self.look_after_stopped();
+                self.look_after_stopped()?;
             }
         }
     }
@@ -271,10 +286,13 @@ impl Run<'_> {
         let jobs = self.running.values().filter_map(|job| job.due);
         let left = self.left_behind.values().map(|left| left.until.max(now));
         let looks = !self.running.is_empty() || !self.paused.is_empty();
+        let running = &self.running;
+        let late = self.late.due(|ticket| running.contains_key(&ticket));
         let stuck = self.printer.stuck_since.map(|since| since + STUCK);
         let ticks = !self.progress.is_hidden();
         let until = jobs
             .chain(left)
+            .chain(late)
             .chain(looks.then(|| self.looked + LOOK))
             .chain(stuck.filter(|at| self.interrupted.is_some() && *at > now))
             .chain(self.pace.due())
@@ -329,7 +347,9 @@ impl Run<'_> {
             if printed.is_err() || self.watch.wait(Some(until)).is_err() {
                 return;
             }
-            self.heed_signals();
+            if self.heed_signals().is_err() {
+                return;
+            }
         }
     }
 }

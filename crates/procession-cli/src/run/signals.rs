@@ -1,40 +1,56 @@
 //! What signals do to a run, and jobs that are stopped.
 
 use super::Run;
+use super::job::RunningJob;
 use super::terminal::stopped_by;
+use super::watch::Event;
 use crate::failure::Failure;
-use procession::process;
 use procession::signal::{Signal, Signals};
-use std::time::Instant;
+use procession::{Deadline, poll, process};
+use rustix::process::{Pid, getpgid, getpgrp, getppid, getsid};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// Signals that ask to end within so short a time are one request. `timeout` signals its
+/// child and then the whole group, shells and terminals both tell of a hangup, systemd
+/// has SIGHUP follow SIGTERM: that is no second thought. Nobody presses a key twice in
+/// it.
+const ONE_REQUEST: Duration = Duration::from_millis(100);
+
+/// How long jobs that are being started may take before the run stops without them.
+const STARTING: Duration = Duration::from_secs(1);
 
 /// Catches the signals that a run heeds. What whoever started us ignores, as nohup(1)
 /// does, stays ignored, by jobs as well.
 pub(super) fn catch() -> Result<Signals, Failure> {
     // SIGXFSZ: a file that would become too long is an error of its write.
-    let heeded = [
-        Signal::INT,
-        Signal::TERM,
-        Signal::HUP,
-        Signal::TSTP,
-        Signal::XFSZ,
-    ];
+    let heeded = [Signal::INT, Signal::TERM, Signal::HUP, Signal::XFSZ];
     Ok(Signals::unless_ignored(&heeded)?)
+}
+
+/// Catches the terminal's Ctrl-Z.
+pub(super) fn catch_stop() -> Result<Signals, Failure> {
+    Ok(Signals::unless_ignored(&[Signal::TSTP])?)
 }
 
 impl Run<'_> {
     /// The first signal asks all jobs to end, the second kills them, and the third does
     /// not wait for their end.
-    pub(super) fn heed_signals(&mut self) {
+    pub(super) fn heed_signals(&mut self) -> Result<(), Failure> {
         while let Ok(signal) = self.signals.try_wait() {
-            match signal {
-                Signal::TSTP => self.stop_and_go_on(),
-                Signal::XFSZ => {}
-                _ => self.interrupt(signal),
+            let is_new = |at: Instant| at.elapsed() >= ONE_REQUEST;
+            if signal != Signal::XFSZ && self.last_request.is_none_or(is_new) {
+                self.interrupt(signal);
             }
         }
+        while self.stops.try_wait().is_ok() {
+            self.stop_and_go_on()?;
+        }
+        Ok(())
     }
 
     fn interrupt(&mut self, signal: Signal) {
+        self.last_request = Some(Instant::now());
         self.signals_seen += 1;
         self.interrupted.get_or_insert(signal);
         if self.signals_seen > 1 {
@@ -64,26 +80,45 @@ impl Run<'_> {
 
     /// Stops the jobs, and this process; and all go on together. The time between does not
     /// count for jobs.
-    fn stop_and_go_on(&mut self) {
+    fn stop_and_go_on(&mut self) -> Result<(), Failure> {
         // Whoever has us go on gives it to us, and not to the job.
         self.terminal.take_back();
-        let stopped = Instant::now();
-        for job in self.running.values() {
-            // It may have ended.
-            let _ = job.child.signal_group(Signal::STOP);
+        // One that is there a moment later would run on. Where the system takes longer to
+        // execute a program, it does.
+        let until = Deadline::after(STARTING);
+        while self.starter.count > 0 && poll::readable(&*self.starter.bell, until).is_ok() {
+            self.take_started()?;
         }
-        // Returns when we are continued.
-        let _ = process::send_signal_to_self(Signal::STOP);
+        let stopped = Instant::now();
+        self.running.values().for_each(RunningJob::stop);
+        self.stop()?;
         let away = stopped.elapsed();
         for job in self.running.values_mut() {
-            let _ = job.child.signal_group(Signal::CONT);
-            job.due = job.due.map(|due| due + away);
+            job.go_on(away);
         }
+        Ok(())
+    }
+
+    /// Stops this process; returns when somebody has it go on. Parents are to see which
+    /// signal did it, so it is the caught one, with its default action.
+    fn stop(&mut self) -> Result<(), Failure> {
+        // The kernel spares processes that nobody could have go on.
+        if !has_shell() {
+            let _ = process::send_signal_to_self(Signal::STOP);
+            return Ok(());
+        }
+        self.watch.remove(self.stops.as_fd());
+        // Whoever is caught twice lets go of the first one first.
+        self.stops = Signals::new(&[])?;
+        let _ = process::send_signal_to_self(Signal::TSTP);
+        self.stops = catch_stop()?;
+        self.watch.add(self.stops.as_fd(), Event::Signal)?;
+        Ok(())
     }
 
     /// Looks after jobs that are stopped: one that asks at the terminal gets it, and of
     /// others is told, once of each.
-    pub(super) fn look_after_stopped(&mut self) {
+    pub(super) fn look_after_stopped(&mut self) -> Result<(), Failure> {
         let mut told = Vec::new();
         let mut stops_all = false;
         for (ticket, job) in &mut self.running {
@@ -109,11 +144,12 @@ impl Run<'_> {
             }
         }
         if stops_all {
-            self.stop_and_go_on();
+            self.stop_and_go_on()?;
         }
         for text in told {
             self.say(text);
         }
+        Ok(())
     }
 
     /// The terminal is ours again if this job, which has ended, had it; what its Ctrl-C
@@ -134,4 +170,31 @@ impl Run<'_> {
             false => progress.suspend(|| self.printer.say(text)),
         }
     }
+}
+
+/// Whether somebody of our session looks after our group of processes, as a shell with
+/// job control does; for others SIGTSTP stops nobody.
+fn has_shell() -> bool {
+    let (Ok(session), group) = (getsid(None), getpgrp()) else {
+        return false;
+    };
+    let mut ancestor = getppid();
+    while let Some(pid) = ancestor {
+        if getsid(Some(pid)) != Ok(session) {
+            return false;
+        }
+        if getpgid(Some(pid)) != Ok(group) {
+            return true;
+        }
+        ancestor = parent(pid);
+    }
+    false
+}
+
+fn parent(pid: Pid) -> Option<Pid> {
+    let pid = pid.as_raw_nonzero();
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it, in parentheses, may be anything.
+    let (_, rest) = text.rsplit_once(')')?;
+    Pid::from_raw(rest.split_ascii_whitespace().nth(1)?.parse().ok()?)
 }

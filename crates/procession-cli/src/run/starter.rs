@@ -11,9 +11,10 @@ use crate::args::RunArguments;
 use crate::failure::Failure;
 use procession::os::eventfd::{EventFd, Mode};
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Most threads: more would wait for the same server.
 const MOST: usize = 4;
@@ -38,7 +39,6 @@ pub(super) enum Outcome {
 }
 
 pub(super) struct Starter {
-    requests: Sender<Request>,
     started: Receiver<Started>,
     /// Readable when something was started.
     pub(super) bell: Arc<EventFd>,
@@ -52,24 +52,55 @@ pub(super) struct Starter {
 #[derive(Clone)]
 struct Work {
     common: Arc<Common>,
-    requests: Arc<Mutex<Receiver<Request>>>,
+    requests: Arc<Requests>,
     started: Sender<Started>,
     bell: Arc<EventFd>,
 }
 
+/// Jobs that no thread has taken yet. Whoever puts one in wakes one thread, and waits
+/// for none.
+#[derive(Default)]
+struct Requests {
+    all: Mutex<VecDeque<Request>>,
+    is_some: Condvar,
+    /// Held by whoever takes a job until its directory is known, where directories are in
+    /// the order of jobs.
+    turn: Mutex<()>,
+}
+
+impl Requests {
+    fn put(&self, request: Request) {
+        locked(&self.all).push_back(request);
+        self.is_some.notify_one();
+    }
+
+    fn take(&self) -> Request {
+        let mut all = locked(&self.all);
+        loop {
+            if let Some(request) = all.pop_front() {
+                return request;
+            }
+            let woken = self.is_some.wait(all);
+            all = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Starter {
     pub(super) fn new(arguments: &RunArguments) -> Result<Starter, Failure> {
-        let (requests, receiver) = channel::<Request>();
         let (sender, started) = channel();
         let bell = Arc::new(EventFd::new(0, Mode::Counter)?);
         let work = Work {
             common: Arc::new(Common::new(arguments)),
-            requests: Arc::new(Mutex::new(receiver)),
+            requests: Arc::default(),
             started: sender,
             bell: Arc::clone(&bell),
         };
         let mut starter = Starter {
-            requests,
             started,
             bell,
             count: 0,
@@ -89,37 +120,34 @@ impl Starter {
 
     pub(super) fn start(&mut self, job: Job, slot: usize, line: Line) {
         self.count += 1;
-        // The receiver is in `work`.
-        let _ = self.requests.send(Request { job, slot, line });
+        self.work.requests.put(Request { job, slot, line });
         if self.threads == 0 {
             self.work.serve();
         }
     }
 
+    /// Hears the bell; what has come since then rings again.
+    pub(super) fn hear(&self) {
+        let _ = self.bell.try_take();
+    }
+
     /// What was started, or could not be.
     pub(super) fn next(&mut self) -> Option<Started> {
-        let _ = self.bell.try_take();
         let started = self.started.try_recv().ok()?;
-        // There may be more.
-        let _ = self.bell.try_add(1);
         self.count -= 1;
         Some(started)
     }
 }
 
 impl Work {
-    /// Starts one; whether there may be more.
+    /// Starts one; whether anybody wants more.
     fn serve(&self) -> bool {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = requests.recv();
-        let Ok(Request { job, slot, line }) = request else {
-            return false;
-        };
+        let results = self.common.results.as_ref();
+        let turn = results.map(|_| locked(&self.requests.turn));
+        let Request { job, slot, line } = self.requests.take();
         let start = AssertUnwindSafe(|| {
-            // Before others may have the next request.
-            let results = self.common.results.as_ref();
             let directory = results.map(|results| results.take(&job));
-            drop(requests);
+            drop(turn);
             RunningJob::start(job, slot, line, directory, &self.common)
         });
         let outcome = match catch_unwind(start) {

@@ -90,6 +90,7 @@ impl Run<'_> {
 
     /// Takes over what was started, or could not be.
     pub(super) fn take_started(&mut self) -> Result<(), Failure> {
+        self.starter.hear();
         while let Some(Started { slot, outcome }) = self.starter.next() {
             match outcome {
                 Outcome::Runs(running) => self.take_running(*running)?,
@@ -138,11 +139,11 @@ impl Run<'_> {
         }
         // Kept first: it is ended if the rest fails.
         let job = self.running.entry(ticket).or_insert(running);
-        self.watch.add(job.child.as_fd(), Event::End(ticket))?;
-        if let Some(capture) = &mut job.capture {
-            for stream in 0..2 {
-                capture.watch(stream, &self.watch, ticket)?;
-            }
+        self.watch.add(job.child.status_fd(), Event::End(ticket))?;
+        if let Some(capture) = &mut job.capture
+            && !self.late.take_in(ticket)
+        {
+            capture.watch_all(&self.watch, ticket)?;
         }
         Ok(())
     }

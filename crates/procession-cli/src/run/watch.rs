@@ -19,7 +19,7 @@ pub(super) enum Event {
     Error,
     /// Nobody has the other side of our standard output any more.
     ReaderGone,
-    /// The process of the job with this ticket has ended.
+    /// The process of the job with this ticket has ended, or nobody will say how it does.
     End(u64),
     /// There is something in one of its pipes.
     Written(u64, usize),
@@ -37,6 +37,11 @@ impl Event {
             Event::End(ticket) => 8 + 4 * ticket,
             Event::Written(ticket, stream) => 9 + 4 * ticket + stream as u64,
         }
+    }
+
+    /// Whether it has to do with how the run or a job ends.
+    pub(super) fn is_end_or_signal(&self) -> bool {
+        matches!(self, Event::Signal | Event::End(_))
     }
 
     fn of(key: u64) -> Event {

@@ -10,6 +10,7 @@ use super::{Child, ExitStatus, Panic, identity, reaper};
 use crate::codec::{self, Arrived, Encoded};
 use crate::error::Context;
 use crate::signal::Signal;
+use crate::time::{instant, monotonic};
 use crate::{Deadline, Error, ErrorKind, Result, limits, poll};
 use procession_sys::Errno;
 use rustix::event::{PollFd, PollFlags};
@@ -68,6 +69,7 @@ pub(crate) struct Running {
     overflowed: bool,
     said: Option<Said>,
     ended: Option<Ended>,
+    ended_at: Option<Instant>,
     /// When it is to be killed, where we are the ones to tell.
     deadline: Option<Instant>,
     /// When it is killed unless it has taken over its process.
@@ -96,6 +98,7 @@ impl Running {
             overflowed: false,
             said: None,
             ended: None,
+            ended_at: None,
             deadline,
             start_deadline: None,
             leads_group,
@@ -128,6 +131,7 @@ impl Running {
                         overflowed: false,
                         said,
                         ended: None,
+                        ended_at: None,
                         deadline: None,
                         start_deadline,
                         leads_group,
@@ -299,7 +303,9 @@ impl Running {
                 Ok(Some(packet)) if packet.kind == Kind::Booted => self.booted = true,
                 Ok(Some(packet)) if packet.kind == Kind::Overflowed => self.overflowed = true,
                 Ok(Some(packet)) if packet.kind == Kind::Ended => {
-                    self.ended = Some(codec::decode(&packet.body, Vec::new())?);
+                    let ended: Ended = codec::decode(&packet.body, Vec::new())?;
+                    self.ended_at = Some(instant(ended.at));
+                    self.ended = Some(ended);
                 }
                 Ok(Some(packet)) => {
                     let said = read_said(packet)?;
@@ -354,7 +360,9 @@ impl Running {
             status: status.raw(),
             timed_out: killed && self.deadline.is_some_and(|at| at <= Instant::now()),
             out_of_memory: false,
+            at: monotonic(),
         });
+        self.ended_at = Some(Instant::now());
         Ok(())
     }
 
@@ -388,6 +396,17 @@ impl Running {
     /// How the process ended, once [`wait`](Running::wait) has returned.
     pub(crate) fn status(&self) -> Option<ExitStatus> {
         self.ended.map(|ended| ExitStatus::from_raw(ended.status))
+    }
+
+    /// When it ended, as far as is known, once [`wait`](Running::wait) has returned.
+    pub(super) fn ended_at(&self) -> Option<Instant> {
+        self.ended_at
+    }
+
+    /// Readable when [`wait`](Running::wait) need not wait, or when nobody will say how
+    /// the process ends.
+    pub(super) fn news(&self) -> BorrowedFd<'_> {
+        self.mailbox.as_fd()
     }
 
     /// Whether it ended, by itself or by the timer that watches over that,

@@ -5,6 +5,7 @@ mod ends;
 mod inherited;
 mod limits;
 mod output;
+mod pauses;
 mod quoting;
 mod scene;
 mod signals;
@@ -61,6 +62,13 @@ pub(crate) fn tests() -> Vec<testkit::Test> {
         times::a_job_that_ended_while_we_were_stopped_was_in_time,
         times::a_job_that_ended_while_its_output_was_read_was_in_time,
         times::a_job_that_takes_too_long_is_out_of_time,
+        pauses::a_shell_sees_ctrl_z_and_brings_the_run_back,
+        pauses::ctrl_z_works_more_than_once,
+        pauses::a_run_without_a_shell_stops_as_well,
+        pauses::a_job_that_was_being_started_stops_with_the_run,
+        pauses::a_job_took_no_longer_than_until_its_end,
+        pauses::what_signals_twice_at_once_asks_once,
+        pauses::signals_at_once_are_one_request,
         stops::a_stopped_job_is_told_of_and_ctrl_c_reaches_it,
         stops::a_stopped_job_that_goes_on_ends_as_usual,
         stops::ctrl_c_at_a_terminal_ends_all,

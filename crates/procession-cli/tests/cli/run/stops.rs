@@ -53,7 +53,7 @@ pub(crate) fn a_stopped_job_that_goes_on_ends_as_usual() {
 
 /// A shell with job control in a session of its own, at a terminal whose other side
 /// we hold.
-struct Session {
+pub(super) struct Session {
     keys: File,
     shell: Child,
     screen: std::thread::JoinHandle<Vec<u8>>,
@@ -61,7 +61,7 @@ struct Session {
 
 impl Session {
     /// Runs a script with `$0` as the command under test.
-    fn begin(scene: &Scene, script: &str) -> Option<Session> {
+    pub(super) fn begin(scene: &Scene, script: &str) -> Option<Session> {
         if !has("setsid") || !has("bash") {
             return None;
         }
@@ -100,12 +100,12 @@ impl Session {
         })
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(super) fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits for the end; what was on the screen.
-    fn end(mut self) -> String {
+    pub(super) fn end(mut self) -> String {
         self.shell.wait().unwrap();
         String::from_utf8(self.screen.join().unwrap()).unwrap()
     }

@@ -8,7 +8,7 @@ use crate::process::running::Running;
 use crate::process::{Signal, Stop};
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A program that was started by [`Command::spawn`](super::Command::spawn).
 ///
@@ -85,7 +85,7 @@ impl CommandChild {
     /// # Examples
     /// ```
     /// use procession::{process::{Command, Stdio}, Deadline};
-    /// use std::time::Duration;
+    /// use std::time::{Duration, Instant};
     /// let mut cat = Command::new("sh").args(["-c", "cat; sleep 0.05; echo end"])
     ///     .stdin(Stdio::Piped).stdout(Stdio::Piped).spawn()?;
     /// let soon = Deadline::after(Duration::from_millis(5));
@@ -208,6 +208,45 @@ impl CommandChild {
         self.conversation.stdin = None;
         self.running.wait(deadline)?;
         self.ended()
+    }
+
+    /// When it ended, once its status is known: when the server reaped it, however late
+    /// somebody asks.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// use std::time::{Duration, Instant};
+    /// let mut child = Command::new("true").spawn()?;
+    /// assert_eq!(child.ended_at(), None);
+    /// child.wait()?;
+    /// let ended = child.ended_at().expect("its status is known");
+    /// std::thread::sleep(Duration::from_millis(20));
+    /// assert!(ended.elapsed() >= Duration::from_millis(20));
+    /// assert_eq!(child.ended_at(), Some(ended));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Instant> {
+        self.running.ended_at()
+    }
+
+    /// A descriptor that is readable as soon as [`wait`](CommandChild::wait) returns at
+    /// once: a moment later than the pidfd, when the server has told the status. It is so
+    /// too where the server was killed; then the pidfd tells of the end.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// use procession::{Deadline, poll};
+    /// let mut child = Command::new("false").spawn()?;
+    /// poll::readable(child.status_fd(), Deadline::NEVER)?;
+    /// assert_eq!(child.wait()?.code(), Some(1));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[must_use]
+    pub fn status_fd(&self) -> BorrowedFd<'_> {
+        self.running.news()
     }
 
     /// Sends it a signal.

@@ -78,6 +78,8 @@ pub(crate) struct Ended {
     /// By SIGKILL, and the kernel's count of processes killed for want of
     /// memory had gone up.
     pub(crate) out_of_memory: bool,
+    /// When the server reaped it, in nanoseconds of the monotonic clock.
+    pub(crate) at: u64,
 }
 
 /// Asks for a signal to one of the client's processes, or to the group that it leads.

@@ -39,6 +39,7 @@ use crate::process::fork::flush_output;
 use crate::process::task::Hook;
 use crate::process::{Fork, fork, seal};
 use crate::signal::{self, Signal, Signals};
+use crate::time::monotonic;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use birth::{Birth, execute_again};
 use execution::Execution;
@@ -567,6 +568,7 @@ impl Server {
                         .deadline
                         .is_some_and(|deadline| child.started.elapsed() >= deadline),
                 out_of_memory: killed && self.memory_kills.has_risen(),
+                at: monotonic(),
             };
             let _ = child.client_mailbox.try_send_value(Kind::Ended, &ended);
         }
