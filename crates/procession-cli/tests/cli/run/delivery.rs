@@ -57,7 +57,7 @@ fn with_full_temporary_directory(options: &str) {
     };
     let job = "head -c 300000 /dev/zero | tr '\\0' {}; echo";
     let words = [":::", "1", "2", "3", "4", "5", "6", "7", "8"];
-    for order in ["-k", "-j3"] {
+    for order in ["-k", "--quiet"] {
         let mut command = scene.command(&[&[order, "-j4", job], &words[..]].concat());
         let output = command.env("TMPDIR", small.path()).output().unwrap();
         let lines = words[1..].iter();
@@ -131,4 +131,26 @@ pub(crate) fn a_reader_that_has_gone_is_no_success() {
     drop(reader);
     let status = scene.command(&["echo", ":::", "a"]).stdout(writer).status();
     assert!(!status.unwrap().success());
+}
+
+pub(crate) fn what_standard_error_did_not_take_is_run_again() {
+    let scene = Scene::new();
+    let words = [
+        "-k",
+        "--joblog",
+        "log",
+        "--resume",
+        "test {} = quiet || echo words.{} >&2",
+        ":::",
+        "noisy",
+        "quiet",
+    ];
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let status = scene.command(&words).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(125), "{status}");
+    assert_eq!(scene.records("log"), [(2, 0, 0)]);
+    let output = scene.run(&words);
+    assert!(output.status.success());
+    assert_eq!(stderr(&output), "words.noisy\n");
+    assert_eq!(scene.records("log"), [(2, 0, 0), (1, 0, 0)]);
 }

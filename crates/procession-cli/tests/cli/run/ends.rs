@@ -1,6 +1,6 @@
 //! What is an end of a job, and what is only the end of the run.
 
-use super::scene::{Scene, signal};
+use super::scene::{Scene, signal, wait_for_end};
 use crate::{stderr, stdout};
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
@@ -64,6 +64,38 @@ pub(crate) fn what_halt_ended_is_run_again() {
     assert_eq!(scene.records("log"), [(1, 0, 0), (2, 1, 0)]);
     let again = ["-k", "--joblog", "log", "--resume", "echo {}"];
     assert_eq!(stdout(&scene.run(&[&again[..], &words].concat())), "long\n");
+}
+
+pub(crate) fn a_success_that_ends_all_kills_the_others() {
+    let scene = Scene::new();
+    scene.gate("gate");
+    let job =
+        "case {} in good) read x < gate;; *) echo $$ > pid.{}; echo > gate; exec sleep 3600; esac";
+    let first = ["-j2", "--halt", "now,success=1", "--joblog", "log", job];
+    let output = scene.run(&[&first[..], &[":::", "good", "long", "later"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(scene.records("log"), [(1, 0, 0)]);
+    wait_for_end(scene.number("pid.long"));
+    assert!(!scene.exists("pid.later"));
+    assert!(stderr(&output).contains("before they were done: 2\n"));
+}
+
+pub(crate) fn a_success_that_ends_all_soon_lets_the_others_end() {
+    let scene = Scene::new();
+    scene.gate("first");
+    scene.gate("second");
+    let job = "case {} in good) read x < first;; bad) echo > first; read x < second; exit 3;; *) : > ran; esac";
+    let first = ["-j2", "--halt", "soon,success=1", "--joblog", "log", job];
+    let mut command = scene.command(&[&first[..], &[":::", "good", "bad", "later"]].concat());
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    testkit::eventually("the first is logged", || scene.records("log").len() == 1);
+    scene.open("second");
+    let output = child.wait_with_output().unwrap();
+    // That of the job that ended all.
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(scene.records("log"), [(1, 0, 0), (2, 3, 0)]);
+    assert!(stderr(&output).contains("job 2: exit code 3"));
+    assert!(!scene.exists("ran"), "no more are started");
 }
 
 pub(crate) fn a_job_out_of_time_has_ended() {

@@ -4,7 +4,7 @@
 use super::scene::{PROCESSION, Scene, has};
 use crate::{stderr, stdout};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 /// Shell that limits open files; closes what callers of callers have left open, whose
@@ -74,6 +74,27 @@ pub(crate) fn as_many_at_once_as_processes_are_allowed() {
         assert!(output.status.success(), "{limit}: {}", stderr(&output));
         assert_eq!(stdout(&output), numbers(1, 60), "{limit}");
     }
+}
+
+pub(crate) fn who_waits_for_a_slow_job_needs_no_descriptors() {
+    let scene = Scene::new();
+    scene.gate("gate");
+    const JOBS: usize = 250;
+    std::fs::write(scene.path("list"), numbers(1, JOBS)).unwrap();
+    let job = "test {} != 1 || read x < gate; echo {}; : > done.{}";
+    let mut command = scene.after(&files(40), &["-k", "-j4", "-a", "list", job]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    for so_far in (1..JOBS).step_by(50) {
+        scene.wait_for("done.", so_far);
+    }
+    scene.wait_for("done.", JOBS - 1);
+    assert!(!scene.exists("done.1"));
+    scene.open("gate");
+    let mut text = String::new();
+    let mut output = child.stdout.take().unwrap();
+    output.read_to_string(&mut text).unwrap();
+    assert_eq!(text, numbers(1, JOBS));
+    assert!(child.wait().unwrap().success());
 }
 
 /// Descriptors, and kilobytes of memory.

@@ -6,6 +6,7 @@ mod inherited;
 mod limits;
 mod output;
 mod pauses;
+mod pressure;
 mod quoting;
 mod scene;
 mod signals;
@@ -23,6 +24,8 @@ pub(crate) fn tests() -> Vec<testkit::Test> {
         ends::what_a_killed_run_had_begun_is_run_again,
         ends::a_job_that_says_no_when_it_is_asked_to_end_is_run_again,
         ends::what_halt_ended_is_run_again,
+        ends::a_success_that_ends_all_kills_the_others,
+        ends::a_success_that_ends_all_soon_lets_the_others_end,
         ends::a_job_out_of_time_has_ended,
         ends::a_torn_line_of_a_log_is_no_record_and_breaks_none,
         ends::a_full_disk_is_named_with_the_log_that_is_on_it,
@@ -32,6 +35,12 @@ pub(crate) fn tests() -> Vec<testkit::Test> {
         delivery::a_full_results_directory_is_a_failed_job,
         delivery::a_slow_reader_gets_everything,
         delivery::a_reader_that_has_gone_is_no_success,
+        delivery::what_standard_error_did_not_take_is_run_again,
+        pressure::one_signal_ends_a_run_whose_reader_stands_still,
+        pressure::memory_is_bounded_where_nothing_else_is_there,
+        pressure::a_reader_that_goes_ends_the_jobs_that_write,
+        pressure::a_reader_that_goes_is_no_matter_for_jobs_that_write_nothing,
+        pressure::a_standard_error_that_takes_nothing_now_ends_nothing,
         output::a_job_may_open_its_own_output,
         output::what_a_substituted_process_writes_arrives,
         output::any_bytes_arrive_as_they_are,
@@ -49,6 +58,7 @@ pub(crate) fn tests() -> Vec<testkit::Test> {
         starts::no_exit_code_of_a_job_ends_the_run,
         limits::as_many_at_once_as_descriptors_allow,
         limits::as_many_at_once_as_processes_are_allowed,
+        limits::who_waits_for_a_slow_job_needs_no_descriptors,
         limits::nothing_grows_with_the_jobs_that_are_over,
         sources::jobs_of_several_sources_begin_with_the_first_arguments,
         sources::a_linked_source_is_taken_as_it_is_needed,
@@ -69,6 +79,7 @@ pub(crate) fn tests() -> Vec<testkit::Test> {
         pauses::a_job_took_no_longer_than_until_its_end,
         pauses::what_signals_twice_at_once_asks_once,
         pauses::signals_at_once_are_one_request,
+        times::a_log_says_when_a_job_began_and_how_long_it_took,
         stops::a_stopped_job_is_told_of_and_ctrl_c_reaches_it,
         stops::a_stopped_job_that_goes_on_ends_as_usual,
         stops::ctrl_c_at_a_terminal_ends_all,

@@ -5,7 +5,7 @@ use crate::stderr;
 use rustix::process::Signal;
 use std::io::Read;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The limit of the jobs below, which end at once when they are let go on.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -94,4 +94,36 @@ pub(crate) fn a_job_that_takes_too_long_is_out_of_time() {
     let mut records = scene.records("log");
     records.sort_unstable();
     assert_eq!((records[0].1, records[1].1), (-1, 0));
+}
+
+pub(crate) fn a_log_says_when_a_job_began_and_how_long_it_took() {
+    let scene = Scene::new();
+    scene.gate("gate");
+    let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let begin = since_epoch();
+    // The first is printed late, because of the second; the third takes its time.
+    let job = "case {} in quick) ;; waits) read x < gate;; long) sleep 0.3; echo > gate; esac";
+    let words = ["-k", "-j3", "--joblog", "log", job, ":::"];
+    let output = scene.run(&[&words[..], &["quick", "waits", "long"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let (end, text) = (since_epoch(), scene.text("log"));
+    let times = text.lines().skip(1).map(|line| {
+        let mut fields = line.split('\t').skip(2);
+        let mut seconds = || fields.next().unwrap().trim().parse().unwrap();
+        (seconds(), seconds())
+    });
+    let times: Vec<(f64, f64)> = times.collect();
+    assert_eq!(times.len(), 3, "{text}");
+    // Both columns have milliseconds.
+    let rounding = 0.001;
+    for (started, took) in &times {
+        assert!(*started >= begin.as_secs_f64() - rounding, "{text}");
+        assert!(
+            started + took <= end.as_secs_f64() + 2.0 * rounding,
+            "{text}"
+        );
+    }
+    assert!(times[2].1 >= 0.3, "{text}");
+    let ends = |job: usize| times[job].0 + times[job].1;
+    assert!(ends(1) >= times[2].0 + 0.3 - rounding, "{text}");
 }
