@@ -3,6 +3,7 @@
 mod delivery;
 mod ends;
 mod inherited;
+mod keys;
 mod limits;
 mod output;
 mod pauses;
@@ -84,6 +85,8 @@ pub(crate) fn tests() -> Vec<testkit::Test> {
         stops::a_stopped_job_that_goes_on_ends_as_usual,
         stops::ctrl_c_at_a_terminal_ends_all,
         stops::a_job_that_asks_at_the_terminal_gets_it,
+        keys::what_ctrl_z_stopped_comes_to_its_end_in_the_background,
+        keys::ctrl_z_takes_the_terminal_from_the_job_that_has_it,
         signals::a_job_ignores_what_the_caller_ignored,
         signals::who_is_to_survive_a_hangup_does,
         signals::a_death_by_signal_is_one_for_the_parent,
