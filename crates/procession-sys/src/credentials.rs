@@ -36,6 +36,47 @@ pub fn hide() -> Result<()> {
     Ok(())
 }
 
+/// Whether a filter of system calls is laid upon the calling thread.
+///
+/// # References
+/// PR_GET_SECCOMP(2const)
+#[must_use]
+pub fn has_filter() -> bool {
+    // SAFETY: a question with a number.
+    unsafe { libc::prctl(libc::PR_GET_SECCOMP) != 0 }
+}
+
+/// Protections that are inherited and cannot be read in proc(5): of memory that is
+/// written and executed, and against speculation (store bypass, indirect branches, the
+/// cache); a kernel that has one not says a negative number.
+///
+/// # References
+/// PR_GET_MDWE(2const), PR_GET_SPECULATION_CTRL(2const)
+#[must_use]
+pub fn protections() -> [i32; 4] {
+    /// Since Linux 6.3.
+    const GET_MDWE: libc::c_int = 66;
+    const SPECULATION: [libc::c_ulong; 3] = [0, 1, 2];
+    // SAFETY: a question with numbers, those that are not used zero.
+    let mdwe = unsafe { libc::prctl(GET_MDWE, 0 as libc::c_ulong, 0 as libc::c_ulong, 0, 0) };
+    let [store, branch, cache] = SPECULATION.map(|feature| {
+        // SAFETY: as above.
+        unsafe { libc::prctl(libc::PR_GET_SPECULATION_CTRL, feature, 0, 0, 0) }
+    });
+    [mdwe, store, branch, cache]
+}
+
+/// The personality of the calling thread: a number of flags, such as that addresses are
+/// not random.
+///
+/// # References
+/// personality(2)
+#[must_use]
+pub fn personality() -> i32 {
+    // SAFETY: this number asks, and sets nothing.
+    unsafe { libc::personality(0xffff_ffff) }
+}
+
 /// The serial number of the calling thread's session keyring; 0 where there are no
 /// keyrings.
 ///

@@ -40,7 +40,7 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// | program arguments | the caller's | the first process's, behind the task's name in place of the program's | as `Spawn` |
 /// | signal mask | empty | empty | empty |
 /// | dispositions | default; SIGINT, SIGPIPE ignored | the same | the same |
-/// | user, groups, capabilities, secure bits, `no_new_privs`, seccomp, namespaces, root, control group, keyring, scheduling policy | the calling thread's | the calling thread's, less what exec takes | as `Spawn` |
+/// | user, groups, capabilities, secure bits, `no_new_privs`, seccomp, protections, personality, `oom_score_adj`, namespaces, root, control group, keyring, scheduling policy | the calling thread's | the calling thread's, less what exec takes | as `Spawn` |
 /// | umask, limits, niceness, CPUs, priority at disks, whether others may look into it | the calling thread's | the same | the same |
 /// | process group, session, terminal | the caller's | the server's | the server's |
 /// | parent, as getppid(2) sees it | the caller | the server | the server |

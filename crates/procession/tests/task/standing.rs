@@ -29,6 +29,12 @@ fn prctl(option: libc::c_int, a: libc::c_long) {
     call(libc::SYS_prctl, [option.into(), a, 0, 0, 0]);
 }
 
+fn try_prctl(option: libc::c_int, [a, b]: [libc::c_ulong; 2]) {
+    // SAFETY: takes numbers only.
+    let result = unsafe { libc::prctl(option, a, b, 0, 0) };
+    println!("prctl({option}, {a}, {b}): {result}");
+}
+
 fn become_nobody() {
     // SAFETY: an empty list needs no pointer.
     assert_eq!(unsafe { libc::setgroups(0, std::ptr::null()) }, 0);
@@ -56,11 +62,16 @@ fn give_up_raw_sockets(effective_only: bool) {
 
 /// A filter that answers acct(2) with EPERM and lets everything else pass.
 fn filter_calls() {
+    refuse(libc::SYS_acct, libc::EPERM);
+}
+
+/// A filter that answers one call of the calling thread with an error.
+fn refuse(number: libc::c_long, errno: i32) {
     let step = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
     let program = [
         step(0x20, 0, 0, 0),
-        step(0x15, 0, 1, libc::SYS_acct as u32),
-        step(0x06, 0, 0, 0x0005_0001),
+        step(0x15, 0, 1, number as u32),
+        step(0x06, 0, 0, 0x0005_0000 | errno as u32),
         step(0x06, 0, 0, 0x7fff_0000),
     ];
     let filter = libc::sock_fprog {
@@ -212,6 +223,29 @@ const CHANGES: &[Change] = &[
         },
         mark: "scheduler 3",
     },
+    Change {
+        name: "personality",
+        // Addresses that are not random.
+        make: || call(libc::SYS_personality, [0x0004_0000, 0, 0, 0, 0]),
+        mark: "personality 40000",
+    },
+    Change {
+        name: "badness",
+        make: || std::fs::write("/proc/self/oom_score_adj", "500").unwrap(),
+        mark: "badness 500",
+    },
+    Change {
+        name: "memory that is written and executed",
+        // Since Linux 6.3.
+        make: || try_prctl(65, [1, 0]),
+        mark: "",
+    },
+    Change {
+        name: "speculation",
+        // Not every processor lets programs decide.
+        make: || try_prctl(libc::PR_SET_SPECULATION_CTRL, [0, 4]),
+        mark: "",
+    },
 ];
 
 /// What the kernel says of the calling process, a fact each.
@@ -244,6 +278,18 @@ fn facts() -> Vec<String> {
     facts.push(format!("scheduler {}", unsafe {
         libc::sched_getscheduler(0)
     }));
+    // SAFETY: this number asks.
+    let personality = unsafe { libc::personality(0xffff_ffff) };
+    facts.push(format!("personality {personality:x}"));
+    let badness = read("/proc/self/oom_score_adj");
+    facts.push(format!("badness {}", badness.trim_end()));
+    // SAFETY: a question with numbers.
+    facts.push(format!("mdwe {}", unsafe { libc::prctl(66, 0, 0, 0, 0) }));
+    for feature in 0..3_u64 {
+        // SAFETY: as above.
+        let speculation = unsafe { libc::prctl(libc::PR_GET_SPECULATION_CTRL, feature, 0, 0, 0) };
+        facts.push(format!("speculation {feature} {speculation}"));
+    }
     let niceness = rustix::process::getpriority_process(None).unwrap();
     facts.push(format!("niceness {niceness}"));
     let directory = std::env::current_dir().unwrap();
@@ -405,6 +451,60 @@ pub(crate) fn threads_of_several_rights_have_each_their_own() {
                 };
                 assert!(std::thread::spawn(confined).join().unwrap());
                 assert!(!ask());
+            },
+            (),
+        )
+        .unwrap();
+    family.join().unwrap();
+}
+
+/// Which of two calls answers with an error that no kernel gives.
+fn refused() -> [bool; 2] {
+    const NEVER: i32 = 77;
+    [libc::SYS_getpgid, libc::SYS_getsid].map(|number| {
+        // SAFETY: both take a number; zero is the caller.
+        let result = unsafe { libc::syscall(number, 0) };
+        result < 0 && std::io::Error::last_os_error().raw_os_error() == Some(NEVER)
+    })
+}
+
+/// The kernel tells how many filters a thread has, and not which.
+pub(crate) fn threads_with_as_many_filters_have_each_their_own() {
+    let mut family = by(StartMethod::Fork)
+        .spawn(
+            |()| {
+                let ask = || {
+                    let asked = [StartMethod::ForkServer, StartMethod::Spawn].map(|method| {
+                        let mut task = by(method).spawn(|()| refused(), ()).unwrap();
+                        task.join().unwrap()
+                    });
+                    assert_eq!(asked[0], asked[1]);
+                    asked[0]
+                };
+                assert_eq!(ask(), [false; 2]);
+                // One after the other, so that the second may have the number of the
+                // first; and each once more when the other has a server.
+                for _ in 0..2 {
+                    let one = |number, expected: [bool; 2]| {
+                        let thread = move || {
+                            refuse(number, 77);
+                            assert_eq!(ask(), expected);
+                            assert_eq!(ask(), expected);
+                        };
+                        std::thread::spawn(thread).join().unwrap();
+                    };
+                    one(libc::SYS_getpgid, [true, false]);
+                    one(libc::SYS_getsid, [false, true]);
+                    assert_eq!(ask(), [false; 2]);
+                }
+                // What comes on top shows by the number of filters.
+                let twice = move || {
+                    refuse(libc::SYS_getpgid, 77);
+                    assert_eq!(ask(), [true, false]);
+                    refuse(libc::SYS_getsid, 77);
+                    assert_eq!(ask(), [true, true]);
+                };
+                std::thread::spawn(twice).join().unwrap();
             },
             (),
         )

@@ -285,6 +285,13 @@ impl Rights {
         seen == *known
     }
 
+    /// How many filters of system calls there are; one stands for any number where the
+    /// kernel does not count them.
+    pub(super) fn filters(&self) -> u32 {
+        let [mode, count] = self.seccomp;
+        count.max(mode.min(1))
+    }
+
     /// Whether it is one user and one group throughout.
     pub(crate) fn are_of_one_user(&self) -> bool {
         self.users == [self.users[1]; 4] && self.groups == [self.groups[1]; 4]

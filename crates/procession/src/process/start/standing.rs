@@ -10,11 +10,11 @@
 use super::rights::{self, Rights, Status};
 use crate::error::Context;
 use crate::{Result, limits};
-use procession_sys::credentials as sys;
+use procession_sys::{credentials as sys, process};
 use rustix::fs::CWD;
 use rustix::thread::CpuSet;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Numbers of capabilities, in linux/capability.h.
 const CAP_SYS_PTRACE: u32 = 19;
@@ -29,6 +29,9 @@ static BEGAN_AS_ADMINISTRATOR: AtomicBool = AtomicBool::new(true);
 /// The namespace of users that the process began in; 0 if nobody knows.
 static BEGAN_IN: AtomicU64 = AtomicU64::new(0);
 
+/// How many filters of system calls the process began with: all threads have those.
+static BEGAN_WITH_FILTERS: AtomicU32 = AtomicU32::new(0);
+
 /// Remembers with which capabilities the process began, and where: from then on each of
 /// its threads can have less, but not more, unless it enters a namespace of users, which
 /// shows.
@@ -38,6 +41,29 @@ pub(super) fn remember_beginning() {
     if !has {
         BEGAN_IN.store(rights::own_user_namespace(), Ordering::Relaxed);
     }
+    remember_filters();
+}
+
+/// Remembers how many filters the calling thread has, if it is the only one of its
+/// process: then all threads that come will have those.
+pub(super) fn remember_filters() {
+    let is_alone = || process::is_single_threaded() == Ok(true);
+    let filters = match sys::has_filter() && is_alone() {
+        false => 0,
+        true => Status::own()
+            .and_then(|status| status.rights())
+            .map_or(0, |rights| rights.filters()),
+    };
+    BEGAN_WITH_FILTERS.store(filters, Ordering::Relaxed);
+}
+
+/// The calling thread, among those that this process has and had.
+fn this_thread() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
 }
 
 fn is_administrator(permitted: u64) -> bool {
@@ -58,7 +84,14 @@ fn may_have_moved(rights: &Rights) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Standing {
     pub(crate) rights: Rights,
+    /// The thread, if it has filters of system calls that others need not have: the
+    /// kernel tells how many, and not which.
+    filtered: Option<u64>,
     secure_bits: i32,
+    protections: [i32; 4],
+    personality: i32,
+    /// By which the kernel chooses whom it kills when memory is short.
+    badness: i32,
     /// Where they may be others than those of the beginning.
     namespaces: Option<[u64; 7]>,
     /// Device, file and mount of the root directory.
@@ -106,6 +139,8 @@ impl Standing {
         const RESET_ON_FORK: i32 = 0x4000_0000;
         let status = Status::own()?;
         let rights = status.rights()?;
+        let is_filtered = rights.filters() > BEGAN_WITH_FILTERS.load(Ordering::Relaxed);
+        let badness = status.read("oom_score_adj").unwrap_or_default();
         let namespaces = may_have_moved(&rights).then(|| status.namespaces());
         let scheduler = match sys::scheduler() {
             (policy, _) if policy & RESET_ON_FORK != 0 => (0, 0),
@@ -113,7 +148,11 @@ impl Standing {
         };
         Ok(Standing {
             rights,
+            filtered: is_filtered.then(this_thread),
             secure_bits: sys::secure_bits(),
+            protections: sys::protections(),
+            personality: sys::personality(),
+            badness: badness.trim_end().parse().unwrap_or_default(),
             namespaces,
             root: rights::root_at(CWD, "/")?,
             // Kernels without either have no such file.
@@ -136,6 +175,7 @@ impl Standing {
     pub(crate) fn is_left_for(&self, next: &Standing) -> bool {
         next.rights.are_for_good_unlike(&self.rights)
             || self.secure_bits != next.secure_bits
+            || self.protections != next.protections
             || self.namespaces != next.namespaces
             || self.root != next.root
             || self.cgroup != next.cgroup
@@ -156,7 +196,11 @@ impl Standing {
         let mut hard = mine.limits.iter().zip(&its.limits);
         self.rights == server.rights
             && self.shows_to(server)
+            && self.filtered == server.filtered
             && self.secure_bits == server.secure_bits
+            && self.protections == server.protections
+            && self.personality == server.personality
+            && self.badness == server.badness
             && self.namespaces == server.namespaces
             && self.root == server.root
             && self.cgroup == server.cgroup

@@ -29,7 +29,7 @@ use super::packet::{self, Kind, Mailbox, Packet};
 use super::place::Place;
 use super::rights::{self, Rights, Status};
 use super::settings::{self, Group};
-use super::standing::Standing;
+use super::standing::{self, Standing};
 use super::title::Title;
 use super::worker;
 use crate::codec;
@@ -120,6 +120,8 @@ fn prepare_itself(rights: Option<Rights>, preload: Option<Hook>) -> Result<(Righ
                 .because(format!("it panicked: {}", worker::text_of(&*panic))))
         })?;
     }
+    // Also those that the hook has laid down, which all tasks will have.
+    standing::remember_filters();
     Ok((rights, Standing::take()?))
 }
 
