@@ -15,6 +15,7 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::vec::IntoIter;
 
@@ -33,7 +34,7 @@ pub(super) struct Input {
     receiver: Receiver<Result<Vec<OsString>, Failure>>,
     taken: VecDeque<Result<Vec<OsString>, Failure>>,
     /// Readable when there is something new.
-    pub(super) bell: EventFd,
+    pub(super) bell: Arc<EventFd>,
     /// How many there are, if that is known.
     pub(super) total: Option<u64>,
 }
@@ -61,8 +62,8 @@ impl Input {
             total.and_then(|total| total.checked_mul(length as u64))
         });
         let (sender, receiver) = sync_channel(AHEAD);
-        let bell = EventFd::new(0, Mode::Counter)?;
-        let ring = bell.try_clone()?;
+        let bell = Arc::new(EventFd::new(0, Mode::Counter)?);
+        let ring = Arc::clone(&bell);
         let read = move || {
             // The receiver is gone when nothing more is wanted.
             let send = AssertUnwindSafe(|| send_all(first, &inner, &sender, &ring));
@@ -255,7 +256,7 @@ mod tests {
                 Next::End(Some(failure)) => return Err(failure),
                 Next::NotYet => {
                     let soon = Deadline::after(Duration::from_secs(60));
-                    poll::readable(&input.bell, soon).unwrap();
+                    poll::readable(&*input.bell, soon).unwrap();
                 }
             }
         }

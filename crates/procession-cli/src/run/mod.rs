@@ -12,6 +12,7 @@
 
 mod capture;
 mod common;
+mod descriptors;
 mod ends;
 mod flow;
 mod input;
@@ -79,6 +80,7 @@ const MOST_WAITING: usize = 1 << 16;
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let words = Words::split(&arguments.words, &arguments.arg_file)?;
     let template = Template::new(&words.command, arguments.shell, words.sources())?;
+    descriptors::require_one(arguments)?;
     let input = Input::open(words, arguments.null)?;
     let (log, done) = log::open(arguments)?;
     let watch = Watch::new()?;
@@ -94,7 +96,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         spool: Spool::new(),
         buffer: vec![0; PIECE],
         watch,
-        pace: Pace::new(arguments.jobs()),
+        pace: Pace::new(arguments.jobs(), descriptors::of_start(arguments)),
         slots: Slots::default(),
         log,
         progress: progress(arguments.progress, input.total),

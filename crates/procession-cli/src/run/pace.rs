@@ -21,9 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Tries for a program that somebody is writing.
 const BUSY_TRIES: u32 = 6;
 
-/// Descriptors of a job that runs, and of one that is being started.
+/// Descriptors of a job that runs.
 const RUNNING: u64 = 6;
-const STARTING: u64 = 16;
 
 /// Descriptors that are opened later: the server of processes, temporary files.
 const LATER: u64 = 6;
@@ -87,11 +86,13 @@ pub(super) struct Pace {
     patience: Duration,
     /// Open ones at the beginning, and the limit.
     descriptors: u64,
+    starting: u64,
     limit: u64,
 }
 
 impl Pace {
-    pub(super) fn new(most: usize) -> Pace {
+    /// `starting`: descriptors of a job that is being started.
+    pub(super) fn new(most: usize, starting: usize) -> Pace {
         let open = std::fs::read_dir("/proc/self/fd").map_or(16, |all| all.count() as u64);
         Pace {
             most,
@@ -100,6 +101,7 @@ impl Pace {
             pause: None,
             patience: PATIENCE,
             descriptors: open + LATER,
+            starting: starting as u64,
             limit: procession::limits::open_files().value().unwrap_or(u64::MAX),
         }
     }
@@ -113,8 +115,9 @@ impl Pace {
         if running + starting == 0 {
             return true;
         }
-        let descriptors =
-            self.descriptors + (running + open) as u64 * RUNNING + (starting as u64 + 1) * STARTING;
+        let descriptors = self.descriptors
+            + (running + open) as u64 * RUNNING
+            + (starting as u64 + 1) * self.starting;
         running + starting < self.ceiling && descriptors <= self.limit
     }
 
@@ -180,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_limit_slows_down_and_is_tried_again() {
-        let mut pace = Pace::new(8);
+        let mut pace = Pace::new(8, 16);
         assert!(pace.has_room(7, 0, 0) && !pace.has_room(8, 0, 0));
         let note = pace.postpone(Hope::Later, None, 3);
         assert!(note.is_some() && pace.due().is_some());
@@ -196,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_busy_file_has_a_few_tries() {
-        let mut pace = Pace::new(8);
+        let mut pace = Pace::new(8, 16);
         let mut note = None;
         let mut tries = 0;
         loop {

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 const PIECE: usize = 4096;
 
 /// Descriptors below which none is spent on a stream.
-const FEW: u64 = 64;
+pub(super) const FEW: u64 = 64;
 
 #[derive(Debug)]
 pub(super) struct Sink {

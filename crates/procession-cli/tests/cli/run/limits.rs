@@ -36,6 +36,64 @@ pub(crate) fn as_many_at_once_as_descriptors_allow() {
     }
 }
 
+/// Whether the run did all, at a limit of open files; else how many it says it needs.
+fn all_or_none(options: &[&str], arguments: &[&str], limit: usize) -> Result<(), usize> {
+    let scene = Scene::new();
+    let words = [options, &["echo {}; : > done.{}"], arguments].concat();
+    std::fs::write(scene.path("list"), numbers(1, 3)).unwrap();
+    std::fs::write(scene.path("log"), "kept").unwrap();
+    let output = scene.after(&files(limit), &words).output().unwrap();
+    let done = (1..=3).filter(|job| scene.exists(&format!("done.{job}")));
+    let (done, said) = (done.count(), stderr(&output));
+    if output.status.success() {
+        assert_eq!((done, &*said), (3, ""), "{options:?}, {limit}");
+        return Ok(());
+    }
+    assert_eq!(
+        output.status.code(),
+        Some(125),
+        "{options:?}, {limit}: {said}"
+    );
+    assert_eq!(done, 0, "{options:?}, {limit}: {said}");
+    assert_eq!(scene.text("log"), "kept");
+    let needed = said
+        .split_once("needs ")
+        .and_then(|(_, rest)| rest.split_once(' '));
+    let needed = needed.and_then(|(needed, _)| needed.parse().ok());
+    let needed = needed.unwrap_or_else(|| panic!("{options:?}, {limit}: {said}"));
+    assert_eq!(said.lines().count(), 2, "{said}");
+    Err(needed)
+}
+
+pub(crate) fn few_descriptors_are_enough_for_all_jobs_or_none_is_begun() {
+    let listed = &[":::", "1", "2", "3"][..];
+    let results = ["-j2", "--results", "kept", "--joblog", "log"];
+    for (options, arguments) in [
+        (&["-j1"][..], listed),
+        (&["-j4"], listed),
+        (&["-j2", "-u"], listed),
+        (&results, listed),
+        (&["-j2"], &["::::", "list"]),
+    ] {
+        let outcome = |limit| all_or_none(options, arguments, limit);
+        let (mut enough, mut tried) = (0, 0);
+        for limit in 8..=40 {
+            match outcome(limit) {
+                Ok(()) => enough += 1,
+                Err(needed) => {
+                    assert_eq!(enough, 0, "more do no harm: {options:?}, {limit}");
+                    assert!(needed > limit, "{options:?}, {limit}");
+                    if needed != tried {
+                        tried = needed;
+                        assert_eq!(outcome(needed), Ok(()), "{options:?}, {limit}");
+                    }
+                }
+            }
+        }
+        assert!(enough > 10, "{options:?}");
+    }
+}
+
 pub(crate) fn as_many_at_once_as_processes_are_allowed() {
     if !has("setpriv") || !has("prlimit") {
         return;

@@ -58,6 +58,7 @@ pub(crate) fn tests() -> Vec<testkit::Test> {
         starts::commands_of_any_bytes_are_run,
         starts::no_exit_code_of_a_job_ends_the_run,
         limits::as_many_at_once_as_descriptors_allow,
+        limits::few_descriptors_are_enough_for_all_jobs_or_none_is_begun,
         limits::as_many_at_once_as_processes_are_allowed,
         limits::who_waits_for_a_slow_job_needs_no_descriptors,
         limits::nothing_grows_with_the_jobs_that_are_over,
