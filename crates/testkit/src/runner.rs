@@ -55,6 +55,7 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
     if let Some(name) = std::env::var_os(CHILD) {
         return run_here(&tests, &name.to_string_lossy());
     }
+    heed_signals();
     let mut arguments = Arguments::from_args();
     // One at a time: the audit is of the whole machine.
     arguments.test_threads = Some(1);
@@ -66,6 +67,16 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
     // Orphans of a test become our children, and are found.
     rustix::process::set_child_subreaper(Pid::from_raw(1)).expect("becoming subreaper");
     libtest_mimic::run(&arguments, trials(tests, queues)).exit_code()
+}
+
+/// Gives signals that whoever runs the tests ignores their ordinary meaning, as shells do
+/// with SIGINT for what runs in the background, and `nohup` with SIGHUP: tests send them,
+/// and what they start inherits this.
+fn heed_signals() {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: the default action is no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 fn trials(tests: Vec<Test>, queues: Option<PathBuf>) -> Vec<Trial> {

@@ -14,13 +14,6 @@ use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 
 fn main() -> std::process::ExitCode {
-    // Whoever runs the tests may ignore them, as `nohup` does, and the command heeds that.
-    for signal in [
-        procession::signal::Signal::HUP,
-        procession::signal::Signal::TERM,
-    ] {
-        let _ = procession::signal::default(signal);
-    }
     let mut tests = testkit::tests![
         pi::one_transport_prints_the_value_alone,
         pi::every_transport_agrees_and_the_json_is_valid,
