@@ -204,18 +204,20 @@ const RUN_HELP: &str = "Places in COMMAND:\n  \
     second kills them, the third does not wait for their end. So do SIGTERM and SIGHUP;\n\
     what comes within a tenth of a second is one request (timeout signals twice). Ctrl-Z\n\
     stops jobs as well; that time is not theirs.\n\n\
-    Jobs write into pipes, unless -u lets them write as they go. A job is printed when it\n\
-    is over; what waits is kept in memory and in $TMPDIR, and where that is full, one job\n\
-    is printed as it goes, and others wait. What a job leaves behind may write for a second\n\
-    after its end. A job that a limit of the system keeps from being started waits until\n\
-    others have ended. If nobody reads the output any more, jobs that write some are ended.\n\n\
+    Jobs write into pipes, unless -u lets them write as they go: those that have no end\n\
+    need -u. A job is printed when it is over, the first one with -k as well, and of one\n\
+    that is tried again only the last try; what waits is kept in memory and in $TMPDIR.\n\
+    Only where that is full, one job is printed as it goes, and others wait. What a job\n\
+    leaves behind may write for a second after its end. A job that a limit of the system\n\
+    keeps from being started waits until others have ended. If nobody reads the output any\n\
+    more, jobs that write some are ended.\n\n\
     Exit codes:\n  \
     0 all succeeded, 1-100 so many failed, 101 more; with --halt that of the job\n  \
     that ended all; 2 usage, 125 procession's own failure, 128+n, as shells say it,\n  \
     ended by signal n";
 
 #[derive(Args, Debug)]
-#[command(after_long_help = RUN_HELP, override_usage = "procession run [OPTIONS] [COMMAND]... [::: ARG]...")]
+#[command(after_long_help = RUN_HELP, args_override_self = true, override_usage = "procession run [OPTIONS] [COMMAND]... [::: ARG]...")]
 pub(crate) struct RunArguments {
     /// Jobs at once: a number, 50%, +2 or -1; 0 is 1024; as many as processors unless
     /// given.
@@ -246,12 +248,16 @@ pub(crate) struct RunArguments {
     /// parallel; none for jobs that were ended with the run.
     #[arg(long, value_name = "FILE")]
     pub(crate) joblog: Option<PathBuf>,
-    /// Skip jobs that the log has, by their numbers: the arguments must be the same.
+    /// Skip jobs that the log has. Command and arguments must be those of then: at the first
+    /// number that has another command in the log, no more jobs are started.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Skip jobs that the log says have succeeded.
+    /// Skip jobs that the log says have succeeded; others may have another command now.
     #[arg(long)]
     pub(crate) resume_failed: bool,
+    /// Skip jobs by their numbers alone, whatever their commands were.
+    #[arg(long)]
+    pub(crate) by_number: bool,
     /// Keep what each job writes in files below a directory, too.
     #[arg(long, value_name = "DIR")]
     pub(crate) results: Option<PathBuf>,

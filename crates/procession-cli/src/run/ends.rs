@@ -111,6 +111,16 @@ impl Run<'_> {
         }
     }
 
+    /// Jobs that were to be tried again have not come to their end either.
+    pub(super) fn give_up_tries(&mut self) {
+        for job in std::mem::take(&mut self.again).into_values() {
+            // Of others, nothing has begun.
+            if job.attempts > 0 {
+                self.table.add_ended(job.number);
+            }
+        }
+    }
+
     fn close_if_read(&mut self, ticket: u64) -> Result<(), Failure> {
         let is_open = |left: &LeftBehind| left.capture.is_open();
         if self.left_behind.get(&ticket).is_none_or(is_open) {

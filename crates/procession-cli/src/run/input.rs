@@ -8,6 +8,8 @@ use super::starter;
 use super::words::{Source, Words};
 use crate::failure::Failure;
 use procession::os::eventfd::{EventFd, Mode};
+use procession::process::Inherited;
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
@@ -26,6 +28,9 @@ const AHEAD: usize = 128;
 /// Most bytes of a line. Linux takes no argument of more than 128 KiB: what is longer
 /// than that fails as a job, and what is longer than this is no list of arguments.
 const LONGEST: usize = 1 << 20;
+
+/// Other names of standard input.
+const STANDARD_INPUT: [&str; 3] = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
 
 /// Arguments of one job after the other, read by a thread of its own: a slow writer
 /// keeps nobody waiting.
@@ -200,7 +205,14 @@ struct Lines {
 
 impl Lines {
     fn open(path: PathBuf, end: u8) -> Result<Lines, Failure> {
-        let reader: Box<dyn BufRead + Send> = if path.as_os_str() == "-" {
+        let is_input = path.as_os_str() == "-";
+        // The null device that stands in its place would be a list of nothing.
+        if Inherited::had_closed(0)
+            && (is_input || STANDARD_INPUT.iter().any(|it| path.as_os_str() == *it))
+        {
+            return Err(Failure::Input(Errno::BADF.into()));
+        }
+        let reader: Box<dyn BufRead + Send> = if is_input {
             Box::new(BufReader::new(std::io::stdin()))
         } else {
             let file = File::open(&path).map_err(|error| Failure::File(path.clone(), error))?;

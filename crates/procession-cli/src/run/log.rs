@@ -3,16 +3,16 @@
 //!
 //! One run at a time writes a log, a whole line at once when a job is over. Lines survive
 //! the death of this process; they are not synced: the last ones may be lost, or cut, when
-//! the machine fails. Whatever is cut tells nothing, and is left alone.
+//! the machine fails. A last line that is cut tells nothing, and who goes on takes it away.
 
+use super::resume::Done;
 use crate::args::RunArguments;
 use crate::failure::Failure;
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Error, ErrorKind, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -34,32 +34,30 @@ pub(super) struct Entry<'a> {
 
 /// The log that options ask for, if it is to be written, and the jobs that need not be
 /// run again.
-pub(super) fn open(arguments: &RunArguments) -> Result<(Option<Log>, HashSet<u64>), Failure> {
+pub(super) fn open(arguments: &RunArguments) -> Result<(Option<Log>, Done), Failure> {
     let goes_on = arguments.resume || arguments.resume_failed;
+    let mut done = Done::new(arguments);
     let Some(path) = &arguments.joblog else {
         if goes_on {
             let why = "--resume goes on where a log ends: name it with --joblog";
             return Err(Failure::Usage(why.to_owned()));
         }
-        return Ok((None, HashSet::new()));
+        return Ok((None, done));
     };
     if arguments.dry_run {
-        return match goes_on && path.exists() {
-            true => {
-                let file = File::open(path).map_err(|error| Failure::File(path.clone(), error))?;
-                let log = Log::new(path, file)?;
-                Ok((None, log.done(arguments.resume_failed)?))
-            }
-            false => Ok((None, HashSet::new())),
-        };
+        if goes_on && path.exists() {
+            let file = File::open(path).map_err(|error| Failure::File(path.clone(), error))?;
+            Log::new(path, file)?.read(|record| done.learn(&record))?;
+        }
+        return Ok((None, done));
     }
     let mut log = Log::open(path)?;
-    let mut done = HashSet::new();
-    if goes_on {
-        done = log.done(arguments.resume_failed)?;
-        log.end_line()?;
-    } else {
-        log.clear()?;
+    match goes_on {
+        true => {
+            let whole = log.read(|record| done.learn(&record))?;
+            log.cut(whole)?;
+        }
+        false => log.cut(0)?,
     }
     log.begin()?;
     Ok((Some(log), done))
@@ -111,7 +109,7 @@ impl Log {
         Ok(log)
     }
 
-    fn new(path: &Path, file: File) -> Result<Log, Failure> {
+    pub(super) fn new(path: &Path, file: File) -> Result<Log, Failure> {
         let metadata = file.metadata();
         let metadata = metadata.map_err(|error| Failure::File(path.to_owned(), error))?;
         Ok(Log {
@@ -121,48 +119,34 @@ impl Log {
         })
     }
 
-    /// Jobs that need not be run again.
-    fn done(&self, failed_again: bool) -> Result<HashSet<u64>, Failure> {
-        let mut done = HashSet::new();
+    /// Reads what is recorded in whole lines; how many bytes these have.
+    pub(super) fn read(&self, mut each: impl FnMut(Record<'_>)) -> Result<u64, Failure> {
+        let mut whole = 0;
         if !self.is_kept {
-            return Ok(done);
+            return Ok(whole);
         }
-        for line in BufReader::new(&self.file).split(b'\n') {
-            let line = line.map_err(|error| Failure::Reading(self.path.clone(), error))?;
-            let Some((job, has_failed)) = read(&line) else {
-                continue;
+        let failed = |error| Failure::Reading(self.path.clone(), error);
+        // Writing appends, wherever this ends.
+        (&self.file).rewind().map_err(failed)?;
+        let mut reader = BufReader::new(&self.file);
+        let mut line = Vec::new();
+        loop {
+            let count = reader.read_until(b'\n', &mut line).map_err(failed)?;
+            let Some(line_alone) = line.strip_suffix(b"\n") else {
+                return Ok(whole);
             };
-            // The last one counts.
-            match failed_again && has_failed {
-                true => done.remove(&job),
-                false => done.insert(job),
-            };
-        }
-        Ok(done)
-    }
-
-    /// Ends a line that was cut, so that it spoils no other one.
-    fn end_line(&mut self) -> Result<(), Failure> {
-        if !self.is_kept {
-            return Ok(());
-        }
-        let mut last = [b'\n'];
-        let read = match self.file.seek(SeekFrom::End(-1)) {
-            Ok(_) => self.file.read(&mut last),
-            // It is empty.
-            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(0),
-            Err(error) => Err(error),
-        };
-        read.map_err(|error| Failure::Reading(self.path.clone(), error))?;
-        match last {
-            [b'\n'] => Ok(()),
-            _ => self.write(b"\n"),
+            whole += count as u64;
+            if let Some(record) = record(line_alone) {
+                each(record);
+            }
+            line.clear();
         }
     }
 
-    fn clear(&mut self) -> Result<(), Failure> {
+    /// Takes away what is behind so many bytes.
+    fn cut(&mut self, length: u64) -> Result<(), Failure> {
         match self.is_kept {
-            true => self.file.set_len(0),
+            true => self.file.set_len(length),
             false => Ok(()),
         }
         .map_err(|error| Failure::Writing(self.path.clone(), error))
@@ -217,28 +201,41 @@ impl Log {
             entry.signal,
         )
         .into_bytes();
-        // A line for each job, with so many columns.
-        let text = entry.command.as_bytes().iter();
-        line.extend(text.map(|byte| match byte {
-            b'\n' | b'\r' | b'\t' => b' ',
-            byte => *byte,
-        }));
+        line.extend(in_line(entry.command.as_bytes()));
         line.push(b'\n');
         self.write(&line)
     }
 }
 
-/// The job of a line, and whether it has failed; nothing of a line that does not say so.
-fn read(line: &[u8]) -> Option<(u64, bool)> {
+/// A command as it is in a log: a line for each job, with so many columns.
+pub(super) fn in_line(command: &[u8]) -> Vec<u8> {
+    let bytes = command.iter().map(|byte| match byte {
+        b'\n' | b'\r' | b'\t' => b' ',
+        byte => *byte,
+    });
+    bytes.collect()
+}
+
+/// What a line says of a job.
+#[derive(Debug)]
+pub(super) struct Record<'a> {
+    pub(super) job: u64,
+    pub(super) has_failed: bool,
+    pub(super) command: &'a [u8],
+}
+
+/// Nothing of a line that is none of a job.
+fn record(line: &[u8]) -> Option<Record<'_>> {
     let fields: Vec<&[u8]> = line.splitn(9, |byte| *byte == b'\t').collect();
     let number = |field: usize| -> Option<i64> {
         let field = str::from_utf8(fields.get(field)?).ok()?;
         field.trim().parse().ok()
     };
-    // A field is whole where another one follows.
-    fields.get(8)?;
-    let job = u64::try_from(number(0)?).ok()?;
-    Some((job, number(6)? != 0 || number(7)? != 0))
+    Some(Record {
+        job: u64::try_from(number(0)?).ok()?,
+        has_failed: number(6)? != 0 || number(7)? != 0,
+        command: fields.get(8)?,
+    })
 }
 
 #[cfg(test)]
@@ -269,42 +266,38 @@ mod tests {
         assert_eq!(text, [HEADER, line].concat());
     }
 
-    #[test]
-    fn what_is_cut_tells_nothing_and_spoils_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("log");
-        let whole = "1\t:\t1700000000.000\t     0.010\t0\t0\t0\t0\techo 1";
-        for cut in 0..=whole.len() {
-            std::fs::write(&path, &whole[..cut]).unwrap();
-            let mut log = Log::open(&path).unwrap();
-            let is_known = whole[..cut].matches('\t').count() == 8;
-            assert_eq!(log.done(false).unwrap().contains(&1), is_known, "{cut}");
-            log.end_line().unwrap();
-            log.begin().unwrap();
-            log.add(&entry(2, 0, "")).unwrap();
-            drop(log);
-            let done = Log::open(&path).unwrap().done(false).unwrap();
-            assert_eq!(
-                (done.contains(&1), done.contains(&2)),
-                (is_known, true),
-                "{cut}"
-            );
-        }
-        std::fs::write(&path, "\0\0\0\n-1\t:\t0\t0\t0\t0\t0\t0\t\nx\n").unwrap();
-        assert!(Log::open(&path).unwrap().done(false).unwrap().is_empty());
+    /// Job and command of each record.
+    fn records(log: &Log) -> Vec<(u64, String)> {
+        let mut all = Vec::new();
+        let whole = log.read(|record| {
+            let command = String::from_utf8(record.command.to_vec()).unwrap();
+            all.push((record.job, command));
+        });
+        whole.unwrap();
+        all
     }
 
     #[test]
-    fn the_last_line_of_a_job_counts() {
+    fn what_is_cut_tells_nothing_and_is_taken_away() {
         let directory = tempfile::tempdir().unwrap();
-        let mut log = Log::open(&directory.path().join("log")).unwrap();
-        for (job, code) in [(1, 1), (1, 0), (2, 0), (2, 7), (3, 0)] {
-            log.add(&entry(job, code, "")).unwrap();
+        let path = directory.path().join("log");
+        let first = "1\t:\t1700000000.000\t     0.010\t0\t0\t0\t0\techo 1\n";
+        let second = first.replace('1', "2");
+        for cut in 0..second.len() {
+            std::fs::write(&path, [first, &second[..cut]].concat()).unwrap();
+            let mut log = Log::open(&path).unwrap();
+            let whole = log.read(|record| assert_eq!(record.job, 1)).unwrap();
+            assert_eq!(whole, first.len() as u64);
+            log.cut(whole).unwrap();
+            log.begin().unwrap();
+            log.add(&entry(2, 0, "x")).unwrap();
+            drop(log);
+            let records = records(&Log::open(&path).unwrap());
+            let expected = [(1, "echo 1".to_owned()), (2, "x".to_owned())];
+            assert_eq!(records, expected, "{cut}");
         }
-        log.file.rewind().unwrap();
-        assert_eq!(log.done(true).unwrap(), HashSet::from([1, 3]));
-        log.file.rewind().unwrap();
-        assert_eq!(log.done(false).unwrap(), HashSet::from([1, 2, 3]));
+        std::fs::write(&path, "\0\0\0\n-1\t:\t0\t0\t0\t0\t0\t0\t\nx\n").unwrap();
+        assert_eq!(records(&Log::open(&path).unwrap()), []);
     }
 
     #[test]

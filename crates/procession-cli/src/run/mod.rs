@@ -23,6 +23,7 @@ mod options;
 mod pace;
 mod print;
 mod results;
+mod resume;
 mod shell;
 mod signals;
 mod sink;
@@ -49,10 +50,11 @@ use log::Log;
 use pace::Pace;
 use print::Printer;
 use procession::signal::{Signal, Signals};
+use resume::Done;
 use slots::Slots;
 use spool::{PIECE, Spool};
 use starter::Starter;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -144,13 +146,14 @@ struct Run<'a> {
     arguments: &'a RunArguments,
     template: Template,
     /// Jobs of an earlier run.
-    done: HashSet<u64>,
+    done: Done,
     /// Until its end.
     input: Option<Input>,
     is_input_watched: bool,
     /// Why there are no more arguments, though there should be.
     unread: Option<Failure>,
-    /// Why jobs cannot be logged any more; then none is started.
+    /// Why jobs cannot be logged any more, or are others than those of the log; then none
+    /// is started.
     unlogged: Option<Failure>,
     /// Nobody reads what would be printed.
     is_unread: bool,
@@ -306,6 +309,7 @@ impl Run<'_> {
     }
 
     fn outcome(&mut self) -> Result<(), Failure> {
+        self.give_up_tries();
         if !self.arguments.quiet {
             if matches!(self.undelivered, Some(Failure::OutputClosed)) {
                 // Whoever has gone knows that there is more.

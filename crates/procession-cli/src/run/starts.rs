@@ -21,9 +21,16 @@ impl Run<'_> {
                     None => return Ok(()),
                 },
             };
-            if self.done.contains(&job.number) {
-                self.printer.job(job.number, None);
-                continue;
+            match self.done.has(&job, &self.template, self.log.as_ref()) {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.printer.job(job.number, None);
+                    continue;
+                }
+                Err(failure) => {
+                    self.unlogged.get_or_insert(failure);
+                    continue;
+                }
             }
             if self.arguments.dry_run {
                 let line = self.template.complete(&job.arguments, job.number, 1);

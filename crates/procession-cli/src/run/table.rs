@@ -30,10 +30,7 @@ impl Table {
     pub(super) fn add(&mut self, job: &Finished, tail: &[u8]) {
         let number = job.job.number;
         if job.ended_by_us {
-            match self.ended.len() < ROWS {
-                true => self.ended.push(number),
-                false => self.ended_more += 1,
-            }
+            self.add_ended(number);
             return;
         }
         if self.rows.len() >= ROWS {
@@ -51,6 +48,14 @@ impl Table {
             let _ = writeln!(row, "    {}", shortened(line));
         }
         self.rows.push(row);
+    }
+
+    /// A job did not come to its end because the run did.
+    pub(super) fn add_ended(&mut self, number: u64) {
+        match self.ended.len() < ROWS {
+            true => self.ended.push(number),
+            false => self.ended_more += 1,
+        }
     }
 
     pub(super) fn text(&self) -> String {
@@ -74,7 +79,7 @@ impl Table {
 }
 
 /// A line without what would command a terminal.
-fn shortened(line: &str) -> String {
+pub(super) fn shortened(line: &str) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let mut short: String = line.chars().take(WIDTH).map(clean).collect();
     if line.chars().nth(WIDTH).is_some() {

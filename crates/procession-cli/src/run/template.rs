@@ -109,6 +109,11 @@ impl Template {
         Ok(Template { words, in_shell })
     }
 
+    /// Whether a command depends on the slot that it runs in.
+    pub(super) fn has_slot(&self) -> bool {
+        self.words.iter().flatten().any(|part| *part == Part::Slot)
+    }
+
     pub(super) fn complete(&self, arguments: &[OsString], job: u64, slot: usize) -> Line {
         if !self.in_shell {
             let mut words = Vec::new();

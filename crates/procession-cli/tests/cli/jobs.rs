@@ -195,7 +195,17 @@ pub(crate) fn a_log_is_written_and_gone_on_with() {
     assert_eq!(text.lines().next(), Some(header));
     assert_eq!(text.lines().count(), 4);
     let again = run(&[
-        "run", "--joblog", log, "--resume", "echo {}", ":::", "0", "1", "0", "9",
+        "run",
+        "--joblog",
+        log,
+        "--resume",
+        "--by-number",
+        "echo {}",
+        ":::",
+        "0",
+        "1",
+        "0",
+        "9",
     ]);
     assert_eq!(stdout(&again), "9\n");
     let again = run(&[
@@ -203,6 +213,7 @@ pub(crate) fn a_log_is_written_and_gone_on_with() {
         "--joblog",
         log,
         "--resume-failed",
+        "--by-number",
         "echo {}",
         ":::",
         "0",
@@ -216,6 +227,7 @@ pub(crate) fn a_log_is_written_and_gone_on_with() {
         "--joblog",
         log,
         "--resume-failed",
+        "--by-number",
         "echo {}",
         ":::",
         "0",

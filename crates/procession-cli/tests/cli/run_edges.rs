@@ -331,6 +331,17 @@ pub(crate) fn numbers_that_are_too_large_are_meant_or_refused() {
         &["--timeout", "4000000000000000h"][..],
         &["-j", "1000000000"],
         &["-j", "0"],
+        // As an alias and a wish have it: the last one counts.
+        &[
+            "-j4",
+            "-k",
+            "--retries",
+            "7",
+            "-k",
+            "-j",
+            "2",
+            "--retries=1",
+        ],
         &["-j", "200%"],
         &["-j", "-1"],
         &["-j", "+18446744073709551615"],

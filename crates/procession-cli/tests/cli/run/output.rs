@@ -2,7 +2,9 @@
 
 use super::scene::{Scene, has};
 use crate::{stderr, stdout};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::process::Stdio;
 
 pub(crate) fn a_job_may_open_its_own_output() {
     let scene = Scene::new();
@@ -133,4 +135,40 @@ pub(crate) fn arguments_with_slashes_stay_below_the_directory() {
     assert_eq!(found, expected);
     let names = std::fs::read_dir(scene.path("")).unwrap();
     assert_eq!(names.count(), 1, "nothing is beside the directory");
+}
+
+pub(crate) fn only_the_last_try_is_printed() {
+    let scene = Scene::new();
+    let job = "echo {} >> tries; n=$(wc -l < tries); echo out.$n; echo err.$n >&2; test $n = 3";
+    for order in ["-k", "--quiet"] {
+        let output = scene.run(&[order, "--retries", "5", job, ":::", "a"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(
+            (&*stdout(&output), &*stderr(&output)),
+            ("out.3\n", "err.3\n")
+        );
+        std::fs::remove_file(scene.path("tries")).unwrap();
+    }
+}
+
+pub(crate) fn nothing_is_printed_before_its_job_is_over() {
+    for order in ["-k", "--quiet"] {
+        let scene = Scene::new();
+        scene.gate("gate");
+        let job = "echo begin; : > begun.{}; read x < gate; echo end";
+        let mut command = scene.command(&[order, job, ":::", "a"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = child.stdout.take().unwrap();
+        scene.wait_for("begun.", 1);
+        super::pressure::wait_until_at_rest(child.id());
+        rustix::io::ioctl_fionbio(&output, true).unwrap();
+        let found = output.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(found, Err(std::io::ErrorKind::WouldBlock), "{order}");
+        rustix::io::ioctl_fionbio(&output, false).unwrap();
+        scene.open("gate");
+        let mut text = String::new();
+        output.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "begin\nend\n");
+        assert!(child.wait().unwrap().success());
+    }
 }

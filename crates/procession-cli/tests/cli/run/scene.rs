@@ -60,6 +60,11 @@ impl Scene {
         self.command(arguments).output().unwrap()
     }
 
+    /// A script that jobs run as `sh NAME`: their command stays the same when it does not.
+    pub(crate) fn script(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
     /// A FIFO, at which a job waits with `read x < NAME`.
     pub(crate) fn gate(&self, name: &str) {
         let mode = rustix::fs::Mode::from_raw_mode(0o600);

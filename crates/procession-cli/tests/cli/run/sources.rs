@@ -138,3 +138,22 @@ pub(crate) fn files_and_directories_of_any_bytes_are_used() {
     let below = scene.path(name(b"wor\xffk/re\xffsults/1"));
     assert_eq!(std::fs::read_dir(below).unwrap().count(), 1);
 }
+
+pub(crate) fn a_closed_standard_input_is_no_empty_one() {
+    let scene = Scene::new();
+    for words in [
+        &["echo"][..],
+        &["-a", "-", "echo"],
+        &["echo", "::::", "/dev/stdin"],
+        &["echo", ":::", "a", "::::", "/dev/fd/0"],
+    ] {
+        let output = scene.after("exec <&-", words).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(125), "{words:?}: {said}");
+        assert!(said.contains("standard input: Bad file"), "{said}");
+    }
+    // Who does not read it does not need it.
+    let words = ["echo", ":::", "a"];
+    let output = scene.after("exec <&-", &words).output().unwrap();
+    assert_eq!(stdout(&output), "a\n", "{}", stderr(&output));
+}
