@@ -22,8 +22,9 @@ cargo xtask <command>
   readme        paste the programs of the README into a new crate, and run them
   chaos [ARGS]  kill processes at every instruction and at random, and print
                 figures: --kills N (100000), --seed S, --step, --random,
-                --only NAME; with --only run, what `procession run` has
-                begun, each kill a run (2000 unless --kills says how many)
+                --only NAME; unless --step or --only says otherwise, also what
+                `procession run` has begun, one for each fifty kills; with
+                --only run nothing else, each kill a run (2000)
   sanitize      run the suites of shared memory under AddressSanitizer
   ci [--long]   everything that must hold: tests, format, lints, documentation;
                 with --long also what takes hours: kills by the million, kills
@@ -52,7 +53,6 @@ fn main() -> ExitCode {
                 checks(),
                 chaos(&["--step"]),
                 chaos(&["--random", "--kills", "1000000"]),
-                chaos(&["--random", "--only", "run", "--kills", "10000"]),
                 sanitize::check(),
             ];
             outcomes.into_iter().all(|ok| ok)
@@ -75,16 +75,44 @@ fn main() -> ExitCode {
     }
 }
 
+/// Kills of processes for which a run of commands is killed: that takes longer.
+const KILLS_FOR_A_RUN: u64 = 50;
+
 /// Kills processes and prints figures.
 fn chaos(rest: &[&str]) -> bool {
-    // The command has a program of tests of its own.
-    let package = match rest.windows(2).any(|pair| pair == ["--only", "run"]) {
-        true => "procession-cli",
-        false => "procession",
+    let value = |option: &str| {
+        let pairs = rest.windows(2);
+        pairs
+            .rev()
+            .find(|pair| pair[0] == option)
+            .map(|pair| pair[1])
     };
+    match value("--only") {
+        // The command has a program of tests of its own.
+        Some("run") => return report("procession-cli", rest),
+        Some(_) => return report("procession", rest),
+        None if rest.contains(&"--step") => return report("procession", rest),
+        None => {}
+    }
+    let kills = value("--kills").and_then(|kills| kills.parse::<u64>().ok());
+    let kills = kills.map(|kills| kills.div_ceil(KILLS_FOR_A_RUN).to_string());
+    let mut of_runs = Vec::new();
+    for (option, value) in [("--kills", kills.as_deref()), ("--seed", value("--seed"))] {
+        of_runs.extend(value.into_iter().flat_map(|value| [option, value]));
+    }
+    // Both, so that a failure of one hides none of the other.
+    let outcomes = [
+        report("procession", rest),
+        report("procession-cli", &of_runs),
+    ];
+    outcomes.into_iter().all(|ok| ok)
+}
+
+/// Has the tests of chance of a package print figures.
+fn report(package: &str, options: &[&str]) -> bool {
     let mut arguments = vec!["test", "--release", "--package", package];
     arguments.extend(["--test", "chaos", "--", "--report"]);
-    arguments.extend(rest);
+    arguments.extend(options);
     cargo(&arguments)
 }
 
