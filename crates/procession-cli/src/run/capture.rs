@@ -1,6 +1,7 @@
 //! What a job writes: taken out of its pipes, and kept until it is printed.
 
-use super::spool::{Kept, PIECE, Spool};
+use super::blocks::PIECE;
+use super::spool::{Kept, Spool};
 use super::watch::{Event, Watch};
 use crate::failure::Failure;
 use procession::os::pipe::Reader;

@@ -2,8 +2,8 @@
 
 use super::capture::Capture;
 use super::job::{Finished, Job};
-use super::log::Entry;
 use super::options::Share;
+use super::record::Entry;
 use super::watch::Event;
 use super::{Halt, LEFT_BEHIND, Run};
 use crate::failure::Failure;

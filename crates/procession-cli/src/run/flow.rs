@@ -2,10 +2,10 @@
 //! streams, as far as they take it.
 
 use super::Run;
+use super::blocks::PIECE;
 use super::capture::{Capture, Taken};
 use super::ends::LeftBehind;
 use super::job::RunningJob;
-use super::spool::PIECE;
 use super::watch::Event;
 use crate::failure::Failure;
 use std::collections::BTreeMap;

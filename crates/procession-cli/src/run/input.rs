@@ -4,19 +4,14 @@
 //! may be slow, and need not end. The others are read to their end before the first job,
 //! because each of their rows is needed again for the next row of the first.
 
+use super::lines::Lines;
 use super::starter;
 use super::words::{Source, Words};
 use crate::failure::Failure;
 use procession::os::eventfd::{EventFd, Mode};
-use procession::process::Inherited;
-use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Error, ErrorKind, Read};
-use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::vec::IntoIter;
@@ -24,13 +19,6 @@ use std::vec::IntoIter;
 /// Rows that are read in advance by the thread that reads, and as many that are taken
 /// from it at once: it need not wake up for each.
 const AHEAD: usize = 128;
-
-/// Most bytes of a line. Linux takes no argument of more than 128 KiB: what is longer
-/// than that fails as a job, and what is longer than this is no list of arguments.
-const LONGEST: usize = 1 << 20;
-
-/// Other names of standard input.
-const STANDARD_INPUT: [&str; 3] = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
 
 /// Arguments of one job after the other, read by a thread of its own: a slow writer
 /// keeps nobody waiting.
@@ -196,59 +184,6 @@ impl Iterator for Group {
     }
 }
 
-/// Lines of a file, or of standard input if it is called `-`.
-struct Lines {
-    reader: Box<dyn BufRead + Send>,
-    path: PathBuf,
-    end: u8,
-}
-
-impl Lines {
-    fn open(path: PathBuf, end: u8) -> Result<Lines, Failure> {
-        let is_input = path.as_os_str() == "-";
-        // The null device that stands in its place would be a list of nothing.
-        if Inherited::had_closed(0)
-            && (is_input || STANDARD_INPUT.iter().any(|it| path.as_os_str() == *it))
-        {
-            return Err(Failure::Input(Errno::BADF.into()));
-        }
-        let reader: Box<dyn BufRead + Send> = if is_input {
-            Box::new(BufReader::new(std::io::stdin()))
-        } else {
-            let file = File::open(&path).map_err(|error| Failure::File(path.clone(), error))?;
-            Box::new(BufReader::new(file))
-        };
-        Ok(Lines { reader, path, end })
-    }
-}
-
-impl Iterator for Lines {
-    type Item = Result<OsString, Failure>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut line = Vec::new();
-        let mut reader = self.reader.by_ref().take(LONGEST as u64 + 1);
-        let error = match reader.read_until(self.end, &mut line) {
-            Ok(0) => return None,
-            Ok(_) if line.last() == Some(&self.end) => {
-                line.pop();
-                return Some(Ok(OsString::from_vec(line)));
-            }
-            // The last one may have no end.
-            Ok(count) if count <= LONGEST => return Some(Ok(OsString::from_vec(line))),
-            Ok(_) => {
-                let why = format!("a line has more than {LONGEST} bytes; try -0 if NUL ends them");
-                Error::new(ErrorKind::InvalidData, why)
-            }
-            Err(error) => error,
-        };
-        Some(Err(match self.path.as_os_str() == "-" {
-            true => Failure::Input(error),
-            false => Failure::Reading(self.path.clone(), error),
-        }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,27 +277,5 @@ mod tests {
         let mut input = open("echo :::: / ::: a").unwrap();
         let text = format!("{:?}", next(&mut input).unwrap_err());
         assert!(text.contains("Reading(\"/\""), "{text}");
-    }
-
-    #[test]
-    fn lines_are_what_is_between_ends() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("list");
-        let lines = |bytes: &[u8], end| {
-            std::fs::write(&path, bytes).unwrap();
-            let lines = Lines::open(path.clone(), end).unwrap();
-            let lines: Result<Vec<OsString>, _> = lines.collect();
-            let lines = lines.unwrap().into_iter();
-            lines.map(OsString::into_vec).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            lines(b"a\n\nb\r\n\xff\0c", b'\n'),
-            [b"a".as_slice(), b"", b"b\r", b"\xff\0c"]
-        );
-        assert_eq!(lines(b"a\nb\0\0c", 0), [b"a\nb".as_slice(), b"", b"c"]);
-        let longest = vec![b'x'; LONGEST];
-        assert_eq!(lines(&longest, b'\n'), [longest.as_slice()]);
-        let ended = [&longest[..], b"\ny"].concat();
-        assert_eq!(lines(&ended, b'\n'), [longest.as_slice(), b"y"]);
     }
 }

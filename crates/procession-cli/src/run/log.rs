@@ -5,32 +5,18 @@
 //! the death of this process; they are not synced: the last ones may be lost, or cut, when
 //! the machine fails. A last line that is cut tells nothing, and who goes on takes it away.
 
+use super::record::{Entry, Record, record};
 use super::resume::Done;
 use crate::args::RunArguments;
 use crate::failure::Failure;
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Seek, Write};
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
-
-/// What is written about a job.
-#[derive(Debug)]
-pub(super) struct Entry<'a> {
-    pub(super) job: u64,
-    pub(super) started: SystemTime,
-    pub(super) took: Duration,
-    pub(super) received: u64,
-    pub(super) code: i32,
-    pub(super) signal: i32,
-    pub(super) command: &'a OsStr,
-}
 
 /// The log that options ask for, if it is to be written, and the jobs that need not be
 /// run again.
@@ -190,57 +176,14 @@ impl Log {
     }
 
     pub(super) fn add(&mut self, entry: &Entry<'_>) -> Result<(), Failure> {
-        let started = entry.started.duration_since(UNIX_EPOCH);
-        let mut line = format!(
-            "{}\t:\t{:.3}\t{:10.3}\t0\t{}\t{}\t{}\t",
-            entry.job,
-            started.unwrap_or_default().as_secs_f64(),
-            entry.took.as_secs_f64(),
-            entry.received,
-            entry.code,
-            entry.signal,
-        )
-        .into_bytes();
-        line.extend(in_line(entry.command.as_bytes()));
-        line.push(b'\n');
-        self.write(&line)
+        self.write(&entry.line())
     }
-}
-
-/// A command as it is in a log: a line for each job, with so many columns.
-pub(super) fn in_line(command: &[u8]) -> Vec<u8> {
-    let bytes = command.iter().map(|byte| match byte {
-        b'\n' | b'\r' | b'\t' => b' ',
-        byte => *byte,
-    });
-    bytes.collect()
-}
-
-/// What a line says of a job.
-#[derive(Debug)]
-pub(super) struct Record<'a> {
-    pub(super) job: u64,
-    pub(super) has_failed: bool,
-    pub(super) command: &'a [u8],
-}
-
-/// Nothing of a line that is none of a job.
-fn record(line: &[u8]) -> Option<Record<'_>> {
-    let fields: Vec<&[u8]> = line.splitn(9, |byte| *byte == b'\t').collect();
-    let number = |field: usize| -> Option<i64> {
-        let field = str::from_utf8(fields.get(field)?).ok()?;
-        field.trim().parse().ok()
-    };
-    Some(Record {
-        job: u64::try_from(number(0)?).ok()?,
-        has_failed: number(6)? != 0 || number(7)? != 0,
-        command: fields.get(8)?,
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
 
     fn entry(job: u64, code: i32, command: &str) -> Entry<'_> {
         Entry {

@@ -10,18 +10,23 @@
 //! has left behind may write for a second more ([`LEFT_BEHIND`]); then its pipes are
 //! closed, so that a daemon keeps nobody waiting.
 
+mod blocks;
 mod capture;
 mod common;
 mod descriptors;
 mod ends;
 mod flow;
 mod input;
+mod item;
 mod job;
 mod late;
+mod lines;
 mod log;
 mod options;
 mod pace;
+mod parts;
 mod print;
+mod record;
 mod results;
 mod resume;
 mod shell;
@@ -41,6 +46,7 @@ pub(crate) use options::{Halt, jobs, size};
 
 use crate::args::RunArguments;
 use crate::failure::Failure;
+use blocks::PIECE;
 use ends::LeftBehind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use input::Input;
@@ -52,7 +58,7 @@ use print::Printer;
 use procession::signal::{Signal, Signals};
 use resume::Done;
 use slots::Slots;
-use spool::{PIECE, Spool};
+use spool::Spool;
 use starter::Starter;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;

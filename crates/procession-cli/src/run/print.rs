@@ -6,6 +6,7 @@
 //! when what jobs write can be kept nowhere else.
 
 use super::capture::Capture;
+use super::item::Item;
 use super::job::Finished;
 use super::sink::Sink;
 use super::spool::{Kept, Spool};
@@ -24,23 +25,6 @@ const TURN: usize = 1 << 20;
 
 /// Most lines of our own that wait for standard error.
 const NOTES: usize = 100;
-
-/// Something to be printed.
-#[derive(Debug, Default)]
-pub(super) struct Item {
-    tag: Option<Vec<u8>>,
-    kept: [Kept; 2],
-    /// Whether the next byte begins a line.
-    begins_line: [bool; 2],
-    /// What we say about it.
-    note: Option<String>,
-    /// Comes back when all of it has been printed.
-    pub(super) finished: Option<Finished>,
-    /// The ticket of the job that goes on writing.
-    live: Option<u64>,
-    /// Standard error did not take all of it.
-    is_lost: bool,
-}
 
 /// What came of printing.
 #[derive(Debug, Default)]
@@ -181,33 +165,19 @@ impl Printer {
 
     /// What is to be printed of a job.
     pub(super) fn item(
-        &mut self,
+        &self,
         arguments: &[OsString],
         capture: Option<&mut Capture>,
         note: Option<String>,
     ) -> Item {
-        let words: Vec<&[u8]> = arguments.iter().map(|word| word.as_bytes()).collect();
-        let mut item = Item {
-            tag: self
-                .has_tags
-                .then(|| [&words.join(&b' ')[..], b"\t"].concat()),
-            begins_line: [true; 2],
-            note,
-            ..Item::default()
-        };
-        if let Some(capture) = capture {
-            item.take_over(capture);
-        }
-        item
+        Item::new(self.has_tags, arguments, capture, note)
     }
 
     /// Begins to print a job that still runs.
     pub(super) fn go_live(&mut self, ticket: u64, arguments: &[OsString], capture: &mut Capture) {
-        let item = self.item(arguments, Some(capture), None);
-        self.current = Some(Item {
-            live: Some(ticket),
-            ..item
-        });
+        let mut item = self.item(arguments, Some(capture), None);
+        item.live = Some(ticket);
+        self.current = Some(item);
     }
 
     /// The job that is printed while it runs.
@@ -328,16 +298,8 @@ impl Printer {
             self.current = self.queue.pop_front();
             return Ok(self.current.is_some());
         };
-        for stream in 0..2 {
-            if item.kept[stream].is_empty() {
-                continue;
-            }
+        if let Some(stream) = item.take(spool, &mut self.pending)? {
             self.to = stream;
-            spool.take(&mut item.kept[stream], &mut self.pending)?;
-            if let Some(tag) = &item.tag {
-                let begins_line = &mut item.begins_line[stream];
-                self.pending = tagged(&self.pending, tag, begins_line);
-            }
             return Ok(true);
         }
         if item.live.is_some() {
@@ -357,44 +319,5 @@ impl Printer {
         self.pending = note.into_bytes();
         self.to = 1;
         self.is_note = true;
-    }
-}
-
-impl Item {
-    fn take_over(&mut self, capture: &mut Capture) {
-        for (mine, its) in self.kept.iter_mut().zip(capture.kept()) {
-            mine.append(its);
-        }
-    }
-
-    pub(super) fn with(self, finished: Option<Finished>) -> Item {
-        Item { finished, ..self }
-    }
-}
-
-/// The bytes with a tag before each line.
-fn tagged(bytes: &[u8], tag: &[u8], begins_line: &mut bool) -> Vec<u8> {
-    let mut text = Vec::with_capacity(bytes.len() + tag.len());
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        if *begins_line {
-            text.extend_from_slice(tag);
-        }
-        text.extend_from_slice(line);
-        *begins_line = line.ends_with(b"\n");
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_in_two_pieces_has_one_tag() {
-        let mut begins_line = true;
-        assert_eq!(tagged(b"a\nb", b"1\t", &mut begins_line), b"1\ta\n1\tb");
-        assert_eq!(tagged(b"c\n", b"1\t", &mut begins_line), b"c\n");
-        assert_eq!(tagged(b"\n", b"1\t", &mut begins_line), b"1\t\n");
-        assert!(begins_line);
     }
 }

@@ -5,7 +5,8 @@
 //! the command of a job has to be the one that the log has.
 
 use super::job::Job;
-use super::log::{Log, Record, in_line};
+use super::log::Log;
+use super::record::{Record, in_line};
 use super::table::shortened;
 use super::template::Template;
 use crate::args::RunArguments;

@@ -8,12 +8,8 @@
 //! Where the file takes no more (a full disk, a limit), nothing is lost: what was read
 //! stays in memory, and [`is_full`](Spool::is_full) tells to read no more.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
-/// Most bytes that are read of a pipe at once, and bytes of a block.
-pub(super) const PIECE: usize = 1 << 16;
+use super::blocks::{Blocks, PIECE};
+use std::collections::VecDeque;
 
 /// Bytes in memory before the file is used.
 const IN_MEMORY: usize = 8 << 20;
@@ -77,7 +73,7 @@ impl Spool {
     /// Nothing of it is needed any more: its space is given back at the end of the
     /// process, which takes no time now.
     pub(super) fn give_up(&mut self) {
-        self.blocks.is_given_up = true;
+        self.blocks.give_up();
     }
 
     /// Lets the file be tried again: others may have made room.
@@ -183,81 +179,10 @@ impl Spool {
     }
 }
 
-/// A file of blocks.
-#[derive(Debug, Default)]
-struct Blocks {
-    /// From when it is needed.
-    file: Option<File>,
-    /// Blocks that it has had.
-    count: u64,
-    free: BTreeSet<u64>,
-    is_given_up: bool,
-}
-
-impl Blocks {
-    fn take(&mut self) -> Option<u64> {
-        if self.file.is_none() {
-            self.file = Some(tempfile::tempfile().ok()?);
-        }
-        Some(self.free.pop_first().unwrap_or_else(|| {
-            self.count += 1;
-            self.count - 1
-        }))
-    }
-
-    /// Writes into a block; how many bytes the file took.
-    fn write(&self, place: u64, offset: usize, bytes: &[u8]) -> usize {
-        let Some(file) = &self.file else { return 0 };
-        let start = place * PIECE as u64 + offset as u64;
-        let mut written = 0;
-        while written < bytes.len() {
-            match file.write_at(&bytes[written..], start + written as u64) {
-                Ok(0) => break,
-                Ok(count) => written += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(_) => break,
-            }
-        }
-        written
-    }
-
-    fn read(&self, place: u64, length: usize, into: &mut Vec<u8>) -> std::io::Result<()> {
-        let file = self.file.as_ref().ok_or(std::io::ErrorKind::NotFound)?;
-        let before = into.len();
-        into.resize(before + length, 0);
-        let outcome = file.read_exact_at(&mut into[before..], place * PIECE as u64);
-        if outcome.is_err() {
-            into.truncate(before);
-        }
-        outcome
-    }
-
-    fn give_back(&mut self, mut places: Vec<u64>) {
-        self.free.extend(&places);
-        let Some(file) = self.file.as_ref().filter(|_| !self.is_given_up) else {
-            return;
-        };
-        if self.free.len() as u64 == self.count {
-            // Nothing is in it: where this is refused, its blocks are used again.
-            let _ = file.set_len(0);
-            self.free.clear();
-            self.count = 0;
-            return;
-        }
-        let hole = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
-        places.sort_unstable();
-        // Those beside each other at once: each hole takes time.
-        for beside in places.chunk_by(|one, next| one + 1 == *next) {
-            let (start, count) = (beside[0] * PIECE as u64, (beside.len() * PIECE) as u64);
-            // As above.
-            let _ = rustix::fs::fallocate(file, hole, start, count);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::os::unix::fs::MetadataExt;
 
     fn small() -> Spool {

@@ -13,9 +13,14 @@ pub(super) enum Source {
 
 impl Source {
     fn is_standard_input(&self) -> bool {
-        let names = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
-        matches!(self, Source::File(path) if names.iter().any(|name| path.as_os_str() == *name))
+        matches!(self, Source::File(path) if is_standard_input(path))
     }
+}
+
+/// Whether a path means what the caller gave as standard input.
+pub(super) fn is_standard_input(path: &Path) -> bool {
+    let names = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+    names.iter().any(|name| path.as_os_str() == *name)
 }
 
 /// A command, and sources in groups: those of one group go along with one another, and
