@@ -4,6 +4,7 @@
 mod readme;
 mod sanitize;
 mod shapes;
+mod tidy;
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -20,6 +21,8 @@ cargo xtask <command>
   shapes        build a program that uses procession in every shape: static,
                 link-time optimised, and so on; and run it
   readme        paste the programs of the README into a new crate, and run them
+  tidy          check the order of modules, and what comments and documents say
+                about the code
   chaos [ARGS]  kill processes at every instruction and at random, and print
                 figures: --kills N (100000), --seed S, --step, --random,
                 --only NAME; unless --step or --only says otherwise, also what
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Some("test") => test(&rest),
         Some("models") => models(),
         Some("shapes") => shapes::check(),
+        Some("tidy") => tidy::check(std::path::Path::new(ROOT)),
         Some("readme") => readme::check(),
         Some("chaos") => {
             let arguments: Vec<&str> = rest.iter().map(String::as_str).collect();

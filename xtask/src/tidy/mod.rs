@@ -1,0 +1,46 @@
+//! Questions that the compiler does not ask: whether modules use only what is
+//! below them, whether comments and documents say what the code says. What is
+//! not yet so stands in `tidy.toml`, with the reason; nothing may be added to it
+//! in silence, and nothing stays there that is no longer needed.
+
+mod circles;
+mod imports;
+mod ranks;
+mod sources;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use sources::Sources;
+use table::Table;
+
+/// What is wrong, a line each.
+type Problems = Vec<String>;
+
+/// Asks all questions about the workspace at `root`; prints what is wrong.
+/// Whether nothing is.
+pub(crate) fn check(root: &Path) -> bool {
+    let problems = match problems(root) {
+        Ok(problems) => problems,
+        Err(error) => vec![error],
+    };
+    for problem in &problems {
+        println!("tidy: {problem}");
+    }
+    problems.is_empty()
+}
+
+fn problems(root: &Path) -> Result<Problems, String> {
+    let table = Table::read(&root.join("xtask/tidy.toml"))?;
+    let mut problems = Problems::new();
+    for (name, rules) in &table.crates {
+        let directory = root.join("crates").join(name);
+        let sources = Sources::read(&directory.join(&rules.root))?;
+        let imports = imports::of(&sources);
+        problems.extend(ranks::check(name, rules, &sources, &imports));
+        problems.extend(circles::check(name, rules, &imports));
+    }
+    Ok(problems)
+}

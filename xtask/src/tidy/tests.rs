@@ -1,0 +1,200 @@
+//! Each check sees what it is there to see, in small trees.
+
+use std::fs;
+
+use super::problems;
+
+/// A workspace of one crate, `a`.
+struct Tree(tempfile::TempDir);
+
+impl Tree {
+    /// With the ranks `low`, `middle`, `high`, and what else is to be in the
+    /// table of the crate.
+    fn new(files: &[(&str, &str)], rest: &str) -> Self {
+        let tree = Self(tempfile::tempdir().unwrap());
+        let table = format!(
+            "[crates.a]\nroot = \"src/lib.rs\"\n\
+             ranks = [[\"low\"], [\"middle\"], [\"high\"]]\n{rest}"
+        );
+        tree.write("xtask/tidy.toml", &table);
+        tree.write(
+            "crates/a/src/lib.rs",
+            "mod low; mod middle; mod high; pub use high::Top;",
+        );
+        for name in ["low", "middle"] {
+            tree.write(&format!("crates/a/src/{name}.rs"), "");
+        }
+        tree.write("crates/a/src/high.rs", "pub struct Top;");
+        for (path, text) in files {
+            tree.write(&format!("crates/a/src/{path}"), text);
+        }
+        tree
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn problems(&self) -> Vec<String> {
+        problems(self.0.path()).unwrap()
+    }
+}
+
+#[track_caller]
+fn one_problem(tree: &Tree, parts: &[&str]) {
+    let problems = tree.problems();
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    for part in parts {
+        assert!(problems[0].contains(part), "{part} in {problems:?}");
+    }
+}
+
+#[track_caller]
+fn no_problem(tree: &Tree) {
+    assert_eq!(tree.problems(), [""; 0]);
+}
+
+const UPWARD: &str =
+    "[[crates.a.upward]]\nfrom = \"low.rs\"\nto = \"high\"\nwhy = \"to be moved\"\n";
+
+#[test]
+fn imports_down_are_none_of_our_business() {
+    let files = [
+        ("high.rs", "use crate::middle::f; pub struct Top;"),
+        ("middle.rs", "use super::low; pub fn f() { low::g() }"),
+        ("low.rs", "pub fn g() {}"),
+    ];
+    no_problem(&Tree::new(&files, ""));
+}
+
+#[test]
+fn an_import_up_is_found_however_it_is_written() {
+    let ways = [
+        "\nuse crate::high::Top;",
+        "\nuse super::high::{Top as Other};",
+        "\nuse crate::{high::*};",
+        "\nfn f() { crate::high::Top; }",
+        "\nfn f(_: crate::high::Top) {}",
+        "\nfn f() { println!(\"{:?}\", crate::high::Top) }",
+        "\nmacro_rules! m { () => { $crate::high::Top } }",
+        "\nmod inner { pub struct S(super::super::high::Top); }",
+        // Through what the root hands on.
+        "\nuse crate::Top;",
+        "\nuse crate as all; fn f() { all::high::Top; }",
+    ];
+    for way in ways {
+        let tree = Tree::new(&[("low.rs", way)], "");
+        one_problem(&tree, &["low.rs:2: `low` uses `high` (high.rs)"]);
+    }
+}
+
+#[test]
+fn an_import_of_the_same_rank_is_one_too() {
+    let tree = Tree::new(
+        &[
+            ("low.rs", "use crate::beside::f;"),
+            ("beside.rs", "pub fn f() {}"),
+        ],
+        "",
+    );
+    tree.write(
+        "crates/a/src/lib.rs",
+        "mod low; mod beside; mod middle; mod high;",
+    );
+    let table = "[crates.a]\nroot = \"src/lib.rs\"\nranks = [[\"low\", \"beside\"], [\"middle\"], [\"high\"]]";
+    tree.write("xtask/tidy.toml", table);
+    one_problem(&tree, &["low.rs:1: `low` uses `beside` (beside.rs)"]);
+}
+
+#[test]
+fn what_only_tests_compile_may_use_all() {
+    let text = "#[cfg(test)] mod tests { use crate::high::Top; }
+        #[cfg(test)] use crate::high::Top;
+        struct S; impl S { #[cfg(test)] fn f() -> crate::high::Top { crate::high::Top } }";
+    no_problem(&Tree::new(&[("low.rs", text)], ""));
+}
+
+#[test]
+fn an_exception_holds_while_it_is_needed() {
+    let tree = Tree::new(&[("low.rs", "use crate::high::Top;")], UPWARD);
+    no_problem(&tree);
+    tree.write("crates/a/src/low.rs", "");
+    one_problem(&tree, &["low.rs no longer uses `high`"]);
+}
+
+#[test]
+fn an_exception_has_a_reason() {
+    let tree = Tree::new(&[], &UPWARD.replace("to be moved", " "));
+    let error = problems(tree.0.path()).unwrap_err();
+    assert!(error.ends_with("an exception has no reason"), "{error}");
+}
+
+#[test]
+fn each_module_has_a_rank_and_each_rank_a_module() {
+    let tree = Tree::new(&[("new.rs", "")], "");
+    tree.write(
+        "crates/a/src/lib.rs",
+        "mod low; mod middle; mod high; mod new;",
+    );
+    one_problem(&tree, &["`new` has no rank"]);
+    tree.write("crates/a/src/lib.rs", "mod low; mod high;");
+    one_problem(&tree, &["no module `middle`"]);
+}
+
+#[test]
+fn a_circle_of_modules_is_found_by_its_files() {
+    let files = [
+        ("low.rs", "use crate::high::Top; pub fn f() {}"),
+        ("high.rs", "mod part; pub use part::Top;"),
+        ("high/part.rs", "pub struct Top; fn f() { crate::low::f() }"),
+    ];
+    let tree = Tree::new(&files, UPWARD);
+    one_problem(&tree, &["(high, low): high/part.rs, low.rs"]);
+    let circle =
+        "[[crates.a.circle]]\nfiles = [\"high/part.rs\", \"low.rs\"]\nwhy = \"to be moved\"\n";
+    let tree = Tree::new(&files, &format!("{UPWARD}{circle}"));
+    no_problem(&tree);
+    tree.write("crates/a/src/high/part.rs", "pub struct Top;");
+    let problems = tree.problems();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(
+        problems
+            .iter()
+            .all(|it| it.contains("is in no circle any more"))
+    );
+}
+
+#[test]
+fn circles_inside_of_a_module_are_counted() {
+    let files = [
+        ("high.rs", "mod one; mod two; pub struct Top;"),
+        ("high/one.rs", "pub fn f() { super::two::f() }"),
+        ("high/two.rs", "pub fn f() { super::one::f() }"),
+    ];
+    one_problem(
+        &Tree::new(&files, ""),
+        &["2 files of `high` are in circles, 0 were"],
+    );
+    no_problem(&Tree::new(&files, "circles_inside = { high = 2 }"));
+    let more = Tree::new(&files, "circles_inside = { high = 3 }");
+    one_problem(&more, &["write that instead of 3"]);
+}
+
+#[test]
+fn what_a_module_hands_on_is_used_where_it_is_defined() {
+    // Or else all parts of a module were in a circle with its front.
+    let files = [
+        (
+            "high.rs",
+            "mod one; mod two; pub use one::One; pub use two::Top;",
+        ),
+        (
+            "high/one.rs",
+            "pub struct One; use super::Top; fn f(_: Top) {}",
+        ),
+        ("high/two.rs", "pub struct Top;"),
+    ];
+    no_problem(&Tree::new(&files, ""));
+}
