@@ -70,6 +70,8 @@ pub(crate) struct Running {
     said: Option<Said>,
     ended: Option<Ended>,
     ended_at: Option<Instant>,
+    /// The server has said that it reaped it.
+    is_reaped: bool,
     /// When it is to be killed, where we are the ones to tell.
     deadline: Option<Instant>,
     /// When it is killed unless it has taken over its process.
@@ -99,6 +101,7 @@ impl Running {
             said: None,
             ended: None,
             ended_at: None,
+            is_reaped: false,
             deadline,
             start_deadline: None,
             leads_group,
@@ -132,6 +135,7 @@ impl Running {
                         said,
                         ended: None,
                         ended_at: None,
+                        is_reaped: false,
                         deadline: None,
                         start_deadline,
                         leads_group,
@@ -306,6 +310,7 @@ impl Running {
                     let ended: Ended = codec::decode(&packet.body, Vec::new())?;
                     self.ended_at = Some(instant(ended.at));
                     self.ended = Some(ended);
+                    self.is_reaped = true;
                 }
                 Ok(Some(packet)) => {
                     let said = read_said(packet)?;
@@ -463,6 +468,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // If its server is killed, we may inherit it, and nobody else would reap it.
         if let Keeper::Server { pidfd, .. } = &self.keeper
+            && !self.is_reaped
             && self.is_ours()
             && procession_sys::process::inherits_orphans()
             && procession_sys::signal::send(pidfd.as_fd(), 0) != Err(Errno::SRCH)

@@ -35,11 +35,10 @@ impl From<OwnedFd> for Stdio {
 
 /// The new process's ends of the standard streams, and ours.
 pub(super) fn open_stdio(stdio: [Stdio; 3]) -> Result<([OwnedFd; 3], Pipes)> {
-    let mut theirs = settings::own_stdio()?;
     let mut pipes = Pipes::default();
-    for (number, stdio) in stdio.into_iter().enumerate() {
-        theirs[number] = match stdio {
-            Stdio::Inherit => continue,
+    let mut open = |number, stdio| -> Result<OwnedFd> {
+        Ok(match stdio {
+            Stdio::Inherit => settings::own_stream(number)?,
             Stdio::Null => settings::null()?,
             Stdio::Descriptor(descriptor) => descriptor,
             Stdio::Piped => {
@@ -59,7 +58,9 @@ pub(super) fn open_stdio(stdio: [Stdio; 3]) -> Result<([OwnedFd; 3], Pipes)> {
                     }
                 }
             }
-        };
-    }
+        })
+    };
+    let [input, output, error] = stdio;
+    let theirs = [open(0, input)?, open(1, output)?, open(2, error)?];
     Ok((theirs, pipes))
 }

@@ -33,7 +33,6 @@ use rustix::pipe::PipeFlags;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::Read;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -373,10 +372,7 @@ impl Command {
         )?;
         let mut running =
             Running::await_start(line.clone(), mailbox, server, true, None, leads_group)?;
-        let mut reason = Vec::new();
-        std::fs::File::from(failure)
-            .read_to_end(&mut reason)
-            .during("starting program", &line)?;
+        let reason = read_to_end(failure).during("starting program", &line)?;
         if !reason.is_empty() {
             running.wait(Deadline::NEVER)?;
             let error = postcard::from_bytes::<Error>(&reason);
@@ -395,6 +391,17 @@ impl fmt::Display for Command {
     }
 }
 
+/// What comes out of a pipe until its end; nothing is asked about the pipe first.
+fn read_to_end(pipe: OwnedFd) -> procession_sys::Result<Vec<u8>> {
+    let (mut all, mut buffer) = (Vec::new(), [0; 1024]);
+    loop {
+        match rustix::io::retry_on_intr(|| rustix::io::read(&pipe, &mut buffer))? {
+            0 => return Ok(all),
+            count => all.extend_from_slice(&buffer[..count]),
+        }
+    }
+}
+
 /// What the program is to find beside its standard streams, each number once.
 fn descriptors(
     inherited: Option<Inherited>,
@@ -410,9 +417,9 @@ fn descriptors(
             );
         }
     }
-    let limit = crate::limits::open_files();
     for (number, descriptor) in set {
         require_number(number)?;
+        let limit = crate::limits::open_files();
         if limit
             .value()
             .is_some_and(|most| u64::from(number.cast_unsigned()) >= most)

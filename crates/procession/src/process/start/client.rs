@@ -384,7 +384,7 @@ mod tests {
         let server = connection(&mut state().unwrap(), &standing).unwrap();
         let ask_for = |server: &Connection, program: &str, input: OwnedFd| {
             let (mut ours, theirs) = packet::pair().unwrap();
-            let [_, output, error] = super::super::settings::own_stdio().unwrap();
+            let [output, error] = [1, 2].map(|it| super::super::settings::own_stream(it).unwrap());
             let work = Work::Program {
                 program: program.into(),
                 arguments: Vec::new(),

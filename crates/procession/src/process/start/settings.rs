@@ -176,19 +176,18 @@ fn set_name(name: &str) {
     }
 }
 
-/// A descriptor for each of the standard three of the calling process, of
-/// which one may be closed.
-pub(crate) fn own_stdio() -> Result<[OwnedFd; 3]> {
-    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    let copy = |descriptor: std::os::fd::BorrowedFd<'_>| match descriptor.try_clone_to_owned() {
+/// A descriptor for one of the standard three of the calling process, which may be
+/// closed.
+pub(crate) fn own_stream(number: usize) -> Result<OwnedFd> {
+    let copied = match number {
+        0 => std::io::stdin().as_fd().try_clone_to_owned(),
+        1 => std::io::stdout().as_fd().try_clone_to_owned(),
+        _ => std::io::stderr().as_fd().try_clone_to_owned(),
+    };
+    match copied {
         Err(error) if error.raw_os_error() == Some(9) => null(),
         outcome => outcome.during("copying standard stream", ""),
-    };
-    Ok([
-        copy(input.as_fd())?,
-        copy(output.as_fd())?,
-        copy(error.as_fd())?,
-    ])
+    }
 }
 
 /// Opens the null device for standard streams that are closed, as the runtime
