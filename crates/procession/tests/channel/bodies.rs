@@ -11,8 +11,11 @@ use std::io::{Read, Seek, Write};
 
 /// Bytes that their length says.
 fn bytes(length: usize) -> ByteBuf {
-    let byte = |at| (at as u64 * 31 + length as u64) as u8;
-    ByteBuf::from((0..length).map(byte).collect::<Vec<u8>>())
+    // Which costs less, without optimisation, than as many numbers.
+    let part = (0..509).map(|at| (at * 31 + at / 251 + length) as u8);
+    let mut bytes = part.collect::<Vec<_>>().repeat(length / 509 + 1);
+    bytes.truncate(length);
+    ByteBuf::from(bytes)
 }
 
 fn echo(end: Endpoint<ByteBuf, ByteBuf>) -> usize {

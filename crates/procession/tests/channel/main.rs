@@ -2,18 +2,21 @@
 
 mod bodies;
 mod connections;
+#[path = "../common/elsewhere.rs"]
+mod elsewhere;
 mod ends;
 mod limits;
 #[cfg(feature = "network")]
 mod network;
+#[path = "../common/way.rs"]
+mod way;
 
 use procession::channel::{Flavor, Options};
-use procession::process::{Builder, JoinHandle, StartMethod};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use procession::process::StartMethod;
 use std::process::ExitCode;
 use std::time::Duration;
 use testkit::Test;
+pub(crate) use way::start;
 
 /// Far beyond any bound that is promised.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -45,16 +48,6 @@ fn connections() -> Vec<(&'static str, ByMethod)> {
             connections::an_end_of_a_connection_travels_on,
         ),
     ]
-}
-
-/// Starts a task.
-pub(crate) fn start<A, R>(method: StartMethod, function: fn(A) -> R, argument: A) -> JoinHandle<R>
-where
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    let builder = Builder::new().start_method(method);
-    builder.spawn(function, argument).unwrap()
 }
 
 macro_rules! bodies {
@@ -125,11 +118,13 @@ fn main() -> ExitCode {
         )
     {
         for &(name, body) in bodies {
+            let options = Options::new().flavor(flavor);
+            let name = format!("{name}::{flavor:?}");
             for method in METHODS {
-                let options = Options::new().flavor(flavor);
-                let name = format!("{name}::{flavor:?}::{method}");
+                let name = format!("{name}::{method}");
                 tests.push(Test::new(name, move || body(options, method)));
             }
+            tests.extend(way::tests(&name, move |method| body(options, method)));
         }
     }
     testkit::run(tests)

@@ -2,6 +2,8 @@
 
 mod bodies;
 mod death;
+#[path = "../common/elsewhere.rs"]
+mod elsewhere;
 mod ends;
 mod growing;
 mod handles;
@@ -12,30 +14,21 @@ mod panics;
 mod ranges;
 mod scribbled;
 mod shapes;
+#[path = "../common/way.rs"]
+mod way;
 mod work;
 
-use procession::process::{Builder, JoinHandle, StartMethod};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use procession::process::StartMethod;
 use std::process::ExitCode;
 use std::time::Duration;
 use testkit::Test;
+pub(crate) use way::start;
 
 /// Far beyond any bound that is promised.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 /// A test of what holds for every start method.
 type Body = fn(StartMethod);
-
-/// Starts a task.
-pub(crate) fn start<A, R>(method: StartMethod, function: fn(A) -> R, argument: A) -> JoinHandle<R>
-where
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    let builder = Builder::new().start_method(method);
-    builder.spawn(function, argument).unwrap()
-}
 
 macro_rules! bodies {
     ($($test:path),* $(,)?) => { [$((stringify!($test), $test as Body)),*] };
@@ -140,6 +133,8 @@ fn main() -> ExitCode {
         death::a_sender_killed_at_any_instruction_has_sent_or_not,
         death::a_receiver_killed_at_any_instruction_loses_nothing,
     ];
+    // Minutes of copying, in which nothing depends on how the ends came.
+    let mut ordinary = vec!["long::long_messages_come_whole"];
     for (name, body) in for_each_method {
         for method in [
             StartMethod::Fork,
@@ -148,6 +143,12 @@ fn main() -> ExitCode {
         ] {
             tests.push(Test::new(format!("{name}::{method}"), move || body(method)));
         }
+        if let Some(place) = ordinary.iter().position(|ordinary| *ordinary == name) {
+            ordinary.remove(place);
+            continue;
+        }
+        tests.extend(way::tests(name, body));
     }
+    assert!(ordinary.is_empty(), "no such bodies: {ordinary:?}");
     testkit::run(tests)
 }

@@ -83,9 +83,9 @@ fn stays_locked(pair: &Mutex<[u64; 2]>) {
 
 pub(crate) fn the_lock_of_a_dead_holder_is_handed_over_for_repair(setting: Setting) {
     let pair = setting.make(|| Mutex::new([0, 0]), |name| Mutex::create(name, [0, 0]));
-    let argument = (setting.give(&pair), setting.method.is_none());
+    let argument = (setting.give(&pair), setting.is_among_threads());
     setting.start(die_holding, argument).end();
-    if setting.method.is_none() {
+    if setting.is_among_threads() {
         return stays_locked(&pair);
     }
     let Err(LockError::OwnerDied(mut left)) = pair.lock_timeout(LONG) else {
@@ -99,9 +99,9 @@ pub(crate) fn the_lock_of_a_dead_holder_is_handed_over_for_repair(setting: Setti
 
 pub(crate) fn a_lock_that_nobody_repairs_is_lost_until_reset(setting: Setting) {
     let pair = setting.make(|| Mutex::new([0, 0]), |name| Mutex::create(name, [0, 0]));
-    let argument = (setting.give(&pair), setting.method.is_none());
+    let argument = (setting.give(&pair), setting.is_among_threads());
     setting.start(die_holding, argument).end();
-    if setting.method.is_none() {
+    if setting.is_among_threads() {
         return stays_locked(&pair);
     }
     let error = pair.lock_timeout(LONG).map(drop).unwrap_err();
@@ -229,9 +229,9 @@ fn die_writing((given, is_thread): (Given<RwLock<[u64; 2]>>, bool)) {
 
 pub(crate) fn a_dead_reader_leaves_nothing_and_a_dead_writer_is_told_of(setting: Setting) {
     let lock = setting.make(|| RwLock::new([0, 0]), |name| RwLock::create(name, [0, 0]));
-    let argument = (setting.give(&lock), setting.method.is_none());
+    let argument = (setting.give(&lock), setting.is_among_threads());
     setting.start(die_reading, argument.clone()).end();
-    if setting.method.is_none() {
+    if setting.is_among_threads() {
         let error = lock.write_timeout(SHORT).map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         let error = lock.write().map(drop).unwrap_err();
@@ -287,9 +287,9 @@ fn die_with_permits((given, is_thread): (Given<Semaphore>, bool)) {
 
 pub(crate) fn permits_of_the_dead_return(setting: Setting) {
     let semaphore = setting.make(|| Semaphore::new(3), |name| Semaphore::create(name, 3));
-    let argument = (setting.give(&semaphore), setting.method.is_none());
+    let argument = (setting.give(&semaphore), setting.is_among_threads());
     setting.start(die_with_permits, argument).end();
-    if setting.method.is_none() {
+    if setting.is_among_threads() {
         assert_eq!(semaphore.available().unwrap(), 1);
         return;
     }
