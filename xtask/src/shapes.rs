@@ -46,7 +46,8 @@ const SHAPES: [Shape; 4] = [
 /// Builds and runs all; whether all is well.
 pub(crate) fn check() -> bool {
     SHAPES.iter().all(Shape::check)
-        && super::cargo(&["test", "--package", "consumer", "--bench", "own_main"])
+        // With the features of the tests, so that little is compiled again.
+        && super::cargo(&["test", "--workspace", "--bench", "own_main"])
         && under_nextest()
 }
 

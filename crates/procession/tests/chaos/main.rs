@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     }
     for workload in workloads::ALL {
         tests.push(Test::new(format!("random::{}", workload.name), move || {
-            random::run(workload, 150, &mut Random::new());
+            random::run(workload, 100, &mut Random::new());
         }));
     }
     testkit::run(tests)

@@ -108,6 +108,9 @@ pub(crate) fn run(workload: &Workload, kills: u64, random: &mut Random) -> Figur
             let all = deaths + journal.sum(PANICS);
             work.audit(&journal, Ends { deaths, all });
             assert_eq!(journal.violations().load(Ordering::SeqCst), 0);
+            if figures.kills >= kills {
+                break;
+            }
         }
         figures.operations += journal.sum(DONE);
         figures.repairs += journal.sum(REPAIRS);
