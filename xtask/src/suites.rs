@@ -128,6 +128,7 @@ fn steps() -> Option<Vec<Step>> {
         of_cargo("doc", &["--doc"]),
         of_ours("models"),
         of_ours("shapes"),
+        of_ours("readme"),
     ];
     let mut names = names_of_tests()?;
     names.sort();
