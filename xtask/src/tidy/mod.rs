@@ -4,12 +4,18 @@
 //! in silence, and nothing stays there that is no longer needed.
 
 mod circles;
+mod documents;
+mod examples;
 mod imports;
+mod lengths;
+mod numbers;
 mod ranks;
 mod sources;
+mod sync_names;
 mod table;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::path::Path;
 
@@ -34,6 +40,7 @@ pub(crate) fn check(root: &Path) -> bool {
 
 fn problems(root: &Path) -> Result<Problems, String> {
     let table = Table::read(&root.join("xtask/tidy.toml"))?;
+    let texts = texts::of(root, table.crates.keys().cloned())?;
     let mut problems = Problems::new();
     for (name, rules) in &table.crates {
         let directory = root.join("crates").join(name);
@@ -41,6 +48,15 @@ fn problems(root: &Path) -> Result<Problems, String> {
         let imports = imports::of(&sources);
         problems.extend(ranks::check(name, rules, &sources, &imports));
         problems.extend(circles::check(name, rules, &imports));
+        if let Some(known) = &rules.without_example {
+            problems.extend(examples::check(name, known, &sources, &texts));
+        }
+    }
+    problems.extend(sync_names::check(&table.sync, &texts));
+    problems.extend(lengths::check(&table.long, &texts));
+    problems.extend(numbers::check(root, &table.numbers));
+    if let Some(library) = table.crates.get("procession") {
+        problems.extend(documents::check(root, library, &texts));
     }
     Ok(problems)
 }

@@ -198,3 +198,118 @@ fn what_a_module_hands_on_is_used_where_it_is_defined() {
     ];
     no_problem(&Tree::new(&files, ""));
 }
+
+/// A name at an operation of each of these orders.
+fn sync(name: &str, orders: &[&str]) -> String {
+    let one = |order: &&str| {
+        format!("fn f() {{\n    // SYNC({name}): why.\n    word.load(Ordering::{order});\n}}\n")
+    };
+    orders.iter().map(one).collect()
+}
+
+#[test]
+fn a_name_of_an_order_stands_at_both_ends() {
+    let problem = |orders: &[&str]| {
+        let tree = Tree::new(&[], "");
+        // Not compiled: any order will do.
+        tree.write("crates/a/src/beside.rs", &sync("edge", orders));
+        tree.problems()
+    };
+    let alone = ["SYNC(edge) has one end only, in a/beside"];
+    assert_eq!(problem(&["Acquire"]), alone);
+    assert_eq!(problem(&["Acquire", "Acquire"]), alone);
+    assert_eq!(problem(&["Release", "Release"]), alone);
+    assert_eq!(problem(&["SeqCst"]), alone);
+    for pair in [
+        ["Acquire", "Release"],
+        ["SeqCst", "SeqCst"],
+        ["AcqRel", "Acquire"],
+    ] {
+        assert_eq!(problem(&pair), [""; 0]);
+    }
+}
+
+#[test]
+fn one_name_is_one_order() {
+    let both = sync("edge", &["Acquire", "Release"]);
+    let tree = |rest: &str| {
+        let tree = Tree::new(&[], rest);
+        tree.write("crates/a/src/one.rs", &both);
+        tree.write("crates/a/src/two.rs", &sync("edge", &["Acquire"]));
+        tree
+    };
+    one_problem(&tree(""), &["several modules (a/one, a/two)"]);
+    no_problem(&tree("[sync.across]\nedge = \"why\""));
+    one_problem(
+        &tree("[sync.several]\nedge = \"why\""),
+        &["one end only, in a/two"],
+    );
+    let unneeded = Tree::new(&[], "[sync.lone]\nedge = \"why\"");
+    one_problem(&unneeded, &["SYNC(edge) needs no exception"]);
+}
+
+#[test]
+fn a_number_in_a_document_is_that_of_the_source() {
+    let rules = "[[numbers]]\ndocument = \"layouts.md\"\nafter = \"version (\"\n\
+        file = \"header.rs\"\nconstant = \"VERSION\"\n\
+        [[numbers]]\ndocument = \"layouts.md\"\nafter = \"models: \"\nfile = \"loom.rs\"\n";
+    let tree = Tree::new(&[], rules);
+    tree.write("header.rs", "const VERSION: u64 = 5;");
+    tree.write("loom.rs", "#[test]\nfn a() {}\n#[test]\nfn b() {}");
+    tree.write("layouts.md", "version (5), models: 2");
+    no_problem(&tree);
+    tree.write("layouts.md", "version (4), models: 2");
+    one_problem(&tree, &["`version (…` says 4, header.rs has 5"]);
+    tree.write("layouts.md", "version (5), models: 3");
+    one_problem(&tree, &["`models: …` says 3, loom.rs has 2"]);
+    tree.write("layouts.md", "version (5)");
+    one_problem(&tree, &["`models: …` does not stand there once"]);
+}
+
+#[test]
+fn files_are_not_too_long() {
+    let tree = Tree::new(&[("low.rs", &"fn f() {}\n".repeat(301))], "");
+    one_problem(&tree, &["low.rs has 301 lines of code, 300 at most"]);
+    let rest = "[long]\n\"crates/a/src/low.rs\" = 350\n";
+    let tree = Tree::new(&[("low.rs", &"fn f() {}\n".repeat(350))], rest);
+    no_problem(&tree);
+    tree.write("crates/a/src/low.rs", &"fn f() {}\n".repeat(351));
+    one_problem(&tree, &["351 lines of code, 350 at most"]);
+    let short = format!("{}{}", "fn f() {}\n".repeat(300), "// Why.\n\n".repeat(99));
+    tree.write("crates/a/src/low.rs", &short);
+    one_problem(&tree, &["take it out of tidy.toml"]);
+}
+
+#[test]
+fn public_functions_have_examples() {
+    let bare = "/// Does.\npub fn f() {}\nfn private() {}\n#[doc(hidden)] pub fn g() {}";
+    let rest = |count: usize| format!("without_example = {{ \"low.rs\" = {count} }}");
+    let tree = Tree::new(&[("low.rs", bare)], "without_example = {}");
+    one_problem(&tree, &["low.rs has 1 public functions", "it had 0"]);
+    no_problem(&Tree::new(&[("low.rs", bare)], &rest(1)));
+    one_problem(&Tree::new(&[("low.rs", bare)], &rest(2)), &["instead of 2"]);
+    let shown = "/// Does.\n/// ```\n/// a::f();\n/// ```\npub struct S;\npub fn f() {}";
+    no_problem(&Tree::new(&[("low.rs", shown)], "without_example = {}"));
+}
+
+#[test]
+fn the_map_is_the_order_and_walks_lead_somewhere() {
+    let tree = Tree(tempfile::tempdir().unwrap());
+    let ranks = "[crates.procession]\nroot = \"src/lib.rs\"\nranks = [[\"low\"], [\"high\"]]";
+    tree.write("xtask/tidy.toml", ranks);
+    tree.write("crates/procession/src/lib.rs", "mod low; mod high;");
+    tree.write("crates/procession/src/low.rs", "fn there<T>() {}");
+    tree.write("crates/procession/src/high.rs", "");
+    let map = "Inside `procession`:\n```text\nlow  # why\nhigh\n```\n`low.rs:there`";
+    tree.write("ARCHITECTURE.md", map);
+    no_problem(&tree);
+    tree.write("ARCHITECTURE.md", &map.replace("there", "gone"));
+    one_problem(&tree, &["no `low.rs:gone`"]);
+    tree.write("ARCHITECTURE.md", &map.replace("high\n", ""));
+    one_problem(&tree, &["the map has no row `high`"]);
+    tree.write(
+        "ARCHITECTURE.md",
+        &map.replace("low  # why\nhigh", "high\nlow"),
+    );
+    one_problem(&tree, &["not in order"]);
+}

@@ -1,0 +1,103 @@
+//! Public functions show how they are used.
+
+use std::collections::BTreeMap;
+
+use syn::visit::{self, Visit};
+use syn::{Attribute, ImplItemFn, ItemFn, Visibility};
+
+use super::Problems;
+use super::sources::{self, Sources};
+use super::texts::Text;
+
+/// Counts public functions of a file that no example calls: neither their own,
+/// nor one that stands elsewhere in the documentation of the file.
+#[derive(Debug, Default)]
+struct Counter {
+    examples: String,
+    found: usize,
+}
+
+/// The code in the comments for users.
+fn examples(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let docs = lines.filter(|line| line.starts_with("///") || line.starts_with("//!"));
+    let docs: Vec<&str> = docs.collect();
+    docs.join("\n").split("```").skip(1).step_by(2).collect()
+}
+
+impl Counter {
+    fn count(&mut self, name: &syn::Ident, visibility: &Visibility, attributes: &[Attribute]) {
+        let is_public = matches!(visibility, Visibility::Public(_));
+        let docs = attributes.iter().filter(|it| it.path().is_ident("doc"));
+        let texts = docs.map(|it| match &it.meta {
+            syn::Meta::NameValue(it) => match &it.value {
+                syn::Expr::Lit(syn::ExprLit {
+                    lit: syn::Lit::Str(text),
+                    ..
+                }) => text.value(),
+                _ => String::new(),
+            },
+            // Hidden: nobody is to use it.
+            _ => "```".to_owned(),
+        });
+        let calls = [format!("{name}("), format!("{name}::<")];
+        let is_called = |call: &String| {
+            let mut places = self.examples.match_indices(call.as_str());
+            places.any(|(at, _)| self.examples[..at].ends_with(['.', ':', ' ', '(', '!', '&']))
+        };
+        let has_example =
+            texts.into_iter().any(|text| text.contains("```")) || calls.iter().any(is_called);
+        if is_public && !has_example && !sources::is_for_tests(attributes) {
+            self.found += 1;
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Counter {
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        self.count(&item.sig.ident, &item.vis, &item.attrs);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
+        self.count(&item.sig.ident, &item.vis, &item.attrs);
+    }
+
+    fn visit_expr(&mut self, _: &'ast syn::Expr) {}
+}
+
+pub(crate) fn check(
+    name: &str,
+    known: &BTreeMap<String, usize>,
+    sources: &Sources,
+    texts: &[Text],
+) -> Problems {
+    let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+    for module in sources.modules.values() {
+        let path = format!("crates/{name}/src/{}", module.file);
+        let text = texts.iter().find(|text| text.path == path);
+        let mut counter = Counter {
+            examples: examples(text.map_or("", |text| &text.text)),
+            found: 0,
+        };
+        for item in &module.items {
+            visit::visit_item(&mut counter, item);
+        }
+        *counted.entry(&module.file).or_default() += counter.found;
+    }
+    let mut problems = Problems::new();
+    let none = known.keys().map(|file| (file.as_str(), 0));
+    let files: BTreeMap<&str, usize> = none.chain(counted).collect();
+    for (file, counted) in files {
+        let known = known.get(file).copied().unwrap_or(0);
+        if counted > known {
+            problems.push(format!(
+                "{name}: {file} has {counted} public functions without an example, it had {known}"
+            ));
+        } else if counted < known {
+            problems.push(format!(
+                "{name}: {file} has {counted} public functions without an example: write that instead of {known} into tidy.toml"
+            ));
+        }
+    }
+    problems
+}
