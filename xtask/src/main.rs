@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask test`, `cargo xtask ci`,
 //! `cargo xtask chaos`, `cargo xtask bench`.
 
+mod package;
 mod readme;
 mod sanitize;
 mod shapes;
@@ -22,6 +23,8 @@ cargo xtask <command>
   shapes        build a program that uses procession in every shape: static,
                 link-time optimised, and so on; and run it
   readme        paste the programs of the README into a new crate, and run them
+  package       check that each published package says what it is and carries
+                its licences and a README
   tidy          check the order of modules, and what comments and documents say
                 about the code
   chaos [ARGS]  kill processes at every instruction and at random, and print
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Some("test") => test(&rest),
         Some("models") => models(),
         Some("shapes") => shapes::check(),
+        Some("package") => package::check(),
         Some("tidy") => tidy::check(std::path::Path::new(ROOT)),
         Some("readme") => readme::check(),
         Some("chaos") => {

@@ -1,4 +1,4 @@
-//! What `cargo xtask tidy` asks holds for the project.
+//! What `cargo xtask tidy` and `cargo xtask package` ask holds for the project.
 
 use std::process::Command;
 
