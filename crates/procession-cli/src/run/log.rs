@@ -165,7 +165,7 @@ impl Log {
                 && self.is_kept
                 && written > 0
             {
-                // If it stays, the next run ends the line.
+                // If it stays, the next run takes it away.
                 let _ = self
                     .file
                     .set_len(metadata.len().saturating_sub(written as u64));
