@@ -2,8 +2,9 @@
 //! one ends.
 //!
 //! One run at a time writes a log, a whole line at once when a job is over. Lines survive
-//! the death of this process; they are not synced: the last ones may be lost, or cut, when
-//! the machine fails. A last line that is cut tells nothing, and who goes on takes it away.
+//! the death of this process. They are not synced: the last ones may be lost when the
+//! machine fails. The last line may be cut by that, or by a kill between two pages of the
+//! file: it tells nothing, and who goes on takes it away.
 
 use super::record::{Entry, Record, record};
 use super::resume::Done;
