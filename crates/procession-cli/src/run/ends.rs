@@ -45,8 +45,11 @@ impl Run<'_> {
         );
         let (mut finished, mut capture) = job.finish(&status, self.ends_now());
         finished.job.attempts += 1;
-        let may_retry = finished.job.attempts < self.arguments.retries && self.may_start();
-        if finished.has_failed() && may_retry && !finished.ended_by_us {
+        let has_tries = finished.job.attempts < self.arguments.retries;
+        let is_to_be_tried = finished.has_failed() && has_tries && !finished.ended_by_us;
+        // The run has ended before its next try, as with those that wait for theirs.
+        finished.ended_by_us |= is_to_be_tried && !self.may_start();
+        if is_to_be_tried && self.may_start() {
             if self.printer.live() == Some(ticket) {
                 self.printer.end_live(None);
             }
