@@ -217,6 +217,10 @@ mod tests {
             let tests = format!("{}/crates/{directory}/tests", crate::ROOT);
             for entry in std::fs::read_dir(tests).unwrap() {
                 let path = entry.unwrap().path();
+                // What programs of tests have in common is none.
+                if path.is_dir() && !path.join("main.rs").exists() {
+                    continue;
+                }
                 let name = path.file_stem().unwrap().to_str().unwrap();
                 assert!(steps.iter().any(|step| step.name == name), "{name}");
             }
