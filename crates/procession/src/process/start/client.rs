@@ -215,7 +215,13 @@ fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
     drop(message);
     let ready = match mailbox.receive(Deadline::NEVER)? {
         Some(packet) if packet.kind == Kind::Ready => packet,
-        Some(packet) if packet.kind == Kind::Failed => return Ok(None),
+        Some(packet) if packet.kind == Kind::Failed => {
+            return match codec::decode(&packet.body, Vec::new())? {
+                // It could not look, which says nothing about us.
+                Some(error) => Err(error),
+                None => Ok(None),
+            };
+        }
         _ => {
             return Err(Error::new(ErrorKind::ProcessDied, operation, "")
                 .because("the server was killed, or has no descriptor left"));
@@ -238,7 +244,7 @@ fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
 fn start_server(standing: &Standing) -> Result<Connection> {
     let operation = "starting server";
     entry::require_entry()?;
-    if !Status::own()?.has_children_beside_itself() {
+    if !Status::own()?.has_children_beside_itself()? {
         return Err(Error::new(ErrorKind::Unsupported, operation, "")
             .because("children of this process are in another namespace of pids than itself")
             .with_hint("fork first (`process::fork`), and start processes in the child"));

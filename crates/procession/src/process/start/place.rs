@@ -1,6 +1,7 @@
 //! Where a thread is, as far as another process can see it.
 
 use super::rights::Status;
+use crate::Result;
 
 /// What is beyond rights: a thread in another place has other files, networks or rules
 /// than a process that was started before it went there.
@@ -16,14 +17,18 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn of(status: &Status) -> Place {
-        Place {
-            namespaces: status.namespaces(),
-            root: status.root().unwrap_or_default(),
+    /// Looks where it is.
+    ///
+    /// # Errors
+    /// That nobody could look, for want of a descriptor: this is no other place.
+    pub(crate) fn of(status: &Status) -> Result<Place> {
+        Ok(Place {
+            namespaces: status.namespaces()?,
+            root: status.root()?,
             // Kernels without either have no such file.
-            cgroup: status.read("cgroup").unwrap_or_default(),
-            label: status.read("attr/current").unwrap_or_default(),
-        }
+            cgroup: status.read_if_any("cgroup")?,
+            label: status.read_if_any("attr/current")?,
+        })
     }
 
     /// Whether all of it was to be seen.
@@ -48,11 +53,11 @@ mod tests {
 
     #[test]
     fn a_place_is_seen_by_others_as_by_oneself() {
-        let own = Place::of(&Status::own().unwrap());
+        let own = Place::of(&Status::own().unwrap()).unwrap();
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
         let process = std::process::id().cast_signed();
         let status = Status::of(process, thread.cast_unsigned()).unwrap();
-        let seen = Place::of(&status);
+        let seen = Place::of(&status).unwrap();
         assert_eq!(seen, own);
         assert!(seen.is_seen() && seen.is_among([&own, &own]));
         let mut hidden = seen.clone();

@@ -2,9 +2,12 @@
 
 use crate::error::Context;
 use crate::{Error, ErrorKind, Result};
+use procession_sys::Errno;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+const OPERATION: &str = "looking at the rights of a thread";
 
 /// Rights of a thread: who it is, and what was given to it or taken from it. The
 /// kernel keeps them for each thread.
@@ -63,19 +66,23 @@ impl Status {
     }
 
     fn at(path: &str) -> Result<Status> {
-        let operation = "looking at the rights of a thread";
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(path, flags, Mode::empty()).during(operation, path)?;
+        let directory = rustix::fs::open(path, flags, Mode::empty()).during(OPERATION, path)?;
         let mut status = Status {
             text: String::new(),
             directory,
         };
-        status.text = status.read("status").during(operation, path)?;
+        status.text = status.read("status").during(OPERATION, path)?;
         Ok(status)
     }
 
-    /// What a file beside it says.
-    pub(crate) fn read(&self, name: &str) -> std::io::Result<String> {
+    /// What a file beside it says; nothing if there is none, or we may not look.
+    pub(crate) fn read_if_any(&self, name: &str) -> Result<String> {
+        let read = if_seen(self.read(name)).during(OPERATION, name)?;
+        Ok(read.unwrap_or_default())
+    }
+
+    fn read(&self, name: &str) -> rustix::io::Result<String> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.directory, name, flags, Mode::empty())?;
         let mut bytes = vec![0; 4096];
@@ -95,13 +102,13 @@ impl Status {
     }
 
     /// The number of a namespace; 0 where there is none, or we may not look.
-    pub(crate) fn namespace(&self, path: &str) -> u64 {
+    pub(crate) fn namespace(&self, path: &str) -> Result<u64> {
         namespace_at(self.directory.as_fd(), path)
     }
 
     /// The numbers of those that it, or its children, will be in, but for that of users.
-    pub(crate) fn namespaces(&self) -> [u64; 7] {
-        [
+    pub(crate) fn namespaces(&self) -> Result<[u64; 7]> {
+        const NAMES: [&str; 7] = [
             "ns/mnt",
             "ns/net",
             "ns/ipc",
@@ -109,13 +116,19 @@ impl Status {
             "ns/cgroup",
             "ns/pid_for_children",
             "ns/time_for_children",
-        ]
-        .map(|path| self.namespace(path))
+        ];
+        let mut numbers = [0; 7];
+        for (number, name) in numbers.iter_mut().zip(NAMES) {
+            *number = self.namespace(name)?;
+        }
+        Ok(numbers)
     }
 
-    /// Device, file and mount of the directory in which its paths begin.
+    /// Device, file and mount of the directory in which its paths begin; zeros where we
+    /// may not look.
     pub(crate) fn root(&self) -> Result<[u64; 3]> {
-        root_at(self.directory.as_fd(), "root")
+        let root = if_seen(root_at(self.directory.as_fd(), "root"));
+        Ok(root.during(OPERATION, "root")?.unwrap_or_default())
     }
 
     /// Whether it has ended: its rights, which nobody lowers any more, are still there.
@@ -126,10 +139,10 @@ impl Status {
     }
 
     /// Whether its children are in its namespace of pids; unshare(2) changes that.
-    pub(crate) fn has_children_beside_itself(&self) -> bool {
-        let children = self.namespace("ns/pid_for_children");
+    pub(crate) fn has_children_beside_itself(&self) -> Result<bool> {
+        let children = self.namespace("ns/pid_for_children")?;
         // Zero before the first child of a new namespace.
-        children == self.namespace("ns/pid")
+        Ok(children == self.namespace("ns/pid")?)
     }
 
     /// The words of a line; none if this kernel does not write it.
@@ -149,6 +162,7 @@ impl Status {
     }
 
     pub(crate) fn rights(&self) -> Result<Rights> {
+        let user_namespace = self.namespace("ns/user")?;
         let read = || {
             Some(Rights {
                 users: self.decimal("Uid")?,
@@ -171,31 +185,51 @@ impl Status {
                     self.decimal::<1>("Seccomp").unwrap_or([0])[0],
                     self.decimal::<1>("Seccomp_filters").unwrap_or([0])[0],
                 ],
-                user_namespace: self.namespace("ns/user"),
+                user_namespace,
             })
         };
         read().ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, "looking at the rights of a thread", "")
+            Error::new(ErrorKind::Corrupt, OPERATION, "")
                 .because("unknown format of /proc/PID/status")
         })
     }
 }
 
-fn namespace_at(directory: BorrowedFd<'_>, path: &str) -> u64 {
+/// What was found, if anything was there that we may see. These errors are the kernel's
+/// answers; with others it has not looked, and who takes them for answers believes a
+/// thread elsewhere because descriptors are short.
+fn if_seen<T>(found: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        // Not of this kernel or of its security modules; not for us; not of a thread
+        // that has ended.
+        Err(
+            Errno::NOENT
+            | Errno::INVAL
+            | Errno::OPNOTSUPP
+            | Errno::NOSYS
+            | Errno::ACCESS
+            | Errno::PERM
+            | Errno::SRCH,
+        ) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn namespace_at(directory: BorrowedFd<'_>, path: &str) -> Result<u64> {
     let mut name = [std::mem::MaybeUninit::uninit(); 64];
-    let Ok((link, _)) = rustix::fs::readlinkat_raw(directory, path, &mut name) else {
-        return 0;
-    };
+    let link = rustix::fs::readlinkat_raw(directory, path, &mut name).map(|(link, _)| &*link);
+    let link = if_seen(link).during(OPERATION, path)?.unwrap_or_default();
     let digits = link.iter().filter(|byte| byte.is_ascii_digit());
-    digits.fold(0, |number: u64, digit| {
+    Ok(digits.fold(0, |number: u64, digit| {
         number
             .wrapping_mul(10)
             .wrapping_add(u64::from(digit - b'0'))
-    })
+    }))
 }
 
 /// Device, file and mount of a root directory.
-pub(super) fn root_at(directory: BorrowedFd<'_>, path: &str) -> Result<[u64; 3]> {
+pub(super) fn root_at(directory: BorrowedFd<'_>, path: &str) -> rustix::io::Result<[u64; 3]> {
     /// STATX_MNT_ID, since Linux 5.8.
     const MOUNT: StatxFlags = StatxFlags::from_bits_retain(0x1000);
     let wanted = StatxFlags::INO | MOUNT;
@@ -206,49 +240,70 @@ pub(super) fn root_at(directory: BorrowedFd<'_>, path: &str) -> Result<[u64; 3]>
             found.stx_mnt_id,
         ]),
         // A filter of system calls may not know it.
-        Err(_) => {
-            let found = rustix::fs::statat(directory, path, AtFlags::empty());
-            let found = found.during("looking at", path)?;
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let found = rustix::fs::statat(directory, path, AtFlags::empty())?;
             Ok([found.st_dev, found.st_ino, 0])
         }
+        Err(errno) => Err(errno),
     }
 }
 
-/// The number of the process that a pidfd holds, in our namespace of pids.
-pub(super) fn number_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
-    let path = format!("/proc/thread-self/fdinfo/{}", pidfd.as_raw_fd());
-    let text = std::fs::read_to_string(path).ok()?;
+/// The number of the process that a pidfd holds, in our namespace of pids; none if it
+/// is not to be seen from there, or the descriptor is something else.
+pub(super) fn number_of(pidfd: BorrowedFd<'_>) -> Result<Option<i32>> {
+    let own = Status::own()?;
+    let text = own.read_if_any(&format!("fdinfo/{}", pidfd.as_raw_fd()))?;
     // From the namespace whose /proc that is down to the process's own.
-    let level = Status::own().ok()?.line("NSpid").count().checked_sub(1)?;
+    let level = own.line("NSpid").count().checked_sub(1);
     let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
-    let numbers = line("NSpid:").or_else(|| line("Pid:"))?;
-    numbers.split_whitespace().nth(level)?.parse().ok()
+    let numbers = line("NSpid:").or_else(|| line("Pid:"));
+    let number = level.and_then(|level| numbers?.split_whitespace().nth(level));
+    Ok(number.and_then(|number| number.parse().ok()))
+}
+
+/// Whether the calling thread may look into a process of its own user.
+pub(super) fn may_look_into(process: u32) -> bool {
+    let path = format!("/proc/{process}/ns/user");
+    namespace_at(rustix::fs::CWD, &path).is_ok_and(|number| number != 0)
+}
+
+/// What was found; nothing where the thread has ended, or we may not look.
+pub(super) fn unless_hidden<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The namespace of users of the calling thread; 0 if nobody knows.
 pub(super) fn own_user_namespace() -> u64 {
-    namespace_at(rustix::fs::CWD, "/proc/thread-self/ns/user")
+    namespace_at(rustix::fs::CWD, "/proc/thread-self/ns/user").unwrap_or(0)
 }
 
 /// The name of the entry in a directory of processes or threads of the one that has
 /// this number in the namespace at this level.
 fn numbered(directory: &str, level: usize, number: &str) -> Result<String> {
-    let operation = "looking at the rights of a thread";
-    let missing = || Error::new(ErrorKind::NotFound, operation, number);
-    let entries = std::fs::read_dir(directory).during(operation, directory)?;
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-        .find(|name| {
-            let status = Status::at(&format!("{directory}/{name}"));
-            status.is_ok_and(|status| {
-                let its = status.line("NSpid").nth(level - 1) == Some(number);
-                // Others below an ancestor of ours may have the same number.
-                its && status.namespace("ns/pid")
-                    == Status::own().map_or(0, |own| own.namespace("ns/pid"))
-            })
-        })
-        .ok_or_else(missing)
+    // Others below an ancestor of ours may have the same number.
+    let namespace = Status::own()?.namespace("ns/pid")?;
+    for entry in std::fs::read_dir(directory).during(OPERATION, directory)? {
+        let name = entry.during(OPERATION, directory)?.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        // It may have ended since it was listed.
+        let Some(status) = unless_hidden(Status::at(&format!("{directory}/{name}")))? else {
+            continue;
+        };
+        if status.line("NSpid").nth(level - 1) == Some(number)
+            && status.namespace("ns/pid")? == namespace
+        {
+            return Ok(name.to_owned());
+        }
+    }
+    Err(Error::new(ErrorKind::NotFound, OPERATION, number))
 }
 
 impl Rights {
@@ -314,6 +369,23 @@ mod tests {
         assert_ne!(own.user_namespace, 0);
         // No thread of this process.
         assert!(Status::of(process, 1).is_err());
+    }
+
+    #[test]
+    fn who_cannot_look_has_not_seen_another_place() {
+        let own = Status::own().unwrap();
+        // No such file is an answer.
+        assert_eq!(own.read_if_any("no such file").unwrap(), "");
+        assert!(if_seen::<()>(Err(Errno::MFILE)).is_err());
+        // Every look into this fails, and none says that there is nothing.
+        let broken = Status {
+            text: own.text.clone(),
+            directory: std::fs::File::open("/dev/null").unwrap().into(),
+        };
+        assert!(broken.read_if_any("cgroup").is_err());
+        assert!(broken.namespaces().is_err() && broken.root().is_err());
+        assert!(broken.rights().is_err());
+        assert!(super::super::place::Place::of(&broken).is_err());
     }
 
     #[test]

@@ -140,8 +140,9 @@ impl Standing {
         let status = Status::own()?;
         let rights = status.rights()?;
         let is_filtered = rights.filters() > BEGAN_WITH_FILTERS.load(Ordering::Relaxed);
-        let badness = status.read("oom_score_adj").unwrap_or_default();
+        let badness = status.read_if_any("oom_score_adj")?;
         let namespaces = may_have_moved(&rights).then(|| status.namespaces());
+        let namespaces = namespaces.transpose()?;
         let scheduler = match sys::scheduler() {
             (policy, _) if policy & RESET_ON_FORK != 0 => (0, 0),
             other => other,
@@ -154,10 +155,10 @@ impl Standing {
             personality: sys::personality(),
             badness: badness.trim_end().parse().unwrap_or_default(),
             namespaces,
-            root: rights::root_at(CWD, "/")?,
+            root: rights::root_at(CWD, "/").during("looking at", "/")?,
             // Kernels without either have no such file.
-            cgroup: status.read("cgroup").unwrap_or_default(),
-            label: status.read("attr/current").unwrap_or_default(),
+            cgroup: status.read_if_any("cgroup")?,
+            label: status.read_if_any("attr/current")?,
             keyring: sys::session_keyring(),
             scheduler,
             manners: Manners::of(&status)?,

@@ -189,9 +189,10 @@ impl Server {
         mailbox.send_word(Kind::Booted)?;
         let prepared = prepare_itself(rights, preload);
         let (client_rights, standing) = prepared?;
-        let place = Place::of(&Status::own()?);
+        let place = Place::of(&Status::own()?)?;
         // Without a look at it now, there is none when it asks.
-        let seen = Status::of(pid.cast_signed(), thread).map(|status| Place::of(&status));
+        let seen = Status::of(pid.cast_signed(), thread).and_then(|status| Place::of(&status));
+        let seen = rights::unless_hidden(seen)?;
         // Or every task would write it again.
         flush_output();
         // Whoever reads what the program writes shall not wait for us.
@@ -207,7 +208,7 @@ impl Server {
             pidfd,
             pid,
             number_here: pid.cast_signed(),
-            place: seen.unwrap_or_else(|_| place.clone()),
+            place: seen.unwrap_or_else(|| place.clone()),
         };
         first.mailbox.name_senders()?;
         knocks.name_senders()?;
@@ -295,12 +296,9 @@ impl Server {
         let sender = packet.sender.map_or(0, |sender| sender.pid);
         if let (Ok(hello), (Some(pidfd), Some(socket))) = (hello, descriptors) {
             let mailbox = Mailbox::new(socket);
-            let status = Status::of(sender, hello.thread);
-            // Whoever holds out another's pidfd could have its number be that of a third.
-            let is_itself = rights::number_of(pidfd.as_fd()) == Some(sender);
-            let is_seen = status.is_ok_and(|status| Place::of(&status).is_seen());
-            if !is_itself || !is_seen {
-                let _ = mailbox.try_send(Kind::Failed, &codec::Encoded::empty());
+            let is_seen = Server::sees(sender, hello.thread, &pidfd);
+            if !matches!(is_seen, Ok(true)) {
+                let _ = mailbox.try_send_value(Kind::Failed, &is_seen.err());
                 return;
             }
             let client = Client {
@@ -322,6 +320,20 @@ impl Server {
                 self.clients.push(client);
             }
         }
+    }
+
+    /// Whether a process that knocks is itself, and shows where it is.
+    ///
+    /// # Errors
+    /// That the server could not look.
+    fn sees(sender: i32, thread: u32, pidfd: &OwnedFd) -> Result<bool> {
+        let look = || {
+            // Whoever holds out another's pidfd could have its number be that of a third.
+            let is_itself = rights::number_of(pidfd.as_fd())? == Some(sender);
+            let place = Place::of(&Status::of(sender, thread)?)?;
+            Ok(is_itself && place.is_seen())
+        };
+        Ok(rights::unless_hidden(look())?.unwrap_or(false))
     }
 
     /// Does what a client asks.
@@ -473,9 +485,14 @@ impl Server {
             .filter(|sender| sender.pid == client.number_here)
             .ok_or_else(|| refuse("it is not its client who asks the server"))?;
         let status = Status::of(sender.pid, thread)?;
-        let (now, place) = (status.rights()?, Place::of(&status));
+        let (now, place) = (status.rights()?, Place::of(&status)?);
         // Until now the number was the client's.
-        if status.has_ended() || poll::readable(&client.pidfd, Deadline::NOW).is_ok() {
+        let is_over = match poll::readable(&client.pidfd, Deadline::NOW) {
+            Ok(()) => true,
+            Err(error) if error.is_timeout() || error.is_would_block() => false,
+            Err(error) => return Err(error),
+        };
+        if status.has_ended() || is_over {
             return Err(refuse("the calling thread has ended"));
         }
         if !place.is_among([&self.place, &client.place]) {
