@@ -51,8 +51,8 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// the same: the first task after `setuid`, say, starts a new server, which takes as
 /// long as executing the program, and the old one ends with its last task. A thread
 /// that is another user for a while (`seteuid`) gets tasks that are wholly that user.
-/// Restrictions that the kernel shows nobody (Landlock) are seen when they are made
-/// before the first task, or together with one of the above.
+/// Landlock, which the kernel shows nobody, is noticed by what it forbids:
+/// `docs/processes.md` says where it is not.
 ///
 /// SIGINT is ignored because at a terminal Ctrl-C goes to every process of
 /// the group: the first process decides, and when it ends, all do.

@@ -139,6 +139,7 @@ fn main() -> std::process::ExitCode {
         standing::who_becomes_another_user_for_a_while_has_its_tasks,
         standing::threads_of_several_rights_have_each_their_own,
         standing::threads_with_as_many_filters_have_each_their_own,
+        standing::who_is_confined_has_confined_tasks,
         standing::tasks_from_before_are_joined_and_ended_afterwards,
         standing::another_user_does_not_outlive_the_server,
         standing::pools_outlive_the_rights_of_their_caller,

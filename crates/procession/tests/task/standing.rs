@@ -512,6 +512,71 @@ pub(crate) fn threads_with_as_many_filters_have_each_their_own() {
     family.join().unwrap();
 }
 
+/// Confines the calling thread: it makes no directories any more.
+fn forbid_directories() -> bool {
+    // LANDLOCK_ACCESS_FS_MAKE_DIR
+    let handled = 1_u64 << 7;
+    let size = size_of_val(&handled);
+    // SAFETY: the attribute is live, and as long as it says.
+    let rules = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            &raw const handled,
+            size,
+            0,
+        )
+    };
+    if rules < 0 {
+        return false;
+    }
+    // SAFETY: takes numbers only.
+    let confined = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules, 0) };
+    assert_eq!(confined, 0);
+    true
+}
+
+/// The kernel shows nobody which rules of Landlock a thread is under.
+pub(crate) fn who_is_confined_has_confined_tasks() {
+    fn may_make(_: ()) -> bool {
+        tempfile::tempdir().is_ok()
+    }
+    fn ask() -> bool {
+        let asked = [StartMethod::ForkServer, StartMethod::Spawn]
+            .map(|method| by(method).spawn(may_make, ()).unwrap().join().unwrap());
+        assert_eq!(asked[0], asked[1]);
+        asked[0]
+    }
+    /// Whether there is Landlock, and all is as it should be.
+    fn confine(is_late: bool) -> bool {
+        // So that nothing else shows.
+        prctl(libc::PR_SET_NO_NEW_PRIVS, 1);
+        assert!(!is_late || ask());
+        let confined = std::thread::spawn(|| {
+            if !forbid_directories() {
+                return false;
+            }
+            assert!(!may_make(()) && !ask() && !ask());
+            true
+        });
+        let is_there = confined.join().unwrap();
+        if is_late {
+            // The others are not.
+            assert!(ask() && may_make(()));
+        }
+        is_there
+    }
+    let methods = [
+        StartMethod::Fork,
+        StartMethod::ForkServer,
+        StartMethod::Spawn,
+    ];
+    for (method, is_late) in methods.into_iter().flat_map(|it| [(it, true), (it, false)]) {
+        if !by(method).spawn(confine, is_late).unwrap().join().unwrap() {
+            println!("NOT TESTED: the kernel has no Landlock");
+        }
+    }
+}
+
 /// What was started before goes on, is joined, and can be ended.
 pub(crate) fn tasks_from_before_are_joined_and_ended_afterwards() {
     if !rustix::process::geteuid().is_root() {

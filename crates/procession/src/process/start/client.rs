@@ -3,10 +3,10 @@
 use super::connection::{Connection, Surroundings, this_thread};
 use super::entry::{self, Boot, Role};
 use super::packet::{self, Kind, Mailbox};
-use super::rights::Status;
+use super::rights::{self, Status};
 use super::server::{Hello, Prepare, Work};
 use super::settings::Settings;
-use super::standing::Standing;
+use super::standing::{self, Standing};
 use crate::codec::{self, Encoded};
 use crate::error::Context;
 use crate::process::child::hold;
@@ -65,8 +65,17 @@ fn connection(state: &mut State, standing: &Standing) -> Result<Arc<Connection>>
     if !state.retired.is_empty() {
         state.retired.retain(|connection| connection.is_alive());
     }
-    let fits = |connection: &Arc<Connection>| standing.fits(&connection.standing);
-    while let Some(place) = state.connections.iter().rposition(fits) {
+    let mut is_confined = false;
+    let mut fits = |connection: &Arc<Connection>| {
+        if !standing.fits(&connection.standing) || !connection.is_for_this_thread() {
+            return false;
+        }
+        // Nobody sees a dead one, which is no reason to keep it.
+        let is_in_sight = connection.is_in_sight() || !connection.is_alive();
+        is_confined |= !is_in_sight;
+        is_in_sight
+    };
+    while let Some(place) = state.connections.iter().rposition(&mut fits) {
         let connection = state.connections.remove(place);
         if connection.is_alive() {
             state.connections.push(Arc::clone(&connection));
@@ -85,7 +94,9 @@ fn connection(state: &mut State, standing: &Standing) -> Result<Arc<Connection>>
             }
         }
     }
-    let connection = Arc::new(start_server(standing)?);
+    let mut connection = start_server(standing)?;
+    connection.only_for = is_confined.then(standing::this_thread);
+    let connection = Arc::new(connection);
     state.keep(Arc::clone(&connection));
     Ok(connection)
 }
@@ -195,8 +206,8 @@ pub(crate) fn set_preload(hook: Hook) -> Result<()> {
     Ok(())
 }
 
-/// Becomes a client of the server that made this process, unless it cannot see where
-/// this process is.
+/// Becomes a client of the server that made this process, unless one of the two cannot
+/// see where the other is.
 fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
     let operation = "knocking at server";
     let (mut mailbox, theirs) = packet::pair()?;
@@ -227,13 +238,18 @@ fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
                 .because("the server was killed, or has no descriptor left"));
         }
     };
-    let mut standing: Standing = codec::decode(&ready.body, Vec::new())?;
+    let (mut standing, number): (Standing, u32) = codec::decode(&ready.body, Vec::new())?;
     standing.require_sight();
+    if !rights::may_look_into(number) {
+        return Ok(None);
+    }
     let copy = knock.as_fd().try_clone_to_owned();
     Ok(Some(Connection {
         mailbox,
         knock: copy.during(operation, "")?,
         server: None,
+        number: Some(number),
+        only_for: None,
         manners: standing.manners.clone(),
         standing,
         inherited: None,
@@ -322,11 +338,14 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     };
     let error = match begun {
         Ok(Some(mut packet)) if packet.kind == Kind::Ready && packet.descriptors.len() == 1 => {
-            let its: Standing = codec::decode(&packet.body, Vec::new())?;
+            let (its, _): (Standing, u32) = codec::decode(&packet.body, Vec::new())?;
+            let number = std::process::Child::id(&spawned);
             return Ok(Connection {
                 mailbox,
                 knock: packet.descriptors.remove(0),
                 server: Some(watched),
+                number: Some(number).filter(|number| rights::may_look_into(*number)),
+                only_for: None,
                 manners: its.manners,
                 standing: standing.clone(),
                 inherited: Some(inherited),

@@ -1,9 +1,10 @@
 //! A way to a server.
 
 use super::packet::{self, Kind, Mailbox};
+use super::rights;
 use super::server::{Send, Start, Work};
 use super::settings::Settings;
-use super::standing::{Manners, Standing};
+use super::standing::{self, Manners, Standing};
 use crate::codec::{self, Encoded};
 use crate::error::Context;
 use crate::process::child::reap;
@@ -27,6 +28,10 @@ pub(crate) struct Connection {
     pub(super) server: Option<OwnedFd>,
     /// How we were when we started it, or how it is.
     pub(super) standing: Standing,
+    /// Who the server is, if the thread that came to it might look into it.
+    pub(super) number: Option<u32>,
+    /// The thread that started it because it was confined: the others need not be.
+    pub(super) only_for: Option<u64>,
     /// What its children are like unless they are told otherwise.
     pub(super) manners: Manners,
     /// What the server was started with, if it was by us.
@@ -67,6 +72,19 @@ impl Connection {
     pub(super) fn is_alive(&self) -> bool {
         // The server says nothing after "ready", so news would be its end.
         !self.mailbox.has_news()
+    }
+
+    /// Whether the server is confined no less than the calling thread. The kernel tells
+    /// nobody of Landlock's rules, but lets nobody who is below some look into those who
+    /// are not.
+    pub(super) fn is_in_sight(&self) -> bool {
+        self.number.is_none_or(rights::may_look_into)
+    }
+
+    /// Whether it was started for a thread like the calling one.
+    pub(super) fn is_for_this_thread(&self) -> bool {
+        let thread = standing::this_thread();
+        self.only_for.is_none_or(|only| only == thread)
     }
 
     /// Whether it ends before the deadline.

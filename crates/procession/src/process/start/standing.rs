@@ -58,7 +58,7 @@ pub(super) fn remember_filters() {
 }
 
 /// The calling thread, among those that this process has and had.
-fn this_thread() -> u64 {
+pub(super) fn this_thread() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     thread_local! {
         static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed);

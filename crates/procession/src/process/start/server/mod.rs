@@ -214,7 +214,7 @@ impl Server {
         knocks.name_senders()?;
         require_calls()?;
         let ready = codec::Encoded {
-            body: codec::encode(&standing)?.body,
+            body: codec::encode(&(&standing, std::process::id()))?.body,
             descriptors: vec![knock.try_clone().during(operation, "")?],
         };
         let server = Server {
@@ -281,6 +281,11 @@ impl Server {
         }
     }
 
+    /// What clients are told: what the server is like, and who it is.
+    fn introduction(&self) -> (&Standing, u32) {
+        (&self.standing, std::process::id())
+    }
+
     fn place(&self, number: u64) -> Option<usize> {
         let mut clients = self.clients.iter();
         clients.position(|client| client.number == number)
@@ -310,10 +315,11 @@ impl Server {
                 place: self.place.clone(),
             };
             self.admitted += 1;
-            let greeted = client
-                .mailbox
-                .name_senders()
-                .and_then(|()| client.mailbox.try_send_value(Kind::Ready, &self.standing));
+            let greeted = client.mailbox.name_senders().and_then(|()| {
+                client
+                    .mailbox
+                    .try_send_value(Kind::Ready, &self.introduction())
+            });
             // One that cannot be watched is not served: it sees its socket
             // close.
             if greeted.is_ok() && self.watch.add_client(&client).is_ok() {
