@@ -107,6 +107,32 @@ impl<T: ShmSafe> Array<T> {
         self.len() == 0
     }
 
+    /// Whether somebody panicked while changing it.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.locked.raw().word() & procession_core::mutex::POISONED != 0
+    }
+
+    /// Forgets that somebody panicked while changing it.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::shared::Array;
+    /// use std::time::Duration;
+    /// let numbers = Array::new([1_u64, 2])?;
+    /// let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+    ///     let _guard = numbers.lock_timeout(Duration::from_secs(1)).unwrap();
+    ///     panic!("in the middle of a change");
+    /// }));
+    /// assert!(panicked.is_err() && numbers.is_poisoned());
+    /// numbers.clear_poison();
+    /// assert!(numbers.try_lock().is_ok());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn clear_poison(&self) {
+        self.locked.raw().clear_poison();
+    }
+
     /// Takes the lock, waiting for it.
     ///
     /// # Errors

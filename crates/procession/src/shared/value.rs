@@ -153,6 +153,32 @@ impl<T: ShmSafe> Value<T> {
         }
     }
 
+    /// Whether somebody panicked while changing it.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.mutex.is_poisoned()
+    }
+
+    /// Forgets that somebody panicked while changing it.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::shared::Value;
+    /// use std::time::Duration;
+    /// let number = Value::new(1_u64)?;
+    /// let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+    ///     let _guard = number.lock_timeout(Duration::from_secs(1)).unwrap();
+    ///     panic!("in the middle of a change");
+    /// }));
+    /// assert!(panicked.is_err() && number.is_poisoned());
+    /// number.clear_poison();
+    /// assert!(number.try_lock().is_ok());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn clear_poison(&self) {
+        self.mutex.clear_poison();
+    }
+
     /// Takes the lock, for several operations at once, or for a repair.
     ///
     /// # Errors

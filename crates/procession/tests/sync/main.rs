@@ -23,12 +23,13 @@ use testkit::Test;
 macro_rules! bodies {
     ($($body:ident),* $(,)?) => {{
         let mut tests = Vec::new();
+        setting::check_exceptions(&[$(stringify!($body)),*]);
         $(
-            for (name, setting) in setting::SETTINGS {
+            for (name, setting) in setting::of(stringify!($body)) {
                 let name = format!("{}::{name}", stringify!($body));
-                tests.push(Test::new(name, || {
+                tests.push(Test::new(name, move || {
                     if setting.can_be_had() {
-                        bodies::$body(*setting);
+                        bodies::$body(setting);
                     }
                 }));
             }

@@ -10,6 +10,8 @@ use procession::sync::{
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// One of the settings that every body runs in.
@@ -17,7 +19,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) struct Setting {
     pub(crate) others: Others,
     way: Way,
+    /// Somebody in this process and one process more have panicked at each object before
+    /// the body uses it.
+    panics: bool,
 }
+
+/// Bodies that cannot be run where others have panicked, each with its reason.
+const NO_PANICS: &[(&str, &str)] = &[(
+    "a_panic_poisons_and_is_no_death",
+    "its object may be poisoned by nobody else",
+)];
 
 /// Who the others are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,22 +57,56 @@ const FORK: Others = Others::Processes(StartMethod::Fork);
 const SPAWN: Others = Others::Processes(StartMethod::Spawn);
 const SERVER: Others = Others::Processes(StartMethod::ForkServer);
 
-#[rustfmt::skip]
-pub(crate) const SETTINGS: &[(&str, Setting)] = &[
-    ("anonymous::threads", Setting { others: Others::Threads, way: Way::Anonymous }),
-    ("anonymous::fork", Setting { others: FORK, way: Way::Anonymous }),
-    ("anonymous::spawn", Setting { others: SPAWN, way: Way::Anonymous }),
-    ("anonymous::forkserver", Setting { others: SERVER, way: Way::Anonymous }),
-    ("anonymous::elsewhere", Setting { others: Others::Elsewhere, way: Way::Anonymous }),
-    ("named::threads", Setting { others: Others::Threads, way: Way::Named }),
-    ("named::fork", Setting { others: FORK, way: Way::Named }),
-    ("named::spawn", Setting { others: SPAWN, way: Way::Named }),
-    ("named::forkserver", Setting { others: SERVER, way: Way::Named }),
-    ("named::elsewhere", Setting { others: Others::Elsewhere, way: Way::Named }),
-    ("received::threads", Setting { others: Others::Threads, way: Way::Received }),
-    ("received::fork", Setting { others: FORK, way: Way::Received }),
-    ("received::forkserver", Setting { others: SERVER, way: Way::Received }),
+const fn by(others: Others, way: Way) -> Setting {
+    Setting {
+        others,
+        way,
+        panics: false,
+    }
+}
+
+const fn after_panics(others: Others) -> Setting {
+    Setting {
+        others,
+        way: Way::Anonymous,
+        panics: true,
+    }
+}
+
+const SETTINGS: &[(&str, Setting)] = &[
+    ("anonymous::threads", by(Others::Threads, Way::Anonymous)),
+    ("anonymous::fork", by(FORK, Way::Anonymous)),
+    ("anonymous::spawn", by(SPAWN, Way::Anonymous)),
+    ("anonymous::forkserver", by(SERVER, Way::Anonymous)),
+    (
+        "anonymous::elsewhere",
+        by(Others::Elsewhere, Way::Anonymous),
+    ),
+    ("named::threads", by(Others::Threads, Way::Named)),
+    ("named::fork", by(FORK, Way::Named)),
+    ("named::spawn", by(SPAWN, Way::Named)),
+    ("named::forkserver", by(SERVER, Way::Named)),
+    ("named::elsewhere", by(Others::Elsewhere, Way::Named)),
+    ("received::threads", by(Others::Threads, Way::Received)),
+    ("received::fork", by(FORK, Way::Received)),
+    ("received::forkserver", by(SERVER, Way::Received)),
+    ("panics::threads", after_panics(Others::Threads)),
+    ("panics::fork", after_panics(FORK)),
 ];
+
+/// The settings that a body runs in, with their names.
+pub(crate) fn of(body: &str) -> impl Iterator<Item = (&'static str, Setting)> {
+    let has_none = NO_PANICS.iter().any(|(excepted, _)| *excepted == body);
+    let settings = SETTINGS.iter().copied();
+    settings.filter(move |(_, setting)| !setting.panics || !has_none)
+}
+
+/// Each exception is of a body that there is.
+pub(crate) fn check_exceptions(bodies: &[&str]) {
+    for (body, why) in NO_PANICS {
+        assert!(bodies.contains(body), "no body {body} ({why})");
+    }
+}
 
 /// Somebody else, at work.
 pub(crate) enum Other<R> {
@@ -117,14 +162,25 @@ impl<T: Shared> Given<T> {
     }
 }
 
+fn panic_there<T: Shared>(given: Given<T>) {
+    std::panic::set_hook(Box::new(|_| ()));
+    given.get().panic_at();
+}
+
 /// An object that can be given to others.
 pub(crate) trait Shared: Clone + Serialize + DeserializeOwned + Send + 'static {
     fn open_by(name: &str) -> Result<Self>;
     fn name_of(&self) -> Option<&str>;
+    /// Panics while it has what can be had of the object.
+    fn panic_at(&self) -> !;
+    /// Takes back what the object remembers of a panic, as its users would.
+    fn mend(&self);
 }
 
+const ON_PURPOSE: &str = "on purpose";
+
 macro_rules! shared {
-    ($($type:ty),* $(,)?) => {$(
+    ($($type:ty: $panic:expr, $mend:expr;)*) => {$(
         impl Shared for $type {
             fn open_by(name: &str) -> Result<Self> {
                 <$type>::open(name)
@@ -132,13 +188,57 @@ macro_rules! shared {
             fn name_of(&self) -> Option<&str> {
                 self.name()
             }
+            fn panic_at(&self) -> ! {
+                let panic: fn(&Self) = $panic;
+                panic(self);
+                panic!("it did not panic where it should");
+            }
+            fn mend(&self) {
+                let mend: fn(&Self) = $mend;
+                mend(self);
+            }
         }
     )*};
 }
 
+macro_rules! holding {
+    ($held:expr) => {{
+        let _held = $held;
+        panic!("{ON_PURPOSE}")
+    }};
+}
+
+/// What remembers a panic says so, until it is told to forget.
+macro_rules! poisoned {
+    () => {
+        |it| {
+            assert!(it.is_poisoned(), "nobody said that there was a panic");
+            it.clear_poison();
+        }
+    };
+}
+
 shared! {
-    Mutex<u64>, Mutex<[u64; 2]>, ReentrantMutex<std::cell::Cell<u64>>, RwLock<[u64; 2]>, Semaphore,
-    BoundedSemaphore, Condvar, Event, Barrier, Once, Value<u64>, Array<u64>,
+    Mutex<u64>: |it| holding!(it.lock().unwrap()), poisoned!();
+    Mutex<[u64; 2]>: |it| holding!(it.lock().unwrap()), poisoned!();
+    ReentrantMutex<Cell<u64>>: |it| holding!((it.lock().unwrap(), it.lock().unwrap())),
+        |it| it.clear_poison();
+    RwLock<[u64; 2]>: |it| {
+        let read = catch_unwind(AssertUnwindSafe(|| holding!(it.read().unwrap())));
+        assert!(read.is_err() && !it.is_poisoned(), "who reads changes nothing");
+        holding!(it.write().unwrap())
+    }, poisoned!();
+    Semaphore: |it| holding!(it.try_acquire()), |_| ();
+    BoundedSemaphore: |it| holding!(it.try_acquire()), |_| ();
+    Condvar: |it| {
+        let lock = Mutex::new(0).unwrap();
+        let _ = it.wait_while(lock.lock().unwrap(), |_| panic!("{ON_PURPOSE}"));
+    }, |_| ();
+    Event: |it| holding!(it.try_wait().unwrap_err()), |_| ();
+    Barrier: |it| holding!(it.clone()), |_| ();
+    Once: |it| it.call_once(|| panic!("{ON_PURPOSE}")).unwrap(), |it| assert!(!it.is_completed());
+    Value<u64>: |it| it.update(|_| panic!("{ON_PURPOSE}")).unwrap(), poisoned!();
+    Array<u64>: |it| holding!(it.lock().unwrap()), poisoned!();
 }
 
 /// Gives a counter, which has no own class, as the others.
@@ -184,16 +284,47 @@ impl Setting {
         })
     }
 
-    /// Makes an object.
-    pub(crate) fn make<T>(
+    /// Makes an object, and lets happen to it what the setting says.
+    pub(crate) fn make<T: Shared>(
         self,
         new: impl FnOnce() -> Result<T>,
         create: impl FnOnce(&str) -> Result<T>,
     ) -> T {
-        match self.name() {
+        let object = match self.name() {
             None => new().unwrap(),
             Some(name) => create(&name).unwrap(),
+        };
+        if self.panics {
+            self.let_others_panic(&object);
         }
+        object
+    }
+
+    /// Others panic at the object, in this process and in one of their own: that is
+    /// remembered where it has to be, and then everything is as before.
+    fn let_others_panic<T: Shared>(self, object: &T) {
+        let here = self.give(object);
+        let panics = move || catch_unwind(AssertUnwindSafe(|| here.get().panic_at())).is_err();
+        // Backtraces take longer than all else.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| ()));
+        let has_panicked = match self.others {
+            Others::Threads => std::thread::spawn(panics).join().unwrap(),
+            // Those that fork can only before there is a thread.
+            _ => panics(),
+        };
+        std::panic::set_hook(hook);
+        assert!(has_panicked);
+        object.mend();
+        let method = match self.others {
+            Others::Processes(method) => method,
+            _ => StartMethod::default(),
+        };
+        let there = Builder::new().start_method(method);
+        let mut there = there.spawn(panic_there::<T>, self.give(object)).unwrap();
+        let error = there.join().map(drop).unwrap_err();
+        assert!(error.to_string().contains(ON_PURPOSE), "{error}");
+        object.mend();
     }
 
     /// How somebody else comes by it.

@@ -1,9 +1,10 @@
-//! A server has no more than the thread that started it.
+//! What a server needs before it serves: no more than the thread that started it has,
+//! and the calls that it cannot do without.
 
-use crate::Result;
 use crate::error::Context;
 use crate::process::start::rights::{Rights, Status};
-use procession_sys::credentials as sys;
+use crate::{Error, ErrorKind, Result};
+use procession_sys::{Errno, credentials as sys, process};
 
 /// Gives up what executing the server has added to the rights of the thread that
 /// started it: the kernel gives the superuser's programs all capabilities that are
@@ -35,4 +36,14 @@ pub(super) fn lower_to(client: &Rights) -> Result<()> {
         sys::set_capabilities(both.0, both.1, both.2).during(operation, "")?;
     }
     Ok(())
+}
+
+/// Refuses to serve where a filter of system calls would keep it from hearing of ends.
+pub(super) fn require_calls() -> Result<()> {
+    match process::next_zombie() {
+        Ok(_) | Err(Errno::CHILD) => Ok(()),
+        Err(errno) => Err(Error::os("starting server", "waitid", errno)
+            .of_kind(ErrorKind::Unsupported)
+            .with_hint("a filter of system calls (seccomp) has to allow waitid")),
+    }
 }

@@ -125,16 +125,6 @@ fn prepare_itself(rights: Option<Rights>, preload: Option<Hook>) -> Result<(Righ
     Ok((rights, Standing::take()?))
 }
 
-/// Refuses to serve where a filter of system calls would keep it from hearing of ends.
-fn require_calls() -> Result<()> {
-    match sys::next_zombie() {
-        Ok(_) | Err(Errno::CHILD) => Ok(()),
-        Err(errno) => Err(Error::os("starting server", "waitid", errno)
-            .of_kind(ErrorKind::Unsupported)
-            .with_hint("a filter of system calls (seccomp) has to allow waitid")),
-    }
-}
-
 /// The life of the server.
 pub(super) fn run(control: OwnedFd) -> ! {
     // To tell that it cannot begin, where the first socket has gone with the attempt.
@@ -212,7 +202,7 @@ impl Server {
         };
         first.mailbox.name_senders()?;
         knocks.name_senders()?;
-        require_calls()?;
+        lowering::require_calls()?;
         let ready = codec::Encoded {
             body: codec::encode(&(&standing, std::process::id()))?.body,
             descriptors: vec![knock.try_clone().during(operation, "")?],
