@@ -2,28 +2,32 @@
 //! time, since most of them wait more than they compute, and names at the very
 //! end what has failed, in whichever step.
 
+use serde::Deserialize;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, PipeReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// What takes longest begins first, so that nothing long is left for the end.
-const LONGEST: [&str; 8] = [
+const LONGEST: [&str; 10] = [
     "chaos",
     "pool",
     "task",
+    "procession-cli-cli",
     "models",
     "queue",
     "transport",
     "shapes",
+    "doc",
     "channel",
 ];
 
 /// One command, a part of the tests.
 struct Step {
     name: String,
-    arguments: Vec<String>,
+    command: Command,
 }
 
 /// How a step has ended.
@@ -36,48 +40,64 @@ struct Outcome {
 }
 
 impl Step {
-    fn new(name: &str, arguments: &[&str]) -> Step {
+    fn of_cargo(name: &str, arguments: &[&str]) -> Step {
+        let mut command = super::command_of_cargo();
+        command.args(arguments);
         Step {
             name: name.to_owned(),
-            arguments: arguments.iter().map(|it| (*it).to_owned()).collect(),
+            command,
+        }
+    }
+
+    /// A program of tests, where cargo runs it.
+    fn of_program(program: &Program) -> Step {
+        let mut command = Command::new(&program.executable);
+        command.current_dir(&program.directory);
+        // Tests of macros are programs that link to the compiler's own library.
+        if let Some(directory) = library_directory() {
+            command.env("LD_LIBRARY_PATH", directory);
+        }
+        Step {
+            name: program.name.clone(),
+            command,
         }
     }
 
     /// Runs it, with its name before each line of its output.
     fn run(self) -> Outcome {
         let begun = Instant::now();
-        println!("[{}] + cargo {}", self.name, self.arguments.join(" "));
+        let Step { name, command } = self;
+        println!("[{name}] + {command:?}");
         let mut failed = Vec::new();
-        let is_ok = self.start(&mut failed).unwrap_or_else(|error| {
+        let is_ok = start(&name, command, &mut failed).unwrap_or_else(|error| {
             failed.push(format!("it was not run: {error}"));
             false
         });
         Outcome {
-            name: self.name,
+            name,
             took: begun.elapsed(),
             is_ok,
             failed,
         }
     }
+}
 
-    fn start(&self, failed: &mut Vec<String>) -> std::io::Result<bool> {
-        let (output, writer) = std::io::pipe()?;
-        let mut command = super::command_of_cargo();
-        command.args(&self.arguments).stdin(Stdio::null());
-        command.stdout(writer.try_clone()?).stderr(writer);
-        let mut child = command.spawn()?;
-        // Its ends of the pipe, which would keep us from seeing the end.
-        drop(command);
-        self.repeat(output, failed);
-        Ok(child.wait()?.success())
-    }
+fn start(name: &str, mut command: Command, failed: &mut Vec<String>) -> std::io::Result<bool> {
+    let (output, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null());
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn()?;
+    // Its ends of the pipe, which would keep us from seeing the end.
+    drop(command);
+    repeat(name, output, failed);
+    Ok(child.wait()?.success())
+}
 
-    fn repeat(&self, output: PipeReader, failed: &mut Vec<String>) {
-        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            let line = String::from_utf8_lossy(&line);
-            println!("[{}] {line}", self.name);
-            failed.extend(failed_test(&line).map(str::to_owned));
-        }
+fn repeat(name: &str, output: PipeReader, failed: &mut Vec<String>) {
+    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        println!("[{name}] {line}");
+        failed.extend(failed_test(&line).map(str::to_owned));
     }
 }
 
@@ -91,15 +111,17 @@ fn failed_test(line: &str) -> Option<&str> {
 /// Builds and runs everything; whether all is well.
 pub(crate) fn run() -> bool {
     // Once, and before anything runs: tests run programs that are built here.
-    let build = Step::new("build", &["test", "--workspace", "--no-run"]).run();
+    let build = Step::of_cargo("build", &BUILD).run();
     if !build.is_ok {
         report(&[build]);
         return false;
     }
-    let Some(steps) = steps() else {
+    let programs = programs();
+    if programs.is_empty() {
         eprintln!("cargo does not say which tests there are");
         return false;
-    };
+    }
+    let steps = steps(&programs);
     let waiting = Mutex::new(VecDeque::from(steps));
     let outcomes = Mutex::new(vec![build]);
     let next = || waiting.lock().expect("nobody panics").pop_front();
@@ -116,43 +138,100 @@ pub(crate) fn run() -> bool {
     report(&outcomes.into_inner().expect("nobody panics"))
 }
 
+/// Builds all programs of tests, in the features of the whole workspace.
+const BUILD: [&str; 3] = ["test", "--workspace", "--no-run"];
+
+/// A program of tests.
+struct Program {
+    /// That of the target, and its package where two targets have the same.
+    name: String,
+    executable: String,
+    directory: PathBuf,
+}
+
+/// What cargo says when it has built the target of a package.
+#[derive(Deserialize)]
+struct Message {
+    manifest_path: Option<PathBuf>,
+    executable: Option<String>,
+    target: Option<Target>,
+    profile: Option<Profile>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+/// The programs of tests, which have been built. They are run as cargo would: asked to
+/// run one, it would compile all again in other features.
+fn programs() -> Vec<Program> {
+    let output = super::command_of_cargo()
+        .args(BUILD)
+        .args(["--quiet", "--message-format", "json"])
+        .stderr(Stdio::null())
+        .output();
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut programs: Vec<Program> = text.lines().filter_map(program).collect();
+    programs.sort_by(|one, other| one.name.cmp(&other.name));
+    programs
+}
+
+fn program(line: &str) -> Option<Program> {
+    let message: Message = serde_json::from_str(line).ok()?;
+    let executable = message
+        .executable
+        .filter(|_| message.profile.is_some_and(|it| it.test))?;
+    let target = message.target?;
+    let directory = message.manifest_path?.parent()?.to_owned();
+    let package = directory.file_name()?.to_str()?;
+    let is_integration = target.kind == ["test"];
+    let name = match (is_integration, package) {
+        (true, "procession") => target.name,
+        (true, package) => format!("{package}-{}", target.name),
+        (false, package) => format!("{package}-unit-{}", target.name),
+    };
+    Some(Program {
+        name,
+        executable,
+        directory,
+    })
+}
+
 /// All steps after the build, the longest first; together they run what
-/// `cargo test --workspace` does, in the features of the whole workspace, so that
-/// nothing is compiled again.
-fn steps() -> Option<Vec<Step>> {
-    let test = ["test", "--workspace", "--no-fail-fast"];
-    let of_cargo = |name, more: &[&str]| Step::new(name, &[&test, more].concat());
-    let of_ours = |name| Step::new(name, &["run", "--quiet", "--package", "xtask", "--", name]);
+/// `cargo test --workspace` does, and what only we can.
+fn steps(programs: &[Program]) -> Vec<Step> {
+    let of_ours =
+        |name| Step::of_cargo(name, &["run", "--quiet", "--package", "xtask", "--", name]);
     let mut steps = vec![
-        of_cargo("unit", &["--lib", "--bins"]),
-        of_cargo("doc", &["--doc"]),
+        Step::of_cargo("doc", &["test", "--workspace", "--no-fail-fast", "--doc"]),
         of_ours("models"),
         of_ours("shapes"),
         of_ours("readme"),
     ];
-    let mut names = names_of_tests()?;
-    names.sort();
-    names.dedup();
-    steps.extend(names.iter().map(|name| of_cargo(name, &["--test", name])));
+    steps.extend(programs.iter().map(Step::of_program));
     let rank = |step: &Step| LONGEST.iter().position(|name| *name == step.name);
     steps.sort_by_key(|step| rank(step).unwrap_or(LONGEST.len()));
-    Some(steps)
+    steps
 }
 
-/// Names of the programs of tests in all crates.
-fn names_of_tests() -> Option<Vec<String>> {
-    let metadata = super::command_of_cargo()
-        .args(["metadata", "--no-deps", "--format-version", "1"])
-        .output()
-        .ok()?;
-    let text = String::from_utf8(metadata.stdout).ok()?;
-    let targets = text.split(r#""kind":["test"]"#).skip(1);
-    let name = |target: &str| {
-        let (_, rest) = target.split_once(r#""name":""#)?;
-        rest.split_once('"').map(|(name, _)| name.to_owned())
+/// Where the compiler's own libraries are.
+fn library_directory() -> Option<&'static str> {
+    static DIRECTORY: OnceLock<Option<String>> = OnceLock::new();
+    let ask = || {
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let output = Command::new(rustc).args(["--print", "sysroot"]).output();
+        let root = String::from_utf8(output.ok()?.stdout).ok()?;
+        Some(format!("{}/lib", root.trim_end()))
     };
-    let names: Option<Vec<String>> = targets.map(name).collect();
-    names.filter(|names| !names.is_empty())
+    DIRECTORY.get_or_init(ask).as_deref()
 }
 
 /// Programs of tests at a time. Each looks whether something is left on the
@@ -209,11 +288,15 @@ mod tests {
 
     #[test]
     fn every_program_of_tests_has_a_step() {
-        let steps = super::steps().unwrap();
+        let steps = super::steps(&super::programs());
         for name in super::LONGEST {
             assert!(steps.iter().any(|step| step.name == name), "{name}");
         }
         for directory in ["procession", "procession-cli"] {
+            let prefix = match directory {
+                "procession" => "",
+                _ => "procession-cli-",
+            };
             let tests = format!("{}/crates/{directory}/tests", crate::ROOT);
             for entry in std::fs::read_dir(tests).unwrap() {
                 let path = entry.unwrap().path();
@@ -222,6 +305,7 @@ mod tests {
                     continue;
                 }
                 let name = path.file_stem().unwrap().to_str().unwrap();
+                let name = format!("{prefix}{name}");
                 assert!(steps.iter().any(|step| step.name == name), "{name}");
             }
         }
