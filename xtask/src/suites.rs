@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, PipeReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -89,16 +90,44 @@ fn start(name: &str, mut command: Command, failed: &mut Vec<String>) -> std::io:
     let mut child = command.spawn()?;
     // Its ends of the pipe, which would keep us from seeing the end.
     drop(command);
-    repeat(name, output, failed);
-    Ok(child.wait()?.success())
+    let lines = lines(output);
+    let mut ended = None;
+    loop {
+        match lines.recv_timeout(Duration::from_secs(1)) {
+            Ok(line) => {
+                println!("[{name}] {line}");
+                failed.extend(failed_test(&line).map(str::to_owned));
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            // Somebody else may have its output, who does not end.
+            Err(RecvTimeoutError::Timeout) => match (ended, child.try_wait()?) {
+                (None, Some(_)) => ended = Some(Instant::now()),
+                (Some(at), _) if at.elapsed() > LEFT_PATIENCE => {
+                    failed.push("it has left a process behind that has its output".to_owned());
+                    break;
+                }
+                _ => {}
+            },
+        }
+    }
+    Ok(child.wait()?.success() && failed.is_empty())
 }
 
-fn repeat(name: &str, output: PipeReader, failed: &mut Vec<String>) {
-    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line);
-        println!("[{name}] {line}");
-        failed.extend(failed_test(&line).map(str::to_owned));
-    }
+/// How long what a program has left behind may keep its output.
+const LEFT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The lines of an output, as they come.
+fn lines(output: PipeReader) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let all = BufReader::new(output).split(b'\n').map_while(Result::ok);
+        for line in all.map(|line| String::from_utf8_lossy(&line).into_owned()) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
 }
 
 /// The name of the test that a line of output calls failed.
@@ -175,8 +204,10 @@ fn programs() -> Vec<Program> {
     let output = super::command_of_cargo()
         .args(BUILD)
         .args(["--quiet", "--message-format", "json"])
-        .stderr(Stdio::null())
+        .stderr(Stdio::inherit())
         .output();
+    // Part of a list would be tests that nobody misses.
+    let output = output.ok().filter(|output| output.status.success());
     let text = output.map(|output| output.stdout).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let mut programs: Vec<Program> = text.lines().filter_map(program).collect();
@@ -227,9 +258,11 @@ fn library_directory() -> Option<&'static str> {
     static DIRECTORY: OnceLock<Option<String>> = OnceLock::new();
     let ask = || {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let output = Command::new(rustc).args(["--print", "sysroot"]).output();
-        let root = String::from_utf8(output.ok()?.stdout).ok()?;
-        Some(format!("{}/lib", root.trim_end()))
+        let output = Command::new(rustc)
+            .args(["--print", "target-libdir"])
+            .output();
+        let directory = String::from_utf8(output.ok()?.stdout).ok()?;
+        Some(directory.trim_end().to_owned())
     };
     DIRECTORY.get_or_init(ask).as_deref()
 }

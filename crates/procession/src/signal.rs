@@ -236,6 +236,24 @@ impl Signals {
         Signals::catch(heeded.into_iter())
     }
 
+    /// Starts to catch these signals when a process sends them (`kill -TSTP`); when the
+    /// terminal does, they are ignored.
+    ///
+    /// # Errors
+    /// As [`new`](Signals::new).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, signal::{Signal, Signals}};
+    /// let mut stops = Signals::sent(&[Signal::TSTP])?;
+    /// process::send_signal_to_self(Signal::TSTP)?;
+    /// assert_eq!(stops.wait()?, Signal::TSTP);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn sent(signals: &[Signal]) -> Result<Signals> {
+        Signals::catch(signals.iter().map(|signal| (*signal, true)))
+    }
+
     /// Waits for one of the signals.
     ///
     /// # Errors

@@ -143,7 +143,13 @@ impl RunningJob {
     /// Takes the next step of ending it, if that was due at a time at which it had not
     /// ended.
     pub(super) fn end_if_due(&mut self, now: Instant) {
-        if self.due.is_some_and(|due| due <= now) && !self.has_ended() {
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        if self.has_ended() {
+            // Whoever is left of its group is killed when its status is known.
+            self.due = None;
+        } else {
             self.timed_out |= !self.asked;
             self.end(now);
         }
@@ -152,7 +158,19 @@ impl RunningJob {
     /// Ends it because the run ends.
     pub(super) fn end_with_run(&mut self, now: Instant) {
         self.mark_ended();
-        self.end(now);
+        // It was asked before, and has the time that it was given then.
+        if !self.asked {
+            self.end(now);
+        }
+    }
+
+    /// Asks it to end because the run ends, in all the time it wants.
+    pub(super) fn ask_with_run(&mut self, now: Instant) {
+        let was_asked = self.asked;
+        self.end_with_run(now);
+        if !was_asked {
+            self.due = None;
+        }
     }
 
     /// Asks the whole group to end, and ends it after a while, or if asked once more. A

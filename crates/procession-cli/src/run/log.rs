@@ -16,6 +16,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Seek, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Bytes that a pipe takes at once where it takes any: PIPE_BUF.
+const PIECE: usize = 4096;
+
+/// How long a log that is a pipe may take nothing: the run stands still meanwhile.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
@@ -153,7 +160,18 @@ impl Log {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let mut written = 0;
         while written < bytes.len() {
-            let error = match self.file.write(&bytes[written..]) {
+            let mut piece = &bytes[written..];
+            if !self.is_kept {
+                // There is room for so much where there is any, so that it does not wait.
+                piece = &piece[..piece.len().min(PIECE)];
+                let has_room = procession::poll::writable(&self.file, PATIENCE.into());
+                has_room.map_err(|_| {
+                    let why = format!("nobody has read it for {} s", PATIENCE.as_secs());
+                    let error = Error::new(ErrorKind::TimedOut, why);
+                    Failure::Writing(self.path.clone(), error)
+                })?;
+            }
+            let error = match self.file.write(piece) {
                 Ok(0) => ErrorKind::WriteZero.into(),
                 Ok(count) => {
                     written += count;

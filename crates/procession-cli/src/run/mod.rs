@@ -275,6 +275,11 @@ impl Run<'_> {
             || self.interrupted.is_some() && is_stuck && !runs
         {
             self.give_up_left_behind();
+            if is_stuck || self.signals_seen > 2 {
+                for job in self.printer.give_up(&mut self.spool) {
+                    self.table.add_ended(job);
+                }
+            }
             return true;
         }
         let has_more = self.may_start() && (self.input.is_some() || !self.again.is_empty());
@@ -323,11 +328,13 @@ impl Run<'_> {
             }
             self.say_at_the_end();
         }
-        if let Some(failure) = self.undelivered.take() {
-            return Err(failure);
-        }
-        if let Some(signal) = self.interrupted {
-            return Err(Failure::Signal(signal));
+        match (self.undelivered.take(), self.interrupted) {
+            // What ended us has ended our reader as well, as Ctrl-C does.
+            (None | Some(Failure::OutputClosed), Some(signal)) => {
+                return Err(Failure::Signal(signal));
+            }
+            (Some(failure), _) => return Err(failure),
+            (None, None) => {}
         }
         if let Some(failure) = self.unlogged.take().or(self.unread.take()) {
             return Err(failure);
@@ -355,8 +362,13 @@ impl Run<'_> {
         self.printer.say(text);
         let until = Instant::now() + STUCK;
         while !self.printer.is_idle() && Instant::now() < until && self.signals_seen < 2 {
-            let printed = self.printer.pump(&mut self.spool, &self.watch);
-            if printed.is_err() || self.watch.wait(Some(until)).is_err() {
+            let Ok(printed) = self.printer.pump(&mut self.spool, &self.watch) else {
+                return;
+            };
+            for finished in printed.finished {
+                self.log(&finished);
+            }
+            if self.watch.wait(Some(until)).is_err() {
                 return;
             }
             if self.heed_signals().is_err() {

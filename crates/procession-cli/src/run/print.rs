@@ -213,6 +213,20 @@ impl Printer {
         }
     }
 
+    /// Forgets what is not printed yet. Returns the numbers of jobs that have come to
+    /// their end well, and are to be run again for it.
+    pub(super) fn give_up(&mut self, spool: &mut Spool) -> Vec<u64> {
+        let early = self.early.values().flatten();
+        let items = early.chain(&self.queue).chain(&self.current);
+        let numbers = items
+            .filter_map(|item| item.finished.as_ref())
+            .filter(|finished| !finished.ended_by_us && !finished.has_failed())
+            .map(|finished| finished.job.number)
+            .collect();
+        self.forget(spool);
+        numbers
+    }
+
     /// Forgets everything: nobody is going to read it.
     pub(super) fn forget(&mut self, spool: &mut Spool) {
         let early = std::mem::take(&mut self.early).into_values().flatten();

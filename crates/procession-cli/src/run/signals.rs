@@ -28,9 +28,15 @@ pub(super) fn catch() -> Result<Signals, Failure> {
     Ok(Signals::unless_ignored(&heeded)?)
 }
 
-/// Catches the terminal's Ctrl-Z.
+/// Catches the terminal's Ctrl-Z, and what has a stopped process go on.
 pub(super) fn catch_stop() -> Result<Signals, Failure> {
-    Ok(Signals::unless_ignored(&[Signal::TSTP])?)
+    let stops = [Signal::TSTP, Signal::CONT];
+    Ok(match has_shell() {
+        true => Signals::unless_ignored(&stops)?,
+        // Nobody would have us go on, so the terminal stops nobody here; whoever signals
+        // us by hand does.
+        false => Signals::sent(&stops)?,
+    })
 }
 
 impl Run<'_> {
@@ -43,8 +49,10 @@ impl Run<'_> {
                 self.interrupt(signal);
             }
         }
-        while self.stops.try_wait().is_ok() {
-            self.stop_and_go_on()?;
+        while let Ok(signal) = self.stops.try_wait() {
+            if signal == Signal::TSTP {
+                self.stop_and_go_on()?;
+            }
         }
         Ok(())
     }
@@ -59,14 +67,14 @@ impl Run<'_> {
             }
             return;
         }
-        let count = self.running.len();
+        // Those that are just being started are asked as soon as they are there.
+        let count = self.running.len() + self.starter.count;
         self.say(format!(
             "{signal}: no more jobs are started, {count} asked to end; once more kills them\n"
         ));
-        self.end_all();
+        let now = Instant::now();
         for job in self.running.values_mut() {
-            // It has all the time it wants.
-            job.due = None;
+            job.ask_with_run(now);
         }
     }
 
@@ -91,10 +99,23 @@ impl Run<'_> {
         }
         let stopped = Instant::now();
         self.running.values().for_each(RunningJob::stop);
-        self.stop()?;
+        // Whoever has had us go on meanwhile does not do it again.
+        let mut goes_on = false;
+        while let Ok(signal) = self.stops.try_wait() {
+            goes_on |= signal == Signal::CONT;
+        }
+        if !goes_on {
+            self.stop()?;
+        }
         let away = stopped.elapsed();
         for job in self.running.values_mut() {
             job.go_on(away);
+        }
+        for left in self.left_behind.values_mut() {
+            left.until += away;
+        }
+        if let Some(since) = &mut self.printer.stuck_since {
+            *since += away;
         }
         Ok(())
     }

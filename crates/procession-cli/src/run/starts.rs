@@ -136,11 +136,7 @@ impl Run<'_> {
         if self.ends_now() {
             match self.signals_seen {
                 0 => running.end_with_run(Instant::now()),
-                1 => {
-                    running.end_with_run(Instant::now());
-                    // As for those that ran when the signal came.
-                    running.due = None;
-                }
+                1 => running.ask_with_run(Instant::now()),
                 _ => running.kill(),
             }
         }

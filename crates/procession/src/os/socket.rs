@@ -350,7 +350,11 @@ impl SeqPacketListener {
     /// # Errors
     /// As [`listen_stream`].
     pub fn bind(path: impl AsRef<Path>) -> Result<SeqPacketListener> {
-        listen(SocketType::SEQPACKET, path.as_ref()).map(SeqPacketListener)
+        let path = path.as_ref();
+        let socket = listen(SocketType::SEQPACKET, path)?;
+        // Whoever accepts beside us may take the connection that we have seen.
+        rustix::io::ioctl_fionbio(&socket, true).during("listening", path.display())?;
+        Ok(SeqPacketListener(socket))
     }
 
     /// Waits for a connection.

@@ -180,7 +180,8 @@ impl<R> JoinHandle<R> {
         self.wait_deadline(Deadline::NEVER)
     }
 
-    /// Returns `Ok` if the process has ended, and leaves the result to be joined.
+    /// Returns `Ok` if the process has ended, and leaves the result to be joined, and its
+    /// standard input as it is.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock): it runs.
@@ -189,7 +190,7 @@ impl<R> JoinHandle<R> {
     }
 
     /// Waits until the process has ended, at most `timeout`, and leaves the result to be
-    /// joined.
+    /// joined. Standard input, if piped and not taken, is closed first.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut).
@@ -198,13 +199,16 @@ impl<R> JoinHandle<R> {
     }
 
     /// Waits until the process has ended, at most until the deadline, and
-    /// leaves the result to be joined.
+    /// leaves the result to be joined. Standard input, if piped and not taken, is closed
+    /// first, unless the deadline has passed.
     ///
     /// # Errors
     /// The deadline's.
     pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<()> {
         // A task that waits for the end of its input would never end.
-        self.stdin = None;
+        if !deadline.has_passed() {
+            self.stdin = None;
+        }
         self.running.wait(deadline)
     }
 }

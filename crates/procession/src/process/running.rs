@@ -142,6 +142,10 @@ impl Running {
                         silent: false,
                     });
                 }
+                Some(packet) if packet.kind == Kind::Refused => {
+                    server.make_private();
+                    return Err(codec::decode(&packet.body, Vec::new())?);
+                }
                 // The server is told of the fork later than the child is born.
                 Some(packet) if packet.kind == Kind::Booted => early = true,
                 Some(packet) if packet.kind == Kind::Failed && said.is_none() => {

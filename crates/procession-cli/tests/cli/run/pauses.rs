@@ -6,6 +6,7 @@ use super::stops::Session;
 use crate::stderr;
 use rustix::process::Signal;
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use testkit::watchdog::family;
@@ -219,6 +220,28 @@ pub(crate) fn what_signals_twice_at_once_asks_once() {
     assert!(!output.status.success());
     assert!(scene.exists("done.a"), "{said}{}", stderr(&output));
     assert_eq!(scene.text("asked.a"), "asked\n");
+}
+
+/// The terminal's Ctrl-C ends whoever reads us as well, as in `run … | tee`: that is no
+/// second request.
+pub(crate) fn a_reader_that_ends_with_the_run_takes_no_time_from_jobs() {
+    let scene = Scene::new();
+    let mut command = scene.command(&[format!("echo begun; {STUBBORN}").as_str(), ":::", "a"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    scene.wait_for("started.", 1);
+    signal(child.id(), Signal::INT);
+    scene.wait_for("asked.", 1);
+    drop(child.stdout.take());
+    // The run sees that at once, and the job lives on.
+    let run = child.id();
+    testkit::eventually("the run has nothing to do", || {
+        super::scene::state(run) == Some('S')
+    });
+    std::fs::write(scene.path("gate"), "").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(scene.exists("done.a"), "{}", stderr(&output));
+    assert_eq!(output.status.signal(), Some(Signal::INT.as_raw()));
 }
 
 pub(crate) fn signals_at_once_are_one_request() {

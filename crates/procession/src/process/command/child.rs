@@ -211,7 +211,8 @@ impl CommandChild {
     }
 
     /// When it ended, once its status is known: when the server reaped it, however late
-    /// somebody asks.
+    /// somebody asks; where the server was killed, or counts time otherwise because of a
+    /// namespace of times, when its end was noticed.
     ///
     /// # Examples
     /// ```

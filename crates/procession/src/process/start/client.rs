@@ -20,6 +20,7 @@ use rustix::process::Pid;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
@@ -67,7 +68,12 @@ fn connection(state: &mut State, standing: &Standing) -> Result<Arc<Connection>>
     }
     let mut is_confined = false;
     let mut fits = |connection: &Arc<Connection>| {
-        if !standing.fits(&connection.standing) || !connection.is_for_this_thread() {
+        if !standing.fits(&connection.standing) {
+            return false;
+        }
+        if !connection.is_for_this_thread() {
+            // One of the two threads is confined, and nobody knows which.
+            is_confined = true;
             return false;
         }
         // Nobody sees a dead one, which is no reason to keep it.
@@ -87,6 +93,7 @@ fn connection(state: &mut State, standing: &Standing) -> Result<Arc<Connection>>
     if let Some(knock) = knock.filter(|_| !state.has_knocked) {
         let admitted = knock_at(knock)?;
         state.has_knocked = true;
+        is_confined |= admitted.is_none();
         if let Some(connection) = admitted.map(Arc::new) {
             state.connections.push(Arc::clone(&connection));
             if standing.fits(&connection.standing) {
@@ -94,9 +101,11 @@ fn connection(state: &mut State, standing: &Standing) -> Result<Arc<Connection>>
             }
         }
     }
-    let mut connection = start_server(standing)?;
-    connection.only_for = is_confined.then(standing::this_thread);
-    let connection = Arc::new(connection);
+    let connection = Arc::new(start_server(standing)?);
+    // One that this thread cannot look into tells nothing of others that cannot.
+    if is_confined || connection.number.is_none() {
+        connection.make_private();
+    }
     state.keep(Arc::clone(&connection));
     Ok(connection)
 }
@@ -249,7 +258,8 @@ fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
         knock: copy.during(operation, "")?,
         server: None,
         number: Some(number),
-        only_for: None,
+        started_by: None,
+        is_private: AtomicBool::new(false),
         manners: standing.manners.clone(),
         standing,
         inherited: None,
@@ -345,7 +355,8 @@ fn start_server(standing: &Standing) -> Result<Connection> {
                 knock: packet.descriptors.remove(0),
                 server: Some(watched),
                 number: Some(number).filter(|number| rights::may_look_into(*number)),
-                only_for: None,
+                started_by: Some(standing::this_thread()),
+                is_private: AtomicBool::new(false),
                 manners: its.manners,
                 standing: standing.clone(),
                 inherited: Some(inherited),
@@ -435,12 +446,12 @@ mod tests {
         };
         assert_eq!(asks_after(|| ()).kind, Kind::Started);
         let answer = asks_after(|| rustix::thread::set_no_new_privs(true).unwrap());
-        assert_eq!(answer.kind, Kind::Failed);
+        assert_eq!(answer.kind, Kind::Refused);
         let error: Error = codec::decode(&answer.body, Vec::new()).unwrap();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied);
         if rustix::process::geteuid().is_root() {
             let answer = asks_after(|| credentials::set_capabilities(0, 0, 0).unwrap());
-            assert_eq!(answer.kind, Kind::Failed);
+            assert_eq!(answer.kind, Kind::Refused);
         }
         // Rights are the same, but not what they are about.
         if rustix::process::geteuid().is_root() {
@@ -449,7 +460,7 @@ mod tests {
                 #[allow(deprecated, reason = "no descriptors are unshared")]
                 rustix::thread::unshare(flags).unwrap();
             });
-            assert_eq!(answer.kind, Kind::Failed);
+            assert_eq!(answer.kind, Kind::Refused);
         }
         // By whoever else it is asked: nothing but numbers that the kernel vouches for.
         assert_eq!(ask(&server).kind, Kind::Started);

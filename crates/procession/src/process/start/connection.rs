@@ -13,6 +13,7 @@ use crate::{Deadline, Error, ErrorKind, Result, poll};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a server may take to say what it has.
@@ -30,8 +31,10 @@ pub(crate) struct Connection {
     pub(super) standing: Standing,
     /// Who the server is, if the thread that came to it might look into it.
     pub(super) number: Option<u32>,
-    /// The thread that started it because it was confined: the others need not be.
-    pub(super) only_for: Option<u64>,
+    /// The thread that started it; nobody, where it was there before.
+    pub(super) started_by: Option<u64>,
+    /// Whether it serves that thread alone, which may be confined where others are not.
+    pub(super) is_private: AtomicBool,
     /// What its children are like unless they are told otherwise.
     pub(super) manners: Manners,
     /// What the server was started with, if it was by us.
@@ -81,10 +84,15 @@ impl Connection {
         self.number.is_none_or(rights::may_look_into)
     }
 
-    /// Whether it was started for a thread like the calling one.
+    /// Whether it may serve the calling thread.
     pub(super) fn is_for_this_thread(&self) -> bool {
-        let thread = standing::this_thread();
-        self.only_for.is_none_or(|only| only == thread)
+        !self.is_private.load(Ordering::Relaxed) || self.started_by == Some(standing::this_thread())
+    }
+
+    /// Has it not asked again but by the thread that started it: it has refused another
+    /// one, which it may not look at.
+    pub(crate) fn make_private(&self) {
+        self.is_private.store(true, Ordering::Relaxed);
     }
 
     /// Whether it ends before the deadline.

@@ -71,6 +71,8 @@ kinds! {
     Started,
     /// It cannot be started, or not as asked.
     Failed,
+    /// From a server: the thread that asks is not one that it serves.
+    Refused,
     /// From a server: it has ended, and how.
     Ended,
     /// To a task that is executed anew: what it is to be like.

@@ -263,8 +263,16 @@ pub(super) fn number_of(pidfd: BorrowedFd<'_>) -> Result<Option<i32>> {
 
 /// Whether the calling thread may look into a process of its own user.
 pub(super) fn may_look_into(process: u32) -> bool {
-    let path = format!("/proc/{process}/ns/user");
-    namespace_at(rustix::fs::CWD, &path).is_ok_and(|number| number != 0)
+    let own = rustix::process::getpid().as_raw_nonzero().to_string();
+    let shown = std::fs::read_link("/proc/self");
+    if shown.is_ok_and(|shown| shown.as_os_str() == own.as_str()) {
+        let path = format!("/proc/{process}/ns/user");
+        return namespace_at(rustix::fs::CWD, &path).is_ok_and(|number| number != 0);
+    }
+    // What is mounted there shows other numbers.
+    let status = Status::of(process.cast_signed(), process);
+    let number = status.and_then(|status| status.namespace("ns/user"));
+    number.is_ok_and(|number| number != 0)
 }
 
 /// What was found; nothing where the thread has ended, or we may not look.

@@ -373,7 +373,8 @@ impl Server {
         };
         let client = &self.clients[index];
         if let Err(error) = self.require_standing(client, packet.sender, thread) {
-            return refuse(&mailbox, &error);
+            let _ = mailbox.try_send_value(Kind::Refused, &error);
+            return Answer::Done;
         }
         let child = Running {
             client: self.clients[index].number,
