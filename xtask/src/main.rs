@@ -3,6 +3,7 @@
 
 mod package;
 mod readme;
+mod refused;
 mod sanitize;
 mod shapes;
 mod suites;
@@ -32,6 +33,9 @@ cargo xtask <command>
                 --only NAME; unless --step or --only says otherwise, also what
                 `procession run` has begun, one for each fifty kills; with
                 --only run nothing else, each kill a run (2000)
+  refused [SUITE ...] [CALL:ERRNO ...]
+                run suites with one system call refused in each test, one call
+                after the other, and print a table
   sanitize      run the suites of shared memory under AddressSanitizer
   ci [--long]   everything that must hold: tests, format, lints, documentation;
                 with --long also what takes hours: kills by the million, kills
@@ -46,6 +50,10 @@ fn main() -> ExitCode {
     let ok = match command.as_deref() {
         Some("test") => test(&rest),
         Some("models") => models(),
+        Some("refused") => {
+            let arguments: Vec<&str> = rest.iter().map(String::as_str).collect();
+            refused::check(&arguments)
+        }
         Some("shapes") => shapes::check(),
         Some("package") => package::check(),
         Some("tidy") => tidy::check(std::path::Path::new(ROOT)),

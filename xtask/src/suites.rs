@@ -52,15 +52,9 @@ impl Step {
 
     /// A program of tests, where cargo runs it.
     fn of_program(program: &Program) -> Step {
-        let mut command = Command::new(&program.executable);
-        command.current_dir(&program.directory);
-        // Tests of macros are programs that link to the compiler's own library.
-        if let Some(directory) = library_directory() {
-            command.env("LD_LIBRARY_PATH", directory);
-        }
         Step {
             name: program.name.clone(),
-            command,
+            command: program.command(),
         }
     }
 
@@ -171,11 +165,24 @@ pub(crate) fn run() -> bool {
 const BUILD: [&str; 3] = ["test", "--workspace", "--no-run"];
 
 /// A program of tests.
-struct Program {
+pub(crate) struct Program {
     /// That of the target, and its package where two targets have the same.
-    name: String,
+    pub(crate) name: String,
     executable: String,
     directory: PathBuf,
+}
+
+impl Program {
+    /// Runs it where cargo does.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.executable);
+        command.current_dir(&self.directory);
+        // Tests of macros are programs that link to the compiler's own library.
+        if let Some(directory) = library_directory() {
+            command.env("LD_LIBRARY_PATH", directory);
+        }
+        command
+    }
 }
 
 /// What cargo says when it has built the target of a package.
@@ -200,7 +207,7 @@ struct Profile {
 
 /// The programs of tests, which have been built. They are run as cargo would: asked to
 /// run one, it would compile all again in other features.
-fn programs() -> Vec<Program> {
+pub(crate) fn programs() -> Vec<Program> {
     let output = super::command_of_cargo()
         .args(BUILD)
         .args(["--quiet", "--message-format", "json"])

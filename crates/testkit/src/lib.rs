@@ -20,7 +20,7 @@
 //!
 //! [`fault`] makes the Nth system call fail, or be the last; [`step`] does so
 //! with machine instructions; [`wall_clock`] finds waits that a set clock would
-//! disturb; [`random`] makes
+//! disturb; [`refuse`] takes one system call from whole suites; [`random`] makes
 //! moments and bytes that a printed seed repeats; [`scribble`] is a peer that writes anything
 //! anywhere.
 
@@ -28,10 +28,12 @@ pub mod audit;
 #[cfg(target_arch = "x86_64")]
 pub mod fault;
 pub mod random;
+pub mod refuse;
 mod runner;
 pub mod scribble;
 #[cfg(target_arch = "x86_64")]
 pub mod step;
+mod tally;
 pub mod wall_clock;
 pub mod watchdog;
 

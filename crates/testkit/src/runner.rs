@@ -1,6 +1,8 @@
 //! Runs each test in a process of its own and looks at what it leaves.
 
 use crate::audit::{OfMachine, OfProcess, children_of, processes, temporary_files};
+use crate::refuse::{self, Refusal, Verdict};
+use crate::tally;
 use crate::watchdog;
 use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::event::{PollFd, PollFlags};
@@ -56,6 +58,12 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
         return run_here(&tests, &name.to_string_lossy());
     }
     heed_signals();
+    if std::env::var_os(refuse::VARIABLE).is_some_and(|asked| asked == "?") {
+        refuse::calls().for_each(|call| println!("{call}"));
+        return ExitCode::SUCCESS;
+    }
+    // Whatever is asked for in vain is said before anything runs.
+    let _ = Refusal::asked_for();
     let mut arguments = Arguments::from_args();
     // One at a time: the audit is of the whole machine.
     arguments.test_threads = Some(1);
@@ -66,7 +74,9 @@ pub fn run(tests: Vec<Test>) -> ExitCode {
     let queues = separate(home.path());
     // Orphans of a test become our children, and are found.
     rustix::process::set_child_subreaper(Pid::from_raw(1)).expect("becoming subreaper");
-    libtest_mimic::run(&arguments, trials(tests, queues)).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials(tests, queues));
+    tally::print();
+    conclusion.exit_code()
 }
 
 /// Gives signals that whoever runs the tests ignores their ordinary meaning, as shells do
@@ -83,7 +93,10 @@ fn trials(tests: Vec<Test>, queues: Option<PathBuf>) -> Vec<Trial> {
     let trial = |test: Test| {
         let queues = queues.clone();
         Trial::test(test.name.clone(), move || {
-            supervise(&test.name, queues.as_deref())
+            let begun = Instant::now();
+            let outcome = supervise(&test.name, queues.as_deref());
+            tally::add_time(&test.name, begun.elapsed());
+            outcome
         })
     };
     tests.into_iter().map(trial).collect()
@@ -126,6 +139,9 @@ fn run_here(tests: &[Test], name: &str) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let before = OfProcess::take();
+    if let Some(refusal) = Refusal::asked_for() {
+        refusal.install();
+    }
     if std::panic::catch_unwind(AssertUnwindSafe(|| (test.body)())).is_err() {
         return ExitCode::from(101);
     }
@@ -163,8 +179,10 @@ fn supervise(name: &str, queues: Option<&Path>) -> Result<(), Failed> {
         .stderr(output)
         .process_group(0)
         .spawn()?;
+    let refusal = Refusal::asked_for();
+    let patience = refusal.map_or(PATIENCE, |_| refuse::PATIENCE);
     let mut problems = Vec::new();
-    if !ended_in_time(child.id())? {
+    if !ended_in_time(child.id(), patience)? {
         problems.push(format!(
             "hung; evidence:\n{}",
             watchdog::evidence(child.id())
@@ -174,7 +192,14 @@ fn supervise(name: &str, queues: Option<&Path>) -> Result<(), Failed> {
         }
     }
     let status = child.wait()?;
-    if !status.success() {
+    let said =
+        || std::fs::read(&output_path).map(|said| String::from_utf8_lossy(&said).into_owned());
+    let mut verdict = match refusal {
+        Some(refusal) => refusal.judge(status.code(), &said()?),
+        None if status.success() => Verdict::Passed,
+        None => Verdict::Failed,
+    };
+    if verdict == Verdict::Failed {
         problems.push(format!("ended with {status}"));
     }
     problems.extend(
@@ -193,22 +218,20 @@ fn supervise(name: &str, queues: Option<&Path>) -> Result<(), Failed> {
             .into_iter()
             .map(|file| format!("left in the file system: {file}")),
     );
-    if problems.is_empty() {
-        return Ok(());
+    if !problems.is_empty() {
+        verdict = Verdict::Failed;
     }
-    let said = std::fs::read(&output_path)?;
-    Err(format!(
-        "{}\noutput:\n{}",
-        problems.join("\n"),
-        String::from_utf8_lossy(&said)
-    )
-    .into())
+    tally::add_verdict(verdict);
+    match verdict {
+        Verdict::Passed | Verdict::Refused => Ok(()),
+        Verdict::Failed => Err(format!("{}\noutput:\n{}", problems.join("\n"), said()?).into()),
+    }
 }
 
-fn ended_in_time(pid: u32) -> Result<bool, Failed> {
+fn ended_in_time(pid: u32, patience: Duration) -> Result<bool, Failed> {
     let pid = Pid::from_raw(pid.cast_signed()).ok_or("no pid")?;
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec {
