@@ -36,7 +36,7 @@ pub fn hide() -> Result<()> {
     Ok(())
 }
 
-/// Whether a filter of system calls is laid upon the calling thread.
+/// Returns `true` if the calling thread has a filter of system calls (seccomp).
 ///
 /// # References
 /// PR_GET_SECCOMP(2const)
@@ -46,9 +46,9 @@ pub fn has_filter() -> bool {
     unsafe { libc::prctl(libc::PR_GET_SECCOMP) != 0 }
 }
 
-/// Protections that are inherited and cannot be read in proc(5): of memory that is
-/// written and executed, and against speculation (store bypass, indirect branches, the
-/// cache); a kernel that has one not says a negative number.
+/// Returns protections that a child inherits and that proc(5) does not show: against
+/// memory that is written and executed, and against speculation (store bypass, indirect
+/// branches, the cache). A number is negative where the kernel does not have that one.
 ///
 /// # References
 /// PR_GET_MDWE(2const), PR_GET_SPECULATION_CTRL(2const)

@@ -209,7 +209,8 @@ impl Run<'_> {
             signal: finished.signal,
             command: &finished.command,
         };
-        if let Err(failure) = log.add(&entry) {
+        let signals = self.interrupted.is_none().then(|| self.signals.as_fd());
+        if let Err(failure) = log.add(&entry, signals) {
             self.unlogged.get_or_insert(failure);
         }
     }

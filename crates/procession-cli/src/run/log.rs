@@ -10,19 +10,23 @@ use super::record::{Entry, Record, record};
 use super::resume::Done;
 use crate::args::RunArguments;
 use crate::failure::Failure;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, ErrorKind, Seek, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Bytes that a pipe takes at once where it takes any: PIPE_BUF.
 const PIECE: usize = 4096;
 
-/// How long a log that is a pipe may take nothing: the run stands still meanwhile.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a log that is a pipe may take nothing before the first job, and when the run
+/// is being ended.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
@@ -63,6 +67,8 @@ pub(super) struct Log {
     file: File,
     /// Whether it is a file that keeps what is written, and not a pipe or a terminal.
     is_kept: bool,
+    /// Nobody reads it any more: what would be written is lost.
+    is_given_up: bool,
 }
 
 impl Log {
@@ -84,6 +90,7 @@ impl Log {
                 path: path.to_owned(),
                 file: stream.map_err(failed)?.into(),
                 is_kept: false,
+                is_given_up: false,
             });
         }
         // Reading from a FIFO would make this process its own reader.
@@ -109,6 +116,7 @@ impl Log {
         Ok(Log {
             path: path.to_owned(),
             is_kept: metadata.is_file(),
+            is_given_up: false,
             file,
         })
     }
@@ -152,26 +160,27 @@ impl Log {
         let metadata = metadata.map_err(|error| Failure::Reading(self.path.clone(), error))?;
         match self.is_kept && metadata.len() > 0 {
             true => Ok(()),
-            false => self.write(HEADER.as_bytes()),
+            false => self.write(HEADER.as_bytes(), None),
         }
     }
 
-    /// Writes all, or nothing, as far as that can be had.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    /// Writes all, or nothing, as far as that can be had. A pipe that takes nothing is
+    /// waited for until one of `signals` comes, and without these for a while.
+    fn write(&mut self, bytes: &[u8], signals: Option<BorrowedFd<'_>>) -> Result<(), Failure> {
+        // Nobody reads it: that was said before.
+        if self.is_given_up {
+            return Ok(());
+        }
         let mut written = 0;
         while written < bytes.len() {
-            let mut piece = &bytes[written..];
-            if !self.is_kept {
-                // There is room for so much where there is any, so that it does not wait.
-                piece = &piece[..piece.len().min(PIECE)];
-                let has_room = procession::poll::writable(&self.file, PATIENCE.into());
-                has_room.map_err(|_| {
-                    let why = format!("nobody has read it for {} s", PATIENCE.as_secs());
-                    let error = Error::new(ErrorKind::TimedOut, why);
-                    Failure::Writing(self.path.clone(), error)
-                })?;
-            }
-            let error = match self.file.write(piece) {
+            let outcome = match self.is_kept {
+                true => self.file.write(&bytes[written..]),
+                false => {
+                    let piece = bytes.len().min(written + PIECE);
+                    self.write_to_pipe(&bytes[written..piece], signals)
+                }
+            };
+            let error = match outcome {
                 Ok(0) => ErrorKind::WriteZero.into(),
                 Ok(count) => {
                     written += count;
@@ -180,6 +189,7 @@ impl Log {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => error,
             };
+            self.is_given_up = !self.is_kept;
             if let Ok(metadata) = self.file.metadata()
                 && self.is_kept
                 && written > 0
@@ -194,8 +204,27 @@ impl Log {
         Ok(())
     }
 
-    pub(super) fn add(&mut self, entry: &Entry<'_>) -> Result<(), Failure> {
-        self.write(&entry.line())
+    /// Writes a piece, for which a pipe has room where it has any. So the wait for room is
+    /// the only one, and a signal ends it.
+    fn write_to_pipe(&self, piece: &[u8], signals: Option<BorrowedFd<'_>>) -> Result<usize, Error> {
+        let mut watched = vec![PollFd::new(&self.file, PollFlags::OUT)];
+        watched.extend(signals.map(|signals| PollFd::from_borrowed_fd(signals, PollFlags::IN)));
+        let patience = signals.is_none().then_some(PATIENCE);
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut watched, patience.as_ref()))?;
+        if watched[0].revents().is_empty() {
+            return Err(Error::new(ErrorKind::TimedOut, "nobody reads it"));
+        }
+        (&self.file).write(piece)
+    }
+
+    /// Adds a line for a job; `signals` is readable when one has come, and `None` where one
+    /// has been heeded.
+    pub(super) fn add(
+        &mut self,
+        entry: &Entry<'_>,
+        signals: Option<BorrowedFd<'_>>,
+    ) -> Result<(), Failure> {
+        self.write(&entry.line(), signals)
     }
 }
 
@@ -222,7 +251,7 @@ mod tests {
         let path = directory.path().join("log");
         let mut log = Log::open(&path).unwrap();
         log.begin().unwrap();
-        log.add(&entry(1, 0, "a\tb\nc\rd")).unwrap();
+        log.add(&entry(1, 0, "a\tb\nc\rd"), None).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let line = "1\t:\t1700000000.250\t     0.012\t0\t3\t0\t0\ta b c d\n";
         assert_eq!(text, [HEADER, line].concat());
@@ -252,7 +281,7 @@ mod tests {
             assert_eq!(whole, first.len() as u64);
             log.cut(whole).unwrap();
             log.begin().unwrap();
-            log.add(&entry(2, 0, "x")).unwrap();
+            log.add(&entry(2, 0, "x"), None).unwrap();
             drop(log);
             let records = records(&Log::open(&path).unwrap());
             let expected = [(1, "echo 1".to_owned()), (2, "x".to_owned())];
@@ -265,7 +294,7 @@ mod tests {
     #[test]
     fn a_full_device_is_named() {
         let mut log = Log::open("/dev/full".as_ref()).unwrap();
-        match log.add(&entry(1, 0, "")) {
+        match log.add(&entry(1, 0, ""), None) {
             Err(Failure::Writing(path, error)) => {
                 assert_eq!(path.to_str(), Some("/dev/full"));
                 assert_eq!(error.kind(), ErrorKind::StorageFull);

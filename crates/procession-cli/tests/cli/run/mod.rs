@@ -89,6 +89,8 @@ pub(crate) fn tests() -> Vec<testkit::Test> {
         pauses::what_signals_twice_at_once_asks_once,
         pauses::signals_at_once_are_one_request,
         pauses::a_reader_that_ends_with_the_run_takes_no_time_from_jobs,
+        pauses::a_log_that_nobody_reads_keeps_no_run_from_its_end,
+        pauses::the_terminal_stops_no_run_that_nobody_looks_after,
         times::a_log_says_when_a_job_began_and_how_long_it_took,
         stops::a_stopped_job_is_told_of_and_ctrl_c_reaches_it,
         stops::a_stopped_job_that_goes_on_ends_as_usual,

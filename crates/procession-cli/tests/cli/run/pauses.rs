@@ -244,6 +244,43 @@ pub(crate) fn a_reader_that_ends_with_the_run_takes_no_time_from_jobs() {
     assert_eq!(output.status.signal(), Some(Signal::INT.as_raw()));
 }
 
+/// A log that is a pipe may be read late, and a signal ends the wait for its reader.
+pub(crate) fn a_log_that_nobody_reads_keeps_no_run_from_its_end() {
+    let scene = Scene::new();
+    scene.gate("log");
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+    let log = rustix::fs::open(scene.path("log"), flags, rustix::fs::Mode::empty()).unwrap();
+    let long = "x".repeat(9000);
+    let mut arguments = vec!["--joblog", "log", ": {}", ":::"];
+    arguments.extend([long.as_str(); 20]);
+    let mut command = scene.command(&arguments);
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    testkit::eventually("the log is full", || {
+        rustix::io::ioctl_fionread(&log).unwrap() > 40_000
+    });
+    signal(child.id(), Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(Signal::INT.as_raw()));
+    drop(log);
+}
+
+/// Without a shell that would have it go on, the terminal's Ctrl-Z stops no run: its Ctrl-C
+/// would not be heard any more.
+pub(crate) fn the_terminal_stops_no_run_that_nobody_looks_after() {
+    let scene = Scene::new();
+    let script = "exec \"$0\" run 'echo $PPID > server; : > started.{}; sleep 1000' ::: a";
+    let Some(mut session) = Session::begin(&scene, script) else {
+        return;
+    };
+    scene.wait_for("started.", 1);
+    let run = parent(scene.number("server"));
+    session.press("\x1a");
+    session.press("\x03");
+    let screen = session.end();
+    assert!(screen.contains("stopped by SIGINT"), "{screen}");
+    assert_eq!(state(run), None);
+}
+
 pub(crate) fn signals_at_once_are_one_request() {
     for attempt in 0.. {
         let scene = Scene::new();

@@ -85,7 +85,7 @@ impl CommandChild {
     /// # Examples
     /// ```
     /// use procession::{process::{Command, Stdio}, Deadline};
-    /// use std::time::{Duration, Instant};
+    /// use std::time::Duration;
     /// let mut cat = Command::new("sh").args(["-c", "cat; sleep 0.05; echo end"])
     ///     .stdin(Stdio::Piped).stdout(Stdio::Piped).spawn()?;
     /// let soon = Deadline::after(Duration::from_millis(5));
@@ -217,7 +217,7 @@ impl CommandChild {
     /// # Examples
     /// ```
     /// use procession::process::Command;
-    /// use std::time::{Duration, Instant};
+    /// use std::time::Duration;
     /// let mut child = Command::new("true").spawn()?;
     /// assert_eq!(child.ended_at(), None);
     /// child.wait()?;

@@ -185,7 +185,9 @@ pub(crate) fn own_stream(number: usize) -> Result<OwnedFd> {
         _ => std::io::stderr().as_fd().try_clone_to_owned(),
     };
     match copied {
-        Err(error) if error.raw_os_error() == Some(9) => null(),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error()) => {
+            null()
+        }
         outcome => outcome.during("copying standard stream", ""),
     }
 }
