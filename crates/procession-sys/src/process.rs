@@ -57,7 +57,7 @@ pub fn is_single_threaded() -> Result<bool> {
     }
 }
 
-/// The group that a process is in, 0 if that was made outside of our namespace
+/// The group that a process (0: ours) is in, 0 if that was made outside of our namespace
 /// of pids (which rustix's type for pids cannot hold).
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! What rustix leaves out of sockets.
 
 use crate::{Result, check};
+use rustix::net::RecvFlags;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Sets where in what waits at a socket the next look that leaves it there begins,
@@ -148,7 +149,41 @@ pub fn name_senders(socket: BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Takes the next message if there is one, with at most 253 descriptors.
+/// Who was at the other end of a Unix socket when it was connected, or created for a
+/// pair. The pid is 0 if our namespace does not know the process (which rustix's type
+/// for process ids cannot hold).
+///
+/// # Errors
+/// `ENOTSOCK`, `ENOPROTOOPT`: not a socket that has it.
+///
+/// # References
+/// unix(7) "SO_PEERCRED", pid_namespaces(7)
+pub fn peer(socket: BorrowedFd<'_>) -> Result<Sender> {
+    let mut who = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+    let mut size = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `size` bytes to a live structure of integers.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut who).cast(),
+            &raw mut size,
+        )
+    })?;
+    Ok(Sender {
+        pid: who.pid,
+        user: who.uid,
+        group: who.gid,
+    })
+}
+
+/// Takes the next message if there is one, with at most 253 descriptors, or looks at it
+/// (`MSG_PEEK` among `flags`).
 ///
 /// (rustix has a type for process ids that cannot hold the zero that stands for
 /// senders whom our namespace does not know.)
@@ -158,7 +193,7 @@ pub fn name_senders(socket: BorrowedFd<'_>) -> Result<()> {
 ///
 /// # References
 /// recvmsg(2), unix(7) "SCM_RIGHTS", "SCM_CREDENTIALS", cmsg(3)
-pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Message> {
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: RecvFlags) -> Result<Message> {
     const RIGHTS: usize = 253 * size_of::<libc::c_int>();
     // Aligned for headers, and room for both kinds with theirs.
     let mut control = [0_u64; (RIGHTS + size_of::<libc::ucred>()) / 8 + 10];
@@ -172,9 +207,9 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Message> {
     header.msg_iovlen = 1;
     header.msg_control = control.as_mut_ptr().cast();
     header.msg_controllen = size_of_val(&control) as _;
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    let flags = flags | RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     // SAFETY: the header names a live buffer and live control space with their sizes.
-    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) };
+    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags.bits() as _) };
     let length = usize::try_from(length).map_err(|_| crate::last_errno())?;
     let mut message = Message {
         length,
@@ -235,16 +270,16 @@ mod tests {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         ours.write_all(b"before").unwrap();
         let mut buffer = [0; 16];
-        let first = receive(theirs.as_fd(), &mut buffer).unwrap();
+        let first = receive(theirs.as_fd(), &mut buffer, RecvFlags::empty()).unwrap();
         assert_eq!((first.length, first.sender), (6, None));
         name_senders(theirs.as_fd()).unwrap();
         ours.write_all(b"after").unwrap();
-        let second = receive(theirs.as_fd(), &mut buffer).unwrap();
+        let second = receive(theirs.as_fd(), &mut buffer, RecvFlags::empty()).unwrap();
         let sender = second.sender.unwrap();
         assert_eq!(sender.pid, std::process::id().cast_signed());
         assert_eq!(sender.user, rustix::process::getuid().as_raw());
         assert!(second.descriptors.is_empty() && !second.is_cut && !second.lacks_descriptors);
-        let none = receive(theirs.as_fd(), &mut buffer);
+        let none = receive(theirs.as_fd(), &mut buffer, RecvFlags::empty());
         assert_eq!(none.unwrap_err(), crate::Errno::AGAIN);
     }
 }

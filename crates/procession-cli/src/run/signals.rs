@@ -7,7 +7,6 @@ use super::watch::Event;
 use crate::failure::Failure;
 use procession::signal::{Signal, Signals};
 use procession::{Deadline, poll, process};
-use rustix::process::{Pid, getpgid, getpgrp, getppid, getsid};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -196,26 +195,42 @@ impl Run<'_> {
 /// Whether somebody of our session looks after our group of processes, as a shell with
 /// job control does; for others SIGTSTP stops nobody.
 fn has_shell() -> bool {
-    let (Ok(session), group) = (getsid(None), getpgrp()) else {
+    let Some(ours) = Relation::of("self") else {
         return false;
     };
-    let mut ancestor = getppid();
-    while let Some(pid) = ancestor {
-        if getsid(Some(pid)) != Ok(session) {
+    let mut ancestor = ours.parent;
+    while let Some(next) = Relation::of(&ancestor.to_string()) {
+        if next.session != ours.session {
             return false;
         }
-        if getpgid(Some(pid)) != Ok(group) {
+        if next.group != ours.group {
             return true;
         }
-        ancestor = parent(pid);
+        ancestor = next.parent;
     }
     false
 }
 
-fn parent(pid: Pid) -> Option<Pid> {
-    let pid = pid.as_raw_nonzero();
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it, in parentheses, may be anything.
-    let (_, rest) = text.rsplit_once(')')?;
-    Pid::from_raw(rest.split_ascii_whitespace().nth(1)?.parse().ok()?)
+/// Whom a process belongs to. Each is 0 that was made outside of the namespace of pids
+/// which /proc shows.
+struct Relation {
+    parent: i32,
+    group: i32,
+    session: i32,
+}
+
+impl Relation {
+    /// Of a process, if /proc shows it: 0 is none.
+    fn of(process: &str) -> Option<Relation> {
+        let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The name before them, in parentheses, may be anything.
+        let (_, rest) = text.rsplit_once(')')?;
+        let mut numbers = rest.split_ascii_whitespace().skip(1).map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        Some(Relation {
+            parent: next()?,
+            group: next()?,
+            session: next()?,
+        })
+    }
 }

@@ -7,21 +7,30 @@
 //! the run.
 
 use procession::signal::{self, Signal};
+use procession_sys::process::group_of;
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, getpgrp};
+use rustix::process::Pid;
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 use std::os::fd::OwnedFd;
 
 #[derive(Debug, Default)]
 pub(super) struct Terminal {
-    /// The terminal, and the ticket of the job that has it.
-    lent: Option<(OwnedFd, u64)>,
+    lent: Option<Loan>,
+}
+
+#[derive(Debug)]
+struct Loan {
+    terminal: OwnedFd,
+    /// The ticket of the job that has it.
+    to: u64,
+    /// Our group, which gets it back.
+    ours: Pid,
 }
 
 impl Terminal {
     /// The job that has it.
     pub(super) fn holder(&self) -> Option<u64> {
-        self.lent.as_ref().map(|(_, ticket)| *ticket)
+        self.lent.as_ref().map(|loan| loan.to)
     }
 
     /// Gives it to a job's group; whether that has it now.
@@ -34,24 +43,27 @@ impl Terminal {
             return false;
         };
         // What a shell runs in the background has nothing to lend.
-        let is_ours = tcgetpgrp(&terminal).is_ok_and(|group| group == getpgrp());
+        let Ok(ours) = tcgetpgrp(&terminal) else {
+            return false;
+        };
         // Or taking it back, and what we print meanwhile, would stop us.
-        if !is_ours || signal::ignore(Signal::TTOU).is_err() {
+        if group_of(0) != Ok(ours.as_raw_pid()) || signal::ignore(Signal::TTOU).is_err() {
             return false;
         }
         let group = Pid::from_raw(group.cast_signed());
         let is_lent = group.is_some_and(|group| tcsetpgrp(&terminal, group).is_ok());
         if is_lent {
-            self.lent = Some((terminal, ticket));
+            let to = ticket;
+            self.lent = Some(Loan { terminal, to, ours });
         }
         is_lent
     }
 
     /// Takes it back.
     pub(super) fn take_back(&mut self) {
-        if let Some((terminal, _)) = self.lent.take() {
+        if let Some(loan) = self.lent.take() {
             // It may have been hung up.
-            let _ = tcsetpgrp(&terminal, getpgrp());
+            let _ = tcsetpgrp(&loan.terminal, loan.ours);
         }
     }
 }

@@ -2,13 +2,10 @@
 
 use crate::poll::repeat;
 use crate::{Deadline, Error, ErrorKind, Result};
-use procession_sys::socket::Sender;
+use procession_sys::socket::{Message, Sender};
 use rustix::event::PollFlags;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
-};
-use std::io::{IoSlice, IoSliceMut};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -146,16 +143,28 @@ pub(crate) fn receive_from(
     deadline: Deadline,
     operation: &'static str,
 ) -> Result<(usize, Vec<OwnedFd>, Option<Sender>)> {
+    let message = receive_whole(socket, buffer, RecvFlags::empty(), deadline, operation)?;
+    Ok((message.length, message.descriptors, message.sender))
+}
+
+fn receive_whole(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: RecvFlags,
+    deadline: Deadline,
+    operation: &'static str,
+) -> Result<Message> {
     let message = repeat(socket, PollFlags::IN, deadline, operation, &"", || {
-        procession_sys::socket::receive(socket, buffer)
+        procession_sys::socket::receive(socket, buffer, flags)
     })?;
-    let received = message.descriptors;
     require_whole(
-        message.lacks_descriptors.then_some(received.len()),
+        message
+            .lacks_descriptors
+            .then_some(message.descriptors.len()),
         message.is_cut.then_some(buffer.len()),
         operation,
     )?;
-    Ok((message.length, received, message.sender))
+    Ok(message)
 }
 
 /// Refuses a message of which descriptors are missing, but for so many, or bytes,
@@ -189,24 +198,6 @@ pub(crate) fn receive_any(
     deadline: Deadline,
     operation: &'static str,
 ) -> Result<(usize, Vec<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = repeat(socket, PollFlags::IN, deadline, operation, &"", || {
-        let flags = flags | RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)
-    })?;
-    let mut received: Vec<OwnedFd> = Vec::new();
-    for part in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = part {
-            received.extend(descriptors);
-        }
-    }
-    // From here on every return closes what was received unless it returns it.
-    let (lacks, cut) = (ReturnFlags::CTRUNC, ReturnFlags::TRUNC);
-    require_whole(
-        message.flags.contains(lacks).then_some(received.len()),
-        message.flags.contains(cut).then_some(buffer.len()),
-        operation,
-    )?;
-    Ok((message.bytes, received))
+    let message = receive_whole(socket, buffer, flags, deadline, operation)?;
+    Ok((message.length, message.descriptors))
 }

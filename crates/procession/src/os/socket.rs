@@ -54,11 +54,12 @@ pub struct PeerCredentials {
 /// unix(7), SO_PEERCRED
 #[doc(alias = "SO_PEERCRED")]
 pub fn peer_credentials(socket: impl AsFd) -> Result<PeerCredentials> {
-    let raw = sockopt::socket_peercred(socket).during("asking for peer credentials", "")?;
+    let peer = procession_sys::socket::peer(socket.as_fd());
+    let peer = peer.during("asking for peer credentials", "")?;
     Ok(PeerCredentials {
-        pid: raw.pid.as_raw_nonzero().get(),
-        uid: raw.uid.as_raw(),
-        gid: raw.gid.as_raw(),
+        pid: peer.pid,
+        uid: peer.user,
+        gid: peer.group,
     })
 }
 

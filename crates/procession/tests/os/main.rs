@@ -1,6 +1,8 @@
 //! The kernel's objects, one file for each family.
 
 mod anonymous;
+#[path = "../common/elsewhere.rs"]
+mod elsewhere;
 mod fifo;
 mod interrupted;
 mod mapped;
@@ -30,6 +32,7 @@ fn main() -> std::process::ExitCode {
         socket::a_message_longer_than_the_kernel_takes_names_the_limit,
         socket::a_listener_is_private_and_replaces_nothing,
         socket::credentials_are_those_of_the_connecting_process,
+        socket::whom_our_namespace_does_not_know_has_no_pid,
         socket::descriptors_arrive_in_exact_numbers,
         socket::unexpected_descriptors_are_closed,
         socket::a_receiver_without_room_gets_an_error_and_no_descriptor,

@@ -106,6 +106,25 @@ pub(crate) fn credentials_are_those_of_the_connecting_process() {
     succeeds(connecting);
 }
 
+pub(crate) fn whom_our_namespace_does_not_know_has_no_pid() {
+    if !crate::elsewhere::can_be_had() {
+        return;
+    }
+    let (stream, _other) = UnixStream::pair().unwrap();
+    let (sender, receiver) = SeqPacket::pair().unwrap();
+    // A socket that names senders, as whoever shares it may set.
+    procession_sys::socket::name_senders(receiver.as_fd()).unwrap();
+    let (file, _writer) = pipe::pipe().unwrap();
+    descriptors::send(&sender, b"x", &[file.as_fd()], Deadline::NEVER).unwrap();
+    let mut inner = crate::elsewhere::start(|| {
+        assert_eq!(peer_credentials(&stream).unwrap().pid, 0);
+        let (length, received) =
+            descriptors::receive(&receiver, &mut [0; 8], 1, Deadline::NEVER).unwrap();
+        assert_eq!((length, received.len()), (1, 1));
+    });
+    assert!(inner.wait().unwrap().success());
+}
+
 pub(crate) fn descriptors_arrive_in_exact_numbers() {
     let (a, b) = UnixStream::pair().unwrap();
     let (reader, _writer) = pipe::pipe().unwrap();

@@ -99,6 +99,7 @@ pub(crate) fn tests() -> Vec<testkit::Test> {
         keys::what_ctrl_z_stopped_comes_to_its_end_in_the_background,
         keys::ctrl_z_takes_the_terminal_from_the_job_that_has_it,
         signals::a_job_ignores_what_the_caller_ignored,
+        signals::a_run_whose_session_was_begun_elsewhere_goes_on,
         signals::who_is_to_survive_a_hangup_does,
         signals::a_death_by_signal_is_one_for_the_parent,
         inherited::what_the_caller_opened_is_there,

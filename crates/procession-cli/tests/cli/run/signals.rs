@@ -1,10 +1,10 @@
 //! Signals stay as the caller set them, and a death by one is told to the parent.
 
-use super::scene::{Scene, signal};
+use super::scene::{PROCESSION, Scene, signal};
 use crate::{stderr, stdout};
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// The signals that a process ignores, by bits, as `/proc/PID/status` says.
 fn ignored(status: &str) -> u64 {
@@ -38,6 +38,32 @@ pub(crate) fn a_job_ignores_what_the_caller_ignored() {
     }
     let output = scene.run(&STATUS);
     assert_eq!(ignored(&stdout(&output)), own, "and nothing else");
+}
+
+/// As in many a container: whoever made its session and its group is not in its namespace
+/// of processes.
+pub(crate) fn a_run_whose_session_was_begun_elsewhere_goes_on() {
+    let scene = Scene::new();
+    for of_users in [&[][..], &["--user", "--map-root-user"]] {
+        let alone = || {
+            let mut alone = Command::new("unshare");
+            alone.args(of_users);
+            alone.args(["--pid", "--fork", "--mount-proc"]);
+            alone.current_dir(scene.path("")).stdin(Stdio::null());
+            alone
+        };
+        if !alone().arg("true").output().unwrap().status.success() {
+            continue;
+        }
+        let session = "cut -d ' ' -f 6 /proc/1/stat; echo {}";
+        let mut run = alone();
+        run.args([PROCESSION, "run", session, ":::", "a"]);
+        let output = run.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(stdout(&output), "0\na\n");
+        return;
+    }
+    println!("NOT TESTED: no right to make a namespace of processes");
 }
 
 pub(crate) fn who_is_to_survive_a_hangup_does() {
