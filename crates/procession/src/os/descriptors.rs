@@ -2,6 +2,7 @@
 
 use crate::poll::repeat;
 use crate::{Deadline, Error, ErrorKind, Result};
+use procession_sys::Errno;
 use procession_sys::socket::{Message, Sender};
 use rustix::event::PollFlags;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
@@ -155,7 +156,7 @@ fn receive_whole(
     operation: &'static str,
 ) -> Result<Message> {
     let message = repeat(socket, PollFlags::IN, deadline, operation, &"", || {
-        procession_sys::socket::receive(socket, buffer, flags)
+        despite_reset(|| procession_sys::socket::receive(socket, buffer, flags))
     })?;
     require_whole(
         message
@@ -165,6 +166,18 @@ fn receive_whole(
         operation,
     )?;
     Ok(message)
+}
+
+/// Receives from a sequenced-packet socket what the peer sent before it closed the
+/// socket. If the peer had not read all that was sent to it, the kernel returns
+/// `ECONNRESET` once, ahead of the messages that still wait; end of file follows them.
+pub(crate) fn despite_reset<T>(
+    mut receive: impl FnMut() -> procession_sys::Result<T>,
+) -> procession_sys::Result<T> {
+    match receive() {
+        Err(Errno::CONNRESET) => receive(),
+        outcome => outcome,
+    }
 }
 
 /// Refuses a message of which descriptors are missing, but for so many, or bytes,

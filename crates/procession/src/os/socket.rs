@@ -8,6 +8,7 @@
 //! close-on-exec, and [`crate::poll`] bounds their waits.
 
 use crate::error::Context;
+use crate::os::descriptors::despite_reset;
 use crate::poll::repeat;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::Errno;
@@ -275,11 +276,8 @@ impl SeqPacket {
             operation,
             &"",
             || {
-                rustix::net::recv(
-                    &self.0,
-                    &mut *buffer,
-                    RecvFlags::TRUNC | RecvFlags::DONTWAIT,
-                )
+                let flags = RecvFlags::TRUNC | RecvFlags::DONTWAIT;
+                despite_reset(|| rustix::net::recv(&self.0, &mut *buffer, flags))
             },
         )?;
         match length {

@@ -24,7 +24,7 @@ use super::ring::Ring;
 use super::{Hindrance, Outcome};
 use crate::ends::Ends;
 use crate::error::Context;
-use crate::os::descriptors::{MAX_DESCRIPTORS, receive_any, send_parts};
+use crate::os::descriptors::{MAX_DESCRIPTORS, despite_reset, receive_any, send_parts};
 use crate::os::socket::SeqPacket;
 use crate::registry::Caller;
 use crate::sync::failed;
@@ -190,10 +190,10 @@ impl Lane<'_> {
                     return Ok(());
                 }
                 any = true;
-                let flags = RecvFlags::empty();
+                let flags = RecvFlags::DONTWAIT;
                 let mut bytes = [0; PACKET];
                 // Without room for its descriptors: they are closed.
-                let taken = rustix::net::recv(socket, &mut bytes[..], flags | RecvFlags::DONTWAIT);
+                let taken = despite_reset(|| rustix::net::recv(socket, &mut bytes[..], flags));
                 taken.during(RECEIVING, "")?;
             }
         });
@@ -232,7 +232,7 @@ fn look_for(
         let mut bytes = [0; PACKET];
         // Without room for descriptors, they are not even copied.
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        match rustix::net::recv(socket, &mut bytes[..], flags) {
+        match despite_reset(|| rustix::net::recv(socket, &mut bytes[..], flags)) {
             Ok((PACKET, PACKET)) => {}
             // Nobody has sent such a one, or the end.
             Ok((0, _)) | Err(procession_sys::Errno::AGAIN) => return Ok(None),

@@ -28,6 +28,7 @@ fn main() -> std::process::ExitCode {
         anonymous::a_memory_file_grows_and_shrinks_until_sealed,
         socket::messages_keep_their_boundaries,
         socket::a_killed_peer_is_end_of_file_and_then_broken_pipe,
+        socket::what_a_peer_sent_is_received_though_it_left_something_unread,
         socket::a_message_longer_than_the_buffer_is_an_error,
         socket::a_message_longer_than_the_kernel_takes_names_the_limit,
         socket::a_listener_is_private_and_replaces_nothing,

@@ -32,6 +32,28 @@ pub(crate) fn a_killed_peer_is_end_of_file_and_then_broken_pipe() {
     assert!(a.send(b"anybody?").unwrap_err().is_disconnected());
 }
 
+pub(crate) fn what_a_peer_sent_is_received_though_it_left_something_unread() {
+    for with_descriptors in [false, true] {
+        let (ours, theirs) = SeqPacket::pair().unwrap();
+        ours.send(b"never read").unwrap();
+        let (reader, _writer) = pipe::pipe().unwrap();
+        descriptors::send(&theirs, b"bye", &[reader.as_fd()], Deadline::NEVER).unwrap();
+        theirs.send(b"more").unwrap();
+        drop(theirs);
+        let mut buffer = [0; 8];
+        if with_descriptors {
+            let received = descriptors::receive(&ours, &mut buffer, 1, Deadline::NEVER);
+            assert_eq!(received.unwrap().0, 3);
+        } else {
+            assert_eq!(ours.receive(&mut buffer).unwrap(), Some(3));
+        }
+        assert_eq!(ours.receive(&mut buffer).unwrap(), Some(4));
+        assert_eq!(&buffer[..4], b"more");
+        assert_eq!(ours.receive(&mut buffer).unwrap(), None, "end of file");
+        assert!(ours.send(b"anybody?").unwrap_err().is_disconnected());
+    }
+}
+
 pub(crate) fn a_message_longer_than_the_buffer_is_an_error() {
     let (a, b) = SeqPacket::pair().unwrap();
     a.send(&[1; 10]).unwrap();

@@ -16,7 +16,7 @@
 
 use crate::codec::{Arrived, Body, Encoded, MAX_INLINE, open_memory};
 use crate::error::Context;
-use crate::os::descriptors::{MAX_DESCRIPTORS, receive_from, send_parts};
+use crate::os::descriptors::{MAX_DESCRIPTORS, despite_reset, receive_from, send_parts};
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::socket::Sender;
 use rustix::net::RecvFlags;
@@ -167,8 +167,9 @@ impl Mailbox {
         use procession_sys::Errno;
         let mut header = [0; HEADER];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let peeked =
-            rustix::io::retry_on_intr(|| rustix::net::recv(socket, &mut header[..], flags));
+        let peeked = rustix::io::retry_on_intr(|| {
+            despite_reset(|| rustix::net::recv(socket, &mut header[..], flags))
+        });
         match peeked {
             Ok((length, _)) => Ok(length == HEADER && header[8..] == token[..]),
             Err(Errno::NOBUFS | Errno::NOMEM) => Err(Errno::NOMEM),
@@ -236,14 +237,7 @@ impl Assembly {
 fn receive_one(socket: BorrowedFd<'_>, deadline: Deadline) -> Result<Option<(Packet, usize)>> {
     let operation = "receiving from process";
     let mut bytes = [0; HEADER + MAX_INLINE];
-    let (length, mut descriptors, sender) = loop {
-        match receive_from(socket, &mut bytes, deadline, operation) {
-            // The other side ended without having read all; the kernel
-            // says so once, before it gives us what that had sent.
-            Err(error) if error.is_disconnected() => {}
-            outcome => break outcome?,
-        }
-    };
+    let (length, mut descriptors, sender) = receive_from(socket, &mut bytes, deadline, operation)?;
     if length == 0 {
         return Ok(None);
     }
@@ -276,7 +270,8 @@ impl AsFd for Mailbox {
 pub(crate) fn peek_kind(socket: BorrowedFd<'_>) -> Option<Kind> {
     let mut byte = [0];
     let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    let (length, _) = rustix::net::recv(socket, &mut byte, flags).ok()?;
+    let peeked = despite_reset(|| rustix::net::recv(socket, &mut byte, flags));
+    let (length, _) = peeked.ok()?;
     Kind::from_byte(byte[0]).filter(|_| length > 0)
 }
 
@@ -391,6 +386,15 @@ mod tests {
         assert!(has([9; 16]));
         let packet = Mailbox::new(theirs).receive(Deadline::NOW).unwrap();
         assert_eq!(&packet.unwrap().body[..], [7]);
+    }
+
+    /// The kernel tells of its end before it gives what it had sent.
+    #[test]
+    fn what_is_next_of_a_peer_that_left_something_unread_is_seen() {
+        let (ours, theirs) = pair().unwrap();
+        ours.send_word(Kind::Retire).unwrap();
+        Mailbox::new(theirs).send_word(Kind::Booted).unwrap();
+        assert_eq!(peek_kind(ours.as_fd()), Some(Kind::Booted));
     }
 
     proptest! {
