@@ -183,7 +183,7 @@ impl Builder {
         I: Serialize + DeserializeOwned,
         S: 'static,
     {
-        match process::making(function, &argument) {
+        match process::initializer(function, &argument) {
             Ok(task) => self.settings.initializer = Some(task),
             Err(error) => self.error = Some(error),
         }
@@ -201,7 +201,7 @@ impl Builder {
     /// Calls a function in each worker after its last task, with what the
     /// initializer made. It is not called in workers that are killed.
     pub fn finalizer<S: 'static>(mut self, function: fn(&mut S)) -> Builder {
-        match process::ending(function) {
+        match process::finalizer(function) {
             Ok(task) => self.settings.finalizer = Some(task),
             Err(error) => self.error = Some(error),
         }

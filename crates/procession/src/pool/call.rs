@@ -4,7 +4,7 @@ use super::chunk::{Arguments, Owner, Policy};
 use super::shared::Shared;
 use super::state::{Definition, Key, State};
 use super::{Pool, TaskError, TaskHandle};
-use crate::process::batch::{self, Encoding};
+use crate::process::task::record::{self, Encoding};
 use crate::process::{self, Task};
 use crate::{Error, Result};
 use serde::Serialize;
@@ -87,10 +87,10 @@ pub(super) fn encode<A: Serialize>(
     argument: &A,
     records: &mut Vec<u8>,
 ) -> Result<Option<Arguments>> {
-    let body = batch::begin(records);
-    let encoded = match batch::encode(argument, records) {
+    let body = record::begin(records);
+    let encoded = match record::encode(argument, records) {
         Ok(Encoding::Record) => {
-            batch::end(records, body, batch::Status::Value);
+            record::end(records, body, record::Status::Value);
             return Ok(None);
         }
         Ok(Encoding::Long) => Ok(Arguments::Long(Arc::new(records.split_off(body)))),
@@ -102,7 +102,7 @@ pub(super) fn encode<A: Serialize>(
         Ok(Encoding::Alone(encoded)) => Ok(Arguments::Mailed(Arc::new(encoded))),
         Err(error) => Err(error),
     };
-    records.truncate(body - batch::HEAD);
+    records.truncate(body - record::HEAD);
     encoded.map(Some)
 }
 

@@ -2,7 +2,7 @@
 
 use super::TaskError;
 use crate::codec::{Arrived, Encoded};
-use crate::process::batch;
+use crate::process::task::record;
 use crate::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
 use std::os::fd::OwnedFd;
@@ -68,7 +68,7 @@ impl Arguments {
         if let Arguments::Records(bytes, offset) = self {
             let mut rest = &bytes[*offset..];
             for _ in 0..count {
-                batch::take(&mut rest);
+                record::take(&mut rest);
             }
             *offset = bytes.len() - rest.len();
         }
@@ -213,16 +213,16 @@ impl Piece {
 
 /// Decodes the next of several values.
 pub(super) fn first_value<R: DeserializeOwned>(bytes: &mut &[u8]) -> Result<R, TaskError> {
-    value_of(batch::take(bytes))
+    value_of(record::take(bytes))
 }
 
 /// Decodes the value of a record, if there is one.
 #[inline]
 pub(super) fn value_of<R: DeserializeOwned>(
-    record: Option<batch::Record<'_>>,
+    record: Option<record::Record<'_>>,
 ) -> Result<R, TaskError> {
     match record {
-        Some(record) => batch::decode(record.body).map_err(undecodable),
+        Some(record) => record::decode(record.body).map_err(undecodable),
         None => Err(undecodable(Error::new(
             ErrorKind::Corrupt,
             "receiving result",

@@ -5,8 +5,8 @@ use super::chunk::{Owner, Piece, Place};
 use super::state::{Phase, Stage, State};
 use super::stats::SlowTask;
 use super::worker::Timing;
-use crate::process::batch::{self, Record, Status};
 use crate::process::packet::Kind;
+use crate::process::task::record::{self, Record, Status};
 use crate::process::{self, Panic};
 use crate::{Deadline, Error, ErrorKind, codec};
 use std::time::{Duration, Instant};
@@ -87,8 +87,8 @@ impl State {
             let life = self.workers[place].life.as_mut()?;
             let sent = life.sent.front()?;
             let Some(number) = sent.chunk else {
-                let record = batch::take(&mut inbox)?;
-                if record.number != life.records & batch::NUMBERS {
+                let record = record::take(&mut inbox)?;
+                if record.number != life.records & record::NUMBERS {
                     return None;
                 }
                 life.records = life.records.wrapping_add(1);
@@ -102,8 +102,8 @@ impl State {
             let mut other = None;
             while count < chunk.left() && !rest.is_empty() {
                 let before = rest;
-                let record = batch::take(&mut rest)?;
-                if record.number != life.records.wrapping_add(count) & batch::NUMBERS {
+                let record = record::take(&mut rest)?;
+                if record.number != life.records.wrapping_add(count) & record::NUMBERS {
                     return None;
                 }
                 match record {
@@ -145,7 +145,7 @@ impl State {
             }
             inbox = rest;
             if let Some(record) = other {
-                batch::take(&mut inbox);
+                record::take(&mut inbox);
                 match record.status {
                     Status::End => self.take_end(place, record)?,
                     _ => self.take_other(place, number, record)?,
@@ -197,14 +197,14 @@ impl State {
                 }
             }
             Status::Panicked => process::TaskError::Panicked(
-                batch::decode::<Panic>(record.body).unwrap_or_else(|_| Panic {
+                record::decode::<Panic>(record.body).unwrap_or_else(|_| Panic {
                     message: "(its text is lost)".to_owned(),
                     location: None,
                     backtrace: None,
                 }),
             ),
             Status::Untranslatable => process::TaskError::Codec(
-                batch::decode::<Error>(record.body).unwrap_or_else(|error| error),
+                record::decode::<Error>(record.body).unwrap_or_else(|error| error),
             ),
             Status::Value | Status::End => return None,
         };
@@ -245,7 +245,7 @@ impl State {
         if record.status != Status::End {
             return None;
         }
-        let timing = batch::decode::<Timing>(record.body).ok()?;
+        let timing = record::decode::<Timing>(record.body).ok()?;
         let sent = life.pop_front()?;
         let mut done = sent.count;
         let rest = sent.chunk.filter(|number| self.chunks.contains(*number));

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use super::state::{Phase, Run, Stage, State};
 use super::trace::RunSpan;
 use crate::Deadline;
-use crate::process::{self, batch};
+use crate::process::{self, task::record};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
@@ -172,7 +172,7 @@ where
                     continue;
                 }
                 let mut rest = &bytes[*offset..];
-                let record = batch::take(&mut rest);
+                let record = record::take(&mut rest);
                 let given = *index;
                 // Before it is decoded, which is code of others and may panic: the one
                 // after it is the next one all the same.
@@ -398,7 +398,7 @@ where
         records.reserve((size as usize).saturating_mul(8).min(LONGEST_POST));
         let mut last = None;
         let mut is_over = false;
-        while *count < size && records.len() + batch::HEAD < LONGEST_POST {
+        while *count < size && records.len() + record::HEAD < LONGEST_POST {
             let Some(argument) = input.next() else {
                 is_over = true;
                 break;

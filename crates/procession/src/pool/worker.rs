@@ -4,8 +4,9 @@ use super::bell::Bell;
 use super::line::{Line, Order, Post, Taking};
 use crate::codec::Encoded;
 use crate::os::memfd::MemFd;
-use crate::process::batch::{self, Arguments, Batch, Follower, Status};
 use crate::process::packet::{Kind, Mailbox};
+use crate::process::task::batch::{Arguments, Batch, Follower};
+use crate::process::task::record::{self, Status};
 use crate::process::{Definition, Outcome, Task};
 use crate::{Deadline, Error, ErrorKind, Handle, Result};
 use serde::{Deserialize, Serialize};
@@ -91,7 +92,7 @@ pub fn stop_requested() -> bool {
 /// # Examples
 /// See [`Builder::initializer`](super::Builder::initializer).
 pub fn with_state<S: 'static, T>(use_it: impl FnOnce(&mut S) -> T) -> T {
-    crate::process::batch::with_state(use_it)
+    crate::process::task::with_state(use_it)
 }
 
 /// Works until told to stop.
@@ -225,7 +226,7 @@ impl Worker {
             buffer,
         };
         let outcome = match self.jobs.get(&post.job) {
-            Some(Ok(Definition { found, captures })) => found.call_each(captures, &mut batch),
+            Some(Ok(Definition { function, captures })) => function.call_each(captures, &mut batch),
             Some(Err(error)) => Err(error.clone()),
             None => Err(Error::new(
                 ErrorKind::NotFound,
@@ -286,12 +287,12 @@ fn resident_memory() -> u64 {
 
 fn record(status: Status, body: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let start = batch::begin(&mut bytes);
+    let start = record::begin(&mut bytes);
     let text = postcard::to_stdvec(body).unwrap_or_default();
-    if text.len() <= batch::LONGEST_RECORD {
+    if text.len() <= record::LONGEST_RECORD {
         bytes.extend(text);
     }
-    batch::end(&mut bytes, start, status);
+    record::end(&mut bytes, start, status);
     bytes
 }
 

@@ -406,7 +406,7 @@ fn here(call: Encoded) -> Outcome {
         codec::Body::Memory(file) => codec::open_memory(&file),
     };
     match body {
-        Ok(body) => Call::new(body, call.descriptors).perform(),
+        Ok(body) => task::perform(Call::new(body, call.descriptors)),
         Err(error) => Outcome::Untranslatable(error),
     }
 }

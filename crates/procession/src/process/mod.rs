@@ -22,7 +22,6 @@
 //! `docs/processes.md` of the project states all guarantees, what they rest on, and
 //! their exceptions.
 
-pub(crate) mod batch;
 mod builder;
 pub(crate) mod child;
 mod command;
@@ -36,21 +35,19 @@ pub(crate) mod identity;
 mod inherited;
 mod join_handle;
 mod list;
-mod named;
+mod panic;
 mod pidfd;
 mod reaper;
 mod running;
 mod scope;
-mod seal;
 mod setters;
 mod spawn;
 mod start;
 mod start_method;
 mod stdio;
 mod stop;
-mod task;
+pub(crate) mod task;
 mod task_error;
-mod ways;
 
 pub use builder::Builder;
 pub use child::Child;
@@ -64,9 +61,7 @@ pub use inherited::Inherited;
 pub use join_handle::{JoinHandle, OnDrop, wait_all, wait_any};
 pub(crate) use list::direct_children;
 pub use list::{ProcessInfo, ProcessState, children, inspect};
-#[doc(hidden)]
-pub use named::NAMED_TASKS;
-pub use named::{NamedTask, named_tasks};
+pub(crate) use panic::text_of as text_of_panic;
 pub use pidfd::PidFd;
 pub use procession_derive::task;
 pub use scope::{Scope, scope};
@@ -74,12 +69,13 @@ pub use spawn::{preload, spawn, spawn_task};
 pub use start::entry::init;
 pub(crate) use start::packet;
 pub use start::settings::LimitedResource;
-pub(crate) use start::worker::text_of as text_of_panic;
 pub use start_method::StartMethod;
 pub use stdio::Stdio;
 pub use stop::Stop;
-pub use task::Task;
-pub(crate) use task::{Definition, Outcome, ending, key_of, making, pair_of};
+#[doc(hidden)]
+pub use task::NAMED_TASKS;
+pub(crate) use task::{Definition, Outcome, finalizer, initializer, key_of, pair_of};
+pub use task::{NamedTask, Task, named_tasks};
 pub use task_error::{Panic, TaskError};
 
 pub use crate::signal::Signal;

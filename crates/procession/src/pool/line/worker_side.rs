@@ -5,7 +5,7 @@ use super::{
     CURRENT, GIVE_BACK, Line, NOTICE, Order, POSTED, Post, READY, RESIDENT, RESULTS_READ,
     RESULTS_WRITTEN, REVOKED, ROOM, RUNNING, TAKEN, WAITING, read_ring, write_ring,
 };
-use crate::process::batch;
+use crate::process::task::record;
 use crate::registry::patience;
 use crate::{Error, ErrorKind};
 use procession_sys::futex;
@@ -157,7 +157,7 @@ impl Taking {
     /// make some.
     #[inline]
     pub(in crate::pool) fn write(&mut self, record: &mut [u8], when_full: impl Fn()) {
-        batch::number(record, self.records);
+        record::number(record, self.records);
         self.records = self.records.wrapping_add(1);
         let needed = record.len() as u64;
         if self.results_written - self.results_read + needed > ROOM {

@@ -12,7 +12,7 @@ use crate::error::Context;
 use crate::process::child::hold;
 use crate::process::environment::Environment;
 use crate::process::task::Hook;
-use crate::process::{current, reaper, seal};
+use crate::process::{current, reaper, task};
 use crate::{Deadline, Error, ErrorKind, Result, name};
 use procession_sys::fork_local::ForkLocal;
 use procession_sys::{credentials, process as sys};
@@ -152,7 +152,7 @@ pub(crate) fn start(
     if let Work::Again { token, .. } = work {
         let prepare = Prepare {
             parent_pid: std::process::id(),
-            key: seal::key(),
+            key: task::family_key(),
             // It is executed with its environment.
             settings: Settings {
                 environment: None,
@@ -282,7 +282,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     let hello = Hello {
         pid: std::process::id(),
         thread: this_thread(),
-        key: Some(seal::key()),
+        key: Some(task::family_key()),
         rights: Some(standing.rights.clone()),
         preload,
     };

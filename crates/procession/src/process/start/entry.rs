@@ -28,7 +28,7 @@ use super::packet::{Kind, Mailbox, Token};
 use super::server::Prepare;
 use super::{server, settings, standing, worker};
 use crate::error::Context;
-use crate::process::{StartMethod, current, identity, inherited, seal};
+use crate::process::{StartMethod, current, identity, inherited, task};
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_sys::{image, process as sys};
@@ -235,7 +235,7 @@ fn prepare(mailbox: &mut Mailbox, server: u32) -> Result<Parts> {
         parent_pid,
         key,
     } = codec::decode(&packet.body, Vec::new())?;
-    seal::adopt(key);
+    task::adopt_key(key);
     let descriptors = <[OwnedFd; 5]>::try_from(packet.descriptors);
     let [input, output, error, parent, knock] = descriptors.map_err(|_| malformed())?;
     server::prepare(&settings, Some([input, output, error]), server)?;

@@ -16,7 +16,7 @@ pub(crate) struct Hello {
     pub(crate) pid: u32,
     /// The calling thread.
     pub(crate) thread: u32,
-    /// The key of the family's [seals](crate::process::seal), for a server.
+    /// The key of the family's [seals](crate::process::task), for a server.
     pub(crate) key: Option<[u64; 2]>,
     /// What the thread that starts the server may do; of others who knock, the
     /// kernel tells the server with each request.
@@ -65,7 +65,7 @@ pub(crate) enum Work {
 pub(crate) struct Prepare {
     pub(crate) settings: Settings,
     pub(crate) parent_pid: u32,
-    /// The key of the family's [seals](crate::process::seal).
+    /// The key of the family's [seals](crate::process::task).
     pub(crate) key: [u64; 2],
 }
 

@@ -37,7 +37,7 @@ use crate::error::Context;
 use crate::process::child::reap_by;
 use crate::process::fork::flush_output;
 use crate::process::task::Hook;
-use crate::process::{Fork, fork, seal};
+use crate::process::{Fork, fork, panic, task};
 use crate::signal::{self, Signal, Signals};
 use crate::time::monotonic;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
@@ -115,9 +115,9 @@ fn prepare_itself(rights: Option<Rights>, preload: Option<Hook>) -> Result<(Righ
     lowering::lower_to(&rights)?;
     if let Some(hook) = preload {
         let loaded = std::panic::catch_unwind(|| hook.call());
-        loaded.unwrap_or_else(|panic| {
+        loaded.unwrap_or_else(|payload| {
             Err(Error::new(ErrorKind::Other, "preloading", "")
-                .because(format!("it panicked: {}", worker::text_of(&*panic))))
+                .because(format!("it panicked: {}", panic::text_of(&*payload))))
         })?;
     }
     // Also those that the hook has laid down, which all tasks will have.
@@ -173,7 +173,7 @@ impl Server {
             preload,
         } = codec::decode(&hello.body, Vec::new())?;
         if let Some(key) = key {
-            seal::adopt(key);
+            task::adopt_key(key);
         }
         let pidfd = hello.descriptors.pop().ok_or_else(gone)?;
         mailbox.send_word(Kind::Booted)?;

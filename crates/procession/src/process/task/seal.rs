@@ -1,11 +1,11 @@
-//! Proof that a place in the code was written down by this family.
+//! Proof that an offset in the code was written down by this family.
 //!
-//! Whatever names code by its place carries a seal over the places that belong
-//! together, and over what the function takes and returns: a keyed hash, whose
-//! key only the family's processes have. It is checked wherever a place becomes a
-//! function. So bytes cannot name code: not those of another program, of another
-//! execution of the same program, or of a message that somebody has changed; what
-//! those name, they name by its name.
+//! A task that names code by offsets carries a seal over the offsets that belong
+//! together, and over what the function takes and returns: a keyed hash, whose key only
+//! the processes of the family have. It is checked wherever an offset becomes a function.
+//! So bytes cannot name code: neither those of another program, nor of another execution
+//! of the same program, nor of a message that somebody has changed. Those can name a
+//! function only by its name.
 //!
 //! The key begins as random bytes that the kernel gives each program that it
 //! executes. Forked processes have it in their memory, on both sides; those of the
@@ -50,15 +50,15 @@ fn make() -> [u64; 2] {
 /// anything else.
 pub(crate) fn adopt(key: [u64; 2]) -> [u64; 2] {
     let key = key.map(|word| word.max(1));
-    for (place, word) in KEY.iter().zip(key) {
-        place.store(word, Ordering::Relaxed);
+    for (slot, word) in KEY.iter().zip(key) {
+        slot.store(word, Ordering::Relaxed);
     }
     key
 }
 
-/// The seal over places of this build that belong together.
-pub(super) fn seal(places: &[u64]) -> u64 {
-    seal_with(key(), image::main_program().build_id(), places)
+/// The seal over words that belong together: offsets in this build, a hash of types.
+pub(super) fn seal(words: &[u64]) -> u64 {
+    seal_with(key(), image::main_program().build_id(), words)
 }
 
 /// A number for the types of a function, by their names.
@@ -68,12 +68,12 @@ pub(super) fn of_types(types: &str) -> u64 {
     hasher.finish()
 }
 
-fn seal_with(key: [u64; 2], build: &[u8], places: &[u64]) -> u64 {
+fn seal_with(key: [u64; 2], build: &[u8], words: &[u64]) -> u64 {
     let mut hasher = keyed(key);
     hasher.write_usize(build.len());
     hasher.write(build);
-    for place in places {
-        hasher.write_u64(*place);
+    for word in words {
+        hasher.write_u64(*word);
     }
     hasher.finish()
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seal_holds_for_one_key_build_and_order_of_places() {
+    fn a_seal_holds_for_one_key_build_and_order_of_words() {
         let seal = seal_with([1, 2], b"build", &[3, 4]);
         assert_eq!(seal, seal_with([1, 2], b"build", &[3, 4]));
         for other in [

@@ -1,4 +1,4 @@
-//! Code that knows the types of a function: how it is called once, and many times.
+//! Entry points: code that knows the types of a function, and calls it.
 //!
 //! # Safety
 //!
@@ -11,68 +11,46 @@
 //! inside the code of the main program (checked at both ends).
 #![allow(unsafe_code)]
 
-use super::batch::{self, Batch, Captures};
-use super::named;
+use super::batch::Batch;
+use super::call::{Call, Outcome};
+use super::captures::Captures;
 use super::seal;
-use super::task::{Call, Outcome};
 use crate::{Error, ErrorKind, Result};
 use procession_sys::image;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// How a function is called, by code that knows its types.
-pub(super) struct Ways {
-    /// With an argument that comes with the call.
+/// Calls a function, given as its offset in the program.
+pub(super) struct EntryPoint {
+    /// Calls it once, with the argument that comes with the call.
     pub(super) once: fn(u64, Call) -> Outcome,
-    /// With one argument after the other.
+    /// Calls it with each argument of a batch.
     pub(super) each: fn(u64, &Captures, &mut Batch<'_>) -> Result<()>,
 }
 
-/// What a task names beside its function: an instance for its very types.
-pub(super) type Trampoline = fn() -> Ways;
+/// What a task names beside its function: an instance for the types of the task.
+pub(super) type Trampoline = fn() -> EntryPoint;
 
-/// A function that was found, to be called with many arguments.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Found {
-    Here {
-        each: fn(u64, &Captures, &mut Batch<'_>) -> Result<()>,
-        target: u64,
-    },
-    Named(&'static named::NamedTask),
-}
-
-impl Found {
-    /// Calls the function with each argument of the batch.
-    pub(crate) fn call_each(self, captures: &Captures, batch: &mut Batch<'_>) -> Result<()> {
-        match self {
-            Found::Here { each, target } => each(target, captures, batch),
-            Found::Named(task) => {
-                task.perform_each(batch);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// The ways to call a function of this build.
-pub(super) fn ways(build: &[u8], places: [u64; 3], seal: u64) -> Result<Ways> {
-    check(build, places, seal)?;
+/// Finds the entry point of a function of this build. `words` are what is sealed: the
+/// offsets of the trampoline and of the target, and the hash of the types.
+pub(super) fn find(build: &[u8], words: [u64; 3], seal: u64) -> Result<EntryPoint> {
+    check(build, words, seal)?;
     // SAFETY: the seal says that `locate` took this offset from a `Trampoline` of
     // this build.
-    let trampoline = unsafe { image::main_program().function::<Trampoline>(places[0]) };
+    let trampoline = unsafe { image::main_program().function::<Trampoline>(words[0]) };
     Ok(trampoline.ok_or_else(no_code)?())
 }
 
 /// Refuses a trampoline, a target and types that this family has not put together.
-pub(super) fn check(build: &[u8], places: [u64; 3], seal: u64) -> Result<()> {
+pub(super) fn check(build: &[u8], words: [u64; 3], seal: u64) -> Result<()> {
     if build != image::main_program().build_id() {
         let error = Error::new(ErrorKind::Untrusted, "finding function", "");
         return Err(error
             .because("the task is from another build of the program, or another program")
             .with_hint(BY_NAME));
     }
-    if seal != seal::seal(&places) {
-        return Err(not_ours());
+    if seal != seal::seal(&words) {
+        return Err(untrusted());
     }
     Ok(())
 }
@@ -81,19 +59,19 @@ pub(super) fn check(build: &[u8], places: [u64; 3], seal: u64) -> Result<()> {
 const BY_NAME: &str =
     "between programs, list the function with `#[process::task]` and send `Task::named`";
 
-/// Names code, and is not by this family.
-pub(super) fn not_ours() -> Error {
+/// The error for what names code and has no seal of this family.
+pub(super) fn untrusted() -> Error {
     Error::new(ErrorKind::Untrusted, "finding function", "")
         .because("the task is not from a process of this family, or was changed on its way")
         .with_hint(BY_NAME)
 }
 
-pub(super) fn plain<A, R>() -> Ways
+pub(super) fn plain<A, R>() -> EntryPoint
 where
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    Ways {
+    EntryPoint {
         once: |target, mut call| {
             let argument = call.next::<A>();
             drop(call);
@@ -110,17 +88,17 @@ where
 
 pub(super) fn plain_target<A, R>(target: u64) -> Result<fn(A) -> R> {
     // SAFETY: `plain` was named by `Task::<A, R>::new` together with a target of
-    // this type; `ways` has checked the seal.
+    // this type; `find` has checked the seal.
     unsafe { image::main_program().function(target) }.ok_or_else(no_code)
 }
 
-pub(super) fn bound<C, A, R>() -> Ways
+pub(super) fn bound<C, A, R>() -> EntryPoint
 where
     C: Serialize + DeserializeOwned,
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    Ways {
+    EntryPoint {
         once: |target, mut call| {
             let decoded = call
                 .next()
@@ -141,17 +119,17 @@ where
 
 fn bound_target<C, A, R>(target: u64) -> Result<fn(C, A) -> R> {
     // SAFETY: `bound` was named by `Task::<A, R>::bind::<C>` together with a
-    // target of this type; `ways` has checked the seal.
+    // target of this type; `find` has checked the seal.
     unsafe { image::main_program().function(target) }.ok_or_else(no_code)
 }
 
-pub(super) fn lent<C, A, R>() -> Ways
+pub(super) fn lent<C, A, R>() -> EntryPoint
 where
     C: Serialize + DeserializeOwned + 'static,
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    Ways {
+    EntryPoint {
         once: |target, mut call| {
             let decoded = call
                 .next()
@@ -173,74 +151,8 @@ where
 
 fn lent_target<C, A, R>(target: u64) -> Result<fn(&C, A) -> R> {
     // SAFETY: `lent` was named by `Task::<A, R>::lend::<C>` together with a target
-    // of this type; `ways` has checked the seal.
+    // of this type; `find` has checked the seal.
     unsafe { image::main_program().function(target) }.ok_or_else(no_code)
-}
-
-pub(super) fn pair<A, R>() -> Ways
-where
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    Ways {
-        once: |target, mut call| {
-            let arguments = call.next::<(A, A)>();
-            drop(call);
-            let result = pair_target::<A, R>(target)
-                .and_then(|function| arguments.map(|(one, two)| function(one, two)));
-            result.map_or_else(Outcome::Untranslatable, Outcome::of)
-        },
-        each: |target, _, batch| {
-            let function = pair_target::<A, R>(target)?;
-            batch.run(|(one, two)| Ok(function(one, two)));
-            Ok(())
-        },
-    }
-}
-
-pub(super) fn pair_target<A, R>(target: u64) -> Result<fn(A, A) -> R> {
-    // SAFETY: `pair` was named by `pair_of::<A, R>` together with a target of this
-    // type; `ways`, or whoever made the task, has checked the seal.
-    unsafe { image::main_program().function(target) }.ok_or_else(no_code)
-}
-
-pub(super) fn maker<I: DeserializeOwned, S: 'static>() -> Ways {
-    Ways {
-        once: |target, mut call| {
-            // SAFETY: `maker` was named by `making::<I, S>` together with a target
-            // of this type; `ways` has checked the seal.
-            let function = unsafe { image::main_program().function::<fn(I) -> S>(target) };
-            let made = function
-                .ok_or_else(no_code)
-                .and_then(|function| call.next().map(function));
-            match made {
-                Ok(state) => {
-                    batch::keep_state(state);
-                    Outcome::of(())
-                }
-                Err(error) => Outcome::Untranslatable(error),
-            }
-        },
-        each: |_, _, _| Err(no_code()),
-    }
-}
-
-pub(super) fn ender<S: 'static>() -> Ways {
-    Ways {
-        once: |target, _| {
-            // SAFETY: `ender` was named by `ending::<S>` together with a target of
-            // this type; `ways` has checked the seal.
-            let function = unsafe { image::main_program().function::<fn(&mut S)>(target) };
-            match function {
-                Some(function) => {
-                    batch::with_state(function);
-                    Outcome::of(())
-                }
-                None => Outcome::Untranslatable(no_code()),
-            }
-        },
-        each: |_, _, _| Err(no_code()),
-    }
 }
 
 pub(super) fn no_code() -> Error {

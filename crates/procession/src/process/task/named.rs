@@ -8,19 +8,28 @@
 #![allow(unsafe_code)]
 
 use super::batch::Batch;
-use super::task::{Call, Outcome, Task};
+use super::call::{Call, Outcome};
 use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// All functions of the program that are listed by the attribute
-/// [`task`](macro@super::task).
+/// [`task`](macro@crate::process::task).
 #[doc(hidden)]
 #[linkme::distributed_slice]
 pub static NAMED_TASKS: [NamedTask];
 
 /// A function that is listed under a name by the attribute
-/// [`task`](macro@super::task).
+/// [`task`](macro@crate::process::task).
+///
+/// # Examples
+/// ```
+/// use procession::process;
+/// #[process::task(name = "cube")]
+/// fn cube(x: u64) -> u64 { x * x * x }
+/// let listed = process::named_tasks().next().unwrap();
+/// assert_eq!((listed.name(), listed.signature()), ("cube", "fn(u64) -> u64"));
+/// ```
 #[derive(Debug)]
 pub struct NamedTask {
     name: &'static str,
@@ -99,7 +108,7 @@ unsafe fn call_each<A: DeserializeOwned, R: Serialize>(target: fn(), batch: &mut
 /// All functions of this program that are listed under a name.
 ///
 /// # Examples
-/// See [`Task::named`].
+/// See [`Task::named`](crate::process::Task::named).
 pub fn named_tasks() -> impl Iterator<Item = &'static NamedTask> {
     NAMED_TASKS.iter()
 }
@@ -115,41 +124,5 @@ pub(super) fn find(name: &str) -> Result<&'static NamedTask> {
             .with_hint("put `#[procession::process::task]` in front of it")),
         (Some(_), Some(_)) => Err(Error::new(ErrorKind::InvalidInput, operation, name)
             .because("several functions are listed under that name")),
-    }
-}
-
-impl<A, R> Task<A, R>
-where
-    A: Serialize + DeserializeOwned,
-    R: Serialize + DeserializeOwned,
-{
-    /// The function that the attribute [`task`](macro@super::task) lists
-    /// under this name. Such a task names its function by name wherever it
-    /// goes, so that a program of another build, with a function of the same
-    /// name and type, can run it.
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound): there is none;
-    /// [`InvalidInput`](ErrorKind::InvalidInput): it has another type, or there
-    /// are several.
-    ///
-    /// # Examples
-    /// ```
-    /// use procession::process::{self, Task};
-    /// #[process::task(name = "square")]
-    /// fn square(x: u64) -> u64 { x * x }
-    /// let task = Task::<u64, u64>::named("square")?;
-    /// assert_eq!(process::spawn_task(&task, 9)?.join().unwrap(), 81);
-    /// assert_eq!(process::named_tasks().next().unwrap().signature(), "fn(u64) -> u64");
-    /// # Ok::<(), procession::Error>(())
-    /// ```
-    pub fn named(name: &str) -> Result<Task<A, R>> {
-        let found = find(name)?;
-        let wanted = std::any::type_name::<fn(A) -> R>();
-        if found.signature() != wanted {
-            let error = Error::new(ErrorKind::InvalidInput, "finding task", name);
-            return Err(error.because(format!("it is {}, not {wanted}", found.signature())));
-        }
-        Ok(Task::by_name(name))
     }
 }
