@@ -181,9 +181,12 @@ impl ErrorKind {
 }
 
 impl Error {
+    // The constructors are for the crates of this workspace, and no part of the API.
+
     /// An error that did not come from the kernel. `operation` is a phrase
     /// such as "sending to pipe"; `object` names what it was done to and may
     /// be empty.
+    #[doc(hidden)]
     #[must_use]
     pub fn new(
         kind: ErrorKind,
@@ -202,6 +205,7 @@ impl Error {
     }
 
     /// An error with the kernel's number, of the kind that the number means.
+    #[doc(hidden)]
     #[must_use]
     pub fn os(
         operation: impl Into<Cow<'static, str>>,
@@ -219,24 +223,28 @@ impl Error {
 
     /// The same error, of another kind: for the few numbers that mean
     /// different things in different calls.
+    #[doc(hidden)]
     #[must_use]
     pub fn of_kind(self, kind: ErrorKind) -> Error {
         self.change(|inner| inner.kind = kind)
     }
 
     /// Adds what is known beyond kind and number.
+    #[doc(hidden)]
     #[must_use]
     pub fn because(self, detail: impl Into<Cow<'static, str>>) -> Error {
         self.change(|inner| inner.detail = Some(detail.into()))
     }
 
     /// Adds what the user may try.
+    #[doc(hidden)]
     #[must_use]
     pub fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Error {
         self.change(|inner| inner.hint = Some(hint.into()))
     }
 
     /// Adds the error of another library that caused this one.
+    #[doc(hidden)]
     #[must_use]
     pub fn caused_by(self, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
         self.change(|inner| inner.cause = Some(Arc::new(cause)))
@@ -416,9 +424,29 @@ impl<'de> serde::Deserialize<'de> for Error {
     }
 }
 
+impl PartialEq for Error {
+    /// Two errors are equal if they say the same: an error that has travelled equals the
+    /// one that stayed, though its cause has become text.
+    fn eq(&self, other: &Error) -> bool {
+        let [a, b] = [&self.0, &other.0];
+        Arc::ptr_eq(a, b)
+            || (a.kind == b.kind
+                && a.errno == b.errno
+                && a.hint == b.hint
+                && self.to_string() == other.to_string())
+    }
+}
+
+impl Eq for Error {}
+
 impl std::error::Error for Error {
+    /// What caused it, unless the text is the cause's own: then what caused that.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.cause.as_ref().map(|cause| &**cause as _)
+        let cause: &(dyn std::error::Error + 'static) = &**self.0.cause.as_ref()?;
+        match self.0.detail.is_none() && self.0.errno.is_none() {
+            true => cause.source(),
+            false => Some(cause),
+        }
     }
 }
 
@@ -444,6 +472,19 @@ impl From<Error> for std::io::Error {
         std::io::Error::new(kind, error)
     }
 }
+
+/// Has an error that converts into [`Error`] convert into the standard library's as well.
+macro_rules! into_io_error {
+    ($error:ty $(, $parameter:ident)*) => {
+        impl<$($parameter),*> From<$error> for std::io::Error {
+            /// Of the kind that the error has as a [`procession::Error`](crate::Error).
+            fn from(error: $error) -> std::io::Error {
+                $crate::Error::from(error).into()
+            }
+        }
+    };
+}
+pub(crate) use into_io_error;
 
 /// Turns the errors of rustix and std into ours, with what was being done.
 pub(crate) trait Context<T> {

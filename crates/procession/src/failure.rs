@@ -42,7 +42,7 @@ use std::fmt;
 /// assert!(count(absent).is_err());
 /// # Ok::<(), Failure>(())
 /// ```
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     text: String,
     causes: Vec<String>,
@@ -162,11 +162,9 @@ impl fmt::Debug for Failure {
 }
 
 impl From<Failure> for Error {
+    /// Says what the failure and all of its causes say; has no source.
     fn from(failure: Failure) -> Error {
-        let text = format!("{failure:#}");
-        Error::new(ErrorKind::Other, "running task", "")
-            .caused_by(failure.into_error())
-            .because(text)
+        Error::new(ErrorKind::Other, "running task", "").because(format!("{failure:#}"))
     }
 }
 
@@ -174,7 +172,7 @@ impl From<Failure> for Error {
 ///
 /// # Examples
 /// See there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureError {
     text: String,
     cause: Option<Box<FailureError>>,
@@ -191,3 +189,12 @@ impl std::error::Error for FailureError {
         self.cause.as_deref().map(|cause| cause as _)
     }
 }
+
+impl From<FailureError> for Error {
+    /// As from a [`Failure`].
+    fn from(error: FailureError) -> Error {
+        Failure::of(&error).into()
+    }
+}
+
+crate::error::into_io_error!(FailureError);

@@ -19,10 +19,10 @@ use std::fmt;
 /// assert_eq!(pool.call(|()| "alive".to_owned(), ())?, "alive");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TaskError(Box<Details>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Details {
     failure: process::TaskError,
     index: Option<u64>,
@@ -177,7 +177,8 @@ impl fmt::Debug for TaskError {
 
 impl std::error::Error for TaskError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0.failure)
+        // Its own text is in ours.
+        self.0.failure.source()
     }
 }
 
@@ -193,3 +194,5 @@ impl From<TaskError> for Error {
         error.0.failure.into()
     }
 }
+
+crate::error::into_io_error!(TaskError);

@@ -20,7 +20,7 @@ use std::fmt;
 /// assert!(matches!(exited, Err(TaskError::Exited(3))));
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskError {
     /// Its function panicked.
@@ -144,8 +144,9 @@ impl fmt::Display for TaskError {
 impl std::error::Error for TaskError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            // Their text is in ours.
             TaskError::NeverStarted(error) | TaskError::Codec(error) | TaskError::Io(error) => {
-                Some(error)
+                error.source()
             }
             _ => None,
         }
@@ -165,3 +166,5 @@ impl From<TaskError> for Error {
         }
     }
 }
+
+crate::error::into_io_error!(TaskError);

@@ -22,9 +22,16 @@ impl From<Error> for Hindrance {
 
 pub(crate) type Outcome<T> = std::result::Result<T, Hindrance>;
 
+/// What `Error` says of errors that are none of the system's.
+const SENDING: &str = "sending message";
+const RECEIVING: &str = "receiving message";
+
 macro_rules! sending {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$variant_doc:meta])* $variant:ident: $kind:ident => $text:literal,)*
+    }) => {
         $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq)]
         pub enum $name<T> {
             $($(#[$variant_doc])* $variant(T),)*
             /// No receiver is left, or the queue was closed.
@@ -34,11 +41,28 @@ macro_rules! sending {
         }
 
         impl<T> $name<T> {
-            /// The message that was not sent.
+            /// Returns the message that was not sent.
             pub fn into_inner(self) -> T {
                 match self {
                     $($name::$variant(message) => message,)*
                     $name::Disconnected(message) | $name::Failed(message, _) => message,
+                }
+            }
+
+            /// The kind of the [`Error`] that this converts into.
+            #[must_use]
+            pub fn kind(&self) -> ErrorKind {
+                match self {
+                    $($name::$variant(_) => ErrorKind::$kind,)*
+                    $name::Disconnected(_) => ErrorKind::Disconnected,
+                    $name::Failed(_, error) => error.kind(),
+                }
+            }
+
+            fn cause(&self) -> &'static str {
+                match self {
+                    $($name::$variant(_) => $text,)*
+                    _ => "no receiver is left, or the queue was closed",
                 }
             }
         }
@@ -48,7 +72,7 @@ macro_rules! sending {
                 match self {
                     $($name::$variant(_) => f.write_str(concat!(stringify!($variant), "(..)")),)*
                     $name::Disconnected(_) => f.write_str("Disconnected(..)"),
-                    $name::Failed(_, error) => f.debug_tuple("Failed").field(error).finish(),
+                    $name::Failed(_, error) => write!(f, "Failed(.., {error:?})"),
                 }
             }
         }
@@ -56,16 +80,32 @@ macro_rules! sending {
         impl<T> fmt::Display for $name<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    $($name::$variant(_) => f.write_str(concat!("sending: ", $text)),)*
-                    $name::Disconnected(_) => {
-                        f.write_str("sending: no receiver is left, or it was closed")
-                    }
                     $name::Failed(_, error) => error.fmt(f),
+                    other => write!(f, "{SENDING}: {}", other.cause()),
                 }
             }
         }
 
-        impl<T> std::error::Error for $name<T> {}
+        impl<T> std::error::Error for $name<T> {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                match self {
+                    $name::Failed(_, error) => error.source(),
+                    _ => None,
+                }
+            }
+        }
+
+        impl<T> From<$name<T>> for Error {
+            /// Drops the message.
+            fn from(error: $name<T>) -> Error {
+                match error {
+                    $name::Failed(_, error) => error,
+                    other => Error::new(other.kind(), SENDING, "").because(other.cause()),
+                }
+            }
+        }
+
+        crate::error::into_io_error!($name<T>, T);
     };
 }
 
@@ -78,7 +118,7 @@ sending! {
     /// Why [`try_send`](super::Sender::try_send) did not send; has the message.
     TrySendError {
         /// As many messages wait as may.
-        Full => "it is full",
+        Full: WouldBlock => "there is no room",
     }
 }
 
@@ -87,14 +127,16 @@ sending! {
     /// message.
     SendTimeoutError {
         /// There was no room in time.
-        Timeout => "there was no room in time",
+        Timeout: TimedOut => "timed out, as there was no room",
     }
 }
 
 macro_rules! receiving {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$variant_doc:meta])* $variant:ident: $kind:ident => $text:literal,)*
+    }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum $name {
             $($(#[$variant_doc])* $variant,)*
             /// Nothing is there, and no sender is left, or the queue was closed.
@@ -103,19 +145,53 @@ macro_rules! receiving {
             Failed(Error),
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl $name {
+            /// The kind of the [`Error`] that this converts into.
+            #[must_use]
+            pub fn kind(&self) -> ErrorKind {
                 match self {
-                    $($name::$variant => f.write_str(concat!("receiving: ", $text)),)*
-                    $name::Disconnected => f.write_str(
-                        "receiving: nothing is there, and no sender is left, or it was closed",
-                    ),
-                    $name::Failed(error) => error.fmt(f),
+                    $($name::$variant => ErrorKind::$kind,)*
+                    $name::Disconnected => ErrorKind::Disconnected,
+                    $name::Failed(error) => error.kind(),
+                }
+            }
+
+            fn cause(&self) -> &'static str {
+                match self {
+                    $($name::$variant => $text,)*
+                    _ => "nothing is there, and no sender is left, or the queue was closed",
                 }
             }
         }
 
-        impl std::error::Error for $name {}
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $name::Failed(error) => error.fmt(f),
+                    other => write!(f, "{RECEIVING}: {}", other.cause()),
+                }
+            }
+        }
+
+        impl std::error::Error for $name {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                match self {
+                    $name::Failed(error) => error.source(),
+                    _ => None,
+                }
+            }
+        }
+
+        impl From<$name> for Error {
+            fn from(error: $name) -> Error {
+                match error {
+                    $name::Failed(error) => error,
+                    other => Error::new(other.kind(), RECEIVING, "").because(other.cause()),
+                }
+            }
+        }
+
+        crate::error::into_io_error!($name);
     };
 }
 
@@ -128,7 +204,7 @@ receiving! {
     /// Why [`try_recv`](super::Receiver::try_recv) received nothing.
     TryRecvError {
         /// Nothing is there.
-        Empty => "it is empty",
+        Empty: WouldBlock => "nothing is there",
     }
 }
 
@@ -136,7 +212,41 @@ receiving! {
     /// Why [`recv_timeout`](super::Receiver::recv_timeout) received nothing.
     RecvTimeoutError {
         /// Nothing came in time.
-        Timeout => "nothing came in time",
+        Timeout: TimedOut => "timed out, as nothing came",
+    }
+}
+
+/// What waits as long as it takes gives up for fewer reasons than the forms that do not.
+macro_rules! widening {
+    ($($from:ident => $to:ident),*) => {$(
+        impl<T> From<$from<T>> for $to<T> {
+            fn from(error: $from<T>) -> Self {
+                match error {
+                    $from::Disconnected(message) => $to::Disconnected(message),
+                    $from::Failed(message, error) => $to::Failed(message, error),
+                }
+            }
+        }
+    )*};
+}
+
+widening!(SendError => TrySendError, SendError => SendTimeoutError);
+
+impl From<RecvError> for TryRecvError {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Disconnected => TryRecvError::Disconnected,
+            RecvError::Failed(error) => TryRecvError::Failed(error),
+        }
+    }
+}
+
+impl From<RecvError> for RecvTimeoutError {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Disconnected => RecvTimeoutError::Disconnected,
+            RecvError::Failed(error) => RecvTimeoutError::Failed(error),
+        }
     }
 }
 

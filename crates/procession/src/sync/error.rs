@@ -78,8 +78,10 @@ impl<G, R> fmt::Debug for LockError<G, R> {
 impl<G, R> fmt::Display for LockError<G, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LockError::OwnerDied(_) => f.write_str("locking: a process died while holding it"),
-            LockError::Poisoned(_) => f.write_str("locking: somebody panicked while holding it"),
+            LockError::OwnerDied(_) => f.write_str("locking: the process that held the lock died"),
+            LockError::Poisoned(_) => {
+                f.write_str("locking: a thread panicked while it held the lock")
+            }
             LockError::Failed(error) => error.fmt(f),
         }
     }
@@ -116,12 +118,7 @@ impl<G, R> From<LockError<G, R>> for Box<dyn std::error::Error + Send + Sync> {
     }
 }
 
-/// As for [`Error`].
-impl<G, R> From<LockError<G, R>> for std::io::Error {
-    fn from(error: LockError<G, R>) -> Self {
-        Error::from(error).into()
-    }
-}
+crate::error::into_io_error!(LockError<G, R>, G, R);
 
 /// What an algorithm could not do, in words.
 #[cold]

@@ -1,6 +1,8 @@
 //! Whatever waits has four forms: it waits for ever, does not wait at all, waits for
 //! some time, or until a deadline. Those that give up say so in one manner.
 
+mod errors;
+
 use procession::channel::{self, Address, Listener};
 use procession::os::eventfd::{EventFd, Mode};
 use procession::os::pipe;
@@ -41,6 +43,10 @@ fn main() -> ExitCode {
         results_of_a_pool,
         the_end_of_a_pool,
         events_of_a_crew,
+        errors::errors_convert_with_a_question_mark,
+        errors::what_a_lock_says_converts_and_unlocks,
+        errors::what_a_queue_says_has_a_kind,
+        errors::causes_are_said_once,
     ])
 }
 

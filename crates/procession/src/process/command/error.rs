@@ -9,7 +9,7 @@ const QUOTED_BYTES: usize = 2000;
 
 /// How a command failed: before it ran, by itself, or by our hand. What it
 /// had written by then is there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CommandError {
     /// The program could not be started, or the kernel failed us.
@@ -117,7 +117,7 @@ impl fmt::Display for CommandError {
 impl std::error::Error for CommandError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            CommandError::NotStarted(error) => Some(error),
+            CommandError::NotStarted(error) => error.source(),
             _ => None,
         }
     }
@@ -134,3 +134,5 @@ impl From<CommandError> for Error {
         Error::new(kind, "running command", "").because(error.to_string())
     }
 }
+
+crate::error::into_io_error!(CommandError);

@@ -27,7 +27,7 @@ pub enum Event {
 }
 
 /// How a worker failed: which one, over which transport, and what it was at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerError {
     /// Which worker, from zero.
     pub worker: usize,
@@ -44,7 +44,7 @@ pub struct WorkerError {
 }
 
 /// What went wrong with a worker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
     /// Its process ended before it had finished, or badly after.
@@ -96,3 +96,5 @@ impl From<WorkerError> for Error {
         Error::new(ErrorKind::ProcessDied, "gathering", error.transport).because(error.to_string())
     }
 }
+
+crate::error::into_io_error!(WorkerError);

@@ -1,0 +1,160 @@
+//! Every error of the library is turned by `?` into `procession::Error`, into a box of any
+//! error, and into `std::io::Error`. `xtask/tests/errors.rs` compares this list with what
+//! the library exports.
+
+use procession::sync::{LockError, Mutex, MutexGuard, RecoveryGuard, RwLock};
+use procession::{Error, ErrorKind, Failure, FailureError};
+use procession::{pool, process, queue, transport};
+use std::error::Error as StdError;
+use std::fmt::{Debug, Display};
+
+type Boxed = Box<dyn StdError + Send + Sync>;
+
+/// What `anyhow::Error` and `eyre::Report` take with `?`.
+trait Any: StdError + Send + Sync + 'static {}
+impl<E: StdError + Send + Sync + 'static> Any for E {}
+
+fn converts<E>()
+where
+    E: Any + Clone + PartialEq + Eq + Debug + Display,
+    Error: From<E>,
+    std::io::Error: From<E>,
+    Boxed: From<E>,
+{
+}
+
+/// A type that is no error and neither travels nor prints.
+struct Opaque(#[expect(dead_code, reason = "what makes it `!Send`")] *const u8);
+
+fn converts_whatever_it_has<E>()
+where
+    E: StdError,
+    Error: From<E>,
+    std::io::Error: From<E>,
+{
+}
+
+/// It may have a guard, which must not outlive its lock.
+fn converts_and_unlocks<E>()
+where
+    Error: From<E>,
+    std::io::Error: From<E>,
+    Boxed: From<E>,
+    Box<dyn StdError>: From<E>,
+{
+}
+
+pub(crate) fn errors_convert_with_a_question_mark() {
+    converts::<Error>();
+    converts::<FailureError>();
+    converts::<queue::SendError<u8>>();
+    converts::<queue::TrySendError<u8>>();
+    converts::<queue::SendTimeoutError<u8>>();
+    converts::<queue::RecvError>();
+    converts::<queue::TryRecvError>();
+    converts::<queue::RecvTimeoutError>();
+    converts::<process::TaskError>();
+    converts::<process::CommandError>();
+    converts::<pool::TaskError>();
+    converts::<transport::WorkerError>();
+    converts_whatever_it_has::<queue::SendError<Opaque>>();
+    converts_whatever_it_has::<queue::TrySendError<Opaque>>();
+    converts_whatever_it_has::<queue::SendTimeoutError<Opaque>>();
+    converts_and_unlocks::<LockError<MutexGuard<'_, u8>, RecoveryGuard<'_, u8>>>();
+    // No error itself, so that every error is turned into it.
+    let _: fn(Failure) -> Error = Error::from;
+}
+
+/// As `anyhow::Error`.
+struct Anyhow(Boxed);
+
+impl<E: Any> From<E> for Anyhow {
+    fn from(error: E) -> Anyhow {
+        Anyhow(Box::new(error))
+    }
+}
+
+pub(crate) fn what_a_lock_says_converts_and_unlocks() {
+    fn boxed(mutex: &Mutex<u8>, lock: &RwLock<u8>) -> Result<u8, Boxed> {
+        Ok(*mutex.try_lock()? + *lock.try_read()? + *lock.try_write()?)
+    }
+    fn ours(mutex: &Mutex<u8>) -> procession::Result<u8> {
+        Ok(*mutex.try_lock()?)
+    }
+    fn std(mutex: &Mutex<u8>) -> std::io::Result<u8> {
+        Ok(*mutex.try_lock()?)
+    }
+    fn anyhow(mutex: &Mutex<u8>) -> Result<u8, Anyhow> {
+        Ok(*mutex.try_lock().map_err(Error::from)?)
+    }
+    let mutex = Mutex::new(1).unwrap();
+    let lock = RwLock::new(2).unwrap();
+    assert!(boxed(&mutex, &lock).is_err(), "it is locked for reading");
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _guard = mutex.lock().unwrap();
+        panic!("poisons it");
+    }))
+    .unwrap_err();
+    // Each gives the lock back, so that the next one can have it.
+    assert_eq!(ours(&mutex).unwrap_err().kind(), ErrorKind::Poisoned);
+    let error = std(&mutex).unwrap_err().downcast::<Error>().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Poisoned);
+    let error = anyhow(&mutex).map_err(|error| error.0).unwrap_err();
+    assert!(error.is::<Error>());
+    mutex.clear_poison();
+    assert_eq!(ours(&mutex).unwrap(), 1);
+}
+
+pub(crate) fn what_a_queue_says_has_a_kind() {
+    use procession::queue::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
+    let (sender, receiver) = queue::bounded::<u8>(1).unwrap();
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    let late = receiver.recv_timeout(super::SHORT);
+    assert_eq!(late, Err(RecvTimeoutError::Timeout));
+    sender.send(1).unwrap();
+    assert_eq!(sender.try_send(2), Err(TrySendError::Full(2)));
+    let late = sender.send_timeout(2, super::SHORT);
+    assert_eq!(late, Err(SendTimeoutError::Timeout(2)));
+    assert_ne!(late, Err(SendTimeoutError::Disconnected(2)));
+    let kind = |error: Error| error.kind();
+    assert_eq!(kind(TryRecvError::Empty.into()), ErrorKind::WouldBlock);
+    assert_eq!(kind(RecvTimeoutError::Timeout.into()), ErrorKind::TimedOut);
+    assert_eq!(kind(TrySendError::Full(2).into()), ErrorKind::WouldBlock);
+    assert_eq!(
+        kind(SendTimeoutError::Timeout(2).into()),
+        ErrorKind::TimedOut
+    );
+    drop(sender);
+    assert_eq!(receiver.recv(), Ok(1));
+    let ended = receiver.recv();
+    assert_eq!(ended, Err(queue::RecvError::Disconnected));
+    let ended = Error::from(ended.unwrap_err());
+    assert!(ended.is_disconnected());
+    assert_eq!(ended, ended.clone());
+    let travelled: Error = serde_json::from_str(&serde_json::to_string(&ended).unwrap()).unwrap();
+    assert_eq!(travelled, ended);
+}
+
+pub(crate) fn causes_are_said_once() {
+    // What an error says is not what its source says: who prints both would repeat it.
+    let path = "/proc/no-such-file".to_owned();
+    fn read(path: String) -> Result<usize, Failure> {
+        Ok(std::fs::read(&path)?.len())
+    }
+    let failure = process::spawn(read, path).unwrap().join().unwrap();
+    let error = Error::from(failure.unwrap_err().context("counting"));
+    assert_eq!(
+        error.to_string(),
+        "running task: counting: No such file or directory (os error 2)"
+    );
+    assert!(error.source().is_none(), "its text has all");
+    let error = pool::Pool::new(1)
+        .unwrap()
+        .call(|()| -> u8 { panic!("no luck") }, ());
+    let error = error.unwrap_err();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        assert!(!error.to_string().contains(&cause.to_string()), "{error}");
+        source = cause.source();
+    }
+}
