@@ -1,6 +1,7 @@
 //! Every public operation of the library that waits has four forms: `op`, `try_op`,
-//! `op_timeout` and `op_deadline`. Read from the sources, so that none is forgotten; what
-//! macros make (`Semaphore`, `BoundedSemaphore`) is not seen here.
+//! `op_timeout` and `op_deadline`, and "not yet" is an error of each of them. Read from the
+//! sources, so that none is forgotten; what macros make (`Semaphore`, `BoundedSemaphore`) is
+//! not seen here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -96,27 +97,139 @@ const OTHERS: &[&str] = &[
     "sync::Condvar::notify_one",
 ];
 
+/// What `try_op` returns as its error: of the kind `WouldBlock`, if it is "not yet".
+const OF_TRIES: &[&str] = &[
+    "Error",
+    "LockError",
+    "TrySendError",
+    "TryRecvError",
+    // It gives the pool back.
+    "JoinError",
+];
+
+/// What `op_timeout` and `op_deadline` return as their error: of the kind `TimedOut`, if it
+/// is "not yet".
+const OF_LIMITS: &[&str] = &[
+    "Error",
+    "LockError",
+    "SendTimeoutError",
+    "RecvTimeoutError",
+    "JoinError",
+];
+
+/// Forms whose "not yet" is no error, and why: std or POSIX has given them their shape.
+const OTHER_SHAPES: &[(&str, &str)] = &[
+    ("channel::Endpoint::poll", "a question: `false`, as poll(2)"),
+    ("channel::Reader::poll", "a question: `false`, as poll(2)"),
+    (
+        "process::Child::try_wait",
+        "`Ok(None)`, as `std::process::Child::try_wait`",
+    ),
+    (
+        "process::CommandChild::try_wait",
+        "`Ok(None)`, as `std::process::Child::try_wait`",
+    ),
+    (
+        "process::PipelineChild::try_wait",
+        "`Ok(None)`, as `std::process::Child::try_wait`",
+    ),
+    (
+        "sync::Condvar::wait",
+        "the guard and a `WaitOutcome`, as `std::sync::Condvar::wait_timeout`",
+    ),
+    (
+        "sync::Condvar::wait_while",
+        "the guard, as `std::sync::Condvar::wait_timeout_while`: the caller asks the condition",
+    ),
+];
+
+#[test]
+fn not_yet_is_an_error() {
+    let (methods, results) = of_the_library();
+    let mut wrong = Vec::new();
+    let mut used = BTreeSet::new();
+    for (owner, methods) in &methods {
+        for (name, method) in methods {
+            let (base, allowed) = match limit(name) {
+                Some(base) => (base, OF_LIMITS),
+                None => match name.strip_prefix("try_") {
+                    Some(base) => (base, OF_TRIES),
+                    None => continue,
+                },
+            };
+            if base_of_form(name, method).is_none() {
+                continue;
+            }
+            let exact = format!("{owner}::{name}");
+            let all = format!("{owner}::{base}");
+            if OTHERS.contains(&all.as_str()) {
+                continue;
+            }
+            let shape = OTHER_SHAPES
+                .iter()
+                .find(|(known, _)| *known == exact || *known == all);
+            if let Some((known, _)) = shape {
+                used.insert(*known);
+                continue;
+            }
+            match error_of(method.returns.as_ref(), owner, &results) {
+                Some(error) if !allowed.contains(&error.as_str()) => {
+                    wrong.push(format!("{exact} fails with {error}, none of {allowed:?}"));
+                }
+                Some(_) => {}
+                None => wrong.push(format!("{exact} has no error to say \"not yet\" with")),
+            }
+        }
+    }
+    for (known, _) in OTHER_SHAPES {
+        if !used.contains(known) {
+            wrong.push(format!("{known}: there is no such shape"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn limit(name: &str) -> Option<&str> {
+    let limits = ["_timeout", "_deadline"];
+    limits.iter().find_map(|limit| name.strip_suffix(limit))
+}
+
+/// The name of the error type of a `Result`, also by an alias of one; `None` where it is
+/// something else.
+fn error_of(returns: Option<&Type>, owner: &str, results: &Aliases) -> Option<String> {
+    let Some(Type::Path(path)) = returns else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    let syn::PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    let types = arguments.args.iter().filter_map(|argument| match argument {
+        syn::GenericArgument::Type(argument) => Some(argument),
+        _ => None,
+    });
+    let types: Vec<&Type> = types.collect();
+    let name = last.ident.to_string();
+    match (name.as_str(), types.as_slice()) {
+        ("Result", [_, Type::Path(error)]) => Some(error.path.segments.last()?.ident.to_string()),
+        ("Result", [_]) => Some("Error".to_owned()),
+        _ => {
+            let module = owner.split("::").next()?;
+            let own = results.get(&format!("{module}::{name}"));
+            own.or_else(|| results.get(&name)).cloned()
+        }
+    }
+}
+
 #[test]
 fn whatever_waits_has_four_forms() {
-    let mut methods = Owners::new();
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/procession/src");
-    for file in sources_below(&sources) {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let module = file.strip_prefix(&sources).unwrap();
-        let parts = module.components().next().unwrap().as_os_str();
-        let module = parts.to_str().unwrap().trim_end_matches(".rs").to_owned();
-        collect(
-            &syn::parse_file(&text).unwrap().items,
-            &module,
-            &mut methods,
-        );
-    }
+    let (methods, _) = of_the_library();
     assert!(methods["queue::Receiver"].contains_key("recv_timeout"));
     let mut wrong = Vec::new();
     let mut used = BTreeSet::new();
     for (owner, methods) in &methods {
         for (name, method) in methods {
-            let Some(base) = base(name, method) else {
+            let Some(base) = base_of_form(name, method) else {
                 continue;
             };
             let name = format!("{owner}::{base}");
@@ -154,9 +267,39 @@ fn whatever_waits_has_four_forms() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The public methods of the library, and the aliases of results.
+fn of_the_library() -> (Owners, Aliases) {
+    let mut methods = Owners::new();
+    let mut results = Aliases::new();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/procession/src");
+    for file in sources_below(&sources) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let module = file.strip_prefix(&sources).unwrap();
+        let parts = module.components().next().unwrap().as_os_str();
+        let module = parts.to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let items = syn::parse_file(&text).unwrap().items;
+        collect(&items, &module, &mut methods);
+        for item in &items {
+            if let Item::Type(alias) = item
+                && let Some(error) = error_of(Some(&alias.ty), &module, &Aliases::new())
+            {
+                if matches!(alias.vis, Visibility::Public(_)) {
+                    results.insert(alias.ident.to_string(), error.clone());
+                }
+                results.insert(format!("{module}::{}", alias.ident), error);
+            }
+        }
+    }
+    (methods, results)
+}
+
+/// The errors of aliases of results, by module and name; of public ones by name as well.
+type Aliases = BTreeMap<String, String>;
+
 /// What is known of a method.
 struct Method {
     doc: String,
+    returns: Option<Type>,
     /// The caller says how long it waits, so that it is all forms in one.
     takes_deadline: bool,
 }
@@ -166,7 +309,7 @@ type Owners = BTreeMap<String, BTreeMap<String, Method>>;
 
 /// The operation that a method is a form of, if it waits: by its name, or by what its
 /// documentation says first.
-fn base<'a>(name: &'a str, method: &Method) -> Option<&'a str> {
+fn base_of_form<'a>(name: &'a str, method: &Method) -> Option<&'a str> {
     if ["try_clone", "try_iter"].contains(&name)
         || name.starts_with("is_")
         || name.ends_with("_async")
@@ -189,6 +332,10 @@ fn collect(items: &[Item], module: &str, into: &mut Owners) {
     let mut add = |owner: String, signature: &Signature, attributes: &[Attribute]| {
         let method = Method {
             doc: doc(attributes),
+            returns: match &signature.output {
+                syn::ReturnType::Type(_, returned) => Some((**returned).clone()),
+                syn::ReturnType::Default => None,
+            },
             takes_deadline: signature.inputs.iter().any(is_deadline),
         };
         let methods = into.entry(owner).or_default();

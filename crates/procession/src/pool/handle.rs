@@ -113,32 +113,47 @@ impl<R: DeserializeOwned> TaskHandle<R> {
     /// None in the kernel, if the result is there or comes soon.
     pub fn join(mut self) -> Result<R, TaskError> {
         self.join_deadline(Deadline::NEVER)
-            .unwrap_or_else(|| unreachable!("never does not pass"))
+            .unwrap_or_else(|error| Err(error.into()))
     }
 
-    /// The result, if it is here.
-    pub fn try_join(&mut self) -> Option<Result<R, TaskError>> {
+    /// Returns the result if it is here; how the task failed is the inner error.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): the task has not ended.
+    pub fn try_join(&mut self) -> crate::Result<Result<R, TaskError>> {
         self.join_deadline(Deadline::NOW)
     }
 
-    /// Waits at most `timeout`; `None` when the task is not done.
-    pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<R, TaskError>> {
+    /// Blocks until the result is here, at most `timeout`; how the task failed is the inner
+    /// error.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut): the task has not ended.
+    pub fn join_timeout(&mut self, timeout: Duration) -> crate::Result<Result<R, TaskError>> {
         self.join_deadline(Deadline::after(timeout))
     }
 
-    /// Waits until the deadline; `None` when the task is not done.
-    pub fn join_deadline(&mut self, deadline: Deadline) -> Option<Result<R, TaskError>> {
+    /// Blocks until the result is here or the deadline has passed; how the task failed is
+    /// the inner error.
+    ///
+    /// # Errors
+    /// As [`join_timeout`](TaskHandle::join_timeout), or, with [`Deadline::NOW`], as
+    /// [`try_join`](TaskHandle::try_join).
+    pub fn join_deadline(&mut self, deadline: Deadline) -> crate::Result<Result<R, TaskError>> {
         let Some(number) = self.chunk else {
-            return Some(Err(joined_before()));
+            return Ok(Err(joined_before()));
         };
         if let Err(error) = self.shared.check_process() {
-            return Some(Err(error.into()));
+            return Ok(Err(error.into()));
         }
         let piece = self
             .shared
-            .wait(deadline, false, |state| take(state, number))?;
+            .wait(deadline, false, |state| take(state, number));
+        let Some(piece) = piece else {
+            return Err(crate::Error::new(deadline.error_kind(), "joining task", ""));
+        };
         self.chunk = None;
-        Some(piece.into_result())
+        Ok(piece.into_result())
     }
 }
 

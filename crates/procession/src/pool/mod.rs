@@ -47,6 +47,7 @@ mod error;
 mod fate;
 mod global;
 mod handle;
+mod join_error;
 mod line;
 mod process;
 mod progress;
@@ -67,6 +68,7 @@ pub use calls::{Calls, Results};
 pub use error::TaskError;
 pub use global::global;
 pub use handle::TaskHandle;
+pub use join_error::JoinError;
 pub use stats::{SlowTask, Stats, WorkerStats};
 pub use worker::{stop_requested, with_state, worker_number};
 
@@ -546,8 +548,8 @@ impl Pool {
     /// [`join`](Pool::join), if the pool is done; else it comes back, and is closed.
     ///
     /// # Errors
-    /// The pool itself: it is not done.
-    pub fn try_join(self) -> std::result::Result<Stats, Pool> {
+    /// The pool is not done, and is in the error.
+    pub fn try_join(self) -> std::result::Result<Stats, JoinError> {
         self.join_deadline(Deadline::NOW)
     }
 
@@ -555,8 +557,8 @@ impl Pool {
     /// closed.
     ///
     /// # Errors
-    /// The pool itself: it is not done.
-    pub fn join_timeout(self, timeout: Duration) -> std::result::Result<Stats, Pool> {
+    /// The pool is not done, and is in the error.
+    pub fn join_timeout(self, timeout: Duration) -> std::result::Result<Stats, JoinError> {
         self.join_deadline(Deadline::after(timeout))
     }
 
@@ -564,8 +566,8 @@ impl Pool {
     /// is closed.
     ///
     /// # Errors
-    /// The pool itself: it is not done.
-    pub fn join_deadline(self, deadline: Deadline) -> std::result::Result<Stats, Pool> {
+    /// The pool is not done, and is in the error.
+    pub fn join_deadline(self, deadline: Deadline) -> std::result::Result<Stats, JoinError> {
         self.close();
         if self.shared.check_process().is_err() {
             return Ok(self.join());
@@ -580,7 +582,7 @@ impl Pool {
             Some(()) => Ok(self.join()),
             None => {
                 self.say_who_joins(false);
-                Err(self)
+                Err(JoinError::new(self, deadline))
             }
         }
     }

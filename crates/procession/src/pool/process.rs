@@ -77,6 +77,6 @@ impl Process {
     pub(super) fn join(&self) -> Result<(), process::TaskError> {
         self.handle()
             .join_deadline(Deadline::NEVER)
-            .unwrap_or(Ok(()))
+            .unwrap_or_else(|error| Err(process::TaskError::Io(error)))
     }
 }

@@ -47,7 +47,7 @@ impl<R: DeserializeOwned> Future for JoinHandle<R> {
         context: &mut std::task::Context<'_>,
     ) -> Poll<Result<R, TaskError>> {
         loop {
-            if let Some(result) = self.try_join() {
+            if let Ok(result) = self.try_join() {
                 self.watch = None;
                 return Poll::Ready(result);
             }

@@ -50,7 +50,7 @@ pub enum OnDrop {
 ///     seconds
 /// }
 /// let mut slow = process::spawn(slowly, 3600)?;
-/// assert!(slow.join_timeout(Duration::from_millis(5)).is_none());
+/// assert!(slow.join_timeout(Duration::from_millis(5)).unwrap_err().is_timeout());
 /// slow.kill()?;
 /// assert_eq!(slow.join().unwrap_err().signal(), Some(process::Signal::KILL));
 /// # Ok::<(), procession::Error>(())
@@ -231,38 +231,51 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     /// See [`spawn`](super::spawn).
     pub fn join(&mut self) -> std::result::Result<R, TaskError> {
         self.join_deadline(Deadline::NEVER)
-            .unwrap_or_else(|| unreachable!("never does not pass"))
+            .unwrap_or_else(|error| Err(TaskError::Io(error)))
     }
 
-    /// The result, if the task has ended.
-    pub fn try_join(&mut self) -> Option<std::result::Result<R, TaskError>> {
+    /// Returns the result of the task if it has ended, and how it failed as the inner
+    /// error.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock): the task is still running.
+    pub fn try_join(&mut self) -> Result<std::result::Result<R, TaskError>> {
         self.join_deadline(Deadline::NOW)
     }
 
-    /// Waits at most `timeout`; `None` when the task is still running.
-    pub fn join_timeout(&mut self, timeout: Duration) -> Option<std::result::Result<R, TaskError>> {
+    /// Blocks until the task has ended, at most `timeout`, and returns its result; how it
+    /// failed is the inner error.
+    ///
+    /// # Errors
+    /// [`TimedOut`](ErrorKind::TimedOut): the task is still running.
+    pub fn join_timeout(&mut self, timeout: Duration) -> Result<std::result::Result<R, TaskError>> {
         self.join_deadline(Deadline::after(timeout))
     }
 
-    /// Waits until the deadline; `None` when the task is still running.
+    /// Blocks until the task has ended or the deadline has passed, and returns the result
+    /// of the task; how it failed is the inner error.
+    ///
+    /// # Errors
+    /// As [`join_timeout`](JoinHandle::join_timeout), or, with [`Deadline::NOW`], as
+    /// [`try_join`](JoinHandle::try_join).
     pub fn join_deadline(
         &mut self,
         deadline: Deadline,
-    ) -> Option<std::result::Result<R, TaskError>> {
+    ) -> Result<std::result::Result<R, TaskError>> {
         if self.joined {
             let error = Error::new(ErrorKind::InvalidInput, "joining process", self.name());
-            return Some(Err(TaskError::Io(error.because("it was joined before"))));
+            return Ok(Err(TaskError::Io(error.because("it was joined before"))));
         }
         match self.wait_deadline(deadline) {
             Ok(()) => {}
-            Err(error) if error.is_timeout() || error.is_would_block() => return None,
-            Err(error) => return Some(Err(TaskError::Io(error))),
+            Err(error) if error.is_timeout() || error.is_would_block() => return Err(error),
+            Err(error) => return Ok(Err(TaskError::Io(error))),
         }
         self.joined = true;
         let result = self.running.take_result().and_then(|(body, descriptors)| {
             codec::decode(&body, descriptors).map_err(TaskError::Codec)
         });
-        Some(match result {
+        Ok(match result {
             Err(TaskError::Signaled { .. }) if self.stopped => Err(TaskError::Cancelled),
             result => result,
         })
@@ -302,7 +315,7 @@ impl<R: DeserializeOwned> JoinHandle<R> {
                 Some(signal) if whole_group => self.running.signal_group(signal),
                 Some(signal) => self.running.signal(signal),
             };
-            if let Some(result) = self.join_timeout(grace) {
+            if let Ok(result) = self.join_timeout(grace) {
                 return result;
             }
         }

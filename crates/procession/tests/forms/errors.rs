@@ -34,6 +34,16 @@ where
 {
 }
 
+/// It has a pool, which is not to be copied.
+fn converts_and_drops<E>()
+where
+    E: Any + Debug + Display,
+    Error: From<E>,
+    std::io::Error: From<E>,
+    Boxed: From<E>,
+{
+}
+
 /// It may have a guard, which must not outlive its lock.
 fn converts_and_unlocks<E>()
 where
@@ -60,6 +70,7 @@ pub(crate) fn errors_convert_with_a_question_mark() {
     converts_whatever_it_has::<queue::SendError<Opaque>>();
     converts_whatever_it_has::<queue::TrySendError<Opaque>>();
     converts_whatever_it_has::<queue::SendTimeoutError<Opaque>>();
+    converts_and_drops::<pool::JoinError>();
     converts_and_unlocks::<LockError<MutexGuard<'_, u8>, RecoveryGuard<'_, u8>>>();
     // No error itself, so that every error is turned into it.
     let _: fn(Failure) -> Error = Error::from;

@@ -8,13 +8,14 @@ use procession::os::eventfd::{EventFd, Mode};
 use procession::os::pipe;
 use procession::os::socket::{SeqPacket, SeqPacketListener};
 use procession::os::sysv::{Key, SemaphoreSet};
-use procession::pool::Pool;
+use procession::pool::{JoinError, Pool};
 use procession::process::{self, Command, PidFd, StartMethod, Stdio};
 use procession::queue::{self, RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use procession::shared::{Array, Value};
 use procession::sync::LockError;
 use procession::transport::{Crew, Event, Link, Options, Ticket, Transport};
-use procession::{Deadline, Error, task};
+use procession::{Deadline, Error, ErrorKind, task};
+use std::cell::RefCell;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         semaphores_of_system_v,
         pipelines,
         results_of_a_pool,
+        results_of_tasks,
         the_end_of_a_pool,
         events_of_a_crew,
         errors::errors_convert_with_a_question_mark,
@@ -73,6 +75,15 @@ impl<G, R> GaveUp for LockError<G, R> {
     }
     fn in_time(&self) -> bool {
         matches!(self, LockError::Failed(error) if error.is_timeout())
+    }
+}
+
+impl GaveUp for JoinError {
+    fn at_once(&self) -> bool {
+        self.kind() == ErrorKind::WouldBlock
+    }
+    fn in_time(&self) -> bool {
+        self.kind() == ErrorKind::TimedOut
     }
 }
 
@@ -525,13 +536,45 @@ pub(crate) fn results_of_a_pool() {
     assert!(results.try_next().unwrap().is_none());
 }
 
+pub(crate) fn results_of_tasks() {
+    let (end, stay) = queue::bounded(1).unwrap();
+    let task = RefCell::new(process::spawn(wait_for, stay).unwrap());
+    not_yet(
+        || task.borrow_mut().try_join(),
+        |t| task.borrow_mut().join_timeout(t),
+        |d| task.borrow_mut().join_deadline(d),
+    );
+    end.send(()).unwrap();
+    let result = task.borrow_mut().join_timeout(LONG).unwrap();
+    assert_eq!(result.unwrap(), 7);
+    assert!(task.borrow_mut().try_join().unwrap().is_err(), "joined");
+
+    let pool = Pool::new(1).unwrap();
+    let (end, stay) = queue::bounded(1).unwrap();
+    let task = RefCell::new(pool.spawn(wait_for, stay).unwrap());
+    not_yet(
+        || task.borrow_mut().try_join(),
+        |t| task.borrow_mut().join_timeout(t),
+        |d| task.borrow_mut().join_deadline(d),
+    );
+    end.send(()).unwrap();
+    let result = task.borrow_mut().join_timeout(LONG).unwrap();
+    assert_eq!(result.unwrap(), 7);
+    assert!(task.borrow_mut().try_join().unwrap().is_err(), "joined");
+}
+
 pub(crate) fn the_end_of_a_pool() {
     let pool = Pool::new(1).unwrap();
     let (end, stay) = queue::bounded(1).unwrap();
     let task = pool.spawn(wait_for, stay).unwrap();
-    let pool = pool.try_join().unwrap_err();
-    let pool = pool.join_timeout(SHORT).unwrap_err();
-    let pool = pool.join_deadline(Deadline::after(SHORT)).unwrap_err();
+    let error = pool.try_join().unwrap_err();
+    assert!(error.at_once());
+    let error = error.into_inner().join_timeout(SHORT).unwrap_err();
+    assert!(error.in_time());
+    let late = error.into_inner().join_deadline(Deadline::after(SHORT));
+    let error = late.unwrap_err();
+    assert!(error.in_time());
+    let pool = error.into_inner();
     end.send(()).unwrap();
     assert_eq!(pool.join_timeout(LONG).unwrap().tasks(), 1);
     assert_eq!(task.join().unwrap(), 7);

@@ -443,7 +443,10 @@ pub(crate) fn a_closed_pool_ends_what_has_begun() {
 pub(crate) fn joining_has_an_end() {
     let pool = pool();
     let task = pool.spawn(sleep_for_ever::<()>, ()).unwrap();
-    let pool = pool.join_deadline(Deadline::after(SHORT)).unwrap_err();
+    let pool = pool
+        .join_deadline(Deadline::after(SHORT))
+        .unwrap_err()
+        .into_inner();
     task.cancel();
     let stats = pool.join_deadline(Deadline::NEVER).unwrap();
     assert_eq!(stats.deaths, 1);

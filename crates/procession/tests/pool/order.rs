@@ -95,7 +95,7 @@ pub(crate) fn what_is_given_back_takes_nobodys_place() {
             go.send(()).unwrap();
             for (x, mut task) in (0..).zip(tasks) {
                 let result = task.join_timeout(LONG);
-                let result = result.unwrap_or_else(|| panic!("{x} is lost in round {round}"));
+                let result = result.unwrap_or_else(|_| panic!("{x} is lost in round {round}"));
                 assert_eq!(result.unwrap(), x + 1);
             }
             assert!(many.join().unwrap().into_iter().eq(0..50));

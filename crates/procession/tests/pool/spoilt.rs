@@ -69,9 +69,9 @@ fn change_a_word(pool: &Pool, random: &mut Random) -> bool {
 /// A result is the right one; a failure says something.
 fn answered(pool: &Pool, mut task: TaskHandle<u64>, argument: u64) -> bool {
     match task.join_timeout(FOREVER) {
-        Some(Ok(value)) => assert_eq!(value, argument + 1),
-        Some(Err(error)) => assert!(!error.to_string().is_empty()),
-        None => panic!("no answer: {:?}", pool.stats()),
+        Ok(Ok(value)) => assert_eq!(value, argument + 1),
+        Ok(Err(error)) => assert!(!error.to_string().is_empty()),
+        Err(error) => panic!("{error}: {:?}", pool.stats()),
     }
     true
 }

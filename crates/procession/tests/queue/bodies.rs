@@ -103,7 +103,7 @@ pub(crate) fn the_end_of_all_senders_ends_the_receivers(method: StartMethod) {
     drop(sender);
     assert!(
         task.join_timeout(std::time::Duration::from_millis(5))
-            .is_none()
+            .is_err()
     );
     drop(other);
     assert_eq!(task.join().unwrap(), ("only".to_owned(), true));

@@ -102,7 +102,7 @@ pub(crate) fn ctrl_c_is_the_parents_affair(method: StartMethod) {
                 let mut task = by(method.parse().unwrap()).spawn(hold_two, work).unwrap();
                 interrupts.wait().unwrap();
                 // The task has not been disturbed.
-                let running = task.join_timeout(Duration::from_millis(5)).is_none();
+                let running = task.join_timeout(Duration::from_millis(5)).is_err();
                 task.kill().unwrap();
                 let _ = task.join();
                 running
@@ -226,7 +226,7 @@ pub(crate) fn the_thread_that_starts_a_task_may_end() {
         let thread = std::thread::spawn(move || by(method).spawn(hold, writer).unwrap());
         let mut task = thread.join().unwrap();
         let processes = hear(&mut reader, 1);
-        assert!(task.join_timeout(Duration::from_millis(20)).is_none());
+        assert!(task.join_timeout(Duration::from_millis(20)).is_err());
         task.kill().unwrap();
         let _ = task.join();
         await_gone(&mut reader, &processes);
@@ -340,7 +340,7 @@ pub(crate) fn a_forked_copy_has_no_part_in_its_parents_tasks() {
         // SAFETY: our child, and a live status.
         unsafe { libc::waitpid(pid, &raw mut status, 0) };
         assert_eq!(status, 0, "{method}");
-        assert!(task.join_timeout(Duration::from_millis(5)).is_none());
+        assert!(task.join_timeout(Duration::from_millis(5)).is_err());
         task.kill().unwrap();
         assert_eq!(task.join().unwrap_err().signal(), Some(Signal::KILL));
     }

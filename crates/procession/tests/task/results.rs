@@ -198,7 +198,7 @@ pub(crate) fn a_stopped_task_is_running(method: StartMethod) {
     testkit::eventually("the task stops itself", || {
         process::inspect(child.pid()).unwrap().unwrap().state == process::ProcessState::Stopped
     });
-    assert!(child.join_timeout(Duration::from_millis(20)).is_none());
+    assert!(child.join_timeout(Duration::from_millis(20)).is_err());
     assert!(!child.is_finished());
     child.signal(Signal::CONT).unwrap();
     assert_eq!(child.join().unwrap(), 2);
@@ -215,7 +215,7 @@ pub(crate) fn a_task_that_never_returns_can_be_killed(method: StartMethod) {
             (),
         )
         .unwrap();
-    assert!(child.try_join().is_none());
+    assert!(child.try_join().is_err());
     child.kill().unwrap();
     match child.join().unwrap_err() {
         TaskError::Signaled {
@@ -367,7 +367,7 @@ pub(crate) fn joining_twice_is_an_error(method: StartMethod) {
     let mut child = by(method).spawn(|()| 1, ()).unwrap();
     assert_eq!(child.join().unwrap(), 1);
     assert!(matches!(child.join(), Err(TaskError::Io(_))));
-    assert!(matches!(child.try_join(), Some(Err(TaskError::Io(_)))));
+    assert!(matches!(child.try_join(), Ok(Err(TaskError::Io(_)))));
 }
 
 pub(crate) fn trying_and_timing_do_not_disturb(method: StartMethod) {
@@ -379,8 +379,8 @@ pub(crate) fn trying_and_timing_do_not_disturb(method: StartMethod) {
         )
         .unwrap();
     for _ in 0..20 {
-        assert!(child.try_join().is_none());
-        assert!(child.join_timeout(Duration::from_millis(1)).is_none());
+        assert!(child.try_join().is_err());
+        assert!(child.join_timeout(Duration::from_millis(1)).is_err());
     }
     writer.write_all(b"now").unwrap();
     assert_eq!(child.join().unwrap(), 3);

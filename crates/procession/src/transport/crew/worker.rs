@@ -50,7 +50,7 @@ impl Process {
             }
             Process::Task(task) => task,
         };
-        let Some(outcome) = task.try_join() else {
+        let Ok(outcome) = task.try_join() else {
             return Ok(None);
         };
         let failed = |code: u8, text| {
