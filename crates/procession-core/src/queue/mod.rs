@@ -37,7 +37,7 @@
 //!
 //! 1. `head` ≤ taken ≤ sent ≤ `head` + capacity: who sends has seen a head that
 //!    leaves room for it.
-//! 2. `tail` ≤ sent ≤ `tail` + [`MOST_BEHIND`]: who passes a message whose sender has
+//! 2. `tail` ≤ sent ≤ `tail` + [`MAX_BEHIND`]: who passes a message whose sender has
 //!    not moved the tail does it for him.
 //! 3. The slot of an index before taken has its lap behind it, the slot of one
 //!    before sent is not empty for it.
@@ -48,7 +48,7 @@
 //! walk has led says nothing, for others may have gone on meanwhile
 //! (`sanity.rs`). Memory that nobody changes ends each walk within three laps;
 //! memory that others change without end, be it by honest messages, ends it after
-//! [`MOST_STEPS`] with [`TimedOut`](crate::Failure::TimedOut), and the caller looks at its
+//! [`MAX_STEPS`] with [`TimedOut`](crate::Failure::TimedOut), and the caller looks at its
 //! clock.
 //!
 //! # What comes round
@@ -85,7 +85,7 @@ const BLOCK: u64 = FULL - 1;
 const CLOSED: u64 = BLOCK;
 
 /// Most blocks that a queue can have.
-pub const MOST_BLOCKS: usize = 1 << 25;
+pub const MAX_BLOCKS: usize = 1 << 25;
 
 const FREE: u64 = 0;
 const FILLING: u64 = 1;
@@ -105,10 +105,10 @@ const BEHIND: u64 = 8;
 
 /// How far the tail is behind at most, and more: a batch moves it after some dozens
 /// of messages.
-pub const MOST_BEHIND: u64 = 1 << 18;
+pub const MAX_BEHIND: u64 = 1 << 18;
 
 /// Steps of a walk, beyond three laps, after which its caller looks at the clock.
-pub const MOST_STEPS: u64 = 1 << 16;
+pub const MAX_STEPS: u64 = 1 << 16;
 
 /// Bits of a process's generation that a block knows.
 pub const GENERATION_BITS: u32 = 24;

@@ -35,10 +35,10 @@ const PAGES_BITS: u32 = 25;
 const TENTATIVE: u64 = 1 << 63;
 
 /// Most pages that a range can have.
-pub const MOST_PAGES: u64 = (1 << PAGES_BITS) - 1;
+pub const MAX_PAGES: u64 = (1 << PAGES_BITS) - 1;
 
 /// Attempts in which others were faster, after which they are nonsense.
-const MOST_ATTEMPTS: u32 = 1 << 16;
+const MAX_ATTEMPTS: u32 = 1 << 16;
 
 /// Some pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ impl Range {
     fn of(word: u64) -> Option<Range> {
         let range = Range {
             first: (word & !TENTATIVE) >> PAGES_BITS & END,
-            pages: word & MOST_PAGES,
+            pages: word & MAX_PAGES,
         };
         (range.pages > 0).then_some(range)
     }
@@ -96,7 +96,7 @@ impl<'a, W: Fn(usize) -> &'a AtomicU64, C: Fn() -> usize> Ranges<'a, W, C> {
     /// [`Corrupt`](Failure::Corrupt): the words do not stay as they are.
     pub fn claim(&self, block: usize, pages: u64) -> Result<Option<Range>, Failure> {
         let word = (self.word)(block);
-        for _ in 0..MOST_ATTEMPTS {
+        for _ in 0..MAX_ATTEMPTS {
             // SYNC(range): whoever sees an end sees the words that were said before it.
             let seen = self.end.load(Ordering::Acquire);
             let (end, filled) = (seen & END, seen & !END);
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn nonsense_is_no_range_and_ends_no_walk() {
         let words = Words::new(3);
-        for nonsense in [u64::MAX, 1 << 62, MOST_PAGES, END << PAGES_BITS | 1, 11] {
+        for nonsense in [u64::MAX, 1 << 62, MAX_PAGES, END << PAGES_BITS | 1, 11] {
             words.1[1].store(nonsense, Ordering::Relaxed);
             assert_eq!(words.ranges(10).of(1), None, "{nonsense:x}");
             words.0.store(nonsense, Ordering::Relaxed);

@@ -118,12 +118,12 @@ impl<B: Blocks> RawQueue<'_, B> {
     }
 
     /// How many messages receivers have, dead or alive.
-    pub fn in_hand(&self) -> usize {
-        let is_in_hand = |&block: &usize| {
+    pub fn unacked(&self) -> usize {
+        let is_unacked = |&block: &usize| {
             let word = self.blocks.state(block).load(Ordering::Relaxed);
             matches!(state(word), READING | LOSING | COUNTED)
         };
-        (0..self.blocks.count()).filter(is_in_hand).count()
+        (0..self.blocks.count()).filter(is_unacked).count()
     }
 
     /// How many messages were lost with their receivers.

@@ -1,6 +1,6 @@
 //! What contradicts the protocol, as opposed to what took long.
 
-use super::{BEHIND, Blocks, COUNTED, FREE, FULL, MOST_BEHIND, MOST_STEPS, RawQueue, state};
+use super::{BEHIND, Blocks, COUNTED, FREE, FULL, MAX_BEHIND, MAX_STEPS, RawQueue, state};
 use crate::Failure;
 use crate::door::{AtomicU64, Ordering};
 
@@ -16,7 +16,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     #[inline]
     pub(super) fn count_step(&self, steps: &mut u64) -> Result<(), Failure> {
         *steps += 1;
-        match *steps > 3 * self.slots.len() as u64 + MOST_STEPS {
+        match *steps > 3 * self.slots.len() as u64 + MAX_STEPS {
             true => Err(Failure::TimedOut),
             false => Ok(()),
         }
@@ -40,7 +40,7 @@ impl<B: Blocks> RawQueue<'_, B> {
             .saturating_add(laps << self.slots.len().trailing_zeros());
         let seen = others.load(Ordering::Relaxed);
         let behind = next.saturating_sub(seen);
-        if laps > 0 || steps.is_multiple_of(64) || behind > MOST_BEHIND || next >= LAST {
+        if laps > 0 || steps.is_multiple_of(64) || behind > MAX_BEHIND || next >= LAST {
             // Our look is younger than the slot's word. Before it is said to others: a
             // wrong index that both ends have looks like a right one.
             self.check_passed(next)?;
@@ -57,7 +57,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     fn check_passed(&self, index: u64) -> Result<(), Failure> {
         let tail = self.tail.load(Ordering::Acquire);
         let head = self.head.load(Ordering::Acquire);
-        let is_sent = index <= tail.saturating_add(MOST_BEHIND);
+        let is_sent = index <= tail.saturating_add(MAX_BEHIND);
         let has_room = index <= head.saturating_add(self.capacity);
         match is_sent && has_room && index < LAST {
             true => Ok(()),
@@ -109,7 +109,7 @@ impl<B: Blocks> RawQueue<'_, B> {
         // went past.
         let is_left = self.ahead(word, first) < 0;
         let is_full = tail > head.saturating_add(self.capacity);
-        let is_ahead = head > tail.saturating_add(MOST_BEHIND);
+        let is_ahead = head > tail.saturating_add(MAX_BEHIND);
         let fits = !is_missing && !is_left && !is_full && !is_ahead && head.max(tail) < LAST;
         // One that moved may have come far before our other looks.
         let moved =

@@ -19,10 +19,10 @@ use std::time::Duration;
 /// assert_eq!(here.to_string(), "unix:/run/user/1000/jobs");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Address(pub(super) Place, pub(super) Option<Schema>);
+pub struct Address(pub(super) Target, pub(super) Option<Schema>);
 
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum Target {
     Unix(PathBuf),
     #[cfg(feature = "network")]
     Tcp {
@@ -37,14 +37,14 @@ pub(super) enum Place {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Bytes of a message.
-    pub(super) longest: usize,
+    pub(super) max_bytes: usize,
     /// How long the other host may be silent.
     pub(super) lost_after: Duration,
 }
 
 #[cfg(feature = "network")]
 const LIMITS: Limits = Limits {
-    longest: 16 << 20,
+    max_bytes: 16 << 20,
     lost_after: Duration::from_secs(30),
 };
 
@@ -54,7 +54,7 @@ impl Address {
     /// goes through [shared memory](super::Flavor::Shared).
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Address {
-        Address(Place::Unix(path.into()), None)
+        Address(Target::Unix(path.into()), None)
     }
 
     /// A TCP port, for who has the key, wherever they are. Port 0 listens at one
@@ -62,7 +62,7 @@ impl Address {
     #[cfg(feature = "network")]
     #[must_use]
     pub fn tcp(address: SocketAddr, key: Key) -> Address {
-        Address::of_tcp(Place::Tcp {
+        Address::of_tcp(Target::Tcp {
             host: Host::Number(address),
             key,
             limits: LIMITS,
@@ -84,7 +84,7 @@ impl Address {
     #[cfg(feature = "network")]
     #[must_use]
     pub fn tcp_host(name: impl Into<String>, port: u16, key: Key) -> Address {
-        Address::of_tcp(Place::Tcp {
+        Address::of_tcp(Target::Tcp {
             host: Host::Name(name.into(), port),
             key,
             limits: LIMITS,
@@ -92,8 +92,8 @@ impl Address {
     }
 
     #[cfg(feature = "network")]
-    fn of_tcp(place: Place) -> Address {
-        Address(place, None)
+    fn of_tcp(target: Target) -> Address {
+        Address(target, None)
     }
 
     /// What the messages of a connection are, both ways, by a name and a version of your
@@ -118,7 +118,7 @@ impl Address {
     #[must_use]
     pub fn socket_address(&self) -> Option<SocketAddr> {
         match &self.0 {
-            Place::Tcp {
+            Target::Tcp {
                 host: Host::Number(address),
                 ..
             } => Some(*address),
@@ -126,12 +126,14 @@ impl Address {
         }
     }
 
-    /// Bytes of the longest message that is sent or believed, over the network.
+    /// Sets the most bytes that a message may have over the network: 16 MiB unless set.
+    /// A longer one is not sent, and one that is announced as longer is not received.
     #[cfg(feature = "network")]
     #[must_use]
-    pub fn longest_message(mut self, bytes: usize) -> Address {
-        if let Place::Tcp { limits, .. } = &mut self.0 {
-            limits.longest = bytes;
+    #[doc(alias = "longest_message")]
+    pub fn max_message_bytes(mut self, bytes: usize) -> Address {
+        if let Target::Tcp { limits, .. } = &mut self.0 {
+            limits.max_bytes = bytes;
         }
         self
     }
@@ -162,7 +164,7 @@ impl Address {
     #[cfg(feature = "network")]
     #[must_use]
     pub fn lost_after(mut self, time: Duration) -> Address {
-        if let Place::Tcp { limits, .. } = &mut self.0 {
+        if let Target::Tcp { limits, .. } = &mut self.0 {
             limits.lost_after = time;
         }
         self
@@ -173,9 +175,9 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Unix(path) => write!(f, "unix:{}", path.display()),
+            Target::Unix(path) => write!(f, "unix:{}", path.display()),
             #[cfg(feature = "network")]
-            Place::Tcp { host, .. } => write!(f, "tcp:{host}"),
+            Target::Tcp { host, .. } => write!(f, "tcp:{host}"),
         }
     }
 }

@@ -251,7 +251,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_words_of_a_stranger_are_believed(
+        fn no_forged_answer_is_believed(
             hello in prop::array::uniform32(any::<u8>()),
             answer in prop::array::uniform32(any::<u8>()),
         ) {

@@ -8,10 +8,10 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Fewest bytes of a key.
-const LEAST: usize = 32;
+const MIN: usize = 32;
 
 /// Most bytes that are read of a file.
-const MOST: u64 = 4096;
+const MAX: u64 = 4096;
 
 /// A secret that both sides of a connection over the network have: who has it may
 /// connect, and nobody else can read what is said, or change it unnoticed. It is
@@ -34,7 +34,7 @@ impl Key {
     /// # Errors
     /// The system has none.
     pub fn generate() -> Result<Key> {
-        let bytes = Zeroizing::new(random_bytes::<LEAST>()?);
+        let bytes = Zeroizing::new(random_bytes::<MIN>()?);
         Key::from_bytes(&bytes[..])
     }
 
@@ -44,10 +44,10 @@ impl Key {
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput): there are fewer.
     pub fn from_bytes(bytes: &[u8]) -> Result<Key> {
-        if bytes.len() < LEAST {
+        if bytes.len() < MIN {
             return Err(
                 Error::new(ErrorKind::InvalidInput, "taking key", "").because(format!(
-                    "it has {} bytes, and {LEAST} random ones are the least",
+                    "it has {} bytes, and {MIN} random ones are the least",
                     bytes.len()
                 )),
             );
@@ -86,7 +86,7 @@ impl Key {
                 .with_hint("chmod 600, and keep it as your own"));
         }
         let mut bytes = Zeroizing::new(Vec::new());
-        file.take(MOST)
+        file.take(MAX)
             .read_to_end(&mut bytes)
             .during(operation, path.display())?;
         Key::from_bytes(bytes.trim_ascii()).map_err(|error| error.about(path.display()))

@@ -1,12 +1,13 @@
 //! Connections between programs that do not start each other.
 //!
-//! Whoever connects is a stranger at first, and gets five seconds and a few dozen
-//! bytes of attention, beside everybody else's; of more than 64 strangers the
-//! oldest is sent away. So silence keeps nobody from connecting; who is slower than
-//! 64 others that connect at the same time has to try again.
+//! A connection is pending until the other side has proved that it may connect. It has
+//! five seconds for that, and a few dozen bytes, beside all other pending connections; of
+//! more than 64 of them the oldest is closed. So a silent program keeps nobody from
+//! connecting; one that is slower than 64 others that connect at the same time has to try
+//! again.
 
-use super::address::Place;
-use super::stranger::{Stranger, Types};
+use super::address::Target;
+use super::pending::{Pending, Types};
 use super::{Address, Endpoint, unix};
 use crate::error::Context;
 use crate::queue::Message;
@@ -20,8 +21,8 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// Strangers at once.
-const MOST_STRANGERS: usize = 64;
+/// Pending connections at once.
+const MAX_PENDING: usize = 64;
 
 /// How long to leave a listener alone that could not accept for want of
 /// descriptors.
@@ -62,7 +63,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Listener<S: ?Sized, R: ?Sized> {
     socket: OwnedFd,
     address: Address,
-    strangers: VecDeque<Stranger>,
+    pending: VecDeque<Pending>,
     /// Where it is to be found, as long as it is.
     _path: Option<unix::Path>,
     types: Types,
@@ -91,24 +92,24 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
     {
         let types = Types::of::<S, R>(address)?;
         let (socket, path): (OwnedFd, _) = match &address.0 {
-            Place::Unix(path) => {
+            Target::Unix(path) => {
                 let (socket, path) = unix::listen(path)?;
                 (socket, Some(path))
             }
             #[cfg(feature = "network")]
-            Place::Tcp { host, .. } => (super::tcp::listen(host)?, None),
+            Target::Tcp { host, .. } => (super::tcp::listen(host)?, None),
         };
         rustix::io::ioctl_fionbio(&socket, true).during("listening", address)?;
         #[cfg_attr(not(feature = "network"), allow(unused_mut))]
         let mut address = address.clone();
         #[cfg(feature = "network")]
-        if let Place::Tcp { host, .. } = &mut address.0 {
+        if let Target::Tcp { host, .. } = &mut address.0 {
             *host = super::host::Host::Number(super::tcp::local_address(&socket)?);
         }
         Ok(Listener {
             socket,
             address,
-            strangers: VecDeque::new(),
+            pending: VecDeque::new(),
             _path: path,
             types,
             messages: PhantomData,
@@ -154,8 +155,8 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
     pub fn accept_deadline(&mut self, deadline: Deadline) -> Result<Endpoint<S, R>> {
         let operation = "accepting connection";
         loop {
-            let full = self.welcome()?;
-            if let Some(endpoint) = self.listen_to_strangers()? {
+            let full = self.accept_waiting()?;
+            if let Some(endpoint) = self.progress_pending()? {
                 return Ok(endpoint);
             }
             if deadline.has_passed() {
@@ -166,40 +167,40 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
         }
     }
 
-    /// Accepts whoever waits; whether there was no descriptor for another one.
-    fn welcome(&mut self) -> Result<bool> {
-        for _ in 0..MOST_STRANGERS {
+    /// Accepts all that wait. Returns `true` if there was no descriptor for another one.
+    fn accept_waiting(&mut self) -> Result<bool> {
+        for _ in 0..MAX_PENDING {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
             match rustix::net::accept_with(&self.socket, flags) {
                 Ok(socket) => {
-                    if self.strangers.len() == MOST_STRANGERS {
-                        self.strangers.pop_front();
+                    if self.pending.len() == MAX_PENDING {
+                        self.pending.pop_front();
                     }
-                    if let Some(stranger) = Stranger::new(socket, &self.address) {
-                        self.strangers.push_back(stranger);
+                    if let Some(connection) = Pending::new(socket, &self.address) {
+                        self.pending.push_back(connection);
                     }
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(Errno::MFILE | Errno::NFILE) if !self.strangers.is_empty() => return Ok(true),
+                Err(Errno::MFILE | Errno::NFILE) if !self.pending.is_empty() => return Ok(true),
                 Err(errno) => return Err(Error::os("accepting connection", &self.address, errno)),
             }
         }
         Ok(false)
     }
 
-    /// Goes on with whoever has said something.
-    fn listen_to_strangers(&mut self) -> Result<Option<Endpoint<S, R>>> {
+    /// Goes on with each pending connection on which something has come.
+    fn progress_pending(&mut self) -> Result<Option<Endpoint<S, R>>> {
         let mut index = 0;
-        while index < self.strangers.len() {
-            match self.strangers[index].progress::<S, R>(&self.types) {
+        while index < self.pending.len() {
+            match self.pending[index].progress::<S, R>(&self.types) {
                 Ok(None) => index += 1,
                 Ok(Some(endpoint)) => {
-                    self.strangers.remove(index);
+                    self.pending.remove(index);
                     return Ok(Some(endpoint));
                 }
                 Err(error) => {
-                    self.strangers.remove(index);
+                    self.pending.remove(index);
                     if error.kind() == ErrorKind::LimitReached || error.kind() == ErrorKind::NoSpace
                     {
                         return Err(error);
@@ -212,15 +213,15 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
 
     fn wait(&self, deadline: Deadline, full: bool) -> Result<()> {
         let mut until = deadline;
-        let mut descriptors = Vec::with_capacity(1 + self.strangers.len());
+        let mut descriptors = Vec::with_capacity(1 + self.pending.len());
         if full {
             until = until.min(Deadline::after(PAUSE));
         } else {
             descriptors.push(PollFd::new(&self.socket, PollFlags::IN));
         }
-        for stranger in &self.strangers {
-            until = until.min(stranger.until());
-            descriptors.push(PollFd::from_borrowed_fd(stranger.as_fd(), PollFlags::IN));
+        for connection in &self.pending {
+            until = until.min(connection.until());
+            descriptors.push(PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN));
         }
         crate::poll::wait(&mut descriptors, until).map(drop)
     }

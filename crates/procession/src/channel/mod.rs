@@ -38,6 +38,9 @@
 //! ```
 
 mod address;
+mod direction;
+#[cfg(feature = "network")]
+mod encrypted;
 mod endpoint;
 #[cfg(feature = "network")]
 mod handshake;
@@ -45,15 +48,12 @@ mod handshake;
 mod host;
 #[cfg(feature = "network")]
 mod key;
-mod line;
 mod listener;
 mod packets;
+mod pending;
 mod reader;
 #[cfg(feature = "network")]
-mod sealed;
-#[cfg(feature = "network")]
 mod silence;
-mod stranger;
 mod stream;
 #[cfg(feature = "network")]
 mod tcp;
@@ -120,11 +120,11 @@ where
     S: Message<'static> + ?Sized,
     R: Message<'static> + ?Sized,
 {
-    let types = &stranger::Types::of::<S, R>(address)?;
+    let types = &pending::Types::of::<S, R>(address)?;
     match &address.0 {
-        address::Place::Unix(path) => unix::connect(types, path, address, deadline),
+        address::Target::Unix(path) => unix::connect(types, path, address, deadline),
         #[cfg(feature = "network")]
-        address::Place::Tcp {
+        address::Target::Tcp {
             host, key, limits, ..
         } => tcp::connect(types, host, key, *limits, address, deadline),
     }
@@ -255,7 +255,7 @@ impl Options {
     /// # Errors
     /// As [`duplex`](crate::channel::duplex()).
     pub fn pipe<T: ?Sized>(self) -> Result<(Reader<T>, Writer<T>)> {
-        let (outlet, inlet) = line::line(self.flavor, self.capacity)?;
+        let (outlet, inlet) = direction::direction(self.flavor, self.capacity)?;
         Ok((Reader::new(inlet), Writer::new(outlet)))
     }
 }

@@ -1,6 +1,6 @@
 //! The end that messages come out of.
 
-use super::line::Inlet;
+use super::direction::Inlet;
 use super::writer::KEPT;
 use crate::Deadline;
 #[cfg(feature = "tokio")]

@@ -31,10 +31,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The shortest limit: the kernel counts keep-alive probes in seconds.
-const LEAST: Duration = Duration::from_secs(2);
+const MIN: Duration = Duration::from_secs(2);
 
 /// The longest one: the kernel's for the time before keep-alive probes.
-const MOST: Duration = Duration::from_secs(32_767);
+const MAX: Duration = Duration::from_secs(32_767);
 
 /// How long to wait between two looks.
 const SLICE: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ pub(super) struct Silence {
 impl Silence {
     /// Sets a socket up; one for each of its two halves.
     pub(super) fn limited(socket: impl AsFd, limit: Duration) -> Result<(Silence, Silence)> {
-        let limit = limit.clamp(LEAST, MOST);
+        let limit = limit.clamp(MIN, MAX);
         keep_alive(socket.as_fd(), limit).during("limiting silence of connection", "")?;
         let lost = Arc::new(AtomicBool::new(false));
         let half = || Silence {

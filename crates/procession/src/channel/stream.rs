@@ -149,8 +149,8 @@ impl Reads {
     fn read(&mut self, more: usize, deadline: Deadline) -> Result<usize> {
         let (operation, have) = ("receiving message", self.buffer.len());
         self.buffer.resize(have + more, 0);
-        let place = &mut self.buffer[have..];
-        let read = |descriptor: BorrowedFd<'_>| rustix::io::read(descriptor, &mut *place);
+        let free = &mut self.buffer[have..];
+        let read = |descriptor: BorrowedFd<'_>| rustix::io::read(descriptor, &mut *free);
         #[cfg(feature = "network")]
         let outcome = match &self.silence {
             Some(silence) => {

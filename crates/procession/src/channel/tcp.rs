@@ -1,12 +1,12 @@
 //! Connections over TCP, for who has the key.
 
 use super::address::Limits;
+use super::direction::{Inlet, Outlet};
+use super::encrypted;
 use super::handshake::{self, ANSWER, CHALLENGE, Client, HELLO, Server, Trust};
 use super::host::Host;
-use super::line::{Inlet, Outlet};
-use super::sealed;
+use super::pending::{TIME, Types, check_types};
 use super::silence::Silence;
-use super::stranger::{TIME, Types, check_types};
 use super::stream::{Reads, Writes};
 use super::{Address, Endpoint, Key, Reader, Writer};
 use crate::ends::Ends;
@@ -18,9 +18,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub(super) fn listen(host: &Host) -> Result<OwnedFd> {
     let operation = "listening";
-    let places = host.resolve(operation, Deadline::NEVER)?;
-    let bind = |place| TcpListener::bind(place).during(operation, place);
-    Ok(any(&places, bind)?.into())
+    let addresses = host.resolve(operation, Deadline::NEVER)?;
+    let bind = |address| TcpListener::bind(address).during(operation, address);
+    Ok(any(&addresses, bind)?.into())
 }
 
 pub(super) fn local_address(socket: &OwnedFd) -> Result<SocketAddr> {
@@ -29,7 +29,7 @@ pub(super) fn local_address(socket: &OwnedFd) -> Result<SocketAddr> {
     SocketAddr::try_from(address).during(operation, "")
 }
 
-/// The two ways of a connection, before they are sealed.
+/// The two ways of a connection, before they are encrypted.
 struct Streams {
     writes: Writes,
     reads: Reads,
@@ -48,17 +48,17 @@ impl Streams {
         })
     }
 
-    fn seal<S: ?Sized, R: ?Sized>(
+    fn encrypt<S: ?Sized, R: ?Sized>(
         self,
         sends: &handshake::WayKey,
         receives: &handshake::WayKey,
-        longest: usize,
+        max_bytes: usize,
     ) -> Endpoint<S, R> {
-        let outlet = sealed::Outlet::new(self.writes, sends, longest);
-        let inlet = sealed::Inlet::new(self.reads, receives, longest);
+        let outlet = encrypted::Outlet::new(self.writes, sends, max_bytes);
+        let inlet = encrypted::Inlet::new(self.reads, receives, max_bytes);
         Endpoint::new(
-            Writer::new(Outlet::Sealed(outlet)),
-            Reader::new(Inlet::Sealed(inlet)),
+            Writer::new(Outlet::Encrypted(outlet)),
+            Reader::new(Inlet::Encrypted(inlet)),
         )
     }
 
@@ -82,7 +82,7 @@ fn error_of(hindrance: Hindrance) -> Error {
     }
 }
 
-pub(super) struct Stranger {
+pub(super) struct Pending {
     /// For waiting.
     socket: OwnedFd,
     key: Key,
@@ -91,9 +91,9 @@ pub(super) struct Stranger {
     server: Option<Server>,
 }
 
-impl Stranger {
-    pub(super) fn new(socket: OwnedFd, key: Key, limits: Limits) -> Option<Stranger> {
-        Some(Stranger {
+impl Pending {
+    pub(super) fn new(socket: OwnedFd, key: Key, limits: Limits) -> Option<Pending> {
+        Some(Pending {
             socket: socket.try_clone().ok()?,
             key,
             limits,
@@ -144,15 +144,15 @@ impl Stranger {
             to_server,
             ..
         } = trust;
-        Ok(Some(streams.seal(
+        Ok(Some(streams.encrypt(
             &to_client,
             &to_server,
-            self.limits.longest,
+            self.limits.max_bytes,
         )))
     }
 }
 
-impl AsFd for Stranger {
+impl AsFd for Pending {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -171,7 +171,7 @@ pub(super) fn connect<S: ?Sized, R: ?Sized>(
     let about = |error: Error| error.about(address);
     let stream = any(
         &host.resolve(operation, deadline).map_err(about)?,
-        |place| reach(place, address, deadline),
+        |candidate| reach(candidate, address, deadline),
     )?;
     stream.set_nonblocking(true).during(operation, address)?;
     let mut streams = Streams::new(stream.into(), limits).map_err(about)?;
@@ -184,17 +184,17 @@ pub(super) fn connect<S: ?Sized, R: ?Sized>(
     check_types(types, trust.types, address)?;
     let said = streams.writes.write(&answer, deadline);
     said.map_err(error_of).map_err(about)?;
-    Ok(streams.seal(&trust.to_server, &trust.to_client, limits.longest))
+    Ok(streams.encrypt(&trust.to_server, &trust.to_client, limits.max_bytes))
 }
 
-fn reach(place: SocketAddr, address: &Address, deadline: Deadline) -> Result<TcpStream> {
+fn reach(candidate: SocketAddr, address: &Address, deadline: Deadline) -> Result<TcpStream> {
     let operation = "connecting";
     let stream = match deadline.remaining() {
-        None => TcpStream::connect(place),
+        None => TcpStream::connect(candidate),
         Some(left) if left.is_zero() => {
             return Err(Error::new(deadline.error_kind(), operation, address));
         }
-        Some(left) => TcpStream::connect_timeout(&place, left),
+        Some(left) => TcpStream::connect_timeout(&candidate, left),
     };
     stream.during(operation, address).map_err(|error| {
         // The kernel's own limit is no deadline of the caller's.
@@ -214,10 +214,10 @@ const UNREACHABLE_HOST: i32 = procession_sys::Errno::HOSTUNREACH.raw_os_error();
 const UNREACHABLE_NET: i32 = procession_sys::Errno::NETUNREACH.raw_os_error();
 
 /// The first that succeeds, or the first error.
-fn any<T>(places: &[SocketAddr], mut attempt: impl FnMut(SocketAddr) -> Result<T>) -> Result<T> {
+fn any<T>(addresses: &[SocketAddr], mut attempt: impl FnMut(SocketAddr) -> Result<T>) -> Result<T> {
     let mut first = None;
-    for &place in places {
-        match attempt(place) {
+    for &address in addresses {
+        match attempt(address) {
             Ok(value) => return Ok(value),
             Err(error) => first = first.or(Some(error)),
         }

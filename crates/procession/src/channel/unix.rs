@@ -5,7 +5,7 @@
 //! kernel releases when its holder ends: so a path that a killed listener has left
 //! is told from one that is in use.
 
-use super::stranger::{TIME, Types, of_other_types};
+use super::pending::{TIME, Types, of_other_types};
 use super::{Address, Endpoint, duplex};
 use crate::error::Context;
 use crate::os::descriptors::receive_any;
@@ -101,7 +101,7 @@ pub(super) fn listen(path: &std::path::Path) -> Result<(OwnedFd, Path)> {
 }
 
 /// Bytes of a socket's path at most, behind which there is a zero.
-const LONGEST_PATH: usize = 107;
+const MAX_PATH: usize = 107;
 
 /// Binds to a path that appears when somebody listens there, and not an instant
 /// before. The lock that belongs to it is ours.
@@ -110,7 +110,7 @@ fn bind(path: &std::path::Path) -> Result<SeqPacketListener> {
     let mut early = path.as_os_str().to_owned();
     early.push(".new");
     let early = PathBuf::from(early);
-    if early.as_os_str().len() > LONGEST_PATH {
+    if early.as_os_str().len() > MAX_PATH {
         return SeqPacketListener::bind(path);
     }
     // Left by one that was killed here.
@@ -150,13 +150,13 @@ fn check_user(socket: BorrowedFd<'_>) -> Result<()> {
         .because(format!("it is a process of user {them}, not of user {us}")))
 }
 
-pub(super) struct Stranger(OwnedFd);
+pub(super) struct Pending(OwnedFd);
 
-impl Stranger {
-    pub(super) fn new(socket: OwnedFd) -> Option<Stranger> {
+impl Pending {
+    pub(super) fn new(socket: OwnedFd) -> Option<Pending> {
         check_user(socket.as_fd())
             .is_ok()
-            .then_some(Stranger(socket))
+            .then_some(Pending(socket))
     }
 
     pub(super) fn progress<S: ?Sized, R: ?Sized>(
@@ -201,7 +201,7 @@ impl Stranger {
     }
 }
 
-impl AsFd for Stranger {
+impl AsFd for Pending {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -218,9 +218,9 @@ pub(super) fn connect<S: ?Sized, R: ?Sized>(
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .during(operation, address)?;
-    let place = SocketAddrUnix::new(path).during(operation, address)?;
+    let peer = SocketAddrUnix::new(path).during(operation, address)?;
     loop {
-        match rustix::net::connect(&socket, &place) {
+        match rustix::net::connect(&socket, &peer) {
             Err(Errno::INTR) => {}
             // So many wait to be accepted that there is no room for another one.
             Err(Errno::AGAIN) => {

@@ -1,6 +1,6 @@
 //! The end that messages go into.
 
-use super::line::Outlet;
+use super::direction::Outlet;
 use crate::Deadline;
 use crate::queue::{self, Outcome, SendError, SendTimeoutError, TrySendError};
 use serde::de::DeserializeOwned;

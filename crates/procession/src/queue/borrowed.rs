@@ -89,8 +89,8 @@ impl Holding {
 
     /// The bytes of the message in it.
     fn range(&self, block: usize) -> crate::Result<Range> {
-        let (memory, at, length) = self.side.ring.place(block)?;
-        // SAFETY: the place of the message in a block that this process has; the
+        let (memory, at, length) = self.side.ring.location(block)?;
+        // SAFETY: the bytes of the message in a block that this process has; the
         // types below let go of the range before they give the block up, and
         // refuse to show it to a forked copy, which has not got the block.
         let range = unsafe { Range::new(&memory, at, length) };
@@ -129,7 +129,7 @@ impl Drop for Holding {
             let has_descriptors = self.side.ring.tag_of(block) != 0;
             self.side.ring.finish(block, &caller);
             if has_descriptors {
-                self.side.lane().sweep();
+                self.side.descriptor_socket().sweep();
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What senders and receivers have in common, and how they travel.
 
-use super::lane::Lane;
+use super::descriptors::DescriptorSocket;
 use super::ring::{self, Ring};
 use super::schema::{Message, REMEDY};
 use crate::ends::Ends;
@@ -39,8 +39,8 @@ impl Side {
     }
 
     /// Where descriptors of messages go.
-    pub(super) fn lane(&self) -> Lane<'_> {
-        Lane {
+    pub(super) fn descriptor_socket(&self) -> DescriptorSocket<'_> {
+        DescriptorSocket {
             ring: &self.ring,
             ends: self.ends(),
         }
@@ -132,33 +132,35 @@ pub(super) fn deserialize<'de, T: Message<'de> + ?Sized, D: Deserializer<'de>>(
 macro_rules! both_halves {
     ($half:ident) => {
         impl<T: ?Sized> $half<T> {
-            /// How many messages wait to be received, at this moment, without those
-            /// that receivers have in hand ([`Delivery`](super::Delivery)).
+            /// Returns how many messages wait to be received at this moment, without those
+            /// that are received and not acknowledged ([`Delivery`](super::Delivery)).
             #[must_use]
             pub fn len(&self) -> usize {
                 self.side.ring.len()
             }
 
-            /// Whether none waits.
+            /// Returns `true` if no message waits.
             #[must_use]
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }
 
-            /// Whether as many wait as may. Messages that receivers have in hand
-            /// ([`Delivery`](super::Delivery)) do not wait any more, and do not count.
+            /// Returns `true` if as many messages wait as may. Messages that are received and
+            /// not acknowledged ([`Delivery`](super::Delivery)) do not count.
             #[must_use]
             pub fn is_full(&self) -> bool {
                 self.len() >= self.capacity()
             }
 
-            /// How many messages may wait.
+            /// Returns how many messages may wait.
             #[must_use]
             pub fn capacity(&self) -> usize {
                 self.side.ring.layout.capacity
             }
 
-            /// Lets nobody send any more; what was sent can be received.
+            /// Closes the queue for every process: no sender can send any more, and what was
+            /// sent can still be received. To be done with sending in this process alone, drop
+            /// its senders.
             ///
             /// # Errors
             /// The process could not join the users of the queue.

@@ -12,14 +12,14 @@
 //!  256        gate of those who wait for room
 //!  264        gate of those who wait until all is done
 //!  320        capacity, slots, blocks, bytes of a block, and of a message in it, orphans,
-//!             ceiling
+//!             most bytes of memory
 //!  384        slots and blocks that are allocated
-//!  400        end of the ranges for annexes
+//!  400        end of the overflow ranges
 //!  448        slots, one word each
-//!   …         of each block: messages lost in it, what that is to become, bytes of its annex,
+//!   …         of each block: messages lost in it, what that is to become, bytes of its overflow range,
 //!             range of that
 //!   …         blocks: state, length of the message, its bytes
-//!   …         annexes: ranges that begin at pages, allocated as they are needed
+//!   …         overflow: ranges that begin at pages, allocated as they are needed
 //! ```
 //!
 //! Slots and blocks are allocated as they are needed, the first ones first, in the order
@@ -27,14 +27,14 @@
 //! the word afterwards. Several may allocate the same without a lock: the kernel does it
 //! one after the other, and what fails takes back only the pages that it has added.
 //!
-//! A message that does not fit into its block lies in the block's annex: a range of the
+//! A message that does not fit into its block lies in the block's overflow range: a range of the
 //! file behind what the header says is the queue ([`procession_core::queue::ranges`]).
 //! Each part begins at a cache line. A block has an odd number of them, so that blocks do
 //! not compete for the same places of a cache.
 
 use crate::shm::Object;
 use crate::{Error, ErrorKind, Result};
-use procession_core::queue::{MOST_BLOCKS, Orphans};
+use procession_core::queue::{MAX_BLOCKS, Orphans};
 use std::sync::atomic::Ordering;
 
 const LINE: usize = 64;
@@ -64,33 +64,33 @@ pub(super) const SLOTS: usize = 448;
 /// Offsets within a block.
 pub(super) const LENGTH: usize = 8;
 
-/// Said with the length of a message that is in the annex.
-pub(super) const ANNEXED: u64 = 1 << 63;
+/// Said with the length of a message that is in the overflow range.
+pub(super) const IN_OVERFLOW: u64 = 1 << 63;
 
 /// Bits of the length; above them is what the message's packet is called, if it has
 /// descriptors.
 pub(super) const LENGTH_BITS: u32 = 37;
-pub(super) const MOST_TAGS: u64 = (1 << (63 - LENGTH_BITS)) - 1;
+pub(super) const MAX_TAGS: u64 = (1 << (63 - LENGTH_BITS)) - 1;
 
 pub(super) const BYTES: usize = 16;
 
 /// Blocks beyond the capacity, unless the options say otherwise: for messages that are
-/// being written, or that receivers have in hand.
+/// being written, or that receivers have not acknowledged.
 pub(super) const SPARE: usize = 1 << 14;
 
 /// The same, where there is one process on each side.
 pub(super) const SPARE_OF_TWO: usize = 64;
 
 /// Fewest slots: so that laps take their time to come round.
-const FEWEST_SLOTS: usize = 64;
+const MIN_SLOTS: usize = 64;
 
 /// A queue that is not longer than this is allocated as a whole.
 const WHOLE: usize = 1 << 17;
 
 /// Bytes of slots, and of blocks, that are allocated at a time: as much again as there
 /// is, within these limits.
-const LEAST_MORE: usize = 1 << 16;
-const MOST_MORE: usize = 1 << 24;
+const MIN_STEP: usize = 1 << 16;
+const MAX_STEP: usize = 1 << 24;
 
 /// Bytes of a message for which there is room where so many are wanted: as many as come
 /// with them.
@@ -108,7 +108,7 @@ pub(super) struct Layout {
     pub(super) inline: usize,
     pub(super) orphans: Orphans,
     /// Bytes that it may take, if senders are not to wait for room. 0: they are.
-    pub(super) ceiling: usize,
+    pub(super) max_memory: usize,
 }
 
 impl Layout {
@@ -118,21 +118,21 @@ impl Layout {
         spare: usize,
         inline: usize,
         orphans: Orphans,
-        ceiling: usize,
+        max_memory: usize,
     ) -> Result<Layout> {
         let refuse = |why: String| {
             Err(Error::new(ErrorKind::InvalidInput, "creating queue", "").because(why))
         };
-        if capacity == 0 || capacity > MOST_BLOCKS / 2 {
+        if capacity == 0 || capacity > MAX_BLOCKS / 2 {
             return refuse(format!(
                 "a queue has room for 1 to {} messages, not {capacity}",
-                MOST_BLOCKS / 2
+                MAX_BLOCKS / 2
             ));
         }
-        if spare > MOST_BLOCKS / 2 {
+        if spare > MAX_BLOCKS / 2 {
             return refuse(format!(
-                "receivers can have {} messages in hand, not {spare}",
-                MOST_BLOCKS / 2
+                "receivers can have {} unacknowledged messages, not {spare}",
+                MAX_BLOCKS / 2
             ));
         }
         let lines = inline
@@ -141,12 +141,12 @@ impl Layout {
         let stride = lines.and_then(|lines| lines.checked_mul(LINE));
         let layout = stride.map(|stride| Layout {
             capacity,
-            slots: capacity.next_power_of_two().max(FEWEST_SLOTS),
+            slots: capacity.next_power_of_two().max(MIN_SLOTS),
             blocks: capacity + spare,
             stride,
             inline,
             orphans,
-            ceiling,
+            max_memory,
         });
         match layout {
             Some(layout) if layout.length().is_some() => Ok(layout),
@@ -159,8 +159,8 @@ impl Layout {
     /// For as many messages as fit into so many bytes, or into the files and the
     /// addresses that this process may have.
     pub(super) fn unbounded(
-        ceiling: usize,
-        most: usize,
+        max_memory: usize,
+        max_messages: usize,
         spare: usize,
         inline: usize,
         orphans: Orphans,
@@ -173,22 +173,22 @@ impl Layout {
                 usize::try_from(bytes).unwrap_or(usize::MAX)
             })
         };
-        let ceiling = ceiling
+        let max_memory = max_memory
             .min(limit(Resource::Fsize, 2))
             .min(limit(Resource::As, 8))
             .max(1);
-        let one = Layout::new(1, spare, inline, orphans, ceiling)?;
-        let place = one.stride + LOSS + 8;
-        if ceiling < place {
+        let one = Layout::new(1, spare, inline, orphans, max_memory)?;
+        let per_message = one.stride + LOSS + 8;
+        if max_memory < per_message {
             return Err(one.too_low());
         }
-        let capacity = (ceiling / place).clamp(1, most.min(MOST_BLOCKS / 2));
-        Layout::new(capacity, spare.min(capacity), inline, orphans, ceiling)
+        let capacity = (max_memory / per_message).clamp(1, max_messages.min(MAX_BLOCKS / 2));
+        Layout::new(capacity, spare.min(capacity), inline, orphans, max_memory)
     }
 
     fn too_low(&self) -> Error {
         Error::new(ErrorKind::InvalidInput, "creating queue", "")
-            .because(format!("no message fits below {} bytes", self.ceiling))
+            .because(format!("no message fits below {} bytes", self.max_memory))
     }
 
     /// Where the counts of lost messages are.
@@ -232,9 +232,9 @@ impl Layout {
             // They are all looked at, again and again.
             more = more.min(self.capacity + SPARE_OF_TWO);
         }
-        if self.ceiling > 0 {
+        if self.max_memory > 0 {
             let taken = usize::try_from(object.taken()?).unwrap_or(usize::MAX);
-            let left = self.ceiling.saturating_sub(taken);
+            let left = self.max_memory.saturating_sub(taken);
             more = more.min(left / (self.stride + LOSS));
         }
         let next = there + more;
@@ -274,7 +274,7 @@ impl Layout {
             self.stride,
             self.inline,
             orphans,
-            self.ceiling,
+            self.max_memory,
         ];
         for (index, size) in sizes.into_iter().enumerate() {
             let word = object.body().atomic_u64(SIZES + index * 8);
@@ -313,7 +313,7 @@ impl Layout {
             stride: size(3),
             inline: size(4),
             orphans,
-            ceiling: size(6),
+            max_memory: size(6),
         };
         if found != expected || expected.length() != Some(body.len()) {
             return Err(corrupt());
@@ -324,8 +324,8 @@ impl Layout {
 
 /// How many more things of so many bytes to allocate where so many are.
 fn more(there: usize, bytes: usize) -> usize {
-    let least = (LEAST_MORE / bytes).max(1);
-    there.clamp(least, (MOST_MORE / bytes).max(least))
+    let least = (MIN_STEP / bytes).max(1);
+    there.clamp(least, (MAX_STEP / bytes).max(least))
 }
 
 fn say(object: &Object, offset: usize, there: usize) {

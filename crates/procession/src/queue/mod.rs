@@ -73,14 +73,14 @@
 //! # Ok::<(), procession::Error>(())
 //! ```
 
-mod annex;
 mod borrowed;
+mod descriptors;
 mod error;
 mod handle;
 mod iter;
-mod lane;
 mod layout;
 mod message;
+mod overflow;
 mod priority;
 mod receiver;
 mod ring;
@@ -123,8 +123,8 @@ pub type Halves<T> = (Sender<T>, Receiver<T>);
 const INLINE: usize = 1072;
 
 /// Makes a queue without a name in which `capacity` messages may wait, not counting
-/// those that receivers have in hand ([`receive`](Receiver::receive)). Memory is taken as
-/// places are used.
+/// those that are received and not acknowledged ([`receive`](Receiver::receive)). Memory is
+/// taken as messages come.
 ///
 /// # Errors
 /// [`InvalidInput`](crate::ErrorKind::InvalidInput): no room, or too much;
@@ -290,7 +290,7 @@ pub struct Options {
     spare: usize,
     orphans: Orphans,
     /// `None`: a share of the machine's memory.
-    ceiling: Option<usize>,
+    max_memory: Option<usize>,
     /// What the messages are, if the type is not to say it.
     schema: Option<Schema>,
 }
@@ -302,30 +302,30 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The ordinary ones: places as large as the type of the messages asks for, which
-    /// are redelivered when their receiver was killed.
+    /// Returns the default options: blocks as large as the type of the messages asks for,
+    /// and messages that are redelivered when their receiver was killed.
     pub fn new() -> Options {
         Options {
             inline: None,
             spare: layout::SPARE,
             orphans: Orphans::Redeliver,
-            ceiling: None,
+            max_memory: None,
             schema: None,
         }
     }
 
-    /// Bytes of a usual message, encoded: each place has room for so much. A place takes
-    /// memory when it is used for the first time, and keeps it.
+    /// Sets the bytes of a usual message, encoded: each block has room for so many. A block
+    /// takes memory when it is used for the first time, and keeps it.
     ///
-    /// Unless this says otherwise, that is 1,072 bytes for types that own something, as
-    /// texts and vectors do, and twice the bytes of the type for others: a place of a
-    /// number takes 104 bytes in all.
+    /// Unless set, that is 1,072 bytes for types that own something, as texts and vectors
+    /// do, and twice the bytes of the type for others: a block for a number takes 104 bytes
+    /// in all.
     ///
     /// Longer ones, of up to 64 GiB, are given memory of their own when they are
     /// sent, which costs a system call and its page faults, and is kept for the
-    /// next ones: 2 MiB for each of 60 places, 64 MiB for four more.
+    /// next ones: 2 MiB for each of 60 blocks, 64 MiB for four more.
     /// What is more is given back when the message is received. They lie in the queue's
-    /// file, one behind the other: places and what waits must fit below the limit for
+    /// file, one behind the other: blocks and what waits must fit below the limit for
     /// lengths of files (`RLIMIT_FSIZE`) that the maker of the queue has, or sending fails
     /// with [`LimitReached`](crate::ErrorKind::LimitReached). Limits of senders do not matter.
     pub fn usual_message(mut self, bytes: usize) -> Options {
@@ -333,20 +333,22 @@ impl Options {
         self
     }
 
-    /// Most messages that receivers may have in hand at once, by
-    /// [`receive`](Receiver::receive) and [`receive_bytes`](Receiver::receive_bytes),
-    /// beside those that wait: 16,384 unless this says otherwise. They take nothing from
-    /// the capacity, and memory only as there are so many. If there are more, sending
-    /// fails with [`LimitReached`](crate::ErrorKind::LimitReached).
-    pub fn most_in_hand(mut self, messages: usize) -> Options {
+    /// Sets how many messages may be unacknowledged at once, received by
+    /// [`receive`](Receiver::receive) or [`receive_bytes`](Receiver::receive_bytes) and not
+    /// finished: 16,384 unless set. They take nothing from the capacity, and memory only as
+    /// there are so many. If there are more, sending fails with
+    /// [`LimitReached`](crate::ErrorKind::LimitReached).
+    #[doc(alias = "most_in_hand")]
+    pub fn max_unacked(mut self, messages: usize) -> Options {
         self.spare = messages.max(1);
         self
     }
 
-    /// Most bytes that an [unbounded](Options::unbounded) queue may take: a quarter of
-    /// the machine's memory unless this says otherwise.
-    pub fn ceiling(mut self, bytes: usize) -> Options {
-        self.ceiling = Some(bytes);
+    /// Sets how many bytes of memory an [unbounded](Options::unbounded) queue may take: a
+    /// quarter of the machine's memory unless set.
+    #[doc(alias = "ceiling")]
+    pub fn max_memory(mut self, bytes: usize) -> Options {
+        self.max_memory = Some(bytes);
         self
     }
 
@@ -452,7 +454,7 @@ impl Options {
         self.named(name, capacity, false)
     }
 
-    /// Places as small as a type needs, unless it was said how large they are to be.
+    /// Makes blocks as small as a type needs, unless their size is set.
     fn of<T>(mut self) -> Options {
         // What owns nothing is encoded in about as many bytes as it has; the rest may
         // be of any length.
@@ -468,7 +470,7 @@ impl Options {
     }
 
     /// Makes a queue for one process that sends and one that receives.
-    pub(crate) fn line(self, capacity: usize) -> Result<Halves<[u8]>> {
+    pub(crate) fn of_two(self, capacity: usize) -> Result<Halves<[u8]>> {
         let of_two = Options {
             spare: layout::SPARE_OF_TWO,
             ..self

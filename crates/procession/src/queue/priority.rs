@@ -60,8 +60,8 @@ pub fn prioritized<T: Serialize + DeserializeOwned>(
 pub fn prioritized_unbounded<T: Serialize + DeserializeOwned>(
     priorities: usize,
 ) -> Result<PriorityHalves<T>> {
-    let share = super::unbounded::usual_ceiling() / priorities.max(1);
-    of_each(priorities, || Options::new().ceiling(share).unbounded())
+    let share = super::unbounded::default_max_memory() / priorities.max(1);
+    of_each(priorities, || Options::new().max_memory(share).unbounded())
 }
 
 fn of_each<T>(

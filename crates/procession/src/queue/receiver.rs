@@ -74,11 +74,11 @@ impl<T: ?Sized> Receiver<T> {
             }
             ((), keep)
         };
-        let tidy = || self.side.lane().sweep();
+        let tidy = || self.side.descriptor_socket().sweep();
         ring.receive(deadline, gone, tidy, read)?;
         outcome?;
         if !descriptors.is_empty() {
-            self.side.lane().sweep();
+            self.side.descriptor_socket().sweep();
         }
         Ok((descriptors, redelivered))
     }
@@ -87,7 +87,7 @@ impl<T: ?Sized> Receiver<T> {
     #[inline]
     fn read(&self, block: usize, buffer: &mut Vec<u8>) -> Result<Vec<OwnedFd>> {
         self.side.ring.read(block, buffer)?;
-        self.side.lane().fetch(block)
+        self.side.descriptor_socket().fetch(block)
     }
 
     #[inline]
@@ -194,13 +194,13 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     pub fn recv_many(
         &self,
         into: &mut Vec<T>,
-        most: usize,
+        max: usize,
     ) -> std::result::Result<usize, RecvError> {
-        self.next_many(into, most, Deadline::NEVER)
+        self.next_many(into, max, Deadline::NEVER)
             .map_err(Hindrance::of_recv)
     }
 
-    /// Receives what is there now, at most `most` messages, as
+    /// Receives what is there now, at most `max` messages, as
     /// [`recv_many`](Receiver::recv_many) does.
     ///
     /// # Errors
@@ -208,9 +208,9 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     pub fn try_recv_many(
         &self,
         into: &mut Vec<T>,
-        most: usize,
+        max: usize,
     ) -> std::result::Result<usize, TryRecvError> {
-        self.next_many(into, most, Deadline::NOW)
+        self.next_many(into, max, Deadline::NOW)
             .map_err(Hindrance::of_try_recv)
     }
 
@@ -221,10 +221,10 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     pub fn recv_many_timeout(
         &self,
         into: &mut Vec<T>,
-        most: usize,
+        max: usize,
         timeout: Duration,
     ) -> std::result::Result<usize, RecvTimeoutError> {
-        self.recv_many_deadline(into, most, Deadline::after(timeout))
+        self.recv_many_deadline(into, max, Deadline::after(timeout))
     }
 
     /// [`recv_many`](Receiver::recv_many), waiting for the first until then at most.
@@ -234,22 +234,22 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     pub fn recv_many_deadline(
         &self,
         into: &mut Vec<T>,
-        most: usize,
+        max: usize,
         deadline: Deadline,
     ) -> std::result::Result<usize, RecvTimeoutError> {
-        self.next_many(into, most, deadline)
+        self.next_many(into, max, deadline)
             .map_err(Hindrance::of_recv_timeout)
     }
 
-    fn next_many(&self, into: &mut Vec<T>, most: usize, deadline: Deadline) -> Outcome<usize> {
-        if most == 0 {
+    fn next_many(&self, into: &mut Vec<T>, max: usize, deadline: Deadline) -> Outcome<usize> {
+        if max == 0 {
             return Ok(0);
         }
         into.push(self.next(deadline)?);
         let mut row = self.side.ring.row()?;
         let mut count = 1;
         let more = with_buffer(|buffer| {
-            while count < most {
+            while count < max {
                 let mut descriptors = Vec::new();
                 let read = |block| {
                     descriptors = self.read(block, buffer)?;
@@ -259,7 +259,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
                     break;
                 }
                 if !descriptors.is_empty() {
-                    self.side.lane().sweep();
+                    self.side.descriptor_socket().sweep();
                 }
                 into.push(decode(buffer, descriptors)?);
                 count += 1;
@@ -349,7 +349,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     fn deliver(&self, deadline: Deadline) -> Outcome<Delivery<T>> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
-        let tidy = || self.side.lane().sweep();
+        let tidy = || self.side.descriptor_socket().sweep();
         let Held { block, redelivered } =
             ring.receive(deadline, gone, tidy, |held| (held, Keep::Yes))?;
         let mut holding = Holding::received(&self.side, block);
@@ -466,24 +466,24 @@ impl Receiver<[u8]> {
     /// As [`recv`](Receiver::recv), if there was no first.
     pub fn recv_many_bytes(
         &self,
-        most: usize,
+        max: usize,
         show: impl FnMut(&[u8]),
     ) -> std::result::Result<usize, RecvError> {
-        self.show_many(most, show, Deadline::NEVER)
+        self.show_many(max, show, Deadline::NEVER)
             .map_err(Hindrance::of_recv)
     }
 
-    /// Shows the messages that are there now, at most `most`, as
+    /// Shows the messages that are there now, at most `max`, as
     /// [`recv_many_bytes`](Receiver::recv_many_bytes) does.
     ///
     /// # Errors
     /// As [`try_recv`](Receiver::try_recv), if there was no first.
     pub fn try_recv_many_bytes(
         &self,
-        most: usize,
+        max: usize,
         show: impl FnMut(&[u8]),
     ) -> std::result::Result<usize, TryRecvError> {
-        self.show_many(most, show, Deadline::NOW)
+        self.show_many(max, show, Deadline::NOW)
             .map_err(Hindrance::of_try_recv)
     }
 
@@ -494,11 +494,11 @@ impl Receiver<[u8]> {
     /// As [`recv_timeout`](Receiver::recv_timeout), if there was no first.
     pub fn recv_many_bytes_timeout(
         &self,
-        most: usize,
+        max: usize,
         show: impl FnMut(&[u8]),
         timeout: Duration,
     ) -> std::result::Result<usize, RecvTimeoutError> {
-        self.recv_many_bytes_deadline(most, show, Deadline::after(timeout))
+        self.recv_many_bytes_deadline(max, show, Deadline::after(timeout))
     }
 
     /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first until then
@@ -508,21 +508,21 @@ impl Receiver<[u8]> {
     /// As [`recv_deadline`](Receiver::recv_deadline), if there was no first.
     pub fn recv_many_bytes_deadline(
         &self,
-        most: usize,
+        max: usize,
         show: impl FnMut(&[u8]),
         deadline: Deadline,
     ) -> std::result::Result<usize, RecvTimeoutError> {
-        self.show_many(most, show, deadline)
+        self.show_many(max, show, deadline)
             .map_err(Hindrance::of_recv_timeout)
     }
 
     fn show_many(
         &self,
-        most: usize,
+        max: usize,
         mut show: impl FnMut(&[u8]),
         deadline: Deadline,
     ) -> Outcome<usize> {
-        if most == 0 {
+        if max == 0 {
             return Ok(0);
         }
         let ring = &self.side.ring;
@@ -531,7 +531,7 @@ impl Receiver<[u8]> {
             show(buffer);
             let mut row = ring.row()?;
             let mut count = 1;
-            while count < most && row.try_next(|block| ring.read(block, buffer))? {
+            while count < max && row.try_next(|block| ring.read(block, buffer))? {
                 show(buffer);
                 count += 1;
             }
@@ -593,7 +593,7 @@ impl Receiver<[u8]> {
     fn borrow(&self, deadline: Deadline) -> Outcome<Borrowed> {
         let ring = &self.side.ring;
         let gone = || self.side.is_other_side_gone();
-        let tidy = || self.side.lane().sweep();
+        let tidy = || self.side.descriptor_socket().sweep();
         let held = ring.receive(deadline, gone, tidy, |held| (held, Keep::Yes))?;
         Borrowed::new(&self.side, held)
     }

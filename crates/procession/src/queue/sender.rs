@@ -74,9 +74,9 @@ impl<T: ?Sized> Sender<T> {
         descriptors: &[OwnedFd],
         deadline: Deadline,
     ) -> Outcome<()> {
-        let lane = self.side.lane();
-        let tag = lane.tag(descriptors)?;
-        let send_packet = |block| lane.try_send(block, tag, descriptors);
+        let socket = self.side.descriptor_socket();
+        let tag = socket.tag(descriptors)?;
+        let send_packet = |block| socket.try_send(block, tag, descriptors);
         let gone = || self.side.are_receivers_gone();
         let ring = &self.side.ring;
         ring.send(bytes, tag, send_packet, deadline, gone)
@@ -95,7 +95,7 @@ impl<T: ?Sized> Sender<T> {
     /// is not done.
     ///
     /// # Cost
-    /// A look at every place of the queue, each time that it becomes empty.
+    /// A look at every block of the queue, each time that it becomes empty.
     ///
     /// # Examples
     /// ```

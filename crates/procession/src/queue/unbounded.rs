@@ -1,6 +1,6 @@
 //! Queues whose senders do not wait for room.
 //!
-//! They are bounded ones of very many places, of which memory is allocated as they come
+//! They are bounded queues with very many blocks, whose memory is allocated as they come
 //! to be used, so that what holds for those holds for these.
 
 use super::layout::Layout;
@@ -12,21 +12,21 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Most messages that may wait where nothing was said about it.
-const MOST: usize = 1 << 22;
+const MAX: usize = 1 << 22;
 
 /// Makes a queue without a name whose senders do not wait: its memory grows with the
-/// messages that wait, up to a [ceiling](Options::ceiling), a quarter of the machine's
+/// messages that wait, up to [`max_memory`](Options::max_memory), a quarter of the machine's
 /// memory and 4,194,304 messages unless the options say otherwise.
 ///
 /// # Errors
-/// As [`bounded`](super::bounded()). Sending fails at the ceiling, with
+/// As [`bounded`](super::bounded()). Sending fails at `max_memory`, with
 /// [`LimitReached`](crate::ErrorKind::LimitReached) in
 /// [`SendError::Failed`](super::SendError), and where there is no memory, with
 /// [`NoSpace`](crate::ErrorKind::NoSpace); when something was received, it goes on.
 ///
 /// # Cost
 /// As [`bounded`](super::bounded()), and a system call each time that the memory becomes
-/// twice as much. The places of messages are not given back before the queue goes: they
+/// twice as much. The blocks of messages are not given back before the queue goes: they
 /// stay for the next messages, 64 bytes for a number and 1,088 where the length is open,
 /// as many as there have been messages at the same time. The memory of longer messages is
 /// given back as they are received. Of slots, 8 bytes for each message that was ever sent
@@ -55,8 +55,8 @@ pub fn unbounded_bytes() -> Result<Halves<[u8]>> {
     Options::new().unbounded_bytes()
 }
 
-/// The ceiling where none was said.
-pub(super) fn usual_ceiling() -> usize {
+/// The limit of memory where none is set.
+pub(super) fn default_max_memory() -> usize {
     let quarter = crate::os::room::of_all().map_or(1 << 30, |all| all / 4);
     usize::try_from(quarter).unwrap_or(usize::MAX)
 }
@@ -71,7 +71,7 @@ impl Options {
     /// ```
     /// use procession::ErrorKind;
     /// use procession::queue::{Options, SendError};
-    /// let (sender, receiver) = Options::new().ceiling(1 << 20).unbounded::<u64>()?;
+    /// let (sender, receiver) = Options::new().max_memory(1 << 20).unbounded::<u64>()?;
     /// let mut sent = 0;
     /// let error = loop {
     ///     match sender.send(sent) {
@@ -112,11 +112,11 @@ impl Options {
     }
 
     fn unbounded_layout(self) -> Result<Layout> {
-        let (ceiling, most) = match self.ceiling {
-            Some(ceiling) => (ceiling, usize::MAX),
-            None => (usual_ceiling(), MOST),
+        let (max_memory, max_messages) = match self.max_memory {
+            Some(max_memory) => (max_memory, usize::MAX),
+            None => (default_max_memory(), MAX),
         };
         let inline = self.inline.unwrap_or(INLINE);
-        Layout::unbounded(ceiling, most, self.spare, inline, self.orphans)
+        Layout::unbounded(max_memory, max_messages, self.spare, inline, self.orphans)
     }
 }

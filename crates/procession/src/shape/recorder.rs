@@ -16,7 +16,7 @@ const DEEPEST: usize = 64;
 const DEEPEST_END: usize = 16;
 
 /// How many values are made up for a type, all in all.
-const MOST_STEPS: usize = 200_000;
+const MAX_STEPS: usize = 200_000;
 
 /// How often something made up is exchanged for a type that refuses it.
 const MOST_TRIES: usize = 8;
@@ -174,7 +174,7 @@ pub(super) fn descend<'de, S: DeserializeSeed<'de>>(
     seed: S,
 ) -> Result<S::Value, Refusal> {
     trace.steps += 1;
-    if trace.steps > MOST_STEPS || trace.depth >= DEEPEST {
+    if trace.steps > MAX_STEPS || trace.depth >= DEEPEST {
         node.stuck = true;
         trace.blamed = true;
         return Err(Refusal("it is too large".to_owned()));

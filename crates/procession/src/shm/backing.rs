@@ -43,7 +43,7 @@ pub(crate) struct Extent {
     pub(crate) huge_pages: bool,
     /// Behind the body, the file goes on, of which parts are allocated and mapped as
     /// they are needed.
-    pub(crate) annexes: bool,
+    pub(crate) overflow: bool,
     /// Bytes of the body that are allocated at first, if that is not all: the rest is
     /// by whoever needs it.
     pub(crate) at_first: Option<usize>,
@@ -55,24 +55,24 @@ impl Extent {
             body,
             longest_body: None,
             huge_pages: false,
-            annexes: false,
+            overflow: false,
             at_first: None,
         }
     }
 
-    /// A body, and annexes behind it.
-    pub(crate) const fn with_annexes(body: usize) -> Extent {
+    /// A body, and overflow ranges behind it.
+    pub(crate) const fn with_overflow(body: usize) -> Extent {
         Extent {
-            annexes: true,
+            overflow: true,
             ..Extent::fixed(body)
         }
     }
 }
 
-/// How far a file goes on for annexes behind its body, or as far as the limit of its
+/// How far a file goes on for overflow ranges behind its body, or as far as the limit of its
 /// maker allows: nobody makes it longer later, so that no lower limit of others is in
 /// the way. More than machines have memory, and less than what file systems can count.
-const FOR_ANNEXES: usize = 1 << 43;
+const FOR_OVERFLOW: usize = 1 << 43;
 
 impl Backing {
     /// A memory file without a name that cannot become shorter, and longer only
@@ -82,7 +82,7 @@ impl Backing {
         let operation = "creating memory file";
         let file = match extent.at_first {
             None if extent.huge_pages => MemFd::create_huge(label, length)?,
-            None if !extent.annexes => MemFd::create(label, length)?,
+            None if !extent.overflow => MemFd::create(label, length)?,
             _ => {
                 let file = MemFd::create(label, 0)?;
                 allocate_first(file.as_fd(), length, extent, operation)?;
@@ -262,8 +262,8 @@ fn allocate_first(
 ) -> Result<()> {
     let later = extent.body - extent.at_first.unwrap_or(extent.body).min(extent.body);
     crate::os::allocate(file, length - later, operation, &"")?;
-    let whole = match extent.annexes {
-        true => with_annexes(length),
+    let whole = match extent.overflow {
+        true => with_overflow(length),
         false => length,
     };
     match later == 0 && whole == length {
@@ -272,12 +272,12 @@ fn allocate_first(
     }
 }
 
-/// How long to make a file with a body that ends there, for annexes behind it.
-fn with_annexes(length: usize) -> usize {
+/// How long to make a file with a body that ends there, for overflow ranges behind it.
+fn with_overflow(length: usize) -> usize {
     let limit = crate::limits::soft(rustix::process::Resource::Fsize);
     let limit = limit.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.unwrap_or(usize::MAX);
-    length.saturating_add(FOR_ANNEXES).min(limit).max(length)
+    length.saturating_add(FOR_OVERFLOW).min(limit).max(length)
 }
 
 fn no_file(operation: &'static str) -> Error {

@@ -110,9 +110,9 @@ pub(crate) struct Header {
     pub(crate) made_at: u64,
 }
 
-/// How long an object is that can have annexes behind it, as its header claims, which
+/// How long an object is that can have overflow ranges behind it, as its header claims, which
 /// is to be read and checked yet.
-pub(super) fn length_before_annexes(memory: SharedBytes<'_>) -> Option<usize> {
+pub(super) fn length_before_overflow(memory: SharedBytes<'_>) -> Option<usize> {
     if Kind::of(memory.atomic_u64(8).load(Ordering::Relaxed) >> 32) != Some(Kind::Queue) {
         return None;
     }

@@ -97,7 +97,7 @@ impl Object {
         let label = format!("procession-{}", class.kind.word());
         let backing = Backing::anonymous(&label, length, extent)?;
         let operation = "creating shared object";
-        let length = match extent.annexes {
+        let length = match extent.overflow {
             // What is behind is mapped by and by.
             true => length,
             false => backing.length(operation)?,
@@ -139,7 +139,7 @@ impl Object {
         if backing.file().is_some() {
             backing.allocate_new(length_of(body_at, extent)?, extent, operation)?;
         }
-        let length = match extent.annexes {
+        let length = match extent.overflow {
             true => length_of(body_at, extent)?,
             false => backing.length(operation)?,
         };
@@ -202,7 +202,8 @@ impl Object {
             Backing::File(_) => {
                 let first = backing.map(header::BYTES, operation)?;
                 // What is behind is mapped by and by.
-                header::length_before_annexes(first.bytes()).map_or(length, |said| said.min(length))
+                header::length_before_overflow(first.bytes())
+                    .map_or(length, |said| said.min(length))
             }
             Backing::SystemV(_) => length,
         };
@@ -377,7 +378,7 @@ impl Object {
     }
 
     /// Allocates memory of the file, behind what the object is.
-    pub(crate) fn allocate_annex(&self, offset: u64, length: usize) -> Result<()> {
+    pub(crate) fn allocate_overflow(&self, offset: u64, length: usize) -> Result<()> {
         let operation = "making room for message";
         self.backing
             .allocate_part(offset, length, operation)
@@ -400,12 +401,12 @@ impl Object {
     }
 
     /// Gives such memory back.
-    pub(crate) fn clear_annex(&self, offset: u64, length: u64) {
+    pub(crate) fn clear_overflow(&self, offset: u64, length: u64) {
         self.backing.clear_part(offset, length);
     }
 
     /// Maps such memory, whose offset is a multiple of the page size.
-    pub(crate) fn map_annex(&self, offset: u64, length: usize) -> Result<Arc<Region>> {
+    pub(crate) fn map_overflow(&self, offset: u64, length: usize) -> Result<Arc<Region>> {
         let operation = "mapping message";
         self.backing.map_part(offset, length, operation)
     }

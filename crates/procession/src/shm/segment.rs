@@ -268,7 +268,7 @@ impl SegmentOptions {
             body: length,
             longest_body: self.longest,
             huge_pages: self.huge_pages,
-            annexes: false,
+            overflow: false,
             at_first: None,
         })
     }

@@ -29,7 +29,7 @@ fn bytes(length: usize) -> ByteBuf {
 /// Where to connect, as a value: a path, or a port and a key.
 type Where = (Option<PathBuf>, u16, Vec<u8>);
 
-fn address((path, port, key): &Where) -> Address {
+fn address_of((path, port, key): &Where) -> Address {
     match path {
         Some(path) => Address::unix(path),
         #[cfg(feature = "network")]
@@ -60,8 +60,8 @@ fn listeners(directory: &tempfile::TempDir) -> Vec<(Server, Where)> {
     all
 }
 
-fn echo(place: Where) -> usize {
-    let server: Client = channel::connect(&address(&place)).unwrap();
+fn echo(address: Where) -> usize {
+    let server: Client = channel::connect(&address_of(&address)).unwrap();
     let mut count = 0;
     while let Ok(message) = server.recv() {
         server.send(message).unwrap();
@@ -70,10 +70,10 @@ fn echo(place: Where) -> usize {
     count
 }
 
-pub(crate) fn strangers_talk(method: StartMethod) {
+pub(crate) fn unrelated_programs_talk(method: StartMethod) {
     let directory = directory();
-    for (mut listener, place) in listeners(&directory) {
-        let mut tasks = [(); 3].map(|()| start(method, echo, place.clone()));
+    for (mut listener, address) in listeners(&directory) {
+        let mut tasks = [(); 3].map(|()| start(method, echo, address.clone()));
         let connections = [(); 3].map(|()| listener.accept_timeout(LONG).unwrap());
         let boundaries = [2, 1000, 65_534, 131_072];
         let lengths = boundaries.into_iter().flat_map(|it| it - 2..it + 4);
@@ -92,29 +92,29 @@ pub(crate) fn strangers_talk(method: StartMethod) {
     }
 }
 
-fn last_words(place: Where) {
-    let server: Client = channel::connect(&address(&place)).unwrap();
+fn last_words(address: Where) {
+    let server: Client = channel::connect(&address_of(&address)).unwrap();
     server.send(bytes(3)).unwrap();
     loop {
         std::thread::park();
     }
 }
 
-pub(crate) fn a_killed_stranger_is_an_end(method: StartMethod) {
+pub(crate) fn a_killed_peer_is_an_end(method: StartMethod) {
     let directory = directory();
-    for (mut listener, place) in listeners(&directory) {
-        let mut task = start(method, last_words, place.clone());
+    for (mut listener, address) in listeners(&directory) {
+        let mut task = start(method, last_words, address.clone());
         let connection = listener.accept_timeout(LONG).unwrap();
         assert!(connection.poll_timeout(LONG).unwrap());
         task.kill().unwrap();
         let _: Result<(), _> = task.join();
         assert_eq!(connection.recv_timeout(LONG).unwrap(), bytes(3));
         match connection.recv() {
-            Err(RecvError::Disconnected) => assert!(place.0.is_some()),
+            Err(RecvError::Disconnected) => assert!(address.0.is_some()),
             // Over the network it could be anybody who cut it.
             Err(RecvError::Failed(error)) => {
                 assert_eq!(error.kind(), ErrorKind::ProcessDied, "{error}");
-                assert!(place.0.is_none());
+                assert!(address.0.is_none());
             }
             other => panic!("{other:?}"),
         }
@@ -126,20 +126,20 @@ pub(crate) fn a_killed_stranger_is_an_end(method: StartMethod) {
 
 pub(crate) fn other_types_are_refused() {
     let directory = directory();
-    for (mut listener, place) in listeners(&directory) {
+    for (mut listener, address) in listeners(&directory) {
         std::thread::scope(|threads| {
             threads.spawn(|| {
-                let wrong = channel::connect::<u32, ByteBuf>(&address(&place));
+                let wrong = channel::connect::<u32, ByteBuf>(&address_of(&address));
                 let error = wrong.unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Incompatible, "{error}");
                 let text = error.to_string();
                 assert!(text.contains("expected to receive `u32` "), "{text}");
                 assert!(text.contains("and send `serde_bytes::"), "{text}");
                 assert!(error.hint().unwrap().contains("schema"));
-                if place.0.is_some() {
+                if address.0.is_some() {
                     assert!(text.contains("it sends `serde_bytes::"), "{text}");
                 }
-                let right: Client = channel::connect(&address(&place)).unwrap();
+                let right: Client = channel::connect(&address_of(&address)).unwrap();
                 right.send(bytes(1)).unwrap();
             });
             // The wrong one is passed over.
@@ -273,13 +273,13 @@ pub(crate) fn a_path_has_one_listener_at_a_time() {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 
-pub(crate) fn silent_strangers_keep_nobody_waiting() {
+pub(crate) fn silent_pending_connections_keep_nobody_waiting() {
     let directory = directory();
-    for (mut listener, place) in listeners(&directory) {
-        let silent: Vec<_> = (0..100).map(|_| connect_raw(&place)).collect();
+    for (mut listener, address) in listeners(&directory) {
+        let silent: Vec<_> = (0..100).map(|_| connect_raw(&address)).collect();
         std::thread::scope(|threads| {
             threads.spawn(|| {
-                let client: Client = channel::connect(&address(&place)).unwrap();
+                let client: Client = channel::connect(&address_of(&address)).unwrap();
                 client.send(bytes(5)).unwrap();
             });
             let connection = listener.accept_timeout(LONG).unwrap();
@@ -290,35 +290,35 @@ pub(crate) fn silent_strangers_keep_nobody_waiting() {
 }
 
 /// A connection without a word.
-fn connect_raw(place: &Where) -> std::os::fd::OwnedFd {
-    match &place.0 {
+fn connect_raw(address: &Where) -> std::os::fd::OwnedFd {
+    match &address.0 {
         Some(path) => procession::os::socket::SeqPacket::connect(path)
             .unwrap()
             .into(),
-        None => std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, place.1))
+        None => std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, address.1))
             .unwrap()
             .into(),
     }
 }
 
-pub(crate) fn talkative_strangers_are_sent_away() {
+pub(crate) fn talkative_pending_connections_are_closed() {
     let directory = directory();
     let mut random = testkit::random::Random::new();
-    for (mut listener, place) in listeners(&directory) {
+    for (mut listener, address) in listeners(&directory) {
         for round in 0..200 {
-            let stranger = connect_raw(&place);
+            let socket = connect_raw(&address);
             let length = 1 + random.below(300) as usize;
             let mut words = random.bytes(length);
             if round % 2 == 0 {
                 words.splice(..8.min(length), *b"procchn2");
             }
-            rustix::io::write(&stranger, &words).unwrap();
+            rustix::io::write(&socket, &words).unwrap();
             let none = listener.accept_deadline(Deadline::NOW);
             assert!(none.unwrap_err().is_would_block());
         }
         std::thread::scope(|threads| {
             threads.spawn(|| {
-                let client: Client = channel::connect(&address(&place)).unwrap();
+                let client: Client = channel::connect(&address_of(&address)).unwrap();
                 client.send(bytes(5)).unwrap();
             });
             let connection = listener.accept_timeout(LONG).unwrap();
@@ -332,21 +332,21 @@ pub(crate) fn a_handshake_cut_at_any_byte_is_no_connection() {
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     let directory = directory();
-    let (mut listener, place) = listeners(&directory).pop().unwrap();
+    let (mut listener, address) = listeners(&directory).pop().unwrap();
     // Somebody in between, who lets so many bytes of the client's through.
     let between = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = between.local_addr().unwrap().port();
     for length in 0..=88 {
         std::thread::scope(|threads| {
             let client = threads.spawn(|| {
-                let place = (None, port, place.2.clone());
-                let client: Client = channel::connect_timeout(&address(&place), LONG)?;
+                let address = (None, port, address.2.clone());
+                let client: Client = channel::connect_timeout(&address_of(&address), LONG)?;
                 let cut = client.recv_timeout(LONG);
                 assert!(cut.is_err());
                 Ok::<(), procession::Error>(())
             });
             let (mut client_side, _) = between.accept().unwrap();
-            let mut server_side = TcpStream::connect((Ipv4Addr::LOCALHOST, place.1)).unwrap();
+            let mut server_side = TcpStream::connect((Ipv4Addr::LOCALHOST, address.1)).unwrap();
             let mut words = vec![0; length.min(56)];
             client_side.read_exact(&mut words).unwrap();
             server_side.write_all(&words).unwrap();
@@ -379,15 +379,15 @@ pub(crate) fn a_handshake_cut_at_any_byte_is_no_connection() {
 #[cfg(feature = "network")]
 pub(crate) fn another_key_is_refused_by_both() {
     let directory = directory();
-    let (mut listener, place) = listeners(&directory).pop().unwrap();
+    let (mut listener, address) = listeners(&directory).pop().unwrap();
     std::thread::scope(|threads| {
         threads.spawn(|| {
             let other = Key::generate().unwrap().expose().to_vec();
-            let wrong = address(&(None, place.1, other));
+            let wrong = address_of(&(None, address.1, other));
             let error = channel::connect::<ByteBuf, ByteBuf>(&wrong).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
             assert!(format!("{wrong:?}").contains("Key(..)"), "a key that shows");
-            let right: Client = channel::connect(&address(&place)).unwrap();
+            let right: Client = channel::connect(&address_of(&address)).unwrap();
             right.send(bytes(7)).unwrap();
         });
         // The wrong one is passed over.
@@ -400,12 +400,12 @@ pub(crate) fn another_key_is_refused_by_both() {
 pub(crate) fn too_long_a_message_is_refused_by_both() {
     let key = Key::generate().unwrap();
     let any = (std::net::Ipv4Addr::LOCALHOST, 0).into();
-    let short = Address::tcp(any, key).longest_message(1000);
+    let short = Address::tcp(any, key).max_message_bytes(1000);
     let mut listener = Server::bind(&short).unwrap();
     let there = listener.address().clone();
     std::thread::scope(|threads| {
         let client = threads.spawn(|| {
-            let here = there.clone().longest_message(100_000);
+            let here = there.clone().max_message_bytes(100_000);
             let client: Client = channel::connect(&here).unwrap();
             let error = match client.send(bytes(100_000)) {
                 Err(SendError::Failed(message, error)) => {
@@ -425,7 +425,7 @@ pub(crate) fn too_long_a_message_is_refused_by_both() {
         match connection.recv() {
             Err(RecvError::Failed(error)) => {
                 assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}");
-                assert!(error.hint().unwrap().contains("longest_message"));
+                assert!(error.hint().unwrap().contains("max_message_bytes"));
             }
             other => panic!("{other:?}"),
         }
@@ -436,8 +436,8 @@ pub(crate) fn too_long_a_message_is_refused_by_both() {
 #[cfg(feature = "network")]
 pub(crate) fn an_end_of_a_connection_travels_on(method: StartMethod) {
     let directory = directory();
-    let (mut listener, place) = listeners(&directory).pop().unwrap();
-    let mut client = start(method, echo, place);
+    let (mut listener, address) = listeners(&directory).pop().unwrap();
+    let mut client = start(method, echo, address);
     let connection = listener.accept_timeout(LONG).unwrap();
     connection.send(bytes(1)).unwrap();
     assert_eq!(connection.recv().unwrap(), bytes(1));

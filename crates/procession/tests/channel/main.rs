@@ -37,10 +37,13 @@ type ByMethod = fn(StartMethod);
 /// What holds of connections for every start method.
 fn connections() -> Vec<(&'static str, ByMethod)> {
     vec![
-        ("connections::strangers_talk", connections::strangers_talk),
         (
-            "connections::a_killed_stranger_is_an_end",
-            connections::a_killed_stranger_is_an_end,
+            "connections::unrelated_programs_talk",
+            connections::unrelated_programs_talk,
+        ),
+        (
+            "connections::a_killed_peer_is_an_end",
+            connections::a_killed_peer_is_an_end,
         ),
         #[cfg(feature = "network")]
         (
@@ -87,8 +90,8 @@ fn main() -> ExitCode {
         connections::sides_mean_the_same_by_their_shape_or_their_schema,
         connections::nobody_there_is_an_error,
         connections::a_path_has_one_listener_at_a_time,
-        connections::silent_strangers_keep_nobody_waiting,
-        connections::talkative_strangers_are_sent_away,
+        connections::silent_pending_connections_keep_nobody_waiting,
+        connections::talkative_pending_connections_are_closed,
     ]);
     #[cfg(feature = "network")]
     tests.extend(testkit::tests![

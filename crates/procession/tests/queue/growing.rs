@@ -1,4 +1,4 @@
-//! Memory that is taken as it is needed: for many places, for messages in hand, and for
+//! Memory that is taken as it is needed: for many blocks, for unacknowledged messages, and for
 //! queues without a bound.
 
 use crate::long::mount_one_mebibyte;
@@ -54,29 +54,29 @@ pub(crate) fn what_is_there_stays_when_somebody_else_has_no_space() {
 }
 
 pub(crate) fn places_are_as_small_as_the_type_and_taken_as_they_are_used() {
-    const PLACES: u64 = 100_000;
-    let (sender, receiver) = queue::create::<u64>("places", PLACES as usize).unwrap();
-    assert!(taken("places") < 1 << 18, "{} bytes", taken("places"));
+    const BLOCKS: u64 = 100_000;
+    let (sender, receiver) = queue::create::<u64>("blocks", BLOCKS as usize).unwrap();
+    assert!(taken("blocks") < 1 << 18, "{} bytes", taken("blocks"));
     sender.send(0).unwrap();
-    assert!(taken("places") < 1 << 18, "{} bytes", taken("places"));
-    for number in 1..PLACES {
+    assert!(taken("blocks") < 1 << 18, "{} bytes", taken("blocks"));
+    for number in 1..BLOCKS {
         sender.try_send(number).unwrap();
     }
     assert!(matches!(sender.try_send(0), Err(TrySendError::Full(_))));
-    let bytes = taken("places");
-    assert!(bytes <= 128 * PLACES, "{bytes} bytes of {PLACES} places");
-    for number in 0..PLACES {
+    let bytes = taken("blocks");
+    assert!(bytes <= 128 * BLOCKS, "{bytes} bytes of {BLOCKS} blocks");
+    for number in 0..BLOCKS {
         assert_eq!(receiver.try_recv().unwrap(), number);
     }
     // Laps later it is as large as it was.
-    for number in 0..3 * PLACES {
+    for number in 0..3 * BLOCKS {
         sender.try_send(number).unwrap();
         assert_eq!(receiver.try_recv().unwrap(), number);
     }
-    assert_eq!(taken("places"), bytes);
+    assert_eq!(taken("blocks"), bytes);
 }
 
-/// Types whose messages are of any length keep their places, and others theirs.
+/// Types whose messages are of any length keep their blocks, and others theirs.
 pub(crate) fn long_messages_of_small_places_come_whole() {
     #[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
     enum Small {
@@ -99,21 +99,21 @@ pub(crate) fn long_messages_of_small_places_come_whole() {
     }
 }
 
-pub(crate) fn messages_in_hand_keep_nobody_from_sending() {
+pub(crate) fn unacknowledged_messages_keep_nobody_from_sending() {
     let (sender, receiver) = queue::bounded(4).unwrap();
-    let mut in_hand = Vec::new();
+    let mut unacked = Vec::new();
     for number in 0..2000_u64 {
         sender.send_timeout(number, LONG).unwrap();
-        in_hand.push(receiver.receive_deadline(Deadline::after(LONG)).unwrap());
+        unacked.push(receiver.receive_deadline(Deadline::after(LONG)).unwrap());
     }
-    // None of them takes a place.
+    // None of them takes a block of the capacity.
     for number in 0..4 {
         sender.try_send(number).unwrap();
     }
     assert!(matches!(sender.try_send(4), Err(TrySendError::Full(4))));
-    let numbers = in_hand.iter().map(|delivery| **delivery);
+    let numbers = unacked.iter().map(|delivery| **delivery);
     assert!(numbers.eq(0..2000));
-    drop(in_hand);
+    drop(unacked);
     assert_eq!(receiver.try_iter().count(), 4);
 }
 
@@ -127,7 +127,7 @@ fn hold((receiver, held): (Receiver<u64>, Event)) {
 
 /// And what those had is delivered once more when they are killed.
 pub(crate) fn slow_processes_keep_nobody_from_sending(method: StartMethod) {
-    let (sender, receiver) = Options::new().most_in_hand(6).bounded(2).unwrap();
+    let (sender, receiver) = Options::new().max_unacked(6).bounded(2).unwrap();
     let mut tasks = Vec::new();
     for number in 0..6 {
         let held = Event::new().unwrap();
@@ -150,25 +150,25 @@ pub(crate) fn slow_processes_keep_nobody_from_sending(method: StartMethod) {
     assert_eq!(again, [0, 1, 2, 3, 4, 5]);
 }
 
-pub(crate) fn more_in_hand_than_may_be_is_an_error_that_says_so() {
-    let options = Options::new().most_in_hand(3);
+pub(crate) fn more_unacknowledged_than_allowed_is_an_error_that_says_so() {
+    let options = Options::new().max_unacked(3);
     let (sender, receiver) = options.bounded(2).unwrap();
-    let mut in_hand = Vec::new();
+    let mut unacked = Vec::new();
     let error = loop {
         match sender.send_timeout(7_u8, LONG) {
-            Ok(()) => in_hand.push(receiver.receive().unwrap()),
+            Ok(()) => unacked.push(receiver.receive().unwrap()),
             Err(queue::SendTimeoutError::Failed(7, error)) => break error,
             Err(other) => panic!("{other:?}"),
         }
     };
-    assert_eq!(in_hand.len(), 5, "three, and both places");
+    assert_eq!(unacked.len(), 5, "three, and both that wait");
     assert_eq!(error.kind(), ErrorKind::LimitReached);
     let text = format!("{error} {:?}", error.hint());
     assert!(
-        text.contains("in hand") && text.contains("most_in_hand"),
+        text.contains("unacknowledged") && text.contains("max_unacked"),
         "{text}"
     );
-    in_hand.pop();
+    unacked.pop();
     sender.send_timeout(8, LONG).unwrap();
 }
 
@@ -200,23 +200,23 @@ fn ceiling_of<T>(error: Result<(), SendError<T>>) -> bool {
         Ok(()) => false,
         Err(SendError::Failed(_, error)) => {
             assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}");
-            assert!(error.hint().unwrap().contains("ceiling"), "{error}");
+            assert!(error.hint().unwrap().contains("max_memory"), "{error}");
             true
         }
         Err(_) => panic!("it is connected"),
     }
 }
 
-pub(crate) fn at_the_ceiling_sending_fails_and_then_goes_on() {
-    let options = || Options::new().ceiling(1 << 20);
-    let (sender, receiver) = options().create_unbounded::<u64>("ceiling").unwrap();
+pub(crate) fn at_the_memory_limit_sending_fails_and_then_goes_on() {
+    let options = || Options::new().max_memory(1 << 20);
+    let (sender, receiver) = options().create_unbounded::<u64>("max_memory").unwrap();
     let mut sent = 0;
     for _ in 0..3 {
         while !ceiling_of(sender.send(sent)) {
             sent += 1;
         }
         assert!(receiver.len() > 5000, "{}", receiver.len());
-        assert!(taken("ceiling") <= 1 << 20);
+        assert!(taken("max_memory") <= 1 << 20);
         let first = sent - receiver.len() as u64;
         assert!(receiver.try_iter().eq(first..sent));
     }
@@ -232,9 +232,16 @@ pub(crate) fn at_the_ceiling_sending_fails_and_then_goes_on() {
     while !ceiling_of(sender.send("x".repeat(9000))) {}
     assert!(receiver.try_iter().count() >= 10);
     assert!(!ceiling_of(sender.send("x".repeat(500_000))));
-    for ceiling in [0, 1, 100] {
-        let error = options().ceiling(ceiling).unbounded::<u64>().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{ceiling}: {error}");
+    for max_memory in [0, 1, 100] {
+        let error = options()
+            .max_memory(max_memory)
+            .unbounded::<u64>()
+            .unwrap_err();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::InvalidInput,
+            "{max_memory}: {error}"
+        );
     }
 }
 

@@ -134,7 +134,7 @@ pub(crate) fn h4_a_scribbler_crashes_and_hangs_nobody() {
                 .write(true)
                 .open(file_of("scribbled"));
             let file = file.unwrap();
-            // And where annexes are.
+            // And where overflow ranges are.
             let length = length_of(&file) + (1 << 16);
             loop {
                 let at = match random.below(2) {

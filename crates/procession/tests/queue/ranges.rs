@@ -33,7 +33,7 @@ pub(crate) fn long_messages_go_where_files_are_limited() {
         in_child(|| {
             limit_files(limit);
             let (sender, receiver) = Options::new()
-                .most_in_hand(16)
+                .max_unacked(16)
                 .create_bytes(name, 100)
                 .unwrap();
             for number in 0..100 {
@@ -56,7 +56,7 @@ pub(crate) fn what_does_not_fit_below_the_limit_is_an_error() {
     in_child(|| {
         limit_files(4 << 20);
         let (sender, receiver) = Options::new()
-            .most_in_hand(16)
+            .max_unacked(16)
             .create_bytes("short", 8)
             .unwrap();
         let refused = |length| match sender.send_bytes(&bytes(length, 0)) {
@@ -126,7 +126,7 @@ pub(crate) fn ranges_of_messages_are_apart(method: StartMethod) {
     let (sender, receiver): (Sender<[u8]>, Receiver<[u8]>) = {
         let before = rustix::process::getrlimit(Resource::Fsize);
         limit_files(2 << 20);
-        let made = Options::new().most_in_hand(16).bytes(6).unwrap();
+        let made = Options::new().max_unacked(16).bytes(6).unwrap();
         rustix::process::setrlimit(Resource::Fsize, before).unwrap();
         made
     };
@@ -134,18 +134,18 @@ pub(crate) fn ranges_of_messages_are_apart(method: StartMethod) {
         .map(|_| start(method, send_any, sender.clone()))
         .collect();
     drop(sender);
-    let mut in_hand = VecDeque::new();
+    let mut unacked = VecDeque::new();
     let mut count = 0;
     loop {
         match receiver.receive_bytes_deadline(Deadline::after(LONG)) {
-            Ok(message) => in_hand.push_back(message),
-            Err(RecvTimeoutError::Disconnected) if in_hand.is_empty() => break,
+            Ok(message) => unacked.push_back(message),
+            Err(RecvTimeoutError::Disconnected) if unacked.is_empty() => break,
             Err(RecvTimeoutError::Disconnected) => {}
             Err(error) => panic!("{error}"),
         }
         // What was received first was written before the others, and stays as it was.
-        if in_hand.len() > 3 || receiver.is_empty() {
-            while let Some(message) = in_hand.pop_front() {
+        if unacked.len() > 3 || receiver.is_empty() {
+            while let Some(message) = unacked.pop_front() {
                 let number = u64::from_le_bytes(message[..8].try_into().unwrap());
                 assert!(
                     message[8..] == bytes(message.len(), number)[8..],
@@ -165,7 +165,7 @@ pub(crate) fn ranges_of_killed_senders_are_used_again() {
     in_child(|| {
         limit_files(4 << 20);
         let (sender, receiver) = Options::new()
-            .most_in_hand(16)
+            .max_unacked(16)
             .create_bytes("killed", 4)
             .unwrap();
         // Of one range there is room.

@@ -16,8 +16,8 @@ const BODY: u64 = 16_576;
 const SLOTS: u64 = BODY + 448;
 /// Behind 64 slots, and four words for each of so many blocks.
 const LOSSES: u64 = SLOTS + 64 * 8;
-const IN_HAND: u64 = 12;
-const BLOCKS: u64 = (LOSSES + (4 + IN_HAND) * 32).next_multiple_of(64);
+const UNACKED: u64 = 12;
+const BLOCKS: u64 = (LOSSES + (4 + UNACKED) * 32).next_multiple_of(64);
 
 fn file_of(name: &str) -> PathBuf {
     let uid = rustix::process::geteuid().as_raw();
@@ -54,7 +54,7 @@ fn each_word(words: impl Iterator<Item = u64>) {
         for nth in 0.. {
             let options = Options::new()
                 .usual_message(48)
-                .most_in_hand(IN_HAND as usize);
+                .max_unacked(UNACKED as usize);
             let (sender, receiver) = options.create_bytes("scribbled", 4).unwrap();
             let both = (sender, receiver);
             // In use, in its second lap.
@@ -144,10 +144,10 @@ pub(crate) fn who_waits_for_ever_is_told_of_nonsense() {
 }
 
 /// The same of one who waits for a place, or until all is done. What an honest peer may
-/// have left there as well is waited for: a message that one who lives has in hand, or is
+/// have left there as well is waited for: a message that a living process has received and not acknowledged, or is
 /// about to send.
 pub(crate) fn who_waits_for_nobody_is_told_so() {
-    let all = || (0..4 + IN_HAND).map(|block| BLOCKS + block * 64);
+    let all = || (0..4 + UNACKED).map(|block| BLOCKS + block * 64);
     let left = u64::MAX << 31;
     let sends = |sender: &Sender<[u8]>| match sender.send_bytes(&[7; 30]) {
         Err(SendError::Failed(_, error)) => error,
@@ -163,7 +163,7 @@ pub(crate) fn who_waits_for_nobody_is_told_so() {
 fn corrupts(words: &[u64], value: u64, fails: impl FnOnce(&Sender<[u8]>) -> Error) {
     let options = Options::new()
         .usual_message(48)
-        .most_in_hand(IN_HAND as usize);
+        .max_unacked(UNACKED as usize);
     let (sender, receiver) = options.create_bytes("nobody", 4).unwrap();
     let file = Scribbled::open(&file_of("nobody"));
     words.iter().for_each(|&word| file.write(word, value));
@@ -176,7 +176,7 @@ fn corrupts(words: &[u64], value: u64, fails: impl FnOnce(&Sender<[u8]>) -> Erro
 pub(crate) fn a_length_that_is_a_lie_takes_no_memory() {
     let options = Options::new()
         .usual_message(48)
-        .most_in_hand(IN_HAND as usize);
+        .max_unacked(UNACKED as usize);
     let (sender, receiver) = options.create_bytes("lie", 4).unwrap();
     // So that the file reaches behind what will be claimed.
     for _ in 0..4 {

@@ -340,12 +340,12 @@ pub(crate) fn numbers_up_to_the_largest_are_done_or_refused() {
         let options = queue::Options::new().usual_message(size(n));
         error_of(options.bytes(4))
     });
-    each("most_in_hand", &few, |n| {
-        let options = queue::Options::new().most_in_hand(size(n));
+    each("max_unacked", &few, |n| {
+        let options = queue::Options::new().max_unacked(size(n));
         error_of(options.bounded::<u8>(4))
     });
     each("ceiling", &few, |n| {
-        let options = queue::Options::new().ceiling(size(n));
+        let options = queue::Options::new().max_memory(size(n));
         error_of(options.bytes(4))
     });
     each("channel", &large, |n| {

@@ -2,7 +2,7 @@
 
 use super::{Ring, layout};
 use crate::os::memory::Region;
-use crate::queue::annex;
+use crate::queue::overflow;
 use crate::sync::failed;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::queue::Blocks;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Memory, and where in it so many bytes are.
-pub(in crate::queue) type Place = (Arc<Region>, usize, usize);
+pub(in crate::queue) type Location = (Arc<Region>, usize, usize);
 
 impl Ring {
     /// Where the bytes of a block are, in the body.
@@ -25,47 +25,47 @@ impl Ring {
         self.word(self.first_block + block * self.layout.stride + layout::LENGTH)
     }
 
-    /// How many bytes of the annex of a block are allocated.
-    pub(super) fn annexed(&self, block: usize) -> &AtomicU64 {
+    /// How many bytes of the overflow range of a block are allocated.
+    pub(super) fn overflow_bytes(&self, block: usize) -> &AtomicU64 {
         self.word(self.losses + block * layout::LOSS + 16)
     }
 
-    /// The ranges of the file that blocks have for their annexes.
+    /// The ranges of the file that blocks have for their overflow ranges.
     fn ranges<'a>(&'a self) -> Ranges<'a, impl Fn(usize) -> &'a AtomicU64, impl Fn() -> usize> {
         Ranges {
             end: self.word(layout::RANGES_END),
             word: |block| self.word(self.losses + block * layout::LOSS + 24),
             blocks: || self.raw().blocks.count(),
-            pages: self.annexes.pages,
+            pages: self.overflow.pages,
         }
     }
 
     /// Writes a message into a block that is ours.
     #[inline]
     pub(super) fn fill(&self, block: usize, bytes: &[u8], tag: u64) -> Result<()> {
-        let is_annexed = bytes.len() > self.layout.inline;
-        self.set_length(block, bytes.len(), tag, is_annexed);
-        if !is_annexed {
+        let overflows = bytes.len() > self.layout.inline;
+        self.set_length(block, bytes.len(), tag, overflows);
+        if !overflows {
             self.object.body().write(self.bytes_of(block), bytes);
         } else {
-            let annex = self.make_annex(block, bytes.len())?;
-            annex.bytes().write(0, bytes);
+            let region = self.make_overflow(block, bytes.len())?;
+            region.bytes().write(0, bytes);
         }
         Ok(())
     }
 
-    /// Makes room for a long message in the annex of a block that is ours.
-    pub(super) fn make_annex(&self, block: usize, length: usize) -> Result<Arc<Region>> {
-        let annexed = self.annexed(block);
-        let more = length.saturating_sub(annex::there(annexed));
-        if more > 0 && self.check_ceiling(more).is_err() {
+    /// Makes room for a long message in the overflow range of a block that is ours.
+    pub(super) fn make_overflow(&self, block: usize, length: usize) -> Result<Arc<Region>> {
+        let allocated = self.overflow_bytes(block);
+        let more = length.saturating_sub(overflow::there(allocated));
+        if more > 0 && self.check_max_memory(more).is_err() {
             // What is kept for the next long message is for this one.
             self.trim(|_| 0);
-            self.check_ceiling(more)?;
+            self.check_max_memory(more)?;
         }
         let claim = |pages| self.claim(block, pages);
-        let of_block = (self.ranges().of(block), annexed);
-        self.annexes
+        let of_block = (self.ranges().of(block), allocated);
+        self.overflow
             .make_room(&self.object, block, length, of_block, claim)
     }
 
@@ -78,7 +78,7 @@ impl Ring {
             claimed.map_err(|failure| failed(failure, operation, label, Deadline::NOW))
         };
         let claimed = claim()?;
-        if claimed.is_some() || pages > self.annexes.pages {
+        if claimed.is_some() || pages > self.overflow.pages {
             return Ok(claimed);
         }
         // What free blocks have is for this one.
@@ -95,25 +95,26 @@ impl Ring {
 
     fn clear(&self, block: usize) {
         let range = self.ranges().of(block);
-        self.annexes.clear(&self.object, range, self.annexed(block));
+        self.overflow
+            .clear(&self.object, range, self.overflow_bytes(block));
     }
 
     #[inline]
-    pub(super) fn set_length(&self, block: usize, length: usize, tag: u64, is_annexed: bool) {
+    pub(super) fn set_length(&self, block: usize, length: usize, tag: u64, overflows: bool) {
         let word = length as u64 | tag << layout::LENGTH_BITS;
-        let word = word | if is_annexed { layout::ANNEXED } else { 0 };
+        let word = word | if overflows { layout::IN_OVERFLOW } else { 0 };
         self.length_of(block).store(word, Ordering::Relaxed);
     }
 
     /// Length of the message in a block that is ours, and whether it is in the
-    /// annex.
+    /// overflow range.
     #[inline]
     pub(super) fn length(&self, block: usize) -> (usize, bool) {
         let word = self.length_of(block).load(Ordering::Relaxed);
-        let is_annexed = word & layout::ANNEXED != 0;
+        let overflows = word & layout::IN_OVERFLOW != 0;
         match usize::try_from(word & ((1 << layout::LENGTH_BITS) - 1)) {
-            Ok(length) if is_annexed || length <= self.layout.inline => (length, is_annexed),
-            // A lie, which is found out where the annex is looked for.
+            Ok(length) if overflows || length <= self.layout.inline => (length, overflows),
+            // A lie, which is found out where the overflow range is looked for.
             _ => (usize::MAX, true),
         }
     }
@@ -123,7 +124,7 @@ impl Ring {
     #[inline]
     pub(in crate::queue) fn tag_of(&self, block: usize) -> u64 {
         let word = self.length_of(block).load(Ordering::Relaxed);
-        (word & !layout::ANNEXED) >> layout::LENGTH_BITS
+        (word & !layout::IN_OVERFLOW) >> layout::LENGTH_BITS
     }
 
     /// Whether a packet that is called so is wanted for the message in a block.
@@ -134,13 +135,13 @@ impl Ring {
     /// Copies the bytes of the message in a block that is ours.
     #[inline]
     pub(in crate::queue) fn read(&self, block: usize, into: &mut Vec<u8>) -> Result<()> {
-        let (length, is_annexed) = self.length(block);
-        if !is_annexed {
+        let (length, overflows) = self.length(block);
+        if !overflows {
             into.resize(length, 0);
             self.object.body().read(self.bytes_of(block), into);
             return Ok(());
         }
-        let annex = self.find_annex(block, length)?;
+        let region = self.find_overflow(block, length)?;
         // It may claim more than there is memory for.
         into.try_reserve(length.saturating_sub(into.len()))
             .map_err(|_| {
@@ -149,38 +150,38 @@ impl Ring {
                     .because(format!("no memory for a message of {length} bytes"))
             })?;
         into.resize(length, 0);
-        annex.bytes().read(0, into);
+        region.bytes().read(0, into);
         Ok(())
     }
 
     /// Where the message in a block is.
-    pub(in crate::queue) fn place(&self, block: usize) -> Result<Place> {
-        let (length, is_annexed) = self.length(block);
-        if !is_annexed {
+    pub(in crate::queue) fn location(&self, block: usize) -> Result<Location> {
+        let (length, overflows) = self.length(block);
+        if !overflows {
             let (memory, body_at) = self.object.memory();
             let at = body_at + self.bytes_of(block);
             return Ok((Arc::clone(memory), at, length));
         }
-        let annex = self.find_annex(block, length)?;
-        Ok((annex, 0, length))
+        let region = self.find_overflow(block, length)?;
+        Ok((region, 0, length))
     }
 
-    fn find_annex(&self, block: usize, length: usize) -> Result<Arc<Region>> {
+    fn find_overflow(&self, block: usize, length: usize) -> Result<Arc<Region>> {
         let range = self.ranges().of(block);
-        self.annexes.find(&self.object, block, length, range)
+        self.overflow.find(&self.object, block, length, range)
     }
 
     /// The message that is to be sent from a block has only so many bytes.
     pub(in crate::queue) fn shorten(&self, block: usize, length: usize) {
-        let (_, is_annexed) = self.length(block);
-        self.set_length(block, length, 0, is_annexed);
+        let (_, overflows) = self.length(block);
+        self.set_length(block, length, 0, overflows);
     }
 
-    /// Gives memory back of the annexes of free blocks, of each what is more than `kept`
+    /// Gives memory back of the overflow ranges of free blocks, of each what is more than `kept`
     /// says, if any is.
     #[cold]
     pub(super) fn trim(&self, kept: impl Fn(usize) -> usize) {
-        let is_more = |block| annex::at_most(self.annexed(block)) > kept(block) as u64;
+        let is_more = |block| overflow::at_most(self.overflow_bytes(block)) > kept(block) as u64;
         self.visit_free(is_more, |block| self.clear(block));
     }
 
@@ -201,7 +202,9 @@ impl Ring {
     /// Gives memory back that is more than is kept, of a block that is still ours.
     #[inline]
     pub(super) fn shrink(&self, block: usize) {
-        if self.length(block).1 && annex::at_most(self.annexed(block)) > annex::kept(block) as u64 {
+        if self.length(block).1
+            && overflow::at_most(self.overflow_bytes(block)) > overflow::kept(block) as u64
+        {
             self.clear(block);
         }
     }

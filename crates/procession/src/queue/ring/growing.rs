@@ -1,5 +1,5 @@
 //! Blocks and slots that are allocated when there are too few: for messages that
-//! receivers have in hand, and for more that wait than ever before.
+//! receivers have not acknowledged, and for more that wait than ever before.
 
 use super::{Ring, layout};
 use crate::queue::{Hindrance, Outcome};
@@ -39,16 +39,16 @@ impl Ring {
 
     /// All blocks are taken, and there are as many as may be.
     fn no_block(&self) -> Outcome<Option<usize>> {
-        let in_hand = self.raw().in_hand();
-        if in_hand > self.layout.blocks - self.layout.capacity {
+        let unacked = self.raw().unacked();
+        if unacked > self.layout.blocks - self.layout.capacity {
             let label = self.object.label();
             let error = Error::new(ErrorKind::LimitReached, SENDING, label)
-                .because(format!("receivers have {in_hand} messages in hand"))
-                .with_hint("let them finish, or make it with `Options::most_in_hand(..)`");
+                .because(format!("receivers have {unacked} unacknowledged messages"))
+                .with_hint("let them acknowledge, or make the queue with a higher `Options::max_unacked(..)`");
             return Err(Hindrance::Failed(error));
         }
         if self.is_unbounded() {
-            return Err(Hindrance::Failed(self.at_ceiling()));
+            return Err(Hindrance::Failed(self.at_max_memory()));
         }
         // Nobody is to wait for a block that nobody has.
         let checked = self.raw().check_blocks();
@@ -75,26 +75,26 @@ impl Ring {
 
     /// Whether senders do not wait for room.
     pub(super) fn is_unbounded(&self) -> bool {
-        self.layout.ceiling > 0
+        self.layout.max_memory > 0
     }
 
-    /// Refuses to take so many bytes more than the ceiling allows.
-    pub(super) fn check_ceiling(&self, more: usize) -> Result<()> {
-        let ceiling = self.layout.ceiling as u64;
-        match ceiling > 0 && self.object.taken()?.saturating_add(more as u64) > ceiling {
-            true => Err(self.at_ceiling()),
+    /// Refuses to take so many bytes more than `max_memory` allows.
+    pub(super) fn check_max_memory(&self, more: usize) -> Result<()> {
+        let max_memory = self.layout.max_memory as u64;
+        match max_memory > 0 && self.object.taken()?.saturating_add(more as u64) > max_memory {
+            true => Err(self.at_max_memory()),
             false => Ok(()),
         }
     }
 
     #[cold]
-    pub(super) fn at_ceiling(&self) -> Error {
-        let (waiting, ceiling) = (self.len(), self.layout.ceiling);
+    pub(super) fn at_max_memory(&self) -> Error {
+        let (waiting, max_memory) = (self.len(), self.layout.max_memory);
         let label = self.object.label();
         Error::new(ErrorKind::LimitReached, SENDING, label)
             .because(format!(
-                "{waiting} messages wait, and it may have {ceiling} bytes"
+                "{waiting} messages wait, and it may have {max_memory} bytes"
             ))
-            .with_hint("receive faster, or make it with a higher `Options::ceiling(..)`")
+            .with_hint("receive faster, or make it with a higher `Options::max_memory(..)`")
     }
 }

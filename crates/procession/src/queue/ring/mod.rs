@@ -10,8 +10,8 @@ mod waiting;
 pub(super) use receiving::Keep;
 
 use super::Hindrance;
-use super::annex::{self, Annexes};
 use super::layout::{self, Layout};
+use super::overflow::{self, Overflow};
 use crate::registry::Caller;
 use crate::shm::{Class, Extent, Fingerprint, Kind, Object};
 use crate::sync::failed;
@@ -42,7 +42,7 @@ pub(super) struct Ring {
     /// Of the layout, in bytes.
     first_block: usize,
     losses: usize,
-    annexes: Annexes,
+    overflow: Overflow,
     known: Known,
 }
 
@@ -82,7 +82,7 @@ struct OfBlocks<'a> {
     losses: usize,
     /// How many are allocated, and how many can be.
     there: &'a AtomicU64,
-    most: usize,
+    max: usize,
     /// The same of slots.
     slots_there: &'a AtomicU64,
     slots: usize,
@@ -93,7 +93,7 @@ impl Blocks for OfBlocks<'_> {
     fn count(&self) -> usize {
         // SYNC(there): see `layout.rs`. Looked at each time: a slot that is younger
         // than our last look may name a block that was not there then.
-        (self.there.load(Ordering::Acquire) as usize).min(self.most)
+        (self.there.load(Ordering::Acquire) as usize).min(self.max)
     }
 
     #[inline]
@@ -130,7 +130,7 @@ impl Ring {
         let fill = |object: &Object| layout.begin(object);
         let extent = Extent {
             at_first: layout.at_first(),
-            ..Extent::with_annexes(layout.length().unwrap_or(usize::MAX))
+            ..Extent::with_overflow(layout.length().unwrap_or(usize::MAX))
         };
         let (class, extent) = (class(fingerprint), extent);
         Ring::of(match name {
@@ -143,7 +143,7 @@ impl Ring {
         let layout = Layout::read(&object)?;
         let words = object.words(0, object.body().len() / 8)?;
         Ok(Ring {
-            annexes: Annexes::new(&object)?,
+            overflow: Overflow::new(&object)?,
             object,
             words,
             first_block: layout.first_block(),
@@ -172,7 +172,7 @@ impl Ring {
                 stride: self.layout.stride / 8,
                 losses: self.losses / 8,
                 there: self.word(layout::BLOCKS_THERE),
-                most: self.layout.blocks,
+                max: self.layout.blocks,
                 slots_there: self.word(layout::SLOTS_THERE),
                 slots: self.layout.slots,
             },
@@ -219,7 +219,7 @@ impl Ring {
         let changes = self.word(layout::CHANGES).load(Ordering::Acquire);
         let recovered = self.raw().recover(orphans, caller);
         if recovered.freed {
-            self.trim(annex::kept);
+            self.trim(overflow::kept);
             self.room().notify(u32::MAX, caller);
         }
         if recovered.message.is_none() {

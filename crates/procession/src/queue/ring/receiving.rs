@@ -119,7 +119,7 @@ impl Ring {
         })
     }
 
-    /// Gives a block back whose message was received, or not sent, and of its annex what
+    /// Gives a block back whose message was received, or not sent, and of its overflow range what
     /// is more than is kept.
     pub(in crate::queue) fn finish(&self, block: usize, caller: &Caller<'_>) {
         self.shrink(block);

@@ -94,7 +94,7 @@ impl Ring {
         };
         let block = self.make_room(&caller, deadline, is_other_side_gone, attempt)?;
         self.set_length(block, length, 0, is_long);
-        if is_long && let Err(error) = self.make_annex(block, length) {
+        if is_long && let Err(error) = self.make_overflow(block, length) {
             self.finish(block, &caller);
             return Err(Hindrance::Failed(error));
         }
@@ -165,7 +165,7 @@ impl Ring {
     /// Whether it is some time ago that a sender of this process looked whether a
     /// receiver is left. No count tells of all ends: a receiver may be lost on the way
     /// to a process that never had it, and the sockets of a killed one are closed
-    /// after its place is marked.
+    /// after its end is marked.
     #[inline]
     fn is_look_due(&self) -> bool {
         let due = self.known.look_at.load(Ordering::Relaxed);
@@ -195,7 +195,7 @@ impl Ring {
     #[inline]
     pub(super) fn try_take(&self, is_long: bool, caller: &Caller<'_>) -> Outcome<Option<usize>> {
         let first = match is_long {
-            // The same ones again, whose annexes are there.
+            // The same ones again, whose overflow ranges are there.
             true => 0,
             false => self.known.block.load(Ordering::Relaxed),
         };
@@ -217,7 +217,7 @@ impl Ring {
                 Ok(Sent::Full) => {
                     self.known.head.store(head, Ordering::Release);
                     return match self.is_unbounded() {
-                        true => Err(Hindrance::Failed(self.at_ceiling())),
+                        true => Err(Hindrance::Failed(self.at_max_memory())),
                         false => Ok(None),
                     };
                 }

@@ -259,7 +259,7 @@ impl<F: Form> Work for Queue<F> {
             lost <= if self.loses { ends.all } else { 0 },
             "{lost} were lost"
         );
-        // Nothing comes again but what somebody had in hand who ended.
+        // Nothing comes again but what a process had not acknowledged when it ended.
         let redelivered = journal.sum(REPAIRS);
         assert!(redelivered <= ends.all, "{redelivered} came again");
         // All room is there.

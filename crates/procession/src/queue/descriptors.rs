@@ -43,7 +43,7 @@ const PACKET: usize = 12;
 const PACKETS: usize = 10;
 
 /// Most descriptors of a message.
-const MOST: usize = PACKETS * MAX_DESCRIPTORS;
+const MAX: usize = PACKETS * MAX_DESCRIPTORS;
 
 /// How long somebody who was stopped while looking for a packet is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ const RECEIVING: &str = "receiving descriptors";
 
 /// The socket of a queue, as one side has it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lane<'a> {
+pub(super) struct DescriptorSocket<'a> {
     pub(super) ring: &'a Ring,
     pub(super) ends: &'a Ends,
 }
@@ -87,7 +87,7 @@ impl Packet {
     }
 }
 
-impl Lane<'_> {
+impl DescriptorSocket<'_> {
     /// A tag for a message with descriptors.
     pub(super) fn tag(&self, descriptors: &[OwnedFd]) -> Result<u64> {
         if descriptors.is_empty() {
@@ -99,17 +99,14 @@ impl Lane<'_> {
                 .because("a queue with a name carries no descriptors")
                 .with_hint("make one without a name, and give it away"));
         }
-        if descriptors.len() > MOST {
+        if descriptors.len() > MAX {
             let count = descriptors.len();
-            return Err(
-                Error::new(ErrorKind::LimitReached, SENDING, label).because(format!(
-                    "{count} descriptors, and one message brings {MOST}"
-                )),
-            );
+            return Err(Error::new(ErrorKind::LimitReached, SENDING, label)
+                .because(format!("{count} descriptors, and one message brings {MAX}")));
         }
         let count = self.ring.word(layout::TAGS);
         let number = count.fetch_add(1, Ordering::Relaxed);
-        Ok(1 + number % layout::MOST_TAGS)
+        Ok(1 + number % layout::MAX_TAGS)
     }
 
     /// Sends the packet of the message in a block that is ours, if there is room for
@@ -268,7 +265,7 @@ fn unpack(parcel: &SeqPacket, count: usize) -> Result<Vec<OwnedFd>> {
     let socket = parcel.as_fd();
     let mut descriptors = Vec::new();
     set_peek_offset(socket, 0).during(RECEIVING, "")?;
-    while descriptors.len() < count.min(MOST) {
+    while descriptors.len() < count.min(MAX) {
         let flags = RecvFlags::PEEK;
         let (length, more) = receive_any(socket, &mut [0], flags, Deadline::NOW, RECEIVING)?;
         if length == 0 || more.is_empty() {

@@ -1,9 +1,9 @@
 //! One direction of a channel, whatever carries it.
 
 use super::Flavor;
-use super::packets::Packets;
 #[cfg(feature = "network")]
-use super::sealed;
+use super::encrypted;
+use super::packets::Packets;
 use super::stream::{self, Reads, Writes};
 use crate::ends::Ends;
 use crate::error::Context;
@@ -22,7 +22,7 @@ pub(super) enum Outlet {
     Packets(Packets),
     Pipe(Writes),
     #[cfg(feature = "network")]
-    Sealed(sealed::Outlet),
+    Encrypted(encrypted::Outlet),
 }
 
 /// Where they come out.
@@ -32,14 +32,14 @@ pub(super) enum Inlet {
     Packets(Packets),
     Pipe(Reads),
     #[cfg(feature = "network")]
-    Sealed(sealed::Inlet),
+    Encrypted(encrypted::Inlet),
 }
 
 /// Makes one direction.
-pub(super) fn line(flavor: Flavor, capacity: usize) -> Result<(Outlet, Inlet)> {
+pub(super) fn direction(flavor: Flavor, capacity: usize) -> Result<(Outlet, Inlet)> {
     Ok(match flavor {
         Flavor::Shared => {
-            let (sender, receiver) = queue::Options::new().line(capacity)?;
+            let (sender, receiver) = queue::Options::new().of_two(capacity)?;
             (Outlet::Shared(sender), Inlet::Shared(receiver))
         }
         Flavor::Packets => {
@@ -65,11 +65,11 @@ impl Outlet {
         deadline: Deadline,
     ) -> Outcome<()> {
         match self {
-            Outlet::Shared(line) => line.send_encoded(message, descriptors, deadline),
-            Outlet::Packets(line) => line.send(message, descriptors, deadline),
-            Outlet::Pipe(line) => stream::send(line, message, descriptors, deadline),
+            Outlet::Shared(direction) => direction.send_encoded(message, descriptors, deadline),
+            Outlet::Packets(direction) => direction.send(message, descriptors, deadline),
+            Outlet::Pipe(direction) => stream::send(direction, message, descriptors, deadline),
             #[cfg(feature = "network")]
-            Outlet::Sealed(line) => line.send(message, descriptors, deadline),
+            Outlet::Encrypted(direction) => direction.send(message, descriptors, deadline),
         }
     }
 }
@@ -82,11 +82,11 @@ impl Inlet {
         deadline: Deadline,
     ) -> Outcome<Vec<OwnedFd>> {
         match self {
-            Inlet::Shared(line) => Ok(line.receive_encoded(into, deadline)?.0),
-            Inlet::Packets(line) => line.receive(into, deadline),
-            Inlet::Pipe(line) => line.receive(into, deadline).map(|()| Vec::new()),
+            Inlet::Shared(direction) => Ok(direction.receive_encoded(into, deadline)?.0),
+            Inlet::Packets(direction) => direction.receive(into, deadline),
+            Inlet::Pipe(direction) => direction.receive(into, deadline).map(|()| Vec::new()),
             #[cfg(feature = "network")]
-            Inlet::Sealed(line) => line.receive(into, deadline).map(|()| Vec::new()),
+            Inlet::Encrypted(direction) => direction.receive(into, deadline).map(|()| Vec::new()),
         }
     }
 
@@ -103,7 +103,7 @@ impl Inlet {
     /// What tells of messages in shared memory.
     pub(super) fn messages(&self) -> Option<Messages> {
         match self {
-            Inlet::Shared(line) => Some(line.messages()),
+            Inlet::Shared(direction) => Some(direction.messages()),
             _ => None,
         }
     }
@@ -111,11 +111,11 @@ impl Inlet {
     /// The descriptor that tells of messages, or of the end.
     fn ends(&self) -> &Ends {
         match self {
-            Inlet::Shared(line) => line.ends(),
-            Inlet::Packets(line) => &line.ends,
-            Inlet::Pipe(line) => &line.ends,
+            Inlet::Shared(direction) => direction.ends(),
+            Inlet::Packets(direction) => &direction.ends,
+            Inlet::Pipe(direction) => &direction.ends,
             #[cfg(feature = "network")]
-            Inlet::Sealed(line) => &line.reads.ends,
+            Inlet::Encrypted(direction) => &direction.reads.ends,
         }
     }
 
@@ -129,17 +129,17 @@ impl Inlet {
     pub(super) fn has_some(&self) -> bool {
         match self {
             Inlet::Shared(_) | Inlet::Packets(_) => false,
-            Inlet::Pipe(line) => line.has_some(),
+            Inlet::Pipe(direction) => direction.has_some(),
             #[cfg(feature = "network")]
-            Inlet::Sealed(line) => line.reads.has_some(),
+            Inlet::Encrypted(direction) => direction.reads.has_some(),
         }
     }
 
     /// Waits until there is something to receive, if only the end; or, of a
     /// stream, until some of it is there.
     pub(super) fn wait(&self, deadline: Deadline) -> Outcome<()> {
-        if let Inlet::Shared(line) = self {
-            return match line.wait_for_message(deadline) {
+        if let Inlet::Shared(direction) = self {
+            return match direction.wait_for_message(deadline) {
                 Err(Hindrance::Disconnected) => Ok(()),
                 outcome => outcome,
             };
@@ -176,7 +176,7 @@ mod tests {
             messages: Vec<Vec<u8>>,
             packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..5),
         ) {
-            let (outlet, mut inlet) = line(Flavor::Shared, 8).unwrap();
+            let (outlet, mut inlet) = direction(Flavor::Shared, 8).unwrap();
             let Outlet::Shared(sender) = &outlet else {
                 unreachable!("of this flavor")
             };
@@ -197,7 +197,7 @@ mod tests {
         fn any_packets_are_taken_or_refused(
             packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..60), 0..8),
         ) {
-            let (outlet, mut inlet) = line(Flavor::Packets, 8).unwrap();
+            let (outlet, mut inlet) = direction(Flavor::Packets, 8).unwrap();
             let Outlet::Packets(ours) = &outlet else {
                 unreachable!("of this flavor")
             };
@@ -213,7 +213,7 @@ mod tests {
 
         #[test]
         fn any_stream_is_taken_or_refused(bytes: Vec<u8>, length: u64) {
-            let (mut outlet, mut inlet) = line(Flavor::Pipe, 8).unwrap();
+            let (mut outlet, mut inlet) = direction(Flavor::Pipe, 8).unwrap();
             let Outlet::Pipe(writes) = &mut outlet else {
                 unreachable!("of this flavor")
             };

@@ -13,18 +13,18 @@ use procession_core::queue::ranges::{self, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of an annex at most, and so of a message.
-pub(super) const LONGEST: usize = 1 << 36;
+/// Bytes of an overflow range at most, and so of a message.
+pub(super) const MAX_BYTES: usize = 1 << 36;
 
 /// Blocks that are used most, because senders look at them first when receivers
 /// keep up.
 const FAVOURED: usize = 4;
 
-/// Blocks whose annexes stay, in part: senders of long messages take the first that
+/// Blocks whose overflow ranges stay, in part: senders of long messages take the first that
 /// is free.
 const KEPT: usize = 64;
 
-/// Said with the bytes of an annex while they are being allocated, or given back: some
+/// Said with the bytes of an overflow range while they are being allocated, or given back: some
 /// of them may not be there. If that fails, or whoever is at it is killed, it stays.
 const IN_DOUBT: u64 = 1 << 63;
 
@@ -51,7 +51,7 @@ pub(super) fn kept(block: usize) -> usize {
     }
 }
 
-/// Bytes of an annex that a message of so many is given.
+/// Bytes of an overflow range that a message of so many is given.
 fn whole(block: usize, length: usize) -> usize {
     let step = if block < KEPT { 1 << 16 } else { 1 };
     length.next_multiple_of(step.max(page()))
@@ -73,12 +73,12 @@ fn lie(object: &Object, length: usize) -> Error {
         .because(format!("a message claims to have {length} bytes"))
 }
 
-/// The annex of a block, and the range that it had when it was mapped.
+/// The overflow range of a block, and the range that it had when it was mapped.
 type Mapped = Option<(Range, Arc<Region>)>;
 
-/// The annexes of a queue, as this process has mapped them.
+/// The overflow ranges of a queue, as this process has mapped them.
 #[derive(Debug)]
-pub(super) struct Annexes {
+pub(super) struct Overflow {
     /// Where ranges begin in the file.
     first: u64,
     /// Pages for all of them.
@@ -86,11 +86,11 @@ pub(super) struct Annexes {
     mapped: Mutex<Vec<Mapped>>,
 }
 
-impl Annexes {
-    pub(super) fn new(object: &Object) -> Result<Annexes> {
+impl Overflow {
+    pub(super) fn new(object: &Object) -> Result<Overflow> {
         let (first, bytes) = object.behind()?;
         let pages = bytes / page() as u64;
-        Ok(Annexes {
+        Ok(Overflow {
             first,
             pages,
             mapped: Mutex::new(Vec::new()),
@@ -105,12 +105,12 @@ impl Annexes {
     pub(super) fn clear(&self, object: &Object, range: Option<Range>, allocated: &AtomicU64) {
         if let Some(range) = range {
             allocated.fetch_or(IN_DOUBT, Ordering::Relaxed);
-            object.clear_annex(self.place_of(range), bytes_of(range));
+            object.clear_overflow(self.place_of(range), bytes_of(range));
         }
         allocated.store(0, Ordering::Relaxed);
     }
 
-    /// Makes room for a message in the annex of a block that is the caller's.
+    /// Makes room for a message in the overflow range of a block that is the caller's.
     /// `allocated` is what the queue knows of it. `claim` gets the block another range,
     /// of so many pages.
     pub(super) fn make_room(
@@ -121,11 +121,11 @@ impl Annexes {
         (range, allocated): (Option<Range>, &AtomicU64),
         claim: impl Fn(u64) -> Result<Option<Range>>,
     ) -> Result<Arc<Region>> {
-        if length > LONGEST {
+        if length > MAX_BYTES {
             let operation = "sending to queue";
             let error = Error::new(ErrorKind::LimitReached, operation, object.label());
             return Err(error.because(format!(
-                "the message has {length} bytes, and the longest may have {LONGEST}"
+                "the message has {length} bytes, and the longest may have {MAX_BYTES}"
             )));
         }
         let whole = whole(block, length);
@@ -136,7 +136,7 @@ impl Annexes {
                 let pages = (whole / page()) as u64;
                 // Twice as many as before, so that one that grows moves seldom.
                 let before = range.map_or(0, |range| range.pages);
-                let more = pages.max((2 * before).min(ranges::MOST_PAGES));
+                let more = pages.max((2 * before).min(ranges::MAX_PAGES));
                 let first = claim(more)?;
                 let range = if first.is_none() && more > pages {
                     claim(pages)?
@@ -149,7 +149,7 @@ impl Annexes {
         if there(allocated) < length {
             let most = at_most(allocated).max(whole as u64);
             allocated.store(most | IN_DOUBT, Ordering::Relaxed);
-            object.allocate_annex(self.place_of(range), whole)?;
+            object.allocate_overflow(self.place_of(range), whole)?;
             allocated.store(whole as u64, Ordering::Relaxed);
         }
         self.find(object, block, length, Some(range))
@@ -168,7 +168,7 @@ impl Annexes {
             )
     }
 
-    /// The memory of a message in the annex of a block that is the caller's.
+    /// The memory of a message in the overflow range of a block that is the caller's.
     pub(super) fn find(
         &self,
         object: &Object,
@@ -176,14 +176,14 @@ impl Annexes {
         length: usize,
         range: Option<Range>,
     ) -> Result<Arc<Region>> {
-        let range = range.filter(|&range| bytes_of(range) >= length as u64 && length <= LONGEST);
+        let range = range.filter(|&range| bytes_of(range) >= length as u64 && length <= MAX_BYTES);
         let range = range.ok_or_else(|| lie(object, length))?;
         if length > BELIEVED && length as u64 > object.taken()? {
             return Err(lie(object, length));
         }
         let kept = kept(block);
         if length > kept {
-            return object.map_annex(self.place_of(range), length);
+            return object.map_overflow(self.place_of(range), length);
         }
         let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
         if mapped.len() <= block {
@@ -194,7 +194,7 @@ impl Annexes {
             _ => {}
         }
         let bytes = usize::try_from(bytes_of(range)).unwrap_or(usize::MAX);
-        let region = object.map_annex(self.place_of(range), kept.min(bytes))?;
+        let region = object.map_overflow(self.place_of(range), kept.min(bytes))?;
         region.populate(length);
         mapped[block] = Some((range, Arc::clone(&region)));
         Ok(region)

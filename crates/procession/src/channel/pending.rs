@@ -1,7 +1,7 @@
-//! Who has connected and not proved yet that it may.
+//! Connections whose other side has not proved yet that it may connect.
 
 use super::Address;
-use super::address::Place;
+use super::address::Target;
 use super::{Endpoint, unix};
 use crate::queue::{Message, REMEDY, Schema};
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -71,29 +71,29 @@ pub(super) fn of_other_types(ours: &Types, told: &str, address: &Address) -> Err
         .with_hint(REMEDY)
 }
 
-pub(super) struct Stranger {
+pub(super) struct Pending {
     until: Deadline,
     talk: Talk,
 }
 
 enum Talk {
-    Unix(unix::Stranger),
+    Unix(unix::Pending),
     #[cfg(feature = "network")]
-    Tcp(Box<super::tcp::Stranger>),
+    Tcp(Box<super::tcp::Pending>),
 }
 
-impl Stranger {
+impl Pending {
     /// Somebody who has just connected; `None` if it is already known to be wrong.
-    pub(super) fn new(socket: OwnedFd, address: &Address) -> Option<Stranger> {
+    pub(super) fn new(socket: OwnedFd, address: &Address) -> Option<Pending> {
         let talk = match &address.0 {
-            Place::Unix(_) => Talk::Unix(unix::Stranger::new(socket)?),
+            Target::Unix(_) => Talk::Unix(unix::Pending::new(socket)?),
             #[cfg(feature = "network")]
-            Place::Tcp { key, limits, .. } => {
-                let stranger = super::tcp::Stranger::new(socket, key.clone(), *limits)?;
-                Talk::Tcp(Box::new(stranger))
+            Target::Tcp { key, limits, .. } => {
+                let connection = super::tcp::Pending::new(socket, key.clone(), *limits)?;
+                Talk::Tcp(Box::new(connection))
             }
         };
-        Some(Stranger {
+        Some(Pending {
             until: Deadline::after(TIME),
             talk,
         })
@@ -125,7 +125,7 @@ impl Stranger {
     }
 }
 
-impl AsFd for Stranger {
+impl AsFd for Pending {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.talk {
             Talk::Unix(talk) => talk.as_fd(),

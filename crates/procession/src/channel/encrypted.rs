@@ -84,7 +84,7 @@ impl Cipher {
     }
 
     /// Adds a frame to those that are to be sent.
-    fn seal(&mut self, kind: u8, part: &[u8], into: &mut Vec<u8>) {
+    fn encrypt(&mut self, kind: u8, part: &[u8], into: &mut Vec<u8>) {
         let length = (1 + part.len() + TAG) as u32;
         let length = length.to_le_bytes();
         into.extend_from_slice(&length);
@@ -97,7 +97,7 @@ impl Cipher {
     }
 
     /// Opens what came behind a length; its kind comes first.
-    fn open(&mut self, length: [u8; LENGTH], frame: &mut [u8]) -> Option<usize> {
+    fn decrypt(&mut self, length: [u8; LENGTH], frame: &mut [u8]) -> Option<usize> {
         let (text, tag) = frame.split_at_mut(frame.len() - TAG);
         let tag = Tag::try_from(&*tag).ok()?;
         let (cipher, nonce) = self.next();
@@ -118,7 +118,7 @@ pub(super) struct Outlet {
     /// The one that says the end, and no forked copy.
     #[serde(skip, default = "identity::token")]
     process: u64,
-    longest: usize,
+    max_bytes: usize,
 }
 
 /// Notes that it is on its way to another process, which finds it its own.
@@ -131,13 +131,13 @@ fn give_away<S: serde::Serializer>(
 }
 
 impl Outlet {
-    pub(super) fn new(writes: Writes, key: &WayKey, longest: usize) -> Outlet {
+    pub(super) fn new(writes: Writes, key: &WayKey, max_bytes: usize) -> Outlet {
         Outlet {
             writes,
             cipher: Cipher::new(key),
             given_away: Cell::new(false),
             process: identity::token(),
-            longest,
+            max_bytes,
         }
     }
 
@@ -149,18 +149,21 @@ impl Outlet {
     ) -> Outcome<()> {
         refuse_descriptors(descriptors, "a connection over the network")?;
         self.require_sole_owner()?;
-        if message.len() > self.longest {
-            return Err(Hindrance::Failed(too_long("sending message", self.longest)));
+        if message.len() > self.max_bytes {
+            return Err(Hindrance::Failed(too_long(
+                "sending message",
+                self.max_bytes,
+            )));
         }
         let before = self.cipher.clone();
         let mut frames = Vec::with_capacity(message.len() + 64);
         let mut parts = message.chunks(PART).peekable();
         if parts.peek().is_none() {
-            self.cipher.seal(LAST, &[], &mut frames);
+            self.cipher.encrypt(LAST, &[], &mut frames);
         }
         while let Some(part) = parts.next() {
             let kind = if parts.peek().is_some() { MORE } else { LAST };
-            self.cipher.seal(kind, part, &mut frames);
+            self.cipher.encrypt(kind, part, &mut frames);
         }
         let outcome = self.writes.write(&frames, deadline);
         if matches!(outcome, Err(Hindrance::TimedOut)) && !self.writes.is_broken() {
@@ -192,7 +195,7 @@ impl Drop for Outlet {
             return;
         }
         let mut frame = Vec::new();
-        self.cipher.seal(END, &[], &mut frame);
+        self.cipher.encrypt(END, &[], &mut frame);
         // Where there is no room now, the other side finds the connection cut.
         let _ = self.writes.write(&frame, Deadline::NOW);
         let _ = self.writes.ends.with_socket(|socket| {
@@ -208,7 +211,7 @@ pub(super) struct Inlet {
     cipher: Cipher,
     /// What has come of a message.
     parts: Vec<u8>,
-    longest: usize,
+    max_bytes: usize,
     /// Why nothing more is believed, if that is so.
     over: Option<Over>,
 }
@@ -220,12 +223,12 @@ enum Over {
 }
 
 impl Inlet {
-    pub(super) fn new(reads: Reads, key: &WayKey, longest: usize) -> Inlet {
+    pub(super) fn new(reads: Reads, key: &WayKey, max_bytes: usize) -> Inlet {
         Inlet {
             reads,
             cipher: Cipher::new(key),
             parts: Vec::new(),
-            longest,
+            max_bytes,
             over: None,
         }
     }
@@ -272,16 +275,16 @@ impl Inlet {
         let frame = self.reads.gather(LENGTH + rest, deadline).map_err(cut)?;
         let mut frame = frame[LENGTH..].to_vec();
         self.reads.take(LENGTH + rest);
-        let Some(length) = self.cipher.open(length, &mut frame) else {
+        let Some(length) = self.cipher.decrypt(length, &mut frame) else {
             self.over = Some(Over::Forged);
             return Err(Hindrance::Failed(forged()));
         };
         let part = &frame[1..length];
-        if self.parts.len() + part.len() > self.longest {
+        if self.parts.len() + part.len() > self.max_bytes {
             self.over = Some(Over::Forged);
             return Err(Hindrance::Failed(too_long(
                 "receiving message",
-                self.longest,
+                self.max_bytes,
             )));
         }
         self.parts.extend_from_slice(part);
@@ -294,10 +297,10 @@ fn forged() -> Error {
         .because("somebody has changed what was sent; nothing more is believed")
 }
 
-fn too_long(operation: &'static str, longest: usize) -> Error {
+fn too_long(operation: &'static str, max_bytes: usize) -> Error {
     Error::new(ErrorKind::LimitReached, operation, "")
-        .because(format!("it is longer than {longest} bytes"))
-        .with_hint("let both sides have a longer one with `Address::longest_message`")
+        .because(format!("it is longer than {max_bytes} bytes"))
+        .with_hint("raise the limit on both sides with `Address::max_message_bytes`")
 }
 
 #[cfg(test)]
@@ -311,7 +314,7 @@ mod tests {
     }
 
     /// A stream to an inlet, and what goes into it.
-    fn line() -> (Writes, Inlet) {
+    fn pair() -> (Writes, Inlet) {
         let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
         let (reads, writes) = rustix::pipe::pipe_with(flags).unwrap();
         let reads = Reads::new(Ends::of(reads));
@@ -327,12 +330,12 @@ mod tests {
             replace_after,
             ..Cipher::new(&key())
         };
-        let seal = |message: &&[u8]| {
+        let encrypt = |message: &&[u8]| {
             let mut frame = Vec::new();
-            cipher.seal(LAST, message, &mut frame);
+            cipher.encrypt(LAST, message, &mut frame);
             frame
         };
-        messages.iter().map(seal).collect()
+        messages.iter().map(encrypt).collect()
     }
 
     fn received(inlet: &mut Inlet) -> Outcome<Vec<u8>> {
@@ -343,7 +346,7 @@ mod tests {
 
     #[test]
     fn replaced_keys_are_the_same_at_both_ends() {
-        let (mut writes, mut inlet) = line();
+        let (mut writes, mut inlet) = pair();
         inlet.cipher.replace_after = 3;
         let messages: Vec<[u8; 1]> = (0..20).map(|number| [number]).collect();
         let all: Vec<&[u8]> = messages.iter().map(|message| &message[..]).collect();
@@ -360,7 +363,7 @@ mod tests {
     fn repeated_reordered_and_left_out_frames_are_found_out() {
         let sent = frames(&[b"one", b"two", b"three"], REPLACE_AFTER);
         for order in [[0, 0, 1], [1, 0, 2], [0, 2, 1]] {
-            let (mut writes, mut inlet) = line();
+            let (mut writes, mut inlet) = pair();
             for index in order {
                 writes.write(&sent[index], Deadline::NOW).unwrap();
             }
@@ -374,7 +377,7 @@ mod tests {
 
     #[test]
     fn an_end_that_is_not_said_is_an_error() {
-        let (mut writes, mut inlet) = line();
+        let (mut writes, mut inlet) = pair();
         let sent = frames(&[b"one"], REPLACE_AFTER);
         writes.write(&sent[0], Deadline::NOW).unwrap();
         drop(writes);
@@ -386,7 +389,7 @@ mod tests {
     fn a_stream_cut_at_any_byte_is_an_error() {
         let sent = frames(&[b"a message", b"another"], REPLACE_AFTER).concat();
         for length in 0..sent.len() {
-            let (mut writes, mut inlet) = line();
+            let (mut writes, mut inlet) = pair();
             writes.write(&sent[..length], Deadline::NOW).unwrap();
             drop(writes);
             let found: Vec<_> = (0..3).map(|_| received(&mut inlet)).collect();
@@ -401,7 +404,7 @@ mod tests {
     fn every_changed_bit_is_found_out() {
         let sent = frames(&[b"a message"], REPLACE_AFTER).concat();
         for bit in 0..sent.len() * 8 {
-            let (mut writes, mut inlet) = line();
+            let (mut writes, mut inlet) = pair();
             let mut changed = sent.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             writes.write(&changed, Deadline::NOW).unwrap();
@@ -413,7 +416,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_refused(bytes: Vec<u8>) {
-            let (mut writes, mut inlet) = line();
+            let (mut writes, mut inlet) = pair();
             writes.write(&bytes, Deadline::NOW).unwrap();
             drop(writes);
             prop_assert!(received(&mut inlet).is_err());
