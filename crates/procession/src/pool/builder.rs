@@ -1,56 +1,16 @@
 //! Making a pool, with everything that can be said about its workers.
 
-use super::shared::Shared;
-use super::state::{Limits, State};
-use super::{Pool, worker};
-use crate::process::{self, StartMethod, Task};
+use super::scheduler::Limits;
+use super::settings::{Settings, Stderr};
+use crate::process::{self, StartMethod};
 use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::time::Duration;
 
 /// Pools within workers of pools within …, unless the builder says otherwise.
 const DEEPEST: u32 = 8;
-
-/// What becomes of what workers write to their standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Stderr {
-    /// The pool passes it on, and keeps the last of it for
-    /// [errors](super::TaskError::stderr).
-    #[default]
-    Tee,
-    /// The pool keeps the last of it, and does not pass it on.
-    Keep,
-    /// It goes where ours goes; errors do not have it.
-    Inherit,
-}
-
-#[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) method: StartMethod,
-    pub(super) name: String,
-    pub(super) initializer: Option<Task<(), ()>>,
-    pub(super) finalizer: Option<Task<(), ()>>,
-    pub(super) limits: Limits,
-    pub(super) niceness: Option<i32>,
-    pub(super) cpus: Option<Vec<usize>>,
-    pub(super) environment: Vec<(OsString, OsString)>,
-    pub(super) is_lazy: bool,
-    pub(super) idle_timeout: Option<Duration>,
-    pub(super) stderr: Stderr,
-}
-
-impl Settings {
-    pub(super) fn reads_stderr(&self) -> bool {
-        self.stderr != Stderr::Inherit
-    }
-
-    pub(super) fn passes_on_stderr(&self) -> bool {
-        self.stderr == Stderr::Tee
-    }
-}
 
 /// A pool to be made, and what its workers are to be like.
 ///
@@ -70,10 +30,10 @@ impl Settings {
 #[derive(Debug)]
 #[must_use = "a builder makes nothing before `build`"]
 pub struct Builder {
-    workers: Option<usize>,
-    deepest: u32,
-    error: Option<Error>,
-    settings: Settings,
+    pub(super) workers: Option<usize>,
+    pub(super) deepest: u32,
+    pub(super) error: Option<Error>,
+    pub(super) settings: Settings,
 }
 
 impl Default for Builder {
@@ -274,52 +234,5 @@ impl Builder {
     pub fn deepest(mut self, depth: u32) -> Builder {
         self.deepest = depth;
         self
-    }
-
-    /// Makes the pool, and starts its workers unless it is [lazy](Builder::lazy).
-    ///
-    /// # Errors
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): no workers, more than 32,768, or none
-    ///   that may do anything; an environment that no process can have; a pool too deep
-    ///   within others
-    /// - [`Unsupported`](ErrorKind::Unsupported): [`Fork`](StartMethod::Fork); a
-    ///   function of a shared library
-    /// - [`LimitReached`](ErrorKind::LimitReached), [`NoSpace`](ErrorKind::NoSpace):
-    ///   processes, threads, descriptors, memory
-    pub fn build(self) -> Result<Pool> {
-        let operation = "creating pool";
-        let refuse = |kind, why: &'static str| Err(Error::new(kind, operation, "").because(why));
-        if let Some(error) = self.error {
-            return Err(error);
-        }
-        let workers = self.workers.unwrap_or_else(default_workers);
-        check_workers(workers, operation)?;
-        if self.settings.limits.tasks_per_worker == Some(0) {
-            return refuse(ErrorKind::InvalidInput, "its workers could run no task");
-        }
-        let environment = self.settings.environment.iter();
-        environment
-            .fold(process::Builder::new(), |builder, (key, value)| {
-                builder.env(key, value)
-            })
-            .check_environment()?;
-        if self.settings.method == StartMethod::Fork {
-            return refuse(
-                ErrorKind::Unsupported,
-                "a pool has threads, and a process with threads cannot be forked",
-            );
-        }
-        if worker::depth() >= self.deepest {
-            return Err(Error::new(ErrorKind::InvalidInput, operation, "")
-                .because(format!("it would be within {} others", self.deepest))
-                .with_hint("allow more with `Builder::deepest`"));
-        }
-        let state = State::new(workers, self.settings.limits);
-        let is_lazy = self.settings.is_lazy;
-        let shared = Shared::new(state, self.settings)?;
-        if !is_lazy {
-            shared.start_wanted().inspect_err(|_| shared.give_up())?;
-        }
-        Pool::new_running(shared)
     }
 }

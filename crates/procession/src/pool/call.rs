@@ -1,9 +1,9 @@
 //! One call of a function, and how it is to be run.
 
-use super::chunk::{Arguments, Owner, Policy};
+use super::scheduler::chunk::{Arguments, Owner, Policy};
+use super::scheduler::{Definition, Key, State};
 use super::shared::Shared;
-use super::state::{Definition, Key, State};
-use super::{Pool, TaskError, TaskHandle};
+use super::{TaskError, TaskHandle};
 use crate::process::task::record::{self, Encoding};
 use crate::process::{self, Task};
 use crate::{Error, Result};
@@ -124,7 +124,7 @@ pub(super) fn encode<A: Serialize>(
 #[derive(Debug)]
 #[must_use = "nothing is called before `spawn` or `call`"]
 pub struct Call<'p, A, R> {
-    pool: &'p Pool,
+    shared: &'p Arc<Shared>,
     function: Function<A, R>,
     argument: A,
     policy: Policy,
@@ -217,9 +217,9 @@ where
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    pub(super) fn new(pool: &'p Pool, function: Function<A, R>, argument: A) -> Self {
+    pub(super) fn new(shared: &'p Arc<Shared>, function: Function<A, R>, argument: A) -> Self {
         Call {
-            pool,
+            shared,
             function,
             argument,
             policy: Policy::default(),
@@ -233,9 +233,8 @@ where
     /// # Errors
     /// As [`Pool::spawn`].
     pub fn spawn(self) -> std::result::Result<TaskHandle<R>, TaskError> {
-        let shared = &self.pool.shared;
-        let chunk = add(shared, &self.function, &self.argument, self.policy)?;
-        Ok(TaskHandle::new(Arc::clone(shared), chunk))
+        let chunk = add(self.shared, &self.function, &self.argument, self.policy)?;
+        Ok(TaskHandle::new(Arc::clone(self.shared), chunk))
     }
 
     /// Gives the task to the pool, and waits for the result.
@@ -265,7 +264,7 @@ where
         Ok(Some(alone)) => alone,
         Err(error) => return Err(TaskError::new(process::TaskError::Codec(error))),
     };
-    if policy.may_be_judged() && !shared.errands.prepare() {
+    if policy.may_be_judged() && !shared.executor.ensure_thread() {
         return Err(no_thread().into());
     }
     function.with_job(shared, |state, job| {

@@ -1,10 +1,10 @@
 //! A task that was given to a pool.
 
 use super::TaskError;
-use super::chunk::{Callback, Owner, Piece, Place};
-use super::errands;
+use super::executor;
+use super::scheduler::chunk::{Callback, Owner, Piece, Place};
+use super::scheduler::{After, State};
 use super::shared::Shared;
-use super::state::{After, State};
 use crate::{Deadline, process};
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -186,12 +186,12 @@ impl<R: DeserializeOwned + 'static> TaskHandle<R> {
         let Some(number) = self.chunk.filter(|_| shared.check_process().is_ok()) else {
             // That fails at once.
             let result = self.join();
-            return errands::run(|| function(result));
+            return executor::run(|| function(result));
         };
-        if !shared.errands.prepare() {
+        if !shared.executor.ensure_thread() {
             let piece = shared.wait(Deadline::NEVER, false, |state| take(state, number));
             self.chunk = None;
-            return errands::run(|| piece.map(decoded).map_or((), function));
+            return executor::run(|| piece.map(decoded).map_or((), function));
         }
         self.chunk = None;
         let callback = Callback(Box::new(move |piece: Piece| function(decoded(piece))));

@@ -38,131 +38,43 @@ mod bell;
 mod builder;
 mod call;
 mod calls;
-mod chunk;
-mod collect;
-mod death;
-mod dispatch;
-mod errands;
 mod error;
-mod fate;
+mod executor;
+mod feed;
 mod global;
 mod handle;
 mod join_error;
+mod lifecycle;
 mod line;
-mod process;
 mod progress;
-mod queue;
-mod run;
+mod results;
+mod scheduler;
+mod settings;
 mod shared;
-mod state;
 mod stats;
-mod tend;
+mod supervisor;
 mod trace;
-mod watcher;
-mod words;
 mod worker;
 
-pub use builder::{Builder, Stderr, default_workers};
+pub use builder::{Builder, default_workers};
 pub use call::Call;
-pub use calls::{Calls, Results};
+pub use calls::Calls;
 pub use error::TaskError;
 pub use global::global;
 pub use handle::TaskHandle;
 pub use join_error::JoinError;
+pub use lifecycle::Pool;
+pub use results::Results;
+pub use settings::Stderr;
 pub use stats::{SlowTask, Stats, WorkerStats};
 pub use worker::{stop_requested, with_state, worker_number};
 
 use crate::process::Task;
-use crate::{Deadline, Error, ErrorKind, Result};
 use call::Function;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shared::Shared;
-use state::Phase;
-use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
-
-/// Processes that call functions.
-///
-/// # If it is dropped
-/// It is [terminated](Pool::terminate): what is done is done, the rest is not.
-/// [`join`](Pool::join) waits for the rest.
-///
-/// # If a process dies
-/// A worker: its task fails or is retried, another worker takes its place. This
-/// process: the family's server, which the kernel tells of it, kills all workers.
-///
-/// # What workers may do
-/// All workers, also those that replace others later, are started by a thread of the pool,
-/// with what that thread has at that moment. It was made by the thread that made the pool,
-/// and shares with it what belongs to the whole process: `setuid` and the like, as libc
-/// calls them, change both. What a thread changes for itself alone (niceness, processors,
-/// capabilities, namespaces, a seccomp filter without `TSYNC`) after it has made the pool
-/// does not reach the workers: restrict the thread first.
-///
-/// # Across fork and exec
-/// A pool is of the process that made it. In a forked copy (also after `daemon(3)`) nothing
-/// waits: what can fail fails at once, as [`Unsupported`](ErrorKind::Unsupported), what
-/// cannot says that there are no workers and nothing was done, and dropping it there does
-/// nothing.
-///
-/// # Cost
-/// Two threads, and one more where code of yours is to be called by the pool; for each
-/// worker a process, half a MiB of shared memory, a handful of descriptors.
-///
-/// # Examples
-/// See the [module](self).
-#[derive(Debug)]
-pub struct Pool {
-    shared: Arc<Shared>,
-    threads: Vec<thread::JoinHandle<()>>,
-}
 
 impl Pool {
-    /// Makes a pool with so many workers; [`default_workers`] is a good number for
-    /// work that computes.
-    ///
-    /// # Errors
-    /// As [`Builder::build`].
-    pub fn new(workers: usize) -> Result<Pool> {
-        Builder::new().workers(workers).build()
-    }
-
-    /// A pool that is out of the ordinary.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
-    fn new_running(shared: Arc<Shared>) -> Result<Pool> {
-        let mut pool = Pool {
-            shared,
-            threads: Vec::new(),
-        };
-        let names = ["procession-pool", "procession-watch"];
-        let lives: [fn(&Shared); 2] = [Shared::help, Shared::watch];
-        // Signals are for the program's own threads.
-        let mask = procession_sys::signal::Mask::all().block();
-        let started = names.into_iter().zip(lives).try_for_each(|(name, live)| {
-            let shared = Arc::clone(&pool.shared);
-            let thread = thread::Builder::new().name(name.to_owned());
-            pool.threads.push(thread.spawn(move || live(&shared))?);
-            Ok::<(), std::io::Error>(())
-        });
-        if let Ok(mask) = mask {
-            let _ = mask.install();
-        }
-        match started {
-            Ok(()) => Ok(pool),
-            Err(error) => {
-                pool.shared.give_up();
-                Err(Error::new(ErrorKind::LimitReached, "creating pool", "")
-                    .because(error.to_string())
-                    .with_hint(crate::limits::processes().hint()))
-            }
-        }
-    }
-
     /// Calls the function for each argument; all results, in order. The first failure
     /// ends it.
     ///
@@ -375,7 +287,7 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        Call::new(self, Function::Task(task.clone()), argument).call()
+        Call::new(&self.shared, Function::Task(task.clone()), argument).call()
     }
 
     /// One call, with more to be said about it.
@@ -384,7 +296,7 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        Call::new(self, Function::Plain(function), argument)
+        Call::new(&self.shared, Function::Plain(function), argument)
     }
 
     /// One call of a task that may capture values, with more to be said about it.
@@ -403,7 +315,7 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        Call::new(self, Function::Task(task.clone()), argument)
+        Call::new(&self.shared, Function::Task(task.clone()), argument)
     }
 
     /// Many calls of a function, with more to be said about them.
@@ -412,7 +324,7 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        Calls::new(self, Function::Plain(function))
+        Calls::new(&self.shared, Function::Plain(function))
     }
 
     /// Many calls of a task, which may capture values.
@@ -431,197 +343,6 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        Calls::new(self, Function::Task(task.clone()))
-    }
-
-    /// How many workers there are to be.
-    #[must_use]
-    pub fn workers(&self) -> usize {
-        let workers = self.shared.with_own(|state| {
-            let workers = state.workers.iter();
-            workers.filter(|worker| !worker.is_superfluous).count()
-        });
-        workers.unwrap_or_default()
-    }
-
-    /// Process ids of the workers that live.
-    #[must_use]
-    pub fn pids(&self) -> Vec<u32> {
-        let pids = self.shared.with_own(|state| {
-            let lives = state
-                .workers
-                .iter()
-                .filter_map(|worker| worker.life.as_ref());
-            lives.map(|life| life.process.pid()).collect()
-        });
-        pids.unwrap_or_default()
-    }
-
-    /// Has so many workers from now on. Those that are too many end when they have
-    /// done what they have.
-    ///
-    /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): none, or more than a pool can have;
-    /// [`Unsupported`](ErrorKind::Unsupported): the pool is of another process.
-    ///
-    /// # Examples
-    /// ```
-    /// use procession::pool::Pool;
-    /// let pool = Pool::new(1)?;
-    /// pool.resize(3)?;
-    /// assert_eq!(pool.workers(), 3);
-    /// # Ok::<(), procession::Error>(())
-    /// ```
-    pub fn resize(&self, workers: usize) -> Result<()> {
-        builder::check_workers(workers, "resizing pool")?;
-        self.shared.check_process()?;
-        self.shared.with(|state| {
-            for (place, worker) in state.workers.iter_mut().enumerate() {
-                worker.is_superfluous = place >= workers;
-            }
-            while state.workers.len() < workers {
-                state.workers.push(state::Worker::vacant());
-            }
-        });
-        self.shared.control.try_add(1)
-    }
-
-    /// What it has done so far.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let stats = self.shared.with_own(|state| {
-            state.collect();
-            state.stats()
-        });
-        stats.unwrap_or_default()
-    }
-
-    /// Takes no more tasks; those it has are done, and then the workers end.
-    pub fn close(&self) {
-        let closed = self.shared.with_own(|state| {
-            if matches!(state.phase, Phase::Open) {
-                state.phase = Phase::Closed;
-            }
-        });
-        if closed.is_some() {
-            self.shared.bell.ring();
-            let _ = self.shared.control.try_add(1);
-        }
-    }
-
-    /// [Closes](Pool::close) it, and waits until everything is done, all
-    /// [callbacks](TaskHandle::on_done) were called, and all workers have ended.
-    ///
-    /// An iterator of results that other threads take from ([`imap`](Pool::imap)) goes on
-    /// to its end. One that this thread has taken from would never get there meanwhile:
-    /// what workers have of it is done, and it ends with an error.
-    ///
-    /// # Blocking
-    /// As long as the tasks take, and the callbacks. In a callback, it does not wait for
-    /// callbacks.
-    ///
-    /// # Examples
-    /// ```
-    /// use procession::pool::Pool;
-    /// let pool = Pool::new(2)?;
-    /// let task = pool.spawn(|x: u64| x + 1, 1)?;
-    /// let stats = pool.join();
-    /// assert_eq!(stats.tasks(), 1);
-    /// assert_eq!(task.join()?, 2);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn join(mut self) -> Stats {
-        self.close();
-        self.say_who_joins(true);
-        self.end_threads();
-        self.stats()
-    }
-
-    /// Lets the pool know that this thread waits for its end, or does not any more.
-    fn say_who_joins(&self, joins: bool) {
-        let me = joins.then(|| std::thread::current().id());
-        if self.shared.with_own(|state| state.joiner = me).is_some() {
-            self.shared.bell.ring();
-        }
-    }
-
-    /// [`join`](Pool::join), if the pool is done; else it comes back, and is closed.
-    ///
-    /// # Errors
-    /// The pool is not done, and is in the error.
-    pub fn try_join(self) -> std::result::Result<Stats, JoinError> {
-        self.join_deadline(Deadline::NOW)
-    }
-
-    /// [`join`](Pool::join), waiting at most `timeout`; then the pool comes back, and is
-    /// closed.
-    ///
-    /// # Errors
-    /// The pool is not done, and is in the error.
-    pub fn join_timeout(self, timeout: Duration) -> std::result::Result<Stats, JoinError> {
-        self.join_deadline(Deadline::after(timeout))
-    }
-
-    /// [`join`](Pool::join), but only until a deadline; then the pool comes back, and
-    /// is closed.
-    ///
-    /// # Errors
-    /// The pool is not done, and is in the error.
-    pub fn join_deadline(self, deadline: Deadline) -> std::result::Result<Stats, JoinError> {
-        self.close();
-        if self.shared.check_process().is_err() {
-            return Ok(self.join());
-        }
-        self.say_who_joins(true);
-        let errands = &self.shared.errands;
-        let is_called = || errands.is_own_thread() || errands.are_done();
-        let done = self.shared.wait(deadline, false, |state| {
-            (state.is_gone() && is_called()).then_some(())
-        });
-        match done {
-            Some(()) => Ok(self.join()),
-            None => {
-                self.say_who_joins(false);
-                Err(JoinError::new(self, deadline))
-            }
-        }
-    }
-
-    /// Kills all workers now. Tasks that are not done fail, as
-    /// [cancelled](TaskError::is_cancelled).
-    pub fn terminate(self) -> Stats {
-        self.stop();
-        self.join()
-    }
-
-    fn stop(&self) {
-        let reason = TaskError::new(crate::process::TaskError::Cancelled);
-        if self.shared.with_own(|state| state.end(reason)).is_some() {
-            self.shared.bell.ring();
-            let _ = self.shared.control.try_add(1);
-        }
-    }
-
-    /// Waits until the pool's life is over, and all code of others has been called: only
-    /// then is nothing added to that.
-    fn end_threads(&mut self) {
-        if self.shared.check_process().is_err() {
-            // A copy: the threads and the workers are another process's.
-            self.threads.drain(..).for_each(std::mem::forget);
-            return;
-        }
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-        self.shared.errands.finish();
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        if !self.threads.is_empty() {
-            self.stop();
-            self.end_threads();
-        }
+        Calls::new(&self.shared, Function::Task(task.clone()))
     }
 }

@@ -1,11 +1,12 @@
 //! What a pool, its handles and its threads have in common.
 
+use super::TaskError;
 use super::bell::{Bell, Eagerness};
-use super::builder::Settings;
-use super::dispatch::AHEAD_IN_BULK;
-use super::errands::{self, Errands, Lane};
-use super::state::{After, Phase, State};
-use super::{TaskError, tend};
+use super::executor::{self, Executor, Serial};
+use super::scheduler::dispatch::AHEAD_IN_BULK;
+use super::scheduler::timers;
+use super::scheduler::{After, Phase, State};
+use super::settings::Settings;
 use crate::os::eventfd::EventFd;
 use crate::os::memfd::MemFd;
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -25,10 +26,10 @@ const LONGEST_NAP: Duration = Duration::from_millis(5);
 static PROCESS: ForkLocal<u64> = ForkLocal::new(|| 0);
 
 pub(super) struct Shared {
-    /// Itself, for errands that come back to it.
+    /// Itself, for executor that come back to it.
     me: Weak<Shared>,
     state: Mutex<State>,
-    pub(super) errands: Arc<Errands>,
+    pub(super) executor: Arc<Executor>,
     pub(super) bell: Bell,
     pub(super) bell_file: MemFd,
     /// Wakes the thread that watches over the processes.
@@ -49,7 +50,7 @@ impl Shared {
         Ok(Arc::new_cyclic(|me| Shared {
             me: Weak::clone(me),
             state: Mutex::new(state),
-            errands: Arc::default(),
+            executor: Arc::default(),
             bell,
             bell_file,
             control,
@@ -93,7 +94,7 @@ impl Shared {
     /// Gives the lock back, and tells others of what has changed.
     fn publish(&self, mut state: MutexGuard<'_, State>) {
         let wants_watcher = state.has_lost || state.wants_workers(self.settings.is_lazy);
-        let is_sooner = tend::is_sooner_than_planned(&state);
+        let is_sooner = timers::is_sooner_than_planned(&state);
         if is_sooner {
             // Once is enough.
             state.next_look = state.first_due;
@@ -123,26 +124,26 @@ impl Shared {
 
     /// Has code of others run, without the lock.
     fn run(&self, after: After) {
-        let errands = &self.errands;
+        let executor = &self.executor;
         match after {
-            After::Wake(waker) => errands.send_short(move || waker.wake()),
-            After::Forget(captured) => errands.send_short(move || drop(captured)),
+            After::Wake(waker) => executor.submit_short(move || waker.wake()),
+            After::Forget(captured) => executor.submit_short(move || drop(captured)),
             After::Call(callback, piece) => {
                 let call = Box::new(move || (callback.0)(piece));
-                errands.send(Some(Lane::Callbacks), call);
+                executor.submit(Some(Serial::Results), call);
             }
-            After::Tell(tell) => errands.send(Some(Lane::Events), tell),
+            After::Tell(tell) => executor.submit(Some(Serial::Events), tell),
             After::Judge(ticket, retry_if, error) => {
                 let me = Weak::clone(&self.me);
                 let judge = move || {
                     // One that panics has not said that it is to be tried again.
                     let mut is_retried = false;
-                    errands::run(|| is_retried = retry_if(&error));
+                    executor::run(|| is_retried = retry_if(&error));
                     if let Some(shared) = me.upgrade() {
                         shared.with(|state| state.take_verdict(ticket, is_retried));
                     }
                 };
-                errands.send(None, Box::new(judge));
+                executor.submit(None, Box::new(judge));
             }
         }
     }
@@ -200,12 +201,12 @@ impl Shared {
     /// The life of the thread that does what no waiting thread does: it takes in
     /// results for futures and callbacks, gives out what waits, and keeps time.
     pub(super) fn help(&self) {
-        errands::be_needed();
+        executor::mark_internal_thread();
         loop {
             let mut state = self.lock();
             state.collect();
             let now = Instant::now();
-            let next = tend::tend(&mut state, now);
+            let next = timers::run(&mut state, now);
             state.balance();
             if matches!(state.phase, Phase::Closed) && state.is_idle() && state.are_runs_over() {
                 state.dismiss_all();
@@ -237,6 +238,15 @@ impl Shared {
             });
             self.bell.wait(rung, eagerness, ready, timeout);
         }
+    }
+
+    /// The number of workers that there are to be; none in a forked copy.
+    pub(super) fn workers(&self) -> usize {
+        let workers = self.with_own(|state| {
+            let workers = state.workers.iter();
+            workers.filter(|worker| !worker.is_superfluous).count()
+        });
+        workers.unwrap_or_default()
     }
 
     /// Ends a pool that has no threads yet.

@@ -2,13 +2,13 @@
 //! name: a span for the life of each worker and for each call of many arguments,
 //! events for what goes wrong. Without the feature nothing is left of it.
 //!
-//! Subscribers are code of others: what happens under the pool's lock, or on a thread
-//! that it needs, they are told as an [errand](super::errands), in order.
+//! Subscribers are the user's code: what happens under the pool's lock, or on a thread
+//! that it needs, they are told by the [executor](super::executor), in order.
 
 #[cfg(feature = "tracing")]
 mod spans {
     use crate::pool::TaskError;
-    use crate::pool::errands::Errand;
+    use crate::pool::executor::UserCode;
     use std::sync::{Arc, OnceLock};
     use tracing::dispatcher::{get_default, with_default};
     use tracing::{Span, debug, debug_span, warn};
@@ -18,14 +18,19 @@ mod spans {
     pub(in crate::pool) struct WorkerSpan(Arc<OnceLock<Span>>);
 
     /// What tells the caller's subscriber of something, on another thread.
-    fn later(tell: impl FnOnce() + Send + 'static) -> Option<Errand> {
+    fn later(tell: impl FnOnce() + Send + 'static) -> Option<UserCode> {
         let subscriber = get_default(Clone::clone);
         Some(Box::new(move || with_default(&subscriber, tell)))
     }
 
     impl WorkerSpan {
         /// The life of a worker begins.
-        pub(in crate::pool) fn begun(&self, pool: &str, place: usize, pid: u32) -> Option<Errand> {
+        pub(in crate::pool) fn begun(
+            &self,
+            pool: &str,
+            place: usize,
+            pid: u32,
+        ) -> Option<UserCode> {
             let (span, pool) = (Arc::clone(&self.0), pool.to_owned());
             later(move || {
                 let span = span
@@ -35,7 +40,7 @@ mod spans {
         }
 
         /// It is over, of which nothing is left here.
-        pub(in crate::pool) fn ended(&mut self, failure: Option<&TaskError>) -> Option<Errand> {
+        pub(in crate::pool) fn ended(&mut self, failure: Option<&TaskError>) -> Option<UserCode> {
             let span = std::mem::take(&mut self.0);
             let failure = failure.cloned();
             later(move || {
@@ -63,7 +68,7 @@ mod spans {
         }
     }
 
-    pub(in crate::pool) fn failed(error: &TaskError, again: bool) -> Option<Errand> {
+    pub(in crate::pool) fn failed(error: &TaskError, again: bool) -> Option<UserCode> {
         let error = error.clone();
         later(move || debug!(target: "procession", %error, again, "task failed"))
     }
@@ -72,17 +77,17 @@ mod spans {
 #[cfg(not(feature = "tracing"))]
 mod spans {
     use crate::pool::TaskError;
-    use crate::pool::errands::Errand;
+    use crate::pool::executor::UserCode;
 
     #[derive(Debug, Default)]
     pub(in crate::pool) struct WorkerSpan(());
 
     impl WorkerSpan {
-        pub(in crate::pool) fn begun(&self, _: &str, _: usize, _: u32) -> Option<Errand> {
+        pub(in crate::pool) fn begun(&self, _: &str, _: usize, _: u32) -> Option<UserCode> {
             None
         }
 
-        pub(in crate::pool) fn ended(&mut self, _: Option<&TaskError>) -> Option<Errand> {
+        pub(in crate::pool) fn ended(&mut self, _: Option<&TaskError>) -> Option<UserCode> {
             None
         }
     }
@@ -98,7 +103,7 @@ mod spans {
         pub(in crate::pool) fn over(&self, _: u64, _: u64) {}
     }
 
-    pub(in crate::pool) fn failed(_: &TaskError, _: bool) -> Option<Errand> {
+    pub(in crate::pool) fn failed(_: &TaskError, _: bool) -> Option<UserCode> {
         None
     }
 }

@@ -1,39 +1,39 @@
 //! An argument has failed: whether it is tried again, and when. What has no result when
 //! the pool ends has the error that it ended with.
 
-use super::TaskError;
 use super::chunk::{Piece, Place};
-use super::state::{After, Phase, State};
-use super::trace;
+use super::{After, Phase, State};
+use crate::pool::TaskError;
+use crate::pool::trace;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Failures that code of others judges at the moment: each a chunk of one argument, and
 /// what is to be told if it is not tried again.
 #[derive(Debug, Default)]
-pub(super) struct Judged {
+pub(in crate::pool) struct Judged {
     by_ticket: HashMap<u64, (usize, TaskError)>,
     tickets: u64,
 }
 
 impl Judged {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::pool) fn is_empty(&self) -> bool {
         self.by_ticket.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::pool) fn len(&self) -> usize {
         self.by_ticket.len()
     }
 
     /// Forgets a chunk: no verdict counts any more.
-    pub(super) fn forget(&mut self, number: usize) {
+    pub(in crate::pool) fn forget(&mut self, number: usize) {
         self.by_ticket.retain(|_, (other, _)| *other != number);
     }
 }
 
 impl State {
     /// An argument has failed. It is tried again if it may be.
-    pub(super) fn fail_one(&mut self, number: usize, error: TaskError, may_retry: bool) {
+    pub(in crate::pool) fn fail_one(&mut self, number: usize, error: TaskError, may_retry: bool) {
         let chunk = &mut self.chunks[number];
         let attempts = chunk.attempts.saturating_add(1);
         let error = error.at(chunk.index()).after(attempts);
@@ -93,7 +93,7 @@ impl State {
 
     /// The verdict is here. It comes too late if the call was cancelled, or the pool has
     /// ended.
-    pub(super) fn take_verdict(&mut self, ticket: u64, is_retried: bool) {
+    pub(in crate::pool) fn take_verdict(&mut self, ticket: u64, is_retried: bool) {
         let Some((number, error)) = self.judged.by_ticket.remove(&ticket) else {
             return;
         };
@@ -136,7 +136,7 @@ impl State {
 
     /// Puts the rest of a chunk first in the queue; where the pool has ended, nobody
     /// would ever take it from there, and it has failed.
-    pub(super) fn requeue(&mut self, number: usize) {
+    pub(in crate::pool) fn requeue(&mut self, number: usize) {
         if let Phase::Over(reason) = &self.phase {
             let reason = reason.clone();
             return self.fail_rest(number, &reason);
@@ -149,7 +149,7 @@ impl State {
     }
 
     /// Ends everything that no worker has, for a reason.
-    pub(super) fn fail_all_waiting(&mut self, reason: &TaskError) {
+    pub(in crate::pool) fn fail_all_waiting(&mut self, reason: &TaskError) {
         let mut waiting: Vec<usize> = Vec::new();
         while let Some(chunk) = self.queue.pop_first() {
             waiting.push(chunk);
@@ -163,15 +163,10 @@ impl State {
     }
 
     /// Fails all arguments of a chunk that have no result.
-    pub(super) fn fail_rest(&mut self, number: usize, reason: &TaskError) {
+    pub(in crate::pool) fn fail_rest(&mut self, number: usize, reason: &TaskError) {
         while self.chunks[number].left() > 0 {
             self.fail_one(number, reason.clone(), false);
         }
         self.complete(number);
     }
-}
-
-/// A point in time, if it is one.
-pub(super) fn after(start: Instant, wait: Duration) -> Option<Instant> {
-    start.checked_add(wait)
 }

@@ -5,51 +5,51 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Chunks that no worker has.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(in crate::pool) struct ReadyQueue {
     by_priority: BTreeMap<Reverse<i32>, VecDeque<usize>>,
     len: usize,
 }
 
-impl Queue {
-    pub(super) fn len(&self) -> usize {
+impl ReadyQueue {
+    pub(in crate::pool) fn len(&self) -> usize {
         self.len
     }
 
     /// How many there are of this priority and higher ones.
-    pub(super) fn len_from(&self, priority: i32) -> usize {
+    pub(in crate::pool) fn len_from(&self, priority: i32) -> usize {
         let queues = self.by_priority.range(..=Reverse(priority));
         queues.map(|(_, queue)| queue.len()).sum()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::pool) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    pub(super) fn push_back(&mut self, priority: i32, chunk: usize) {
+    pub(in crate::pool) fn push_back(&mut self, priority: i32, chunk: usize) {
         self.len += 1;
         let queue = self.by_priority.entry(Reverse(priority)).or_default();
         queue.push_back(chunk);
     }
 
-    pub(super) fn push_front(&mut self, priority: i32, chunk: usize) {
+    pub(in crate::pool) fn push_front(&mut self, priority: i32, chunk: usize) {
         self.len += 1;
         let queue = self.by_priority.entry(Reverse(priority)).or_default();
         queue.push_front(chunk);
     }
 
-    pub(super) fn first(&self) -> Option<usize> {
+    pub(in crate::pool) fn first(&self) -> Option<usize> {
         let mut queues = self.by_priority.values();
         queues.find_map(|queue| queue.front().copied())
     }
 
-    pub(super) fn pop_first(&mut self) -> Option<usize> {
+    pub(in crate::pool) fn pop_first(&mut self) -> Option<usize> {
         let mut queues = self.by_priority.values_mut();
         let first = queues.find_map(VecDeque::pop_front)?;
         self.len -= 1;
         Some(first)
     }
 
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+    pub(in crate::pool) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
         for queue in self.by_priority.values_mut() {
             queue.retain(|chunk| keep(*chunk));
         }
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn higher_ones_come_first_and_equal_ones_in_turn() {
-        let mut queue = Queue::default();
+        let mut queue = ReadyQueue::default();
         for (priority, chunk) in [(0, 1), (5, 2), (0, 3), (-1, 4), (5, 5)] {
             queue.push_back(priority, chunk);
         }

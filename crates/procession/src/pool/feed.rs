@@ -2,12 +2,12 @@
 
 use super::TaskError;
 use super::call::{Function, encode, no_thread};
-use super::chunk::{Arguments, Owner, Piece, Place, Policy, first_value, value_of};
-use super::dispatch::{AHEAD, AHEAD_IN_BULK};
 use super::line::LONGEST_POST;
 use super::progress::Progress;
+use super::scheduler::chunk::{Arguments, Owner, Piece, Policy, first_value, value_of};
+use super::scheduler::dispatch::{AHEAD, AHEAD_IN_BULK};
+use super::scheduler::{Phase, Run};
 use super::shared::Shared;
-use super::state::{Phase, Run, Stage, State};
 use super::trace::RunSpan;
 use crate::Deadline;
 use crate::process::{self, task::record};
@@ -119,7 +119,7 @@ where
         options: Options,
         is_ordered: bool,
     ) -> Result<Self, TaskError> {
-        if options.policy.may_be_judged() && !shared.errands.prepare() {
+        if options.policy.may_be_judged() && !shared.executor.ensure_thread() {
             return Err(no_thread().into());
         }
         let total = match input.size_hint() {
@@ -131,7 +131,7 @@ where
         // Last, for code of others may have panicked until here.
         let (run, job) = function.with_job(shared, |state, job| {
             state.jobs[job].users += 1;
-            (state.runs.insert(Run::new()), job)
+            (state.runs.insert(Run::new(this_thread())), job)
         })?;
         Ok(Feed {
             shared: Arc::clone(shared),
@@ -518,74 +518,5 @@ impl<I: Iterator, R> Drop for Feed<I, R> {
         self.shared.bell.ring();
         // Last, for it is code of others.
         self.span.over(self.taken, self.given);
-    }
-}
-
-impl Run {
-    fn new() -> Run {
-        Run {
-            ready: VecDeque::new(),
-            user: this_thread(),
-        }
-    }
-}
-
-impl State {
-    /// How many chunks of a priority workers could take, which cost so much, in
-    /// nanoseconds.
-    fn wants_chunks(&self, ahead: usize, cost: Option<u64>, priority: i32) -> usize {
-        let takes = |worker: &super::state::Worker| match (&worker.life, worker.stage) {
-            (Some(life), Stage::Ready | Stage::Starting) => life.room(ahead, cost, priority),
-            // It will be there for what is added now.
-            (None, Stage::Vacant(_) | Stage::Starting) => 1,
-            _ => 0,
-        };
-        let room: usize = self.workers.iter().map(takes).sum();
-        room.saturating_sub(self.queue.len_from(priority))
-    }
-
-    /// Ends what no worker has begun of a run; of what runs nothing is wanted.
-    fn end_run(&mut self, run: usize, kills: bool) {
-        let of_run: Vec<usize> = self
-            .chunks
-            .iter()
-            .filter(|(_, chunk)| chunk.owner == Owner::Run(run))
-            .map(|(number, _)| number)
-            .collect();
-        for number in of_run {
-            let chunk = &mut self.chunks[number];
-            chunk.owner = Owner::Nobody;
-            match chunk.place {
-                Place::Sent(place) if !kills => {
-                    chunk.cancelled = true;
-                    self.withdraw(place, number);
-                }
-                _ => self.cancel(number, Duration::ZERO),
-            }
-        }
-        if let Some(run) = self.runs.get_mut(run) {
-            run.ready.clear();
-        }
-    }
-
-    /// Takes back what a worker has not begun of a chunk.
-    fn withdraw(&mut self, place: usize, number: usize) {
-        let Some(life) = &mut self.workers[place].life else {
-            return;
-        };
-        let Some(at) = life.sent.iter().position(|sent| sent.chunk == Some(number)) else {
-            return;
-        };
-        if life.posting.revoke(life.sent[at].index) {
-            if let Some(sent) = life.sent.remove(at) {
-                life.load = life.load.saturating_sub(sent.cost);
-                life.assigned -= u64::from(sent.count);
-            }
-            let reason = TaskError::new(process::TaskError::Cancelled);
-            self.fail_rest(number, &reason);
-        } else if life.sent[at].count > 1 {
-            life.sent[at].is_rest_wanted = true;
-            life.posting.line().ask_for_rest();
-        }
     }
 }

@@ -1,10 +1,10 @@
 //! Taking in what workers have written.
 
-use super::TaskError;
 use super::chunk::{Owner, Piece, Place};
-use super::state::{Phase, Stage, State};
-use super::stats::SlowTask;
-use super::worker::Timing;
+use super::{Phase, Stage, State};
+use crate::pool::TaskError;
+use crate::pool::stats::SlowTask;
+use crate::pool::worker::Timing;
 use crate::process::packet::Kind;
 use crate::process::task::record::{self, Record, Status};
 use crate::process::{self, Panic};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 impl State {
     /// Takes in all results that there are, and gives out more work. Whether there
     /// were any.
-    pub(super) fn collect(&mut self) -> bool {
+    pub(in crate::pool) fn collect(&mut self) -> bool {
         let mut any = false;
         for place in 0..self.workers.len() {
             any |= self.collect_from(place);
@@ -26,7 +26,7 @@ impl State {
     }
 
     /// Takes in the results of one worker. Whether there were any.
-    pub(super) fn collect_from(&mut self, place: usize) -> bool {
+    pub(in crate::pool) fn collect_from(&mut self, place: usize) -> bool {
         let worker = &mut self.workers[place];
         let Some(life) = worker.life.as_mut().filter(|life| !life.is_spoilt) else {
             return false;

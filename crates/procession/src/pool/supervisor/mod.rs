@@ -1,26 +1,30 @@
-//! The thread that watches over the processes of workers: it starts them, passes on
-//! what they write, and finds out how they ended.
+//! The thread that supervises the processes of workers: it starts them, passes on what
+//! they write to their standard error, and learns how they ended.
 
-use super::TaskError;
-use super::fate::after;
-use super::line::{Line, Posting};
-use super::process::Process;
-use super::shared::Shared;
-use super::state::{After, Life, Phase, Stage, State};
-use super::trace::WorkerSpan;
-use super::worker::Assignment;
-use super::{errands, words};
+mod stderr_tail;
+mod worker_process;
+
+pub(super) use worker_process::WorkerProcess;
+
 use crate::error::Context;
+use crate::pool::TaskError;
+use crate::pool::executor;
+use crate::pool::line::{Line, Posting};
+use crate::pool::scheduler::after;
+use crate::pool::scheduler::{After, Life, Phase, Stage};
+use crate::pool::shared::Shared;
+use crate::pool::trace::WorkerSpan;
+use crate::pool::worker::Assignment;
 use crate::process::{self, Stdio, packet};
 use crate::{Deadline, Error, ErrorKind, Handle, Result, poll};
 use rustix::event::{PollFd, PollFlags};
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-/// Portions of a dead worker's last words that are read at most: who lives on may
-/// write for ever.
+/// Portions of a dead worker's standard error that are read at most: a process that inherited
+/// it may write for ever.
 const MOST_PORTIONS: usize = 64;
 
 impl Shared {
@@ -35,7 +39,7 @@ impl Shared {
             bell: Handle::new(bell.during("starting worker", "")?),
             mail: Handle::new(theirs),
             number: place,
-            depth: super::worker::depth() + 1,
+            depth: crate::pool::worker::depth() + 1,
             initializer: settings.initializer.clone(),
             finalizer: settings.finalizer.clone(),
             tells_memory: settings.limits.recycle_above.is_some(),
@@ -61,7 +65,7 @@ impl Shared {
         for (key, value) in &settings.environment {
             builder = builder.env(key, value);
         }
-        let process = Arc::new(Process::start(builder, assignment)?);
+        let process = Arc::new(WorkerProcess::start(builder, assignment)?);
         Ok(Life {
             process,
             posting: Posting::new(Arc::new(line)),
@@ -130,14 +134,14 @@ impl Shared {
 
     /// The life of the thread.
     pub(super) fn watch(&self) {
-        errands::be_needed();
+        executor::mark_internal_thread();
         let mut to_pass_on = false;
         loop {
             // Before the starts, so that none becomes due between these and this.
             let now = Instant::now();
             // Those that cannot be started now are when it is their time.
             let _ = self.start_wanted();
-            self.bury_the_lost();
+            self.retire_lost();
             let (processes, is_gone, next) = self.with(|state| {
                 let next = state.mind_idleness(now, &self.settings);
                 (state.processes(), state.is_gone(), next)
@@ -154,11 +158,11 @@ impl Shared {
                 if passes_on && poll::writable(std::io::stderr(), Deadline::NOW).is_err() {
                     break;
                 }
-                words::relay(process, passes_on);
+                process.relay_stderr(passes_on);
             }
             for place in ended {
                 let (place, process) = &processes[place];
-                self.bury(*place, process);
+                self.retire(*place, process);
             }
         }
     }
@@ -167,7 +171,7 @@ impl Shared {
     /// something that can be passed on.
     fn poll(
         &self,
-        processes: &[(usize, Arc<Process>)],
+        processes: &[(usize, Arc<WorkerProcess>)],
         is_waiting_for_room: &mut bool,
         next: Option<Instant>,
     ) -> (Vec<usize>, Vec<usize>) {
@@ -217,7 +221,7 @@ impl Shared {
 
     /// Goes on without those that cannot be killed. They end with this process, or when
     /// they find that nobody is there any more.
-    fn bury_the_lost(&self) {
+    fn retire_lost(&self) {
         let lost = self.with(|state| {
             let is_lost = |life: &Life| life.is_lost;
             let workers = state.workers.iter().enumerate();
@@ -228,99 +232,21 @@ impl Shared {
         for place in lost.unwrap_or_default() {
             let error = Error::new(ErrorKind::PermissionDenied, "killing worker", place);
             let outcome = Err(process::TaskError::Io(error));
-            self.with(|state| state.bury(place, outcome, ""));
+            self.with(|state| state.retire(place, outcome, ""));
         }
     }
 
-    fn bury(&self, place: usize, process: &Process) {
+    fn retire(&self, place: usize, process: &WorkerProcess) {
         let outcome = process.join();
         // What cannot be passed on without waiting is only kept.
         for _ in 0..MOST_PORTIONS {
             let passes_on = self.settings.passes_on_stderr()
                 && poll::writable(std::io::stderr(), Deadline::NOW).is_ok();
-            if !words::relay(process, passes_on) {
+            if !process.relay_stderr(passes_on) {
                 break;
             }
         }
-        let words = process.words.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = words.text();
-        drop(words);
-        self.with(|state| state.bury(place, outcome, &text));
-    }
-}
-
-impl State {
-    /// A worker that is to be started now.
-    pub(super) fn next_wanted(&self, now: Instant, is_lazy: bool) -> Option<usize> {
-        let is_needed = match self.phase {
-            Phase::Over(_) => false,
-            Phase::Closed => !self.queue.is_empty() || !self.delayed.is_empty(),
-            Phase::Open => !is_lazy || !self.queue.is_empty(),
-        };
-        if !is_needed {
-            return None;
-        }
-        let queued = self.queue.len();
-        let starting = self
-            .workers
-            .iter()
-            .filter(|worker| worker.stage == Stage::Starting)
-            .count();
-        if (is_lazy || !matches!(self.phase, Phase::Open)) && starting >= queued.max(1) {
-            return None;
-        }
-        self.workers.iter().position(|worker| {
-            !worker.is_superfluous
-                && match worker.stage {
-                    Stage::Vacant(until) => until.is_none_or(|until| until <= now),
-                    _ => false,
-                }
-        })
-    }
-
-    /// Lets go of workers that are too many, too large, or idle for too long; when to
-    /// look again.
-    fn mind_idleness(
-        &mut self,
-        now: Instant,
-        settings: &super::builder::Settings,
-    ) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        self.note_idleness(now);
-        for place in 0..self.workers.len() {
-            let worker = &self.workers[place];
-            // Whoever wants it later, when its time is past, tells the watcher.
-            if let Stage::Vacant(Some(until)) = worker.stage
-                && until > now
-                && !worker.is_superfluous
-            {
-                next = [next, Some(until)].into_iter().flatten().min();
-            }
-            let Some(life) = &worker.life else { continue };
-            let idle_since = life.idle_since.unwrap_or(now);
-            let until = settings
-                .idle_timeout
-                .and_then(|timeout| after(idle_since, timeout));
-            let is_idle = until.is_some_and(|until| until <= now);
-            if worker.is_superfluous || is_idle {
-                self.dismiss(place);
-            } else {
-                next = [next, until].into_iter().flatten().min();
-            }
-        }
-        while let Some(last) = self.workers.last()
-            && last.is_superfluous
-            && matches!(last.stage, Stage::Vacant(_))
-        {
-            self.workers.pop();
-        }
-        next
-    }
-
-    fn processes(&self) -> Vec<(usize, Arc<Process>)> {
-        let lives = self.workers.iter().enumerate();
-        lives
-            .filter_map(|(place, worker)| Some((place, Arc::clone(&worker.life.as_ref()?.process))))
-            .collect()
+        let tail = process.stderr_tail();
+        self.with(|state| state.retire(place, outcome, &tail));
     }
 }

@@ -1,7 +1,7 @@
 //! Arguments on their way to workers, and what comes back.
 
-use super::TaskError;
 use crate::codec::{Arrived, Encoded};
+use crate::pool::TaskError;
 use crate::process::task::record;
 use crate::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
@@ -11,41 +11,41 @@ use std::time::Duration;
 
 /// How tasks are to be run.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Policy {
+pub(in crate::pool) struct Policy {
     /// A worker whose task runs longer is killed.
-    pub(super) timeout: Option<Duration>,
+    pub(in crate::pool) timeout: Option<Duration>,
     /// A task that runs longer is given notice.
-    pub(super) notice: Option<Duration>,
+    pub(in crate::pool) notice: Option<Duration>,
     /// How often a task that failed is tried again.
-    pub(super) retries: u32,
+    pub(in crate::pool) retries: u32,
     /// Which failures are worth that; all, if nobody says.
-    pub(super) retry_if: Option<fn(&TaskError) -> bool>,
+    pub(in crate::pool) retry_if: Option<fn(&TaskError) -> bool>,
     /// How long after the first failure; twice as long after each further one.
-    pub(super) backoff: Duration,
+    pub(in crate::pool) backoff: Duration,
     /// Higher ones first.
-    pub(super) priority: i32,
+    pub(in crate::pool) priority: i32,
     /// Nobody waits for the first results: workers have more in front of them, and those
     /// who wait sleep longer.
-    pub(super) in_bulk: bool,
+    pub(in crate::pool) in_bulk: bool,
     /// Each can be cancelled while it runs.
-    pub(super) cancellable: bool,
+    pub(in crate::pool) cancellable: bool,
 }
 
 impl Policy {
     /// Whether code of others may be asked about a failure.
-    pub(super) fn may_be_judged(&self) -> bool {
+    pub(in crate::pool) fn may_be_judged(&self) -> bool {
         self.retries > 0 && self.retry_if.is_some()
     }
 
     /// Whether the pool has to know which call runs, and since when.
-    pub(super) fn is_exact(&self) -> bool {
+    pub(in crate::pool) fn is_exact(&self) -> bool {
         self.timeout.is_some() || self.notice.is_some() || self.cancellable
     }
 }
 
 /// Encoded arguments.
 #[derive(Clone, Debug)]
-pub(super) enum Arguments {
+pub(in crate::pool) enum Arguments {
     /// Records, from an offset on.
     Records(Arc<Vec<u8>>, usize),
     /// A single one, long, which becomes a packet when it is sent: a packet is a
@@ -56,7 +56,7 @@ pub(super) enum Arguments {
 }
 
 impl Arguments {
-    pub(super) fn records(&self) -> &[u8] {
+    pub(in crate::pool) fn records(&self) -> &[u8] {
         match self {
             Arguments::Records(bytes, offset) => &bytes[*offset..],
             Arguments::Long(_) | Arguments::Mailed(_) => &[],
@@ -64,7 +64,7 @@ impl Arguments {
     }
 
     /// Passes over the first arguments.
-    pub(super) fn skip(&mut self, count: u32) {
+    pub(in crate::pool) fn skip(&mut self, count: u32) {
         if let Arguments::Records(bytes, offset) = self {
             let mut rest = &bytes[*offset..];
             for _ in 0..count {
@@ -75,7 +75,7 @@ impl Arguments {
     }
 
     /// Splits the arguments behind the first ones off.
-    pub(super) fn split_off(&mut self, count: u32) -> Arguments {
+    pub(in crate::pool) fn split_off(&mut self, count: u32) -> Arguments {
         let mut second = self.clone();
         second.skip(count);
         if let (Arguments::Records(bytes, offset), Arguments::Records(_, end)) =
@@ -90,7 +90,7 @@ impl Arguments {
 
 /// Whose a chunk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(in crate::pool) enum Owner {
     /// A handle's: it stays until that has taken the result.
     Handle,
     /// Nobody's: its result is of no interest.
@@ -101,7 +101,7 @@ pub(super) enum Owner {
 
 /// Where a chunk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::pool) enum Place {
     Queued,
     /// Until its time.
     Delayed,
@@ -114,31 +114,31 @@ pub(super) enum Place {
 
 /// Arguments that go to one worker at once.
 #[derive(Debug)]
-pub(super) struct Chunk {
-    pub(super) job: usize,
-    pub(super) owner: Owner,
-    pub(super) place: Place,
-    pub(super) policy: Policy,
-    pub(super) arguments: Arguments,
+pub(in crate::pool) struct Chunk {
+    pub(in crate::pool) job: usize,
+    pub(in crate::pool) owner: Owner,
+    pub(in crate::pool) place: Place,
+    pub(in crate::pool) policy: Policy,
+    pub(in crate::pool) arguments: Arguments,
     /// Place of the first argument among those of the run.
-    pub(super) first: u64,
-    pub(super) count: u32,
+    pub(in crate::pool) first: u64,
+    pub(in crate::pool) count: u32,
     /// Results that are here.
-    pub(super) done: u32,
+    pub(in crate::pool) done: u32,
     /// Failed attempts of the first argument that has no result.
-    pub(super) attempts: u32,
+    pub(in crate::pool) attempts: u32,
     /// Workers that died with it before they had begun it.
-    pub(super) early_deaths: u32,
+    pub(in crate::pool) early_deaths: u32,
     /// Nobody wants further results.
-    pub(super) cancelled: bool,
+    pub(in crate::pool) cancelled: bool,
     /// For a handle.
-    pub(super) result: Option<Piece>,
-    pub(super) waker: Option<std::task::Waker>,
-    pub(super) callback: Option<Callback>,
+    pub(in crate::pool) result: Option<Piece>,
+    pub(in crate::pool) waker: Option<std::task::Waker>,
+    pub(in crate::pool) callback: Option<Callback>,
 }
 
 /// What to call with the result.
-pub(super) struct Callback(pub(super) Box<dyn FnOnce(Piece) + Send>);
+pub(in crate::pool) struct Callback(pub(in crate::pool) Box<dyn FnOnce(Piece) + Send>);
 
 impl std::fmt::Debug for Callback {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -147,21 +147,21 @@ impl std::fmt::Debug for Callback {
 }
 
 impl Chunk {
-    pub(super) fn index(&self) -> Option<u64> {
+    pub(in crate::pool) fn index(&self) -> Option<u64> {
         matches!(self.owner, Owner::Run(_)).then(|| self.first + u64::from(self.done))
     }
 
     /// Place of the first argument that has no result.
-    pub(super) fn first_left(&self) -> u64 {
+    pub(in crate::pool) fn first_left(&self) -> u64 {
         self.first + u64::from(self.done)
     }
 
-    pub(super) fn left(&self) -> u32 {
+    pub(in crate::pool) fn left(&self) -> u32 {
         self.count - self.done
     }
 
     /// Forgets arguments whose results are here, before it is sent again.
-    pub(super) fn rebase(&mut self) {
+    pub(in crate::pool) fn rebase(&mut self) {
         self.arguments.skip(self.done);
         self.first += u64::from(self.done);
         self.count -= self.done;
@@ -171,7 +171,7 @@ impl Chunk {
 
 /// Results as they arrived.
 #[derive(Debug)]
-pub(super) enum Piece {
+pub(in crate::pool) enum Piece {
     /// Values, as records, of arguments from one on.
     Values {
         first: u64,
@@ -191,7 +191,7 @@ pub(super) enum Piece {
 }
 
 impl Piece {
-    pub(super) fn first(&self) -> u64 {
+    pub(in crate::pool) fn first(&self) -> u64 {
         match self {
             Piece::Values { first, .. }
             | Piece::Mailed { first, .. }
@@ -200,7 +200,7 @@ impl Piece {
     }
 
     /// The first result in it, which is all of a single task's.
-    pub(super) fn into_result<R: DeserializeOwned>(self) -> Result<R, TaskError> {
+    pub(in crate::pool) fn into_result<R: DeserializeOwned>(self) -> Result<R, TaskError> {
         match self {
             Piece::Values { bytes, .. } => first_value(&mut &bytes[..]),
             Piece::Mailed {
@@ -212,13 +212,13 @@ impl Piece {
 }
 
 /// Decodes the next of several values.
-pub(super) fn first_value<R: DeserializeOwned>(bytes: &mut &[u8]) -> Result<R, TaskError> {
+pub(in crate::pool) fn first_value<R: DeserializeOwned>(bytes: &mut &[u8]) -> Result<R, TaskError> {
     value_of(record::take(bytes))
 }
 
 /// Decodes the value of a record, if there is one.
 #[inline]
-pub(super) fn value_of<R: DeserializeOwned>(
+pub(in crate::pool) fn value_of<R: DeserializeOwned>(
     record: Option<record::Record<'_>>,
 ) -> Result<R, TaskError> {
     match record {

@@ -1,11 +1,11 @@
 //! Who gets what is to be done.
 
-use super::TaskError;
+use super::after;
 use super::chunk::{Arguments, Owner, Place};
-use super::fate::after;
-use super::line::{Order, Post, Posting, SLOTS};
-use super::state::{Life, Phase, Sent, Stage, State, Worker};
+use super::{Life, Phase, Sent, Stage, State, Worker};
 use crate::Error;
+use crate::pool::TaskError;
+use crate::pool::line::{Order, Post, Posting, SLOTS};
 use crate::process::packet::Kind;
 use std::time::Instant;
 
@@ -23,10 +23,10 @@ const SLOW: u64 = 2_000;
 const WORTH_MOVING: u64 = 100_000;
 
 /// Chunks that a worker has in front of it at least, if there are any.
-pub(super) const AHEAD: usize = 2;
+pub(in crate::pool) const AHEAD: usize = 2;
 
 /// The same, where nobody waits for the first results.
-pub(super) const AHEAD_IN_BULK: usize = 6;
+pub(in crate::pool) const AHEAD_IN_BULK: usize = 6;
 
 /// Most chunks that a worker has in front of it; a few slots are for definitions.
 const MOST: usize = SLOTS as usize - 32;
@@ -41,7 +41,7 @@ enum Sending {
 
 impl State {
     /// Gives workers what they can take.
-    pub(super) fn dispatch(&mut self) {
+    pub(in crate::pool) fn dispatch(&mut self) {
         if self.queue.is_empty() || matches!(self.phase, Phase::Over(_)) {
             return;
         }
@@ -241,7 +241,7 @@ impl State {
     }
 
     /// Has a worker stop when it has done what it was sent.
-    pub(super) fn dismiss(&mut self, place: usize) {
+    pub(in crate::pool) fn dismiss(&mut self, place: usize) {
         let worker = &mut self.workers[place];
         if let (Stage::Starting | Stage::Ready, Some(life)) = (worker.stage, &mut worker.life) {
             // Behind `MOST` chunks there is room.
@@ -255,7 +255,7 @@ impl State {
 
     /// Moves work from those who have more than they do at the moment to those who
     /// have nothing to do.
-    pub(super) fn balance(&mut self) {
+    pub(in crate::pool) fn balance(&mut self) {
         if !self.queue.is_empty() {
             return;
         }
@@ -300,7 +300,7 @@ impl State {
     }
 
     /// Whether something could be moved once a worker is idle.
-    pub(super) fn has_something_to_move(&self) -> bool {
+    pub(in crate::pool) fn has_something_to_move(&self) -> bool {
         let lives = self
             .workers
             .iter()
@@ -312,7 +312,7 @@ impl State {
     }
 
     /// Whether there is work for a worker that is not there, and can be started now.
-    pub(super) fn wants_workers(&self, is_lazy: bool) -> bool {
+    pub(in crate::pool) fn wants_workers(&self, is_lazy: bool) -> bool {
         let is_vacant = |worker: &Worker| matches!(worker.stage, Stage::Vacant(_));
         !self.queue.is_empty()
             && self.workers.iter().any(is_vacant)
@@ -320,7 +320,7 @@ impl State {
     }
 
     /// Notes that workers have nothing to do.
-    pub(super) fn note_idleness(&mut self, now: Instant) {
+    pub(in crate::pool) fn note_idleness(&mut self, now: Instant) {
         for worker in &mut self.workers {
             if let Some(life) = &mut worker.life
                 && life.has_nothing()
@@ -357,7 +357,7 @@ impl Life {
     /// How many chunks of a priority it could take beside those that it has of this and
     /// higher ones, so many at least in all, or as many as give it enough to do, if it is
     /// known what they cost.
-    pub(super) fn room(&self, ahead: usize, cost: Option<u64>, priority: i32) -> usize {
+    pub(in crate::pool) fn room(&self, ahead: usize, cost: Option<u64>, priority: i32) -> usize {
         let before = self.sent.iter().filter(|sent| sent.priority >= priority);
         let (mut count, mut load) = (self.sent.len(), self.load);
         if before.clone().count() < count {

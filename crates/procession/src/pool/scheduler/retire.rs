@@ -1,8 +1,8 @@
 //! A worker has ended: what becomes of what it had, and of the pool.
 
-use super::TaskError;
-use super::line::{Order, Post};
-use super::state::{After, Phase, Stage, State};
+use super::{After, Phase, Stage, State};
+use crate::pool::TaskError;
+use crate::pool::line::{Order, Post};
 use crate::process::{self, Signal};
 use crate::{Error, ErrorKind};
 use std::time::{Duration, Instant};
@@ -16,12 +16,13 @@ const MOST_KILLED_STARTS: u32 = 20;
 const MOST_EARLY_DEATHS: u32 = 3;
 
 impl State {
-    /// A worker's process has ended, like this, with these last words.
-    pub(super) fn bury(
+    /// Takes in that the process of a worker has ended, with `outcome`: what it had begun
+    /// fails or is tried again, the rest goes to others.
+    pub(in crate::pool) fn retire(
         &mut self,
         place: usize,
         outcome: Result<(), process::TaskError>,
-        last_words: &str,
+        stderr_tail: &str,
     ) {
         // What it has written is there, whatever came then.
         let front_since = self.workers[place]
@@ -56,7 +57,7 @@ impl State {
         };
         let error = TaskError::new(failure.clone())
             .in_process(pid)
-            .with_stderr(last_words.to_owned(), memory);
+            .with_stderr(stderr_tail.to_owned(), memory);
         let told = life.span.ended((!has_left).then_some(&error));
         self.afterwards.extend(told.map(After::Tell));
         let begun = life.posting.standing().begun;
@@ -116,7 +117,7 @@ impl State {
     }
 
     /// A worker could not be started, or ended before it was ready.
-    pub(super) fn note_failed_start(&mut self, place: usize, error: TaskError) {
+    pub(in crate::pool) fn note_failed_start(&mut self, place: usize, error: TaskError) {
         self.failed_starts += 1;
         let was_killed = error.signal() == Some(Signal::KILL);
         let most = if was_killed {
@@ -141,12 +142,17 @@ impl State {
 
     /// Kills a worker, so that the call that it runs fails for this reason. One that
     /// cannot be killed is lost, which costs its call the same and holds nobody up.
-    pub(super) fn condemn(&mut self, place: usize, reason: process::TaskError) {
+    pub(in crate::pool) fn condemn(&mut self, place: usize, reason: process::TaskError) {
         self.kill(place, reason, None);
     }
 
     /// [`condemn`](State::condemn), for a reason that is only this call's, by its number.
-    pub(super) fn condemn_call(&mut self, place: usize, call: u64, reason: process::TaskError) {
+    pub(in crate::pool) fn condemn_call(
+        &mut self,
+        place: usize,
+        call: u64,
+        reason: process::TaskError,
+    ) {
         self.kill(place, reason, Some(call));
     }
 
@@ -165,7 +171,7 @@ impl State {
     }
 
     /// Ends the pool: nothing is done any more, for a reason.
-    pub(super) fn end(&mut self, reason: TaskError) {
+    pub(in crate::pool) fn end(&mut self, reason: TaskError) {
         if matches!(self.phase, Phase::Over(_)) {
             return;
         }

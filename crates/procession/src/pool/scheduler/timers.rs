@@ -1,9 +1,10 @@
 //! What becomes due: retries, notices, the end of tasks that run too long.
 
+use super::after;
 use super::chunk::Place;
-use super::fate::after;
-use super::state::{Stage, State};
-use super::worker::clock;
+use super::{Stage, State};
+use crate::pool::TaskError;
+use crate::pool::worker::clock;
 use crate::process;
 use crate::{Error, ErrorKind};
 use std::time::{Duration, Instant};
@@ -17,17 +18,17 @@ const LATE: Duration = Duration::from_millis(200);
 /// How long after its time a call is ended that does not say that it runs.
 const LENIENCE: Duration = Duration::from_secs(1);
 
-/// Does what is due; when to look again.
-pub(super) fn tend(state: &mut State, now: Instant) -> Option<Instant> {
+/// Does what is due; returns when to look again.
+pub(in crate::pool) fn run(state: &mut State, now: Instant) -> Option<Instant> {
     let delayed = release_delayed(state, now);
     let calls = (0..state.workers.len())
-        .filter_map(|place| look_after(state, place, now))
+        .filter_map(|place| enforce_limits(state, place, now))
         .min();
     [delayed, calls].into_iter().flatten().min()
 }
 
 /// Whether something becomes due before the helper looks again.
-pub(super) fn is_sooner_than_planned(state: &State) -> bool {
+pub(in crate::pool) fn is_sooner_than_planned(state: &State) -> bool {
     let Some(due) = state.first_due else {
         return false;
     };
@@ -51,7 +52,7 @@ fn release_delayed(state: &mut State, now: Instant) -> Option<Instant> {
 }
 
 /// Gives notice to the call that a worker runs, or ends it; when to look again.
-fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> {
+fn enforce_limits(state: &mut State, place: usize, now: Instant) -> Option<Instant> {
     let worker = &mut state.workers[place];
     let life = worker.life.as_mut()?;
     if worker.stage == Stage::Killed {
@@ -130,22 +131,22 @@ fn look_after(state: &mut State, place: usize, now: Instant) -> Option<Instant> 
 
 impl State {
     /// Keeps time where the helper has not: a ring may have been lost that was for it.
-    pub(super) fn keep_time_if_late(&mut self) {
+    pub(in crate::pool) fn keep_time_if_late(&mut self) {
         let due = [self.next_look, self.first_due].into_iter().flatten().min();
         if let Some(due) = due
             && due.elapsed() > LATE
         {
-            (self.next_look, self.first_due) = (tend(self, Instant::now()), None);
+            (self.next_look, self.first_due) = (run(self, Instant::now()), None);
         }
     }
 
     /// Ends a chunk, wherever it is. What runs of it is given notice, and ended when
     /// `grace` is over.
-    pub(super) fn cancel(&mut self, number: usize, grace: Duration) {
+    pub(in crate::pool) fn cancel(&mut self, number: usize, grace: Duration) {
         let Some(chunk) = self.chunks.get_mut(number) else {
             return;
         };
-        let reason = super::TaskError::new(process::TaskError::Cancelled);
+        let reason = TaskError::new(process::TaskError::Cancelled);
         match chunk.place {
             Place::Done => {}
             Place::Queued | Place::Delayed | Place::Judged => {
@@ -183,14 +184,14 @@ impl State {
                     true => elapsed.min(waited),
                     false => elapsed.saturating_add(grace),
                 });
-                let next = look_after(self, place, now);
+                let next = enforce_limits(self, place, now);
                 self.becomes_due(next);
             }
         }
     }
 
     /// Something becomes due at this time.
-    pub(super) fn becomes_due(&mut self, at: Option<Instant>) {
+    pub(in crate::pool) fn becomes_due(&mut self, at: Option<Instant>) {
         self.first_due = [self.first_due, at].into_iter().flatten().min();
     }
 }

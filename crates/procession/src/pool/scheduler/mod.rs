@@ -1,18 +1,29 @@
 //! What a pool knows, under one lock: its workers, what is to be done, what is
 //! being done, what came of it.
 
-use super::TaskError;
-use super::bell::Eagerness;
-use super::chunk::{Arguments, Callback, Chunk, Owner, Piece, Place, Policy};
-use super::fate::Judged;
-use super::line::{Line, Posting};
-use super::process::Process;
-use super::queue::Queue;
-use super::stats::WorkerStats;
-use super::trace::WorkerSpan;
+pub(in crate::pool) mod chunk;
+mod collect;
+pub(in crate::pool) mod dispatch;
+mod ready_queue;
+mod retire;
+mod retry;
+mod runs;
+mod staffing;
+mod statistics;
+pub(in crate::pool) mod timers;
+
 use crate::codec::Encoded;
+use crate::pool::TaskError;
+use crate::pool::bell::Eagerness;
+use crate::pool::line::{Line, Posting};
+use crate::pool::stats::WorkerStats;
+use crate::pool::supervisor::WorkerProcess;
+use crate::pool::trace::WorkerSpan;
+use crate::process;
 use crate::process::packet::Mailbox;
-use crate::process::{self};
+use chunk::{Arguments, Callback, Chunk, Owner, Piece, Place, Policy};
+use ready_queue::ReadyQueue;
+use retry::Judged;
 use slab::Slab;
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -23,37 +34,37 @@ use std::time::{Duration, Instant};
 
 /// What is known of a function that workers call.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) key: Key,
-    pub(super) definition: Arc<Encoded>,
+pub(in crate::pool) struct Job {
+    pub(in crate::pool) key: Key,
+    pub(in crate::pool) definition: Arc<Encoded>,
     /// What the task has captured, which keeps the key from being another's.
-    pub(super) captured: Option<Arc<dyn Any + Send + Sync>>,
+    pub(in crate::pool) captured: Option<Arc<dyn Any + Send + Sync>>,
     /// Who counts on it: chunks that are not done, and runs.
-    pub(super) users: usize,
+    pub(in crate::pool) users: usize,
     /// How long a call takes, in nanoseconds.
-    pub(super) estimate: Option<u64>,
+    pub(in crate::pool) estimate: Option<u64>,
 }
 
 /// What a pool has to know of a function to have workers call it.
-pub(super) struct Definition {
-    pub(super) encoded: Encoded,
-    pub(super) captured: Option<Arc<dyn Any + Send + Sync>>,
+pub(in crate::pool) struct Definition {
+    pub(in crate::pool) encoded: Encoded,
+    pub(in crate::pool) captured: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// What tells functions apart: code for the types, and code of the function, or
 /// captured values.
-pub(super) type Key = (usize, usize);
+pub(in crate::pool) type Key = (usize, usize);
 
 /// A call of one function for many arguments.
 #[derive(Debug)]
-pub(super) struct Run {
-    pub(super) ready: VecDeque<Piece>,
+pub(in crate::pool) struct Run {
+    pub(in crate::pool) ready: VecDeque<Piece>,
     /// Who took its results last.
-    pub(super) user: ThreadId,
+    pub(in crate::pool) user: ThreadId,
 }
 
 /// Code of others, which is not run under the lock.
-pub(super) enum After {
+pub(in crate::pool) enum After {
     Wake(Waker),
     Call(Callback, Piece),
     /// Ask whether a failure is worth another attempt, and come back with the answer and
@@ -63,12 +74,12 @@ pub(super) enum After {
     Forget(Arc<dyn Any + Send + Sync>),
     /// Tell subscribers.
     #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "nobody is told"))]
-    Tell(super::errands::Errand),
+    Tell(crate::pool::executor::UserCode),
 }
 
 /// How far the pool's life has come.
 #[derive(Clone, Debug)]
-pub(super) enum Phase {
+pub(in crate::pool) enum Phase {
     Open,
     /// What there is to be done is done; nothing is added.
     Closed,
@@ -78,7 +89,7 @@ pub(super) enum Phase {
 
 /// How far a worker's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(in crate::pool) enum Stage {
     /// There is none, until this time or as long as it is not needed.
     Vacant(Option<Instant>),
     /// It is being started, or has not said that it is ready.
@@ -92,36 +103,36 @@ pub(super) enum Stage {
 
 /// Something that a worker was sent.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(in crate::pool) struct Sent {
     /// Until all its results are here.
-    pub(super) chunk: Option<usize>,
-    pub(super) job: usize,
+    pub(in crate::pool) chunk: Option<usize>,
+    pub(in crate::pool) job: usize,
     /// Place of the first argument, if there are several.
-    pub(super) first: Option<u64>,
+    pub(in crate::pool) first: Option<u64>,
     /// In the line.
-    pub(super) index: u64,
-    pub(super) count: u32,
-    pub(super) priority: i32,
+    pub(in crate::pool) index: u64,
+    pub(in crate::pool) count: u32,
+    pub(in crate::pool) priority: i32,
     /// How long it is thought to take, in nanoseconds.
-    pub(super) cost: u64,
+    pub(in crate::pool) cost: u64,
     /// The worker says when it begins each call.
-    pub(super) is_exact: bool,
+    pub(in crate::pool) is_exact: bool,
     /// It will be told how it went.
-    pub(super) has_end: bool,
-    pub(super) is_rest_wanted: bool,
+    pub(in crate::pool) has_end: bool,
+    pub(in crate::pool) is_rest_wanted: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Worker {
-    pub(super) stage: Stage,
-    pub(super) life: Option<Life>,
+pub(in crate::pool) struct Worker {
+    pub(in crate::pool) stage: Stage,
+    pub(in crate::pool) life: Option<Life>,
     /// It is one too many.
-    pub(super) is_superfluous: bool,
-    pub(super) stats: WorkerStats,
+    pub(in crate::pool) is_superfluous: bool,
+    pub(in crate::pool) stats: WorkerStats,
 }
 
 impl Worker {
-    pub(super) fn vacant() -> Worker {
+    pub(in crate::pool) fn vacant() -> Worker {
         Worker {
             stage: Stage::Vacant(None),
             life: None,
@@ -133,45 +144,45 @@ impl Worker {
 
 /// A worker that has a process.
 #[derive(Debug)]
-pub(super) struct Life {
-    pub(super) process: Arc<Process>,
-    pub(super) posting: Posting,
-    pub(super) mail: Mailbox,
-    pub(super) sent: VecDeque<Sent>,
-    pub(super) load: u64,
-    pub(super) inbox: Vec<u8>,
+pub(in crate::pool) struct Life {
+    pub(in crate::pool) process: Arc<WorkerProcess>,
+    pub(in crate::pool) posting: Posting,
+    pub(in crate::pool) mail: Mailbox,
+    pub(in crate::pool) sent: VecDeque<Sent>,
+    pub(in crate::pool) load: u64,
+    pub(in crate::pool) inbox: Vec<u8>,
     /// Which jobs it knows.
-    pub(super) known: Vec<bool>,
+    pub(in crate::pool) known: Vec<bool>,
     /// Calls that were sent to it, and whose results are here.
-    pub(super) assigned: u64,
-    pub(super) done: u64,
+    pub(in crate::pool) assigned: u64,
+    pub(in crate::pool) done: u64,
     /// It was to be killed, and cannot be: its end is not waited for.
-    pub(super) is_lost: bool,
+    pub(in crate::pool) is_lost: bool,
     /// Why the call that it ran is not wanted any more, and which one that is, if only one
     /// is meant.
-    pub(super) condemned: Option<(process::TaskError, Option<u64>)>,
+    pub(in crate::pool) condemned: Option<(process::TaskError, Option<u64>)>,
     /// The memory that it shares with us makes no sense: nothing more is read from it.
-    pub(super) is_spoilt: bool,
+    pub(in crate::pool) is_spoilt: bool,
     /// Records that were read from it, as far as their numbers tell them apart.
-    pub(super) records: u32,
-    pub(super) is_full: bool,
-    pub(super) is_dirty: bool,
-    pub(super) idle_since: Option<Instant>,
+    pub(in crate::pool) records: u32,
+    pub(in crate::pool) is_full: bool,
+    pub(in crate::pool) is_dirty: bool,
+    pub(in crate::pool) idle_since: Option<Instant>,
     /// Since when what it has to do first is the same; by our own clock, whatever it
     /// writes.
-    pub(super) front_since: Instant,
+    pub(in crate::pool) front_since: Instant,
     /// Since when it has been at the first of what it was sent.
-    pub(super) batch_since: Instant,
-    pub(super) span: WorkerSpan,
+    pub(in crate::pool) batch_since: Instant,
+    pub(in crate::pool) span: WorkerSpan,
 }
 
 impl Life {
-    pub(super) fn has_nothing(&self) -> bool {
+    pub(in crate::pool) fn has_nothing(&self) -> bool {
         self.sent.is_empty()
     }
 
     /// What it was sent first is done; it is at the next.
-    pub(super) fn pop_front(&mut self) -> Option<Sent> {
+    pub(in crate::pool) fn pop_front(&mut self) -> Option<Sent> {
         let sent = self.sent.pop_front()?;
         self.load = self.load.saturating_sub(sent.cost);
         self.batch_since = Instant::now();
@@ -179,68 +190,68 @@ impl Life {
     }
 }
 
-pub(super) struct State {
-    pub(super) phase: Phase,
-    pub(super) workers: Vec<Worker>,
+pub(in crate::pool) struct State {
+    pub(in crate::pool) phase: Phase,
+    pub(in crate::pool) workers: Vec<Worker>,
     /// The lines of those that live, for threads that look without the lock.
-    pub(super) lines: Arc<Vec<Arc<Line>>>,
-    pub(super) queue: Queue,
+    pub(in crate::pool) lines: Arc<Vec<Arc<Line>>>,
+    pub(in crate::pool) queue: ReadyQueue,
     /// Some worker [is lost](Life::is_lost).
-    pub(super) has_lost: bool,
+    pub(in crate::pool) has_lost: bool,
     /// Not all chunks had the same priority so far.
-    pub(super) has_priorities: bool,
+    pub(in crate::pool) has_priorities: bool,
     /// Chunks that wait for their time, which may never come.
-    pub(super) delayed: Vec<(Option<Instant>, usize)>,
+    pub(in crate::pool) delayed: Vec<(Option<Instant>, usize)>,
     /// Failures that code of others is to judge.
-    pub(super) judged: Judged,
-    pub(super) chunks: Slab<Chunk>,
-    pub(super) jobs: Slab<Job>,
-    pub(super) keys: HashMap<Key, usize>,
-    pub(super) runs: Slab<Run>,
+    pub(in crate::pool) judged: Judged,
+    pub(in crate::pool) chunks: Slab<Chunk>,
+    pub(in crate::pool) jobs: Slab<Job>,
+    pub(in crate::pool) keys: HashMap<Key, usize>,
+    pub(in crate::pool) runs: Slab<Run>,
     /// Chunks that may be tried again, whether somebody waits for them or not.
-    pub(super) retriable: usize,
+    pub(in crate::pool) retriable: usize,
     /// Handles that somebody else than a waiting thread is to be told of.
-    pub(super) watched: usize,
+    pub(in crate::pool) watched: usize,
     /// What is to be done without the lock, because it is code of others.
-    pub(super) afterwards: Vec<After>,
+    pub(in crate::pool) afterwards: Vec<After>,
     /// Starts in a row that failed.
-    pub(super) failed_starts: u32,
+    pub(in crate::pool) failed_starts: u32,
     /// Threads that take results in by themselves, all the time.
-    pub(super) drivers: usize,
+    pub(in crate::pool) drivers: usize,
     /// How deep the helper sleeps.
-    pub(super) helper: Eagerness,
+    pub(in crate::pool) helper: Eagerness,
     /// When the helper means to look again, and when something becomes due that it
     /// does not know of.
-    pub(super) next_look: Option<Instant>,
-    pub(super) first_due: Option<Instant>,
+    pub(in crate::pool) next_look: Option<Instant>,
+    pub(in crate::pool) first_due: Option<Instant>,
     /// Counts what was finished, for those who wait.
-    pub(super) finished: u64,
-    pub(super) limits: Limits,
-    pub(super) slowest: super::stats::Slowest,
-    pub(super) restarts: u64,
+    pub(in crate::pool) finished: u64,
+    pub(in crate::pool) limits: Limits,
+    pub(in crate::pool) slowest: crate::pool::stats::Slowest,
+    pub(in crate::pool) restarts: u64,
     /// Stop was posted to all.
-    pub(super) is_stopping: bool,
+    pub(in crate::pool) is_stopping: bool,
     /// The thread that waits for the pool's end: it takes no more results of its own
     /// runs.
-    pub(super) joiner: Option<ThreadId>,
+    pub(in crate::pool) joiner: Option<ThreadId>,
 }
 
 /// What is asked of workers.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Limits {
-    pub(super) tasks_per_worker: Option<u64>,
-    pub(super) recycle_above: Option<u64>,
-    pub(super) memory: Option<u64>,
-    pub(super) start_timeout: Option<Duration>,
+pub(in crate::pool) struct Limits {
+    pub(in crate::pool) tasks_per_worker: Option<u64>,
+    pub(in crate::pool) recycle_above: Option<u64>,
+    pub(in crate::pool) memory: Option<u64>,
+    pub(in crate::pool) start_timeout: Option<Duration>,
 }
 
 impl State {
-    pub(super) fn new(workers: usize, limits: Limits) -> State {
+    pub(in crate::pool) fn new(workers: usize, limits: Limits) -> State {
         State {
             phase: Phase::Open,
             workers: (0..workers).map(|_| Worker::vacant()).collect(),
             lines: Arc::default(),
-            queue: Queue::default(),
+            queue: ReadyQueue::default(),
             has_lost: false,
             has_priorities: false,
             delayed: Vec::new(),
@@ -259,7 +270,7 @@ impl State {
             first_due: None,
             finished: 0,
             limits,
-            slowest: super::stats::Slowest::default(),
+            slowest: crate::pool::stats::Slowest::default(),
             restarts: 0,
             is_stopping: false,
             joiner: None,
@@ -267,7 +278,7 @@ impl State {
     }
 
     /// Adds what is to be done.
-    pub(super) fn add(
+    pub(in crate::pool) fn add(
         &mut self,
         job: usize,
         owner: Owner,
@@ -281,7 +292,7 @@ impl State {
     }
 
     /// Adds what is to be done and is not in the queue yet.
-    pub(super) fn insert(
+    pub(in crate::pool) fn insert(
         &mut self,
         job: usize,
         owner: Owner,
@@ -311,7 +322,7 @@ impl State {
     }
 
     /// Learns a function; its job.
-    pub(super) fn learn(&mut self, key: Key, definition: Definition) -> usize {
+    pub(in crate::pool) fn learn(&mut self, key: Key, definition: Definition) -> usize {
         let job = self.jobs.insert(Job {
             key,
             definition: Arc::new(definition.encoded),
@@ -324,7 +335,7 @@ impl State {
     }
 
     /// One user less; a job of captured values goes with its last.
-    pub(super) fn release_job(&mut self, number: usize) {
+    pub(in crate::pool) fn release_job(&mut self, number: usize) {
         let job = &mut self.jobs[number];
         job.users -= 1;
         if job.users > 0 {
@@ -340,7 +351,8 @@ impl State {
             if let Some(life) = &mut worker.life
                 && life.known.get_mut(number).is_some_and(std::mem::take)
             {
-                let forget = super::line::Post::new(super::line::Order::Forget, number as u32);
+                let forget =
+                    crate::pool::line::Post::new(crate::pool::line::Order::Forget, number as u32);
                 // If there is no room, it learns something else under this number,
                 // before it is asked to call it.
                 let _ = life.posting.post(forget, &[]);
@@ -349,7 +361,7 @@ impl State {
     }
 
     /// Gives a result to whom it belongs.
-    pub(super) fn deliver(&mut self, number: usize, piece: Piece) {
+    pub(in crate::pool) fn deliver(&mut self, number: usize, piece: Piece) {
         self.finished += 1;
         let chunk = &mut self.chunks[number];
         match chunk.owner {
@@ -378,7 +390,7 @@ impl State {
     }
 
     /// All results of a chunk were delivered.
-    pub(super) fn complete(&mut self, number: usize) {
+    pub(in crate::pool) fn complete(&mut self, number: usize) {
         let chunk = &mut self.chunks[number];
         chunk.place = Place::Done;
         self.retriable -= usize::from(chunk.policy.retries > 0);
@@ -392,7 +404,7 @@ impl State {
     }
 
     /// Whether nothing is to be done.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(in crate::pool) fn is_idle(&self) -> bool {
         let has_nothing = |worker: &Worker| worker.life.as_ref().is_none_or(Life::has_nothing);
         self.queue.is_empty()
             && self.delayed.is_empty()
@@ -400,11 +412,16 @@ impl State {
             && self.workers.iter().all(has_nothing)
     }
 
-    pub(super) fn update_lines(&mut self) {
+    pub(in crate::pool) fn update_lines(&mut self) {
         let lives = self
             .workers
             .iter()
             .filter_map(|worker| worker.life.as_ref());
         self.lines = Arc::new(lives.map(|life| Arc::clone(life.posting.line())).collect());
     }
+}
+
+/// The point in time `wait` after `start`; `None` if it is too far away to be one.
+pub(in crate::pool) fn after(start: Instant, wait: Duration) -> Option<Instant> {
+    start.checked_add(wait)
 }
