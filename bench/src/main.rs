@@ -13,7 +13,7 @@ mod queue;
 mod raw;
 mod rings;
 
-use procession::transport::Transport;
+use procession_transport::Transport;
 use std::time::{Duration, Instant};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -8,7 +8,7 @@ use crate::raw::{self, Raw};
 use crate::{median, time};
 use procession::os::eventfd::{EventFd, Mode};
 use procession::process::{self, Child, Fork};
-use procession::transport::{Delivery, Link, Options, Transport};
+use procession_transport::{Delivery, FanIn, Options, Transport};
 use rustix::thread::CpuSet;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -170,13 +170,13 @@ fn our_round(
     answered: bool,
 ) -> Result<Duration, Failure> {
     let answer = EventFd::new(0, Mode::Semaphore)?;
-    let link = Link::open(transport, 1, &Options::default())?;
+    let fan_in = FanIn::open(transport, 1, &Options::default())?;
     // Taken by whichever process runs on.
-    let link = std::cell::Cell::new(Some(link));
+    let fan_in = std::cell::Cell::new(Some(fan_in));
     let child = sender(|| {
-        let mut sender = link
+        let mut sender = fan_in
             .take()
-            .ok_or("the link is taken once")?
+            .ok_or("the end is taken once")?
             .into_sender(0)?;
         let message = vec![7; size];
         for _ in 0..WARM_UP + count {
@@ -187,9 +187,9 @@ fn our_round(
         }
         Ok(sender.finish()?)
     })?;
-    let mut receiver = link
+    let mut receiver = fan_in
         .take()
-        .ok_or("the link is taken once")?
+        .ok_or("the end is taken once")?
         .into_receiver()?;
     let mut receive = |times: usize| -> Result<(), Failure> {
         for _ in 0..times {

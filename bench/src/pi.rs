@@ -1,8 +1,8 @@
 //! The main job: π at 1e8 terms by ten processes, over each transport.
 
 use crate::{median, time};
-use procession::transport::{Crew, Event, Link, Options, Transport};
 use procession_pi::{DoubleDouble, Kernel, pi_from, slices, sum_with};
+use procession_transport::{Event, FanIn, Options, Transport, WorkerGroup};
 use std::process::Command;
 use std::time::Duration;
 
@@ -94,13 +94,13 @@ fn ms(time: Duration) -> f64 {
 }
 
 fn job(transport: Transport, kernel: Kernel) -> procession::Result<f64> {
-    let link = Link::open(transport, WORKERS, &Options::default())?;
+    let fan_in = FanIn::open(transport, WORKERS, &Options::default())?;
     let slices: Vec<_> = slices(TERMS, WORKERS).collect();
-    let mut crew = Crew::start(link, |worker, sender| {
+    let mut group = WorkerGroup::start(fan_in, |worker, sender| {
         sender.send(&sum_with(kernel, slices[worker].clone()).to_le_bytes())
     })?;
     let mut total = DoubleDouble::default();
-    while let Some(event) = crew.next()? {
+    while let Some(event) = group.next()? {
         match event {
             Event::Message { bytes, .. } => {
                 total = total + DoubleDouble::from_le_bytes(&bytes).unwrap_or_default();

@@ -3,9 +3,9 @@
 
 use procession::os::memory::Region;
 use procession::os::posix::Semaphore;
-use procession::transport::Transport;
 use procession_sys::posix::mq;
 use procession_sys::sysv::{msg, sem};
+use procession_transport::Transport;
 use rustix::event::EventfdFlags;
 use rustix::fs::{Mode, OFlags};
 use std::net::{TcpListener, TcpStream, UdpSocket};

@@ -19,7 +19,7 @@ const LONGEST: [&str; 10] = [
     "procession-cli-cli",
     "models",
     "queue",
-    "transport",
+    "procession-transport-transport",
     "shapes",
     "doc",
     "channel",
@@ -332,11 +332,11 @@ mod tests {
         for name in super::LONGEST {
             assert!(steps.iter().any(|step| step.name == name), "{name}");
         }
-        for directory in ["procession", "procession-cli"] {
-            let prefix = match directory {
-                "procession" => "",
-                _ => "procession-cli-",
-            };
+        for (directory, prefix) in [
+            ("procession", ""),
+            ("procession-cli", "procession-cli-"),
+            ("procession-transport", "procession-transport-"),
+        ] {
             let tests = format!("{}/crates/{directory}/tests", crate::ROOT);
             for entry in std::fs::read_dir(tests).unwrap() {
                 let path = entry.unwrap().path();

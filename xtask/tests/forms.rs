@@ -271,12 +271,8 @@ fn whatever_waits_has_four_forms() {
 fn of_the_library() -> (Owners, Aliases) {
     let mut methods = Owners::new();
     let mut results = Aliases::new();
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/procession/src");
-    for file in sources_below(&sources) {
+    for (file, module) in files() {
         let text = std::fs::read_to_string(&file).unwrap();
-        let module = file.strip_prefix(&sources).unwrap();
-        let parts = module.components().next().unwrap().as_os_str();
-        let module = parts.to_str().unwrap().trim_end_matches(".rs").to_owned();
         let items = syn::parse_file(&text).unwrap().items;
         collect(&items, &module, &mut methods);
         for item in &items {
@@ -291,6 +287,26 @@ fn of_the_library() -> (Owners, Aliases) {
         }
     }
     (methods, results)
+}
+
+/// Each source file of the library and of the transports, with the module that users know
+/// it by.
+fn files() -> Vec<(PathBuf, String)> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let library = crates.join("procession/src");
+    let transports = sources_below(&crates.join("procession-transport/src"));
+    let transports = transports
+        .into_iter()
+        .map(|file| (file, "transport".to_owned()));
+    let of_library = sources_below(&library).into_iter().map(|file| {
+        let below = file.strip_prefix(&library).unwrap();
+        let top = below.components().next().unwrap().as_os_str();
+        let module = top.to_str().unwrap().trim_end_matches(".rs").to_owned();
+        (file, module)
+    });
+    // Nothing in it is for users.
+    let is_public = |(_, module): &(PathBuf, String)| module != "__private";
+    of_library.filter(is_public).chain(transports).collect()
 }
 
 /// The errors of aliases of results, by module and name; of public ones by name as well.

@@ -4,7 +4,7 @@ use crate::say::say;
 use procession::ErrorKind;
 use procession::process::Inherited;
 use procession::signal::Signal;
-use procession::transport::WorkerError;
+use procession_transport::WorkerError;
 
 /// Why a command did not succeed.
 #[derive(Debug)]

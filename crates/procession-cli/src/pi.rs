@@ -8,9 +8,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use procession::pool::Pool;
 use procession::process::{self, StartMethod};
 use procession::signal::{Signal, Signals};
-use procession::transport::{Crew, Event, Link, Options, Sender, Ticket, Transport};
 use procession::{Deadline, ErrorKind, task};
 use procession_pi::{DoubleDouble, Kernel, error_ulp, pi_from, slices, sum_with};
+use procession_transport::{Event, FanIn, Options, Sender, SenderToken, Transport, WorkerGroup};
 use serde::Serialize;
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -202,24 +202,24 @@ impl Job<'_> {
 
     fn gather(&self, transport: Transport, signals: &mut Signals) -> Result<DoubleDouble, Failure> {
         let workers = usize::try_from(self.arguments.workers).unwrap_or(usize::MAX);
-        let link = Link::open(transport, workers, self.options)?;
+        let fan_in = FanIn::open(transport, workers, self.options)?;
         let (terms, kernel) = (self.arguments.terms, self.kernel);
-        let mut crew = match self.arguments.start.method() {
-            StartMethod::Fork => Crew::start(link, |worker, sender| {
+        let mut group = match self.arguments.start.method() {
+            StartMethod::Fork => WorkerGroup::start(fan_in, |worker, sender| {
                 send_slice(terms, workers, kernel, worker, sender)
             }),
             method => {
-                let work = task!([terms, workers] |ticket: Ticket| {
+                let work = task!([terms, workers] |token: SenderToken| {
                     let kernel = Kernel::detect();
-                    ticket.work(|worker, sender| send_slice(terms, workers, kernel, worker, sender))
+                    token.work(|worker, sender| send_slice(terms, workers, kernel, worker, sender))
                 });
-                Crew::spawn(link, method, &work)
+                WorkerGroup::spawn(fan_in, method, &work)
             }
         }?;
         let progress = Progress::new(transport.name(), self.arguments.terms);
         let mut total = DoubleDouble::default();
         loop {
-            let event = match crew.next_until(Deadline::after(TICK), Some(signals.as_fd())) {
+            let event = match group.next_until(Deadline::after(TICK), Some(signals.as_fd())) {
                 Err(error) if error.is_timeout() => {
                     progress.tick();
                     continue;
@@ -227,7 +227,7 @@ impl Job<'_> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {
                     drop(progress);
                     // Kills and reaps the workers before anything is said.
-                    drop(crew);
+                    drop(group);
                     stop_on_signal(signals)?;
                     return Err(error.into());
                 }

@@ -3,7 +3,7 @@
 use crate::args::TransportsArguments;
 use crate::failure::Failure;
 use crate::output;
-use procession::transport::Transport;
+use procession_transport::Transport;
 use serde::Serialize;
 
 /// What is printed as JSON.

@@ -487,7 +487,7 @@ macro_rules! into_io_error {
 pub(crate) use into_io_error;
 
 /// Turns the errors of rustix and std into ours, with what was being done.
-pub(crate) trait Context<T> {
+pub trait Context<T> {
     /// Names the operation and its object.
     fn during(self, operation: &'static str, object: impl fmt::Display) -> Result<T>;
 }

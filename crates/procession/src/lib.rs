@@ -15,7 +15,6 @@
 //! | [`Select`] | the first of several queues, channels, events, processes, descriptors, times |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
-//! | [`transport`] | many senders, one receiver, whole messages, over fifteen mechanisms; a dead sender is an error that names it |
 //! | [`limits`] | the kernel's limits by name, value and remedy |
 //! | [`Error`] | operation, object, errno name, hint |
 //! | [`Failure`] | any error, as a result that travels |
@@ -26,9 +25,7 @@
 //! - **No hang.** Waits have `try_`, `_timeout` and `_deadline` forms, on the
 //!   monotonic clock ([`Deadline`] lists the exceptions); the death of another
 //!   process becomes a result.
-//! - **No leak.** Children are reaped even if their handles are dropped. Names
-//!   that a transport needs for a while are removed as soon as both sides hold
-//!   the object, and by the next run if this one is killed in between.
+//! - **No leak.** Children are reaped even if their handles are dropped.
 //! - **No lie.** An error says operation, object and errno name, and which
 //!   limit is in the way.
 //! - **No trap.** The safe API cannot fork a process with several threads, and
@@ -130,6 +127,8 @@
 #[cfg(test)]
 extern crate self as procession;
 
+#[doc(hidden)]
+pub mod __private;
 mod bytes;
 pub mod channel;
 mod codec;
@@ -153,7 +152,6 @@ pub mod signal;
 pub mod sync;
 mod thread_slot;
 mod time;
-pub mod transport;
 
 pub use bytes::Bytes;
 pub use error::{Error, ErrorKind, Result};
@@ -163,13 +161,6 @@ pub use name::Name;
 pub use process::init;
 pub use select::{Receives, Select};
 pub use time::Deadline;
-
-/// What the code that macros write uses.
-#[doc(hidden)]
-pub mod __private {
-    pub use crate::process::{NAMED_TASKS, NamedTask};
-    pub use linkme;
-}
 
 /// Compiles what stands beside Python.
 #[cfg(doctest)]

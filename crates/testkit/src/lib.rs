@@ -22,9 +22,10 @@
 //! with machine instructions; [`wall_clock`] finds waits that a set clock would
 //! disturb; [`refuse`] takes one system call from whole suites; [`random`] makes
 //! moments and bytes that a printed seed repeats; [`scribble`] is a peer that writes anything
-//! anywhere.
+//! anywhere; [`examples`] runs the examples of a package.
 
 pub mod audit;
+pub mod examples;
 #[cfg(target_arch = "x86_64")]
 pub mod fault;
 pub mod random;

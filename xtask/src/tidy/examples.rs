@@ -72,7 +72,8 @@ pub(crate) fn check(
     texts: &[Text],
 ) -> Problems {
     let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
-    for module in sources.modules.values() {
+    let is_shown = |route: &&Vec<String>| route.first().is_none_or(|top| top != "__private");
+    for (_, module) in sources.modules.iter().filter(|(route, _)| is_shown(route)) {
         let path = format!("crates/{name}/src/{}", module.file);
         let text = texts.iter().find(|text| text.path == path);
         let mut counter = Counter {

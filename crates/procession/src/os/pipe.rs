@@ -334,11 +334,6 @@ impl Reader {
     pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Reader {
         Reader(descriptor)
     }
-
-    /// The descriptor as it is, non-blocking.
-    pub(crate) fn into_descriptor(self) -> OwnedFd {
-        self.0
-    }
 }
 
 impl Writer {
@@ -357,10 +352,5 @@ impl Writer {
     /// What another process of the family made and sent.
     pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Writer {
         Writer(descriptor)
-    }
-
-    /// The descriptor as it is, non-blocking.
-    pub(crate) fn into_descriptor(self) -> OwnedFd {
-        self.0
     }
 }

@@ -107,11 +107,6 @@ impl<R> JoinHandle<R> {
         self.running.name()
     }
 
-    /// How the process ended, where that is how the task failed.
-    pub(crate) fn status(&self) -> Option<super::ExitStatus> {
-        self.running.status()
-    }
-
     /// Whether the process has ended, so that joining waits for its status at
     /// most.
     #[must_use]

@@ -1,79 +1,14 @@
 //! Every example is run, and prints what it should.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use testkit::Test;
 
 const PI: &str = "3.1415926504066944\n";
 
 fn main() -> std::process::ExitCode {
-    let directory = examples_directory();
-    let expected = expected();
-    let mut tests: Vec<Test> = expected
-        .iter()
-        .map(|(&name, &output)| {
-            let program = directory.join(name);
-            Test::new(name, move || prints(&program, output))
-        })
-        .collect();
-    tests.push(Test::new("every_example_is_listed", move || {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-        let found = std::fs::read_dir(sources).unwrap().map(|entry| {
-            entry
-                .unwrap()
-                .path()
-                .file_stem()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned()
-        });
-        let mut found: Vec<String> = found.collect();
-        found.sort();
-        assert_eq!(found, expected.keys().copied().collect::<Vec<_>>());
-    }));
-    testkit::run(tests)
-}
-
-/// Where cargo puts examples: beside the directory of this test. Running this
-/// test alone does not build them, so cargo is asked to.
-fn examples_directory() -> PathBuf {
-    let me = std::env::current_exe().unwrap();
-    let profile = me.parent().unwrap().parent().unwrap();
-    if std::env::var_os("PROCESSION_TEST_CHILD").is_none() {
-        let mut cargo = Command::new(env!("CARGO"));
-        // The whole workspace: another choice of features would build them anew.
-        cargo.args(["build", "--quiet", "--workspace", "--examples"]);
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success(), "building the examples");
-    }
-    profile.join("examples")
-}
-
-fn prints(program: &Path, expected: &str) {
-    let output = Command::new(program).output().unwrap();
-    let (printed, said) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(
-        output.status.success(),
-        "{}\n{printed}{said}",
-        output.status
-    );
-    let redis_is_missing = printed.starts_with("no Redis here");
-    if redis_is_missing {
-        assert!(
-            std::env::var_os("PROCESSION_REQUIRE_ALL").is_none(),
-            "{printed}"
-        );
-        println!("NOT TESTED: {printed}");
-        return;
-    }
-    assert_eq!(printed, expected, "{said}");
+    testkit::run(testkit::examples::tests(
+        env!("CARGO_MANIFEST_DIR"),
+        expected(),
+    ))
 }
 
 fn expected() -> BTreeMap<&'static str, &'static str> {
@@ -122,7 +57,6 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
         ("17_pi_posix_shm", PI),
         ("18_pi_sysv_shm", PI),
         ("19_pi_mmap", PI),
-        ("20_pi_redis", PI),
         (
             "21_fifo_outside_writer",
             "start read pipe data\nts\nwriter close\nstart read pipe data\nts\nwriter close\n",
@@ -176,12 +110,6 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
             "30_packets_and_descriptors",
             "a message of Some(3) bytes\na message of Some(5) bytes\n\
              a file: written by the child, read by the parent\nend of file: None\n",
-        ),
-        (
-            "31_crew",
-            "0: finished\n0: hello from worker 0\n\
-             1: failed over sysv-mq: Some(Signal(9))\n1: hello from worker 1\n\
-             2: finished\n2: hello from worker 2\n",
         ),
         (
             "32_process",

@@ -4,7 +4,7 @@
 
 use procession::sync::{LockError, Mutex, MutexGuard, RecoveryGuard, RwLock};
 use procession::{Error, ErrorKind, Failure, FailureError};
-use procession::{pool, process, queue, transport};
+use procession::{pool, process, queue};
 use std::error::Error as StdError;
 use std::fmt::{Debug, Display};
 
@@ -66,7 +66,6 @@ pub(crate) fn errors_convert_with_a_question_mark() {
     converts::<process::TaskError>();
     converts::<process::CommandError>();
     converts::<pool::TaskError>();
-    converts::<transport::WorkerError>();
     converts_whatever_it_has::<queue::SendError<Opaque>>();
     converts_whatever_it_has::<queue::TrySendError<Opaque>>();
     converts_whatever_it_has::<queue::SendTimeoutError<Opaque>>();

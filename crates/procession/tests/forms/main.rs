@@ -9,12 +9,11 @@ use procession::os::pipe;
 use procession::os::socket::{SeqPacket, SeqPacketListener};
 use procession::os::sysv::{Key, SemaphoreSet};
 use procession::pool::{JoinError, Pool};
-use procession::process::{self, Command, PidFd, StartMethod, Stdio};
+use procession::process::{self, Command, PidFd, Stdio};
 use procession::queue::{self, RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use procession::shared::{Array, Value};
 use procession::sync::LockError;
-use procession::transport::{Crew, Event, Link, Options, Ticket, Transport};
-use procession::{Deadline, Error, ErrorKind, task};
+use procession::{Deadline, Error, ErrorKind};
 use std::cell::RefCell;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -44,7 +43,6 @@ fn main() -> ExitCode {
         results_of_a_pool,
         results_of_tasks,
         the_end_of_a_pool,
-        events_of_a_crew,
         errors::errors_convert_with_a_question_mark,
         errors::what_a_lock_says_converts_and_unlocks,
         errors::what_a_queue_says_has_a_kind,
@@ -578,25 +576,4 @@ pub(crate) fn the_end_of_a_pool() {
     end.send(()).unwrap();
     assert_eq!(pool.join_timeout(LONG).unwrap().tasks(), 1);
     assert_eq!(task.join().unwrap(), 7);
-}
-
-pub(crate) fn events_of_a_crew() {
-    let link = Link::open(Transport::Pipe, 1, &Options::default()).unwrap();
-    let (end, stay) = queue::bounded::<()>(1).unwrap();
-    let work = task!([stay] |ticket: Ticket| {
-        ticket.work(|_, sender| {
-            let _ = stay.recv();
-            sender.send(b"1")
-        })
-    });
-    let mut crew = Crew::spawn(link, StartMethod::ForkServer, &work).unwrap();
-    assert!(crew.try_next().is_err_and(|error| error.at_once()));
-    assert!(crew.next_timeout(SHORT).is_err_and(|error| error.in_time()));
-    let late = crew.next_deadline(Deadline::after(SHORT));
-    assert!(late.is_err_and(|error| error.in_time()));
-    end.send(()).unwrap();
-    let event = crew.next_deadline(Deadline::after(LONG)).unwrap();
-    assert!(matches!(event, Some(Event::Message { bytes, .. }) if bytes == b"1"));
-    while crew.next().unwrap().is_some() {}
-    assert!(crew.try_next().unwrap().is_none());
 }

@@ -9,7 +9,6 @@ use procession::queue;
 use procession::shared::{Array, Counters};
 use procession::shm::Segment;
 use procession::sync::{Event, LockError, Mutex, Semaphore};
-use procession::transport::{Link, Transport};
 use procession::{ErrorKind, Result};
 use rustix::mount::MountFlags;
 use rustix::process::{Resource, Rlimit};
@@ -117,15 +116,6 @@ fn write_behind(file: &MappedFile) -> Result<()> {
     file.checked_write(150_000, b"and a file may not")
 }
 
-/// Sends more than a file may have.
-fn send_much() -> Result<()> {
-    let link = Link::open(Transport::File, 1, &Default::default())?;
-    let mut sender = link.ticket(0)?.into_sender()?;
-    loop {
-        sender.send(&[0; 30_000])?;
-    }
-}
-
 pub(crate) fn a_limit_of_file_sizes_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let before = MappedFile::create(directory.path().join("before"), 200_000).unwrap();
@@ -143,7 +133,6 @@ pub(crate) fn a_limit_of_file_sizes_is_an_error() {
             // What is written instead, into memory files and others.
             long_argument(),
             write_behind(&before),
-            send_much(),
         ] {
             let error = outcome.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}");
