@@ -1,11 +1,11 @@
 //! Every algorithm with an actor that is gone after its first atomic operation,
 //! after its second, and so on; then another actor has to get on.
 
+use crate::atomics::{AtomicU64, Ordering, low};
 use crate::barrier::RawBarrier;
 use crate::condvar::{Ended, RawCondvar};
-use crate::door::{AtomicU64, Ordering, low};
 use crate::event::RawEvent;
-use crate::gate::Gate;
+use crate::event_count::EventCount;
 use crate::mutex::{Acquired, RawMutex};
 use crate::permits::{PERMIT, Permits};
 use crate::queue::{Blocks, Orphans, RawQueue, Received, Sent};
@@ -454,7 +454,7 @@ fn who_gives_up_leaves_a_lock_that_can_be_reset() {
 }
 
 struct PermitWords {
-    gate: AtomicU64,
+    waiters: AtomicU64,
     used: AtomicU64,
     cells: Vec<AtomicU64>,
 }
@@ -462,7 +462,7 @@ struct PermitWords {
 impl PermitWords {
     fn new(permits: usize, room: usize) -> PermitWords {
         PermitWords {
-            gate: word(0),
+            waiters: word(0),
             used: word(permits as u64),
             cells: (0..room)
                 .map(|place| word(if place < permits { PERMIT } else { 0 }))
@@ -472,7 +472,7 @@ impl PermitWords {
 
     fn permits(&self) -> Permits<'_> {
         Permits {
-            gate: Gate(&self.gate),
+            waiters: EventCount(&self.waiters),
             used: &self.used,
             cells: &self.cells,
         }
@@ -543,8 +543,8 @@ impl RwLockWords {
     fn lock(&self) -> RawRwLock<'_> {
         RawRwLock {
             writer: RawMutex(&self.words[0]),
-            entry: Gate(&self.words[1]),
-            drained: Gate(&self.words[2]),
+            entry: EventCount(&self.words[1]),
+            drained: EventCount(&self.words[2]),
             readers: &self.cells,
         }
     }

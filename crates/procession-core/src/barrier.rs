@@ -29,7 +29,7 @@
 
 mod outcomes;
 
-use crate::door::{AtomicU64, Ordering, low};
+use crate::atomics::{AtomicU64, Ordering, low};
 use crate::platform::Losses;
 use crate::{Failure, Owner, Platform};
 use outcomes::Outcomes;

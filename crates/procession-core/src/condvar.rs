@@ -23,7 +23,7 @@
 //! death, which ends all waits, as does the death of one who was woken and did
 //! not come to act.
 
-use crate::door::{AtomicU64, Ordering, low};
+use crate::atomics::{AtomicU64, Ordering, low};
 use crate::platform::{Losses, Slept};
 use crate::{Failure, Platform};
 

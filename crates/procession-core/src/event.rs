@@ -11,7 +11,7 @@
 //! again before they looked. Each change is one compare-and-swap: whoever is
 //! killed has set it or has not.
 
-use crate::door::{AtomicU64, Ordering, low};
+use crate::atomics::{AtomicU64, Ordering, low};
 use crate::platform::Losses;
 use crate::{Failure, Platform};
 

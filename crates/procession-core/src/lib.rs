@@ -24,7 +24,8 @@
 //! | [`owner`] | who holds | all |
 //! | [`registry`] | who lives | all |
 //! | [`mutex`] | one holder | `Mutex`, `ReentrantMutex`, `Once`, `Value`, `Array` |
-//! | [`gate`] | sleepers and wake-ups | `Semaphore`, `RwLock`, `queue` |
+//! | [`event_count`] | sleepers and wake-ups | `Semaphore`, `RwLock`, `queue` |
+//! | [`doorbell`] | waiters for results, and how soon they want them | `pool` |
 //! | [`condvar`] | waiting for a notification | `Condvar` |
 //! | [`permits`] | many holders | `Semaphore`, `BoundedSemaphore`, readers |
 //! | [`rwlock`] | readers or a writer | `RwLock` |
@@ -34,18 +35,20 @@
 //!
 //! # How it is proved
 //!
-//! All atomics come through one [`door`]: std's, loom's for models, and, in
-//! this crate's own tests, one that abandons an actor at every operation.
-//! Whatever the algorithms need of the system is the [`Platform`].
+//! All atomics come from [`atomics`]: std's, loom's for models, and, in this
+//! crate's own tests, one that abandons an actor at every operation. Whatever the
+//! algorithms need of the system is the [`Platform`], or a [`Futex`] where no death
+//! has to end a sleep.
 #![forbid(unsafe_code)]
 
 #[cfg(all(test, not(loom)))]
 mod abandoned;
+pub mod atomics;
 pub mod barrier;
 pub mod condvar;
-pub mod door;
+pub mod doorbell;
 pub mod event;
-pub mod gate;
+pub mod event_count;
 pub mod mutex;
 pub mod owner;
 pub mod permits;
@@ -57,4 +60,4 @@ pub mod rwlock;
 mod stepping;
 
 pub use owner::Owner;
-pub use platform::{Failure, Platform, Slept};
+pub use platform::{Failure, Futex, Platform, Slept};

@@ -20,7 +20,7 @@
 //! U. Drepper, "Futexes Are Tricky" (2011), mutex 3; the owner in the word is
 //! from the robust futexes of Linux (robust-futexes.rst).
 
-use crate::door::{AtomicU64, Ordering, fence, low};
+use crate::atomics::{AtomicU64, Ordering, fence, low};
 use crate::platform::Losses;
 use crate::{Failure, Owner, Platform};
 

@@ -10,8 +10,8 @@
 //! | [`PERMIT`] | one that is free |
 //! | owner \| [`PERMIT`] | one that is held, dead or alive |
 
-use crate::door::{AtomicU64, Ordering};
-use crate::gate::Gate;
+use crate::atomics::{AtomicU64, Ordering};
+use crate::event_count::EventCount;
 use crate::{Failure, Owner, Platform};
 
 /// There is a permit in this cell.
@@ -21,7 +21,7 @@ pub const PERMIT: u64 = 1;
 #[derive(Clone, Copy, Debug)]
 pub struct Permits<'a> {
     /// Where those sleep who find none free.
-    pub gate: Gate<'a>,
+    pub waiters: EventCount<'a>,
     /// How many cells from the first have ever had a permit.
     pub used: &'a AtomicU64,
     /// One cell for each permit that there can be.
@@ -100,7 +100,7 @@ impl Permits<'_> {
         match self.try_acquire(platform) {
             Some(place) => Ok(place),
             None => self
-                .gate
+                .waiters
                 .wait_until(platform, || Ok(self.try_acquire(platform))),
         }
     }
@@ -109,16 +109,16 @@ impl Permits<'_> {
     pub fn release(&self, place: usize, owner: Owner, platform: &impl Platform) -> bool {
         let given = self.put_back(place, owner);
         if given {
-            self.gate.notify_after_swap(1, platform);
+            self.waiters.notify_after_swap(1, platform);
         }
         given
     }
 
     /// Gives a permit back; whether that is all, and nobody waits for it. The
-    /// first thing to try: if it is not all, the gate has to be notified.
+    /// first thing to try: if it is not all, the event count has to be notified.
     #[inline]
     pub fn give_back(&self, place: usize, owner: Owner) -> bool {
-        !self.put_back(place, owner) || !self.gate.has_sleepers_after_swap()
+        !self.put_back(place, owner) || !self.waiters.has_sleepers_after_swap()
     }
 
     #[inline]
@@ -169,7 +169,7 @@ impl Permits<'_> {
         }
         let woken = u32::try_from(count - left).unwrap_or(u32::MAX);
         if woken > 0 {
-            self.gate.notify_after_swap(woken, platform);
+            self.waiters.notify_after_swap(woken, platform);
         }
         if left > 0 {
             return Err(Failure::Full);

@@ -1,7 +1,7 @@
 //! What the algorithms need of the system around them.
 
 use crate::Owner;
-use crate::door::AtomicU64;
+use crate::atomics::AtomicU64;
 
 /// A thread of a process that takes part, for the time of one call.
 pub trait Platform {
@@ -40,6 +40,21 @@ pub trait Platform {
 
     /// Looks again and again whether `ready`, for as long as that is cheaper
     /// than to sleep.
+    fn spin(&self, ready: impl FnMut() -> bool) -> bool;
+}
+
+/// Sleeping on a word, where no death ends the sleep: for processes that learn of each
+/// other's end otherwise.
+pub trait Futex {
+    /// Sleeps while the lower half of the word is `expected`, until woken, for a limited
+    /// while, or for no reason.
+    fn wait(&self, word: &AtomicU64, expected: u32);
+
+    /// Wakes up to `count` of those who sleep on a word; returns how many.
+    fn wake(&self, word: &AtomicU64, count: u32) -> u32;
+
+    /// Looks again and again whether `ready`, for as long as that is cheaper than to
+    /// sleep. Returns `true` if it was.
     fn spin(&self, ready: impl FnMut() -> bool) -> bool;
 }
 

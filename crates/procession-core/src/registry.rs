@@ -38,7 +38,7 @@
 //! robust-futexes.rst and futex-requeue-pi.rst of the kernel; get_robust_list(2)
 
 use crate::Owner;
-use crate::door::{AtomicU64, Ordering, fence, low};
+use crate::atomics::{AtomicU64, Ordering, fence, low};
 
 /// Wake one who sleeps on the word when its owner dies (`FUTEX_WAITERS`).
 pub const WATCHED: u32 = 0x8000_0000;

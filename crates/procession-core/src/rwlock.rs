@@ -9,8 +9,8 @@
 //! sides, so that at least one sees the other. The reader gives way: a writer
 //! that waits is not starved by readers that come.
 
-use crate::door::{AtomicU64, Ordering, fence, fence_after_swap};
-use crate::gate::Gate;
+use crate::atomics::{AtomicU64, Ordering, fence, fence_after_swap};
+use crate::event_count::EventCount;
 use crate::mutex::{Acquired, INCONSISTENT, LOST, POISONED, RawMutex};
 use crate::{Failure, Owner, Platform};
 
@@ -20,9 +20,9 @@ pub struct RawRwLock<'a> {
     /// The writer.
     pub writer: RawMutex<'a>,
     /// Where readers wait for the writer's end, and for a free cell.
-    pub entry: Gate<'a>,
+    pub entry: EventCount<'a>,
     /// Where the writer waits for the readers' end.
-    pub drained: Gate<'a>,
+    pub drained: EventCount<'a>,
     /// One for each reader that there can be at a time.
     pub readers: &'a [AtomicU64],
 }

@@ -85,6 +85,7 @@ impl AtomicU64 {
         load(order: Ordering) -> u64;
         store(value: u64, order: Ordering) -> ();
         fetch_add(value: u64, order: Ordering) -> u64;
+        fetch_sub(value: u64, order: Ordering) -> u64;
         fetch_and(value: u64, order: Ordering) -> u64;
         fetch_or(value: u64, order: Ordering) -> u64;
         fetch_max(value: u64, order: Ordering) -> u64;

@@ -10,7 +10,7 @@
 //! taken for.
 
 use super::GENERATION_BITS;
-use crate::door::{AtomicU64, Ordering};
+use crate::atomics::{AtomicU64, Ordering};
 use crate::platform::Losses;
 
 /// The first cell, and those of the remainders.

@@ -75,7 +75,7 @@ mod sending;
 #[cfg(all(test, not(loom)))]
 mod small;
 
-use crate::door::{AtomicU64, Ordering};
+use crate::atomics::{AtomicU64, Ordering};
 use crate::{Failure, Owner, Platform};
 
 const FULL: u64 = 1 << 31;

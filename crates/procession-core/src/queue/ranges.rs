@@ -27,7 +27,7 @@
 //! a multiple, and the end is where it was. Then two messages share memory.
 
 use crate::Failure;
-use crate::door::{AtomicU64, Ordering};
+use crate::atomics::{AtomicU64, Ordering};
 
 const END_BITS: u32 = 36;
 const END: u64 = (1 << END_BITS) - 1;

@@ -3,7 +3,7 @@
 use super::{
     BLOCK, Blocks, CLOSED, FILLED, FULL, Held, PLACE_AT, READING, RawQueue, Received, holder,
 };
-use crate::door::Ordering;
+use crate::atomics::Ordering;
 use crate::{Failure, Platform};
 
 impl<B: Blocks> RawQueue<'_, B> {

@@ -5,7 +5,7 @@ use super::{
     RawQueue, Recovered, TICKET_AT, TICKETS, holder, state,
 };
 use crate::Platform;
-use crate::door::Ordering;
+use crate::atomics::Ordering;
 
 /// What a block was found to be.
 enum Orphan {

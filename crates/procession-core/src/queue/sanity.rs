@@ -2,7 +2,7 @@
 
 use super::{BEHIND, Blocks, COUNTED, FREE, FULL, MAX_BEHIND, MAX_STEPS, RawQueue, state};
 use crate::Failure;
-use crate::door::{AtomicU64, Ordering};
+use crate::atomics::{AtomicU64, Ordering};
 
 /// No queue comes so far.
 const LAST: u64 = 1 << 62;

@@ -1,7 +1,7 @@
 //! Publishing messages.
 
 use super::{BLOCK, Blocks, CLOSED, FILLED, FILLING, FULL, RawQueue, Sent, holder};
-use crate::door::Ordering;
+use crate::atomics::Ordering;
 use crate::{Failure, Platform};
 
 /// What others may have seen of a message that is being published.

@@ -3,7 +3,7 @@
 //! nothing is lost or taken twice.
 
 use super::{Blocks, FILLED, RawQueue, Received, Sent, TICKETS, holder};
-use crate::door::{AtomicU64, Ordering};
+use crate::atomics::{AtomicU64, Ordering};
 use crate::stepping::run_watched;
 use crate::{Owner, Platform, Slept};
 use std::cell::{Cell, RefCell};

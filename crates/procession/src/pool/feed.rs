@@ -2,13 +2,13 @@
 
 use super::TaskError;
 use super::call::{Function, encode, no_thread};
-use super::line::LONGEST_POST;
 use super::progress::Progress;
 use super::scheduler::chunk::{Arguments, Owner, Piece, Policy, first_value, value_of};
 use super::scheduler::dispatch::{AHEAD, AHEAD_IN_BULK};
 use super::scheduler::{Phase, Run};
 use super::shared::Shared;
 use super::trace::RunSpan;
+use super::worker_ring::LONGEST_POST;
 use crate::Deadline;
 use crate::process::{self, task::record};
 use serde::Serialize;
@@ -515,7 +515,7 @@ impl<I: Iterator, R> Drop for Feed<I, R> {
             return;
         }
         // A pool that is closed may have waited for this.
-        self.shared.bell.ring();
+        self.shared.doorbell.ring();
         // Last, for it is code of others.
         self.span.over(self.taken, self.given);
     }

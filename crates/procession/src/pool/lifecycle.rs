@@ -158,7 +158,7 @@ impl Pool {
             }
         });
         if closed.is_some() {
-            self.shared.bell.ring();
+            self.shared.doorbell.ring();
             let _ = self.shared.control.try_add(1);
         }
     }
@@ -195,7 +195,7 @@ impl Pool {
     fn say_who_joins(&self, joins: bool) {
         let me = joins.then(|| std::thread::current().id());
         if self.shared.with_own(|state| state.joiner = me).is_some() {
-            self.shared.bell.ring();
+            self.shared.doorbell.ring();
         }
     }
 
@@ -251,7 +251,7 @@ impl Pool {
     fn stop(&self) {
         let reason = TaskError::new(crate::process::TaskError::Cancelled);
         if self.shared.with_own(|state| state.end(reason)).is_some() {
-            self.shared.bell.ring();
+            self.shared.doorbell.ring();
             let _ = self.shared.control.try_add(1);
         }
     }

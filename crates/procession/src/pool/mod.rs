@@ -34,10 +34,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod bell;
 mod builder;
 mod call;
 mod calls;
+mod doorbell;
 mod error;
 mod executor;
 mod feed;
@@ -45,16 +45,17 @@ mod global;
 mod handle;
 mod join_error;
 mod lifecycle;
-mod line;
 mod progress;
 mod results;
 mod scheduler;
 mod settings;
 mod shared;
+mod sleep;
 mod stats;
 mod supervisor;
 mod trace;
 mod worker;
+mod worker_ring;
 
 pub use builder::{Builder, default_workers};
 pub use call::Call;

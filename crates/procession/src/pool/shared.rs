@@ -1,7 +1,7 @@
 //! What a pool, its handles and its threads have in common.
 
 use super::TaskError;
-use super::bell::{Bell, Eagerness};
+use super::doorbell::{Doorbell, Eagerness};
 use super::executor::{self, Executor, Serial};
 use super::scheduler::dispatch::AHEAD_IN_BULK;
 use super::scheduler::timers;
@@ -30,8 +30,8 @@ pub(super) struct Shared {
     me: Weak<Shared>,
     state: Mutex<State>,
     pub(super) executor: Arc<Executor>,
-    pub(super) bell: Bell,
-    pub(super) bell_file: MemFd,
+    pub(super) doorbell: Doorbell,
+    pub(super) doorbell_file: MemFd,
     /// Wakes the thread that watches over the processes.
     pub(super) control: EventFd,
     pub(super) settings: Settings,
@@ -44,15 +44,15 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(state: State, settings: Settings) -> Result<Arc<Shared>> {
-        let (bell, bell_file) = Bell::create()?;
+        let (doorbell, doorbell_file) = Doorbell::create()?;
         crate::error::Context::during(PROCESS.get(), "creating pool", "")?;
         let control = EventFd::new(0, crate::os::eventfd::Mode::Counter)?;
         Ok(Arc::new_cyclic(|me| Shared {
             me: Weak::clone(me),
             state: Mutex::new(state),
             executor: Arc::default(),
-            bell,
-            bell_file,
+            doorbell,
+            doorbell_file,
             control,
             settings,
             finished: AtomicU64::new(0),
@@ -107,12 +107,12 @@ impl Shared {
         if state.finished != self.finished.load(Ordering::Relaxed) {
             self.finished.store(state.finished, Ordering::SeqCst);
             if self.waiters.load(Ordering::SeqCst) > 0 {
-                self.bell.ring();
+                self.doorbell.ring();
             }
         }
         drop(state);
         if is_sooner || sleeps_too_deep {
-            self.bell.ring();
+            self.doorbell.ring();
         }
         if wants_watcher {
             let _ = self.control.try_add(1);
@@ -174,8 +174,8 @@ impl Shared {
                 true => state.least_load().div_f64(2.0).clamp(NAP, LONGEST_NAP),
                 false => NAP,
             };
-            let lines = Arc::clone(&state.lines);
-            let (seen, rung) = (state.finished, self.bell.rung());
+            let rings = Arc::clone(&state.rings);
+            let (seen, rung) = (state.finished, self.doorbell.rung());
             self.publish(state);
             if value.is_some() {
                 return value;
@@ -191,9 +191,9 @@ impl Shared {
             self.waiters.fetch_add(1, Ordering::SeqCst);
             let ready = || {
                 self.finished.load(Ordering::SeqCst) != seen
-                    || lines.iter().any(|line| line.has_news())
+                    || rings.iter().any(|ring| ring.has_news())
             };
-            self.bell.wait(rung, eagerness, ready, timeout);
+            self.doorbell.wait(rung, eagerness, ready, timeout);
             self.waiters.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -215,8 +215,8 @@ impl Shared {
             let is_gone = state.is_gone();
             let eagerness = state.eagerness_of_helper();
             state.helper = eagerness;
-            let lines = Arc::clone(&state.lines);
-            let (seen, rung) = (state.finished, self.bell.rung());
+            let rings = Arc::clone(&state.rings);
+            let (seen, rung) = (state.finished, self.doorbell.rung());
             self.publish(state);
             if is_gone {
                 // The other thread may have looked before: there may have been no worker
@@ -227,7 +227,7 @@ impl Shared {
             let ready = || {
                 eagerness != Eagerness::Forced
                     && (self.finished.load(Ordering::SeqCst) != seen
-                        || lines.iter().any(|line| line.has_news()))
+                        || rings.iter().any(|ring| ring.has_news()))
             };
             let longest = match eagerness {
                 Eagerness::Forced => Duration::from_secs(3600),
@@ -236,7 +236,7 @@ impl Shared {
             let timeout = next.map_or(longest, |next| {
                 longest.min(next.saturating_duration_since(now))
             });
-            self.bell.wait(rung, eagerness, ready, timeout);
+            self.doorbell.wait(rung, eagerness, ready, timeout);
         }
     }
 

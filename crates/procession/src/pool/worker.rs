@@ -1,7 +1,7 @@
 //! The life of a worker, in its process.
 
-use super::bell::Bell;
-use super::line::{Line, Order, Post, Taking};
+use super::doorbell::Doorbell;
+use super::worker_ring::{Order, Post, RingMemory, WorkerSide};
 use crate::codec::Encoded;
 use crate::os::memfd::MemFd;
 use crate::process::packet::{Kind, Mailbox};
@@ -28,8 +28,8 @@ const BETWEEN_TELLING: u64 = 1_000_000;
 /// What a worker is given at its start.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Assignment {
-    pub(super) line: Handle<OwnedFd>,
-    pub(super) bell: Handle<OwnedFd>,
+    pub(super) ring: Handle<OwnedFd>,
+    pub(super) doorbell: Handle<OwnedFd>,
     pub(super) mail: Handle<OwnedFd>,
     pub(super) number: usize,
     pub(super) depth: u32,
@@ -40,7 +40,7 @@ pub(super) struct Assignment {
 
 /// What a worker's process knows of itself.
 struct Me {
-    line: Arc<Line>,
+    ring: Arc<RingMemory>,
     number: usize,
     depth: u32,
 }
@@ -80,7 +80,7 @@ pub fn worker_number() -> Option<usize> {
 /// See [`Call::notice_after`](super::Call::notice_after).
 #[must_use]
 pub fn stop_requested() -> bool {
-    ME.get().is_some_and(|me| me.line.has_notice())
+    ME.get().is_some_and(|me| me.ring.has_notice())
 }
 
 /// Lends the value that the [initializer](super::Builder::initializer) of this worker
@@ -108,7 +108,7 @@ pub(super) fn live(assignment: Assignment) {
         require(initializer.perform_here(&()));
     }
     worker.taking.become_ready();
-    worker.bell.ring_after_batch(true);
+    worker.doorbell.ring_after_batch(true);
     worker.work();
     if let Some(finalizer) = assignment.finalizer {
         require(finalizer.perform_here(&()));
@@ -123,8 +123,8 @@ fn require(outcome: Result<Outcome>) {
 }
 
 struct Worker {
-    taking: Taking,
-    bell: Bell,
+    taking: WorkerSide,
+    doorbell: Doorbell,
     mail: Mailbox,
     jobs: HashMap<u32, Result<Definition>>,
     tells_memory: bool,
@@ -138,17 +138,17 @@ impl Worker {
             crate::error::Context::during(copy, "opening memory of pool", "")
                 .map(MemFd::from_descriptor)
         };
-        let line = Arc::new(Line::open(&again(&assignment.line)?)?);
-        let bell = Bell::open(&again(&assignment.bell)?)?;
+        let ring = Arc::new(RingMemory::open(&again(&assignment.ring)?)?);
+        let doorbell = Doorbell::open(&again(&assignment.doorbell)?)?;
         let _ = ME.set(Me {
-            line: Arc::clone(&line),
+            ring: Arc::clone(&ring),
             number: assignment.number,
             depth: assignment.depth,
         });
         let (mail, _) = crate::process::packet::pair()?;
         Ok(Worker {
-            taking: Taking::new(line),
-            bell,
+            taking: WorkerSide::new(ring),
+            doorbell,
             mail,
             jobs: HashMap::new(),
             tells_memory: assignment.tells_memory,
@@ -161,8 +161,8 @@ impl Worker {
         let mut buffer = Vec::new();
         loop {
             let Some((post, is_claimed)) = self.taking.take(&mut bytes) else {
-                let bell = &self.bell;
-                self.taking.wait(|| bell.ring_after_batch(true));
+                let doorbell = &self.doorbell;
+                self.taking.wait(|| doorbell.ring_after_batch(true));
                 continue;
             };
             if !is_claimed {
@@ -211,7 +211,7 @@ impl Worker {
         }
         let mut following = Following {
             taking: &mut self.taking,
-            bell: &self.bell,
+            doorbell: &self.doorbell,
             mail: &self.mail,
             post,
             done: 0,
@@ -246,16 +246,16 @@ impl Worker {
                 slowest_time: time,
                 done: following.done,
             };
-            let bell = &self.bell;
+            let doorbell = &self.doorbell;
             self.taking
-                .write(&mut record(Status::End, &end), || bell.ring());
+                .write(&mut record(Status::End, &end), || doorbell.ring());
         }
         if self.tells_memory && now.saturating_sub(self.told) > BETWEEN_TELLING {
             self.told = now;
             self.taking.tell_resident(resident_memory());
         }
         let is_idle = !self.taking.has_posts();
-        self.bell.ring_after_batch(is_idle);
+        self.doorbell.ring_after_batch(is_idle);
     }
 }
 
@@ -298,8 +298,8 @@ fn record(status: Status, body: &impl Serialize) -> Vec<u8> {
 
 /// A batch that is being run.
 struct Following<'a> {
-    taking: &'a mut Taking,
-    bell: &'a Bell,
+    taking: &'a mut WorkerSide,
+    doorbell: &'a Doorbell,
     mail: &'a Mailbox,
     post: Post,
     done: u32,
@@ -340,7 +340,7 @@ impl Following<'_> {
         self.last = now;
         if now.saturating_sub(self.rung) > QUIET && self.done < self.post.count {
             self.rung = now;
-            self.bell.ring_after_batch(false);
+            self.doorbell.ring_after_batch(false);
         }
     }
 }
@@ -361,8 +361,8 @@ impl Follower for Following<'_> {
     #[inline]
     fn end(&mut self, record: &mut [u8]) {
         self.call_is_over();
-        let bell = self.bell;
-        self.taking.write(record, || bell.ring());
+        let doorbell = self.doorbell;
+        self.taking.write(record, || doorbell.ring());
         self.result_is_written();
     }
 
@@ -371,15 +371,15 @@ impl Follower for Following<'_> {
         let mut outcome = self.mail.try_send(kind, result);
         if outcome.as_ref().is_err_and(Error::is_would_block) {
             // The pool takes packets when it reads of them.
-            self.bell.ring();
+            self.doorbell.ring();
             outcome = self.mail.send(kind, result);
         }
-        let bell = self.bell;
+        let doorbell = self.doorbell;
         let mut record = match outcome {
             Ok(()) => record(Status::Mailed, &()),
             Err(error) => record(Status::Untranslatable, &error),
         };
-        self.taking.write(&mut record, || bell.ring());
+        self.taking.write(&mut record, || doorbell.ring());
         self.result_is_written();
     }
 }

@@ -8,9 +8,9 @@
 //!  144        lock of who looks for descriptors in the socket
 //!  152        counts messages with descriptors
 //!  160        receivers are to look whether the socket can be tidied
-//!  192        gate of those who wait for a message
-//!  256        gate of those who wait for room
-//!  264        gate of those who wait until all is done
+//!  192        event count of those who wait for a message
+//!  256        event count of those who wait for room
+//!  264        event count of those who wait until all is done
 //!  320        capacity, slots, blocks, bytes of a block, and of a message in it, orphans,
 //!             most bytes of memory
 //!  384        slots and blocks that are allocated

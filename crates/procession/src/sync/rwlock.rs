@@ -20,7 +20,7 @@ use crate::shm::{
     Class, Exclusive, Extent, Fingerprint, Kind, Object, ShmSafe, Values, shared_object,
 };
 use crate::{Deadline, Result};
-use procession_core::gate::Gate;
+use procession_core::event_count::EventCount;
 use procession_core::mutex::{Acquired, POISONED, RawMutex};
 use procession_core::rwlock::RawRwLock;
 use procession_core::{Owner, Platform};
@@ -97,8 +97,8 @@ impl Places {
     fn raw(&self) -> RawRwLock<'_> {
         RawRwLock {
             writer: RawMutex(&self.writer),
-            entry: Gate(&self.entry),
-            drained: Gate(&self.drained),
+            entry: EventCount(&self.entry),
+            drained: EventCount(&self.drained),
             readers: &self.readers,
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //!   0       8          16       24       32          64
 //! ┌───────┬──────────┬────────┬────────┬─ ─ ─ ─ ─ ─┬────────┬────────┬─ ─
-//! │ gate  │ used     │ most   │ bound  │           │ cell 0 │ cell 1 │
+//! │waiters│ used     │ most   │ bound  │           │ cell 0 │ cell 1 │
 //! └───────┴──────────┴────────┴────────┴─ ─ ─ ─ ─ ─┴────────┴────────┴─ ─
 //! ```
 
@@ -11,7 +11,7 @@ use super::error::failed;
 use crate::registry::thread;
 use crate::shm::{Class, Extent, Fingerprint, Kind, Object, shared_object};
 use crate::{Deadline, Error, ErrorKind, Result};
-use procession_core::gate::Gate;
+use procession_core::event_count::EventCount;
 use procession_core::permits::Permits;
 use procession_core::{Failure, Owner, Platform};
 use procession_sys::memory::{Word, Words};
@@ -49,7 +49,7 @@ const fn class(kind: Kind) -> Class {
 /// The words of a semaphore, looked up once.
 #[derive(Clone, Debug)]
 struct Permitted {
-    gate: Word,
+    waiters: Word,
     used: Word,
     bound: Word,
     cells: Words,
@@ -62,7 +62,7 @@ impl Permitted {
         let room = (object.body().len() - CELLS_AT) / 8;
         let most = usize::try_from(most).map_or(room, |most| most.min(room));
         Ok(Permitted {
-            gate: object.word(0)?,
+            waiters: object.word(0)?,
             used: object.word(8)?,
             bound: object.word(24)?,
             cells: object.words(CELLS_AT, most)?,
@@ -72,7 +72,7 @@ impl Permitted {
     #[inline]
     fn permits(&self) -> Permits<'_> {
         Permits {
-            gate: Gate(&self.gate),
+            waiters: EventCount(&self.waiters),
             used: &self.used,
             cells: &self.cells,
         }
@@ -402,7 +402,7 @@ impl Permit<'_> {
     #[cold]
     fn notify(&self) {
         if let Some(caller) = self.shared.object.holder() {
-            self.shared.words.permits().gate.notify(1, &caller);
+            self.shared.words.permits().waiters.notify(1, &caller);
         }
     }
 }

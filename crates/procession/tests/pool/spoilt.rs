@@ -8,9 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 use testkit::random::Random;
 
-/// Bytes of words in front of the rings, and those of the bell.
+/// Bytes of words in front of the rings, and those of the doorbell.
 const WORDS: u64 = 1056 * 8;
-const BELL: u64 = 16 * 8;
+const DOORBELL: u64 = 16 * 8;
 
 /// As long as nobody waits who will ever be answered.
 const FOREVER: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ fn memory_of(pid: u32, name: &str) -> Option<File> {
 fn change_a_word(pool: &Pool, random: &mut Random) -> bool {
     let pids = pool.pids();
     let (name, length) = match random.below(8) {
-        0 => ("procession-pool-bell", BELL),
+        0 => ("procession-pool-doorbell", DOORBELL),
         _ => ("procession-pool", WORDS),
     };
     let Some(pid) = pids

@@ -31,7 +31,7 @@ impl State {
         let Some(life) = worker.life.as_mut().filter(|life| !life.is_spoilt) else {
             return false;
         };
-        if worker.stage == Stage::Starting && life.posting.line().is_ready() {
+        if worker.stage == Stage::Starting && life.posting.memory().is_ready() {
             worker.stage = Stage::Ready;
             life.front_since = Instant::now();
             life.batch_since = life.front_since;

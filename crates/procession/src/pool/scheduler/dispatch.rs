@@ -5,7 +5,7 @@ use super::chunk::{Arguments, Owner, Place};
 use super::{Life, Phase, Sent, Stage, State, Worker};
 use crate::Error;
 use crate::pool::TaskError;
-use crate::pool::line::{Order, Post, Posting, SLOTS};
+use crate::pool::worker_ring::{Order, PoolSide, Post, SLOTS};
 use crate::process::packet::Kind;
 use std::time::Instant;
 
@@ -333,9 +333,9 @@ impl State {
 
 impl Sent {
     /// Asks the worker to give back what it has not begun of it.
-    fn ask_for_rest(&mut self, posting: &Posting) {
+    fn ask_for_rest(&mut self, posting: &PoolSide) {
         if self.count > 1 && !std::mem::replace(&mut self.is_rest_wanted, true) {
-            posting.line().ask_for_rest();
+            posting.memory().ask_for_rest();
         }
     }
 }

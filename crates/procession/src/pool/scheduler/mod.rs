@@ -14,11 +14,11 @@ pub(in crate::pool) mod timers;
 
 use crate::codec::Encoded;
 use crate::pool::TaskError;
-use crate::pool::bell::Eagerness;
-use crate::pool::line::{Line, Posting};
+use crate::pool::doorbell::Eagerness;
 use crate::pool::stats::WorkerStats;
 use crate::pool::supervisor::WorkerProcess;
 use crate::pool::trace::WorkerSpan;
+use crate::pool::worker_ring::{PoolSide, RingMemory};
 use crate::process;
 use crate::process::packet::Mailbox;
 use chunk::{Arguments, Callback, Chunk, Owner, Piece, Place, Policy};
@@ -109,7 +109,7 @@ pub(in crate::pool) struct Sent {
     pub(in crate::pool) job: usize,
     /// Place of the first argument, if there are several.
     pub(in crate::pool) first: Option<u64>,
-    /// In the line.
+    /// In the ring.
     pub(in crate::pool) index: u64,
     pub(in crate::pool) count: u32,
     pub(in crate::pool) priority: i32,
@@ -146,7 +146,7 @@ impl Worker {
 #[derive(Debug)]
 pub(in crate::pool) struct Life {
     pub(in crate::pool) process: Arc<WorkerProcess>,
-    pub(in crate::pool) posting: Posting,
+    pub(in crate::pool) posting: PoolSide,
     pub(in crate::pool) mail: Mailbox,
     pub(in crate::pool) sent: VecDeque<Sent>,
     pub(in crate::pool) load: u64,
@@ -193,8 +193,8 @@ impl Life {
 pub(in crate::pool) struct State {
     pub(in crate::pool) phase: Phase,
     pub(in crate::pool) workers: Vec<Worker>,
-    /// The lines of those that live, for threads that look without the lock.
-    pub(in crate::pool) lines: Arc<Vec<Arc<Line>>>,
+    /// The rings of those that live, for threads that look without the lock.
+    pub(in crate::pool) rings: Arc<Vec<Arc<RingMemory>>>,
     pub(in crate::pool) queue: ReadyQueue,
     /// Some worker [is lost](Life::is_lost).
     pub(in crate::pool) has_lost: bool,
@@ -250,7 +250,7 @@ impl State {
         State {
             phase: Phase::Open,
             workers: (0..workers).map(|_| Worker::vacant()).collect(),
-            lines: Arc::default(),
+            rings: Arc::default(),
             queue: ReadyQueue::default(),
             has_lost: false,
             has_priorities: false,
@@ -351,8 +351,10 @@ impl State {
             if let Some(life) = &mut worker.life
                 && life.known.get_mut(number).is_some_and(std::mem::take)
             {
-                let forget =
-                    crate::pool::line::Post::new(crate::pool::line::Order::Forget, number as u32);
+                let forget = crate::pool::worker_ring::Post::new(
+                    crate::pool::worker_ring::Order::Forget,
+                    number as u32,
+                );
                 // If there is no room, it learns something else under this number,
                 // before it is asked to call it.
                 let _ = life.posting.post(forget, &[]);
@@ -412,12 +414,16 @@ impl State {
             && self.workers.iter().all(has_nothing)
     }
 
-    pub(in crate::pool) fn update_lines(&mut self) {
+    pub(in crate::pool) fn update_rings(&mut self) {
         let lives = self
             .workers
             .iter()
             .filter_map(|worker| worker.life.as_ref());
-        self.lines = Arc::new(lives.map(|life| Arc::clone(life.posting.line())).collect());
+        self.rings = Arc::new(
+            lives
+                .map(|life| Arc::clone(life.posting.memory()))
+                .collect(),
+        );
     }
 }
 

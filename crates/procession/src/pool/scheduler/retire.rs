@@ -2,7 +2,7 @@
 
 use super::{After, Phase, Stage, State};
 use crate::pool::TaskError;
-use crate::pool::line::{Order, Post};
+use crate::pool::worker_ring::{Order, Post};
 use crate::process::{self, Signal};
 use crate::{Error, ErrorKind};
 use std::time::{Duration, Instant};
@@ -42,11 +42,11 @@ impl State {
         let Some(mut life) = worker.life.take() else {
             return;
         };
-        let was_ready = life.posting.line().is_ready();
+        let was_ready = life.posting.memory().is_ready();
         let has_left = outcome.is_ok();
         worker.stage = Stage::Vacant(None);
         worker.stats.ended();
-        self.update_lines();
+        self.update_rings();
         let pid = life.process.pid();
         let memory = self.limits.memory;
         let failure = match (life.condemned.take(), outcome) {

@@ -77,7 +77,7 @@ impl State {
             self.fail_rest(number, &reason);
         } else if life.sent[at].count > 1 {
             life.sent[at].is_rest_wanted = true;
-            life.posting.line().ask_for_rest();
+            life.posting.memory().ask_for_rest();
         }
     }
 }

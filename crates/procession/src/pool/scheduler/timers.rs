@@ -96,7 +96,7 @@ fn enforce_limits(state: &mut State, place: usize, now: Instant) -> Option<Insta
     let standing = life.posting.standing();
     let begun = standing.begun.saturating_sub(life.done);
     let left = u64::from(chunk.left());
-    if (is_overdue || begun > left) && life.posting.line().has_news() {
+    if (is_overdue || begun > left) && life.posting.memory().has_news() {
         // Perhaps it is over, and the next call is not meant: results come first.
         return Some(now + SOON);
     }

@@ -9,12 +9,12 @@ pub(super) use worker_process::WorkerProcess;
 use crate::error::Context;
 use crate::pool::TaskError;
 use crate::pool::executor;
-use crate::pool::line::{Line, Posting};
 use crate::pool::scheduler::after;
 use crate::pool::scheduler::{After, Life, Phase, Stage};
 use crate::pool::shared::Shared;
 use crate::pool::trace::WorkerSpan;
 use crate::pool::worker::Assignment;
+use crate::pool::worker_ring::{PoolSide, RingMemory};
 use crate::process::{self, Stdio, packet};
 use crate::{Deadline, Error, ErrorKind, Handle, Result, poll};
 use rustix::event::{PollFd, PollFlags};
@@ -30,13 +30,13 @@ const MOST_PORTIONS: usize = 64;
 impl Shared {
     /// Starts a process for a worker.
     fn start(&self, place: usize) -> Result<Life> {
-        let (line, line_file) = Line::create()?;
+        let (ring, ring_file) = RingMemory::create()?;
         let (mail, theirs) = packet::pair()?;
-        let bell = self.bell_file.as_fd().try_clone_to_owned();
+        let doorbell = self.doorbell_file.as_fd().try_clone_to_owned();
         let settings = &self.settings;
         let assignment = Assignment {
-            line: Handle::new(line_file.into()),
-            bell: Handle::new(bell.during("starting worker", "")?),
+            ring: Handle::new(ring_file.into()),
+            doorbell: Handle::new(doorbell.during("starting worker", "")?),
             mail: Handle::new(theirs),
             number: place,
             depth: crate::pool::worker::depth() + 1,
@@ -68,7 +68,7 @@ impl Shared {
         let process = Arc::new(WorkerProcess::start(builder, assignment)?);
         Ok(Life {
             process,
-            posting: Posting::new(Arc::new(line)),
+            posting: PoolSide::new(Arc::new(ring)),
             mail,
             sent: VecDeque::new(),
             load: 0,
@@ -116,7 +116,7 @@ impl Shared {
                     if let Phase::Over(reason) = state.phase.clone() {
                         state.condemn(place, reason.failure().clone());
                     }
-                    state.update_lines();
+                    state.update_rings();
                     state.finished += 1;
                     let limit = state.limits.start_timeout;
                     state.becomes_due(limit.and_then(|limit| after(asked, limit)));
@@ -148,7 +148,7 @@ impl Shared {
             });
             if is_gone {
                 // The helper looks for the same.
-                self.bell.ring();
+                self.doorbell.ring();
                 return;
             }
             let (ended, talking) = self.poll(&processes, &mut to_pass_on, next);

@@ -17,7 +17,7 @@ use crate::shm::{Class, Extent, Fingerprint, Kind, Object};
 use crate::sync::failed;
 use crate::{Deadline, Result};
 use procession_core::Failure;
-use procession_core::gate::Gate;
+use procession_core::event_count::EventCount;
 use procession_core::queue::{Blocks, Held, Orphans, RawQueue};
 use procession_sys::memory::Words;
 use std::sync::Arc;
@@ -180,16 +180,16 @@ impl Ring {
         }
     }
 
-    fn messages(&self) -> Gate<'_> {
-        Gate(self.word(layout::MESSAGES))
+    fn messages(&self) -> EventCount<'_> {
+        EventCount(self.word(layout::MESSAGES))
     }
 
-    fn room(&self) -> Gate<'_> {
-        Gate(self.word(layout::ROOM))
+    fn room(&self) -> EventCount<'_> {
+        EventCount(self.word(layout::ROOM))
     }
 
-    fn done(&self) -> Gate<'_> {
-        Gate(self.word(layout::DONE))
+    fn done(&self) -> EventCount<'_> {
+        EventCount(self.word(layout::DONE))
     }
 
     /// Wakes who waits for room after a block was given back, and those who wait

@@ -5,7 +5,7 @@ use crate::queue::{Hindrance, Outcome};
 use crate::registry::Caller;
 use crate::select::Watched;
 use crate::{Deadline, Result};
-use procession_core::gate::Gate;
+use procession_core::event_count::EventCount;
 use procession_core::queue::Orphans;
 use procession_core::{Platform, Slept};
 use std::sync::atomic::Ordering;
@@ -21,15 +21,15 @@ impl Ring {
     /// Announces one who waits for something to receive.
     pub(in crate::queue) fn announce_for_message(&self) -> Result<Watched> {
         let caller = self.object.caller(Deadline::NOW)?;
-        let ticket = self.messages().announce(&caller);
-        self.watched(layout::MESSAGES, ticket.seen())
+        let key = self.messages().announce(&caller);
+        self.watched(layout::MESSAGES, key.seen())
     }
 
     /// Announces one who waits for room.
     pub(in crate::queue) fn announce_for_room(&self) -> Result<Watched> {
         let caller = self.object.caller(Deadline::NOW)?;
-        let ticket = self.room().announce(&caller);
-        self.watched(layout::ROOM, ticket.seen())
+        let key = self.room().announce(&caller);
+        self.watched(layout::ROOM, key.seen())
     }
 
     pub(super) fn watched(&self, offset: usize, (word, deaths): (u32, u32)) -> Result<Watched> {
@@ -61,14 +61,14 @@ impl Ring {
     ) -> Outcome<()> {
         let caller = self.object.caller(deadline)?;
         let attempt = || Ok(self.has_message(&caller).then_some(()));
-        let gate = self.messages();
-        self.wait(gate, &caller, deadline, attempt, is_other_side_gone)
+        let event_count = self.messages();
+        self.wait(event_count, &caller, deadline, attempt, is_other_side_gone)
     }
 
     /// Attempts again and again, looking before sleeping.
     pub(super) fn wait<T>(
         &self,
-        gate: Gate<'_>,
+        event_count: EventCount<'_>,
         caller: &Caller<'_>,
         deadline: Deadline,
         mut attempt: impl FnMut() -> Outcome<Option<T>>,
@@ -86,7 +86,7 @@ impl Ring {
             if deadline == Deadline::NOW {
                 return last_attempt(is_over(), &mut attempt);
             }
-            let ticket = gate.announce(caller);
+            let key = event_count.announce(caller);
             if let Some(value) = attempt()? {
                 return Ok(value);
             }
@@ -97,7 +97,7 @@ impl Ring {
             self.raw()
                 .check()
                 .map_err(|failure| self.failed(failure, "waiting at queue"))?;
-            if gate.sleep(ticket, caller) == Slept::TimedOut {
+            if event_count.sleep(key, caller) == Slept::TimedOut {
                 return last_attempt(is_over(), &mut attempt);
             }
         }

@@ -20,24 +20,24 @@
 //! which ends every sleep.
 
 use crate::Platform;
-use crate::door::{AtomicU64, Ordering, fence, fence_after_swap, low};
+use crate::atomics::{AtomicU64, Ordering, fence, fence_after_swap, low};
 use crate::platform::{Losses, Slept};
 
 const SLEEPERS: u64 = 1;
 const STEP: u64 = 2;
 
-/// The word of a gate. All zero is one that nobody waits at.
+/// The word of an event count. All zero is one that nobody waits at.
 #[derive(Clone, Copy, Debug)]
-pub struct Gate<'a>(pub &'a AtomicU64);
+pub struct EventCount<'a>(pub &'a AtomicU64);
 
 /// What the word was when its holder announced itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Ticket {
+pub struct Key {
     seen: u32,
     deaths: u32,
 }
 
-impl Ticket {
+impl Key {
     /// The lower half of the word, and the count of deaths: while both are so,
     /// nothing has happened.
     #[must_use]
@@ -46,37 +46,37 @@ impl Ticket {
     }
 }
 
-impl Gate<'_> {
+impl EventCount<'_> {
     /// Says that the caller is going to sleep, unless its condition, which it
     /// must look at after this, is true by now.
-    pub fn announce(&self, platform: &impl Platform) -> Ticket {
+    pub fn announce(&self, platform: &impl Platform) -> Key {
         let deaths = platform.deaths();
         let word = self.0.fetch_or(SLEEPERS, Ordering::Relaxed) | SLEEPERS;
-        // SYNC(gate): either the notifier sees the flag, or the caller's look
+        // SYNC(event_count): either the notifier sees the flag, or the caller's look
         // after this sees the condition.
         fence(Ordering::SeqCst);
-        Ticket {
+        Key {
             seen: low(word),
             deaths,
         }
     }
 
     /// Sleeps until notified after the announcement, or until somebody dies.
-    pub fn sleep(&self, ticket: Ticket, platform: &impl Platform) -> Slept {
-        platform.sleep(self.0, ticket.seen, ticket.deaths)
+    pub fn sleep(&self, key: Key, platform: &impl Platform) -> Slept {
+        platform.sleep(self.0, key.seen, key.deaths)
     }
 
     /// Wakes up to `count` sleepers after the caller made something true.
     #[inline]
     pub fn notify(&self, count: u32, platform: &impl Platform) {
-        // SYNC(gate): see `announce`.
+        // SYNC(event_count): see `announce`.
         fence(Ordering::SeqCst);
         if self.0.load(Ordering::Relaxed) & SLEEPERS != 0 {
             self.notify_slow(count, platform);
         }
     }
 
-    /// [`notify`](Gate::notify), where what was made true was so by a sequentially
+    /// [`notify`](EventCount::notify), where what was made true was so by a sequentially
     /// consistent read-modify-write: that saves the fence.
     #[inline]
     pub fn notify_after_swap(&self, count: u32, platform: &impl Platform) {
@@ -89,7 +89,7 @@ impl Gate<'_> {
     #[inline]
     #[must_use]
     pub fn has_sleepers_after_swap(&self) -> bool {
-        // SYNC(gate): see `announce`; the fence there and the caller's operation
+        // SYNC(event_count): see `announce`; the fence there and the caller's operation
         // here are ordered with each other.
         fence_after_swap();
         self.0.load(Ordering::SeqCst) & SLEEPERS != 0
@@ -155,11 +155,11 @@ impl Gate<'_> {
             if let Some(value) = outcome? {
                 return Ok(value);
             }
-            let ticket = self.announce(platform);
+            let key = self.announce(platform);
             if let Some(value) = ready()? {
                 return Ok(value);
             }
-            self.sleep(ticket, platform).or_timed_out()?;
+            self.sleep(key, platform).or_timed_out()?;
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The pool's side of a line: posts go in, results come out.
+//! The pool's side of a ring: posts go in, results come out.
 
 use super::{
     ARGUMENTS_READ, ASLEEP, AWAITS_POSTS, AWAITS_ROOM, BEGUN, BEGUN_AT, CLAIMED, CONDEMNED,
-    CURRENT, GIVE_BACK, Line, NOTICE, POSTED, Post, READY, RESIDENT, RESULTS_READ, RESULTS_WRITTEN,
-    REVOKED, ROOM, RUNNING, SLOTS, TAKEN, WAITING, read_ring, write_ring,
+    CURRENT, GIVE_BACK, NOTICE, POSTED, Post, READY, RESIDENT, RESULTS_READ, RESULTS_WRITTEN,
+    REVOKED, ROOM, RUNNING, RingMemory, SLOTS, TAKEN, WAITING, read_ring, write_ring,
 };
 use procession_sys::futex;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use std::sync::atomic::{Ordering, fence};
 /// the one before them.
 const ENDS: u64 = 2 * SLOTS;
 
-/// The pool's side of a line, for whoever holds the pool's lock.
+/// The pool's side of a ring, for whoever holds the pool's lock.
 #[derive(Debug)]
-pub(in crate::pool) struct Posting {
-    line: Arc<Line>,
+pub(in crate::pool) struct PoolSide {
+    ring: Arc<RingMemory>,
     posted: u64,
     arguments_written: u64,
     results_read: u64,
@@ -37,10 +37,10 @@ pub(in crate::pool) struct Standing {
     pub(in crate::pool) begun_at: u64,
 }
 
-impl Posting {
-    pub(in crate::pool) fn new(line: Arc<Line>) -> Posting {
-        Posting {
-            line,
+impl PoolSide {
+    pub(in crate::pool) fn new(ring: Arc<RingMemory>) -> PoolSide {
+        PoolSide {
+            ring,
             posted: 0,
             arguments_written: 0,
             results_read: 0,
@@ -50,8 +50,8 @@ impl Posting {
         }
     }
 
-    pub(in crate::pool) fn line(&self) -> &Arc<Line> {
-        &self.line
+    pub(in crate::pool) fn memory(&self) -> &Arc<RingMemory> {
+        &self.ring
     }
 
     /// Where the arguments of all posts before this one end.
@@ -64,14 +64,14 @@ impl Posting {
     /// Learns how far the worker has come; `None` if its words make no sense.
     #[inline]
     fn see_progress(&mut self) -> Option<()> {
-        let line = &*self.line;
-        let taken = line.word(TAKEN).load(Ordering::Acquire);
+        let ring = &*self.ring;
+        let taken = ring.word(TAKEN).load(Ordering::Acquire);
         if taken == self.taken && taken == self.posted {
             return Some(());
         }
         // It writes what it has read first, and may have gone on since.
-        let read = line.word(ARGUMENTS_READ).load(Ordering::Acquire);
-        let then = line.word(TAKEN).load(Ordering::Acquire);
+        let read = ring.word(ARGUMENTS_READ).load(Ordering::Acquire);
+        let then = ring.word(TAKEN).load(Ordering::Acquire);
         let goes_forward = self.taken <= taken && taken <= then && then <= self.posted;
         let last = (then + u64::from(goes_forward)).min(self.posted);
         if !goes_forward || !(taken..=last).any(|index| self.end_before(index) == read) {
@@ -95,22 +95,22 @@ impl Posting {
         if self.posted - self.taken >= SLOTS || used + bytes.len() as u64 > ROOM {
             return None;
         }
-        let line = &*self.line;
+        let ring = &*self.ring;
         let index = self.posted;
-        write_ring(line.arguments(), self.arguments_written, bytes);
+        write_ring(ring.arguments(), self.arguments_written, bytes);
         self.arguments_written += bytes.len() as u64;
         self.ends[(index % ENDS) as usize] = self.arguments_written;
         let (word, count, length) = (post.word(), u64::from(post.count), bytes.len() as u64);
         let check = Post::check(index, word, count, length);
-        line.slot(index, 1).store(word, Ordering::Relaxed);
-        line.slot(index, 2)
+        ring.slot(index, 1).store(word, Ordering::Relaxed);
+        ring.slot(index, 2)
             .store(count | check << 32, Ordering::Relaxed);
-        line.slot(index, 3).store(length, Ordering::Relaxed);
-        line.slot(index, 0)
+        ring.slot(index, 3).store(length, Ordering::Relaxed);
+        ring.slot(index, 0)
             .store(index << 2 | WAITING, Ordering::Relaxed);
         self.posted = index + 1;
         // SYNC(posts): whoever sees the index sees what is before it.
-        line.word(POSTED).store(self.posted, Ordering::Release);
+        ring.word(POSTED).store(self.posted, Ordering::Release);
         Some(index)
     }
 
@@ -120,14 +120,14 @@ impl Posting {
         // SYNC(sleep): it says that it sleeps, then looks for posts; we post, then
         // look whether it says so.
         fence(Ordering::SeqCst);
-        if self.line.word(ASLEEP).load(Ordering::Relaxed) == AWAITS_POSTS {
-            futex::wake(self.line.word(POSTED), 1);
+        if self.ring.word(ASLEEP).load(Ordering::Relaxed) == AWAITS_POSTS {
+            futex::wake(self.ring.word(POSTED), 1);
         }
     }
 
     /// Takes a post back. Whether the worker had not taken it.
     pub(in crate::pool) fn revoke(&self, index: u64) -> bool {
-        let slot = self.line.slot(index, 0);
+        let slot = self.ring.slot(index, 0);
         let (waiting, revoked) = (index << 2 | WAITING, index << 2 | REVOKED);
         slot.compare_exchange(waiting, revoked, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
@@ -137,28 +137,28 @@ impl Posting {
     /// many more.)
     pub(in crate::pool) fn is_claimed(&self, index: u64) -> bool {
         self.posted - index > SLOTS
-            || self.line.slot(index, 0).load(Ordering::Acquire) == index << 2 | CLAIMED
+            || self.ring.slot(index, 0).load(Ordering::Acquire) == index << 2 | CLAIMED
     }
 
     /// Whether a post is as it was when it was written.
     pub(in crate::pool) fn is_waiting(&self, index: u64) -> bool {
         self.posted - index <= SLOTS
-            && self.line.slot(index, 0).load(Ordering::Acquire) == index << 2 | WAITING
+            && self.ring.slot(index, 0).load(Ordering::Acquire) == index << 2 | WAITING
     }
 
     /// Whether what the worker writes contradicts that it has, or has had, a post whose
     /// results are not here: it has passed it over, or sleeps until there are others.
     pub(in crate::pool) fn is_denied(&self, index: u64) -> bool {
-        let line = &*self.line;
-        let taken = line.word(TAKEN).load(Ordering::Acquire);
+        let ring = &*self.ring;
+        let taken = ring.word(TAKEN).load(Ordering::Acquire);
         if taken > index && !self.is_claimed(index) {
             return true;
         }
         // It says that it sleeps after all that it has written, and that it does not
         // before it says what it has taken.
         taken == self.posted
-            && line.word(ASLEEP).load(Ordering::Acquire) == AWAITS_POSTS
-            && line.word(RESULTS_WRITTEN).load(Ordering::Acquire) == self.results_read
+            && ring.word(ASLEEP).load(Ordering::Acquire) == AWAITS_POSTS
+            && ring.word(RESULTS_WRITTEN).load(Ordering::Acquire) == self.results_read
     }
 
     /// Appends the results that there are; whether there were any, or `None` if
@@ -166,10 +166,10 @@ impl Posting {
     #[inline]
     pub(in crate::pool) fn read_results(&mut self, into: &mut Vec<u8>) -> Option<bool> {
         // SYNC(results): whoever sees the index sees the bytes before it.
-        let written = self.line.word(RESULTS_WRITTEN).load(Ordering::Acquire);
+        let written = self.ring.word(RESULTS_WRITTEN).load(Ordering::Acquire);
         let length = written.wrapping_sub(self.results_read);
         self.see_progress()?;
-        let is_ours = |word: usize, ours: u64| self.line.word(word).load(Ordering::Relaxed) == ours;
+        let is_ours = |word: usize, ours: u64| self.ring.word(word).load(Ordering::Relaxed) == ours;
         let are_ours = is_ours(POSTED, self.posted) && is_ours(RESULTS_READ, self.results_read);
         if length > ROOM || !are_ours {
             return None;
@@ -178,28 +178,28 @@ impl Posting {
             return Some(false);
         }
         read_ring(
-            self.line.results(),
+            self.ring.results(),
             self.results_read,
             length as usize,
             into,
         );
         self.results_read = written;
-        self.line
+        self.ring
             .word(RESULTS_READ)
             .store(written, Ordering::Release);
         // SYNC(sleep): as in `announce`.
         fence(Ordering::SeqCst);
-        if self.line.word(ASLEEP).load(Ordering::Relaxed) == AWAITS_ROOM {
-            futex::wake(self.line.word(RESULTS_READ), 1);
+        if self.ring.word(ASLEEP).load(Ordering::Relaxed) == AWAITS_ROOM {
+            futex::wake(self.ring.word(RESULTS_READ), 1);
         }
         Some(true)
     }
 
     pub(in crate::pool) fn standing(&self) -> Standing {
-        let begun = self.line.word(BEGUN).load(Ordering::Acquire);
+        let begun = self.ring.word(BEGUN).load(Ordering::Acquire);
         Standing {
             begun,
-            begun_at: self.line.word(BEGUN_AT).load(Ordering::Relaxed),
+            begun_at: self.ring.word(BEGUN_AT).load(Ordering::Relaxed),
         }
     }
 
@@ -207,7 +207,7 @@ impl Posting {
     /// do nothing more then, and is to be killed.
     pub(in crate::pool) fn condemn(&self, call: u64) -> bool {
         let (running, condemned) = (call << 2 | RUNNING, call << 2 | CONDEMNED);
-        let current = self.line.word(CURRENT);
+        let current = self.ring.word(CURRENT);
         current
             .compare_exchange(running, condemned, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
@@ -215,16 +215,16 @@ impl Posting {
 
     /// Lets the call with this number know that it should end.
     pub(in crate::pool) fn give_notice(&self, call: u64) {
-        self.line.word(NOTICE).store(call, Ordering::Release);
+        self.ring.word(NOTICE).store(call, Ordering::Release);
     }
 
     /// Resident memory of the worker when it last told, in bytes.
     pub(in crate::pool) fn resident(&self) -> u64 {
-        self.line.word(RESIDENT).load(Ordering::Relaxed)
+        self.ring.word(RESIDENT).load(Ordering::Relaxed)
     }
 }
 
-impl Line {
+impl RingMemory {
     /// Whether there are results that the pool has not read, or the worker has
     /// become ready since; for those who do not hold the pool's lock.
     #[inline]

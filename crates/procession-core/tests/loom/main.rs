@@ -9,180 +9,24 @@
 //! and is then said to be dead.
 #![cfg(loom)]
 
-use loom::cell::UnsafeCell;
-use loom::sync::{Arc, Condvar, Mutex};
+mod kernel;
+mod pool;
+
+use kernel::{Actor, Kernel, Protected, loom_three, model, owner, two};
+use loom::sync::Arc;
 use loom::thread;
+use procession_core::atomics::{AtomicU64, Ordering, low};
 use procession_core::barrier::RawBarrier;
 use procession_core::condvar::RawCondvar;
-use procession_core::door::{AtomicU64, Ordering, low};
 use procession_core::event::RawEvent;
-use procession_core::gate::Gate;
+use procession_core::event_count::EventCount;
 use procession_core::mutex::RawMutex;
 use procession_core::permits::{PERMIT, Permits};
 use procession_core::queue::ranges::Ranges;
 use procession_core::queue::{Blocks, Orphans, RawQueue, Received, Sent};
 use procession_core::registry;
 use procession_core::rwlock::RawRwLock;
-use procession_core::{Failure, Owner, Platform, Slept};
-
-/// The kernel.
-struct Kernel {
-    state: Mutex<State>,
-    bell: Condvar,
-    deaths: AtomicU64,
-    dead: AtomicU64,
-}
-
-#[derive(Default)]
-struct State {
-    /// Addresses slept on, by ticket; woken ones are taken out.
-    sleepers: Vec<(u64, usize)>,
-    next: u64,
-}
-
-impl Kernel {
-    fn new() -> Kernel {
-        Kernel {
-            state: Mutex::new(State::default()),
-            bell: Condvar::new(),
-            deaths: AtomicU64::new(0),
-            dead: AtomicU64::new(0),
-        }
-    }
-
-    /// The kernel says that an actor died, and somebody tells all others.
-    fn die(&self, owner: Owner) {
-        self.dead.fetch_or(1 << owner.place(), Ordering::SeqCst);
-        self.deaths.fetch_add(1, Ordering::SeqCst);
-        self.state.lock().unwrap().sleepers.clear();
-        self.bell.notify_all();
-    }
-}
-
-struct Actor<'a> {
-    kernel: &'a Kernel,
-    me: Owner,
-}
-
-impl Platform for Actor<'_> {
-    fn me(&self) -> Owner {
-        self.me
-    }
-
-    fn is_alive(&self, owner: Owner) -> bool {
-        self.kernel.dead.load(Ordering::SeqCst) & 1 << owner.place() == 0
-    }
-
-    fn lives(&self, place: usize, generation: u32) -> bool {
-        self.is_alive(Owner::new(place, generation))
-    }
-
-    fn deaths(&self) -> u32 {
-        self.kernel.deaths.load(Ordering::SeqCst) as u32
-    }
-
-    fn sleep(&self, word: &AtomicU64, expected: u32, deaths: u32) -> Slept {
-        let mut state = self.kernel.state.lock().unwrap();
-        if low(word.load(Ordering::SeqCst)) != expected || self.deaths() != deaths {
-            return Slept::Again;
-        }
-        let ticket = state.next;
-        state.next += 1;
-        state
-            .sleepers
-            .push((ticket, std::ptr::from_ref(word).addr()));
-        while state.sleepers.iter().any(|(asleep, _)| *asleep == ticket) {
-            state = self.kernel.bell.wait(state).unwrap();
-        }
-        Slept::Woken
-    }
-
-    fn wake(&self, word: &AtomicU64, count: u32) -> u32 {
-        let address = std::ptr::from_ref(word).addr();
-        let mut state = self.kernel.state.lock().unwrap();
-        let mut woken = 0;
-        state.sleepers.retain(|(_, slept_on)| {
-            let wake = *slept_on == address && woken < count;
-            woken += u32::from(wake);
-            !wake
-        });
-        self.kernel.bell.notify_all();
-        woken
-    }
-
-    fn spin(&self, mut ready: impl FnMut() -> bool) -> bool {
-        ready()
-    }
-}
-
-fn owner(place: usize) -> Owner {
-    Owner::new(place, 1).with_thread(1)
-}
-
-fn model(body: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(3);
-    builder.max_branches = 20_000;
-    builder.check(body);
-}
-
-/// [`model`], for three actors who do more than three can.
-fn loom_three(body: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(2);
-    builder.max_branches = 20_000;
-    builder.check(body);
-}
-
-/// What a lock protects, which loom watches for two who use it at once.
-struct Protected(UnsafeCell<u64>);
-
-// SAFETY: used only while the lock under test is held; loom checks that.
-unsafe impl Sync for Protected {}
-// SAFETY: as for Sync.
-unsafe impl Send for Protected {}
-
-impl Protected {
-    fn new() -> Protected {
-        Protected(UnsafeCell::new(0))
-    }
-
-    fn add(&self) {
-        // SAFETY: the caller holds the lock, or loom fails the model.
-        self.0.with_mut(|value| unsafe { *value += 1 });
-    }
-
-    fn set(&self, number: u64) {
-        // SAFETY: as in `add`.
-        self.0.with_mut(|value| unsafe { *value = number });
-    }
-
-    fn get(&self) -> u64 {
-        // SAFETY: as in `add`.
-        self.0.with(|value| unsafe { *value })
-    }
-}
-
-/// Runs two actors on shared state, the first here, and then looks at it.
-fn two<S: Send + Sync + 'static>(
-    state: S,
-    here: impl Fn(&S, &Actor<'_>),
-    there: impl Fn(&S, &Actor<'_>) + Send + Sync + 'static,
-    then: impl Fn(&S, &Actor<'_>),
-) {
-    let shared = Arc::new((state, Kernel::new()));
-    let other = Arc::clone(&shared);
-    let thread = thread::spawn(move || {
-        let (state, kernel) = &*other;
-        let me = owner(1);
-        there(state, &Actor { kernel, me });
-    });
-    let (state, kernel) = &*shared;
-    let me = owner(0);
-    here(state, &Actor { kernel, me });
-    thread.join().unwrap();
-    then(state, &Actor { kernel, me });
-}
+use procession_core::{Failure, Platform};
 
 #[test]
 fn mutex_excludes_and_loses_no_wake_up() {
@@ -263,20 +107,20 @@ fn mutex_waiter_that_dies_when_woken_takes_no_wake_up_with_it() {
 }
 
 #[test]
-fn gate_loses_no_condition() {
+fn event_count_loses_no_condition() {
     model(|| {
         two(
             (AtomicU64::new(0), AtomicU64::new(0)),
-            |(gate, ready), actor| {
-                Gate(gate)
+            |(word, ready), actor| {
+                EventCount(word)
                     .wait_until(actor, || {
                         Ok((ready.load(Ordering::Acquire) == 1).then_some(()))
                     })
                     .unwrap();
             },
-            |(gate, ready), actor| {
+            |(word, ready), actor| {
                 ready.store(1, Ordering::Release);
-                Gate(gate).notify(1, actor);
+                EventCount(word).notify(1, actor);
             },
             |_, _| {},
         );
@@ -374,9 +218,9 @@ fn condvar_waiter_hears_of_the_death_of_who_was_to_notify() {
 fn permit_is_had_by_one_and_given_to_the_next() {
     model(|| {
         type Words = (AtomicU64, AtomicU64, [AtomicU64; 1], Protected);
-        let work = |(gate, used, cells, protected): &Words, actor: &Actor<'_>| {
+        let work = |(waiters, used, cells, protected): &Words, actor: &Actor<'_>| {
             let permits = Permits {
-                gate: Gate(gate),
+                waiters: EventCount(waiters),
                 used,
                 cells,
             };
@@ -407,17 +251,17 @@ fn permit_of_the_dead_is_found_by_a_sleeper() {
         );
         two(
             words,
-            |(gate, used, cells), actor| {
+            |(waiters, used, cells), actor| {
                 let permits = Permits {
-                    gate: Gate(gate),
+                    waiters: EventCount(waiters),
                     used,
                     cells,
                 };
                 permits.acquire(actor).unwrap();
             },
-            |(gate, used, cells), actor| {
+            |(waiters, used, cells), actor| {
                 let permits = Permits {
-                    gate: Gate(gate),
+                    waiters: EventCount(waiters),
                     used,
                     cells,
                 };
@@ -425,9 +269,9 @@ fn permit_of_the_dead_is_found_by_a_sleeper() {
                     actor.kernel.die(actor.me);
                 }
             },
-            |(gate, used, cells), actor| {
+            |(waiters, used, cells), actor| {
                 let permits = Permits {
-                    gate: Gate(gate),
+                    waiters: EventCount(waiters),
                     used,
                     cells,
                 };
@@ -443,8 +287,8 @@ type RwLockWords = ([AtomicU64; 3], [AtomicU64; 1], Protected);
 fn rwlock((words, readers, _): &RwLockWords) -> RawRwLock<'_> {
     RawRwLock {
         writer: RawMutex(&words[0]),
-        entry: Gate(&words[1]),
-        drained: Gate(&words[2]),
+        entry: EventCount(&words[1]),
+        drained: EventCount(&words[2]),
         readers,
     }
 }
@@ -709,8 +553,8 @@ impl Queue {
         }
     }
 
-    fn gate(&self) -> Gate<'_> {
-        Gate(&self.words[3])
+    fn event_count(&self) -> EventCount<'_> {
+        EventCount(&self.words[3])
     }
 
     fn send(&self, number: u64, actor: &Actor<'_>) {
@@ -721,7 +565,7 @@ impl Queue {
             Sent::At(index) => raw.follow_tail(index),
             other => panic!("{other:?}"),
         }
-        self.gate().notify_after_swap(1, actor);
+        self.event_count().notify_after_swap(1, actor);
     }
 
     fn try_receive(&self, actor: &Actor<'_>) -> Option<u64> {
@@ -740,7 +584,7 @@ impl Queue {
     }
 
     fn receive(&self, actor: &Actor<'_>) -> u64 {
-        self.gate()
+        self.event_count()
             .wait_until(actor, || Ok(self.try_receive(actor)))
             .unwrap()
     }
@@ -847,7 +691,7 @@ fn a_full_queue_has_room_when_something_was_received() {
                 };
                 assert_eq!(queue.try_receive(&actor), Some(1));
                 // Who waits for room is woken.
-                queue.gate().notify_after_swap(1, &actor);
+                queue.event_count().notify_after_swap(1, &actor);
             })
         };
         let raw = queue.raw(2);
@@ -855,7 +699,7 @@ fn a_full_queue_has_room_when_something_was_received() {
         queue.contents[block].set(3);
         let mut known = 0;
         queue
-            .gate()
+            .event_count()
             .wait_until(&actor, || match raw.publish(block, &mut known, &actor)? {
                 Sent::At(index) => {
                     raw.follow_tail(index);
@@ -961,14 +805,14 @@ fn who_waits_until_all_is_done_is_told_by_the_last() {
                     me: owner(place),
                 };
                 assert!(queue.try_receive(&actor).is_some());
-                if queue.gate().has_sleepers_after_swap() && queue.raw(2).is_empty() {
-                    queue.gate().notify(u32::MAX, &actor);
+                if queue.event_count().has_sleepers_after_swap() && queue.raw(2).is_empty() {
+                    queue.event_count().notify(u32::MAX, &actor);
                 }
             })
         };
         let receivers = [receive(1), receive(2)];
         queue
-            .gate()
+            .event_count()
             .wait_until(&actor, || {
                 queue.raw(2).is_done().map(|done| done.then_some(()))
             })

@@ -1,9 +1,9 @@
-//! The worker's side of a line: posts come out, results go in.
+//! The worker's side of a ring: posts come out, results go in.
 
 use super::{
     ARGUMENTS_READ, ASLEEP, AWAITS_POSTS, AWAITS_ROOM, BEGUN, BEGUN_AT, CLAIMED, CONDEMNED,
-    CURRENT, GIVE_BACK, Line, NOTICE, Order, POSTED, Post, READY, RESIDENT, RESULTS_READ,
-    RESULTS_WRITTEN, REVOKED, ROOM, RUNNING, TAKEN, WAITING, read_ring, write_ring,
+    CURRENT, GIVE_BACK, NOTICE, Order, POSTED, Post, READY, RESIDENT, RESULTS_READ,
+    RESULTS_WRITTEN, REVOKED, ROOM, RUNNING, RingMemory, TAKEN, WAITING, read_ring, write_ring,
 };
 use crate::process::task::record;
 use crate::registry::patience;
@@ -27,10 +27,10 @@ fn spoilt() -> ! {
     )
 }
 
-/// The worker's side of a line.
+/// The worker's side of a ring.
 #[derive(Debug)]
-pub(in crate::pool) struct Taking {
-    line: Arc<Line>,
+pub(in crate::pool) struct WorkerSide {
+    ring: Arc<RingMemory>,
     taken: u64,
     arguments_read: u64,
     results_written: u64,
@@ -40,10 +40,10 @@ pub(in crate::pool) struct Taking {
     begun: u64,
 }
 
-impl Taking {
-    pub(in crate::pool) fn new(line: Arc<Line>) -> Taking {
-        Taking {
-            line,
+impl WorkerSide {
+    pub(in crate::pool) fn new(ring: Arc<RingMemory>) -> WorkerSide {
+        WorkerSide {
+            ring,
             taken: 0,
             arguments_read: 0,
             results_written: 0,
@@ -55,29 +55,29 @@ impl Taking {
 
     /// Lets the pool know that the worker takes orders from now on.
     pub(in crate::pool) fn become_ready(&self) {
-        self.line.word(READY).store(1, Ordering::Release);
+        self.ring.word(READY).store(1, Ordering::Release);
     }
 
     /// Takes the next order and its bytes, if there is one. One that was taken back
     /// is passed over, but for those whose packet has to be taken all the same:
     /// they come with `false`.
     pub(in crate::pool) fn take(&mut self, bytes: &mut Vec<u8>) -> Option<(Post, bool)> {
-        let line = &*self.line;
-        // SYNC(posts): see `Posting::post`.
-        while self.taken < line.word(POSTED).load(Ordering::Acquire) {
+        let ring = &*self.ring;
+        // SYNC(posts): see `PoolSide::post`.
+        while self.taken < ring.word(POSTED).load(Ordering::Acquire) {
             let index = self.taken;
-            let state = line.slot(index, 0);
+            let state = ring.slot(index, 0);
             let claimed = state.compare_exchange(
                 index << 2 | WAITING,
                 index << 2 | CLAIMED,
                 Ordering::AcqRel,
                 Ordering::Acquire,
             );
-            let length = line.slot(index, 3).load(Ordering::Relaxed);
+            let length = ring.slot(index, 3).load(Ordering::Relaxed);
             let post = Post::from_words(
                 index,
-                line.slot(index, 1).load(Ordering::Relaxed),
-                line.slot(index, 2).load(Ordering::Relaxed),
+                ring.slot(index, 1).load(Ordering::Relaxed),
+                ring.slot(index, 2).load(Ordering::Relaxed),
                 length,
             );
             let is_whole = claimed.is_ok() || claimed == Err(index << 2 | REVOKED);
@@ -87,17 +87,17 @@ impl Taking {
             bytes.clear();
             if claimed.is_ok() {
                 read_ring(
-                    line.arguments(),
+                    ring.arguments(),
                     self.arguments_read,
                     length as usize,
                     bytes,
                 );
             }
             self.arguments_read += length;
-            line.word(ARGUMENTS_READ)
+            ring.word(ARGUMENTS_READ)
                 .store(self.arguments_read, Ordering::Release);
             self.taken = index + 1;
-            line.word(TAKEN).store(self.taken, Ordering::Release);
+            ring.word(TAKEN).store(self.taken, Ordering::Release);
             if claimed.is_ok() || post.order == Order::RunMailed {
                 return Some((post, claimed.is_ok()));
             }
@@ -108,7 +108,7 @@ impl Taking {
     /// Whether there are orders.
     #[inline]
     pub(in crate::pool) fn has_posts(&self) -> bool {
-        self.taken < self.line.word(POSTED).load(Ordering::Acquire)
+        self.taken < self.ring.word(POSTED).load(Ordering::Acquire)
     }
 
     /// Waits until there are orders; before it sleeps it calls `before`.
@@ -132,7 +132,7 @@ impl Taking {
             (RESULTS_WRITTEN, self.results_written),
         ];
         for (word, value) in words {
-            let word = self.line.word(word);
+            let word = self.ring.word(word);
             if word.load(Ordering::Relaxed) != value {
                 word.store(value, Ordering::Release);
             }
@@ -141,13 +141,13 @@ impl Taking {
 
     /// Sleeps until the pool has changed one of its words.
     fn sleep(&self, what: u64, word: usize, seen: u64, ready: impl Fn() -> bool) {
-        let asleep = self.line.word(ASLEEP);
+        let asleep = self.ring.word(ASLEEP);
         asleep.store(what, Ordering::SeqCst);
-        // SYNC(sleep): see `Posting::announce`.
+        // SYNC(sleep): see `PoolSide::announce`.
         fence(Ordering::SeqCst);
         if !ready() {
             let start = Instant::now();
-            let outcome = futex::wait(&[(self.line.word(word), seen as u32)], SLICE);
+            let outcome = futex::wait(&[(self.ring.word(word), seen as u32)], SLICE);
             patience::slept(start.elapsed(), outcome.is_ok());
         }
         asleep.store(0, Ordering::Relaxed);
@@ -163,10 +163,10 @@ impl Taking {
         if self.results_written - self.results_read + needed > ROOM {
             self.wait_for_room(needed, when_full);
         }
-        write_ring(self.line.results(), self.results_written, record);
+        write_ring(self.ring.results(), self.results_written, record);
         self.results_written += needed;
-        // SYNC(results): see `Posting::read_results`.
-        self.line
+        // SYNC(results): see `PoolSide::read_results`.
+        self.ring
             .word(RESULTS_WRITTEN)
             .store(self.results_written, Ordering::Release);
     }
@@ -174,7 +174,7 @@ impl Taking {
     #[cold]
     fn wait_for_room(&mut self, needed: u64, when_full: impl Fn()) {
         loop {
-            let read = self.line.word(RESULTS_READ).load(Ordering::Acquire);
+            let read = self.ring.word(RESULTS_READ).load(Ordering::Acquire);
             if read < self.results_read || read > self.results_written {
                 spoilt();
             }
@@ -183,7 +183,7 @@ impl Taking {
                 return;
             }
             when_full();
-            let ready = || self.line.word(RESULTS_READ).load(Ordering::Acquire) != read;
+            let ready = || self.ring.word(RESULTS_READ).load(Ordering::Acquire) != read;
             self.sleep(AWAITS_ROOM, RESULTS_READ, read, ready);
         }
     }
@@ -192,23 +192,23 @@ impl Taking {
     #[inline]
     pub(in crate::pool) fn begin(&mut self) {
         self.begun += 1;
-        self.line.word(BEGUN).store(self.begun, Ordering::Release);
+        self.ring.word(BEGUN).store(self.begun, Ordering::Release);
     }
 
     /// A call begins that can be condemned.
     #[inline]
     pub(in crate::pool) fn begin_exact(&mut self, now: u64) {
-        self.line.word(BEGUN_AT).store(now, Ordering::Relaxed);
+        self.ring.word(BEGUN_AT).store(now, Ordering::Relaxed);
         self.begin();
         let running = self.begun << 2 | RUNNING;
-        self.line.word(CURRENT).store(running, Ordering::Release);
+        self.ring.word(CURRENT).store(running, Ordering::Release);
     }
 
     /// Such a call is over. Whether it was not condemned.
     #[inline]
     pub(in crate::pool) fn end_exact(&self) -> bool {
         let (running, condemned) = (self.begun << 2 | RUNNING, self.begun << 2 | CONDEMNED);
-        let current = self.line.word(CURRENT);
+        let current = self.ring.word(CURRENT);
         match current.compare_exchange(running, 0, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => true,
             Err(word) if word == condemned => false,
@@ -219,20 +219,20 @@ impl Taking {
     /// Whether the pool wants the rest of the batch.
     #[inline]
     pub(in crate::pool) fn is_rest_wanted(&self) -> bool {
-        self.line.word(GIVE_BACK).load(Ordering::Relaxed) != 0
+        self.ring.word(GIVE_BACK).load(Ordering::Relaxed) != 0
     }
 
     /// A batch begins, of which nothing is wanted back yet.
     pub(in crate::pool) fn keep_batch(&self) {
-        self.line.word(GIVE_BACK).store(0, Ordering::Relaxed);
+        self.ring.word(GIVE_BACK).store(0, Ordering::Relaxed);
     }
 
     pub(in crate::pool) fn tell_resident(&self, bytes: u64) {
-        self.line.word(RESIDENT).store(bytes, Ordering::Relaxed);
+        self.ring.word(RESIDENT).store(bytes, Ordering::Relaxed);
     }
 }
 
-impl Line {
+impl RingMemory {
     /// Whether the call that runs has been given notice; in its worker.
     pub(in crate::pool) fn has_notice(&self) -> bool {
         let begun = self.word(BEGUN).load(Ordering::Relaxed);

@@ -1,8 +1,7 @@
 //! Where all atomics come from.
 //!
-//! One word type, so that one door is enough: std's in programs, loom's under
-//! `--cfg loom`, and in this crate's own tests one that counts operations and
-//! stops an actor at any of them.
+//! One type of word: std's in programs, loom's under `--cfg loom`, and in this
+//! crate's own tests one that counts operations and stops an actor at any of them.
 
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicU64, Ordering, fence};

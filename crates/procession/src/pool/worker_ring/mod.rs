@@ -31,8 +31,8 @@
 mod pool_side;
 mod worker_side;
 
-pub(super) use pool_side::Posting;
-pub(super) use worker_side::Taking;
+pub(super) use pool_side::PoolSide;
+pub(super) use worker_side::WorkerSide;
 
 use crate::Result;
 use crate::os::memfd::{MemFd, Seals};
@@ -167,26 +167,26 @@ impl Post {
 
 /// The memory, as either side has it.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct RingMemory {
     words: Words,
     region: Arc<Region>,
 }
 
-impl Line {
+impl RingMemory {
     /// Makes one, and the file to give to the worker.
-    pub(super) fn create() -> Result<(Line, MemFd)> {
+    pub(super) fn create() -> Result<(RingMemory, MemFd)> {
         let file = MemFd::create("procession-pool", LENGTH)?;
         file.seal(Seals::FIXED_SIZE)?;
-        Ok((Line::open(&file)?, file))
+        Ok((RingMemory::open(&file)?, file))
     }
 
     /// The same one, in the worker.
-    pub(super) fn open(file: &MemFd) -> Result<Line> {
+    pub(super) fn open(file: &MemFd) -> Result<RingMemory> {
         let region = Arc::new(file.map()?);
         let words = Words::at(&region, 0, WORDS)
             .filter(|_| region.bytes().len() >= LENGTH)
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "opening line of pool", ""))?;
-        Ok(Line { words, region })
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "opening ring of pool", ""))?;
+        Ok(RingMemory { words, region })
     }
 
     #[inline]
