@@ -26,6 +26,7 @@
 //! | [`mutex`] | one holder | `Mutex`, `ReentrantMutex`, `Once`, `Value`, `Array` |
 //! | [`event_count`] | sleepers and wake-ups | `Semaphore`, `RwLock`, `queue` |
 //! | [`doorbell`] | waiters for results, and how soon they want them | `pool` |
+//! | [`worker_ring`] | arguments and results of one worker | `pool` |
 //! | [`condvar`] | waiting for a notification | `Condvar` |
 //! | [`permits`] | many holders | `Semaphore`, `BoundedSemaphore`, readers |
 //! | [`rwlock`] | readers or a writer | `RwLock` |
@@ -58,6 +59,7 @@ pub mod registry;
 pub mod rwlock;
 #[cfg(all(test, not(loom)))]
 mod stepping;
+pub mod worker_ring;
 
 pub use owner::Owner;
 pub use platform::{Failure, Futex, Platform, Slept};

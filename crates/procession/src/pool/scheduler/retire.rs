@@ -2,7 +2,7 @@
 
 use super::{After, Phase, Stage, State};
 use crate::pool::TaskError;
-use crate::pool::worker_ring::{Order, Post};
+use crate::pool::worker_ring::{Order, Post, Remains};
 use crate::process::{self, Signal};
 use crate::{Error, ErrorKind};
 use std::time::{Duration, Instant};
@@ -60,22 +60,18 @@ impl State {
             .with_stderr(stderr_tail.to_owned(), memory);
         let told = life.span.ended((!has_left).then_some(&error));
         self.afterwards.extend(told.map(After::Tell));
-        let begun = life.posting.standing().begun;
         let mut had: Vec<(usize, u64)> = life
             .sent
             .iter()
             .filter_map(|sent| Some((sent.chunk?, sent.index)))
             .collect();
         if let Some(&(number, index)) = had.first() {
-            let was_claimed = life.posting.is_claimed(index);
-            // At most one call is begun and not done. Where the words make no sense, the
-            // first one is taken for it, unless it is still where it was put: nothing is
-            // to be done twice.
-            let was_running = match begun.checked_sub(life.done) {
-                Some(0) if !life.is_spoilt => false,
-                Some(1) => true,
-                _ => !life.posting.is_waiting(index),
+            let remains = match life.is_spoilt {
+                true => life.posting.remains_of_corrupt(index, life.done),
+                false => life.posting.remains(index, life.done),
             };
+            let was_running = remains == Remains::Begun;
+            let was_claimed = remains != Remains::Untouched;
             let early = (was_claimed || life.is_spoilt) && !was_running && !has_left;
             if early {
                 self.chunks[number].early_deaths += 1;

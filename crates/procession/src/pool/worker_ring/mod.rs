@@ -1,4 +1,5 @@
-//! The memory that a pool shares with one of its workers.
+//! The memory that a pool shares with one of its workers: its layout, and copying. How its
+//! words are changed is [`procession_core::worker_ring`]'s.
 //!
 //! ```text
 //! byte 0       the pool's words: posted, results read
@@ -10,33 +11,18 @@
 //!      12288   arguments, a ring of bytes
 //!      …       results, a ring of bytes
 //! ```
-//!
-//! Each ring has one writer, and one reader who follows; an index is written after
-//! the bytes before it. So whoever of the two is killed at any instant leaves
-//! nothing half: what the index covers is there, what it does not was not written.
-//!
-//! A worker may write anything anywhere, as may whatever else has the memory. Nobody
-//! trusts a word that the other side writes: an index only goes forward, and as far as
-//! there is something; what a side has written itself is as it was. A post has a check
-//! of its words, records of results have numbers. Who finds that something makes no sense
-//! says so, and the worker ends: its call fails, what it had not begun goes to others. A
-//! worker that sleeps writes its words again, so that one that was changed while nobody
-//! looked does not hide a result for ever.
-//!
-//! A post can be taken back until the worker has taken it: both do that by one
-//! compare-and-swap on its state. A call that may have to be stopped is marked as
-//! running, and as over, by the worker; whoever wants to stop it condemns it by a
-//! compare-and-swap, so that never the next call is hit.
 
 mod pool_side;
 mod worker_side;
 
 pub(super) use pool_side::PoolSide;
+pub(super) use procession_core::worker_ring::Remains;
 pub(super) use worker_side::WorkerSide;
 
 use crate::Result;
 use crate::os::memfd::{MemFd, Seals};
 use crate::{Error, ErrorKind};
+use procession_core::worker_ring::{self, Entry, Memory, Part, Word};
 use procession_sys::memory::{Region, SharedBytes, Words};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -50,19 +36,6 @@ pub(super) const ROOM: u64 = 256 * 1024;
 /// Most bytes of arguments in one post.
 pub(super) const LONGEST_POST: usize = 64 * 1024;
 
-const POSTED: usize = 0;
-const RESULTS_READ: usize = 1;
-const TAKEN: usize = 8;
-const ARGUMENTS_READ: usize = 9;
-const RESULTS_WRITTEN: usize = 10;
-const BEGUN: usize = 11;
-const BEGUN_AT: usize = 12;
-const RESIDENT: usize = 13;
-const READY: usize = 14;
-const CURRENT: usize = 16;
-const ASLEEP: usize = 17;
-const GIVE_BACK: usize = 24;
-const NOTICE: usize = 25;
 const FIRST_SLOT: usize = 32;
 const SLOT_WORDS: usize = 4;
 const WORDS: usize = FIRST_SLOT + SLOTS as usize * SLOT_WORDS;
@@ -71,18 +44,24 @@ const ARGUMENTS: usize = 12288;
 const RESULTS: usize = ARGUMENTS + ROOM as usize;
 const LENGTH: usize = RESULTS + ROOM as usize;
 
-/// Values of [`ASLEEP`]: what the worker waits for.
-const AWAITS_POSTS: u64 = 1;
-const AWAITS_ROOM: u64 = 2;
-
-/// States of a slot, below its index.
-const WAITING: u64 = 0;
-const CLAIMED: u64 = 1;
-const REVOKED: u64 = 2;
-
-/// States of the current call, below its number.
-const RUNNING: u64 = 1;
-const CONDEMNED: u64 = 2;
+/// Where a word is, in words.
+const fn place(word: Word) -> usize {
+    match word {
+        Word::Posted => 0,
+        Word::ResultsRead => 1,
+        Word::Taken => 8,
+        Word::ArgumentsRead => 9,
+        Word::ResultsWritten => 10,
+        Word::Begun => 11,
+        Word::BegunAt => 12,
+        Word::Resident => 13,
+        Word::Ready => 14,
+        Word::Current => 16,
+        Word::Asleep => 17,
+        Word::GiveBack => 24,
+        Word::Notice => 25,
+    }
+}
 
 /// What a worker is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,32 +114,25 @@ impl Post {
         }
     }
 
-    /// What the words of a slot have to be in accord with, in the upper half of one.
-    fn check(index: u64, word: u64, count: u64, length: u64) -> u64 {
-        let sum = word
-            ^ (index << 1 | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ count.rotate_left(20).wrapping_mul(0xbf58_476d_1ce4_e5b9)
-            ^ length.rotate_left(40);
-        (sum ^ sum >> 29).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32
-    }
-
-    fn word(self) -> u64 {
+    /// As it stands in a slot, with so many bytes of arguments.
+    #[inline]
+    fn entry(self, length: usize) -> Entry {
         let flags = u64::from(self.exact) | u64::from(self.slow) << 1;
-        u64::from(self.order as u8) | flags << 8 | u64::from(self.job) << 32
+        Entry {
+            order: u64::from(self.order as u8) | flags << 8 | u64::from(self.job) << 32,
+            count: self.count,
+            length: length as u64,
+        }
     }
 
-    /// The post in the words of a slot, if they are in accord.
-    fn from_words(index: u64, word: u64, count: u64, length: u64) -> Option<Post> {
-        let (check, count) = (count >> 32, count & u64::from(u32::MAX));
-        if check != Post::check(index, word, count, length) {
-            return None;
-        }
+    #[inline]
+    fn from_entry(entry: Entry) -> Option<Post> {
         Some(Post {
-            order: Order::from_byte(word as u8)?,
-            job: (word >> 32) as u32,
-            count: count as u32,
-            exact: word >> 8 & 1 == 1,
-            slow: word >> 9 & 1 == 1,
+            order: Order::from_byte(entry.order as u8)?,
+            job: (entry.order >> 32) as u32,
+            count: entry.count,
+            exact: entry.order >> 8 & 1 == 1,
+            slow: entry.order >> 9 & 1 == 1,
         })
     }
 }
@@ -189,23 +161,50 @@ impl RingMemory {
         Ok(RingMemory { words, region })
     }
 
-    #[inline]
-    fn word(&self, place: usize) -> &AtomicU64 {
-        &self.words[place]
-    }
-
-    #[inline]
-    fn slot(&self, index: u64, word: usize) -> &AtomicU64 {
-        let slot = (index % SLOTS) as usize;
-        &self.words[FIRST_SLOT + slot * SLOT_WORDS + word]
-    }
-
     fn arguments(&self) -> SharedBytes<'_> {
         self.region.bytes().slice(ARGUMENTS, ROOM as usize)
     }
 
     fn results(&self) -> SharedBytes<'_> {
         self.region.bytes().slice(RESULTS, ROOM as usize)
+    }
+
+    /// Returns `true` if there are results that the pool has not read; for threads that
+    /// do not hold the pool's lock.
+    #[inline]
+    pub(super) fn has_news(&self) -> bool {
+        worker_ring::has_news(self)
+    }
+
+    /// Returns `true` if the worker takes orders.
+    pub(super) fn is_ready(&self) -> bool {
+        worker_ring::is_ready(self)
+    }
+
+    /// Asks the worker to give back what it has not begun of its batch.
+    pub(super) fn ask_for_rest(&self) {
+        worker_ring::ask_for_rest(self);
+    }
+
+    /// Returns `true` if the call that runs was given notice; for its worker.
+    pub(super) fn has_notice(&self) -> bool {
+        worker_ring::has_notice(self)
+    }
+}
+
+impl Memory for RingMemory {
+    const SLOTS: u64 = SLOTS;
+    const ROOM: u64 = ROOM;
+
+    #[inline]
+    fn word(&self, word: Word) -> &AtomicU64 {
+        &self.words[place(word)]
+    }
+
+    #[inline]
+    fn slot(&self, index: u64, part: Part) -> &AtomicU64 {
+        let slot = (index % SLOTS) as usize;
+        &self.words[FIRST_SLOT + slot * SLOT_WORDS + part as usize]
     }
 }
 

@@ -1,0 +1,163 @@
+//! The pool's side: posting, revoking, and what is left when the worker dies.
+
+use super::{CLAIMED, Entry, Memory, Part, REVOKED, WAITING, Word};
+use crate::Failure;
+use crate::atomics::Ordering;
+
+/// The pool's side of a ring; the pool has one thread at a time use it.
+#[derive(Debug)]
+pub struct PoolSide<M> {
+    pub(super) memory: M,
+    pub(super) posted: u64,
+    arguments_written: u64,
+    pub(super) results_read: u64,
+    /// As far as the worker was seen to have come.
+    taken: u64,
+    arguments_read: u64,
+    /// Where the arguments of the last posts end: of those that may be in slots, and of
+    /// the one before them.
+    ends: Box<[u64]>,
+}
+
+/// What a dead worker has done with the first post that has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remains {
+    /// It had not taken it.
+    Untouched,
+    /// It had taken it, and had begun no further call.
+    Taken,
+    /// It had begun the next call.
+    Begun,
+}
+
+impl<M: Memory> PoolSide<M> {
+    const ENDS: u64 = 2 * M::SLOTS;
+
+    /// The pool's side of a new ring.
+    #[must_use]
+    pub fn new(memory: M) -> PoolSide<M> {
+        PoolSide {
+            memory,
+            posted: 0,
+            arguments_written: 0,
+            results_read: 0,
+            taken: 0,
+            arguments_read: 0,
+            ends: vec![0; Self::ENDS as usize].into(),
+        }
+    }
+
+    /// The memory of the ring.
+    #[must_use]
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Where the arguments of all posts before this one end.
+    fn end_before(&self, index: u64) -> u64 {
+        index
+            .checked_sub(1)
+            .map_or(0, |last| self.ends[(last % Self::ENDS) as usize])
+    }
+
+    /// Learns how far the worker has come.
+    #[inline]
+    pub(super) fn see_progress(&mut self) -> Result<(), Failure> {
+        // SYNC(taken): see `WorkerSide::take`.
+        let taken = self.memory.word(Word::Taken).load(Ordering::Acquire);
+        if taken == self.taken && taken == self.posted {
+            return Ok(());
+        }
+        // It writes what it has read first, and may have gone on since.
+        let read = self
+            .memory
+            .word(Word::ArgumentsRead)
+            .load(Ordering::Acquire);
+        let then = self.memory.word(Word::Taken).load(Ordering::Acquire);
+        let goes_forward = self.taken <= taken && taken <= then && then <= self.posted;
+        let last = (then + u64::from(goes_forward)).min(self.posted);
+        if !goes_forward || !(taken..=last).any(|index| self.end_before(index) == read) {
+            return Err(Failure::Corrupt);
+        }
+        (self.taken, self.arguments_read) = (taken, read);
+        Ok(())
+    }
+
+    /// Returns `true` if a post without arguments has room.
+    pub fn has_slot(&mut self) -> bool {
+        self.see_progress().is_ok() && self.posted - self.taken < M::SLOTS
+    }
+
+    /// Posts an entry whose arguments `copy` writes into the ring, from a place on.
+    /// Returns its index, or `None` if there is no room.
+    ///
+    /// # Errors
+    /// [`Corrupt`](Failure::Corrupt).
+    #[inline]
+    pub fn post(
+        &mut self,
+        entry: Entry,
+        copy: impl FnOnce(&M, u64),
+    ) -> Result<Option<u64>, Failure> {
+        self.see_progress()?;
+        let used = self.arguments_written - self.arguments_read;
+        if self.posted - self.taken >= M::SLOTS || used + entry.length > M::ROOM {
+            return Ok(None);
+        }
+        let index = self.posted;
+        copy(&self.memory, self.arguments_written);
+        self.arguments_written += entry.length;
+        self.ends[(index % Self::ENDS) as usize] = self.arguments_written;
+        entry.write(&self.memory, index);
+        self.memory
+            .slot(index, Part::State)
+            .store(index << 2 | WAITING, Ordering::Relaxed);
+        self.posted = index + 1;
+        // SYNC(posts): whoever sees the index sees what is before it.
+        self.memory
+            .word(Word::Posted)
+            .store(self.posted, Ordering::Release);
+        Ok(Some(index))
+    }
+
+    /// Takes a post back. Returns `true` if the worker had not taken it.
+    pub fn revoke(&self, index: u64) -> bool {
+        let slot = self.memory.slot(index, Part::State);
+        let (waiting, revoked) = (index << 2 | WAITING, index << 2 | REVOKED);
+        slot.compare_exchange(waiting, revoked, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Returns `true` if the worker has taken a post. (Its slot is another one's, if there
+    /// were so many more.)
+    pub(super) fn is_claimed(&self, index: u64) -> bool {
+        self.posted - index > M::SLOTS || self.is(index, CLAIMED)
+    }
+
+    fn is(&self, index: u64, state: u64) -> bool {
+        let slot = self.memory.slot(index, Part::State);
+        slot.load(Ordering::Acquire) == index << 2 | state
+    }
+
+    /// Says what a dead worker has done with the first post that has no result, at
+    /// `index`, after `done` calls of which there are results. To be asked when all
+    /// results were collected.
+    pub fn remains(&self, index: u64, done: u64) -> Remains {
+        match self.standing().begun.checked_sub(done) {
+            Some(0) if self.is_claimed(index) => Remains::Taken,
+            Some(0) => Remains::Untouched,
+            _ => self.remains_of_corrupt(index, done),
+        }
+    }
+
+    /// As [`remains`](PoolSide::remains), where the words make no sense: a call counts as
+    /// begun unless its post is where it was put, so that none is made twice.
+    pub fn remains_of_corrupt(&self, index: u64, done: u64) -> Remains {
+        let is_next = self.standing().begun.checked_sub(done) == Some(1);
+        let is_waiting = self.posted - index <= M::SLOTS && self.is(index, WAITING);
+        match is_waiting && !is_next {
+            true => Remains::Untouched,
+            false => Remains::Begun,
+        }
+    }
+}
