@@ -9,7 +9,7 @@ pub(super) const LONG_MESSAGES: u64 = 300;
 pub(super) const LONG_CAPACITY: usize = 2;
 
 pub(super) fn long_messages() -> Result<(Duration, f64), Failure> {
-    let (sender, receiver) = options().bytes(LONG_CAPACITY)?;
+    let (sender, receiver) = options().capacity(LONG_CAPACITY).anonymous::<[u8]>()?;
     let bytes = vec![7; LONG];
     let elapsed = against_each_other(
         || (0..LONG_MESSAGES).for_each(|_| sender.send_bytes(&bytes).expect("it is received")),
@@ -19,7 +19,7 @@ pub(super) fn long_messages() -> Result<(Duration, f64), Failure> {
 }
 
 pub(super) fn long_reserved() -> Result<(Duration, f64), Failure> {
-    let (sender, receiver) = options().bytes(LONG_CAPACITY)?;
+    let (sender, receiver) = options().capacity(LONG_CAPACITY).anonymous::<[u8]>()?;
     let elapsed = against_each_other(
         || {
             for number in 0..LONG_MESSAGES {

@@ -10,13 +10,13 @@ use std::time::Duration;
 pub(super) const MESSAGES: u64 = 400_000;
 
 pub(super) fn bytes_one_to_one() -> Result<(Duration, f64), Failure> {
-    let (sender, receiver) = options().bytes(CAPACITY)?;
+    let (sender, receiver) = options().capacity(CAPACITY).anonymous::<[u8]>()?;
     let elapsed = against_each_other(|| fill(&sender, MESSAGES), || drain(&receiver, MESSAGES))?;
     Ok((elapsed, MESSAGES as f64))
 }
 
 pub(super) fn batches() -> Result<(Duration, f64), Failure> {
-    let (sender, receiver) = options().bytes(CAPACITY)?;
+    let (sender, receiver) = options().capacity(CAPACITY).anonymous::<[u8]>()?;
     let bytes = [7; BYTES];
     let elapsed = against_each_other(
         || {
@@ -42,7 +42,7 @@ pub(super) fn batches() -> Result<(Duration, f64), Failure> {
 /// So many senders and as many receivers, on two processors, from when all are ready
 /// until all are done.
 pub(super) fn many_to_many(each: u64) -> Result<(Duration, f64), Failure> {
-    let (sender, receiver) = options().bytes(CAPACITY)?;
+    let (sender, receiver) = options().capacity(CAPACITY).anonymous::<[u8]>()?;
     let begin = procession::sync::Barrier::new(1 + 2 * each as usize)?;
     let part = MESSAGES / each;
     let mut children = Vec::new();
@@ -73,7 +73,7 @@ pub(super) fn four() -> Four {
 }
 
 pub(super) fn values_one_to_one() -> Result<(Duration, f64), Failure> {
-    let (sender, receiver) = options().bounded::<Four>(CAPACITY)?;
+    let (sender, receiver) = options().capacity(CAPACITY).anonymous::<Four>()?;
     let elapsed = against_each_other(
         || (0..MESSAGES).for_each(|_| sender.send(four()).expect("it is received")),
         || {
@@ -87,7 +87,7 @@ pub(super) fn values_one_to_one() -> Result<(Duration, f64), Failure> {
 
 pub(super) fn channel_values() -> Result<(Duration, f64), Failure> {
     let options = channel::Options::new().capacity(CAPACITY);
-    let (reader, writer) = options.pipe::<Four>()?;
+    let (writer, reader) = options.pipe::<Four>()?;
     let elapsed = against_each_other(
         || (0..MESSAGES).for_each(|_| writer.send(four()).expect("it is received")),
         || {
@@ -101,7 +101,7 @@ pub(super) fn channel_values() -> Result<(Duration, f64), Failure> {
 
 pub(super) fn channel_bytes(flavor: Flavor) -> Result<(Duration, f64), Failure> {
     let options = channel::Options::new().flavor(flavor).capacity(CAPACITY);
-    let (reader, writer) = options.pipe::<[u8]>()?;
+    let (writer, reader) = options.pipe::<[u8]>()?;
     let bytes = [7; BYTES];
     let elapsed = against_each_other(
         || (0..MESSAGES).for_each(|_| writer.send_bytes(&bytes).expect("it is received")),

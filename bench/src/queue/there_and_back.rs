@@ -41,8 +41,8 @@ pub(super) fn play(
     bytes: &[u8],
     together: Together,
 ) -> Result<(Duration, f64), Failure> {
-    let (there, comes) = options().bytes(16)?;
-    let (back, returns) = options().bytes(16)?;
+    let (there, comes) = options().capacity(16).anonymous::<[u8]>()?;
+    let (back, returns) = options().capacity(16).anonymous::<[u8]>()?;
     let elapsed = together(
         &mut || {
             let mut ball = Vec::new();
@@ -109,12 +109,12 @@ pub(super) fn futex_asleep() -> Result<(Duration, f64), Failure> {
 /// A mebibyte of which the receiver looks at both ends, without a copy, and a byte
 /// back.
 pub(super) fn borrowed_ball() -> Result<(Duration, f64), Failure> {
-    let (there, comes) = options().bytes(4)?;
-    let (back, returns) = options().bytes(4)?;
+    let (there, comes) = options().capacity(4).anonymous::<[u8]>()?;
+    let (back, returns) = options().capacity(4).anonymous::<[u8]>()?;
     let elapsed = against_each_other(
         || {
             for _ in 0..BALLS {
-                let long = comes.receive_bytes().expect("it comes");
+                let long = comes.recv_borrowed().expect("it comes");
                 let byte = [long[0] ^ long[LONG - 1]];
                 drop(long);
                 back.send_bytes(&byte).expect("it is wanted");

@@ -1,4 +1,4 @@
-//! A worker is killed with a message in its hands; another one gets it, and is
+//! A worker is killed before it has acknowledged a message; another one gets it, and is
 //! told.
 
 use procession::process;
@@ -6,7 +6,7 @@ use procession::queue::{self, Receiver};
 use procession::sync::Event;
 
 fn never_done((jobs, has_one): (Receiver<String>, Event)) {
-    let job = jobs.receive().unwrap(); // ours until `job` is dropped
+    let job = jobs.recv_delivery().unwrap(); // ours until it is acknowledged
     has_one.set().unwrap();
     std::hint::black_box(&job);
     loop {
@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     has_one.wait()?;
     println!("waiting: {}", jobs.len());
     worker.kill()?;
-    let job = jobs.receive()?;
+    let job = jobs.recv_delivery()?;
     println!("{}, redelivered: {}", *job, job.is_redelivered());
+    job.ack();
     Ok(())
 }

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     drop(ours); // the end of the child's loop
     child.join()?;
 
-    let (reader, writer) = channel::pipe()?;
+    let (writer, reader) = channel::pipe()?;
     let mut child = process::spawn(count_down, writer)?;
     println!("{:?}", reader.iter().collect::<Vec<_>>());
     println!("{}", reader.recv().unwrap_err());

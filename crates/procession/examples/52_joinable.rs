@@ -1,5 +1,5 @@
 //! A queue that is waited for until all its messages are done: a message is done when
-//! its guard is dropped, and not when the worker that had it was killed.
+//! it is acknowledged, and not when the worker that had it was killed.
 
 use procession::process;
 use procession::queue::{self, Receiver};
@@ -11,11 +11,12 @@ fn work((jobs, done): (Receiver<u32>, Counter)) {
             std::process::abort();
         }
         done.add(1);
+        job.ack();
     }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (sender, jobs) = queue::joinable(10)?;
+    let (sender, jobs) = queue::bounded(10)?;
     let done = Counter::new(0)?;
     let mut workers = [0, 1].map(|_| process::spawn(work, (jobs.clone(), done.clone())).unwrap());
     sender.send_many(1..=6)?;

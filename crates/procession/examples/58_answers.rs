@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for text in ["one", "two words", "and three words"] {
         let mut file = tempfile::tempfile()?;
         file.write_all(text.as_bytes())?;
-        let (answer, writer) = channel::pipe()?;
+        let (writer, answer) = channel::pipe()?;
         requests.send((file.into(), writer))?;
         println!("{text}: {}", answer.recv()?);
     }

@@ -11,7 +11,7 @@ fn part((start, end, writer): (u64, u64, Writer<[u8; 16]>)) {
 fn main() -> procession::Result<()> {
     let mut workers = Vec::new();
     for slice in slices(100_000_000, 10) {
-        let (reader, writer) = channel::pipe()?;
+        let (writer, reader) = channel::pipe()?;
         let task = process::spawn(part, (slice.start, slice.end, writer))?;
         workers.push((reader, task));
     }

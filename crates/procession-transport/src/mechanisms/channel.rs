@@ -47,9 +47,9 @@ pub(crate) struct Channels {
 
 impl Channels {
     fn new(senders: usize) -> Result<Channels> {
-        let lines = (0..senders).map(|_| channel::pipe());
-        let lines = lines.collect::<Result<Vec<_>>>()?.into_iter();
-        let (readers, writers) = lines.map(|(reader, writer)| (reader, Some(writer))).unzip();
+        let pipes = (0..senders).map(|_| channel::pipe());
+        let pipes = pipes.collect::<Result<Vec<_>>>()?.into_iter();
+        let (writers, readers) = pipes.map(|(writer, reader)| (Some(writer), reader)).unzip();
         Ok(Channels {
             readers,
             writers: RefCell::new(writers),

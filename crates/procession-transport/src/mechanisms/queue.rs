@@ -48,7 +48,7 @@ pub(crate) struct SharedQueue {
 impl SharedQueue {
     fn new() -> Result<SharedQueue> {
         let options = queue::Options::new().usual_message(LONGEST);
-        let (sender, receiver) = options.bytes(CAPACITY)?;
+        let (sender, receiver) = options.capacity(CAPACITY).anonymous::<[u8]>()?;
         Ok(SharedQueue { sender, receiver })
     }
 }

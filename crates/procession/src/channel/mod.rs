@@ -153,8 +153,7 @@ pub fn duplex<S: ?Sized, R: ?Sized>() -> Result<(Endpoint<S, R>, Endpoint<R, S>)
     Options::new().duplex()
 }
 
-/// Makes a channel one way: what is written to the second end comes out of the
-/// first.
+/// Makes a channel one way: what is sent to the writer comes out of the reader.
 ///
 /// # Errors
 /// As [`duplex`].
@@ -162,14 +161,14 @@ pub fn duplex<S: ?Sized, R: ?Sized>() -> Result<(Endpoint<S, R>, Endpoint<R, S>)
 /// # Examples
 /// ```
 /// use procession::channel;
-/// let (reader, writer) = channel::pipe::<(u32, String)>()?;
+/// let (writer, reader) = channel::pipe::<(u32, String)>()?;
 /// writer.send((1, "one".to_owned())).unwrap();
 /// drop(writer);
 /// assert_eq!(reader.recv().unwrap(), (1, "one".to_owned()));
 /// assert!(reader.recv().is_err()); // the end of file
 /// # Ok::<(), procession::Error>(())
 /// ```
-pub fn pipe<T: ?Sized>() -> Result<(Reader<T>, Writer<T>)> {
+pub fn pipe<T: ?Sized>() -> Result<(Writer<T>, Reader<T>)> {
     Options::new().pipe()
 }
 
@@ -196,7 +195,7 @@ pub enum Flavor {
 /// ```
 /// use procession::{channel::{Flavor, Options}, Handle};
 /// use std::fs::File;
-/// let (reader, writer) = Options::new()
+/// let (writer, reader) = Options::new()
 ///     .flavor(Flavor::Packets)
 ///     .pipe::<(String, Handle<File>)>()?;
 /// let file = File::open("/proc/self/stat").unwrap();
@@ -245,17 +244,20 @@ impl Options {
     /// # Errors
     /// As [`duplex`](crate::channel::duplex()).
     pub fn duplex<S: ?Sized, R: ?Sized>(self) -> Result<(Endpoint<S, R>, Endpoint<R, S>)> {
-        let (there, sends) = self.pipe()?;
-        let (back, answers) = self.pipe()?;
-        Ok((Endpoint::new(sends, back), Endpoint::new(answers, there)))
+        let (request_writer, request_reader) = self.pipe()?;
+        let (answer_writer, answer_reader) = self.pipe()?;
+        Ok((
+            Endpoint::new(request_writer, answer_reader),
+            Endpoint::new(answer_writer, request_reader),
+        ))
     }
 
     /// Makes a channel one way.
     ///
     /// # Errors
     /// As [`duplex`](crate::channel::duplex()).
-    pub fn pipe<T: ?Sized>(self) -> Result<(Reader<T>, Writer<T>)> {
+    pub fn pipe<T: ?Sized>(self) -> Result<(Writer<T>, Reader<T>)> {
         let (outlet, inlet) = direction::direction(self.flavor, self.capacity)?;
-        Ok((Reader::new(inlet), Writer::new(outlet)))
+        Ok((Writer::new(outlet), Reader::new(inlet)))
     }
 }

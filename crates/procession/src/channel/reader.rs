@@ -181,7 +181,7 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     /// # Examples
     /// ```
     /// use procession::{channel, Result};
-    /// let (reader, writer) = channel::pipe::<u64>()?;
+    /// let (writer, reader) = channel::pipe::<u64>()?;
     /// (1..=3).for_each(|number| writer.send(number).unwrap());
     /// drop(writer);
     /// assert_eq!(reader.results().sum::<Result<u64>>()?, 6);

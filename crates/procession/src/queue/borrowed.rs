@@ -9,7 +9,7 @@
 
 use super::SendTimeoutError;
 use super::handle::Side;
-use super::receiver::is_for_another;
+use super::ring::is_for_another;
 use super::{Hindrance, Outcome};
 use crate::Deadline;
 use crate::shm::{Range, ShmSafe};
@@ -19,55 +19,64 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A block that this process has.
-///
-/// A panic is a death: a message that was received and is dropped by unwinding is left
-/// to another receiver, as if this process had been killed with it.
 #[derive(Debug)]
 pub(super) struct Holding {
     side: Arc<Side>,
     /// `None`: not any more.
     block: Option<usize>,
     process: Option<Owner>,
-    /// What a panic that begins after this makes of the block.
-    on_panic: OnPanic,
+    on_drop: OnDrop,
 }
 
-/// What becomes of a block that unwinding drops.
+/// What becomes of a block whose message is neither acknowledged nor requeued by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OnPanic {
-    LeaveToAnother,
+enum OnDrop {
+    /// It is given back: its message is done with, or was never sent.
     GiveBack,
+    /// A panic is a death: unwinding requeues it.
+    RequeueInPanic,
+    Requeue,
 }
 
 impl Holding {
-    /// Of a message that was received.
-    pub(super) fn received(side: &Arc<Side>, block: usize) -> Holding {
+    /// Of a message that is to be acknowledged.
+    pub(super) fn delivered(side: &Arc<Side>, block: usize) -> Holding {
+        Holding::new(side, block, OnDrop::Requeue)
+    }
+
+    /// Of a message that is read where it lies.
+    fn borrowed(side: &Arc<Side>, block: usize) -> Holding {
         // What is received and dropped by a destructor while its thread unwinds
         // already is done with as elsewhere.
-        let on_panic = match std::thread::panicking() {
-            true => OnPanic::GiveBack,
-            false => OnPanic::LeaveToAnother,
+        let on_drop = match std::thread::panicking() {
+            true => OnDrop::GiveBack,
+            false => OnDrop::RequeueInPanic,
         };
-        Holding::new(side, block, on_panic)
+        Holding::new(side, block, on_drop)
     }
 
     /// Of a message that is to be sent.
     fn reserved(side: &Arc<Side>, block: usize) -> Holding {
-        Holding::new(side, block, OnPanic::GiveBack)
+        Holding::new(side, block, OnDrop::GiveBack)
     }
 
-    fn new(side: &Arc<Side>, block: usize, on_panic: OnPanic) -> Holding {
+    fn new(side: &Arc<Side>, block: usize, on_drop: OnDrop) -> Holding {
         Holding {
             side: Arc::clone(side),
             block: Some(block),
             process: side.process(),
-            on_panic,
+            on_drop,
         }
+    }
+
+    /// Has the block given back when this is dropped.
+    pub(super) fn acknowledge(&mut self) {
+        self.on_drop = OnDrop::GiveBack;
     }
 
     /// Leaves the message to another receiver.
     #[cold]
-    pub(super) fn leave_to_another(&mut self) {
+    pub(super) fn requeue(&mut self) {
         if self.is_ours()
             && let Some(block) = self.block.take()
             && let Some(caller) = self.side.ring.object.holder()
@@ -77,11 +86,12 @@ impl Holding {
     }
 
     /// Leaves the message to another receiver if that one may be able to do what has
-    /// failed here.
+    /// failed here; what nobody can read is not to come again and again.
     pub(super) fn kept<T>(&mut self, outcome: crate::Result<T>) -> Outcome<T> {
         outcome.map_err(|error| {
-            if is_for_another(&error) {
-                self.leave_to_another();
+            match is_for_another(&error) {
+                true => self.requeue(),
+                false => self.acknowledge(),
             }
             Hindrance::Failed(error)
         })
@@ -118,8 +128,10 @@ impl Holding {
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        if self.on_panic == OnPanic::LeaveToAnother && std::thread::panicking() {
-            self.leave_to_another();
+        match self.on_drop {
+            OnDrop::Requeue => self.requeue(),
+            OnDrop::RequeueInPanic if std::thread::panicking() => self.requeue(),
+            _ => {}
         }
         // A forked copy gives nothing back.
         if let Some(block) = self.block.take()
@@ -151,7 +163,7 @@ impl Drop for Holding {
 /// let mut message = sender.reserve(5).unwrap();
 /// message.copy_from_slice(b"hello");
 /// message.commit().unwrap();
-/// let borrowed = receiver.receive_bytes().unwrap();
+/// let borrowed = receiver.recv_borrowed().unwrap();
 /// assert_eq!(&*borrowed, b"hello");
 /// # Ok::<(), procession::Error>(())
 /// ```
@@ -235,7 +247,7 @@ impl Reservation {
     /// let mut message = sender.reserve(3 * size_of::<f64>()).unwrap();
     /// message.values_mut::<f64>().unwrap().copy_from_slice(&[0.5, 1.5, 2.5]);
     /// message.commit().unwrap();
-    /// let borrowed = receiver.receive_bytes().unwrap();
+    /// let borrowed = receiver.recv_borrowed().unwrap();
     /// assert_eq!(borrowed.values::<f64>().unwrap(), [0.5, 1.5, 2.5]);
     /// assert!(borrowed.values::<[u8; 5]>().is_none());
     /// # Ok::<(), procession::Error>(())
@@ -277,9 +289,10 @@ impl std::ops::DerefMut for Reservation {
     }
 }
 
-/// A message of bytes, read where it lies. It is done with when this is dropped;
-/// if this process is killed before, or this is dropped by a panic, another receiver
-/// gets it, or it is counted as lost.
+/// A message of bytes, read where it lies, without a copy. Dropping it ends the loan and
+/// acknowledges the message, as a copy by [`recv_bytes`](super::Receiver::recv_bytes)
+/// would have; if this process is killed before, or a panic drops it, another receiver
+/// gets the message, or it is counted as [lost](super::Receiver::lost).
 ///
 /// # Across fork and exec
 /// A forked copy shows nothing (it panics) and gives nothing back.
@@ -291,7 +304,7 @@ impl std::ops::DerefMut for Reservation {
 /// # Examples
 /// See [`Reservation`].
 #[derive(Debug)]
-#[must_use = "the message is done with when this is dropped"]
+#[must_use = "the message is acknowledged when this is dropped"]
 pub struct Borrowed {
     // Before the block.
     range: Range,
@@ -301,7 +314,7 @@ pub struct Borrowed {
 
 impl Borrowed {
     pub(super) fn new(side: &Arc<Side>, held: Held) -> Result<Borrowed, Hindrance> {
-        let mut holding = Holding::received(side, held.block);
+        let mut holding = Holding::borrowed(side, held.block);
         let range = holding.range(held.block);
         let range = holding.kept(range)?;
         Ok(Borrowed {
@@ -311,14 +324,35 @@ impl Borrowed {
         })
     }
 
-    /// Whether a receiver had it before, and was killed or panicked.
+    /// Returns `true` if a receiver had the message before and did not finish it.
     #[must_use]
     pub fn is_redelivered(&self) -> bool {
         self.redelivered
     }
 
-    /// The message as values of `T`; `None` if its bytes are no whole number of them,
-    /// or where they lie is not aligned for them: beyond 16.
+    /// Leaves the message to another receiver, or to this one later, marked as
+    /// [redelivered](Borrowed::is_redelivered); of a queue that was made to
+    /// [lose](super::Options::at_most_once) what is not finished, it is counted as lost.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::queue;
+    /// let (sender, receiver) = queue::bytes(4)?;
+    /// sender.send_bytes(b"not now").unwrap();
+    /// receiver.recv_borrowed().unwrap().requeue();
+    /// assert!(receiver.recv_borrowed().unwrap().is_redelivered());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn requeue(self) {
+        let Borrowed {
+            range, mut holding, ..
+        } = self;
+        drop(range);
+        holding.requeue();
+    }
+
+    /// Returns the message as values of `T`, or `None` if its bytes are no whole number of
+    /// them, or if where they lie is not aligned for them: beyond 16.
     ///
     /// # Examples
     /// See [`values_mut`](Reservation::values_mut).

@@ -1,5 +1,6 @@
 //! Messages of several priorities.
 
+use super::Message;
 use super::{Halves, Options, Receiver, RecvError, RecvTimeoutError, SendError, Sender};
 use super::{SendTimeoutError, TryRecvError, TrySendError, iter};
 use crate::{Deadline, Error, ErrorKind, Result, Select};
@@ -37,7 +38,7 @@ pub fn prioritized<T: Serialize + DeserializeOwned>(
     priorities: usize,
     capacity: usize,
 ) -> Result<PriorityHalves<T>> {
-    of_each(priorities, || Options::new().bounded(capacity))
+    Options::new().capacity(capacity).prioritized(priorities)
 }
 
 /// [`prioritized`], where senders wait for no room: each priority is
@@ -60,8 +61,29 @@ pub fn prioritized<T: Serialize + DeserializeOwned>(
 pub fn prioritized_unbounded<T: Serialize + DeserializeOwned>(
     priorities: usize,
 ) -> Result<PriorityHalves<T>> {
-    let share = super::unbounded::default_max_memory() / priorities.max(1);
-    of_each(priorities, || Options::new().max_memory(share).unbounded())
+    Options::new().prioritized(priorities)
+}
+
+impl Options {
+    /// Makes a queue without a name that has so many priorities. Capacity and memory are
+    /// those of each priority; where the memory is not set, they share that of one queue.
+    ///
+    /// # Errors
+    /// As [`prioritized`](crate::queue::prioritized()).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::queue::Options;
+    /// let (sender, receiver) = Options::new().capacity(8).at_most_once().prioritized::<String>(2)?;
+    /// sender.send(0, "later".to_owned()).unwrap();
+    /// sender.send(1, "now".to_owned()).unwrap();
+    /// assert_eq!(receiver.recv().unwrap(), (1, "now".to_owned()));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn prioritized<T: Message<'static>>(self, priorities: usize) -> Result<PriorityHalves<T>> {
+        let each = self.share_memory(priorities);
+        of_each(priorities, || each.anonymous())
+    }
 }
 
 fn of_each<T>(

@@ -14,6 +14,10 @@ pub trait Message<'de> {
     /// What it looks like; see the module `shape`.
     #[doc(hidden)]
     fn schema() -> Result<Schema>;
+
+    /// About how many bytes it has when it is encoded, if that is not open.
+    #[doc(hidden)]
+    fn usual_bytes() -> Option<usize>;
 }
 
 impl<'de, T: Deserialize<'de>> Message<'de> for T {
@@ -25,6 +29,11 @@ impl<'de, T: Deserialize<'de>> Message<'de> for T {
             text: Some(shape.text()),
         })
     }
+
+    fn usual_bytes() -> Option<usize> {
+        // What owns nothing is encoded in about as many bytes as it has.
+        (!std::mem::needs_drop::<T>()).then(|| size_of::<T>().saturating_mul(2))
+    }
 }
 
 impl<'de> Message<'de> for [u8] {
@@ -34,6 +43,10 @@ impl<'de> Message<'de> for [u8] {
             name: "bytes",
             text: None,
         })
+    }
+
+    fn usual_bytes() -> Option<usize> {
+        None
     }
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn the_two_ways_go_apart(options: Options, method: StartMethod) {
 }
 
 pub(crate) fn an_end_travels_on(options: Options, method: StartMethod) {
-    let (reader, writer) = options.pipe::<u32>().unwrap();
+    let (writer, reader) = options.pipe::<u32>().unwrap();
     // It goes to a task, which uses it and gives it back.
     let mut task = start(
         method,
@@ -179,7 +179,7 @@ fn use_handles(reader: Reader<Handles>) {
 }
 
 pub(crate) fn handles_of_ours_travel(options: Options, method: StartMethod) {
-    let (reader, writer) = options.pipe::<Handles>().unwrap();
+    let (writer, reader) = options.pipe::<Handles>().unwrap();
     let mut task = start(method, use_handles, reader);
     let value = shared::Value::new(0_u64).unwrap();
     let event = Event::new().unwrap();

@@ -84,11 +84,11 @@ pub(crate) fn one_way_ends_each_time() {
     for flavor in FLAVORS {
         let options = Options::new().flavor(flavor);
         let what = format!("{flavor:?}");
-        let (reader, writer) = options.pipe::<u32>().unwrap();
+        let (writer, reader) = options.pipe::<u32>().unwrap();
         writer.send(1).unwrap();
         drop(reader);
         refuses(&writer, &what);
-        let (reader, writer) = options.pipe::<u32>().unwrap();
+        let (writer, reader) = options.pipe::<u32>().unwrap();
         writer.send(1).unwrap();
         drop(writer);
         assert_eq!(reader.recv().unwrap(), 1);
@@ -131,7 +131,7 @@ pub(crate) fn what_cannot_be_received_does_not_look_like_the_end() {
     std::panic::set_hook(Box::new(|_| {}));
     for flavor in FLAVORS {
         let options = Options::new().flavor(flavor);
-        let (reader, writer) = options.pipe::<Bomb>().unwrap();
+        let (writer, reader) = options.pipe::<Bomb>().unwrap();
         for _ in 0..2 {
             for bomb in [Bomb::Quiet, Bomb::Wrong] {
                 writer.send(bomb).unwrap();
@@ -154,7 +154,7 @@ pub(crate) fn a_panic_leaves_a_channel_as_it_was() {
     std::panic::set_hook(Box::new(|_| {}));
     for flavor in FLAVORS {
         let options = Options::new().flavor(flavor).capacity(2);
-        let (reader, writer) = options.pipe::<Bomb>().unwrap();
+        let (writer, reader) = options.pipe::<Bomb>().unwrap();
         // More than there is room for.
         for _ in 0..100 {
             panics(|| writer.send(Bomb::Encoding));
@@ -200,7 +200,7 @@ impl<'de> Deserialize<'de> for Nested {
 
 pub(crate) fn a_message_may_use_its_own_channel() {
     for flavor in FLAVORS {
-        let (reader, writer) = Options::new().flavor(flavor).pipe().unwrap();
+        let (writer, reader) = Options::new().flavor(flavor).pipe().unwrap();
         AGAIN.set(Some((reader, writer)));
         AGAIN.with_borrow(|again| {
             let (reader, writer) = again.as_ref().unwrap();
@@ -232,7 +232,7 @@ pub(crate) fn channels_work_in_destructors_of_threads() {
     for flavor in FLAVORS {
         let done = done.clone();
         let thread = std::thread::spawn(move || {
-            let (reader, writer) = Options::new().flavor(flavor).pipe().unwrap();
+            let (writer, reader) = Options::new().flavor(flavor).pipe().unwrap();
             LAST.set(Some(AtTheEnd(reader, writer, done)));
             LAST.with_borrow(|last| {
                 let AtTheEnd(reader, writer, _) = last.as_ref().unwrap();

@@ -14,7 +14,7 @@ use testkit::fault::{Action, DESCRIPTOR_CALLS, Fault, armed};
 pub(crate) fn deadlines_are_kept() {
     for flavor in FLAVORS {
         let options = Options::new().flavor(flavor).capacity(2);
-        let (reader, writer) = options.pipe::<u64>().unwrap();
+        let (writer, reader) = options.pipe::<u64>().unwrap();
         let short = Duration::from_millis(20);
         assert!(matches!(reader.try_recv(), Err(TryRecvError::Empty)));
         let start = Instant::now();
@@ -39,7 +39,7 @@ pub(crate) fn deadlines_are_kept() {
 
 pub(crate) fn polling_sees_messages_and_the_end() {
     for flavor in FLAVORS {
-        let (reader, writer) = Options::new().flavor(flavor).pipe::<u8>().unwrap();
+        let (writer, reader) = Options::new().flavor(flavor).pipe::<u8>().unwrap();
         assert!(!reader.poll().unwrap());
         assert!(!reader.poll_timeout(Duration::from_millis(5)).unwrap());
         writer.send(1).unwrap();
@@ -57,7 +57,7 @@ pub(crate) fn polling_sees_messages_and_the_end() {
 pub(crate) fn a_full_channel_makes_its_writer_wait() {
     for flavor in FLAVORS {
         let options = Options::new().flavor(flavor).capacity(1);
-        let (reader, writer) = options.pipe::<ByteBuf>().unwrap();
+        let (writer, reader) = options.pipe::<ByteBuf>().unwrap();
         std::thread::scope(|threads| {
             threads.spawn(move || {
                 for number in 0..500_usize {
@@ -83,7 +83,7 @@ fn files(count: usize) -> Files {
 
 pub(crate) fn a_pipe_refuses_descriptors_and_goes_on() {
     let options = Options::new().flavor(Flavor::Pipe);
-    let (reader, writer) = options.pipe::<Files>().unwrap();
+    let (writer, reader) = options.pipe::<Files>().unwrap();
     match writer.send(files(1)) {
         Err(SendError::Failed(message, error)) => {
             assert_eq!(message.len(), 1);
@@ -107,7 +107,7 @@ pub(crate) fn too_many_descriptors_are_an_error_that_has_them() {
         println!("NOT TESTED: no more than {:?} descriptors", limit.maximum);
         return;
     }
-    let (reader, writer) = channel::pipe::<Files>().unwrap();
+    let (writer, reader) = channel::pipe::<Files>().unwrap();
     match writer.send(files(2600)) {
         Err(SendError::Failed(message, error)) => {
             assert_eq!(message.len(), 2600);
@@ -121,7 +121,7 @@ pub(crate) fn too_many_descriptors_are_an_error_that_has_them() {
 
 pub(crate) fn what_the_dead_began_to_write_is_an_error() {
     let options = Options::new().flavor(Flavor::Pipe);
-    let (reader, writer) = options.pipe::<ByteBuf>().unwrap();
+    let (writer, reader) = options.pipe::<ByteBuf>().unwrap();
     let mut task = process::spawn(
         // Far more than a pipe holds.
         |writer: Writer<ByteBuf>| writer.send(ByteBuf::from(vec![1; 1 << 20])).is_ok(),
@@ -142,7 +142,7 @@ pub(crate) fn what_the_dead_began_to_write_is_an_error() {
 
 pub(crate) fn a_message_that_had_no_time_for_its_rest_breaks_a_pipe() {
     let options = Options::new().flavor(Flavor::Pipe);
-    let (reader, writer) = options.pipe::<ByteBuf>().unwrap();
+    let (writer, reader) = options.pipe::<ByteBuf>().unwrap();
     let long = ByteBuf::from(vec![1; 1 << 20]);
     let late = writer.send_timeout(long, Duration::from_millis(5));
     assert!(matches!(late, Err(SendTimeoutError::Timeout(_))));
@@ -155,7 +155,7 @@ pub(crate) fn a_message_that_had_no_time_for_its_rest_breaks_a_pipe() {
     // Neither of the others breaks.
     for flavor in [Flavor::Shared, Flavor::Packets] {
         let options = Options::new().flavor(flavor).capacity(1);
-        let (reader, writer) = options.pipe::<ByteBuf>().unwrap();
+        let (writer, reader) = options.pipe::<ByteBuf>().unwrap();
         let long = || ByteBuf::from(vec![1; 1 << 20]);
         let mut sent = 0;
         while writer.send_timeout(long(), Duration::ZERO).is_ok() {
@@ -191,7 +191,7 @@ impl<'de> Deserialize<'de> for Even {
 
 pub(crate) fn a_message_that_does_not_decode_is_an_error() {
     for flavor in FLAVORS {
-        let (reader, writer) = Options::new().flavor(flavor).pipe::<Even>().unwrap();
+        let (writer, reader) = Options::new().flavor(flavor).pipe::<Even>().unwrap();
         for _ in 0..100 {
             writer.send(Even(3)).unwrap();
             writer.send(Even(4)).unwrap();
@@ -211,7 +211,7 @@ pub(crate) fn a_message_that_does_not_decode_is_an_error() {
 pub(crate) fn descriptors_of_a_message_that_was_given_up_are_closed() {
     for flavor in [Flavor::Shared, Flavor::Packets] {
         let options = Options::new().flavor(flavor).capacity(1);
-        let (reader, writer) = options.pipe::<Files>().unwrap();
+        let (writer, reader) = options.pipe::<Files>().unwrap();
         let mut sent = 0;
         while writer.try_send(files(2)).is_ok() {
             sent += 1;
@@ -230,7 +230,7 @@ pub(crate) fn descriptors_of_a_message_that_was_given_up_are_closed() {
         assert_eq!(reader.recv().unwrap().len(), 3);
     }
     // What was never received is closed with the channel: the audit would see it.
-    let (reader, writer) = channel::pipe::<Files>().unwrap();
+    let (writer, reader) = channel::pipe::<Files>().unwrap();
     writer.send(files(5)).unwrap();
     drop(reader);
     assert!(writer.send(files(1)).is_err());

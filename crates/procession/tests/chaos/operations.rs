@@ -256,7 +256,7 @@ fn check_files((sender, receiver): &Files) {
 
 fn check_bytes((sender, receiver): &(Sender<[u8]>, Receiver<[u8]>)) {
     let soon = || Deadline::after(Duration::from_millis(1));
-    while let Ok(message) = receiver.receive_bytes_deadline(soon()) {
+    while let Ok(message) = receiver.recv_borrowed_deadline(soon()) {
         assert!([b"\x07", b"\x08"].contains(&&[message[0]]), "{message:?}");
     }
     for _ in 0..2 {
@@ -587,20 +587,22 @@ pub(crate) fn all() -> Vec<Operation> {
             queue::bounded(2).unwrap(),
             |(sender, receiver)| {
                 let _ = sender.try_send(7_u64);
-                drop(receiver.receive_deadline(Deadline::NOW));
+                let delivery = receiver.recv_delivery_deadline(Deadline::NOW);
+                let _ = delivery.map(queue::Delivery::ack);
             },
             check_queue
         );
         "queue_recv_at_most_once": on(
-            queue::Options::new().at_most_once().bounded(2).unwrap(),
+            queue::Options::new().at_most_once().capacity(2).anonymous().unwrap(),
             |(sender, receiver)| {
                 let _ = sender.try_send(7_u64);
-                drop(receiver.receive_deadline(Deadline::NOW));
+                let delivery = receiver.recv_delivery_deadline(Deadline::NOW);
+                let _ = delivery.map(queue::Delivery::ack);
             },
             check_queue
         );
         "queue_send_and_recv_long": on(
-            queue::Options::new().usual_message(0).bounded(2).unwrap(),
+            queue::Options::new().usual_message(0).capacity(2).anonymous().unwrap(),
             |(sender, receiver)| {
                 let _ = sender.try_send(7_u64);
                 let _ = receiver.try_recv();
@@ -634,7 +636,8 @@ pub(crate) fn all() -> Vec<Operation> {
             queue::bounded(2).unwrap(),
             |(sender, receiver)| {
                 let _ = sender.try_send(7_u64);
-                drop(receiver.receive_deadline(Deadline::NOW));
+                let delivery = receiver.recv_delivery_deadline(Deadline::NOW);
+                let _ = delivery.map(queue::Delivery::ack);
                 let _ = sender.join_deadline(Deadline::NOW);
             },
             check_queue
@@ -646,7 +649,7 @@ pub(crate) fn all() -> Vec<Operation> {
                     message[0] = 7;
                     let _ = message.commit_deadline(Deadline::NOW);
                 }
-                drop(receiver.receive_bytes_deadline(Deadline::NOW));
+                drop(receiver.recv_borrowed_deadline(Deadline::NOW));
             },
             check_bytes
         );

@@ -130,9 +130,9 @@ pub(crate) fn messages_that_are_not_there() {
         |d| r.recv_deadline(d),
     );
     not_yet(
-        || r.try_receive(),
-        |t| r.receive_timeout(t),
-        |d| r.receive_deadline(d),
+        || r.try_recv_delivery(),
+        |t| r.recv_delivery_timeout(t),
+        |d| r.recv_delivery_deadline(d),
     );
     assert!(
         r.try_recv_many(&mut some, 2)
@@ -155,9 +155,9 @@ pub(crate) fn messages_that_are_not_there() {
             .is_err_and(|error| error.in_time())
     );
     not_yet(
-        || r.try_receive_bytes(),
-        |t| r.receive_bytes_timeout(t),
-        |d| r.receive_bytes_deadline(d),
+        || r.try_recv_borrowed(),
+        |t| r.recv_borrowed_timeout(t),
+        |d| r.recv_borrowed_deadline(d),
     );
     not_yet(
         || r.try_recv_many_bytes(2, |_| unreachable!("nothing is there")),
@@ -169,8 +169,9 @@ pub(crate) fn messages_that_are_not_there() {
 pub(crate) fn messages_that_are_there() {
     let (sender, receiver) = queue::bounded::<u32>(16).unwrap();
     sender.send_many(1..=6).unwrap();
-    assert_eq!(*receiver.try_receive().unwrap(), 1);
-    assert_eq!(*receiver.receive_timeout(LONG).unwrap(), 2);
+    assert_eq!(receiver.try_recv_delivery().unwrap().into_inner(), 1);
+    let delivery = receiver.recv_delivery_timeout(LONG).unwrap();
+    assert_eq!(delivery.into_inner(), 2);
     let mut some = Vec::new();
     assert_eq!(receiver.try_recv_many(&mut some, 2).unwrap(), 2);
     assert_eq!(receiver.recv_many_timeout(&mut some, 9, LONG).unwrap(), 2);
@@ -184,8 +185,8 @@ pub(crate) fn messages_that_are_there() {
     assert_eq!(into, b"1");
     assert!(!receiver.recv_bytes_timeout(&mut into, LONG).unwrap());
     assert_eq!(into, b"2");
-    assert_eq!(&*receiver.try_receive_bytes().unwrap(), b"3");
-    assert_eq!(&*receiver.receive_bytes_timeout(LONG).unwrap(), b"4");
+    assert_eq!(&*receiver.try_recv_borrowed().unwrap(), b"3");
+    assert_eq!(&*receiver.recv_borrowed_timeout(LONG).unwrap(), b"4");
     let mut shown = Vec::new();
     let show = |bytes: &[u8]| shown.extend_from_slice(bytes);
     assert_eq!(receiver.try_recv_many_bytes(9, show).unwrap(), 2);
@@ -306,13 +307,13 @@ pub(crate) fn a_queue_is_joined() {
         |t| s.join_timeout(t),
         |d| s.join_deadline(d),
     );
-    let held = receiver.receive().unwrap();
+    let held = receiver.recv_delivery().unwrap();
     not_yet(
         || s.try_join(),
         |t| s.join_timeout(t),
         |d| s.join_deadline(d),
     );
-    drop(held);
+    held.ack();
     sender.try_join().unwrap();
     sender.join().unwrap();
 }

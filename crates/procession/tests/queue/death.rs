@@ -31,7 +31,7 @@ pub(crate) fn a_killed_sender_is_no_sender_any_more(method: StartMethod) {
 
 /// Takes a message and is never done with it.
 fn hold((receiver, held): (Receiver<String>, Event)) {
-    let _delivery = receiver.receive().unwrap();
+    let _delivery = receiver.recv_delivery().unwrap();
     held.set().unwrap();
     loop {
         std::thread::park();
@@ -47,7 +47,7 @@ pub(crate) fn a_message_held_by_the_dead_comes_again(method: StartMethod) {
     held.wait_timeout(LONG).unwrap();
     assert_eq!(receiver.recv_timeout(LONG).unwrap(), "second");
     let received = std::thread::scope(|threads| {
-        let waits = threads.spawn(|| receiver.receive().unwrap());
+        let waits = threads.spawn(|| receiver.recv_delivery().unwrap());
         task.kill().unwrap();
         waits.join().unwrap()
     });
@@ -55,14 +55,18 @@ pub(crate) fn a_message_held_by_the_dead_comes_again(method: StartMethod) {
         (received.as_str(), received.is_redelivered()),
         ("first", true)
     );
-    drop(received);
+    received.ack();
     assert!(receiver.try_recv().is_err());
     assert_eq!(receiver.lost(), 0);
     let _ = task.join();
 }
 
 pub(crate) fn what_the_dead_held_is_counted_where_it_is_lost(method: StartMethod) {
-    let (sender, receiver) = Options::new().at_most_once().bounded(1).unwrap();
+    let (sender, receiver) = Options::new()
+        .at_most_once()
+        .capacity(1)
+        .anonymous()
+        .unwrap();
     for round in 1..=5 {
         let held = Event::new().unwrap();
         sender.send("lost".to_owned()).unwrap();
@@ -151,7 +155,7 @@ pub(crate) fn a_stopped_sender_stands_in_nobodys_way() {
 pub(crate) fn a_stopped_receiver_stands_in_nobodys_way() {
     stopped_anywhere(|(sender, receiver)| {
         sender.try_send(1).unwrap();
-        drop(receiver.receive().unwrap());
+        receiver.recv_delivery().unwrap().ack();
     });
 }
 
@@ -200,23 +204,24 @@ pub(crate) fn a_receiver_killed_at_any_instruction_loses_nothing() {
         assert_eq!(receiver.recv().unwrap(), 1);
         sender.send(7).unwrap();
         armed(|| {
-            let delivery = receiver.receive().unwrap();
+            let delivery = receiver.recv_delivery().unwrap();
             assert_eq!(*delivery, 7);
             seen.set(1);
-            drop(delivery);
+            delivery.ack();
         });
     };
     kill_at(Points::Some(POINTS, &mut random), body, |instruction| {
         let seen_before = seen.get() == 1;
         seen.set(0);
         let soon = procession::Deadline::after(Duration::from_millis(5));
-        match receiver.receive_deadline(soon) {
+        match receiver.recv_delivery_deadline(soon) {
             Ok(delivery) => {
                 assert_eq!(*delivery, 7);
                 assert!(
                     delivery.is_redelivered() || !seen_before,
                     "a duplicate that does not say so, after {instruction}"
                 );
+                delivery.ack();
             }
             Err(_) => assert!(seen_before, "lost after {instruction}"),
         }

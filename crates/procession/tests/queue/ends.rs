@@ -236,7 +236,10 @@ pub(crate) fn receivers_get_what_is_there_and_are_then_refused(method: StartMeth
             receiver.recv_timeout(LONG),
             Err(RecvTimeoutError::Disconnected)
         ));
-        assert!(matches!(receiver.receive(), Err(RecvError::Disconnected)));
+        assert!(matches!(
+            receiver.recv_delivery(),
+            Err(RecvError::Disconnected)
+        ));
         assert!(matches!(
             receiver.recv_many(&mut Vec::new(), 3),
             Err(RecvError::Disconnected)
@@ -316,7 +319,7 @@ pub(crate) fn what_cannot_be_received_does_not_look_like_the_end() {
 
 /// A worker that takes the messages it gets for all that there are fails.
 pub(crate) fn a_loop_over_messages_fails_with_their_error(method: StartMethod) {
-    let (sender, receiver) = Options::new().bounded::<Even>(10).unwrap();
+    let (sender, receiver) = Options::new().capacity(10).anonymous::<Even>().unwrap();
     let mut task = start(
         method,
         |receiver: Receiver<Even>| receiver.iter().count() as u64,

@@ -104,7 +104,11 @@ pub(crate) fn unacknowledged_messages_keep_nobody_from_sending() {
     let mut unacked = Vec::new();
     for number in 0..2000_u64 {
         sender.send_timeout(number, LONG).unwrap();
-        unacked.push(receiver.receive_deadline(Deadline::after(LONG)).unwrap());
+        unacked.push(
+            receiver
+                .recv_delivery_deadline(Deadline::after(LONG))
+                .unwrap(),
+        );
     }
     // None of them takes a block of the capacity.
     for number in 0..4 {
@@ -113,12 +117,12 @@ pub(crate) fn unacknowledged_messages_keep_nobody_from_sending() {
     assert!(matches!(sender.try_send(4), Err(TrySendError::Full(4))));
     let numbers = unacked.iter().map(|delivery| **delivery);
     assert!(numbers.eq(0..2000));
-    drop(unacked);
+    unacked.into_iter().for_each(queue::Delivery::ack);
     assert_eq!(receiver.try_iter().count(), 4);
 }
 
 fn hold((receiver, held): (Receiver<u64>, Event)) {
-    let _delivery = receiver.receive().unwrap();
+    let _delivery = receiver.recv_delivery().unwrap();
     held.set().unwrap();
     loop {
         std::thread::park();
@@ -127,7 +131,11 @@ fn hold((receiver, held): (Receiver<u64>, Event)) {
 
 /// And what those had is delivered once more when they are killed.
 pub(crate) fn slow_processes_keep_nobody_from_sending(method: StartMethod) {
-    let (sender, receiver) = Options::new().max_unacked(6).bounded(2).unwrap();
+    let (sender, receiver) = Options::new()
+        .max_unacked(6)
+        .capacity(2)
+        .anonymous()
+        .unwrap();
     let mut tasks = Vec::new();
     for number in 0..6 {
         let held = Event::new().unwrap();
@@ -152,11 +160,11 @@ pub(crate) fn slow_processes_keep_nobody_from_sending(method: StartMethod) {
 
 pub(crate) fn more_unacknowledged_than_allowed_is_an_error_that_says_so() {
     let options = Options::new().max_unacked(3);
-    let (sender, receiver) = options.bounded(2).unwrap();
+    let (sender, receiver) = options.capacity(2).anonymous().unwrap();
     let mut unacked = Vec::new();
     let error = loop {
         match sender.send_timeout(7_u8, LONG) {
-            Ok(()) => unacked.push(receiver.receive().unwrap()),
+            Ok(()) => unacked.push(receiver.recv_delivery().unwrap()),
             Err(queue::SendTimeoutError::Failed(7, error)) => break error,
             Err(other) => panic!("{other:?}"),
         }
@@ -168,7 +176,7 @@ pub(crate) fn more_unacknowledged_than_allowed_is_an_error_that_says_so() {
         text.contains("unacknowledged") && text.contains("max_unacked"),
         "{text}"
     );
-    unacked.pop();
+    unacked.pop().unwrap().ack();
     sender.send_timeout(8, LONG).unwrap();
 }
 
@@ -209,7 +217,7 @@ fn ceiling_of<T>(error: Result<(), SendError<T>>) -> bool {
 
 pub(crate) fn at_the_memory_limit_sending_fails_and_then_goes_on() {
     let options = || Options::new().max_memory(1 << 20);
-    let (sender, receiver) = options().create_unbounded::<u64>("max_memory").unwrap();
+    let (sender, receiver) = options().create::<u64>("max_memory").unwrap();
     let mut sent = 0;
     for _ in 0..3 {
         while !ceiling_of(sender.send(sent)) {
@@ -221,21 +229,21 @@ pub(crate) fn at_the_memory_limit_sending_fails_and_then_goes_on() {
         assert!(receiver.try_iter().eq(first..sent));
     }
     // Long ones have memory of their own, which is given back.
-    let (sender, receiver) = options().unbounded::<String>().unwrap();
+    let (sender, receiver) = options().anonymous::<String>().unwrap();
     for _ in 0..3 {
         while !ceiling_of(sender.send("x".repeat(9000))) {}
         let count = receiver.try_iter().count();
         assert!((10..=120).contains(&count), "{count} messages");
     }
     // What failed keeps none of it, nor what is kept for others of their length.
-    let (sender, receiver) = options().unbounded::<String>().unwrap();
+    let (sender, receiver) = options().anonymous::<String>().unwrap();
     while !ceiling_of(sender.send("x".repeat(9000))) {}
     assert!(receiver.try_iter().count() >= 10);
     assert!(!ceiling_of(sender.send("x".repeat(500_000))));
     for max_memory in [0, 1, 100] {
         let error = options()
             .max_memory(max_memory)
-            .unbounded::<u64>()
+            .anonymous::<u64>()
             .unwrap_err();
         assert_eq!(
             error.kind(),
@@ -275,7 +283,7 @@ pub(crate) fn who_is_killed_while_memory_is_added_leaves_a_whole_queue() {
     let mut instructions = None;
     for _ in 0..30 {
         let options = Options::new().usual_message(4096);
-        let (sender, receiver) = options.bounded::<u64>(100).unwrap();
+        let (sender, receiver) = options.capacity(100).anonymous::<u64>().unwrap();
         (0..AT_FIRST).for_each(|number| sender.send(number).unwrap());
         let body = || {
             // Joining is not part of it.

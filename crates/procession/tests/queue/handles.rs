@@ -83,7 +83,7 @@ pub(crate) fn a_message_says_where_to_answer(method: StartMethod) {
     let mut servers = [(); 2].map(|()| start(method, serve, to_do.clone()));
     drop(to_do);
     let ask = |number| -> Reader<u64> {
-        let (reader, writer) = channel::pipe().unwrap();
+        let (writer, reader) = channel::pipe().unwrap();
         jobs.send((number, writer, count.clone())).unwrap();
         reader
     };
@@ -104,7 +104,7 @@ pub(crate) fn a_message_says_where_to_answer(method: StartMethod) {
 
 /// Takes a message and is never done with it.
 fn hold((receiver, held): (Receiver<Files>, Event)) {
-    let delivery = receiver.receive().unwrap();
+    let delivery = receiver.recv_delivery().unwrap();
     assert_eq!(delivery.1.len(), 3);
     held.set().unwrap();
     loop {
@@ -125,7 +125,7 @@ pub(crate) fn what_the_dead_held_comes_again_whole(method: StartMethod) {
     }
     task.kill().unwrap();
     let _: Result<(), _> = task.join();
-    let again = receiver.receive().unwrap();
+    let again = receiver.recv_delivery().unwrap();
     assert!(again.is_redelivered());
     assert_eq!(check(again.into_inner()), (5, 3));
 }
@@ -137,7 +137,7 @@ pub(crate) fn three_hundred_descriptors_come_at_once() {
         assert_eq!(check(receiver.recv().unwrap()), (7, count));
         // By a receiver that gives them up, too.
         sender.send(files(7, count)).unwrap();
-        drop(receiver.receive().unwrap());
+        receiver.recv_delivery().unwrap().ack();
     }
 }
 
@@ -193,7 +193,7 @@ pub(crate) fn no_room_for_descriptors_leaves_the_message_to_another() {
         Fork::Child => {
             // Join before there is nothing left to join with.
             assert_eq!(receiver.len(), 1);
-            let _ = Options::new().bounded::<u8>(1).unwrap();
+            let _ = Options::new().capacity(1).anonymous::<u8>().unwrap();
             sender.send_timeout((2, Vec::new()), LONG).unwrap();
             let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
             let limit = Rlimit {
@@ -212,7 +212,7 @@ pub(crate) fn no_room_for_descriptors_leaves_the_message_to_another() {
         }
     };
     assert!(poor.wait().unwrap().success());
-    let again = receiver.receive_deadline(procession::Deadline::after(LONG));
+    let again = receiver.recv_delivery_deadline(procession::Deadline::after(LONG));
     let again = again.unwrap();
     // The one behind it may come first: it is nobody's turn that is waited for.
     let (first, second) = match again.0 {

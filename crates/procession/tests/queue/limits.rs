@@ -57,7 +57,7 @@ pub(crate) fn many_senders_and_many_receivers() {
 pub(crate) fn messages_of_every_length() {
     for longest in [0, 1, 7, 48, 49, 112, 1000] {
         let options = Options::new().usual_message(longest);
-        let (sender, receiver) = options.bytes(3).unwrap();
+        let (sender, receiver) = options.capacity(3).anonymous::<[u8]>().unwrap();
         let mut bytes = Vec::new();
         // Those behind the boundary go into memory of their own.
         for length in 0..=longest + 3 {
@@ -72,7 +72,7 @@ pub(crate) fn messages_of_every_length() {
 pub(crate) fn what_cannot_be_is_refused() {
     for (capacity, longest) in [(0, 1), (usize::MAX, 1), (1, usize::MAX), (1 << 24, 1 << 60)] {
         let options = Options::new().usual_message(longest);
-        let error = options.bounded::<u8>(capacity).unwrap_err();
+        let error = options.capacity(capacity).anonymous::<u8>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     }
 }
@@ -176,7 +176,7 @@ pub(crate) fn a_message_that_does_not_decode_is_an_error() {
         assert_eq!(receiver.recv().unwrap(), Even(4));
         // As a delivery, too; and its room is there again.
         sender.send(Even(5)).unwrap();
-        assert!(receiver.receive().is_err());
+        assert!(receiver.recv_delivery().is_err());
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn the_memory_of_the_longest_is_given_back() {
     let before = shared_memory();
     sender.send_bytes(&message).unwrap();
     assert!(shared_memory() > before + (150 << 20));
-    let borrowed = receiver.receive_bytes().unwrap();
+    let borrowed = receiver.recv_borrowed().unwrap();
     assert_eq!((borrowed.len(), borrowed[200 << 19]), (message.len(), 1));
     drop(borrowed);
     // Others may take some meanwhile.
@@ -113,14 +113,14 @@ pub(crate) fn more_than_four_gibibytes_go_through_one_queue() {
     .unwrap();
     drop(sender);
     for number in 0..COUNT {
-        let message = receiver.receive_bytes().unwrap();
+        let message = receiver.recv_borrowed().unwrap();
         assert_eq!(message.len(), LENGTH);
         for at in (0..LENGTH).step_by(4096) {
             assert_eq!(message[at..at + 8], (number + at as u64).to_le_bytes());
         }
     }
     assert!(matches!(
-        receiver.receive_bytes(),
+        receiver.recv_borrowed(),
         Err(RecvError::Disconnected)
     ));
     task.join().unwrap();
@@ -134,7 +134,7 @@ pub(crate) fn a_reservation_that_is_dropped_sends_nothing() {
         let mut message = sender.reserve(length).unwrap();
         message.fill(1);
         drop(message);
-        assert!(receiver.receive_bytes_deadline(Deadline::NOW).is_err());
+        assert!(receiver.recv_borrowed_deadline(Deadline::NOW).is_err());
         let mut message = sender.reserve(length).unwrap();
         message.copy_from_slice(&bytes(length));
         let first = random.below(length as u64 + 1) as usize;
@@ -142,13 +142,13 @@ pub(crate) fn a_reservation_that_is_dropped_sends_nothing() {
         // There is no room for another one.
         let other = sender.reserve(5).unwrap();
         assert!(other.commit_deadline(Deadline::NOW).is_err());
-        assert_eq!(*receiver.receive_bytes().unwrap(), bytes(length)[..first]);
+        assert_eq!(*receiver.recv_borrowed().unwrap(), bytes(length)[..first]);
     }
 }
 
 /// Borrows a message and never gives it back.
 fn borrow((receiver, held): (Receiver<[u8]>, Event)) {
-    let _borrowed = receiver.receive_bytes().unwrap();
+    let _borrowed = receiver.recv_borrowed().unwrap();
     held.set().unwrap();
     loop {
         std::thread::park();
@@ -163,7 +163,7 @@ pub(crate) fn what_the_dead_had_borrowed_comes_again(method: StartMethod) {
         let mut task = start(method, borrow, (receiver.clone(), held.clone()));
         held.wait_timeout(LONG).unwrap();
         task.kill().unwrap();
-        let again = receiver.receive_bytes().unwrap();
+        let again = receiver.recv_borrowed().unwrap();
         assert!(again.is_redelivered());
         assert_eq!(*again, bytes(length));
         let _: Result<(), _> = task.join();
@@ -173,7 +173,7 @@ pub(crate) fn what_the_dead_had_borrowed_comes_again(method: StartMethod) {
 pub(crate) fn a_forked_copy_has_no_borrowed_message() {
     let (sender, receiver) = queue::bytes(1).unwrap();
     sender.send_bytes(b"mine").unwrap();
-    let borrowed = receiver.receive_bytes().unwrap();
+    let borrowed = receiver.recv_borrowed().unwrap();
     // SAFETY: one thread; the child looks at its copy only to see that it shows nothing.
     let mut other = match unsafe { process::fork_unchecked() }.unwrap() {
         Fork::Parent(child) => child,
@@ -187,7 +187,7 @@ pub(crate) fn a_forked_copy_has_no_borrowed_message() {
     assert!(other.wait().unwrap().success());
     assert_eq!(&*borrowed, b"mine");
     drop(borrowed);
-    assert!(receiver.receive_bytes_deadline(Deadline::NOW).is_err());
+    assert!(receiver.recv_borrowed_deadline(Deadline::NOW).is_err());
 }
 
 /// Gives this process, which is forked and has one thread, little shared memory of its
@@ -240,12 +240,12 @@ pub(crate) fn no_room_to_borrow_a_message_leaves_it_to_another() {
             ..rustix::process::getrlimit(Resource::As)
         };
         rustix::process::setrlimit(Resource::As, limit).unwrap();
-        match receiver.receive_bytes() {
+        match receiver.recv_borrowed() {
             Err(RecvError::Failed(error)) => assert_eq!(error.kind(), ErrorKind::NoSpace),
             other => panic!("{other:?}"),
         }
     });
-    let again = receiver.receive_bytes_deadline(Deadline::after(LONG));
+    let again = receiver.recv_borrowed_deadline(Deadline::after(LONG));
     let again = again.unwrap();
     assert!(again.is_redelivered() && *again == bytes(LONGER));
 }

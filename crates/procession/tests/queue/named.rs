@@ -152,7 +152,7 @@ pub(crate) fn h4_a_scribbler_crashes_and_hangs_nobody() {
         let soon = || Deadline::after(Duration::from_micros(200));
         let _ = sender.send_deadline((rounds, vec![7; 100]), soon());
         let _ = receiver.recv_deadline(soon());
-        let _ = receiver.receive_deadline(soon());
+        let _ = receiver.recv_delivery_deadline(soon());
         rounds += 1;
         assert!(start.elapsed() < LONG, "as good as a hang");
     }

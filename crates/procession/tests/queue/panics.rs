@@ -29,7 +29,7 @@ fn quietly() {
 /// Works on one job, in whatever form, and fails.
 fn fails_at_it((jobs, borrows): (Receiver<[u8]>, bool)) {
     if borrows {
-        let job = jobs.receive_bytes().unwrap();
+        let job = jobs.recv_borrowed().unwrap();
         panic!("cannot do {:?}", &*job);
     }
     let mut job = Vec::new();
@@ -38,7 +38,7 @@ fn fails_at_it((jobs, borrows): (Receiver<[u8]>, bool)) {
 }
 
 fn fails_at_a_delivery(jobs: Receiver<String>) {
-    let job = jobs.receive().unwrap();
+    let job = jobs.recv_delivery().unwrap();
     panic!("cannot do {}", *job);
 }
 
@@ -54,16 +54,16 @@ pub(crate) fn what_a_panic_drops_comes_again(method: StartMethod) {
                 .is_err()
         );
     }
-    let again = jobs.receive_deadline(Deadline::after(LONG)).unwrap();
+    let again = jobs.recv_delivery_deadline(Deadline::after(LONG)).unwrap();
     assert!(again.is_redelivered() && *again == "one");
-    drop(again);
+    again.ack();
     sender.join_timeout(LONG).unwrap();
 
     let (sender, jobs) = queue::bytes(4).unwrap();
     sender.send_bytes(b"one").unwrap();
     let mut task = start(method, fails_at_it, (jobs.clone(), true));
     assert!(task.join().is_err());
-    let again = jobs.receive_bytes_deadline(Deadline::after(LONG)).unwrap();
+    let again = jobs.recv_borrowed_deadline(Deadline::after(LONG)).unwrap();
     assert!(again.is_redelivered() && *again == *b"one");
     drop(again);
     // What was received by value was done with.
@@ -74,7 +74,11 @@ pub(crate) fn what_a_panic_drops_comes_again(method: StartMethod) {
 }
 
 pub(crate) fn what_a_panic_drops_is_counted_where_it_is_lost(method: StartMethod) {
-    let (sender, jobs) = Options::new().at_most_once().bounded(1).unwrap();
+    let (sender, jobs) = Options::new()
+        .at_most_once()
+        .capacity(1)
+        .anonymous()
+        .unwrap();
     for round in 1..=3 {
         sender.send("one".to_owned()).unwrap();
         let mut task = start(method, fails_at_a_delivery, jobs.clone());
@@ -92,10 +96,11 @@ pub(crate) fn a_thread_that_panics_leaves_its_message_to_one_that_waits() {
     let (sender, jobs) = queue::bounded::<Vec<Handle<File>>>(4).unwrap();
     let files = (0..3).map(|_| Handle::new(File::open("/dev/null").unwrap()));
     sender.send(files.collect()).unwrap();
-    let taken = jobs.receive().unwrap();
+    let taken = jobs.recv_delivery().unwrap();
     let other = jobs.clone();
     std::thread::scope(|threads| {
-        let waits = threads.spawn(move || other.receive_deadline(Deadline::after(LONG)).unwrap());
+        let waits =
+            threads.spawn(move || other.recv_delivery_deadline(Deadline::after(LONG)).unwrap());
         let fails = threads.spawn(move || {
             let _taken = taken;
             panic!("as meant");
@@ -104,14 +109,15 @@ pub(crate) fn a_thread_that_panics_leaves_its_message_to_one_that_waits() {
         let again = waits.join().unwrap();
         assert!(again.is_redelivered());
         assert_eq!(again.len(), 3, "with its descriptors");
+        again.ack();
     });
-    // One that was received by a destructor during a panic, and dropped there, is
+    // One that was received by a destructor during a panic, and acknowledged there, is
     // done with.
     sender.send(Vec::new()).unwrap();
     struct Receives<'a>(&'a Receiver<Vec<Handle<File>>>);
     impl Drop for Receives<'_> {
         fn drop(&mut self) {
-            drop(self.0.receive().unwrap());
+            self.0.recv_delivery().unwrap().ack();
         }
     }
     panics(|| {
@@ -235,10 +241,10 @@ pub(crate) fn a_message_that_panics_while_it_is_decoded_gives_its_room_back() {
         ("iter", |receiver| {
             receiver.iter().for_each(drop);
         }),
-        ("receive", |receiver| {
+        ("recv_delivery", |receiver| {
             // It comes again, and once more.
-            panics(|| receiver.receive().is_ok());
-            drop(receiver.receive());
+            panics(|| receiver.recv_delivery().is_ok());
+            let _ = receiver.recv_delivery().map(queue::Delivery::ack);
         }),
     ];
     for (what, form) in forms {
@@ -327,7 +333,9 @@ impl Drop for AtTheEnd {
             sender.send(message(number)).unwrap();
             check(&receiver.recv_timeout(LONG).unwrap());
             sender.try_send(message(number)).unwrap();
-            check(&receiver.receive().unwrap());
+            let delivery = receiver.recv_delivery().unwrap();
+            check(&delivery);
+            delivery.ack();
             assert_eq!(sender.send_many((0..3).map(message)).unwrap(), 3);
             let mut some = Vec::new();
             while some.len() < 3 {
@@ -343,7 +351,7 @@ impl Drop for AtTheEnd {
             other.send(sender.clone()).unwrap();
             one.recv().unwrap().send(message(1)).unwrap();
             check(&receiver.iter().next().unwrap());
-            let (reader, writer) = procession::channel::pipe().unwrap();
+            let (writer, reader) = procession::channel::pipe().unwrap();
             writer.send(message(2)).unwrap();
             check(&reader.recv().unwrap());
         }

@@ -34,18 +34,19 @@ pub(crate) fn long_messages_go_where_files_are_limited() {
             limit_files(limit);
             let (sender, receiver) = Options::new()
                 .max_unacked(16)
-                .create_bytes(name, 100)
+                .capacity(100)
+                .create::<[u8]>(name)
                 .unwrap();
             for number in 0..100 {
                 sender.send_bytes(&bytes(9000, number)).unwrap();
             }
             for number in 0..100 {
-                assert_eq!(*receiver.receive_bytes().unwrap(), bytes(9000, number));
+                assert_eq!(*receiver.recv_borrowed().unwrap(), bytes(9000, number));
             }
             // Together these are longer than what is left behind those.
             for number in 0..4 {
                 sender.send_bytes(&bytes(10 << 20, number)).unwrap();
-                assert_eq!(*receiver.receive_bytes().unwrap(), bytes(10 << 20, number));
+                assert_eq!(*receiver.recv_borrowed().unwrap(), bytes(10 << 20, number));
             }
             drop((sender, receiver));
         });
@@ -57,7 +58,8 @@ pub(crate) fn what_does_not_fit_below_the_limit_is_an_error() {
         limit_files(4 << 20);
         let (sender, receiver) = Options::new()
             .max_unacked(16)
-            .create_bytes("short", 8)
+            .capacity(8)
+            .create::<[u8]>("short")
             .unwrap();
         let refused = |length| match sender.send_bytes(&bytes(length, 0)) {
             Err(SendError::Failed((), error)) => {
@@ -76,10 +78,10 @@ pub(crate) fn what_does_not_fit_below_the_limit_is_an_error() {
         refused(3 << 20);
         // Others still go, and this one does when there is room for it.
         sender.send_bytes(b"short").unwrap();
-        assert_eq!(*receiver.receive_bytes().unwrap(), bytes(2 << 20, 1));
-        assert_eq!(&*receiver.receive_bytes().unwrap(), b"short");
+        assert_eq!(*receiver.recv_borrowed().unwrap(), bytes(2 << 20, 1));
+        assert_eq!(&*receiver.recv_borrowed().unwrap(), b"short");
         sender.send_bytes(&bytes(3 << 20, 2)).unwrap();
-        assert_eq!(*receiver.receive_bytes().unwrap(), bytes(3 << 20, 2));
+        assert_eq!(*receiver.recv_borrowed().unwrap(), bytes(3 << 20, 2));
         drop((sender, receiver));
     });
 }
@@ -95,7 +97,7 @@ pub(crate) fn a_sender_with_a_lower_limit_sends_long_messages() {
             }
         });
         for length in [10, 9000, 3 << 20] {
-            let message = receiver.receive_bytes_deadline(Deadline::after(LONG));
+            let message = receiver.recv_borrowed_deadline(Deadline::after(LONG));
             assert_eq!(*message.unwrap(), bytes(length, 0));
         }
     }
@@ -126,7 +128,11 @@ pub(crate) fn ranges_of_messages_are_apart(method: StartMethod) {
     let (sender, receiver): (Sender<[u8]>, Receiver<[u8]>) = {
         let before = rustix::process::getrlimit(Resource::Fsize);
         limit_files(2 << 20);
-        let made = Options::new().max_unacked(16).bytes(6).unwrap();
+        let made = Options::new()
+            .max_unacked(16)
+            .capacity(6)
+            .anonymous::<[u8]>()
+            .unwrap();
         rustix::process::setrlimit(Resource::Fsize, before).unwrap();
         made
     };
@@ -137,7 +143,7 @@ pub(crate) fn ranges_of_messages_are_apart(method: StartMethod) {
     let mut unacked = VecDeque::new();
     let mut count = 0;
     loop {
-        match receiver.receive_bytes_deadline(Deadline::after(LONG)) {
+        match receiver.recv_borrowed_deadline(Deadline::after(LONG)) {
             Ok(message) => unacked.push_back(message),
             Err(RecvTimeoutError::Disconnected) if unacked.is_empty() => break,
             Err(RecvTimeoutError::Disconnected) => {}
@@ -166,7 +172,8 @@ pub(crate) fn ranges_of_killed_senders_are_used_again() {
         limit_files(4 << 20);
         let (sender, receiver) = Options::new()
             .max_unacked(16)
-            .create_bytes("killed", 4)
+            .capacity(4)
+            .create::<[u8]>("killed")
             .unwrap();
         // Of one range there is room.
         for number in 0..20 {
@@ -182,7 +189,7 @@ pub(crate) fn ranges_of_killed_senders_are_used_again() {
             testkit::eventually("its range is free", || {
                 sender.send_bytes(&bytes(2 << 20, number)).is_ok()
             });
-            assert_eq!(*receiver.receive_bytes().unwrap(), bytes(2 << 20, number));
+            assert_eq!(*receiver.recv_borrowed().unwrap(), bytes(2 << 20, number));
         }
         drop((sender, receiver));
     });

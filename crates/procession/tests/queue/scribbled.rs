@@ -37,7 +37,7 @@ fn use_it((sender, receiver): &Both, what: &str) {
         let _ = sender.send_bytes_deadline(&[7; 300], soon());
         let _ = sender.send_many_bytes_deadline([&[1_u8; 8][..]; 6], soon());
         let _ = receiver.recv_bytes_deadline(&mut buffer, soon());
-        drop(receiver.receive_bytes_deadline(soon()));
+        drop(receiver.recv_borrowed_deadline(soon()));
         let _ = receiver.recv_many_bytes_deadline(4, |_| {}, soon());
         if let Ok(mut reservation) = sender.reserve_deadline(40, soon()) {
             reservation[0] = 1;
@@ -55,7 +55,7 @@ fn each_word(words: impl Iterator<Item = u64>) {
             let options = Options::new()
                 .usual_message(48)
                 .max_unacked(UNACKED as usize);
-            let (sender, receiver) = options.create_bytes("scribbled", 4).unwrap();
+            let (sender, receiver) = options.capacity(4).create::<[u8]>("scribbled").unwrap();
             let both = (sender, receiver);
             // In use, in its second lap.
             let mut buffer = Vec::new();
@@ -65,7 +65,7 @@ fn each_word(words: impl Iterator<Item = u64>) {
                     both.1.recv_bytes(&mut buffer).unwrap();
                 }
             }
-            let held = both.1.receive_bytes().unwrap();
+            let held = both.1.recv_borrowed().unwrap();
             let file = Scribbled::open(&file_of("scribbled"));
             let values = file.values(offset, &mut random);
             if let Some(&value) = values.get(nth) {
@@ -164,7 +164,7 @@ fn corrupts(words: &[u64], value: u64, fails: impl FnOnce(&Sender<[u8]>) -> Erro
     let options = Options::new()
         .usual_message(48)
         .max_unacked(UNACKED as usize);
-    let (sender, receiver) = options.create_bytes("nobody", 4).unwrap();
+    let (sender, receiver) = options.capacity(4).create::<[u8]>("nobody").unwrap();
     let file = Scribbled::open(&file_of("nobody"));
     words.iter().for_each(|&word| file.write(word, value));
     let error = fails(&sender);
@@ -177,7 +177,7 @@ pub(crate) fn a_length_that_is_a_lie_takes_no_memory() {
     let options = Options::new()
         .usual_message(48)
         .max_unacked(UNACKED as usize);
-    let (sender, receiver) = options.create_bytes("lie", 4).unwrap();
+    let (sender, receiver) = options.capacity(4).create::<[u8]>("lie").unwrap();
     // So that the file reaches behind what will be claimed.
     for _ in 0..4 {
         sender.send_bytes(&[7; 300]).unwrap();
@@ -194,7 +194,7 @@ pub(crate) fn a_length_that_is_a_lie_takes_no_memory() {
         other => panic!("{other:?}"),
     };
     corrupt(receiver.recv_bytes(&mut buffer));
-    corrupt(receiver.receive_bytes().map(|_| true));
+    corrupt(receiver.recv_borrowed().map(|_| true));
     corrupt(receiver.recv_bytes(&mut buffer));
     receiver.recv_bytes(&mut buffer).unwrap();
     assert_eq!(buffer, [7; 300]);

@@ -96,7 +96,7 @@ pub(crate) fn programs_with_one_shape_talk_and_others_are_refused() {
 
 pub(crate) fn a_schema_stands_for_the_shape() {
     let one = Options::new().schema("jobs", 1);
-    let (sender, _receiver) = one.create::<first::Job>("schema", 4).unwrap();
+    let (sender, _receiver) = one.capacity(4).create::<first::Job>("schema").unwrap();
     let (_, receiver) = one.open::<renamed::Job>("schema").unwrap();
     sender.send(job()).unwrap();
     assert_eq!(receiver.recv().unwrap().number, 1);
@@ -109,7 +109,8 @@ pub(crate) fn a_schema_stands_for_the_shape() {
             .unwrap_err(),
         Options::new()
             .schema("others", 1)
-            .open_or_create::<first::Job>("schema", 4)
+            .capacity(4)
+            .open_or_create::<first::Job>("schema")
             .map(drop)
             .unwrap_err(),
     ] {
@@ -119,7 +120,7 @@ pub(crate) fn a_schema_stands_for_the_shape() {
     fn work((receiver, answers): (Receiver<renamed::Job>, Sender<u64>)) {
         answers.send(receiver.recv().unwrap().number).unwrap();
     }
-    let (answers, answered) = one.bounded::<u64>(1).unwrap();
+    let (answers, answered) = one.capacity(1).anonymous::<u64>().unwrap();
     sender.send(job()).unwrap();
     let mut worker = process::spawn(work, (receiver, answers)).unwrap();
     assert_eq!(answered.recv().unwrap(), 1);

@@ -12,13 +12,14 @@ use procession::{Deadline, ErrorKind};
 use std::time::Duration;
 
 fn work((jobs, done): (Receiver<u64>, Counter)) {
-    while let Ok(_job) = jobs.receive() {
+    while let Ok(job) = jobs.recv_delivery() {
         done.add(1);
+        job.ack();
     }
 }
 
 pub(crate) fn joining_waits_until_all_is_done(method: StartMethod) {
-    let (sender, jobs) = queue::joinable(4).unwrap();
+    let (sender, jobs) = queue::bounded(4).unwrap();
     let done = Counter::new(0).unwrap();
     let mut workers = [(); 2].map(|()| start(method, work, (jobs.clone(), done.clone())));
     drop(jobs);
@@ -39,7 +40,7 @@ pub(crate) fn joining_waits_until_all_is_done(method: StartMethod) {
 
 /// Takes a message and is never done with it.
 fn hold((jobs, held): (Receiver<u64>, Event)) {
-    let _job = jobs.receive().unwrap();
+    let _job = jobs.recv_delivery().unwrap();
     held.set().unwrap();
     loop {
         std::thread::park();
@@ -47,7 +48,7 @@ fn hold((jobs, held): (Receiver<u64>, Event)) {
 }
 
 pub(crate) fn what_the_dead_were_at_is_not_done(method: StartMethod) {
-    let (sender, jobs) = queue::joinable(4).unwrap();
+    let (sender, jobs) = queue::bounded(4).unwrap();
     let held = Event::new().unwrap();
     let mut worker = start(method, hold, (jobs.clone(), held.clone()));
     sender.send(7).unwrap();
@@ -69,11 +70,11 @@ pub(crate) fn what_the_dead_were_at_is_not_done(method: StartMethod) {
         sender.join_timeout(short).unwrap_err().kind(),
         ErrorKind::TimedOut
     );
-    let again = jobs.receive().unwrap();
+    let again = jobs.recv_delivery().unwrap();
     assert!(again.is_redelivered());
     std::thread::scope(|threads| {
         let joins = threads.spawn(|| sender.join_timeout(LONG));
-        drop(again);
+        again.ack();
         joins.join().unwrap().unwrap();
     });
     // And nobody is left who would do the rest.
@@ -161,7 +162,11 @@ pub(crate) fn a_batch_ends_where_it_has_to() {
         Err(RecvError::Disconnected)
     ));
     // Of bytes.
-    let (sender, receiver) = Options::new().usual_message(2).bytes(4).unwrap();
+    let (sender, receiver) = Options::new()
+        .usual_message(2)
+        .capacity(4)
+        .anonymous::<[u8]>()
+        .unwrap();
     let sent: [&[u8]; 4] = [b"a", b"long one", b"", b"b"];
     assert_eq!(sender.send_many_bytes(sent).unwrap(), 4);
     let mut found = Vec::new();

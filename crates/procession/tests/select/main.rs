@@ -207,7 +207,7 @@ pub(crate) fn the_end_of_the_other_side_wakes() {
     let idle = Idle::new();
     for beside in 0..BESIDE {
         for flavor in FLAVORS {
-            let (reader, writer) = Options::new().flavor(flavor).pipe::<u8>().unwrap();
+            let (writer, reader) = Options::new().flavor(flavor).pipe::<u8>().unwrap();
             let (sender, receiver) = queue::bounded::<u8>(1).unwrap();
             let mut task: process::JoinHandle<()> = process::spawn(
                 |_ends: (Writer<u8>, Sender<u8>)| loop {
@@ -359,7 +359,7 @@ pub(crate) fn what_is_removed_is_not_waited_for() {
 pub(crate) fn three_hundred_queues_at_once() {
     let options = queue::Options::new().usual_message(8);
     let queues: Vec<_> = (0..150)
-        .map(|_| options.bounded::<u32>(1).unwrap())
+        .map(|_| options.capacity(1).anonymous::<u32>().unwrap())
         .collect();
     let (reader, _writer) = pipe::pipe().unwrap();
     for with_descriptor in [false, true] {
@@ -419,7 +419,7 @@ pub(crate) fn who_selects_takes_no_wake_up_from_others() {
 pub(crate) fn part_of_a_message_is_no_message() {
     // What was read of a stream and not taken is looked at before the descriptor.
     let options = Options::new().flavor(Flavor::Pipe);
-    let (reader, writer) = options.pipe::<Vec<u8>>().unwrap();
+    let (writer, reader) = options.pipe::<Vec<u8>>().unwrap();
     std::thread::scope(|threads| {
         threads.spawn(move || writer.send(vec![7; 300_000]).unwrap());
         let mut select = Select::new();

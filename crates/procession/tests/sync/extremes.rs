@@ -338,15 +338,15 @@ pub(crate) fn numbers_up_to_the_largest_are_done_or_refused() {
     each("reserve", &large, |n| error_of(bytes.reserve(size(n))));
     each("usual_message", &few, |n| {
         let options = queue::Options::new().usual_message(size(n));
-        error_of(options.bytes(4))
+        error_of(options.capacity(4).anonymous::<[u8]>())
     });
     each("max_unacked", &few, |n| {
         let options = queue::Options::new().max_unacked(size(n));
-        error_of(options.bounded::<u8>(4))
+        error_of(options.capacity(4).anonymous::<u8>())
     });
     each("ceiling", &few, |n| {
         let options = queue::Options::new().max_memory(size(n));
-        error_of(options.bytes(4))
+        error_of(options.capacity(4).anonymous::<[u8]>())
     });
     each("channel", &large, |n| {
         let options = channel::Options::new().capacity(size(n));

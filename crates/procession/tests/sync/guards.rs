@@ -192,11 +192,11 @@ pub(crate) fn a_fork_is_refused_while_anything_is_lent() {
     assert_eq!(fork_is_refused().kind(), ErrorKind::Busy);
     reservation.commit().unwrap();
     forks();
-    refuses_while(receiver.receive_bytes().unwrap());
+    refuses_while(receiver.recv_borrowed().unwrap());
     // Copies of these refer to nothing that is shared.
     let (sender, receiver) = queue::bounded(4).unwrap();
     sender.send(7).unwrap();
-    let job = receiver.receive().unwrap();
+    let job = receiver.recv_delivery().unwrap();
     let permits = Semaphore::new(1).unwrap();
     let permit = permits.acquire().unwrap();
     forks();
@@ -217,7 +217,7 @@ pub(crate) fn a_fork_is_refused_for_what_ended_threads_leaked() {
     forks();
     // What one thread borrows, another one may give back.
     sender.send_bytes(b"one").unwrap();
-    let borrow = || receiver.receive_bytes().unwrap();
+    let borrow = || receiver.recv_borrowed().unwrap();
     let borrowed = std::thread::scope(|threads| threads.spawn(borrow).join().unwrap());
     assert_eq!(fork_is_refused().kind(), ErrorKind::Busy);
     std::thread::scope(|threads| threads.spawn(|| drop(borrowed)).join().unwrap());
@@ -226,7 +226,7 @@ pub(crate) fn a_fork_is_refused_for_what_ended_threads_leaked() {
 
 fn leak_a_message(sender: &Sender<[u8]>, receiver: &Receiver<[u8]>) {
     sender.send_bytes(b"two").unwrap();
-    let borrow = || Box::leak(Box::new(receiver.receive_bytes().unwrap()));
+    let borrow = || Box::leak(Box::new(receiver.recv_borrowed().unwrap()));
     let bytes: &[u8] = std::thread::scope(|threads| threads.spawn(borrow).join().unwrap());
     assert_eq!(fork_is_refused().kind(), ErrorKind::Busy);
     assert_eq!(bytes, b"two");

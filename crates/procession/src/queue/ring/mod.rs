@@ -7,7 +7,7 @@ mod receiving;
 mod sending;
 mod waiting;
 
-pub(super) use receiving::Keep;
+pub(super) use receiving::{Keep, is_for_another};
 
 use super::Hindrance;
 use super::layout::{self, Layout};
@@ -61,6 +61,14 @@ struct Known {
     changes: AtomicU64,
     /// When to look whether a receiver is left.
     look_at: AtomicU64,
+}
+
+/// Where a queue comes from that is not merely opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin<'a> {
+    Anonymous,
+    Create(&'a str),
+    OpenOrCreate(&'a str),
 }
 
 pub(super) const fn class(fingerprint: Fingerprint) -> Class {
@@ -123,7 +131,7 @@ impl Blocks for OfBlocks<'_> {
 
 impl Ring {
     pub(super) fn create(
-        name: Option<(&str, bool)>,
+        origin: Origin<'_>,
         layout: Layout,
         fingerprint: Fingerprint,
     ) -> Result<Ring> {
@@ -133,9 +141,10 @@ impl Ring {
             ..Extent::with_overflow(layout.length().unwrap_or(usize::MAX))
         };
         let (class, extent) = (class(fingerprint), extent);
-        Ring::of(match name {
-            None => Object::anonymous(class, extent, fill)?,
-            Some((name, open)) => Object::create_named(name, class, extent, open, fill)?,
+        Ring::of(match origin {
+            Origin::Anonymous => Object::anonymous(class, extent, fill)?,
+            Origin::Create(name) => Object::create_named(name, class, extent, false, fill)?,
+            Origin::OpenOrCreate(name) => Object::create_named(name, class, extent, true, fill)?,
         })
     }
 

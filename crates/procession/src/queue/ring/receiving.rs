@@ -1,10 +1,9 @@
 //! Receiving: a block is claimed, read and given back.
 
 use super::{BETWEEN_LOOKS, ROW, Ring, layout};
-use crate::queue::receiver::is_for_another;
 use crate::queue::{Hindrance, Outcome};
 use crate::registry::Caller;
-use crate::{Deadline, Result};
+use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::Failure;
 use procession_core::queue::{Held, Orphans, Received};
 use std::sync::atomic::Ordering;
@@ -210,4 +209,11 @@ pub(in crate::queue) enum Keep {
     No,
     /// It is for another one to receive.
     Nobody,
+}
+
+/// Whether another receiver, or this one later, may be able to read a message: there
+/// is no room for its descriptors, say.
+pub(in crate::queue) fn is_for_another(error: &Error) -> bool {
+    use ErrorKind::{Busy, LimitReached, NoSpace, TimedOut};
+    [Busy, LimitReached, NoSpace, TimedOut].contains(&error.kind())
 }

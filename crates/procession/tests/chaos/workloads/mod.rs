@@ -71,7 +71,7 @@ pub(crate) const ALL: &[Workload] = &[
 
 /// Other handles of the same objects: they go through a channel and come back.
 pub(crate) fn received<T: Serialize + DeserializeOwned>(objects: T) -> T {
-    let (reader, writer) = Options::new().flavor(Flavor::Packets).pipe::<T>().unwrap();
+    let (writer, reader) = Options::new().flavor(Flavor::Packets).pipe::<T>().unwrap();
     assert!(writer.send(objects).is_ok());
     reader.recv().unwrap()
 }

@@ -62,7 +62,7 @@ impl Form for Typed {
     type Ends = (Sender<Message>, Receiver<Message>);
 
     fn bounded(options: Options) -> Self::Ends {
-        options.bounded(CAPACITY).unwrap()
+        options.capacity(CAPACITY).anonymous().unwrap()
     }
 
     fn receiver_lost((_, receiver): &Self::Ends) -> u64 {
@@ -83,10 +83,11 @@ impl Form for Typed {
         deadline: Deadline,
         work: impl FnOnce(&Message, bool),
     ) -> bool {
-        let Ok(delivery) = receiver.receive_deadline(deadline) else {
+        let Ok(delivery) = receiver.recv_delivery_deadline(deadline) else {
             return false;
         };
         work(&delivery, delivery.is_redelivered());
+        delivery.ack();
         true
     }
 }
@@ -98,7 +99,7 @@ impl Form for Bytes {
     type Ends = (Sender<[u8]>, Receiver<[u8]>);
 
     fn bounded(options: Options) -> Self::Ends {
-        options.bytes(CAPACITY).unwrap()
+        options.capacity(CAPACITY).anonymous::<[u8]>().unwrap()
     }
 
     fn receiver_lost((_, receiver): &Self::Ends) -> u64 {
@@ -126,7 +127,7 @@ impl Form for Bytes {
         deadline: Deadline,
         work: impl FnOnce(&Message, bool),
     ) -> bool {
-        let Ok(borrowed) = receiver.receive_bytes_deadline(deadline) else {
+        let Ok(borrowed) = receiver.recv_borrowed_deadline(deadline) else {
             return false;
         };
         let number = |at: usize| u64::from_le_bytes(borrowed[at..at + 8].try_into().unwrap());

@@ -1,0 +1,183 @@
+//! Receiving several messages at once, whose room senders hear of at the end.
+
+use super::Receiver;
+use crate::Deadline;
+use crate::queue::message::{decode, with_buffer};
+use crate::queue::{Hindrance, Outcome, RecvError, RecvTimeoutError, TryRecvError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+impl<T: Serialize + DeserializeOwned> Receiver<T> {
+    /// Receives several messages, waiting for the first: what is there then, at most
+    /// so many, is put behind what is in `into`. How many there were. Each is done with
+    /// before it is decoded, as by [`recv`](Receiver::recv).
+    ///
+    /// # Errors
+    /// As [`recv`](Receiver::recv), if there was no first. A message that cannot be
+    /// decoded ends the row, and is lost.
+    ///
+    /// # Examples
+    /// See [`send_many`](crate::queue::Sender::send_many).
+    pub fn recv_many(
+        &self,
+        into: &mut Vec<T>,
+        max: usize,
+    ) -> std::result::Result<usize, RecvError> {
+        self.next_many(into, max, Deadline::NEVER)
+            .map_err(Hindrance::of_recv)
+    }
+
+    /// Receives what is there now, at most `max` messages, as
+    /// [`recv_many`](Receiver::recv_many) does.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Receiver::try_recv), if there was no first.
+    pub fn try_recv_many(
+        &self,
+        into: &mut Vec<T>,
+        max: usize,
+    ) -> std::result::Result<usize, TryRecvError> {
+        self.next_many(into, max, Deadline::NOW)
+            .map_err(Hindrance::of_try_recv)
+    }
+
+    /// [`recv_many`](Receiver::recv_many), waiting for the first at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`recv_timeout`](Receiver::recv_timeout), if there was no first.
+    pub fn recv_many_timeout(
+        &self,
+        into: &mut Vec<T>,
+        max: usize,
+        timeout: Duration,
+    ) -> std::result::Result<usize, RecvTimeoutError> {
+        self.recv_many_deadline(into, max, Deadline::after(timeout))
+    }
+
+    /// [`recv_many`](Receiver::recv_many), waiting for the first until then at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Receiver::recv_deadline), if there was no first.
+    pub fn recv_many_deadline(
+        &self,
+        into: &mut Vec<T>,
+        max: usize,
+        deadline: Deadline,
+    ) -> std::result::Result<usize, RecvTimeoutError> {
+        self.next_many(into, max, deadline)
+            .map_err(Hindrance::of_recv_timeout)
+    }
+
+    fn next_many(&self, into: &mut Vec<T>, max: usize, deadline: Deadline) -> Outcome<usize> {
+        if max == 0 {
+            return Ok(0);
+        }
+        into.push(self.next(deadline)?);
+        let mut row = self.side.ring.row()?;
+        let mut count = 1;
+        let more = with_buffer(|buffer| {
+            while count < max {
+                let mut descriptors = Vec::new();
+                let read = |block| {
+                    descriptors = self.read(block, buffer)?;
+                    Ok(())
+                };
+                if !row.try_next(read)? {
+                    break;
+                }
+                if !descriptors.is_empty() {
+                    self.side.descriptor_socket().sweep();
+                }
+                into.push(decode(buffer, descriptors)?);
+                count += 1;
+            }
+            Ok(count)
+        });
+        drop(row);
+        more
+    }
+}
+
+impl Receiver<[u8]> {
+    /// Receives several messages, waiting for the first: those that are there then,
+    /// at most so many, are shown one after the other. How many there were. Each is
+    /// done with before it is shown: one that makes `show` panic does not come again.
+    ///
+    /// # Errors
+    /// As [`recv`](Receiver::recv), if there was no first.
+    pub fn recv_many_bytes(
+        &self,
+        max: usize,
+        show: impl FnMut(&[u8]),
+    ) -> std::result::Result<usize, RecvError> {
+        self.show_many(max, show, Deadline::NEVER)
+            .map_err(Hindrance::of_recv)
+    }
+
+    /// Shows the messages that are there now, at most `max`, as
+    /// [`recv_many_bytes`](Receiver::recv_many_bytes) does.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Receiver::try_recv), if there was no first.
+    pub fn try_recv_many_bytes(
+        &self,
+        max: usize,
+        show: impl FnMut(&[u8]),
+    ) -> std::result::Result<usize, TryRecvError> {
+        self.show_many(max, show, Deadline::NOW)
+            .map_err(Hindrance::of_try_recv)
+    }
+
+    /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first at most
+    /// `timeout`.
+    ///
+    /// # Errors
+    /// As [`recv_timeout`](Receiver::recv_timeout), if there was no first.
+    pub fn recv_many_bytes_timeout(
+        &self,
+        max: usize,
+        show: impl FnMut(&[u8]),
+        timeout: Duration,
+    ) -> std::result::Result<usize, RecvTimeoutError> {
+        self.recv_many_bytes_deadline(max, show, Deadline::after(timeout))
+    }
+
+    /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first until then
+    /// at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Receiver::recv_deadline), if there was no first.
+    pub fn recv_many_bytes_deadline(
+        &self,
+        max: usize,
+        show: impl FnMut(&[u8]),
+        deadline: Deadline,
+    ) -> std::result::Result<usize, RecvTimeoutError> {
+        self.show_many(max, show, deadline)
+            .map_err(Hindrance::of_recv_timeout)
+    }
+
+    fn show_many(
+        &self,
+        max: usize,
+        mut show: impl FnMut(&[u8]),
+        deadline: Deadline,
+    ) -> Outcome<usize> {
+        if max == 0 {
+            return Ok(0);
+        }
+        let ring = &self.side.ring;
+        with_buffer(|buffer| {
+            self.receive_into(buffer, deadline)?;
+            show(buffer);
+            let mut row = ring.row()?;
+            let mut count = 1;
+            while count < max && row.try_next(|block| ring.read(block, buffer))? {
+                show(buffer);
+                count += 1;
+            }
+            Ok(count)
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! Receiving values one by one, acknowledged as they are received.
+
+use super::Receiver;
+use crate::queue::message::{decode, with_buffer};
+use crate::queue::{Hindrance, Outcome, RecvError, RecvTimeoutError, TryRecvError, iter};
+use crate::{Deadline, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+impl<T: Serialize + DeserializeOwned> Receiver<T> {
+    pub(super) fn next(&self, deadline: Deadline) -> Outcome<T> {
+        with_buffer(|buffer| {
+            let (descriptors, _) = self.receive_encoded(buffer, deadline)?;
+            decode(buffer, descriptors).map_err(Hindrance::Failed)
+        })
+    }
+
+    /// Receives a message, blocking until there is one, and acknowledges it: it is done
+    /// with when it has been copied, before it is decoded and returned. For a message that
+    /// comes again if this process fails, or is killed, while working on it, use
+    /// [`recv_delivery`](Receiver::recv_delivery).
+    ///
+    /// # Errors
+    /// [`Disconnected`](RecvError::Disconnected), when nothing is there and
+    /// nothing will come; [`Failed`](RecvError::Failed): the message cannot be decoded,
+    /// and is lost, or there is no room for its descriptors, and another receiver gets
+    /// it, or this one the next time.
+    pub fn recv(&self) -> std::result::Result<T, RecvError> {
+        self.next(Deadline::NEVER).map_err(Hindrance::of_recv)
+    }
+
+    /// Receives a message if there is one.
+    ///
+    /// # Errors
+    /// [`Empty`](TryRecvError::Empty), and as [`recv`](Receiver::recv).
+    pub fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
+        self.next(Deadline::NOW).map_err(Hindrance::of_try_recv)
+    }
+
+    /// Receives a message, waiting for one so long at most.
+    ///
+    /// # Errors
+    /// As [`recv_deadline`](Receiver::recv_deadline).
+    pub fn recv_timeout(&self, timeout: Duration) -> std::result::Result<T, RecvTimeoutError> {
+        self.recv_deadline(Deadline::after(timeout))
+    }
+
+    /// Receives a message, waiting for one until then at most.
+    ///
+    /// # Errors
+    /// [`Timeout`](RecvTimeoutError::Timeout), and as [`recv`](Receiver::recv).
+    pub fn recv_deadline(&self, deadline: Deadline) -> std::result::Result<T, RecvTimeoutError> {
+        self.next(deadline).map_err(Hindrance::of_recv_timeout)
+    }
+
+    /// [`recv`](Receiver::recv) as a future, for any executor. Dropped before it is
+    /// ready, it has received nothing.
+    ///
+    /// Wakers are called on a thread of the library. One that takes longer than 20 ms
+    /// keeps its thread, and another thread goes on with the others, up to 32 threads:
+    /// more wakers than that which do not return make all later ones wait.
+    ///
+    /// # Cost
+    /// The thread that keeps shared objects wakes the task: a few system calls where
+    /// it has to wait, and no thread for each queue.
+    ///
+    /// # Errors
+    /// As [`recv`](Receiver::recv).
+    pub async fn recv_async(&self) -> std::result::Result<T, RecvError> {
+        let attempt = || match self.next(Deadline::NOW) {
+            Err(Hindrance::TimedOut) => None,
+            outcome => Some(outcome),
+        };
+        let received = crate::select::until(self.messages(), attempt).await;
+        received
+            .map_err(Hindrance::Failed)
+            .flatten()
+            .map_err(Hindrance::of_recv)
+    }
+
+    /// The messages that come, until nothing is there and nothing will come.
+    ///
+    /// # Panics
+    /// On any other end, with the error of [`recv`](Receiver::recv): a message that
+    /// cannot be decoded, a queue that is corrupt. An iterator of messages cannot say
+    /// so otherwise, and it is not to look as if all had come.
+    /// [`results`](Receiver::results) has it as a value.
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        std::iter::from_fn(|| iter::item(self.recv()))
+    }
+
+    /// The messages that come, until nothing is there and nothing will come, or until
+    /// one cannot be received: then the error is the last item. Where that was about
+    /// one message, what comes after it can be had by asking again.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{queue, Result};
+    /// let (sender, receiver) = queue::bounded::<u64>(4)?;
+    /// sender.send_many([1, 2, 3]).unwrap();
+    /// drop(sender);
+    /// assert_eq!(receiver.results().sum::<Result<u64>>()?, 6);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn results(&self) -> impl Iterator<Item = Result<T>> + '_ {
+        iter::results(|| self.recv())
+    }
+
+    /// The messages that are there now.
+    ///
+    /// # Panics
+    /// As [`iter`](Receiver::iter).
+    pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
+        std::iter::from_fn(|| iter::item_now(self.try_recv()))
+    }
+}
