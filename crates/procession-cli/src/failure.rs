@@ -39,6 +39,8 @@ pub(crate) enum Failure {
     Writing(std::path::PathBuf, std::io::Error),
     /// A socket cannot be had or used.
     Network(std::io::Error),
+    /// A queue was to be left while messages were not done, of which so many wait.
+    Undelivered { queue: String, waiting: usize },
     /// Arguments that do not go together.
     Usage(String),
 }
@@ -97,6 +99,7 @@ impl Failure {
                 std::io::ErrorKind::PermissionDenied => 4,
                 _ => 125,
             },
+            Failure::Undelivered { .. } => 124,
             Failure::Usage(_) => 2,
             Failure::Output(_)
             | Failure::StandardError(_)
@@ -128,12 +131,23 @@ impl Failure {
             Failure::OutputClosed => {}
             Failure::Output(error) => say(&format!("writing standard output: {error}")),
             Failure::StandardError(error) => say(&format!("writing standard error: {error}")),
-            Failure::Panicked(text) => say(&format!("this is a bug of procession: {text}")),
+            Failure::Panicked(text) => say(&format!("internal error, a bug in procession: {text}")),
             Failure::Input(error) => say(&format!("reading standard input: {error}")),
             Failure::File(path, error) => say(&format!("opening {}: {error}", path.display())),
             Failure::Reading(path, error) => say(&format!("reading {}: {error}", path.display())),
             Failure::Writing(path, error) => say(&format!("writing {}: {error}", path.display())),
             Failure::Network(error) => say(&format!("using a socket: {error}")),
+            Failure::Undelivered { queue, waiting } => {
+                let what = match waiting {
+                    0 => "received messages are not yet done".to_owned(),
+                    1 => "1 message not yet received".to_owned(),
+                    _ => format!("{waiting} messages not yet received"),
+                };
+                say(&format!("queue {queue:?}: timed out: {what}"));
+                say!(
+                    "  try: start a receiver; a queue is removed with its last user, and its messages with it"
+                );
+            }
             Failure::Usage(text) => say(text),
         }
     }

@@ -6,13 +6,14 @@
 // They panic, or fail, where nobody reads: `say` and `output` do neither.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
+mod address;
 mod args;
 mod failure;
 mod lines;
 mod objects;
+mod options;
 mod output;
 mod pi;
-mod place;
 mod recv;
 mod run;
 mod say;
@@ -20,13 +21,13 @@ mod send;
 mod transports;
 mod waiting;
 
-use args::{Arguments, Command};
+use args::{Command, CommandLine};
 use clap::Parser;
 use failure::Failure;
 
 fn main() {
     procession::init();
-    let outcome = Arguments::try_parse();
+    let outcome = CommandLine::try_parse();
     let outcome = match outcome {
         Ok(arguments) => run(&arguments),
         Err(answer) => explain(&answer),
@@ -49,7 +50,7 @@ fn explain(answer: &clap::Error) -> Result<(), Failure> {
     std::process::exit(answer.exit_code())
 }
 
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+fn run(arguments: &CommandLine) -> Result<(), Failure> {
     arguments.color.apply();
     if arguments.command.prints() {
         // Before there is something to print.

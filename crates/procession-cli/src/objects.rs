@@ -1,12 +1,28 @@
 //! `procession ls` and `procession gc`: shared objects that have a name.
 
-use crate::args::{GcArguments, ListArguments};
 use crate::failure::Failure;
+use crate::options::FormatArguments;
 use crate::output;
 use crate::say::say;
+use clap::Args;
 use procession::shm::{self, NamedObject};
 use serde::Serialize;
 use std::time::SystemTime;
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArguments {
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GcArguments {
+    /// Remove the objects instead of listing them.
+    #[arg(long)]
+    pub(crate) remove: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+}
 
 /// What is printed as JSON.
 #[derive(Debug, Serialize)]
@@ -76,8 +92,8 @@ pub(crate) fn collect_garbage(arguments: &GcArguments) -> Result<(), Failure> {
         print_table(&objects)?;
     }
     match (count, dry_run) {
-        (0, _) => say!("nothing that nobody uses"),
-        (_, true) => say!("{count} {noun} that nobody uses; `gc --remove` removes them"),
+        (0, _) => say!("no unused objects"),
+        (_, true) => say!("{count} unused {noun}; `procession gc --remove` removes them"),
         (_, false) => say!("{count} {noun} removed"),
     }
     Ok(())

@@ -1,18 +1,68 @@
 //! `procession recv`: messages to the shell.
 
-use crate::args::RecvArguments;
+use crate::address::{ADDRESSES, Address, OtherUsers};
 use crate::failure::Failure;
 use crate::failure::system;
 use crate::lines::{Lines, PIECE, Stream};
+use crate::options::duration;
 use crate::output::Output;
-use crate::place::Place;
 use crate::send::{CAPACITY, MESSAGE_BYTES, MESSAGES, key, plain_file};
 use crate::waiting::Waiting;
-use procession::channel::{Address, Endpoint, Listener, RecvTimeoutError};
+use clap::Args;
+use procession::channel::{self, Endpoint, Listener, RecvTimeoutError};
 use procession::os::{posix, sysv};
 use procession::queue::{self, Receiver};
 use procession::{Deadline, Error, ErrorKind, poll};
 use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a type of System V messages selects: one type, or the lowest up to one.
+fn selection(text: &str) -> Result<sysv::Select, String> {
+    match text.parse::<i64>() {
+        Ok(kind @ 1..) => Ok(sysv::Select::Type(kind)),
+        Ok(kind) if kind < 0 && kind > i64::MIN => Ok(sysv::Select::UpTo(-kind)),
+        _ => Err(format!(
+            "invalid type {text:?} (examples: 3; -3 for the types up to 3)"
+        )),
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(after_long_help = ADDRESSES)]
+pub(crate) struct Arguments {
+    /// Address to receive from, such as fifo:PATH or queue:NAME; see --help.
+    #[arg(value_parser = Address::parse)]
+    pub(crate) address: Address,
+    /// Exit after N messages or lines.
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// Print the bytes unchanged, without line ends.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Longest wait for each message (examples: 500ms, 2s); then exit with code 124.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// When the other side has ended, continue with the next one.
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Remove the kernel's message queue at the end.
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// Receive only messages of type N from a System V message queue; with -N, the
+    /// first message of the lowest type up to N. Other messages stay in the queue.
+    #[arg(long, value_name = "N", value_parser = selection, allow_hyphen_values = true)]
+    pub(crate) kind: Option<sysv::Select>,
+    /// Print the type of each System V message, or the priority of each POSIX message,
+    /// and a tab before the message.
+    #[arg(long, conflicts_with = "raw")]
+    pub(crate) with_kind: bool,
+    #[command(flatten)]
+    pub(crate) other_users: OtherUsers,
+    /// File with the key for a network connection.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
 
 enum Source {
     Stream(Stream, Lines),
@@ -34,15 +84,15 @@ fn fill(into: &mut Vec<u8>, message: &[u8], kind: Option<i64>) {
 }
 
 /// Refuses options that say nothing about the place.
-fn check(arguments: &RecvArguments) -> Result<(), Failure> {
-    let is_sysv = matches!(arguments.place, Place::SysvQueue(_));
-    let is_posix = matches!(arguments.place, Place::PosixQueue(_));
+fn check(arguments: &Arguments) -> Result<(), Failure> {
+    let is_sysv = matches!(arguments.address, Address::SysvQueue(_));
+    let is_posix = matches!(arguments.address, Address::PosixQueue(_));
     let why = if arguments.kind.is_some() && !is_sysv {
-        "--kind is for sysv-mq:KEY"
+        "--kind applies only to sysv-mq:KEY"
     } else if arguments.with_kind && !is_sysv && !is_posix {
-        "--with-kind is for sysv-mq:KEY and posix-mq:/NAME"
+        "--with-kind applies only to sysv-mq:KEY and posix-mq:/NAME"
     } else {
-        return arguments.others.check(&arguments.place);
+        return arguments.other_users.check(&arguments.address);
     };
     Err(Failure::Usage(why.to_owned()))
 }
@@ -59,9 +109,8 @@ fn received(outcome: Result<(), RecvTimeoutError>) -> Result<bool, Error> {
     match outcome {
         Ok(()) => Ok(true),
         Err(RecvTimeoutError::Disconnected) => Ok(false),
-        Err(RecvTimeoutError::Timeout) => {
-            Err(Error::new(ErrorKind::TimedOut, "receiving", "").because("nothing came"))
-        }
+        Err(RecvTimeoutError::Timeout) => Err(Error::new(ErrorKind::TimedOut, "receiving", "")
+            .because("timed out: no message arrived")),
         Err(RecvTimeoutError::Failed(error)) => Err(error),
     }
 }
@@ -99,7 +148,7 @@ impl Drop for Leftover {
     }
 }
 
-pub(crate) fn run(arguments: &RecvArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     check(arguments)?;
     let mut waiting = Waiting::new(arguments.timeout)?;
     let mut leftover = Leftover::default();
@@ -121,10 +170,10 @@ pub(crate) fn run(arguments: &RecvArguments) -> Result<(), Failure> {
 }
 
 impl Source {
-    fn open(arguments: &RecvArguments, leftover: &mut Leftover) -> Result<Source, Failure> {
+    fn open(arguments: &Arguments, leftover: &mut Leftover) -> Result<Source, Failure> {
         let lines = Lines::new(arguments.raw);
         let follow = arguments.follow;
-        let listen = |address: Address| {
+        let listen = |address: channel::Address| {
             Listener::bind(&address).map(|listener| {
                 Source::Channel(Box::new(Connections {
                     listener,
@@ -133,13 +182,13 @@ impl Source {
                 }))
             })
         };
-        Ok(match &arguments.place {
-            Place::File(path) => {
+        Ok(match &arguments.address {
+            Address::File(path) => {
                 let file = plain_file(path, std::fs::OpenOptions::new().read(true))?;
                 Source::Stream(Stream::File(file, path.display().to_string()), lines)
             }
-            Place::Fifo(path) => {
-                let others = &arguments.others;
+            Address::Fifo(path) => {
+                let others = &arguments.other_users;
                 let made = match others.of {
                     Some(_) => None,
                     None => match others.make_fifo(path) {
@@ -158,19 +207,19 @@ impl Source {
                 let reader = fifo.reader()?;
                 Source::Stream(Stream::Fifo { reader, follow }, lines)
             }
-            Place::Unix(path) => listen(Address::unix(path))?,
-            Place::Tcp(host) => {
+            Address::Unix(path) => listen(channel::Address::unix(path))?,
+            Address::Tcp(host) => {
                 let key = key(arguments.key_file.as_deref())?;
                 listen(host.address(key))?
             }
-            Place::Udp(host) => {
+            Address::Udp(host) => {
                 let socket = UdpSocket::bind(host.pair()).and_then(|socket| {
                     socket.set_nonblocking(true)?;
                     Ok(socket)
                 });
                 Source::Udp(socket.map_err(Failure::Network)?)
             }
-            Place::PosixQueue(name) => {
+            Address::PosixQueue(name) => {
                 let queue = posix::MessageQueue::open_or_create(name, MESSAGES, MESSAGE_BYTES)?;
                 if arguments.remove {
                     let name = name.clone();
@@ -178,8 +227,8 @@ impl Source {
                 }
                 Source::PosixQueue(queue, arguments.with_kind)
             }
-            Place::SysvQueue(key) => {
-                let queue = arguments.others.queue(*key)?;
+            Address::SysvQueue(key) => {
+                let queue = arguments.other_users.queue(*key)?;
                 if arguments.remove {
                     let id = queue.id();
                     leftover.0 = Some(Box::new(move || {
@@ -189,7 +238,7 @@ impl Source {
                 let select = arguments.kind.unwrap_or(sysv::Select::First);
                 Source::SysvQueue(queue, select, arguments.with_kind)
             }
-            Place::Queue(name) => Source::Queue(queue::open_or_create_bytes(name, CAPACITY)?.1),
+            Address::Queue(name) => Source::Queue(queue::open_or_create_bytes(name, CAPACITY)?.1),
         })
     }
 

@@ -1,11 +1,12 @@
 //! `procession send`: messages from the shell.
 
-use crate::args::SendArguments;
+use crate::address::{ADDRESSES, Address, Host, OtherUsers};
 use crate::failure::{Failure, system};
 use crate::lines::{Lines, Stream};
-use crate::place::{Host, Place};
+use crate::options::duration;
 use crate::waiting::Waiting;
-use procession::channel::{self, Address, Endpoint, Key, SendTimeoutError};
+use clap::Args;
+use procession::channel::{self, Endpoint, Key, SendTimeoutError};
 use procession::os::{pipe, posix, sysv};
 use procession::process::Inherited;
 use procession::queue::{self, Sender};
@@ -15,6 +16,37 @@ use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+#[derive(Args, Debug)]
+#[command(after_long_help = ADDRESSES)]
+pub(crate) struct Arguments {
+    /// Address to send to, such as fifo:PATH or queue:NAME; see --help.
+    #[arg(value_parser = Address::parse)]
+    pub(crate) address: Address,
+    /// Messages to send; without any, each line of standard input is one.
+    pub(crate) messages: Vec<String>,
+    /// Send all of standard input as one message; to a stream, unchanged.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Longest wait for a receiver and for room (examples: 500ms, 2s).
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Priority in a POSIX message queue.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) priority: u32,
+    /// Type in a System V message queue.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    pub(crate) kind: i64,
+    /// Close the queue after sending: nothing more can be sent to it, and its receivers end.
+    #[arg(long)]
+    pub(crate) close: bool,
+    #[command(flatten)]
+    pub(crate) other_users: OtherUsers,
+    /// File with the key for a network connection.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
 
 /// Sizes of a message queue that is made here.
 pub(crate) const MESSAGES: usize = 10;
@@ -30,16 +62,16 @@ enum Sink {
     Udp(UdpSocket),
     PosixQueue(posix::MessageQueue, u32),
     SysvQueue(sysv::MessageQueue, i64),
-    Queue(Sender<[u8]>),
+    Queue(Sender<[u8]>, String),
 }
 
-pub(crate) fn run(arguments: &SendArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Only a queue of ours has something to be left in order.
-    let mut waiting = match &arguments.place {
-        Place::Queue(_) => Waiting::new(arguments.timeout)?,
+    let mut waiting = match &arguments.address {
+        Address::Queue(_) => Waiting::new(arguments.timeout)?,
         _ => Waiting::ended_by_signals(arguments.timeout),
     };
-    arguments.others.check(&arguments.place)?;
+    arguments.other_users.check(&arguments.address)?;
     let mut sink = Sink::open(arguments)?;
     if arguments.messages.is_empty() {
         send_input(&mut sink, arguments.raw, &mut waiting)?;
@@ -79,7 +111,7 @@ pub(crate) fn plain_file(path: &Path, options: &std::fs::OpenOptions) -> Result<
     if std::fs::metadata(path).is_ok_and(|facts| !facts.is_file()) {
         let path = path.display();
         return Err(Failure::Usage(format!(
-            "{path} is no plain file; a FIFO is fifo:{path}"
+            "{path} is not a regular file; use fifo:{path} for a FIFO"
         )));
     }
     let file = options.open(path);
@@ -89,21 +121,21 @@ pub(crate) fn plain_file(path: &Path, options: &std::fs::OpenOptions) -> Result<
 /// The key that a connection over the network needs.
 pub(crate) fn key(path: Option<&Path>) -> Result<Key, Failure> {
     let path = path.ok_or_else(|| {
-        Failure::Usage("a connection over the network needs --key-file FILE: 32 random bytes or more, the same at both ends".to_owned())
+        Failure::Usage("a network connection needs --key-file FILE (at least 32 random bytes, the same at both ends)".to_owned())
     })?;
     Ok(Key::from_file(path)?)
 }
 
 impl Sink {
-    fn open(arguments: &SendArguments) -> Result<Sink, Failure> {
+    fn open(arguments: &Arguments) -> Result<Sink, Failure> {
         let deadline = Deadline::from(arguments.timeout);
-        Ok(match &arguments.place {
-            Place::File(path) => {
+        Ok(match &arguments.address {
+            Address::File(path) => {
                 let file = plain_file(path, File::options().append(true).create(true))?;
                 Sink::File(file, path.clone())
             }
-            Place::Fifo(path) => {
-                let others = &arguments.others;
+            Address::Fifo(path) => {
+                let others = &arguments.other_users;
                 let made = match others.of {
                     Some(_) => others.open_fifo(path),
                     None => others.make_fifo(path),
@@ -114,27 +146,30 @@ impl Sink {
                 };
                 Sink::Fifo(fifo.writer_deadline(deadline)?)
             }
-            Place::Unix(path) => {
-                let address = Address::unix(path);
+            Address::Unix(path) => {
+                let address = channel::Address::unix(path);
                 Sink::Channel(Box::new(channel::connect_deadline(&address, deadline)?))
             }
-            Place::Tcp(host) => {
+            Address::Tcp(host) => {
                 let address = host.address(key(arguments.key_file.as_deref())?);
                 Sink::Channel(Box::new(channel::connect_deadline(&address, deadline)?))
             }
-            Place::Udp(host) => {
+            Address::Udp(host) => {
                 let socket = connected(host).map_err(Failure::Network)?;
                 Sink::Udp(socket)
             }
-            Place::PosixQueue(name) => {
+            Address::PosixQueue(name) => {
                 let queue = posix::MessageQueue::open_or_create(name, MESSAGES, MESSAGE_BYTES)?;
                 Sink::PosixQueue(queue, arguments.priority)
             }
-            Place::SysvQueue(key) => {
-                let queue = arguments.others.queue(*key)?;
+            Address::SysvQueue(key) => {
+                let queue = arguments.other_users.queue(*key)?;
                 Sink::SysvQueue(queue, arguments.kind)
             }
-            Place::Queue(name) => Sink::Queue(queue::open_or_create_bytes(name, CAPACITY)?.0),
+            Address::Queue(name) => {
+                let (sender, _) = queue::open_or_create_bytes(name, CAPACITY)?;
+                Sink::Queue(sender, name.clone())
+            }
         })
     }
 
@@ -170,7 +205,7 @@ impl Sink {
             Sink::SysvQueue(queue, kind) => {
                 waiting.attempt(|deadline| queue.send_deadline(*kind, message, deadline))
             }
-            Sink::Queue(sender) => waiting.attempt(|deadline| {
+            Sink::Queue(sender, _) => waiting.attempt(|deadline| {
                 sender
                     .send_bytes_deadline(message, deadline)
                     .map_err(of_sending)
@@ -180,17 +215,18 @@ impl Sink {
 
     /// Ends, when what was sent cannot be lost any more.
     fn finish(self, close: bool, waiting: &mut Waiting) -> Result<(), Failure> {
-        if let Sink::Queue(sender) = self {
+        if let Sink::Queue(sender, name) = self {
             if close {
                 sender.close()?;
             }
             // It goes with its last user: it has to have another one, or be empty.
-            waiting.attempt(|deadline| {
-                sender.join_deadline(deadline).map_err(|error| {
-                    error.with_hint(
-                        "have somebody receive: a queue goes with its last user, and what it holds",
-                    )
-                })
+            let joined = waiting.attempt(|deadline| sender.join_deadline(deadline));
+            joined.map_err(|failure| match failure {
+                Failure::Library(error) if error.is_timeout() => Failure::Undelivered {
+                    queue: name,
+                    waiting: sender.len(),
+                },
+                other => other,
             })?;
         }
         Ok(())
@@ -202,11 +238,11 @@ fn of_sending(error: SendTimeoutError<()>) -> Error {
     let operation = "sending";
     match error {
         SendTimeoutError::Failed((), error) => error,
-        SendTimeoutError::Timeout(()) => {
-            Error::new(ErrorKind::TimedOut, operation, "").because("as many messages wait as may")
+        SendTimeoutError::Timeout(()) => Error::new(ErrorKind::TimedOut, operation, "")
+            .because("timed out: the other side has no room"),
+        SendTimeoutError::Disconnected(()) => {
+            Error::new(ErrorKind::Disconnected, operation, "").because("no receiver is left")
         }
-        SendTimeoutError::Disconnected(()) => Error::new(ErrorKind::Disconnected, operation, "")
-            .because("nobody receives there any more"),
     }
 }
 

@@ -1,10 +1,34 @@
 //! `procession transports`: what the channels are like, on this machine.
 
-use crate::args::TransportsArguments;
 use crate::failure::Failure;
+use crate::options::FormatArguments;
 use crate::output;
-use procession_transport::Transport;
+use clap::Args;
+use procession_transport::{Options, Transport};
 use serde::Serialize;
+
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) redis: RedisArguments,
+    #[command(flatten)]
+    pub(crate) format: FormatArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RedisArguments {
+    /// Redis server to use; by default a private server is started.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    redis_url: Option<String>,
+}
+
+impl RedisArguments {
+    pub(crate) fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.redis_url = self.redis_url.clone().filter(|url| !url.is_empty());
+        options
+    }
+}
 
 /// What is printed as JSON.
 #[derive(Debug, Serialize)]
@@ -47,7 +71,7 @@ impl LimitEntry {
     }
 }
 
-pub(crate) fn run(arguments: &TransportsArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = arguments.redis.options();
     let entry = |transport: Transport| {
         let facts = transport.facts();

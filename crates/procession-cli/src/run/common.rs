@@ -1,7 +1,7 @@
 //! What all jobs have in common, for the threads that start them.
 
+use super::arguments::Arguments;
 use super::results::Results;
-use crate::args::RunArguments;
 use procession::process::Inherited;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(arguments: &RunArguments) -> Common {
+    pub(super) fn new(arguments: &Arguments) -> Common {
         Common {
             ungroup: arguments.ungroup,
             memory: arguments.memory,

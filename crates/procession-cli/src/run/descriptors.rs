@@ -1,7 +1,7 @@
 //! What a run needs of open files: enough for one job at a time, or it does not begin.
 
+use super::arguments::Arguments;
 use super::sink::FEW;
-use crate::args::RunArguments;
 use crate::failure::Failure;
 use procession::{Error, ErrorKind, limits};
 use std::ffi::OsString;
@@ -24,7 +24,7 @@ const OWN: usize = 5;
 const STREAMS: usize = 2;
 
 /// Descriptors that starting a job takes.
-pub(super) fn of_start(arguments: &RunArguments) -> usize {
+pub(super) fn of_start(arguments: &Arguments) -> usize {
     let inherited = arguments.inherited.get();
     let inherited = inherited.map_or(0, |inherited| inherited.descriptors().count());
     let results = RESULTS * usize::from(arguments.results.is_some());
@@ -34,7 +34,7 @@ pub(super) fn of_start(arguments: &RunArguments) -> usize {
 
 /// Refuses to begin where not even one job could be started. Nothing has been opened or
 /// changed yet.
-pub(super) fn require_one(arguments: &RunArguments) -> Result<(), Failure> {
+pub(super) fn require_one(arguments: &Arguments) -> Result<(), Failure> {
     let log = usize::from(arguments.joblog.is_some());
     let files = arguments.arg_file.len() + files(&arguments.words);
     let limit = limits::open_files().value();

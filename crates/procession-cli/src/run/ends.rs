@@ -2,10 +2,11 @@
 
 use super::capture::Capture;
 use super::job::{Finished, Job};
+use super::options::Halt;
 use super::options::Share;
 use super::record::Entry;
 use super::watch::Event;
-use super::{Halt, LEFT_BEHIND, Run};
+use super::{LEFT_BEHIND, Run};
 use crate::failure::Failure;
 use std::os::fd::AsFd;
 use std::time::Instant;

@@ -6,9 +6,9 @@
 //! machine fails. The last line may be cut by that, or by a kill between two pages of the
 //! file: it tells nothing, and who goes on takes it away.
 
+use super::arguments::Arguments;
 use super::record::{Entry, Record, record};
 use super::resume::Done;
-use crate::args::RunArguments;
 use crate::failure::Failure;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FlockOperation, fcntl_lock};
@@ -32,7 +32,7 @@ const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\t
 
 /// The log that options ask for, if it is to be written, and the jobs that need not be
 /// run again.
-pub(super) fn open(arguments: &RunArguments) -> Result<(Option<Log>, Done), Failure> {
+pub(super) fn open(arguments: &Arguments) -> Result<(Option<Log>, Done), Failure> {
     let goes_on = arguments.resume || arguments.resume_failed;
     let mut done = Done::new(arguments);
     let Some(path) = &arguments.joblog else {

@@ -10,6 +10,7 @@
 //! has left behind may write for a second more ([`LEFT_BEHIND`]); then its pipes are
 //! closed, so that a daemon keeps nobody waiting.
 
+mod arguments;
 mod blocks;
 mod capture;
 mod common;
@@ -42,9 +43,8 @@ mod terminal;
 mod watch;
 mod words;
 
-pub(crate) use options::{Halt, jobs, size};
+pub(crate) use arguments::Arguments;
 
-use crate::args::RunArguments;
 use crate::failure::Failure;
 use blocks::PIECE;
 use ends::LeftBehind;
@@ -53,6 +53,7 @@ use input::Input;
 use job::{Job, RunningJob};
 use late::Late;
 use log::Log;
+use options::Halt;
 use pace::Pace;
 use print::Printer;
 use procession::signal::{Signal, Signals};
@@ -85,7 +86,7 @@ const STUCK: Duration = Duration::from_secs(1);
 /// Most jobs that are over and wait to be printed.
 const MOST_WAITING: usize = 1 << 16;
 
-pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let words = Words::split(&arguments.words, &arguments.arg_file)?;
     let template = Template::new(&words.command, arguments.shell, words.sources())?;
     descriptors::require_one(arguments)?;
@@ -149,7 +150,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
 }
 
 struct Run<'a> {
-    arguments: &'a RunArguments,
+    arguments: &'a Arguments,
     template: Template,
     /// Jobs of an earlier run.
     done: Done,

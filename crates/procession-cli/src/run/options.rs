@@ -34,7 +34,7 @@ impl FromStr for Share {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Share, String> {
-        let wrong = || format!("{text} is neither a number nor a percentage");
+        let wrong = || format!("invalid number or percentage {text:?} (examples: 3, 10%)");
         match text.strip_suffix('%') {
             Some(percent) => match percent.parse() {
                 Ok(percent) if (0.0..=f64::MAX).contains(&percent) => Ok(Share::Percent(percent)),
@@ -53,7 +53,11 @@ impl FromStr for Halt {
         if text == "never" {
             return Ok(Halt::Never);
         }
-        let wrong = || format!("{text} is none of never, now,fail=1, soon,fail=10%, now,success=1");
+        let wrong = || {
+            format!(
+                "invalid condition {text:?} (examples: never; now,fail=1; soon,fail=10%; now,success=1)"
+            )
+        };
         let (when, what) = text.split_once(',').ok_or_else(wrong)?;
         let (kind, most) = what.split_once('=').ok_or_else(wrong)?;
         Ok(Halt::When {
@@ -72,9 +76,9 @@ impl FromStr for Halt {
     }
 }
 
-/// Bytes, as 512, 64K, 100M or 2G.
+/// Reads a number of bytes: 512, 64K, 100M, 2G.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text} is no size, as 512, 64K, 100M or 2G");
+    let wrong = || format!("invalid size {text:?} (examples: 512, 64K, 100M, 2G)");
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
@@ -92,7 +96,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
 /// more or fewer than there are.
 pub(crate) fn jobs(text: &str) -> Result<usize, String> {
     let processors = procession::pool::default_workers();
-    let wrong = || format!("{text} is no number of jobs, as 8, 50%, +2 or -1");
+    let wrong = || format!("invalid number of jobs {text:?} (examples: 8, 50%, +2, -1)");
     if let Some(more) = text.strip_prefix('+') {
         let more: usize = more.parse().map_err(|_| wrong())?;
         return Ok(processors.saturating_add(more));

@@ -5,13 +5,13 @@
 //! job at a time may be printed while it runs, as it goes: this is how room is made
 //! when what jobs write can be kept nowhere else.
 
+use super::arguments::Arguments;
 use super::capture::Capture;
 use super::item::Item;
 use super::job::Finished;
 use super::sink::Sink;
 use super::spool::{Kept, Spool};
 use super::watch::{Event, Watch};
-use crate::args::RunArguments;
 use crate::failure::Failure;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
@@ -62,7 +62,7 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    pub(super) fn new(arguments: &RunArguments) -> Printer {
+    pub(super) fn new(arguments: &Arguments) -> Printer {
         Printer {
             sinks: [Sink::stdout(), Sink::stderr()],
             watched: [false; 2],

@@ -1,7 +1,7 @@
 //! Directories in which `--results` keeps what jobs write.
 
+use super::arguments::Arguments;
 use super::job::Job;
-use crate::args::RunArguments;
 use crate::failure::Failure;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -31,7 +31,7 @@ pub(super) struct Results {
 }
 
 impl Results {
-    pub(super) fn open(arguments: &RunArguments) -> Option<Results> {
+    pub(super) fn open(arguments: &Arguments) -> Option<Results> {
         let root = arguments.results.clone()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Some(Results {

@@ -4,12 +4,12 @@
 //! list, gives the same numbers to others: jobs would be passed over that never ran. So
 //! the command of a job has to be the one that the log has.
 
+use super::arguments::Arguments;
 use super::job::Job;
 use super::log::Log;
 use super::record::{Record, in_line};
 use super::table::shortened;
 use super::template::Template;
-use crate::args::RunArguments;
 use crate::failure::Failure;
 use std::collections::HashMap;
 use std::fs::File;
@@ -31,7 +31,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    pub(super) fn new(arguments: &RunArguments) -> Done {
+    pub(super) fn new(arguments: &Arguments) -> Done {
         Done {
             commands: HashMap::new(),
             without_failed: arguments.resume_failed,

@@ -4,10 +4,10 @@
 //! Nobody waits for these threads: where one of them is kept waiting itself, the run can
 //! be ended all the same.
 
+use super::arguments::Arguments;
 use super::common::Common;
 use super::job::{Job, NotStarted, RunningJob};
 use super::template::Line;
-use crate::args::RunArguments;
 use crate::failure::Failure;
 use procession::os::eventfd::{EventFd, Mode};
 use std::any::Any;
@@ -91,7 +91,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Starter {
-    pub(super) fn new(arguments: &RunArguments) -> Result<Starter, Failure> {
+    pub(super) fn new(arguments: &Arguments) -> Result<Starter, Failure> {
         let (sender, started) = channel();
         let bell = Arc::new(EventFd::new(0, Mode::Counter)?);
         let work = Work {

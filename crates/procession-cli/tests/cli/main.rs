@@ -39,7 +39,7 @@ fn main() -> std::process::ExitCode {
         messages::a_network_connection_needs_the_key,
         messages::queues_of_the_kernel_keep_what_they_have,
         messages::files_and_datagrams_are_places_too,
-        messages::no_place_is_a_usage_error,
+        messages::a_wrong_address_is_a_usage_error,
         messages::another_users_places_are_refused_unless_asked_for,
         messages::standard_output_may_be_non_blocking,
         messages::a_signal_ends_a_receiver_and_leaves_nothing,

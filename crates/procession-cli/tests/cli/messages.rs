@@ -115,7 +115,7 @@ pub(crate) fn a_queue_takes_messages_until_it_is_closed() {
     let output = run(&["send", "queue:cli", "lost", "--timeout", "50ms"]);
     assert_eq!(output.status.code(), Some(124));
     assert!(
-        stderr(&output).contains("have somebody receive"),
+        stderr(&output).contains("queue \"cli\": timed out: 1 message not yet received"),
         "{}",
         stderr(&output)
     );
@@ -279,7 +279,7 @@ pub(crate) fn standard_output_may_be_non_blocking() {
     assert!(got == numbers.as_bytes(), "{} bytes", got.len());
 }
 
-pub(crate) fn no_place_is_a_usage_error() {
+pub(crate) fn a_wrong_address_is_a_usage_error() {
     for place in [
         "nowhere",
         "what:x",
@@ -292,7 +292,7 @@ pub(crate) fn no_place_is_a_usage_error() {
             let output = run(&[command, place]);
             assert_eq!(output.status.code(), Some(2), "{command} {place}");
             let said = stderr(&output);
-            assert!(said.contains("PLACE"), "{said}");
+            assert!(said.contains("ADDRESS"), "{said}");
         }
     }
     for time in ["soon", "-1s", "5 parsecs"] {

@@ -71,7 +71,7 @@ pub(crate) fn garbage_is_shown_first_and_removed_when_asked() {
     let report = json(&run(&["gc", "--remove", "--json"]));
     assert_eq!(report["dry_run"], false);
     assert_eq!(report["objects"].as_array().unwrap().len(), 1);
-    assert!(stderr(&run(&["gc"])).contains("nothing"));
+    assert!(stderr(&run(&["gc"])).contains("no unused objects"));
     assert_eq!(
         json(&run(&["ls", "--json"]))["objects"]
             .as_array()

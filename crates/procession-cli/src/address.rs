@@ -1,18 +1,18 @@
-//! Where `send` and `recv` send to and receive from.
+//! The addresses that `send` and `recv` use.
 
-use crate::args::Others;
 use crate::failure::Failure;
+use clap::Args;
 use procession::Error;
-use procession::channel::{Address, Key};
+use procession::channel::{self, Key};
 use procession::os::fifo::Fifo;
 use procession::os::sysv;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A place that programs agree on, as the command line names it.
+/// An address that programs agree on, as the command line names it.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Address {
     File(PathBuf),
     Fifo(PathBuf),
     Unix(PathBuf),
@@ -45,10 +45,10 @@ impl Host {
     }
 
     /// To listen at, or to connect to.
-    pub(crate) fn address(&self, key: Key) -> Address {
+    pub(crate) fn address(&self, key: Key) -> channel::Address {
         match self.name.parse::<IpAddr>() {
-            Ok(number) => Address::tcp((number, self.port).into(), key),
-            Err(_) => Address::tcp_host(&self.name, self.port, key),
+            Ok(number) => channel::Address::tcp((number, self.port).into(), key),
+            Err(_) => channel::Address::tcp_host(&self.name, self.port, key),
         }
     }
 
@@ -58,14 +58,36 @@ impl Host {
     }
 }
 
-impl Others {
-    /// Refuses what says nothing about a place.
-    pub(crate) fn check(&self, place: &Place) -> Result<(), Failure> {
-        let is_fifo = matches!(place, Place::Fifo(_));
+/// What other users may do, and what is used of theirs.
+#[derive(Args, Debug)]
+pub(crate) struct OtherUsers {
+    /// Use the existing FIFO or System V message queue of the user with this id, even if
+    /// others may write to it.
+    #[arg(long, value_name = "UID")]
+    pub(crate) of: Option<u32>,
+    /// Permissions of a FIFO that is created (example: 620, the group may write to it).
+    #[arg(long, value_name = "MODE", value_parser = mode, conflicts_with = "of")]
+    pub(crate) mode: Option<u32>,
+}
+
+/// Permission bits, as chmod takes them.
+fn mode(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| format!("invalid permissions {text:?} (example: 620)"))
+}
+
+impl OtherUsers {
+    /// Refuses options that do not apply to the address.
+    pub(crate) fn check(&self, place: &Address) -> Result<(), Failure> {
+        let is_fifo = matches!(place, Address::Fifo(_));
         let why = match self {
-            Others { mode: Some(_), .. } if !is_fifo => "--mode is for fifo:PATH",
-            Others { of: Some(_), .. } if !is_fifo && !matches!(place, Place::SysvQueue(_)) => {
-                "--of is for fifo:PATH and sysv-mq:KEY"
+            OtherUsers { mode: Some(_), .. } if !is_fifo => "--mode applies only to fifo:PATH",
+            OtherUsers { of: Some(_), .. }
+                if !is_fifo && !matches!(place, Address::SysvQueue(_)) =>
+            {
+                "--of applies only to fifo:PATH and sysv-mq:KEY"
             }
             _ => return Ok(()),
         };
@@ -101,34 +123,50 @@ impl Others {
     }
 }
 
+/// What ADDRESS can be.
+pub(crate) const ADDRESSES: &str = "Addresses:\n  \
+    file:PATH       lines of a file; sending appends\n  \
+    fifo:PATH       a FIFO; created if missing, and removed by the receiver that created it\n  \
+    unix:PATH       a connection between processes of this user; the receiver listens\n  \
+    tcp:HOST:PORT   an encrypted connection, with a shared key; the receiver listens\n  \
+    udp:HOST:PORT   datagrams, which may get lost\n  \
+    posix-mq:/NAME  a POSIX message queue; created if missing, and kept\n  \
+    sysv-mq:KEY     a System V message queue; created if missing, and kept\n  \
+    queue:NAME      a queue in shared memory; it is removed with its last user, so sending waits\n                  \
+    until everything has been received";
+
 /// What can stand before the colon, for messages.
 const KINDS: &str = "file:PATH, fifo:PATH, unix:PATH, tcp:HOST:PORT, udp:HOST:PORT, \
      posix-mq:/NAME, sysv-mq:KEY, queue:NAME";
 
-impl Place {
-    pub(crate) fn parse(text: &str) -> Result<Place, String> {
+impl Address {
+    pub(crate) fn parse(text: &str) -> Result<Address, String> {
         let (kind, rest) = text
             .split_once(':')
-            .ok_or_else(|| format!("a place is one of {KINDS}"))?;
+            .ok_or_else(|| format!("an address is one of {KINDS}"))?;
         if rest.is_empty() {
             return Err(format!(
-                "nothing after the colon; a place is one of {KINDS}"
+                "nothing follows the colon; an address is one of {KINDS}"
             ));
         }
         let host = || {
-            let why = "is no host and port, as build7:7000, 127.0.0.1:7000 or [::1]:7000";
-            Host::parse(rest).ok_or_else(|| format!("{rest} {why}"))
+            let examples = "examples: build7:7000, 127.0.0.1:7000, [::1]:7000";
+            Host::parse(rest).ok_or_else(|| format!("invalid host and port {rest:?} ({examples})"))
         };
         Ok(match kind {
-            "file" => Place::File(rest.into()),
-            "fifo" => Place::Fifo(rest.into()),
-            "unix" => Place::Unix(rest.into()),
-            "tcp" => Place::Tcp(host()?),
-            "udp" => Place::Udp(host()?),
-            "posix-mq" => Place::PosixQueue(rest.to_owned()),
-            "sysv-mq" => Place::SysvQueue(key(rest)?),
-            "queue" => Place::Queue(rest.to_owned()),
-            _ => return Err(format!("no place is of kind {kind}; it is one of {KINDS}")),
+            "file" => Address::File(rest.into()),
+            "fifo" => Address::Fifo(rest.into()),
+            "unix" => Address::Unix(rest.into()),
+            "tcp" => Address::Tcp(host()?),
+            "udp" => Address::Udp(host()?),
+            "posix-mq" => Address::PosixQueue(rest.to_owned()),
+            "sysv-mq" => Address::SysvQueue(key(rest)?),
+            "queue" => Address::Queue(rest.to_owned()),
+            _ => {
+                return Err(format!(
+                    "unknown kind of address {kind:?}; an address is one of {KINDS}"
+                ));
+            }
         })
     }
 }
@@ -141,7 +179,9 @@ fn key(text: &str) -> Result<sysv::Key, String> {
     };
     match number {
         Some(number @ 1..) => Ok(sysv::Key::from_raw(number.cast_signed())),
-        _ => Err(format!("{text} is no System V key, as 1234 or 0x4d2")),
+        _ => Err(format!(
+            "invalid System V key {text:?} (examples: 1234, 0x4d2)"
+        )),
     }
 }
 
