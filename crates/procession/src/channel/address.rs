@@ -52,6 +52,9 @@ impl Address {
     /// A socket at a path, of up to 107 bytes, for processes of this user on this
     /// machine: the kernel says whose they are, each to the other. What they say
     /// goes through [shared memory](super::Flavor::Shared).
+    ///
+    /// # Examples
+    /// See [`Address`].
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Address {
         Address(Target::Unix(path.into()), None)
@@ -59,6 +62,15 @@ impl Address {
 
     /// A TCP port, for who has the key, wherever they are. Port 0 listens at one
     /// that is free. The messages have up to 16 MiB.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::channel::{Address, Key, Listener};
+    /// let here = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+    /// let listener = Listener::<u32, u32>::bind(&Address::tcp(here, Key::generate()?))?;
+    /// assert_ne!(listener.address().socket_address().unwrap().port(), 0);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[cfg(feature = "network")]
     #[must_use]
     pub fn tcp(address: SocketAddr, key: Key) -> Address {
@@ -114,6 +126,9 @@ impl Address {
 
     /// The TCP address and port, if they are known as numbers; of a
     /// [`Listener`](super::Listener) those that it has.
+    ///
+    /// # Examples
+    /// See [`tcp`](Address::tcp).
     #[cfg(feature = "network")]
     #[must_use]
     pub fn socket_address(&self) -> Option<SocketAddr> {
@@ -128,6 +143,24 @@ impl Address {
 
     /// Sets the most bytes that a message may have over the network: 16 MiB unless set.
     /// A longer one is not sent, and one that is announced as longer is not received.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::ErrorKind;
+    /// use procession::channel::{self, Address, Key, Listener, SendError};
+    /// let here = (std::net::Ipv4Addr::LOCALHOST, 0).into();
+    /// let address = Address::tcp(here, Key::generate()?).max_message_bytes(1000);
+    /// let mut listener = Listener::<[u8], [u8]>::bind(&address)?;
+    /// let address = listener.address().clone();
+    /// let client = std::thread::spawn(move || channel::connect::<[u8], [u8]>(&address));
+    /// let connection = listener.accept()?;
+    /// match connection.send_bytes(&[0; 1001]) {
+    ///     Err(SendError::Failed((), error)) => assert_eq!(error.kind(), ErrorKind::LimitReached),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # client.join().unwrap()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[cfg(feature = "network")]
     #[must_use]
     #[doc(alias = "longest_message")]

@@ -1,6 +1,5 @@
 //! One direction of a channel, whatever carries it.
 
-use super::Flavor;
 #[cfg(feature = "network")]
 use super::encrypted;
 use super::packets::Packets;
@@ -14,6 +13,23 @@ use rustix::pipe::PipeFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// What carries the messages of a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flavor {
+    /// Shared memory, and a socket beside it for descriptors. While both sides are
+    /// awake, no system call at all.
+    #[default]
+    Shared,
+    /// Packets of a Unix socket; messages of more than some thousand bytes in
+    /// memory files. One system call at each end. Of a message with more than 253
+    /// descriptors, what follows the first packet is sent without a deadline.
+    Packets,
+    /// Frames in a pipe, without descriptors. One system call at each end, or more
+    /// for messages longer than the pipe is.
+    Pipe,
+}
 
 /// Where messages go in.
 #[derive(Debug, Serialize, Deserialize)]
@@ -217,8 +233,8 @@ mod tests {
             let Outlet::Pipe(writes) = &mut outlet else {
                 unreachable!("of this flavor")
             };
-            let _ = writes.write(&length.to_le_bytes(), Deadline::NOW);
-            let _ = writes.write(&bytes, Deadline::NOW);
+            let _ = writes.write_some(&length.to_le_bytes(), Deadline::NOW);
+            let _ = writes.write_some(&bytes, Deadline::NOW);
             drop(outlet);
             receive(&mut inlet);
         }

@@ -7,7 +7,8 @@
 //! again.
 
 use super::address::Target;
-use super::pending::{Pending, Types};
+use super::pending::Pending;
+use super::types::Types;
 use super::{Address, Endpoint, unix};
 use crate::error::Context;
 use crate::queue::Message;
@@ -85,6 +86,9 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
     /// [`AlreadyExists`](ErrorKind::AlreadyExists): somebody listens there, or the
     /// path is something else; [`PermissionDenied`](ErrorKind::PermissionDenied),
     /// [`LimitReached`](ErrorKind::LimitReached).
+    ///
+    /// # Examples
+    /// See [`Listener`].
     pub fn bind(address: &Address) -> Result<Listener<S, R>>
     where
         S: Message<'static>,
@@ -117,41 +121,77 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
     }
 
     /// Where it listens, with the port that it has.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::channel::{Address, Listener};
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let path = directory.path().join("socket");
+    /// let listener = Listener::<u32, u32>::bind(&Address::unix(&path))?;
+    /// assert_eq!(listener.address().to_string(), format!("unix:{}", path.display()));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Waits for the next connection. Who does not prove that it may connect, or has
-    /// other types, is passed over.
+    /// Blocks until a connection is complete, and returns it. A program that does not prove
+    /// that it may connect, or that has other types, is refused.
     ///
     /// # Errors
     /// [`LimitReached`](ErrorKind::LimitReached): no descriptor is left.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use procession::channel::{self, Address, Listener};
+    /// use std::time::Duration;
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let address = Address::unix(directory.path().join("socket"));
+    /// let mut listener = Listener::<u32, String>::bind(&address)?;
+    /// assert!(listener.try_accept().unwrap_err().is_would_block());
+    /// assert!(listener.accept_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// let client = std::thread::spawn(move || channel::connect::<String, u32>(&address));
+    /// let connection = listener.accept_deadline(Deadline::NEVER)?;
+    /// connection.send(7).unwrap();
+    /// assert_eq!(client.join().unwrap()?.recv().unwrap(), 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn accept(&mut self) -> Result<Endpoint<S, R>> {
         self.accept_deadline(Deadline::NEVER)
     }
 
-    /// Returns the next connection, if one is complete.
+    /// Returns a connection if one is complete now.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as [`accept`](Listener::accept).
+    ///
+    /// # Examples
+    /// See [`accept`](Listener::accept).
     pub fn try_accept(&mut self) -> Result<Endpoint<S, R>> {
         self.accept_deadline(Deadline::NOW)
     }
 
-    /// Waits for the next connection, so long at most.
+    /// Blocks until a connection is complete, at most `timeout`, and returns it.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as [`accept`](Listener::accept).
+    ///
+    /// # Examples
+    /// See [`accept`](Listener::accept).
     pub fn accept_timeout(&mut self, timeout: Duration) -> Result<Endpoint<S, R>> {
         self.accept_deadline(Deadline::after(timeout))
     }
 
-    /// Waits for the next connection until then at most.
+    /// Blocks until a connection is complete, at most until `deadline`, and returns it.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), or with [`Deadline::NOW`]
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as [`accept`](Listener::accept).
+    ///
+    /// # Examples
+    /// See [`accept`](Listener::accept).
     pub fn accept_deadline(&mut self, deadline: Deadline) -> Result<Endpoint<S, R>> {
         let operation = "accepting connection";
         loop {

@@ -38,6 +38,7 @@
 //! ```
 
 mod address;
+mod connect;
 mod direction;
 #[cfg(feature = "network")]
 mod encrypted;
@@ -49,6 +50,7 @@ mod host;
 #[cfg(feature = "network")]
 mod key;
 mod listener;
+mod options;
 mod packets;
 mod pending;
 mod reader;
@@ -57,6 +59,7 @@ mod silence;
 mod stream;
 #[cfg(feature = "network")]
 mod tcp;
+mod types;
 mod unix;
 mod writer;
 
@@ -64,200 +67,12 @@ pub use crate::queue::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 pub use address::Address;
+pub use connect::{connect, connect_deadline, connect_timeout};
+pub use direction::Flavor;
 pub use endpoint::Endpoint;
 #[cfg(feature = "network")]
 pub use key::Key;
 pub use listener::Listener;
+pub use options::{Options, duplex, pipe};
 pub use reader::Reader;
 pub use writer::Writer;
-
-use crate::queue::Message;
-use crate::{Deadline, Result};
-use std::time::Duration;
-
-/// Connects to a [`Listener`], waiting until it accepts.
-///
-/// # Errors
-/// - [`NotFound`](crate::ErrorKind::NotFound),
-///   [`Disconnected`](crate::ErrorKind::Disconnected): nobody listens there, or
-///   this was refused
-/// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): the other side has
-///   another key
-/// - [`Untrusted`](crate::ErrorKind::Untrusted): it is another user's
-/// - [`Incompatible`](crate::ErrorKind::Incompatible): it sends and receives messages
-///   [of other shapes](crate::queue#what-messages-are), or under another
-///   [schema](Address::schema)
-/// - [`Unsupported`](crate::ErrorKind::Unsupported): a type cannot be a message
-///
-/// # Examples
-/// See [`Listener`].
-pub fn connect<S, R>(address: &Address) -> Result<Endpoint<S, R>>
-where
-    S: Message<'static> + ?Sized,
-    R: Message<'static> + ?Sized,
-{
-    connect_deadline(address, Deadline::NEVER)
-}
-
-/// [`connect`], waiting so long at most.
-///
-/// # Errors
-/// [`TimedOut`](crate::ErrorKind::TimedOut), and as [`connect`].
-pub fn connect_timeout<S, R>(address: &Address, timeout: Duration) -> Result<Endpoint<S, R>>
-where
-    S: Message<'static> + ?Sized,
-    R: Message<'static> + ?Sized,
-{
-    connect_deadline(address, Deadline::after(timeout))
-}
-
-/// [`connect`], waiting until then at most.
-///
-/// # Errors
-/// As [`connect_timeout`].
-pub fn connect_deadline<S, R>(address: &Address, deadline: Deadline) -> Result<Endpoint<S, R>>
-where
-    S: Message<'static> + ?Sized,
-    R: Message<'static> + ?Sized,
-{
-    let types = &pending::Types::of::<S, R>(address)?;
-    match &address.0 {
-        address::Target::Unix(path) => unix::connect(types, path, address, deadline),
-        #[cfg(feature = "network")]
-        address::Target::Tcp {
-            host, key, limits, ..
-        } => tcp::connect(types, host, key, *limits, address, deadline),
-    }
-}
-
-/// Makes a channel both ways: the first end sends `S` and receives `R`, the second
-/// one the other way round.
-///
-/// # Errors
-/// [`NoSpace`](crate::ErrorKind::NoSpace),
-/// [`LimitReached`](crate::ErrorKind::LimitReached)
-///
-/// # Cost
-/// Two segments and two pairs of sockets.
-///
-/// # Examples
-/// ```
-/// use procession::channel;
-/// let (ours, theirs) = channel::duplex::<String, usize>()?;
-/// ours.send("four".to_owned()).unwrap();
-/// theirs.send(theirs.recv().unwrap().len()).unwrap();
-/// assert_eq!(ours.recv().unwrap(), 4);
-/// # Ok::<(), procession::Error>(())
-/// ```
-pub fn duplex<S: ?Sized, R: ?Sized>() -> Result<(Endpoint<S, R>, Endpoint<R, S>)> {
-    Options::new().duplex()
-}
-
-/// Makes a channel one way: what is sent to the writer comes out of the reader.
-///
-/// # Errors
-/// As [`duplex`].
-///
-/// # Examples
-/// ```
-/// use procession::channel;
-/// let (writer, reader) = channel::pipe::<(u32, String)>()?;
-/// writer.send((1, "one".to_owned())).unwrap();
-/// drop(writer);
-/// assert_eq!(reader.recv().unwrap(), (1, "one".to_owned()));
-/// assert!(reader.recv().is_err()); // the end of file
-/// # Ok::<(), procession::Error>(())
-/// ```
-pub fn pipe<T: ?Sized>() -> Result<(Writer<T>, Reader<T>)> {
-    Options::new().pipe()
-}
-
-/// What carries the messages of a channel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Flavor {
-    /// Shared memory, and a socket beside it for descriptors. While both sides are
-    /// awake, no system call at all.
-    #[default]
-    Shared,
-    /// Packets of a Unix socket; messages of more than some thousand bytes in
-    /// memory files. One system call at each end. Of a message with more than 253
-    /// descriptors, what follows the first packet is sent without a deadline.
-    Packets,
-    /// Frames in a pipe, without descriptors. One system call at each end, or more
-    /// for messages longer than the pipe is.
-    Pipe,
-}
-
-/// How a channel is to be, where that is out of the ordinary.
-///
-/// # Examples
-/// ```
-/// use procession::{channel::{Flavor, Options}, Handle};
-/// use std::fs::File;
-/// let (writer, reader) = Options::new()
-///     .flavor(Flavor::Packets)
-///     .pipe::<(String, Handle<File>)>()?;
-/// let file = File::open("/proc/self/stat").unwrap();
-/// writer.send(("mine".to_owned(), file.into())).unwrap();
-/// let (whose, file) = reader.recv().unwrap();
-/// assert!(file.metadata().unwrap().is_file());
-/// # Ok::<(), procession::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-#[must_use = "options make nothing by themselves"]
-pub struct Options {
-    flavor: Flavor,
-    capacity: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options::new()
-    }
-}
-
-impl Options {
-    /// The ordinary ones: in shared memory, with room for 32 messages each way.
-    pub fn new() -> Options {
-        Options {
-            flavor: Flavor::Shared,
-            capacity: 32,
-        }
-    }
-
-    /// What carries the messages.
-    pub fn flavor(mut self, flavor: Flavor) -> Options {
-        self.flavor = flavor;
-        self
-    }
-
-    /// How many messages may wait in shared memory, each way; for the other
-    /// flavors, the kernel has its limits.
-    pub fn capacity(mut self, messages: usize) -> Options {
-        self.capacity = messages;
-        self
-    }
-
-    /// Makes a channel both ways.
-    ///
-    /// # Errors
-    /// As [`duplex`](crate::channel::duplex()).
-    pub fn duplex<S: ?Sized, R: ?Sized>(self) -> Result<(Endpoint<S, R>, Endpoint<R, S>)> {
-        let (request_writer, request_reader) = self.pipe()?;
-        let (answer_writer, answer_reader) = self.pipe()?;
-        Ok((
-            Endpoint::new(request_writer, answer_reader),
-            Endpoint::new(answer_writer, request_reader),
-        ))
-    }
-
-    /// Makes a channel one way.
-    ///
-    /// # Errors
-    /// As [`duplex`](crate::channel::duplex()).
-    pub fn pipe<T: ?Sized>(self) -> Result<(Writer<T>, Reader<T>)> {
-        let (outlet, inlet) = direction::direction(self.flavor, self.capacity)?;
-        Ok((Writer::new(outlet), Reader::new(inlet)))
-    }
-}

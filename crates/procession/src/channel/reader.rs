@@ -54,27 +54,49 @@ impl<T: ?Sized> Reader<T> {
         self.inlet.borrow().0.has_some()
     }
 
-    /// Whether there is something to receive, if only the end; of pipes and
-    /// connections, whether part of something is there.
+    /// Returns `true` if there is something to receive, if only the end; of pipes and
+    /// connections over the network, if part of a message is there.
     ///
     /// # Errors
     /// The system failed.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, channel};
+    /// use std::time::Duration;
+    /// let (writer, reader) = channel::pipe::<u32>()?;
+    /// assert!(!reader.poll()?);
+    /// assert!(!reader.poll_timeout(Duration::from_millis(1))?);
+    /// writer.send(7).unwrap();
+    /// assert!(reader.poll_deadline(Deadline::NEVER)?);
+    /// assert_eq!(reader.recv().unwrap(), 7);
+    /// drop(writer);
+    /// assert!(reader.poll()?); // there is the end to receive
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn poll(&self) -> crate::Result<bool> {
         self.poll_deadline(Deadline::NOW)
     }
 
-    /// Waits for something to receive, so long at most; whether there is.
+    /// Blocks until there is something to receive, at most `timeout`. Returns `true` if there is.
     ///
     /// # Errors
     /// As [`poll`](Reader::poll).
+    ///
+    /// # Examples
+    /// See [`poll`](Reader::poll).
     pub fn poll_timeout(&self, timeout: Duration) -> crate::Result<bool> {
         self.poll_deadline(Deadline::after(timeout))
     }
 
-    /// Waits for something to receive until then at most; whether there is.
+    /// Blocks until there is something to receive, at most until `deadline`. Returns `true` if
+    /// there is.
     ///
     /// # Errors
     /// As [`poll`](Reader::poll).
+    ///
+    /// # Examples
+    /// See [`poll`](Reader::poll).
     pub fn poll_deadline(&self, deadline: Deadline) -> crate::Result<bool> {
         match self.inlet.borrow().0.wait(deadline) {
             Ok(()) | Err(Hindrance::Disconnected) => Ok(true),
@@ -99,35 +121,62 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
         decoded.map_err(Hindrance::Failed)
     }
 
-    /// Receives a message, waiting for one.
+    /// Receives a message, blocking until there is one.
     ///
     /// # Errors
     /// [`Disconnected`](RecvError::Disconnected), when nothing is there and the
     /// writer is gone; [`Failed`](RecvError::Failed).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use procession::channel::{self, RecvTimeoutError, TryRecvError};
+    /// use std::time::Duration;
+    /// let (writer, reader) = channel::pipe::<u32>()?;
+    /// let short = Duration::from_millis(1);
+    /// assert!(matches!(reader.try_recv(), Err(TryRecvError::Empty)));
+    /// assert!(matches!(reader.recv_timeout(short), Err(RecvTimeoutError::Timeout)));
+    /// writer.send(1).unwrap();
+    /// writer.send(2).unwrap();
+    /// assert_eq!(reader.recv().unwrap(), 1);
+    /// assert_eq!(reader.recv_deadline(Deadline::after(short)).unwrap(), 2);
+    /// drop(writer);
+    /// assert!(reader.recv().is_err()); // the end of file
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn recv(&self) -> Result<T, RecvError> {
         self.next(Deadline::NEVER).map_err(Hindrance::of_recv)
     }
 
-    /// Receives a message if there is one.
+    /// Receives a message if there is one now.
     ///
     /// # Errors
     /// [`Empty`](TryRecvError::Empty), and as [`recv`](Reader::recv).
+    ///
+    /// # Examples
+    /// See [`recv`](Reader::recv).
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         self.next(Deadline::NOW).map_err(Hindrance::of_try_recv)
     }
 
-    /// Receives a message, waiting for one so long at most.
+    /// Receives a message, blocking until there is one, at most `timeout`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Reader::recv_deadline).
+    ///
+    /// # Examples
+    /// See [`recv`](Reader::recv).
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         self.recv_deadline(Deadline::after(timeout))
     }
 
-    /// Receives a message, waiting for one until then at most.
+    /// Receives a message, blocking until there is one, at most until `deadline`.
     ///
     /// # Errors
     /// [`Timeout`](RecvTimeoutError::Timeout), and as [`recv`](Reader::recv).
+    ///
+    /// # Examples
+    /// See [`recv`](Reader::recv).
     pub fn recv_deadline(&self, deadline: Deadline) -> Result<T, RecvTimeoutError> {
         self.next(deadline).map_err(Hindrance::of_recv_timeout)
     }
@@ -143,6 +192,22 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     /// # Errors
     /// As [`recv`](Reader::recv); [`Failed`](RecvError::Failed) of another flavor
     /// without that feature.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::channel;
+    /// use std::future::Future;
+    /// use std::task::{Context, Poll, Waker};
+    /// let (writer, mut reader) = channel::pipe::<u32>()?;
+    /// writer.send(7).unwrap();
+    /// let mut future = Box::pin(reader.recv_async());
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// match future.as_mut().poll(&mut context) {
+    ///     Poll::Ready(received) => assert_eq!(received.unwrap(), 7),
+    ///     Poll::Pending => panic!("a message is there"),
+    /// }
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub async fn recv_async(&mut self) -> Result<T, RecvError> {
         // By references that are ours alone, so that the future may go to other
         // threads.
@@ -163,13 +228,23 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
             .map_err(Hindrance::of_recv)
     }
 
-    /// The messages that come, until the end.
+    /// Returns an iterator over the messages that come, until the end.
     ///
     /// # Panics
     /// On any other end, with the error of [`recv`](Reader::recv): a message that
     /// cannot be decoded, a writer that was killed in the middle of one, a host that
     /// is lost. An iterator of messages cannot say so otherwise, and it is not to look
     /// as if all had come. [`results`](Reader::results) has it as a value.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::channel;
+    /// let (writer, reader) = channel::pipe::<u32>()?;
+    /// (1..=3).for_each(|number| writer.send(number).unwrap());
+    /// drop(writer);
+    /// assert_eq!(reader.iter().collect::<Vec<_>>(), [1, 2, 3]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
         std::iter::from_fn(|| queue::item(self.recv()))
     }
@@ -192,7 +267,7 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     }
 }
 
-/// Receives a message if there is one.
+/// Receives a message if there is one now.
 fn attempt<T: DeserializeOwned>((inlet, buffer): &mut (Inlet, Vec<u8>)) -> Option<Outcome<T>> {
     let received = inlet.receive_value(buffer, Deadline::NOW);
     if buffer.capacity() > KEPT {
@@ -236,10 +311,26 @@ async fn until_readable<V>(
 }
 
 impl Reader<[u8]> {
-    /// Receives a message, whose bytes replace those of `into`, waiting for one.
+    /// Receives a message, whose bytes replace those of `into`, blocking until there is one.
     ///
     /// # Errors
     /// As [`recv`](Reader::recv).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use procession::channel::{self, TryRecvError};
+    /// use std::time::Duration;
+    /// let (writer, reader) = channel::pipe::<[u8]>()?;
+    /// let mut bytes = Vec::new();
+    /// assert!(matches!(reader.try_recv_bytes(&mut bytes), Err(TryRecvError::Empty)));
+    /// writer.send_bytes(b"one").unwrap();
+    /// reader.recv_bytes(&mut bytes).unwrap();
+    /// assert_eq!(bytes, b"one");
+    /// assert!(reader.recv_bytes_deadline(&mut bytes, Deadline::NOW).is_err());
+    /// assert!(reader.recv_bytes_timeout(&mut bytes, Duration::from_millis(1)).is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn recv_bytes(&self, into: &mut Vec<u8>) -> Result<(), RecvError> {
         self.next_bytes(into, Deadline::NEVER)
             .map_err(Hindrance::of_recv)
@@ -249,6 +340,9 @@ impl Reader<[u8]> {
     ///
     /// # Errors
     /// As [`Reader::try_recv`].
+    ///
+    /// # Examples
+    /// See [`recv_bytes`](Reader::recv_bytes).
     pub fn try_recv_bytes(&self, into: &mut Vec<u8>) -> Result<(), TryRecvError> {
         self.next_bytes(into, Deadline::NOW)
             .map_err(Hindrance::of_try_recv)
@@ -258,6 +352,9 @@ impl Reader<[u8]> {
     ///
     /// # Errors
     /// As [`Reader::recv_timeout`].
+    ///
+    /// # Examples
+    /// See [`recv_bytes`](Reader::recv_bytes).
     pub fn recv_bytes_timeout(
         &self,
         into: &mut Vec<u8>,
@@ -266,10 +363,13 @@ impl Reader<[u8]> {
         self.recv_bytes_deadline(into, Deadline::after(timeout))
     }
 
-    /// [`recv_bytes`](Reader::recv_bytes), waiting until then at most.
+    /// [`recv_bytes`](Reader::recv_bytes), waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Reader::recv_deadline).
+    ///
+    /// # Examples
+    /// See [`recv_bytes`](Reader::recv_bytes).
     pub fn recv_bytes_deadline(
         &self,
         into: &mut Vec<u8>,

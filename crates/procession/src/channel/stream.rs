@@ -1,8 +1,14 @@
-//! Frames in a stream of bytes: a length, and as many bytes.
+//! Frames in a stream of bytes.
 //!
-//! A reader that was told to wait no longer keeps what has come of a frame. A
-//! writer that had written part of one cannot take it back, and is of no use any
-//! more.
+//! ```text
+//! frame:   length of the message (8) │ its bytes │ verdict (1)
+//! verdict: 0 the message counts   1 it was taken back
+//! ```
+//!
+//! A reader that was told to wait no longer keeps what has come of a frame. A writer that
+//! has no time for the rest of one keeps that, with the verdict that its message was taken
+//! back, and writes it before the next message. The verdict is one byte, so that it cannot
+//! be cut: until it is written, the message can be taken back.
 
 #[cfg(feature = "network")]
 use super::silence::Silence;
@@ -20,10 +26,17 @@ const STEP: usize = 1 << 16;
 /// Bytes of the length of a message in a pipe.
 const LENGTH: usize = 8;
 
+const COUNTS: u8 = 0;
+const TAKEN_BACK: u8 = 1;
+
 /// The writing end of a stream.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Writes {
     pub(super) ends: Ends,
+    /// Of a frame that was taken back, what is to be written before the next one.
+    rest: Vec<u8>,
+    /// Part of something was written that cannot be taken back.
+    #[cfg(feature = "network")]
     broken: bool,
     /// Of a connection to another host.
     #[cfg(feature = "network")]
@@ -49,6 +62,8 @@ impl Writes {
     pub(super) fn new(ends: Ends) -> Writes {
         Writes {
             ends,
+            rest: Vec::new(),
+            #[cfg(feature = "network")]
             broken: false,
             #[cfg(feature = "network")]
             silence: None,
@@ -83,10 +98,43 @@ impl Writes {
         self.broken
     }
 
+    /// Writes as many of the bytes as there is room for in time; how many, and why not all.
+    pub(super) fn write_some(&self, bytes: &[u8], deadline: Deadline) -> (usize, Outcome<()>) {
+        let mut written = 0;
+        while written < bytes.len() {
+            let left = &bytes[written..];
+            let write = |descriptor: BorrowedFd<'_>| rustix::io::write(descriptor, left);
+            match self.repeat(deadline, write) {
+                Ok(more) => written += more,
+                Err(error) => return (written, Err(Hindrance::of_descriptor(error))),
+            }
+        }
+        (written, Ok(()))
+    }
+
+    /// Writes a frame that ends with a verdict, or takes it back if there is no room for
+    /// all of it in time.
+    fn write_frame(&mut self, mut frame: Vec<u8>, deadline: Deadline) -> Outcome<()> {
+        if !self.rest.is_empty() {
+            let (written, outcome) = self.write_some(&self.rest, deadline);
+            self.rest.drain(..written);
+            outcome?;
+        }
+        let (written, outcome) = self.write_some(&frame, deadline);
+        if written > 0 && written < frame.len() {
+            frame.drain(..written);
+            if let Some(verdict) = frame.last_mut() {
+                *verdict = TAKEN_BACK;
+            }
+            self.rest = frame;
+        }
+        outcome
+    }
+
     /// Writes all of the bytes, or none if there is no room in time.
+    #[cfg(feature = "network")]
     pub(super) fn write(&mut self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
         let operation = "sending message";
-        #[cfg(feature = "network")]
         if let Some(silence) = self.silence.as_ref().filter(|silence| silence.is_lost()) {
             return Err(Hindrance::Failed(silence.loss(operation)));
         }
@@ -96,18 +144,9 @@ impl Writes {
                 "there was no time for the rest of the message before, so that none can follow",
             )));
         }
-        let mut left = bytes;
-        while !left.is_empty() {
-            let write = |descriptor: BorrowedFd<'_>| rustix::io::write(descriptor, left);
-            match self.repeat(deadline, write) {
-                Ok(written) => left = &left[written..],
-                Err(error) => {
-                    self.broken = left.len() < bytes.len();
-                    return Err(Hindrance::of_descriptor(error));
-                }
-            }
-        }
-        #[cfg(feature = "network")]
+        let (written, outcome) = self.write_some(bytes, deadline);
+        self.broken = written > 0 && written < bytes.len();
+        outcome?;
         if let Some(silence) = &self.silence {
             silence.written(&self.ends);
         }
@@ -205,22 +244,32 @@ impl Reads {
 
     /// Receives a message in a plain stream.
     pub(super) fn receive(&mut self, into: &mut Vec<u8>, deadline: Deadline) -> Outcome<()> {
-        let header = self.gather(LENGTH, deadline)?;
-        let mut length = [0; LENGTH];
-        length.copy_from_slice(header);
-        let whole = usize::try_from(u64::from_le_bytes(length)).ok();
-        let whole = whole.and_then(|length| length.checked_add(LENGTH));
-        let Some(whole) = whole else {
+        let corrupt = |why: &'static str| {
             let error = Error::new(ErrorKind::Corrupt, "receiving message", "");
-            return Err(Hindrance::Failed(
-                error.because("it claims to be longer than memory"),
-            ));
+            Err(Hindrance::Failed(error.because(why)))
         };
-        let frame = self.gather(whole, deadline)?;
-        into.clear();
-        into.extend_from_slice(&frame[LENGTH..]);
-        self.take(whole);
-        Ok(())
+        loop {
+            let header = self.gather(LENGTH, deadline)?;
+            let mut length = [0; LENGTH];
+            length.copy_from_slice(header);
+            let length = usize::try_from(u64::from_le_bytes(length)).ok();
+            let verdict = length.and_then(|length| length.checked_add(LENGTH));
+            let whole = verdict.and_then(|verdict| verdict.checked_add(1));
+            let (Some(verdict), Some(whole)) = (verdict, whole) else {
+                return corrupt("it claims to be longer than memory");
+            };
+            let frame = self.gather(whole, deadline)?;
+            match frame[verdict] {
+                COUNTS => {
+                    into.clear();
+                    into.extend_from_slice(&frame[LENGTH..verdict]);
+                    self.take(whole);
+                    return Ok(());
+                }
+                TAKEN_BACK => self.take(whole),
+                _ => return corrupt("it does not end where it claims to"),
+            }
+        }
     }
 }
 
@@ -232,10 +281,11 @@ pub(super) fn send(
     deadline: Deadline,
 ) -> Outcome<()> {
     refuse_descriptors(descriptors, "a pipe")?;
-    let mut frame = Vec::with_capacity(LENGTH + message.len());
+    let mut frame = Vec::with_capacity(LENGTH + message.len() + 1);
     frame.extend_from_slice(&(message.len() as u64).to_le_bytes());
     frame.extend_from_slice(message);
-    writes.write(&frame, deadline)
+    frame.push(COUNTS);
+    writes.write_frame(frame, deadline)
 }
 
 /// An error if there are any.

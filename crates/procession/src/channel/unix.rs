@@ -5,8 +5,8 @@
 //! kernel releases when its holder ends: so a path that a killed listener has left
 //! is told from one that is in use.
 
-use super::pending::{TIME, Types, of_other_types};
-use super::{Address, Endpoint, duplex};
+use super::types::{TIME, Types, of_other_types};
+use super::{Address, Endpoint, Options};
 use crate::error::Context;
 use crate::os::descriptors::receive_any;
 use crate::os::socket::{SeqPacketListener, peer_credentials};
@@ -192,7 +192,7 @@ impl Pending {
             packet::send(socket, Kind::Failed, [0; 16], &answer, Deadline::NOW)?;
             return Err(Error::new(ErrorKind::Incompatible, operation, ""));
         }
-        let (endpoint, theirs) = duplex::<S, R>()?;
+        let (endpoint, theirs) = Options::new().duplex::<S, R>()?;
         let answer = codec::encode(&theirs)?;
         drop(theirs);
         let socket = self.0.as_fd();

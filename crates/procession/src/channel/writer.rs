@@ -62,43 +62,70 @@ impl<T: Serialize + DeserializeOwned> Writer<T> {
         sent
     }
 
-    /// Sends a message, waiting for room.
+    /// Sends a message, blocking while there is no room.
     ///
     /// # Errors
     /// Has the message: [`Disconnected`](SendError::Disconnected),
     /// [`Failed`](SendError::Failed).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use procession::channel::{Options, SendTimeoutError, TrySendError};
+    /// use std::time::Duration;
+    /// let (writer, reader) = Options::new().capacity(1).pipe::<u32>()?;
+    /// writer.send(1).unwrap();
+    /// assert!(matches!(writer.try_send(2), Err(TrySendError::Full(2))));
+    /// let late = writer.send_timeout(3, Duration::from_millis(1));
+    /// assert!(matches!(late, Err(SendTimeoutError::Timeout(3))));
+    /// assert!(writer.send_deadline(3, Deadline::NOW).is_err());
+    /// assert_eq!(reader.recv().unwrap(), 1);
+    /// drop(reader);
+    /// assert_eq!(writer.send(4).unwrap_err().into_inner(), 4); // nobody is left
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.deliver(&message, Deadline::NEVER)
             .map_err(|hindrance| hindrance.of_send(message))
     }
 
-    /// Sends a message if there is room. A pipe or a connection that takes only part of
-    /// the message is of no use any more; a pipe takes up to 4,000 bytes whole or not at
-    /// all.
+    /// Sends a message if there is room now. A pipe may have taken part of the message: it
+    /// is then taken back, and the next call that sends writes the rest of it first, which
+    /// the reader drops. (A pipe takes up to 4,000 bytes whole or not at all.) A connection
+    /// over the network that has taken part of the message cannot be sent to any more.
     ///
     /// # Errors
     /// Has the message: [`Full`](TrySendError::Full), and as
     /// [`send`](Writer::send).
+    ///
+    /// # Examples
+    /// See [`send`](Writer::send).
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         self.deliver(&message, Deadline::NOW)
             .map_err(|hindrance| hindrance.of_try_send(message))
     }
 
-    /// Sends a message, waiting for room so long at most.
+    /// Sends a message, blocking while there is no room, at most `timeout`.
     ///
     /// # Errors
     /// As [`send_deadline`](Writer::send_deadline).
+    ///
+    /// # Examples
+    /// See [`send`](Writer::send).
     pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         self.send_deadline(message, Deadline::after(timeout))
     }
 
-    /// Sends a message, waiting for room until then at most. A pipe or a
-    /// connection that had taken part of the message by then is of no use any
-    /// more.
+    /// Sends a message, blocking while there is no room, at most until `deadline`. What is then
+    /// of a message that a pipe or a connection over the network had taken in part, is as
+    /// with [`try_send`](Writer::try_send).
     ///
     /// # Errors
     /// Has the message: [`Timeout`](SendTimeoutError::Timeout), and as
     /// [`send`](Writer::send).
+    ///
+    /// # Examples
+    /// See [`send`](Writer::send).
     pub fn send_deadline(&self, message: T, deadline: Deadline) -> Result<(), SendTimeoutError<T>> {
         self.deliver(&message, deadline)
             .map_err(|hindrance| hindrance.of_send_timeout(message))
@@ -106,28 +133,47 @@ impl<T: Serialize + DeserializeOwned> Writer<T> {
 }
 
 impl Writer<[u8]> {
-    /// Sends some bytes as one message, waiting for room.
+    /// Sends some bytes as one message, blocking while there is no room.
     ///
     /// # Errors
     /// As [`send`](Writer::send).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use procession::channel::{Options, TrySendError};
+    /// use std::time::Duration;
+    /// let (writer, _reader) = Options::new().capacity(1).pipe::<[u8]>()?;
+    /// writer.send_bytes(b"one").unwrap();
+    /// assert!(matches!(writer.try_send_bytes(b"two"), Err(TrySendError::Full(()))));
+    /// assert!(writer.send_bytes_deadline(b"two", Deadline::NOW).is_err());
+    /// assert!(writer.send_bytes_timeout(b"two", Duration::from_millis(1)).is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError<()>> {
         self.deliver_bytes(bytes, Deadline::NEVER)
             .map_err(|hindrance| hindrance.of_send(()))
     }
 
-    /// Sends some bytes as one message, if there is room.
+    /// Sends some bytes as one message if there is room now.
     ///
     /// # Errors
     /// As [`Writer::try_send`].
+    ///
+    /// # Examples
+    /// See [`send_bytes`](Writer::send_bytes).
     pub fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySendError<()>> {
         self.deliver_bytes(bytes, Deadline::NOW)
             .map_err(|hindrance| hindrance.of_try_send(()))
     }
 
-    /// Sends some bytes as one message, waiting for room at most `timeout`.
+    /// Sends some bytes as one message, blocking while there is no room, at most `timeout`.
     ///
     /// # Errors
     /// As [`Writer::send_timeout`].
+    ///
+    /// # Examples
+    /// See [`send_bytes`](Writer::send_bytes).
     pub fn send_bytes_timeout(
         &self,
         bytes: &[u8],
@@ -136,10 +182,14 @@ impl Writer<[u8]> {
         self.send_bytes_deadline(bytes, Deadline::after(timeout))
     }
 
-    /// Sends some bytes as one message, waiting for room until then at most.
+    /// Sends some bytes as one message, blocking while there is no room, at most until
+    /// `deadline`.
     ///
     /// # Errors
     /// As [`send_deadline`](Writer::send_deadline).
+    ///
+    /// # Examples
+    /// See [`send_bytes`](Writer::send_bytes).
     pub fn send_bytes_deadline(
         &self,
         bytes: &[u8],

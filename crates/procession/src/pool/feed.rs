@@ -3,11 +3,9 @@
 use super::TaskError;
 use super::call::{Function, encode, no_thread};
 use super::progress::Progress;
-use super::scheduler::cancel::Running;
-use super::scheduler::chunk::{Arguments, Piece, Policy, first_value, value_of};
-use super::scheduler::ids::{JobId, RunId};
-use super::scheduler::task_table::Span;
-use super::scheduler::{AHEAD, AHEAD_IN_BULK, Phase};
+use super::scheduler::chunk::{Arguments, Owner, Piece, Policy, first_value, value_of};
+use super::scheduler::dispatch::{AHEAD, AHEAD_IN_BULK};
+use super::scheduler::{Phase, Run};
 use super::shared::Shared;
 use super::trace::RunSpan;
 use super::worker_ring::LONGEST_POST;
@@ -89,10 +87,10 @@ pub(super) struct Feed<I: Iterator, R> {
     input: Option<I>,
     options: Options,
     is_ordered: bool,
-    run: RunId,
+    run: usize,
     /// The thread that takes the results, as the pool knows it.
     user: ThreadId,
-    job: JobId,
+    job: usize,
     progress: Progress,
     span: RunSpan,
     /// Arguments that were taken, results that were given out.
@@ -132,7 +130,8 @@ where
         let span = RunSpan::new(std::any::type_name::<fn(I::Item) -> R>());
         // Last, for code of others may have panicked until here.
         let (run, job) = function.with_job(shared, |state, job| {
-            (state.begin_run(job, this_thread()), job)
+            state.jobs[job].users += 1;
+            (state.runs.insert(Run::new(this_thread())), job)
         })?;
         Ok(Feed {
             shared: Arc::clone(shared),
@@ -164,8 +163,7 @@ where
             // for what other threads take.
             self.user = user;
             let run = self.run;
-            self.shared
-                .with_own(|state| state.tasks_mut().set_user(run, user));
+            self.shared.with_own(|state| state.runs[run].user = user);
         }
         loop {
             if let Some((index, bytes, offset, left)) = &mut self.open {
@@ -264,12 +262,12 @@ where
             } = self.options.policy;
             let until = deadline.min(patience);
             let received = self.shared.wait(until, in_bulk, |state| {
-                let pieces = state.tasks_mut().take_ready(run);
+                let pieces = std::mem::take(&mut state.runs[run].ready);
                 // A worker that could take more is reason enough to come back.
                 // (Not each of many: what they have lasts until they are half through.)
                 let enough = if in_bulk { ahead / 2 } else { ahead };
-                let has_room =
-                    self.may_feed(state.slots()) && state.wants_chunks(enough, None, priority) > 0;
+                let has_room = self.may_feed(state.workers.len())
+                    && state.wants_chunks(enough, None, priority) > 0;
                 (!pieces.is_empty() || has_room).then_some(pieces)
             });
             match received {
@@ -316,16 +314,13 @@ where
             let (job, ahead, size) = (self.job, self.ahead(), self.options.chunk_size);
             let priority = self.options.policy.priority;
             let (wanted, workers, estimate) = self.shared.with(|state| {
-                let estimate = state
-                    .jobs()
-                    .get(job)
-                    .and_then(super::scheduler::Job::estimate);
+                let estimate = state.jobs[job].estimate;
                 let cost = estimate
                     .zip(size)
                     .map(|(each, size)| each.saturating_mul(size.into()));
                 (
                     state.wants_chunks(ahead, cost, priority),
-                    state.slots(),
+                    state.workers.len(),
                     estimate,
                 )
             });
@@ -459,13 +454,21 @@ where
         let (run, job, policy) = (self.run, self.job, self.options.policy);
         self.shared.with(|state| {
             // Closing does not end what has begun; the end of the workers does.
-            if state.is_stopping() || matches!(state.phase(), Phase::Over(_)) {
-                return Shared::refusal(state.phase()).map_or(Ok(()), Err);
+            if state.is_stopping || matches!(state.phase, Phase::Over(_)) {
+                return Shared::refusal(&state.phase).map_or(Ok(()), Err);
             }
             for Prepared { first, count, what } in chunks {
-                let why = |error| TaskError::new(process::TaskError::Codec(error));
-                let what = what.map_err(|error| why(error).at(Some(first)));
-                state.add_to_run((run, job), policy, Span { first, count }, what);
+                match what {
+                    Ok(arguments) => {
+                        state.add(job, Owner::Run(run), policy, arguments, (first, count));
+                    }
+                    Err(error) => {
+                        let error = TaskError::new(process::TaskError::Codec(error));
+                        let error = error.at(Some(first));
+                        let failed = Piece::Failed { first, error };
+                        state.runs[run].ready.push_back(failed);
+                    }
+                }
             }
             state.dispatch();
             Ok(())
@@ -486,12 +489,8 @@ impl<I: Iterator, R> Feed<I, R> {
         self.open = None;
         self.ready.clear();
         self.early.clear();
-        let run = self.run;
-        let running = match self.options.deadline {
-            Some(_) => Running::Killed,
-            None => Running::Ignored,
-        };
-        let _ = self.shared.with_own(|state| state.end_run(run, running));
+        let (run, kills) = (self.run, self.options.deadline.is_some());
+        let _ = self.shared.with_own(|state| state.end_run(run, kills));
     }
 
     /// Whether everything was taken and given out.
@@ -507,9 +506,10 @@ impl<I: Iterator, R> Drop for Feed<I, R> {
         // In a copy of another process's, it is forgotten with the copy.
         let forgotten = self.shared.with_own(|state| {
             if !is_over {
-                state.end_run(run, Running::Ignored);
+                state.end_run(run, false);
             }
-            state.remove_run(run, job);
+            state.runs.try_remove(run);
+            state.release_job(job);
         });
         if forgotten.is_none() {
             return;

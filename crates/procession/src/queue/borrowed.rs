@@ -184,7 +184,7 @@ impl Reservation {
         Ok(Reservation { range, holding })
     }
 
-    /// Sends it, waiting for room.
+    /// Sends the message, blocking while there is no room.
     ///
     /// # Errors
     /// [`Disconnected`](super::SendError::Disconnected),
@@ -194,28 +194,37 @@ impl Reservation {
             .map_err(|hindrance| hindrance.of_send(()))
     }
 
-    /// Sends it, if there is room.
+    /// Sends the message if there is room now.
     ///
     /// # Errors
     /// [`Full`](super::TrySendError::Full), and as [`commit`](Reservation::commit).
+    ///
+    /// # Examples
+    /// See [`commit_first`](Reservation::commit_first).
     pub fn try_commit(self) -> Result<(), super::TrySendError<()>> {
         self.send(Deadline::NOW)
             .map_err(|hindrance| hindrance.of_try_send(()))
     }
 
-    /// Sends it, waiting for room at most `timeout`.
+    /// Sends the message, blocking while there is no room, at most `timeout`.
     ///
     /// # Errors
     /// As [`commit_deadline`](Reservation::commit_deadline).
+    ///
+    /// # Examples
+    /// See [`commit_first`](Reservation::commit_first).
     pub fn commit_timeout(self, timeout: Duration) -> Result<(), SendTimeoutError<()>> {
         self.commit_deadline(Deadline::after(timeout))
     }
 
-    /// Sends it, waiting for room until then at most.
+    /// Sends the message, blocking while there is no room, at most until `deadline`.
     ///
     /// # Errors
     /// [`Timeout`](SendTimeoutError::Timeout), and as
     /// [`commit`](Reservation::commit).
+    ///
+    /// # Examples
+    /// See [`commit_first`](Reservation::commit_first).
     pub fn commit_deadline(self, deadline: Deadline) -> Result<(), SendTimeoutError<()>> {
         self.send(deadline)
             .map_err(|hindrance| hindrance.of_send_timeout(()))
@@ -229,6 +238,22 @@ impl Reservation {
     ///
     /// # Panics
     /// If it has not as many.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, queue};
+    /// use std::time::Duration;
+    /// let (sender, receiver) = queue::bytes(4)?;
+    /// let mut message = sender.reserve(100).unwrap();
+    /// message[..2].copy_from_slice(b"ok");
+    /// message.commit_first(2).unwrap();
+    /// assert_eq!(*receiver.recv_borrowed().unwrap(), *b"ok");
+    /// sender.reserve(1).unwrap().try_commit().unwrap();
+    /// sender.reserve(1).unwrap().commit_timeout(Duration::from_millis(1)).unwrap();
+    /// sender.reserve(1).unwrap().commit_deadline(Deadline::NOW).unwrap();
+    /// assert_eq!(receiver.len(), 3);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn commit_first(self, bytes: usize) -> Result<(), super::SendError<()>> {
         assert!(bytes <= self.range.get().len(), "there are not as many");
         if let Some(block) = self.holding.block {

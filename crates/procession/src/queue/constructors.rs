@@ -88,6 +88,15 @@ pub fn unbounded<T: Serialize + DeserializeOwned>() -> Result<Halves<T>> {
 ///
 /// # Errors
 /// As [`unbounded`].
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, receiver) = queue::unbounded_bytes()?;
+/// sender.send_bytes(b"raw").unwrap();
+/// assert_eq!(*receiver.recv_borrowed().unwrap(), *b"raw");
+/// # Ok::<(), procession::Error>(())
+/// ```
 pub fn unbounded_bytes() -> Result<Halves<[u8]>> {
     Options::new().anonymous()
 }
@@ -120,6 +129,18 @@ pub fn create<T: Serialize + DeserializeOwned>(name: &str, capacity: usize) -> R
 /// [`Incompatible`](crate::ErrorKind::Incompatible): its messages are [of another
 /// shape](crate::queue#what-messages-are), or it is no queue;
 /// [`Unsupported`](crate::ErrorKind::Unsupported): the type cannot be a message.
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, _) = queue::open_or_create::<u32>("doc-opened", 16)?;
+/// let (_, receiver) = queue::open::<u32>("doc-opened")?;
+/// sender.send(7).unwrap();
+/// assert_eq!(receiver.recv().unwrap(), 7);
+/// queue::unlink("doc-opened")?;
+/// assert!(queue::open::<u32>("doc-opened").is_err());
+/// # Ok::<(), procession::Error>(())
+/// ```
 pub fn open<T: Serialize + DeserializeOwned>(name: &str) -> Result<Halves<T>> {
     Options::new().open(name)
 }
@@ -128,6 +149,9 @@ pub fn open<T: Serialize + DeserializeOwned>(name: &str) -> Result<Halves<T>> {
 ///
 /// # Errors
 /// As [`create`] and [`open`].
+///
+/// # Examples
+/// See [`open`](open).
 pub fn open_or_create<T: Serialize + DeserializeOwned>(
     name: &str,
     capacity: usize,
@@ -165,6 +189,16 @@ pub fn open_bytes(name: &str) -> Result<Halves<[u8]>> {
 ///
 /// # Errors
 /// As [`create`] and [`open`].
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, _) = queue::open_or_create_bytes("doc-raw-too", 16)?;
+/// let (_, receiver) = queue::open_or_create_bytes("doc-raw-too", 16)?;
+/// sender.send_bytes(b"raw").unwrap();
+/// assert_eq!(*receiver.recv_borrowed().unwrap(), *b"raw");
+/// # Ok::<(), procession::Error>(())
+/// ```
 pub fn open_or_create_bytes(name: &str, capacity: usize) -> Result<Halves<[u8]>> {
     Options::new().capacity(capacity).open_or_create(name)
 }
@@ -173,6 +207,9 @@ pub fn open_or_create_bytes(name: &str, capacity: usize) -> Result<Halves<[u8]>>
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound).
+///
+/// # Examples
+/// See [`open`](open).
 pub fn unlink(name: &str) -> Result<()> {
     Object::unlink(name)
 }

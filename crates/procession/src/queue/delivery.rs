@@ -145,6 +145,9 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     ///
     /// # Errors
     /// As [`try_recv`](Receiver::try_recv).
+    ///
+    /// # Examples
+    /// See [`deliveries`](Receiver::deliveries).
     pub fn try_recv_delivery(&self) -> std::result::Result<Delivery<T>, TryRecvError> {
         self.deliver(Deadline::NOW).map_err(Hindrance::of_try_recv)
     }
@@ -153,6 +156,9 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     ///
     /// # Errors
     /// As [`recv_timeout`](Receiver::recv_timeout).
+    ///
+    /// # Examples
+    /// See [`deliveries`](Receiver::deliveries).
     pub fn recv_delivery_timeout(
         &self,
         timeout: Duration,
@@ -160,10 +166,13 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         self.recv_delivery_deadline(Deadline::after(timeout))
     }
 
-    /// [`recv_delivery`](Receiver::recv_delivery), waiting until then at most.
+    /// [`recv_delivery`](Receiver::recv_delivery), waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Receiver::recv_deadline).
+    ///
+    /// # Examples
+    /// See [`deliveries`](Receiver::deliveries).
     pub fn recv_delivery_deadline(
         &self,
         deadline: Deadline,
@@ -196,7 +205,23 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// As [`iter`](Receiver::iter).
     ///
     /// # Examples
-    /// See [`Sender::join`](super::Sender::join).
+    /// ```
+    /// use procession::{Deadline, queue};
+    /// use std::time::Duration;
+    /// let (sender, jobs) = queue::bounded::<u32>(8)?;
+    /// sender.send_many(1..=5).unwrap();
+    /// drop(sender);
+    /// jobs.try_recv_delivery().unwrap().ack();
+    /// jobs.recv_delivery_timeout(Duration::from_millis(1)).unwrap().ack();
+    /// jobs.recv_delivery_deadline(Deadline::NOW).unwrap().ack();
+    /// let mut done = Vec::new();
+    /// for job in jobs.deliveries() {
+    ///     done.push(*job);
+    ///     job.ack();
+    /// }
+    /// assert_eq!(done, [4, 5]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn deliveries(&self) -> impl Iterator<Item = Delivery<T>> + '_ {
         std::iter::from_fn(|| iter::item(self.recv_delivery()))
     }

@@ -138,7 +138,8 @@ impl<T: Serialize + DeserializeOwned> PrioritySender<T> {
         self.senders[priority].try_send(message)
     }
 
-    /// Sends a message, waiting for room at its priority so long at most.
+    /// Sends a message, blocking while there is no room at its priority, at most
+    /// `timeout`.
     ///
     /// # Errors
     /// As [`Sender::send_timeout`].
@@ -167,6 +168,23 @@ impl<T: Serialize + DeserializeOwned> PrioritySender<T> {
 
 impl<T> PrioritySender<T> {
     /// How many priorities there are.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use procession::queue::{self, TrySendError};
+    /// use std::time::Duration;
+    /// let (sender, receiver) = queue::prioritized::<u32>(2, 1)?;
+    /// assert_eq!(sender.priorities(), 2);
+    /// sender.send(0, 1).unwrap();
+    /// assert!(matches!(sender.try_send(0, 2), Err(TrySendError::Full(2))));
+    /// sender.send_timeout(1, 3, Duration::from_millis(1)).unwrap();
+    /// assert!(sender.send_deadline(1, 4, Deadline::NOW).is_err());
+    /// assert_eq!(receiver.try_recv().unwrap(), (1, 3));
+    /// assert_eq!(receiver.recv_timeout(Duration::from_millis(1)).unwrap(), (0, 1));
+    /// assert!(receiver.recv_deadline(Deadline::NOW).is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn priorities(&self) -> usize {
         self.senders.len()
@@ -174,7 +192,7 @@ impl<T> PrioritySender<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
-    /// Receives the message that is first, and its priority, waiting for one.
+    /// Receives the message that is first, and its priority, blocking until there is one.
     ///
     /// # Errors
     /// As [`Receiver::recv`].
@@ -209,8 +227,8 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
         })
     }
 
-    /// Receives the message that is first, and its priority, waiting for one so long
-    /// at most.
+    /// Receives the message that is first, and its priority, blocking until there is one,
+    /// at most `timeout`.
     ///
     /// # Errors
     /// As [`Receiver::recv_timeout`].
@@ -221,8 +239,8 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
         self.recv_deadline(Deadline::after(timeout))
     }
 
-    /// Receives the message that is first, and its priority, waiting for one until
-    /// then at most.
+    /// Receives the message that is first, and its priority, blocking until there is one,
+    /// at most until `deadline`.
     ///
     /// # Errors
     /// As [`Receiver::recv_deadline`].
@@ -295,6 +313,20 @@ impl<T> PriorityReceiver<T> {
     ///
     /// # Errors
     /// As [`Receiver::close`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{queue, Result};
+    /// let (sender, receiver) = queue::prioritized::<u32>(2, 4)?;
+    /// sender.send(0, 1).unwrap();
+    /// sender.send(1, 2).unwrap();
+    /// assert!(!receiver.is_empty() && receiver.len() == 2);
+    /// receiver.close()?;
+    /// assert!(sender.send(0, 3).is_err());
+    /// assert_eq!(receiver.iter().next(), Some((1, 2)));
+    /// assert_eq!(receiver.results().collect::<Result<Vec<_>>>()?, [(0, 1)]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn close(&self) -> Result<()> {
         self.receivers.iter().try_for_each(Receiver::close)
     }

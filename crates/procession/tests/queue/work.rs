@@ -38,6 +38,90 @@ pub(crate) fn joining_waits_until_all_is_done(method: StartMethod) {
     }
 }
 
+/// Returns early, with the message in hand.
+fn gives_up(jobs: Receiver<u64>) -> Option<u64> {
+    let job = jobs.recv_delivery().ok()?;
+    let failed: Option<u64> = std::hint::black_box(None);
+    Some(*job + failed?)
+}
+
+pub(crate) fn what_is_not_acknowledged_comes_again(method: StartMethod) {
+    let (sender, jobs) = queue::bounded(4).unwrap();
+    let short = Duration::from_millis(1);
+    sender.send(7).unwrap();
+    for _ in 0..3 {
+        let mut worker = start(method, gives_up, jobs.clone());
+        assert!(worker.join().unwrap().is_none());
+        assert!(sender.join_timeout(short).unwrap_err().is_timeout());
+    }
+    // By name, too, and to one that waits for it.
+    let again = jobs.recv_delivery().unwrap();
+    assert!(again.is_redelivered());
+    std::thread::scope(|threads| {
+        let waits = threads.spawn(|| jobs.recv_delivery().map(|job| (job.is_redelivered(), *job)));
+        again.requeue();
+        assert_eq!(waits.join().unwrap().unwrap(), (true, 7));
+    });
+    // The other thread has dropped it.
+    let last = jobs.recv_delivery_timeout(LONG).unwrap();
+    assert_eq!((last.is_redelivered(), last.into_inner()), (true, 7));
+    sender.join_timeout(LONG).unwrap();
+    assert!(matches!(jobs.try_recv(), Err(TryRecvError::Empty)));
+
+    let (sender, jobs) = Options::new()
+        .capacity(1)
+        .at_most_once()
+        .anonymous()
+        .unwrap();
+    for lost in 1..=3 {
+        sender.send_timeout(7_u64, LONG).unwrap();
+        match lost {
+            1 => drop(jobs.recv_delivery().unwrap()),
+            2 => jobs.recv_delivery().unwrap().requeue(),
+            _ => {
+                let mut worker = start(method, gives_up, jobs.clone());
+                assert!(worker.join().unwrap().is_none());
+            }
+        }
+        assert!(matches!(jobs.try_recv(), Err(TryRecvError::Empty)));
+        assert_eq!(jobs.lost(), lost);
+        sender.join_timeout(LONG).unwrap();
+    }
+}
+
+/// A worker that gives back all that it gets keeps nothing from the others, and what it gave
+/// back is not lost when it ends.
+pub(crate) fn what_is_requeued_for_ever_loses_nothing() {
+    let (sender, jobs) = queue::bounded::<u64>(8).unwrap();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let total = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                if let Ok(job) = jobs.recv_delivery_timeout(Duration::from_millis(1)) {
+                    job.requeue();
+                }
+            }
+        });
+        let works = threads.spawn(|| {
+            let mut seen = std::collections::BTreeSet::new();
+            while seen.len() < 300 {
+                let job = jobs.recv_delivery_timeout(LONG).unwrap();
+                assert!(seen.insert(*job), "{} was acknowledged before", *job);
+                job.ack();
+            }
+            seen.into_iter().sum::<u64>()
+        });
+        for number in 0..300 {
+            sender.send_timeout(number, LONG).unwrap();
+        }
+        let total = works.join().unwrap();
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        total
+    });
+    assert_eq!(total, (0..300).sum::<u64>());
+    sender.join_timeout(LONG).unwrap();
+}
+
 /// Takes a message and is never done with it.
 fn hold((jobs, held): (Receiver<u64>, Event)) {
     let _job = jobs.recv_delivery().unwrap();

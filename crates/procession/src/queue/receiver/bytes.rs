@@ -8,11 +8,27 @@ use crate::queue::{RecvError, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 impl Receiver<[u8]> {
-    /// Receives a message, whose bytes replace those of `into`, waiting for one.
-    /// Whether it was delivered before, to somebody who died.
+    /// Receives a message, whose bytes replace those of `into`, blocking until there is one.
+    /// Returns `true` if it was delivered before, to a receiver that did not finish it.
     ///
     /// # Errors
     /// As [`recv`](Receiver::recv).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, queue};
+    /// use std::time::Duration;
+    /// let (sender, receiver) = queue::bytes(4)?;
+    /// sender.send_many_bytes([&b"one"[..], b"two", b"three", b"four"]).unwrap();
+    /// let mut bytes = Vec::new();
+    /// let redelivered = receiver.recv_bytes(&mut bytes).unwrap();
+    /// assert_eq!((&bytes[..], redelivered), (&b"one"[..], false));
+    /// receiver.try_recv_bytes(&mut bytes).unwrap();
+    /// receiver.recv_bytes_timeout(&mut bytes, Duration::from_millis(1)).unwrap();
+    /// receiver.recv_bytes_deadline(&mut bytes, Deadline::NOW).unwrap();
+    /// assert_eq!(bytes, b"four");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn recv_bytes(&self, into: &mut Vec<u8>) -> std::result::Result<bool, RecvError> {
         self.receive_into(into, Deadline::NEVER)
             .map_err(Hindrance::of_recv)
@@ -22,6 +38,9 @@ impl Receiver<[u8]> {
     ///
     /// # Errors
     /// As [`try_recv`](Receiver::try_recv).
+    ///
+    /// # Examples
+    /// See [`recv_bytes`](Receiver::recv_bytes).
     pub fn try_recv_bytes(&self, into: &mut Vec<u8>) -> std::result::Result<bool, TryRecvError> {
         self.receive_into(into, Deadline::NOW)
             .map_err(Hindrance::of_try_recv)
@@ -31,6 +50,9 @@ impl Receiver<[u8]> {
     ///
     /// # Errors
     /// As [`recv_timeout`](Receiver::recv_timeout).
+    ///
+    /// # Examples
+    /// See [`recv_bytes`](Receiver::recv_bytes).
     pub fn recv_bytes_timeout(
         &self,
         into: &mut Vec<u8>,
@@ -39,10 +61,13 @@ impl Receiver<[u8]> {
         self.recv_bytes_deadline(into, Deadline::after(timeout))
     }
 
-    /// [`recv_bytes`](Receiver::recv_bytes), waiting until then at most.
+    /// [`recv_bytes`](Receiver::recv_bytes), waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Receiver::recv_deadline).
+    ///
+    /// # Examples
+    /// See [`recv_bytes`](Receiver::recv_bytes).
     pub fn recv_bytes_deadline(
         &self,
         into: &mut Vec<u8>,
@@ -52,7 +77,7 @@ impl Receiver<[u8]> {
             .map_err(Hindrance::of_recv_timeout)
     }
 
-    /// Receives a message to be read where it lies, waiting for one.
+    /// Receives a message to be read where it lies, blocking until there is one.
     ///
     /// # Errors
     /// As [`recv`](Receiver::recv).
@@ -67,6 +92,9 @@ impl Receiver<[u8]> {
     ///
     /// # Errors
     /// As [`try_recv`](Receiver::try_recv).
+    ///
+    /// # Examples
+    /// See [`borrowed`](Receiver::borrowed).
     pub fn try_recv_borrowed(&self) -> std::result::Result<Borrowed, TryRecvError> {
         self.borrow(Deadline::NOW).map_err(Hindrance::of_try_recv)
     }
@@ -75,6 +103,9 @@ impl Receiver<[u8]> {
     ///
     /// # Errors
     /// As [`recv_timeout`](Receiver::recv_timeout).
+    ///
+    /// # Examples
+    /// See [`borrowed`](Receiver::borrowed).
     pub fn recv_borrowed_timeout(
         &self,
         timeout: Duration,
@@ -82,10 +113,13 @@ impl Receiver<[u8]> {
         self.recv_borrowed_deadline(Deadline::after(timeout))
     }
 
-    /// [`recv_borrowed`](Receiver::recv_borrowed), waiting until then at most.
+    /// [`recv_borrowed`](Receiver::recv_borrowed), waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Receiver::recv_deadline).
+    ///
+    /// # Examples
+    /// See [`borrowed`](Receiver::borrowed).
     pub fn recv_borrowed_deadline(
         &self,
         deadline: Deadline,
@@ -93,12 +127,27 @@ impl Receiver<[u8]> {
         self.borrow(deadline).map_err(Hindrance::of_recv_timeout)
     }
 
-    /// The messages that come, each to be read where it lies until it is dropped, until
-    /// nothing is there and nothing will come.
+    /// Returns an iterator over the messages that come, each to be read where it lies until it
+    /// is dropped, until nothing is there and nothing will come.
     ///
     /// # Panics
     /// On any other end, with the error of
     /// [`recv_borrowed`](Receiver::recv_borrowed).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, queue};
+    /// use std::time::Duration;
+    /// let (sender, receiver) = queue::bytes(8)?;
+    /// sender.send_many_bytes([&b"1"[..], b"22", b"333", b"4444", b"55555"]).unwrap();
+    /// assert_eq!(receiver.recv_borrowed().unwrap().len(), 1);
+    /// assert_eq!(receiver.try_recv_borrowed().unwrap().len(), 2);
+    /// assert_eq!(receiver.recv_borrowed_timeout(Duration::from_millis(1)).unwrap().len(), 3);
+    /// assert_eq!(receiver.recv_borrowed_deadline(Deadline::NOW).unwrap().len(), 4);
+    /// drop(sender);
+    /// assert!(receiver.borrowed().map(|message| message.len()).eq([5]));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn borrowed(&self) -> impl Iterator<Item = Borrowed> + '_ {
         std::iter::from_fn(|| iter::item(self.recv_borrowed()))
     }

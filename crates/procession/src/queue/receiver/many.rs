@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 impl<T: Serialize + DeserializeOwned> Receiver<T> {
-    /// Receives several messages, waiting for the first: what is there then, at most
-    /// so many, is put behind what is in `into`. How many there were. Each is done with
+    /// Receives several messages, blocking until there is one: those that are there then, at
+    /// most `max`, are appended to `into`. Returns how many there were. Each is acknowledged
     /// before it is decoded, as by [`recv`](Receiver::recv).
     ///
     /// # Errors
@@ -33,6 +33,20 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     ///
     /// # Errors
     /// As [`try_recv`](Receiver::try_recv), if there was no first.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, queue};
+    /// use std::time::Duration;
+    /// let (sender, receiver) = queue::bounded::<u32>(8)?;
+    /// sender.send_many(1..=5).unwrap();
+    /// let (mut some, short) = (Vec::new(), Duration::from_millis(1));
+    /// assert_eq!(receiver.try_recv_many(&mut some, 2).unwrap(), 2);
+    /// assert_eq!(receiver.recv_many_timeout(&mut some, 2, short).unwrap(), 2);
+    /// assert_eq!(receiver.recv_many_deadline(&mut some, 2, Deadline::NOW).unwrap(), 1);
+    /// assert_eq!(some, [1, 2, 3, 4, 5]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_recv_many(
         &self,
         into: &mut Vec<T>,
@@ -46,6 +60,9 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     ///
     /// # Errors
     /// As [`recv_timeout`](Receiver::recv_timeout), if there was no first.
+    ///
+    /// # Examples
+    /// See [`try_recv_many`](Receiver::try_recv_many).
     pub fn recv_many_timeout(
         &self,
         into: &mut Vec<T>,
@@ -55,10 +72,13 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         self.recv_many_deadline(into, max, Deadline::after(timeout))
     }
 
-    /// [`recv_many`](Receiver::recv_many), waiting for the first until then at most.
+    /// [`recv_many`](Receiver::recv_many), waiting for the first at most until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Receiver::recv_deadline), if there was no first.
+    ///
+    /// # Examples
+    /// See [`try_recv_many`](Receiver::try_recv_many).
     pub fn recv_many_deadline(
         &self,
         into: &mut Vec<T>,
@@ -100,12 +120,27 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
 }
 
 impl Receiver<[u8]> {
-    /// Receives several messages, waiting for the first: those that are there then,
-    /// at most so many, are shown one after the other. How many there were. Each is
-    /// done with before it is shown: one that makes `show` panic does not come again.
+    /// Receives several messages, blocking until there is one: `show` is called with each of
+    /// those that are there then, at most `max`. Returns how many there were. Each is
+    /// acknowledged before it is shown: one that makes `show` panic does not come again.
     ///
     /// # Errors
     /// As [`recv`](Receiver::recv), if there was no first.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, queue};
+    /// use std::time::Duration;
+    /// let (sender, receiver) = queue::bytes(8)?;
+    /// sender.send_many_bytes([&b"a"[..], b"b", b"c", b"d"]).unwrap();
+    /// let (mut all, short) = (Vec::new(), Duration::from_millis(1));
+    /// assert_eq!(receiver.recv_many_bytes(1, |bytes| all.extend_from_slice(bytes)).unwrap(), 1);
+    /// receiver.try_recv_many_bytes(1, |bytes| all.extend_from_slice(bytes)).unwrap();
+    /// receiver.recv_many_bytes_timeout(1, |bytes| all.extend_from_slice(bytes), short).unwrap();
+    /// receiver.recv_many_bytes_deadline(1, |bytes| all.extend_from_slice(bytes), Deadline::NOW).unwrap();
+    /// assert_eq!(all, b"abcd");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn recv_many_bytes(
         &self,
         max: usize,
@@ -120,6 +155,9 @@ impl Receiver<[u8]> {
     ///
     /// # Errors
     /// As [`try_recv`](Receiver::try_recv), if there was no first.
+    ///
+    /// # Examples
+    /// See [`recv_many_bytes`](Receiver::recv_many_bytes).
     pub fn try_recv_many_bytes(
         &self,
         max: usize,
@@ -134,6 +172,9 @@ impl Receiver<[u8]> {
     ///
     /// # Errors
     /// As [`recv_timeout`](Receiver::recv_timeout), if there was no first.
+    ///
+    /// # Examples
+    /// See [`recv_many_bytes`](Receiver::recv_many_bytes).
     pub fn recv_many_bytes_timeout(
         &self,
         max: usize,
@@ -143,11 +184,14 @@ impl Receiver<[u8]> {
         self.recv_many_bytes_deadline(max, show, Deadline::after(timeout))
     }
 
-    /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first until then
-    /// at most.
+    /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first at most
+    /// until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Receiver::recv_deadline), if there was no first.
+    ///
+    /// # Examples
+    /// See [`recv_many_bytes`](Receiver::recv_many_bytes).
     pub fn recv_many_bytes_deadline(
         &self,
         max: usize,

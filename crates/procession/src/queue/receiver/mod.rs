@@ -96,8 +96,19 @@ impl<T: ?Sized> Receiver<T> {
         Ok(redelivered)
     }
 
-    /// How many messages were lost with their receivers, of a queue that was made
+    /// Returns how many messages their receivers did not finish, of a queue that was made
     /// to [lose](super::Options::at_most_once) them.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::queue::Options;
+    /// let (sender, receiver) = Options::new().at_most_once().anonymous::<u32>()?;
+    /// sender.send(7).unwrap();
+    /// drop(receiver.recv_delivery().unwrap()); // without `ack`
+    /// assert!(receiver.try_recv().is_err());
+    /// assert_eq!(receiver.lost(), 1);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.side.ring.lost()

@@ -26,30 +26,56 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// nothing will come; [`Failed`](RecvError::Failed): the message cannot be decoded,
     /// and is lost, or there is no room for its descriptors, and another receiver gets
     /// it, or this one the next time.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use procession::queue::{self, RecvTimeoutError, TryRecvError};
+    /// use std::time::Duration;
+    /// let (sender, receiver) = queue::bounded::<u32>(4)?;
+    /// let short = Duration::from_millis(1);
+    /// assert!(matches!(receiver.try_recv(), Err(TryRecvError::Empty)));
+    /// assert!(matches!(receiver.recv_timeout(short), Err(RecvTimeoutError::Timeout)));
+    /// sender.send_many([1, 2]).unwrap();
+    /// assert_eq!(receiver.recv().unwrap(), 1);
+    /// assert_eq!(receiver.recv_deadline(Deadline::after(short)).unwrap(), 2);
+    /// drop(sender);
+    /// assert!(receiver.recv().is_err()); // nothing is there, and nothing will come
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn recv(&self) -> std::result::Result<T, RecvError> {
         self.next(Deadline::NEVER).map_err(Hindrance::of_recv)
     }
 
-    /// Receives a message if there is one.
+    /// Receives a message if there is one now.
     ///
     /// # Errors
     /// [`Empty`](TryRecvError::Empty), and as [`recv`](Receiver::recv).
+    ///
+    /// # Examples
+    /// See [`recv`](Receiver::recv).
     pub fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
         self.next(Deadline::NOW).map_err(Hindrance::of_try_recv)
     }
 
-    /// Receives a message, waiting for one so long at most.
+    /// Receives a message, blocking until there is one, at most `timeout`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Receiver::recv_deadline).
+    ///
+    /// # Examples
+    /// See [`recv`](Receiver::recv).
     pub fn recv_timeout(&self, timeout: Duration) -> std::result::Result<T, RecvTimeoutError> {
         self.recv_deadline(Deadline::after(timeout))
     }
 
-    /// Receives a message, waiting for one until then at most.
+    /// Receives a message, blocking until there is one, at most until `deadline`.
     ///
     /// # Errors
     /// [`Timeout`](RecvTimeoutError::Timeout), and as [`recv`](Receiver::recv).
+    ///
+    /// # Examples
+    /// See [`recv`](Receiver::recv).
     pub fn recv_deadline(&self, deadline: Deadline) -> std::result::Result<T, RecvTimeoutError> {
         self.next(deadline).map_err(Hindrance::of_recv_timeout)
     }
@@ -67,6 +93,20 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     ///
     /// # Errors
     /// As [`recv`](Receiver::recv).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::queue;
+    /// use std::future::Future;
+    /// use std::task::{Context, Poll, Waker};
+    /// let (sender, receiver) = queue::bounded::<u32>(4)?;
+    /// let mut future = Box::pin(receiver.recv_async());
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert!(future.as_mut().poll(&mut context).is_pending());
+    /// sender.send(7).unwrap();
+    /// assert!(matches!(future.as_mut().poll(&mut context), Poll::Ready(Ok(7))));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub async fn recv_async(&self) -> std::result::Result<T, RecvError> {
         let attempt = || match self.next(Deadline::NOW) {
             Err(Hindrance::TimedOut) => None,
@@ -79,13 +119,26 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
             .map_err(Hindrance::of_recv)
     }
 
-    /// The messages that come, until nothing is there and nothing will come.
+    /// Returns an iterator over the messages that come, until nothing is there and nothing
+    /// will come.
     ///
     /// # Panics
     /// On any other end, with the error of [`recv`](Receiver::recv): a message that
     /// cannot be decoded, a queue that is corrupt. An iterator of messages cannot say
     /// so otherwise, and it is not to look as if all had come.
     /// [`results`](Receiver::results) has it as a value.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::queue;
+    /// let (sender, receiver) = queue::bounded::<u32>(4)?;
+    /// sender.send_many([1, 2]).unwrap();
+    /// assert_eq!(receiver.try_iter().sum::<u32>(), 3); // what is there now
+    /// sender.send_many([3, 4]).unwrap();
+    /// drop(sender);
+    /// assert_eq!(receiver.iter().sum::<u32>(), 7); // until the end
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
         std::iter::from_fn(|| iter::item(self.recv()))
     }
@@ -107,10 +160,13 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         iter::results(|| self.recv())
     }
 
-    /// The messages that are there now.
+    /// Returns an iterator over the messages that are there now.
     ///
     /// # Panics
     /// As [`iter`](Receiver::iter).
+    ///
+    /// # Examples
+    /// See [`iter`](Receiver::iter).
     pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
         std::iter::from_fn(|| iter::item_now(self.try_recv()))
     }

@@ -9,7 +9,7 @@ use procession_core::queue::{Held, Orphans, Received};
 use std::sync::atomic::Ordering;
 
 impl Ring {
-    /// Receives a message, waiting for one. `read` gets it while its block is
+    /// Receives a message, blocking until there is one. `read` gets it while its block is
     /// ours; if it keeps the block, it is to be given back. `tidy` is called where
     /// senders have asked for it.
     pub(in crate::queue) fn receive<T>(

@@ -48,22 +48,42 @@ impl<T: ?Sized> Sender<T> {
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock): some are not; and as [`join`](Sender::join).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, queue};
+    /// use std::time::Duration;
+    /// let (sender, jobs) = queue::bounded::<u32>(4)?;
+    /// sender.send(1).unwrap();
+    /// let job = jobs.recv_delivery().unwrap();
+    /// assert!(sender.try_join().unwrap_err().is_would_block());
+    /// assert!(sender.join_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// job.ack();
+    /// sender.join_deadline(Deadline::NOW)?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_join(&self) -> Result<()> {
         self.join_deadline(Deadline::NOW)
     }
 
-    /// [`join`](Sender::join), waiting so long at most.
+    /// [`join`](Sender::join), waiting at most `timeout`.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as [`join`](Sender::join).
+    ///
+    /// # Examples
+    /// See [`try_join`](Sender::try_join).
     pub fn join_timeout(&self, timeout: Duration) -> Result<()> {
         self.join_deadline(Deadline::after(timeout))
     }
 
-    /// [`join`](Sender::join), waiting until then at most.
+    /// [`join`](Sender::join), waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`join_timeout`](Sender::join_timeout).
+    ///
+    /// # Examples
+    /// See [`try_join`](Sender::try_join).
     pub fn join_deadline(&self, deadline: Deadline) -> Result<()> {
         let operation = "waiting until all messages are done";
         let gone = || self.side.are_receivers_gone();

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 impl<T: Serialize + DeserializeOwned> Sender<T> {
-    /// Sends several messages, waiting for room as often as needed; receivers hear
-    /// of those that there is room for at once. How many there were.
+    /// Sends several messages, blocking for room as often as needed; receivers hear at once
+    /// of all those that there is room for. Returns how many there were.
     ///
     /// # Errors
     /// Has the first message that was not sent; those before it were. As
@@ -42,6 +42,19 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     /// # Errors
     /// Has the first message that was not sent; those before it were. As
     /// [`try_send`](Sender::try_send).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use procession::queue::{self, TrySendError};
+    /// use std::time::Duration;
+    /// let (sender, receiver) = queue::bounded::<u32>(4)?;
+    /// assert!(matches!(sender.try_send_many(1..=9), Err(TrySendError::Full(5))));
+    /// assert_eq!(receiver.try_iter().count(), 4);
+    /// assert_eq!(sender.send_many_timeout([5, 6], Duration::from_millis(1)).unwrap(), 2);
+    /// assert_eq!(sender.send_many_deadline([7, 8], Deadline::NOW).unwrap(), 2);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_send_many(
         &self,
         messages: impl IntoIterator<Item = T>,
@@ -55,6 +68,9 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     /// # Errors
     /// Has the first message that was not sent; those before it were. As
     /// [`send_timeout`](Sender::send_timeout).
+    ///
+    /// # Examples
+    /// See [`try_send_many`](Sender::try_send_many).
     pub fn send_many_timeout(
         &self,
         messages: impl IntoIterator<Item = T>,
@@ -63,11 +79,14 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         self.send_many_deadline(messages, Deadline::after(timeout))
     }
 
-    /// [`send_many`](Sender::send_many), waiting for room until then at most.
+    /// [`send_many`](Sender::send_many), waiting for room at most until `deadline`.
     ///
     /// # Errors
     /// Has the first message that was not sent; those before it were. As
     /// [`send_deadline`](Sender::send_deadline).
+    ///
+    /// # Examples
+    /// See [`try_send_many`](Sender::try_send_many).
     pub fn send_many_deadline(
         &self,
         messages: impl IntoIterator<Item = T>,
@@ -133,6 +152,22 @@ impl Sender<[u8]> {
     ///
     /// # Errors
     /// As [`send`](Sender::send), and how many were sent before.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use procession::queue::{self, TrySendError};
+    /// use std::time::Duration;
+    /// let (sender, receiver) = queue::bytes(4)?;
+    /// assert_eq!(sender.send_many_bytes([&b"one"[..], b"two"]).unwrap(), 2);
+    /// let more = sender.try_send_many_bytes([&b"three"[..], b"four", b"five"]);
+    /// assert!(matches!(more, Err(TrySendError::Full(2)))); // two more were sent
+    /// assert!(receiver.recv_many_bytes(4, |_| {}).is_ok());
+    /// let last = [&b"five"[..]];
+    /// assert_eq!(sender.send_many_bytes_timeout(last, Duration::from_millis(1)).unwrap(), 1);
+    /// assert_eq!(sender.send_many_bytes_deadline(last, Deadline::NOW).unwrap(), 1);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn send_many_bytes<'a>(
         &self,
         messages: impl IntoIterator<Item = &'a [u8]>,
@@ -146,6 +181,9 @@ impl Sender<[u8]> {
     ///
     /// # Errors
     /// As [`try_send`](Sender::try_send), and how many were sent before.
+    ///
+    /// # Examples
+    /// See [`send_many_bytes`](Sender::send_many_bytes).
     pub fn try_send_many_bytes<'a>(
         &self,
         messages: impl IntoIterator<Item = &'a [u8]>,
@@ -159,6 +197,9 @@ impl Sender<[u8]> {
     ///
     /// # Errors
     /// As [`send_timeout`](Sender::send_timeout), and how many were sent before.
+    ///
+    /// # Examples
+    /// See [`send_many_bytes`](Sender::send_many_bytes).
     pub fn send_many_bytes_timeout<'a>(
         &self,
         messages: impl IntoIterator<Item = &'a [u8]>,
@@ -167,11 +208,14 @@ impl Sender<[u8]> {
         self.send_many_bytes_deadline(messages, Deadline::after(timeout))
     }
 
-    /// [`send_many_bytes`](Sender::send_many_bytes), waiting for room until then at
-    /// most.
+    /// [`send_many_bytes`](Sender::send_many_bytes), waiting for room at most
+    /// until `deadline`.
     ///
     /// # Errors
     /// As [`send_deadline`](Sender::send_deadline), and how many were sent before.
+    ///
+    /// # Examples
+    /// See [`send_many_bytes`](Sender::send_many_bytes).
     pub fn send_many_bytes_deadline<'a>(
         &self,
         messages: impl IntoIterator<Item = &'a [u8]>,

@@ -16,7 +16,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         })
     }
 
-    /// Sends a message, waiting for room. When this returns, the message is in
+    /// Sends a message, blocking while there is no room. When this returns, the message is in
     /// shared memory, and no death takes it away but that of the last user of the queue.
     /// (Of a queue that was made to lose what is not finished, also that of who receives
     /// it; see [`Options::at_most_once`](crate::queue::Options::at_most_once).)
@@ -24,25 +24,47 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     /// # Errors
     /// Has the message: [`Disconnected`](SendError::Disconnected),
     /// [`Failed`](SendError::Failed).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use procession::queue::{self, SendTimeoutError, TrySendError};
+    /// use std::time::Duration;
+    /// let (sender, receiver) = queue::bounded::<u32>(1)?;
+    /// sender.send(1).unwrap();
+    /// assert!(matches!(sender.try_send(2), Err(TrySendError::Full(2))));
+    /// let late = sender.send_timeout(3, Duration::from_millis(1));
+    /// assert!(matches!(late, Err(SendTimeoutError::Timeout(3))));
+    /// assert!(sender.send_deadline(3, Deadline::NOW).is_err());
+    /// drop(receiver);
+    /// assert_eq!(sender.send(4).unwrap_err().into_inner(), 4); // no receiver is left
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn send(&self, message: T) -> std::result::Result<(), SendError<T>> {
         self.deliver(&message, Deadline::NEVER)
             .map_err(|hindrance| hindrance.of_send(message))
     }
 
-    /// Sends a message if there is room.
+    /// Sends a message if there is room now.
     ///
     /// # Errors
     /// Has the message: [`Full`](TrySendError::Full), and as
     /// [`send`](Sender::send).
+    ///
+    /// # Examples
+    /// See [`send`](Sender::send).
     pub fn try_send(&self, message: T) -> std::result::Result<(), TrySendError<T>> {
         self.deliver(&message, Deadline::NOW)
             .map_err(|hindrance| hindrance.of_try_send(message))
     }
 
-    /// Sends a message, waiting for room so long at most.
+    /// Sends a message, blocking while there is no room, at most `timeout`.
     ///
     /// # Errors
     /// As [`send_deadline`](Sender::send_deadline).
+    ///
+    /// # Examples
+    /// See [`send`](Sender::send).
     pub fn send_timeout(
         &self,
         message: T,
@@ -51,11 +73,14 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         self.send_deadline(message, Deadline::after(timeout))
     }
 
-    /// Sends a message, waiting for room until then at most.
+    /// Sends a message, blocking while there is no room, at most until `deadline`.
     ///
     /// # Errors
     /// Has the message: [`Timeout`](SendTimeoutError::Timeout), and as
     /// [`send`](Sender::send).
+    ///
+    /// # Examples
+    /// See [`send`](Sender::send).
     pub fn send_deadline(
         &self,
         message: T,
@@ -73,6 +98,19 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     ///
     /// # Errors
     /// As [`send`](Sender::send).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::queue;
+    /// use std::future::Future;
+    /// use std::task::{Context, Poll, Waker};
+    /// let (sender, receiver) = queue::bounded::<u32>(1)?;
+    /// let mut future = Box::pin(sender.send_async(7));
+    /// let sent = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// assert!(matches!(sent, Poll::Ready(Ok(()))));
+    /// assert_eq!(receiver.recv().unwrap(), 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub async fn send_async(&self, message: T) -> std::result::Result<(), SendError<T>> {
         let attempt = || match self.deliver(&message, Deadline::NOW) {
             Err(Hindrance::TimedOut) => None,
