@@ -91,7 +91,7 @@ fn work(ring: &Ring) {
     let mut worker = WorkerSide::new(ring);
     loop {
         let mut arguments = [0; ROOM];
-        let copy = |ring: &&Ring, at: u64, length: usize| {
+        let copy = |ring: &Ring, at: u64, length: usize| {
             for (place, argument) in (at..).zip(&mut arguments[..length]) {
                 *argument = ring.argument(place).load(Ordering::Relaxed);
             }
@@ -108,7 +108,7 @@ fn work(ring: &Ring) {
             if !worker.end_exact().unwrap() {
                 return;
             }
-            let copy = |ring: &&Ring, at| ring.result(at).store(argument, Ordering::Relaxed);
+            let copy = |ring: &Ring, at| ring.result(at).store(argument, Ordering::Relaxed);
             worker.write(1, copy, || {}, &Awake).unwrap();
         }
     }
@@ -147,7 +147,7 @@ impl<'a> Pool<'a> {
                 count: arguments.len() as u32,
                 length: arguments.len() as u64,
             };
-            let copy = |ring: &&Ring, at: u64| {
+            let copy = |ring: &Ring, at: u64| {
                 for (place, &argument) in (at..).zip(&arguments) {
                     ring.argument(place).store(argument, Ordering::Relaxed);
                 }
@@ -174,7 +174,7 @@ impl<'a> Pool<'a> {
 
     fn collect(&mut self) {
         let mut results = Vec::new();
-        let copy = |ring: &&Ring, at: u64, length: usize| {
+        let copy = |ring: &Ring, at: u64, length: usize| {
             let places = at..at + length as u64;
             results.extend(places.map(|place| ring.result(place).load(Ordering::Relaxed)));
         };

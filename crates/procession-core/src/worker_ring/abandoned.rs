@@ -94,7 +94,7 @@ impl<'a> Pool<'a> {
             count: arguments.len() as u32,
             length: arguments.len() as u64,
         };
-        let copy = |ring: &&Ring, at: u64| {
+        let copy = |ring: &Ring, at: u64| {
             for (place, &argument) in (at as usize..).zip(arguments) {
                 ring.arguments[place % 4].store(argument.into(), Ordering::Relaxed);
             }
@@ -121,7 +121,7 @@ impl<'a> Pool<'a> {
 
     fn collect(&mut self) {
         let mut results = Vec::new();
-        let copy = |ring: &&Ring, at: u64, length: usize| {
+        let copy = |ring: &Ring, at: u64, length: usize| {
             let places = at as usize..at as usize + length;
             results.extend(places.map(|place| load(&ring.results[place % 4])));
         };
@@ -187,7 +187,7 @@ fn work(ring: &Ring, exact: bool) {
     let mut arguments = Vec::new();
     loop {
         arguments.clear();
-        let copy = |ring: &&Ring, at: u64, length: usize| {
+        let copy = |ring: &Ring, at: u64, length: usize| {
             let places = at as usize..at as usize + length;
             arguments.extend(places.map(|place| load(&ring.arguments[place % 4])));
         };
@@ -205,7 +205,7 @@ fn work(ring: &Ring, exact: bool) {
             if exact && !worker.end_exact().expect("an honest pool") {
                 return;
             }
-            let copy = |ring: &&Ring, at: u64| {
+            let copy = |ring: &Ring, at: u64| {
                 ring.results[at as usize % 4].store(argument.into(), Ordering::Relaxed);
             };
             let written = worker.write(1, copy, || {}, &Alone);

@@ -3,6 +3,7 @@
 use super::{CONDEMNED, Memory, PoolSide, RUNNING, Word, WorkerSide};
 use crate::Failure;
 use crate::atomics::Ordering;
+use std::ops::Deref;
 
 /// Where a worker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Standing {
     pub begun_at: u64,
 }
 
-impl<M: Memory> WorkerSide<M> {
+impl<M: Memory, P: Deref<Target = M>> WorkerSide<P> {
     /// Begins a call.
     #[inline]
     pub fn begin(&mut self) {
@@ -55,7 +56,7 @@ impl<M: Memory> WorkerSide<M> {
     }
 }
 
-impl<M: Memory> PoolSide<M> {
+impl<M: Memory, P: Deref<Target = M>> PoolSide<P> {
     /// Says where the worker stands.
     #[must_use]
     pub fn standing(&self) -> Standing {

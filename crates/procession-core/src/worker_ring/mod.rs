@@ -121,27 +121,6 @@ pub trait Memory {
     fn slot(&self, index: u64, part: Part) -> &AtomicU64;
 }
 
-macro_rules! shared {
-    ($($shared:ty),*) => {$(
-        impl<M: Memory> Memory for $shared {
-            const SLOTS: u64 = M::SLOTS;
-            const ROOM: u64 = M::ROOM;
-
-            #[inline]
-            fn word(&self, word: Word) -> &AtomicU64 {
-                M::word(self, word)
-            }
-
-            #[inline]
-            fn slot(&self, index: u64, part: Part) -> &AtomicU64 {
-                M::slot(self, index, part)
-            }
-        }
-    )*};
-}
-
-shared!(&M, std::sync::Arc<M>);
-
 /// What a post says; the ring adds a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {

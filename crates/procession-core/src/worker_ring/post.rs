@@ -3,11 +3,13 @@
 use super::{CLAIMED, Entry, Memory, Part, REVOKED, WAITING, Word};
 use crate::Failure;
 use crate::atomics::Ordering;
+use std::ops::Deref;
 
-/// The pool's side of a ring; the pool has one thread at a time use it.
+/// The pool's side of a ring, over the [`Memory`] that `P` refers to; the pool has one thread
+/// at a time use it.
 #[derive(Debug)]
-pub struct PoolSide<M> {
-    pub(super) memory: M,
+pub struct PoolSide<P> {
+    pub(super) memory: P,
     pub(super) posted: u64,
     arguments_written: u64,
     pub(super) results_read: u64,
@@ -30,12 +32,12 @@ pub enum Remains {
     Begun,
 }
 
-impl<M: Memory> PoolSide<M> {
+impl<M: Memory, P: Deref<Target = M>> PoolSide<P> {
     const ENDS: u64 = 2 * M::SLOTS;
 
     /// The pool's side of a new ring.
     #[must_use]
-    pub fn new(memory: M) -> PoolSide<M> {
+    pub fn new(memory: P) -> PoolSide<P> {
         PoolSide {
             memory,
             posted: 0,
@@ -49,7 +51,7 @@ impl<M: Memory> PoolSide<M> {
 
     /// The memory of the ring.
     #[must_use]
-    pub fn memory(&self) -> &M {
+    pub fn memory(&self) -> &P {
         &self.memory
     }
 
@@ -63,17 +65,15 @@ impl<M: Memory> PoolSide<M> {
     /// Learns how far the worker has come.
     #[inline]
     pub(super) fn see_progress(&mut self) -> Result<(), Failure> {
+        let memory = &*self.memory;
         // SYNC(taken): see `WorkerSide::take`.
-        let taken = self.memory.word(Word::Taken).load(Ordering::Acquire);
+        let taken = memory.word(Word::Taken).load(Ordering::Acquire);
         if taken == self.taken && taken == self.posted {
             return Ok(());
         }
         // It writes what it has read first, and may have gone on since.
-        let read = self
-            .memory
-            .word(Word::ArgumentsRead)
-            .load(Ordering::Acquire);
-        let then = self.memory.word(Word::Taken).load(Ordering::Acquire);
+        let read = memory.word(Word::ArgumentsRead).load(Ordering::Acquire);
+        let then = memory.word(Word::Taken).load(Ordering::Acquire);
         let goes_forward = self.taken <= taken && taken <= then && then <= self.posted;
         let last = (then + u64::from(goes_forward)).min(self.posted);
         if !goes_forward || !(taken..=last).any(|index| self.end_before(index) == read) {
@@ -104,17 +104,18 @@ impl<M: Memory> PoolSide<M> {
         if self.posted - self.taken >= M::SLOTS || used + entry.length > M::ROOM {
             return Ok(None);
         }
+        let memory = &*self.memory;
         let index = self.posted;
-        copy(&self.memory, self.arguments_written);
+        copy(memory, self.arguments_written);
         self.arguments_written += entry.length;
         self.ends[(index % Self::ENDS) as usize] = self.arguments_written;
-        entry.write(&self.memory, index);
-        self.memory
+        entry.write(memory, index);
+        memory
             .slot(index, Part::State)
             .store(index << 2 | WAITING, Ordering::Relaxed);
         self.posted = index + 1;
         // SYNC(posts): whoever sees the index sees what is before it.
-        self.memory
+        memory
             .word(Word::Posted)
             .store(self.posted, Ordering::Release);
         Ok(Some(index))

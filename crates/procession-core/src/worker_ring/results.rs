@@ -3,8 +3,9 @@
 use super::{AWAITS_POSTS, AWAITS_ROOM, Memory, PoolSide, Word, WorkerSide};
 use crate::atomics::{Ordering, fence};
 use crate::{Failure, Futex};
+use std::ops::Deref;
 
-impl<M: Memory> WorkerSide<M> {
+impl<M: Memory, P: Deref<Target = M>> WorkerSide<P> {
     /// Writes a result of so many bytes, no more than there is room for in an empty
     /// ring; `copy` writes them, from a place on. While there is no room it calls
     /// `when_full`, to have the pool make some, and sleeps.
@@ -23,10 +24,11 @@ impl<M: Memory> WorkerSide<M> {
         if self.results_written - self.results_read + needed > M::ROOM {
             self.wait_for_room(needed, when_full, futex)?;
         }
-        copy(&self.memory, self.results_written);
+        let memory = &*self.memory;
+        copy(memory, self.results_written);
         self.results_written += needed;
         // SYNC(results): whoever sees the index sees the bytes before it.
-        self.memory
+        memory
             .word(Word::ResultsWritten)
             .store(self.results_written, Ordering::Release);
         Ok(())
@@ -59,7 +61,7 @@ impl<M: Memory> WorkerSide<M> {
     }
 }
 
-impl<M: Memory> PoolSide<M> {
+impl<M: Memory, P: Deref<Target = M>> PoolSide<P> {
     /// Collects the results that there are: `copy` takes them out of the ring, from a
     /// place on, so many bytes. Returns `true` if there were any.
     ///
@@ -78,7 +80,8 @@ impl<M: Memory> PoolSide<M> {
             .load(Ordering::Acquire);
         let length = written.wrapping_sub(self.results_read);
         self.see_progress()?;
-        let is_ours = |word, ours| self.memory.word(word).load(Ordering::Relaxed) == ours;
+        let memory = &*self.memory;
+        let is_ours = |word, ours| memory.word(word).load(Ordering::Relaxed) == ours;
         let are_ours =
             is_ours(Word::Posted, self.posted) && is_ours(Word::ResultsRead, self.results_read);
         if length > M::ROOM || !are_ours {
@@ -87,16 +90,16 @@ impl<M: Memory> PoolSide<M> {
         if length == 0 {
             return Ok(false);
         }
-        copy(&self.memory, self.results_read, length as usize);
+        copy(memory, self.results_read, length as usize);
         self.results_read = written;
         // SYNC(results_read): whoever sees that bytes were read may write there.
-        self.memory
+        memory
             .word(Word::ResultsRead)
             .store(written, Ordering::Release);
         // SYNC(worker_sleep): as in `announce`.
         fence(Ordering::SeqCst);
-        if self.memory.word(Word::Asleep).load(Ordering::Relaxed) == AWAITS_ROOM {
-            futex.wake(self.memory.word(Word::ResultsRead), 1);
+        if memory.word(Word::Asleep).load(Ordering::Relaxed) == AWAITS_ROOM {
+            futex.wake(memory.word(Word::ResultsRead), 1);
         }
         Ok(true)
     }

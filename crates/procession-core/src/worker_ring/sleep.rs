@@ -3,8 +3,9 @@
 use super::{AWAITS_POSTS, Memory, PoolSide, Word, WorkerSide};
 use crate::Futex;
 use crate::atomics::{Ordering, fence, low};
+use std::ops::Deref;
 
-impl<M: Memory> PoolSide<M> {
+impl<M: Memory, P: Deref<Target = M>> PoolSide<P> {
     /// Wakes the worker if it sleeps until there are posts; to be called after posting.
     #[inline]
     pub fn announce(&self, futex: &impl Futex) {
@@ -17,7 +18,7 @@ impl<M: Memory> PoolSide<M> {
     }
 }
 
-impl<M: Memory> WorkerSide<M> {
+impl<M: Memory, P: Deref<Target = M>> WorkerSide<P> {
     /// Waits until there are posts; before it sleeps it calls `before`.
     pub fn wait(&self, mut before: impl FnMut(), futex: &impl Futex) {
         while !self.has_posts() && !futex.spin(|| self.has_posts()) {

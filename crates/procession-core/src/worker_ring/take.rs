@@ -3,11 +3,12 @@
 use super::{CLAIMED, Entry, Memory, Part, REVOKED, WAITING, Word};
 use crate::Failure;
 use crate::atomics::Ordering;
+use std::ops::Deref;
 
-/// The worker's side of a ring.
+/// The worker's side of a ring, over the [`Memory`] that `P` refers to.
 #[derive(Debug)]
-pub struct WorkerSide<M> {
-    pub(super) memory: M,
+pub struct WorkerSide<P> {
+    pub(super) memory: P,
     pub(super) taken: u64,
     pub(super) arguments_read: u64,
     pub(super) results_written: u64,
@@ -25,10 +26,10 @@ pub struct Taken {
     pub is_claimed: bool,
 }
 
-impl<M: Memory> WorkerSide<M> {
+impl<M: Memory, P: Deref<Target = M>> WorkerSide<P> {
     /// The worker's side of a new ring.
     #[must_use]
-    pub fn new(memory: M) -> WorkerSide<M> {
+    pub fn new(memory: P) -> WorkerSide<P> {
         WorkerSide {
             memory,
             taken: 0,
@@ -70,28 +71,29 @@ impl<M: Memory> WorkerSide<M> {
         if !self.has_posts() {
             return Ok(None);
         }
+        let memory = &*self.memory;
         let index = self.taken;
-        let claimed = self.memory.slot(index, Part::State).compare_exchange(
+        let claimed = memory.slot(index, Part::State).compare_exchange(
             index << 2 | WAITING,
             index << 2 | CLAIMED,
             Ordering::AcqRel,
             Ordering::Acquire,
         );
         let is_whole = claimed.is_ok() || claimed == Err(index << 2 | REVOKED);
-        let entry = Entry::read(&self.memory, index)
+        let entry = Entry::read(memory, index)
             .filter(|entry| is_whole && entry.length <= M::ROOM)
             .ok_or(Failure::Corrupt)?;
         if claimed.is_ok() {
-            copy(&self.memory, self.arguments_read, entry.length as usize);
+            copy(memory, self.arguments_read, entry.length as usize);
         }
         self.arguments_read += entry.length;
         // SYNC(taken): whoever sees that bytes were read, or a slot was done with, may
         // write there.
-        self.memory
+        memory
             .word(Word::ArgumentsRead)
             .store(self.arguments_read, Ordering::Release);
         self.taken = index + 1;
-        self.memory
+        memory
             .word(Word::Taken)
             .store(self.taken, Ordering::Release);
         Ok(Some(Taken {

@@ -149,7 +149,7 @@ fn take<M: Memory + AsRings>(worker: &mut WorkerSide<&M>) -> Option<(u64, bool)>
 }
 
 fn answer<M: Memory + AsRings>(worker: &mut WorkerSide<&M>, number: u64, actor: &Actor<'_>) {
-    let copy = |ring: &&M, at| ring.results(at).set(number);
+    let copy = |ring: &M, at| ring.results(at).set(number);
     worker.write(1, copy, || {}, actor).expect("an honest pool");
 }
 
@@ -318,7 +318,7 @@ fn a_full_ring_of_results_has_room_when_they_were_collected() {
                     let rung = bell.raw().rung();
                     let more = collect(&mut pool, actor);
                     if more.is_empty() {
-                        let ready = || has_news(&ring);
+                        let ready = || has_news(ring);
                         bell.raw().wait(rung, Eagerness::Eager, ready, actor);
                     }
                     found.extend(more);
@@ -328,7 +328,7 @@ fn a_full_ring_of_results_has_room_when_they_were_collected() {
             |(ring, bell), actor| {
                 let mut worker = WorkerSide::new(ring);
                 for number in 1..=3 {
-                    let copy = |ring: &&Ring<2>, at| ring.results(at).set(number);
+                    let copy = |ring: &Ring<2>, at| ring.results(at).set(number);
                     let written = worker.write(1, copy, || bell.raw().ring(actor), actor);
                     assert_eq!(written, Ok(()));
                 }

@@ -26,7 +26,7 @@ impl PoolSide {
     /// Posts an order; its index, or `None` if there is no room.
     #[inline]
     pub(in crate::pool) fn post(&mut self, post: Post, bytes: &[u8]) -> Option<u64> {
-        let copy = |memory: &Arc<RingMemory>, at| write_ring(memory.arguments(), at, bytes);
+        let copy = |memory: &RingMemory, at| write_ring(memory.arguments(), at, bytes);
         // One whose words make no sense gets nothing, and is found out.
         self.0.post(post.entry(bytes.len()), copy).ok().flatten()
     }
@@ -63,7 +63,7 @@ impl PoolSide {
     /// the words make no sense.
     #[inline]
     pub(in crate::pool) fn read_results(&mut self, into: &mut Vec<u8>) -> Option<bool> {
-        let copy = |memory: &Arc<RingMemory>, at, length| {
+        let copy = |memory: &RingMemory, at, length| {
             read_ring(memory.results(), at, length, into);
         };
         self.0.collect(copy, &Sleeper::SHORT).ok()

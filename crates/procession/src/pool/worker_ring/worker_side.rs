@@ -42,7 +42,7 @@ impl WorkerSide {
     /// they come with `false`.
     pub(in crate::pool) fn take(&mut self, bytes: &mut Vec<u8>) -> Option<(Post, bool)> {
         loop {
-            let copy = |memory: &Arc<RingMemory>, at, length| {
+            let copy = |memory: &RingMemory, at, length| {
                 bytes.clear();
                 read_ring(memory.arguments(), at, length, bytes);
             };
@@ -76,7 +76,7 @@ impl WorkerSide {
     pub(in crate::pool) fn write(&mut self, record: &mut [u8], when_full: impl Fn()) {
         record::number(record, self.records);
         self.records = self.records.wrapping_add(1);
-        let copy = |memory: &Arc<RingMemory>, at| write_ring(memory.results(), at, record);
+        let copy = |memory: &RingMemory, at| write_ring(memory.results(), at, record);
         let written = self
             .ring
             .write(record.len(), copy, when_full, &Sleeper::SHORT);
