@@ -1,7 +1,9 @@
 //! One call of a function, and how it is to be run.
 
-use super::scheduler::chunk::{Arguments, Owner, Policy};
-use super::scheduler::{Definition, Key, State};
+use super::scheduler::chunk::{Arguments, Policy};
+use super::scheduler::ids::{ChunkId, JobId};
+use super::scheduler::task_table::{Owner, Span};
+use super::scheduler::{Definition, Key, Scheduler};
 use super::shared::Shared;
 use super::{TaskError, TaskHandle};
 use crate::process::task::record::{self, Encoding};
@@ -55,18 +57,18 @@ where
     pub(super) fn with_job<T>(
         &self,
         shared: &Shared,
-        act: impl FnOnce(&mut State, usize) -> T,
+        act: impl FnOnce(&mut Scheduler, JobId) -> T,
     ) -> std::result::Result<T, TaskError> {
         shared.check_process()?;
         let key = self.key();
         let (mut act, mut definition) = (Some(act), None);
         loop {
             let done = shared.with(|state| {
-                if let Some(refusal) = Shared::refusal(&state.phase) {
+                if let Some(refusal) = Shared::refusal(state.phase()) {
                     return Err(refusal);
                 }
-                let known = state.keys.get(&key).copied();
-                let learnt = known.or_else(|| Some(state.learn(key, definition.take()?)));
+                let known = state.jobs().find(key);
+                let learnt = known.or_else(|| Some(state.jobs_mut().add(key, definition.take()?)));
                 Ok(learnt.and_then(|job| Some(act.take()?(state, job))))
             })?;
             match done {
@@ -252,7 +254,7 @@ fn add<A, R>(
     function: &Function<A, R>,
     argument: &A,
     policy: Policy,
-) -> std::result::Result<usize, TaskError>
+) -> std::result::Result<ChunkId, TaskError>
 where
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
@@ -268,8 +270,14 @@ where
         return Err(no_thread().into());
     }
     function.with_job(shared, |state, job| {
-        let chunk = state.add(job, Owner::Handle, policy, arguments, (0, 1));
-        if state.queue.len() > 1 {
+        let chunk = state.add(
+            job,
+            Owner::Handle,
+            policy,
+            arguments,
+            Span { first: 0, count: 1 },
+        );
+        if state.queued() > 1 {
             // Workers were full: perhaps they are not any more.
             state.collect();
         } else {

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn executor_that_wait_for_one_another_and_panics_stop_nobody() {
+    fn callbacks_that_wait_for_one_another_and_panics_stop_nobody() {
         let executor = Arc::new(Executor::default());
         let (sender, receiver) = mpsc::channel();
         let (inner, last) = (Arc::clone(&executor), sender);

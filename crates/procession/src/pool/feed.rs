@@ -3,9 +3,11 @@
 use super::TaskError;
 use super::call::{Function, encode, no_thread};
 use super::progress::Progress;
-use super::scheduler::chunk::{Arguments, Owner, Piece, Policy, first_value, value_of};
-use super::scheduler::dispatch::{AHEAD, AHEAD_IN_BULK};
-use super::scheduler::{Phase, Run};
+use super::scheduler::cancel::Running;
+use super::scheduler::chunk::{Arguments, Piece, Policy, first_value, value_of};
+use super::scheduler::ids::{JobId, RunId};
+use super::scheduler::task_table::Span;
+use super::scheduler::{AHEAD, AHEAD_IN_BULK, Phase};
 use super::shared::Shared;
 use super::trace::RunSpan;
 use super::worker_ring::LONGEST_POST;
@@ -87,10 +89,10 @@ pub(super) struct Feed<I: Iterator, R> {
     input: Option<I>,
     options: Options,
     is_ordered: bool,
-    run: usize,
+    run: RunId,
     /// The thread that takes the results, as the pool knows it.
     user: ThreadId,
-    job: usize,
+    job: JobId,
     progress: Progress,
     span: RunSpan,
     /// Arguments that were taken, results that were given out.
@@ -130,8 +132,7 @@ where
         let span = RunSpan::new(std::any::type_name::<fn(I::Item) -> R>());
         // Last, for code of others may have panicked until here.
         let (run, job) = function.with_job(shared, |state, job| {
-            state.jobs[job].users += 1;
-            (state.runs.insert(Run::new(this_thread())), job)
+            (state.begin_run(job, this_thread()), job)
         })?;
         Ok(Feed {
             shared: Arc::clone(shared),
@@ -163,7 +164,8 @@ where
             // for what other threads take.
             self.user = user;
             let run = self.run;
-            self.shared.with_own(|state| state.runs[run].user = user);
+            self.shared
+                .with_own(|state| state.tasks_mut().set_user(run, user));
         }
         loop {
             if let Some((index, bytes, offset, left)) = &mut self.open {
@@ -262,12 +264,12 @@ where
             } = self.options.policy;
             let until = deadline.min(patience);
             let received = self.shared.wait(until, in_bulk, |state| {
-                let pieces = std::mem::take(&mut state.runs[run].ready);
+                let pieces = state.tasks_mut().take_ready(run);
                 // A worker that could take more is reason enough to come back.
                 // (Not each of many: what they have lasts until they are half through.)
                 let enough = if in_bulk { ahead / 2 } else { ahead };
-                let has_room = self.may_feed(state.workers.len())
-                    && state.wants_chunks(enough, None, priority) > 0;
+                let has_room =
+                    self.may_feed(state.slots()) && state.wants_chunks(enough, None, priority) > 0;
                 (!pieces.is_empty() || has_room).then_some(pieces)
             });
             match received {
@@ -314,13 +316,16 @@ where
             let (job, ahead, size) = (self.job, self.ahead(), self.options.chunk_size);
             let priority = self.options.policy.priority;
             let (wanted, workers, estimate) = self.shared.with(|state| {
-                let estimate = state.jobs[job].estimate;
+                let estimate = state
+                    .jobs()
+                    .get(job)
+                    .and_then(super::scheduler::Job::estimate);
                 let cost = estimate
                     .zip(size)
                     .map(|(each, size)| each.saturating_mul(size.into()));
                 (
                     state.wants_chunks(ahead, cost, priority),
-                    state.workers.len(),
+                    state.slots(),
                     estimate,
                 )
             });
@@ -454,21 +459,13 @@ where
         let (run, job, policy) = (self.run, self.job, self.options.policy);
         self.shared.with(|state| {
             // Closing does not end what has begun; the end of the workers does.
-            if state.is_stopping || matches!(state.phase, Phase::Over(_)) {
-                return Shared::refusal(&state.phase).map_or(Ok(()), Err);
+            if state.is_stopping() || matches!(state.phase(), Phase::Over(_)) {
+                return Shared::refusal(state.phase()).map_or(Ok(()), Err);
             }
             for Prepared { first, count, what } in chunks {
-                match what {
-                    Ok(arguments) => {
-                        state.add(job, Owner::Run(run), policy, arguments, (first, count));
-                    }
-                    Err(error) => {
-                        let error = TaskError::new(process::TaskError::Codec(error));
-                        let error = error.at(Some(first));
-                        let failed = Piece::Failed { first, error };
-                        state.runs[run].ready.push_back(failed);
-                    }
-                }
+                let why = |error| TaskError::new(process::TaskError::Codec(error));
+                let what = what.map_err(|error| why(error).at(Some(first)));
+                state.add_to_run((run, job), policy, Span { first, count }, what);
             }
             state.dispatch();
             Ok(())
@@ -489,8 +486,12 @@ impl<I: Iterator, R> Feed<I, R> {
         self.open = None;
         self.ready.clear();
         self.early.clear();
-        let (run, kills) = (self.run, self.options.deadline.is_some());
-        let _ = self.shared.with_own(|state| state.end_run(run, kills));
+        let run = self.run;
+        let running = match self.options.deadline {
+            Some(_) => Running::Killed,
+            None => Running::Ignored,
+        };
+        let _ = self.shared.with_own(|state| state.end_run(run, running));
     }
 
     /// Whether everything was taken and given out.
@@ -506,10 +507,9 @@ impl<I: Iterator, R> Drop for Feed<I, R> {
         // In a copy of another process's, it is forgotten with the copy.
         let forgotten = self.shared.with_own(|state| {
             if !is_over {
-                state.end_run(run, false);
+                state.end_run(run, Running::Ignored);
             }
-            state.runs.try_remove(run);
-            state.release_job(job);
+            state.remove_run(run, job);
         });
         if forgotten.is_none() {
             return;

@@ -2,8 +2,9 @@
 
 use super::TaskError;
 use super::executor;
-use super::scheduler::chunk::{Callback, Owner, Piece, Place};
-use super::scheduler::{After, State};
+use super::scheduler::chunk::Piece;
+use super::scheduler::ids::ChunkId;
+use super::scheduler::task_table::Callback;
 use super::shared::Shared;
 use crate::{Deadline, process};
 use serde::de::DeserializeOwned;
@@ -38,12 +39,12 @@ use std::time::Duration;
 #[must_use = "the result of the task is lost with the handle; `detach` says that that is meant"]
 pub struct TaskHandle<R> {
     shared: Arc<Shared>,
-    chunk: Option<usize>,
+    chunk: Option<ChunkId>,
     result: PhantomData<fn() -> R>,
 }
 
 impl<R> TaskHandle<R> {
-    pub(super) fn new(shared: Arc<Shared>, chunk: usize) -> TaskHandle<R> {
+    pub(super) fn new(shared: Arc<Shared>, chunk: ChunkId) -> TaskHandle<R> {
         TaskHandle {
             shared,
             chunk: Some(chunk),
@@ -59,7 +60,7 @@ impl<R> TaskHandle<R> {
         };
         let is_finished = self.shared.with_own(|state| {
             state.collect();
-            state.chunks[number].result.is_some()
+            state.tasks().has_result(number)
         });
         // In a copy of the process, joining it fails at once.
         is_finished.unwrap_or(true)
@@ -80,27 +81,10 @@ impl<R> TaskHandle<R> {
     pub fn cancel_after(&self, grace: Duration) {
         if let Some(number) = self.chunk {
             let _ = self.shared.with_own(|state| {
-                // It may be over, and its result not have been taken in.
-                if let Place::Sent(place) = state.chunks[number].place {
-                    state.collect_from(place);
-                }
-                state.cancel(number, grace);
-                state.dispatch();
+                state.cancel_task(number, grace);
             });
         }
     }
-}
-
-/// Takes the result of a chunk whose handle asks for it.
-fn take(state: &mut State, number: usize) -> Option<Piece> {
-    let chunk = &mut state.chunks[number];
-    let piece = chunk.result.take()?;
-    match chunk.place {
-        Place::Done => drop(state.chunks.remove(number)),
-        // It goes when the worker has said how it went.
-        _ => chunk.owner = Owner::Nobody,
-    }
-    Some(piece)
 }
 
 impl<R: DeserializeOwned> TaskHandle<R> {
@@ -146,9 +130,9 @@ impl<R: DeserializeOwned> TaskHandle<R> {
         if let Err(error) = self.shared.check_process() {
             return Ok(Err(error.into()));
         }
-        let piece = self
-            .shared
-            .wait(deadline, false, |state| take(state, number));
+        let piece = self.shared.wait(deadline, false, |state| {
+            state.tasks_mut().take_result(number)
+        });
         let Some(piece) = piece else {
             return Err(crate::Error::new(deadline.error_kind(), "joining task", ""));
         };
@@ -189,19 +173,15 @@ impl<R: DeserializeOwned + 'static> TaskHandle<R> {
             return executor::run(|| function(result));
         };
         if !shared.executor.ensure_thread() {
-            let piece = shared.wait(Deadline::NEVER, false, |state| take(state, number));
+            let piece = shared.wait(Deadline::NEVER, false, |state| {
+                state.tasks_mut().take_result(number)
+            });
             self.chunk = None;
             return executor::run(|| piece.map(decoded).map_or((), function));
         }
         self.chunk = None;
         let callback = Callback(Box::new(move |piece: Piece| function(decoded(piece))));
-        shared.with(|state| match take(state, number) {
-            Some(piece) => state.afterwards.push(After::Call(callback, piece)),
-            None => {
-                state.watched += 1;
-                state.chunks[number].callback = Some(callback);
-            }
-        });
+        shared.with(|state| state.tasks_mut().call_back(number, callback));
     }
 }
 
@@ -239,10 +219,12 @@ impl<R: DeserializeOwned> Future for TaskHandle<R> {
         let mut waker = Some(context.waker().clone());
         let piece = self.shared.with_own(|state| {
             state.collect();
-            let piece = take(state, number);
-            if piece.is_none() {
-                std::mem::swap(&mut state.chunks[number].waker, &mut waker);
-                state.watched += usize::from(waker.is_none());
+            let tasks = state.tasks_mut();
+            let piece = tasks.take_result(number);
+            if piece.is_none()
+                && let Some(new) = waker.take()
+            {
+                waker = tasks.watch(number, new);
             }
             piece
         });
@@ -267,17 +249,9 @@ impl<R> Drop for TaskHandle<R> {
     fn drop(&mut self) {
         let Some(number) = self.chunk else { return };
         // In a copy of another process's, this is forgotten with the copy.
-        let waker = self.shared.with_own(|state| {
-            let chunk = state.chunks.get_mut(number)?;
-            let waker = chunk.waker.take();
-            chunk.result = None;
-            match chunk.place {
-                Place::Done => drop(state.chunks.remove(number)),
-                _ => chunk.owner = Owner::Nobody,
-            }
-            state.watched -= usize::from(waker.is_some());
-            waker
-        });
+        let waker = self
+            .shared
+            .with_own(|state| state.tasks_mut().drop_handle(number));
         // Its destructor is code of others.
         drop(waker);
     }

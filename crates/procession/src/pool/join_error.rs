@@ -1,8 +1,10 @@
 //! A pool that is not done yet.
 
 use super::Pool;
+use super::stats::Stats;
 use crate::{Deadline, Error, ErrorKind};
 use std::fmt;
+use std::time::Duration;
 
 /// Why [`Pool::join_timeout`] and its like did not join: the pool is not done. The error
 /// has the pool, which is closed.
@@ -70,3 +72,47 @@ impl From<JoinError> for Error {
 }
 
 crate::error::into_io_error!(JoinError);
+
+impl Pool {
+    /// [`join`](Pool::join), if the pool is done; else it comes back, and is closed.
+    ///
+    /// # Errors
+    /// The pool is not done, and is in the error.
+    pub fn try_join(self) -> std::result::Result<Stats, JoinError> {
+        self.join_deadline(Deadline::NOW)
+    }
+
+    /// [`join`](Pool::join), waiting at most `timeout`; then the pool comes back, and is
+    /// closed.
+    ///
+    /// # Errors
+    /// The pool is not done, and is in the error.
+    pub fn join_timeout(self, timeout: Duration) -> std::result::Result<Stats, JoinError> {
+        self.join_deadline(Deadline::after(timeout))
+    }
+
+    /// [`join`](Pool::join), but only until a deadline; then the pool comes back, and
+    /// is closed.
+    ///
+    /// # Errors
+    /// The pool is not done, and is in the error.
+    pub fn join_deadline(self, deadline: Deadline) -> std::result::Result<Stats, JoinError> {
+        self.close();
+        if self.shared.check_process().is_err() {
+            return Ok(self.join());
+        }
+        self.say_who_joins(true);
+        let executor = &self.shared.executor;
+        let is_called = || executor.is_own_thread() || executor.are_done();
+        let done = self.shared.wait(deadline, false, |state| {
+            (state.is_gone() && is_called()).then_some(())
+        });
+        match done {
+            Some(()) => Ok(self.join()),
+            None => {
+                self.say_who_joins(false);
+                Err(JoinError::new(self, deadline))
+            }
+        }
+    }
+}

@@ -1,16 +1,14 @@
 //! A pool from its making to its end.
 
 use super::builder::{Builder, check_workers, default_workers};
-use super::join_error::JoinError;
-use super::scheduler::{Phase, State, Worker};
+use super::scheduler::Scheduler;
 use super::shared::Shared;
 use super::stats::Stats;
 use super::{TaskError, worker};
 use crate::process::{self, StartMethod};
-use crate::{Deadline, Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 /// Processes that call functions.
 ///
@@ -101,13 +99,7 @@ impl Pool {
     /// Process ids of the workers that live.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        let pids = self.shared.with_own(|state| {
-            let lives = state
-                .workers
-                .iter()
-                .filter_map(|worker| worker.life.as_ref());
-            lives.map(|life| life.process.pid()).collect()
-        });
+        let pids = self.shared.with_own(|state| state.pids());
         pids.unwrap_or_default()
     }
 
@@ -129,14 +121,7 @@ impl Pool {
     pub fn resize(&self, workers: usize) -> Result<()> {
         check_workers(workers, "resizing pool")?;
         self.shared.check_process()?;
-        self.shared.with(|state| {
-            for (place, worker) in state.workers.iter_mut().enumerate() {
-                worker.is_superfluous = place >= workers;
-            }
-            while state.workers.len() < workers {
-                state.workers.push(Worker::vacant());
-            }
-        });
+        self.shared.with(|state| state.resize(workers));
         self.shared.control.try_add(1)
     }
 
@@ -152,11 +137,7 @@ impl Pool {
 
     /// Takes no more tasks; those it has are done, and then the workers end.
     pub fn close(&self) {
-        let closed = self.shared.with_own(|state| {
-            if matches!(state.phase, Phase::Open) {
-                state.phase = Phase::Closed;
-            }
-        });
+        let closed = self.shared.with_own(|state| state.close());
         if closed.is_some() {
             self.shared.doorbell.ring();
             let _ = self.shared.control.try_add(1);
@@ -192,52 +173,10 @@ impl Pool {
     }
 
     /// Lets the pool know that this thread waits for its end, or does not any more.
-    fn say_who_joins(&self, joins: bool) {
+    pub(super) fn say_who_joins(&self, joins: bool) {
         let me = joins.then(|| std::thread::current().id());
-        if self.shared.with_own(|state| state.joiner = me).is_some() {
+        if self.shared.with_own(|state| state.set_joiner(me)).is_some() {
             self.shared.doorbell.ring();
-        }
-    }
-
-    /// [`join`](Pool::join), if the pool is done; else it comes back, and is closed.
-    ///
-    /// # Errors
-    /// The pool is not done, and is in the error.
-    pub fn try_join(self) -> std::result::Result<Stats, JoinError> {
-        self.join_deadline(Deadline::NOW)
-    }
-
-    /// [`join`](Pool::join), waiting at most `timeout`; then the pool comes back, and is
-    /// closed.
-    ///
-    /// # Errors
-    /// The pool is not done, and is in the error.
-    pub fn join_timeout(self, timeout: Duration) -> std::result::Result<Stats, JoinError> {
-        self.join_deadline(Deadline::after(timeout))
-    }
-
-    /// [`join`](Pool::join), but only until a deadline; then the pool comes back, and
-    /// is closed.
-    ///
-    /// # Errors
-    /// The pool is not done, and is in the error.
-    pub fn join_deadline(self, deadline: Deadline) -> std::result::Result<Stats, JoinError> {
-        self.close();
-        if self.shared.check_process().is_err() {
-            return Ok(self.join());
-        }
-        self.say_who_joins(true);
-        let executor = &self.shared.executor;
-        let is_called = || executor.is_own_thread() || executor.are_done();
-        let done = self.shared.wait(deadline, false, |state| {
-            (state.is_gone() && is_called()).then_some(())
-        });
-        match done {
-            Some(()) => Ok(self.join()),
-            None => {
-                self.say_who_joins(false);
-                Err(JoinError::new(self, deadline))
-            }
         }
     }
 
@@ -319,7 +258,7 @@ impl Builder {
                 .because(format!("it would be within {} others", self.deepest))
                 .with_hint("allow more with `Builder::deepest`"));
         }
-        let state = State::new(workers, self.settings.limits);
+        let state = Scheduler::new(workers, self.settings.limits);
         let is_lazy = self.settings.is_lazy;
         let shared = Shared::new(state, self.settings)?;
         if !is_lazy {

@@ -3,10 +3,11 @@
 use super::TaskError;
 use super::doorbell::{Doorbell, Eagerness};
 use super::executor::{self, Executor, Serial};
-use super::scheduler::dispatch::AHEAD_IN_BULK;
-use super::scheduler::timers;
-use super::scheduler::{After, Phase, State};
+use super::scheduler::ids::WorkerId;
+use super::scheduler::task_table::Notify;
+use super::scheduler::{After, Phase, Scheduler};
 use super::settings::Settings;
+use super::supervisor::WorkerProcess;
 use crate::os::eventfd::EventFd;
 use crate::os::memfd::MemFd;
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -28,7 +29,9 @@ static PROCESS: ForkLocal<u64> = ForkLocal::new(|| 0);
 pub(super) struct Shared {
     /// Itself, for executor that come back to it.
     me: Weak<Shared>,
-    state: Mutex<State>,
+    state: Mutex<Scheduler>,
+    /// The processes of workers, for the supervisor.
+    processes: Mutex<Vec<(WorkerId, Arc<WorkerProcess>)>>,
     pub(super) executor: Arc<Executor>,
     pub(super) doorbell: Doorbell,
     pub(super) doorbell_file: MemFd,
@@ -43,13 +46,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(state: State, settings: Settings) -> Result<Arc<Shared>> {
+    pub(super) fn new(state: Scheduler, settings: Settings) -> Result<Arc<Shared>> {
         let (doorbell, doorbell_file) = Doorbell::create()?;
         crate::error::Context::during(PROCESS.get(), "creating pool", "")?;
         let control = EventFd::new(0, crate::os::eventfd::Mode::Counter)?;
         Ok(Arc::new_cyclic(|me| Shared {
             me: Weak::clone(me),
             state: Mutex::new(state),
+            processes: Mutex::default(),
             executor: Arc::default(),
             doorbell,
             doorbell_file,
@@ -61,8 +65,14 @@ impl Shared {
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Scheduler> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn processes(&self) -> MutexGuard<'_, Vec<(WorkerId, Arc<WorkerProcess>)>> {
+        self.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An error if this is a forked copy of the process that made the pool.
@@ -77,14 +87,14 @@ impl Shared {
     }
 
     /// [`with`](Shared::with), for what cannot fail; `None` in a forked copy.
-    pub(super) fn with_own<T>(&self, change: impl FnOnce(&mut State) -> T) -> Option<T> {
+    pub(super) fn with_own<T>(&self, change: impl FnOnce(&mut Scheduler) -> T) -> Option<T> {
         self.check_process().ok()?;
         Some(self.with(change))
     }
 
     /// Looks at or changes what the pool knows; others hear of what was finished.
     /// Only in the process that made the pool: in a copy, the lock may never be free.
-    pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut Scheduler) -> T) -> T {
         let mut state = self.lock();
         let value = change(&mut state);
         self.publish(state);
@@ -92,20 +102,14 @@ impl Shared {
     }
 
     /// Gives the lock back, and tells others of what has changed.
-    fn publish(&self, mut state: MutexGuard<'_, State>) {
-        let wants_watcher = state.has_lost || state.wants_workers(self.settings.is_lazy);
-        let is_sooner = timers::is_sooner_than_planned(&state);
-        if is_sooner {
-            // Once is enough.
-            state.next_look = state.first_due;
-        }
-        // Most often it sleeps as deep as it may.
-        let wanted = state.eagerness_of_helper();
-        let sleeps_too_deep = wanted < state.helper;
-        state.helper = state.helper.min(wanted);
-        let afterwards = std::mem::take(&mut state.afterwards);
-        if state.finished != self.finished.load(Ordering::Relaxed) {
-            self.finished.store(state.finished, Ordering::SeqCst);
+    fn publish(&self, mut state: MutexGuard<'_, Scheduler>) {
+        let wants_watcher = state.has_lost() || state.wants_workers(self.settings.is_lazy);
+        let is_sooner = state.take_sooner();
+        let sleeps_too_deep = state.helper_sleeps_too_deep();
+        let (notifications, afterwards) = state.take_afterwards();
+        let finished = state.finished();
+        if finished != self.finished.load(Ordering::Relaxed) {
+            self.finished.store(finished, Ordering::SeqCst);
             if self.waiters.load(Ordering::SeqCst) > 0 {
                 self.doorbell.ring();
             }
@@ -117,21 +121,30 @@ impl Shared {
         if wants_watcher {
             let _ = self.control.try_add(1);
         }
+        for notify in notifications {
+            self.notify(notify);
+        }
         for after in afterwards {
             self.run(after);
         }
     }
 
-    /// Has code of others run, without the lock.
+    /// Tells a handle's user, without the lock.
+    fn notify(&self, notify: Notify) {
+        match notify {
+            Notify::Wake(waker) => self.executor.submit_short(move || waker.wake()),
+            Notify::Call(callback, piece) => {
+                let call = Box::new(move || (callback.0)(piece));
+                self.executor.submit(Some(Serial::Results), call);
+            }
+        }
+    }
+
+    /// Has code of users run, without the lock.
     fn run(&self, after: After) {
         let executor = &self.executor;
         match after {
-            After::Wake(waker) => executor.submit_short(move || waker.wake()),
             After::Forget(captured) => executor.submit_short(move || drop(captured)),
-            After::Call(callback, piece) => {
-                let call = Box::new(move || (callback.0)(piece));
-                executor.submit(Some(Serial::Results), call);
-            }
             After::Tell(tell) => executor.submit(Some(Serial::Events), tell),
             After::Judge(ticket, retry_if, error) => {
                 let me = Weak::clone(&self.me);
@@ -154,19 +167,21 @@ impl Shared {
         &self,
         deadline: Deadline,
         in_bulk: bool,
-        mut attempt: impl FnMut(&mut State) -> Option<T>,
+        mut attempt: impl FnMut(&mut Scheduler) -> Option<T>,
     ) -> Option<T> {
         let mut is_driver = false;
         loop {
             let mut state = self.lock();
-            state.drivers -= usize::from(std::mem::take(&mut is_driver));
+            if std::mem::take(&mut is_driver) {
+                state.remove_driver();
+            }
             state.collect();
             state.keep_time_if_late();
             let value = attempt(&mut state);
             let left = deadline.remaining();
             if value.is_none() && left != Some(Duration::ZERO) {
                 state.balance();
-                state.drivers += 1;
+                state.add_driver();
                 is_driver = true;
             }
             let eagerness = state.eagerness(in_bulk);
@@ -174,8 +189,8 @@ impl Shared {
                 true => state.least_load().div_f64(2.0).clamp(NAP, LONGEST_NAP),
                 false => NAP,
             };
-            let rings = Arc::clone(&state.rings);
-            let (seen, rung) = (state.finished, self.doorbell.rung());
+            let rings = Arc::clone(state.rings());
+            let (seen, rung) = (state.finished(), self.doorbell.rung());
             self.publish(state);
             if value.is_some() {
                 return value;
@@ -206,17 +221,15 @@ impl Shared {
             let mut state = self.lock();
             state.collect();
             let now = Instant::now();
-            let next = timers::run(&mut state, now);
+            let next = state.keep_time(now);
             state.balance();
-            if matches!(state.phase, Phase::Closed) && state.is_idle() && state.are_runs_over() {
+            if matches!(state.phase(), Phase::Closed) && state.is_idle() && state.are_runs_over() {
                 state.dismiss_all();
             }
-            (state.next_look, state.first_due) = (next, None);
             let is_gone = state.is_gone();
-            let eagerness = state.eagerness_of_helper();
-            state.helper = eagerness;
-            let rings = Arc::clone(&state.rings);
-            let (seen, rung) = (state.finished, self.doorbell.rung());
+            let eagerness = state.helper_sleeps();
+            let rings = Arc::clone(state.rings());
+            let (seen, rung) = (state.finished(), self.doorbell.rung());
             self.publish(state);
             if is_gone {
                 // The other thread may have looked before: there may have been no worker
@@ -242,25 +255,20 @@ impl Shared {
 
     /// The number of workers that there are to be; none in a forked copy.
     pub(super) fn workers(&self) -> usize {
-        let workers = self.with_own(|state| {
-            let workers = state.workers.iter();
-            workers.filter(|worker| !worker.is_superfluous).count()
-        });
-        workers.unwrap_or_default()
+        self.with_own(|state| state.size()).unwrap_or_default()
     }
 
     /// Ends a pool that has no threads yet.
     pub(super) fn give_up(&self) {
         let reason = TaskError::new(crate::process::TaskError::Cancelled);
-        let lives = self.with(|state| {
+        let killed = self.with(|state| {
             state.end(reason);
-            let lives = state.workers.iter_mut();
-            lives
-                .filter_map(|worker| worker.life.take())
-                .collect::<Vec<_>>()
+            state.abandon_workers()
         });
-        for life in lives.into_iter().filter(|life| !life.is_lost) {
-            let _ = life.process.join();
+        for (worker, process) in self.processes().drain(..) {
+            if killed.contains(&worker) {
+                let _ = process.join();
+            }
         }
     }
 
@@ -274,82 +282,6 @@ impl Shared {
             )),
             Phase::Over(reason) => Some(reason.clone()),
         }
-    }
-}
-
-impl State {
-    /// Whether nobody is to take more results of a run: whoever waits for the pool's end
-    /// does not, meanwhile.
-    fn are_runs_over(&self) -> bool {
-        let mut runs = self.runs.iter();
-        runs.all(|(_, run)| Some(run.user) == self.joiner)
-    }
-
-    fn outstanding(&self) -> usize {
-        let lives = self
-            .workers
-            .iter()
-            .filter_map(|worker| worker.life.as_ref());
-        lives.map(|life| life.sent.len()).sum()
-    }
-
-    /// How long the worker that has least in front of it is busy with that.
-    fn least_load(&self) -> Duration {
-        let lives = self
-            .workers
-            .iter()
-            .filter_map(|worker| worker.life.as_ref());
-        Duration::from_nanos(lives.map(|life| life.load).min().unwrap_or(0))
-    }
-
-    /// How those should be woken who wait for a result.
-    fn eagerness(&self, in_bulk: bool) -> Eagerness {
-        let mut lives = self
-            .workers
-            .iter()
-            .filter_map(|worker| worker.life.as_ref());
-        let are_busy = in_bulk && lives.all(|life| life.sent.len() > AHEAD_IN_BULK / 2);
-        if are_busy || self.outstanding() > 4 * self.workers.len() {
-            Eagerness::Lazy
-        } else {
-            Eagerness::Eager
-        }
-    }
-
-    fn eagerness_of_helper(&self) -> Eagerness {
-        if self.drivers > 0 && matches!(self.phase, Phase::Open) {
-            // They do it, but for the end of the pool: that nothing is left to be done may
-            // be found by one of them, or at an instant when none waits.
-            Eagerness::Forced
-        } else if self.watched > 0 {
-            Eagerness::Eager
-        } else if !self.queue.is_empty()
-            || self.retriable > 0
-            || self.has_something_to_move()
-            || !matches!(self.phase, Phase::Open)
-        {
-            Eagerness::Lazy
-        } else {
-            Eagerness::Forced
-        }
-    }
-
-    /// Tells all workers to stop when they have done what they have.
-    pub(super) fn dismiss_all(&mut self) {
-        self.is_stopping = true;
-        for place in 0..self.workers.len() {
-            self.dismiss(place);
-        }
-    }
-
-    /// Whether the pool has ended, and its processes too.
-    pub(super) fn is_gone(&self) -> bool {
-        let is_over = match self.phase {
-            Phase::Open => false,
-            Phase::Closed => self.is_stopping,
-            Phase::Over(_) => true,
-        };
-        is_over && self.workers.iter().all(|worker| worker.life.is_none())
     }
 }
 

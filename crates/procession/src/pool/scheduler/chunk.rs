@@ -56,6 +56,11 @@ pub(in crate::pool) enum Arguments {
 }
 
 impl Arguments {
+    /// Nothing.
+    pub(super) fn none() -> Arguments {
+        Arguments::Records(Arc::default(), 0)
+    }
+
     pub(in crate::pool) fn records(&self) -> &[u8] {
         match self {
             Arguments::Records(bytes, offset) => &bytes[*offset..],
@@ -85,87 +90,6 @@ impl Arguments {
             *self = Arguments::Records(Arc::new(first), 0);
         }
         second
-    }
-}
-
-/// Whose a chunk is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pool) enum Owner {
-    /// A handle's: it stays until that has taken the result.
-    Handle,
-    /// Nobody's: its result is of no interest.
-    Nobody,
-    /// One of several of a call for many arguments.
-    Run(usize),
-}
-
-/// Where a chunk is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pool) enum Place {
-    Queued,
-    /// Until its time.
-    Delayed,
-    /// It has failed, and it is being asked whether it is tried again.
-    Judged,
-    /// With this worker.
-    Sent(usize),
-    Done,
-}
-
-/// Arguments that go to one worker at once.
-#[derive(Debug)]
-pub(in crate::pool) struct Chunk {
-    pub(in crate::pool) job: usize,
-    pub(in crate::pool) owner: Owner,
-    pub(in crate::pool) place: Place,
-    pub(in crate::pool) policy: Policy,
-    pub(in crate::pool) arguments: Arguments,
-    /// Place of the first argument among those of the run.
-    pub(in crate::pool) first: u64,
-    pub(in crate::pool) count: u32,
-    /// Results that are here.
-    pub(in crate::pool) done: u32,
-    /// Failed attempts of the first argument that has no result.
-    pub(in crate::pool) attempts: u32,
-    /// Workers that died with it before they had begun it.
-    pub(in crate::pool) early_deaths: u32,
-    /// Nobody wants further results.
-    pub(in crate::pool) cancelled: bool,
-    /// For a handle.
-    pub(in crate::pool) result: Option<Piece>,
-    pub(in crate::pool) waker: Option<std::task::Waker>,
-    pub(in crate::pool) callback: Option<Callback>,
-}
-
-/// What to call with the result.
-pub(in crate::pool) struct Callback(pub(in crate::pool) Box<dyn FnOnce(Piece) + Send>);
-
-impl std::fmt::Debug for Callback {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Callback")
-    }
-}
-
-impl Chunk {
-    pub(in crate::pool) fn index(&self) -> Option<u64> {
-        matches!(self.owner, Owner::Run(_)).then(|| self.first + u64::from(self.done))
-    }
-
-    /// Place of the first argument that has no result.
-    pub(in crate::pool) fn first_left(&self) -> u64 {
-        self.first + u64::from(self.done)
-    }
-
-    pub(in crate::pool) fn left(&self) -> u32 {
-        self.count - self.done
-    }
-
-    /// Forgets arguments whose results are here, before it is sent again.
-    pub(in crate::pool) fn rebase(&mut self) {
-        self.arguments.skip(self.done);
-        self.first += u64::from(self.done);
-        self.count -= self.done;
-        self.done = 0;
     }
 }
 

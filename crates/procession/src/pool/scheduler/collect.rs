@@ -1,7 +1,8 @@
-//! Taking in what workers have written.
+//! WorkerSide in what workers have written.
 
-use super::chunk::{Owner, Piece, Place};
-use super::{Phase, Stage, State};
+use super::Scheduler;
+use super::ids::{ChunkId, Id, WorkerId};
+use super::retry::Retry;
 use crate::pool::TaskError;
 use crate::pool::stats::SlowTask;
 use crate::pool::worker::Timing;
@@ -9,15 +10,21 @@ use crate::process::packet::Kind;
 use crate::process::task::record::{self, Record, Status};
 use crate::process::{self, Panic};
 use crate::{Deadline, Error, ErrorKind, codec};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-impl State {
-    /// Takes in all results that there are, and gives out more work. Whether there
-    /// were any.
+/// What a worker wrote instead of a plain value.
+enum Other {
+    Mailed(codec::Arrived, Vec<std::os::fd::OwnedFd>),
+    Failed(process::TaskError),
+}
+
+impl Scheduler {
+    /// Takes in all results that there are, and gives out more work. Returns `true` if
+    /// there were any.
     pub(in crate::pool) fn collect(&mut self) -> bool {
         let mut any = false;
-        for place in 0..self.workers.len() {
-            any |= self.collect_from(place);
+        for worker in self.ids() {
+            any |= self.collect_from(worker);
         }
         if any || !self.queue.is_empty() {
             self.dispatch();
@@ -25,270 +32,215 @@ impl State {
         any
     }
 
-    /// Takes in the results of one worker. Whether there were any.
-    pub(in crate::pool) fn collect_from(&mut self, place: usize) -> bool {
-        let worker = &mut self.workers[place];
-        let Some(life) = worker.life.as_mut().filter(|life| !life.is_spoilt) else {
+    /// Takes in the results of one worker. Returns `true` if there were any.
+    pub(in crate::pool) fn collect_from(&mut self, worker: WorkerId) -> bool {
+        let slot = &mut self.workers[worker.number()];
+        if slot.live().is_none_or(super::LiveWorker::is_spoilt) {
             return false;
-        };
-        if worker.stage == Stage::Starting && life.posting.memory().is_ready() {
-            worker.stage = Stage::Ready;
-            life.front_since = Instant::now();
-            life.batch_since = life.front_since;
-            worker.stats.ready();
+        }
+        if slot.notice_ready() {
             self.failed_starts = 0;
         }
-        let is_done = self
-            .limits
-            .tasks_per_worker
-            .is_some_and(|most| life.assigned >= most);
-        if is_done && worker.stage == Stage::Ready {
+        if let Some(most) = self.limits.tasks_per_worker
+            && slot.is_ready()
+            && slot
+                .live()
+                .is_some_and(|live| live.ledger().assigned() >= most)
+        {
             // There was no room to tell it when it was sent the last ones.
-            self.dismiss(place);
+            slot.dismiss();
         }
-        let Some(life) = &mut self.workers[place].life else {
+        let Some(live) = slot.live_mut() else {
             return false;
         };
-        let mut inbox = std::mem::take(&mut life.inbox);
-        inbox.clear();
-        let makes_sense = match life.posting.read_results(&mut inbox) {
-            Some(false)
-                if life
-                    .sent
-                    .front()
-                    .is_none_or(|sent| !life.posting.is_denied(sent.index)) =>
-            {
-                life.inbox = inbox;
+        let mut inbox = live.take_inbox();
+        let makes_sense = match live.read(&mut inbox) {
+            Some(false) => {
+                live.put_inbox(inbox, true);
                 return false;
             }
-            Some(false) => None,
             Some(true) => {
-                life.front_since = Instant::now();
-                self.take_in(place, &inbox)
+                // Once for all: each look fetches what the worker writes all the time, and
+                // it had begun what it has written results of.
+                let begun = live.posting().standing().begun;
+                self.take_in(worker, &inbox, begun).is_some()
             }
-            None => None,
+            None => false,
         };
-        let worker = &mut self.workers[place];
-        if let Some(life) = &mut worker.life {
-            life.inbox = inbox;
-            life.is_spoilt = makes_sense.is_none();
+        if let Some(live) = self.live_mut(worker) {
+            live.put_inbox(inbox, makes_sense);
         }
-        if makes_sense.is_none() {
-            // Its memory is spoilt: what comes is not to be relied on.
+        if !makes_sense {
+            // What comes is not to be relied on.
             let error = Error::new(ErrorKind::Corrupt, "receiving results", "");
             let why = "the worker has spoilt the memory that it shares with the pool";
-            self.condemn(place, process::TaskError::Io(error.because(why)));
+            self.condemn(worker, process::TaskError::Io(error.because(why)));
         }
         true
     }
 
-    fn take_in(&mut self, place: usize, mut inbox: &[u8]) -> Option<()> {
+    /// Takes in results of calls of which the worker has begun `begun`.
+    fn take_in(&mut self, worker: WorkerId, mut inbox: &[u8], begun: u64) -> Option<()> {
         while !inbox.is_empty() {
-            let life = self.workers[place].life.as_mut()?;
-            let sent = life.sent.front()?;
-            let Some(number) = sent.chunk else {
+            let live = self.workers[worker.number()].live_mut()?;
+            let Some(chunk) = live.ledger().front()?.chunk() else {
                 let record = record::take(&mut inbox)?;
-                if record.number != life.records & record::NUMBERS {
+                if !live.is_next_record(record.number, 0) {
                     return None;
                 }
-                life.records = life.records.wrapping_add(1);
-                self.take_end(place, record)?;
+                live.count_records(1);
+                self.take_end(worker, record)?;
                 continue;
             };
-            let chunk = self.chunks.get_mut(number)?;
+            let left = self.tasks.get(chunk)?.left();
             // Values, of which there are many, go as they are.
             let mut rest = inbox;
             let mut count = 0;
             let mut other = None;
-            while count < chunk.left() && !rest.is_empty() {
+            while count < left && !rest.is_empty() {
                 let before = rest;
                 let record = record::take(&mut rest)?;
-                if record.number != life.records.wrapping_add(count) & record::NUMBERS {
+                if !live.is_next_record(record.number, count) {
                     return None;
                 }
-                match record {
-                    Record {
-                        status: Status::Value,
-                        ..
-                    } => count += 1,
-                    record => {
-                        rest = before;
-                        other = Some(record);
-                        break;
-                    }
+                if record.status == Status::Value {
+                    count += 1;
+                } else {
+                    rest = before;
+                    other = Some(record);
+                    break;
                 }
             }
-            life.records = life
-                .records
-                .wrapping_add(count + u32::from(other.is_some()));
+            live.count_records(count + u32::from(other.is_some()));
+            debug_assert!(
+                count > 0 || other.is_some(),
+                "the ledger knows what is missing"
+            );
             if count > 0 {
-                // Nothing is done that was not begun.
-                if life.done + u64::from(count) > life.posting.standing().begun {
-                    return None;
-                }
-                chunk.early_deaths = 0;
-                let first = chunk.first + u64::from(chunk.done);
-                chunk.done += count;
-                chunk.attempts = 0;
-                life.done += u64::from(count);
-                if chunk.owner != Owner::Nobody {
-                    let bytes = inbox[..inbox.len() - rest.len()].to_vec();
-                    self.deliver(
-                        number,
-                        Piece::Values {
-                            first,
-                            count,
-                            bytes,
-                        },
-                    );
-                }
+                live.answer(count, begun)?;
+                let records = &inbox[..inbox.len() - rest.len()];
+                self.tasks.answer_values(chunk, count, records);
             }
             inbox = rest;
             if let Some(record) = other {
                 record::take(&mut inbox);
                 match record.status {
-                    Status::End => self.take_end(place, record)?,
-                    _ => self.take_other(place, number, record)?,
+                    Status::End => self.take_end(worker, record)?,
+                    _ => self.take_other(worker, chunk, record, begun)?,
                 }
             }
-            self.detach_if_over(place, number);
+            self.release_if_answered(worker, chunk);
         }
         Some(())
     }
 
     /// Takes a result that is no plain value.
-    fn take_other(&mut self, place: usize, number: usize, record: Record<'_>) -> Option<()> {
-        let life = self.workers[place].life.as_mut()?;
-        if life.done >= life.posting.standing().begun {
-            return None;
-        }
-        life.done += 1;
-        let pid = life.process.pid();
-        let failure = match record.status {
-            Status::Mailed => {
-                let packet = life.mail.receive(Deadline::NOW);
-                match packet {
-                    Ok(Some(packet)) if packet.kind == Kind::Panicked => {
-                        let panic = codec::decode(&packet.body, Vec::new());
-                        panic.map_or_else(process::TaskError::Codec, process::TaskError::Panicked)
-                    }
-                    Ok(Some(packet)) if packet.kind == Kind::Untranslatable => {
-                        let error = codec::decode(&packet.body, Vec::new());
-                        process::TaskError::Codec(error.unwrap_or_else(|error| error))
-                    }
-                    Ok(Some(packet)) => {
-                        let chunk = &mut self.chunks[number];
-                        let first = chunk.first + u64::from(chunk.done);
-                        chunk.done += 1;
-                        chunk.attempts = 0;
-                        let (body, descriptors) = (packet.body, packet.descriptors);
-                        self.deliver(
-                            number,
-                            Piece::Mailed {
-                                first,
-                                body,
-                                descriptors,
-                            },
-                        );
-                        return Some(());
-                    }
-                    Ok(None) => return None,
-                    Err(error) => process::TaskError::Io(error),
+    fn take_other(
+        &mut self,
+        worker: WorkerId,
+        chunk: ChunkId,
+        record: Record<'_>,
+        begun: u64,
+    ) -> Option<()> {
+        let live = self.live_mut(worker)?;
+        live.answer(1, begun)?;
+        let pid = live.pid();
+        let other = match record.status {
+            Status::Mailed => match live.mail().receive(Deadline::NOW) {
+                Ok(Some(packet)) if packet.kind == Kind::Panicked => {
+                    let panic = codec::decode(&packet.body, Vec::new());
+                    Other::Failed(
+                        panic.map_or_else(process::TaskError::Codec, process::TaskError::Panicked),
+                    )
                 }
-            }
-            Status::Panicked => process::TaskError::Panicked(
+                Ok(Some(packet)) if packet.kind == Kind::Untranslatable => {
+                    let error = codec::decode(&packet.body, Vec::new());
+                    Other::Failed(process::TaskError::Codec(
+                        error.unwrap_or_else(|error| error),
+                    ))
+                }
+                Ok(Some(packet)) => Other::Mailed(packet.body, packet.descriptors),
+                Ok(None) => return None,
+                Err(error) => Other::Failed(process::TaskError::Io(error)),
+            },
+            Status::Panicked => Other::Failed(process::TaskError::Panicked(
                 record::decode::<Panic>(record.body).unwrap_or_else(|_| Panic {
                     message: "(its text is lost)".to_owned(),
                     location: None,
                     backtrace: None,
                 }),
-            ),
-            Status::Untranslatable => process::TaskError::Codec(
+            )),
+            Status::Untranslatable => Other::Failed(process::TaskError::Codec(
                 record::decode::<Error>(record.body).unwrap_or_else(|error| error),
-            ),
+            )),
             Status::Value | Status::End => return None,
         };
-        let error = TaskError::new(failure).in_process(pid);
-        self.fail_one(number, error, true);
+        match other {
+            Other::Mailed(body, descriptors) => {
+                self.tasks.answer_mailed(chunk, body, descriptors);
+            }
+            Other::Failed(failure) => {
+                let error = TaskError::new(failure).in_process(pid);
+                self.fail_one(chunk, error, Retry::IfAsked);
+            }
+        }
         Some(())
     }
 
     /// Lets go of a chunk all of whose results are here.
-    fn detach_if_over(&mut self, place: usize, number: usize) {
-        let Some(chunk) = self.chunks.get(number) else {
-            return;
-        };
-        let is_over = chunk.left() == 0;
-        if !is_over && chunk.place == Place::Sent(place) {
-            return;
-        }
-        let worker = &mut self.workers[place];
-        if let Some(life) = &mut worker.life
-            && let Some(sent) = life.sent.front_mut()
-            && sent.chunk == Some(number)
-        {
-            sent.chunk = None;
-            worker.stats.tasks += u64::from(sent.count);
-            if !sent.has_end {
-                life.pop_front();
+    fn release_if_answered(&mut self, worker: WorkerId, chunk: ChunkId) {
+        let slot = &mut self.workers[worker.number()];
+        if let Some(calls) = slot.live_mut().and_then(|live| live.release(chunk)) {
+            slot.stats_mut().tasks += u64::from(calls);
+            // One that is tried again is elsewhere.
+            if self.tasks.get(chunk).is_some_and(|chunk| chunk.left() == 0) {
+                self.complete(chunk);
             }
-        }
-        if is_over {
-            self.complete(number);
         }
     }
 
     /// A batch is over: how it went.
-    fn take_end(&mut self, place: usize, record: Record<'_>) -> Option<()> {
-        let worker = &mut self.workers[place];
-        let life = worker.life.as_mut()?;
+    fn take_end(&mut self, worker: WorkerId, record: Record<'_>) -> Option<()> {
         if record.status != Status::End {
             return None;
         }
         let timing = record::decode::<Timing>(record.body).ok()?;
-        let sent = life.pop_front()?;
-        let mut done = sent.count;
-        let rest = sent.chunk.filter(|number| self.chunks.contains(*number));
-        if let Some(number) = rest {
-            done = sent.count.saturating_sub(self.chunks[number].left());
-            // It was given back; what it was not assigned does not count.
-            life.assigned -= u64::from(self.chunks[number].left());
-        }
-        if timing.done != done {
+        let slot = &mut self.workers[worker.number()];
+        let live = slot.live_mut()?;
+        let (pid, resident) = (live.pid(), live.posting().resident());
+        // Before the ledger forgets it: what comes is not to be relied on, and the chunk is
+        // for others.
+        if timing.done != live.ledger().front()?.answered() {
             return None;
         }
-        let there = worker
-            .stats
+        let ended = live.end_batch()?;
+        let (entry, done) = (ended.entry, timing.done);
+        let there = slot
+            .stats()
             .since
             .map_or(Duration::ZERO, |(at, _)| at.elapsed());
         let elapsed = Duration::from_nanos(timing.elapsed).min(there);
-        worker.stats.worked(elapsed);
+        slot.stats_mut().worked(elapsed);
         if timing.slowest_time > 0 {
             self.slowest.note(SlowTask {
                 time: Duration::from_nanos(timing.slowest_time).min(elapsed),
-                pid: life.process.pid(),
-                index: sent.first.map(|first| first + u64::from(timing.slowest)),
-                function: sent.job,
+                pid,
+                index: entry.first.map(|first| first + u64::from(timing.slowest)),
+                function: entry.job.number(),
             });
         }
-        if let Some(job) = self.jobs.get_mut(sent.job)
+        if let Some(job) = self.jobs.get_mut(entry.job)
             && done > 0
         {
-            let each = elapsed.as_nanos() as u64 / u64::from(done);
-            job.estimate = Some(match job.estimate {
-                // The last ones count most.
-                Some(old) => old / 4 + each / 4 * 3,
-                None => each,
-            });
+            job.learn_time(elapsed.as_nanos() as u64 / u64::from(done));
         }
-        let resident = life.posting.resident();
-        if let Some(number) = rest {
-            worker.stats.tasks += u64::from(done);
-            if self.chunks[number].cancelled {
+        if let Some(chunk) = ended.given_back {
+            slot.stats_mut().tasks += u64::from(done);
+            if self.tasks[chunk].is_cancelled() {
                 let reason = TaskError::new(process::TaskError::Cancelled);
-                self.fail_rest(number, &reason);
+                self.fail_rest(chunk, &reason);
             } else {
-                self.share_out(number);
+                self.share_out(chunk);
             }
         }
         if self
@@ -296,43 +248,32 @@ impl State {
             .recycle_above
             .is_some_and(|most| resident > most)
         {
-            self.dismiss(place);
+            self.worker_mut(worker).dismiss();
         }
         Some(())
     }
 
-    /// Puts what was given back into the queue, in pieces for all who have nothing
-    /// to do.
-    fn share_out(&mut self, number: usize) {
-        if matches!(self.phase, Phase::Over(_)) {
-            return self.requeue(number);
+    /// Puts what was given back into the queue, in pieces for all who have nothing to do.
+    fn share_out(&mut self, id: ChunkId) {
+        if self.is_over() {
+            return self.requeue(id);
         }
         // It is split before it is queued: others may be first there.
-        self.chunks[number].rebase();
-        let idle = self.workers.iter().filter(|worker| {
-            let life = worker.life.as_ref();
-            worker.stage == Stage::Ready && life.is_some_and(|life| life.has_nothing())
-        });
+        self.tasks.rebase(id);
+        let idle = self.workers.iter().filter(|worker| worker.is_idle());
         let parts = (idle.count() as u32).clamp(2, 64);
-        let chunk = &mut self.chunks[number];
-        let each = chunk.count.div_ceil(parts).max(1);
-        let (job, owner, policy) = (chunk.job, chunk.owner, chunk.policy);
-        let cancelled = chunk.cancelled;
+        let each = self.tasks[id].count().div_ceil(parts).max(1);
         let mut behind = Vec::new();
-        while self.chunks[number].count > each {
+        while self.tasks[id].count() > each {
             // From the end, so that each split copies what is behind only.
-            let chunk = &mut self.chunks[number];
-            let keep = (chunk.count - 1) / each * each;
-            let rest = chunk.arguments.split_off(keep);
-            let (first, count) = (chunk.first + u64::from(keep), chunk.count - keep);
-            chunk.count = keep;
-            let part = self.insert(job, owner, policy, rest, (first, count));
-            self.chunks[part].cancelled = cancelled;
-            behind.push(part);
+            let keep = (self.tasks[id].count() - 1) / each * each;
+            self.jobs.retain(self.tasks[id].job());
+            behind.push(self.tasks.split(id, keep));
         }
         for part in behind {
-            self.queue.push_front(policy.priority, part);
+            let priority = self.tasks[part].policy().priority;
+            self.queue.push_front(priority, part);
         }
-        self.requeue(number);
+        self.requeue(id);
     }
 }

@@ -1,8 +1,12 @@
 //! A worker has ended: what becomes of what it had, and of the pool.
 
-use super::{After, Phase, Stage, State};
+use super::ids::WorkerId;
+use super::retry::Retry;
+use super::task_table::Place;
+use super::worker_slot::WorkerSlot;
+use super::{After, Phase, Scheduler};
 use crate::pool::TaskError;
-use crate::pool::worker_ring::{Order, Post, Remains};
+use crate::pool::worker_ring::Remains;
 use crate::process::{self, Signal};
 use crate::{Error, ErrorKind};
 use std::time::{Duration, Instant};
@@ -15,105 +19,86 @@ const MOST_KILLED_STARTS: u32 = 20;
 /// How often a worker may die with a call before it has begun it.
 const MOST_EARLY_DEATHS: u32 = 3;
 
-impl State {
-    /// Takes in that the process of a worker has ended, with `outcome`: what it had begun
-    /// fails or is tried again, the rest goes to others.
+impl Scheduler {
+    /// Takes in that the process of a worker has ended, with `outcome`: the call that it was
+    /// in fails or is tried again, the rest goes to others.
     pub(in crate::pool) fn retire(
         &mut self,
-        place: usize,
+        worker: WorkerId,
         outcome: Result<(), process::TaskError>,
         stderr_tail: &str,
     ) {
-        // What it has written is there, whatever came then.
-        let front_since = self.workers[place]
-            .life
-            .as_ref()
-            .map(|life| life.front_since);
-        self.collect_from(place);
-        // Results that are only read now were there before the call that it died in.
-        if let (Some(life), Some(at)) = (&mut self.workers[place].life, front_since) {
-            life.front_since = at;
+        // What it has written is there, whatever came then. Results that are only read now
+        // were there before the call that it died in.
+        let front_since = self.worker(worker).live().map(|live| live.front_since());
+        self.collect_from(worker);
+        if let (Some(live), Some(at)) = (self.live_mut(worker), front_since) {
+            live.is_at_next_since(at);
         }
-        if let Some((busy, task)) = self.running(place, Instant::now()) {
-            self.workers[place].stats.worked(busy);
+        if let Some((busy, task)) = self.running(worker, Instant::now()) {
+            self.worker_mut(worker).stats_mut().worked(busy);
             self.slowest.note(task);
         }
-        let worker = &mut self.workers[place];
-        let Some(mut life) = worker.life.take() else {
+        let Some(mut retired) = self.worker_mut(worker).retire() else {
             return;
         };
-        let was_ready = life.posting.memory().is_ready();
-        let has_left = outcome.is_ok();
-        worker.stage = Stage::Vacant(None);
-        worker.stats.ended();
         self.update_rings();
-        let pid = life.process.pid();
-        let memory = self.limits.memory;
-        let failure = match (life.condemned.take(), outcome) {
-            // Another call may have begun before it was dead, which nobody meant.
-            (Some((reason, call)), _) if call.is_none_or(|call| call == life.done + 1) => reason,
-            (_, Err(failure)) => failure,
-            (_, Ok(())) => process::TaskError::Exited(0),
+        let has_left = outcome.is_ok();
+        let failure = match (retired.condemned.take(), outcome) {
+            (Some(reason), _) => reason,
+            (None, Err(failure)) => failure,
+            (None, Ok(())) => process::TaskError::Exited(0),
         };
-        let error = TaskError::new(failure.clone())
-            .in_process(pid)
-            .with_stderr(stderr_tail.to_owned(), memory);
-        let told = life.span.ended((!has_left).then_some(&error));
+        let error = TaskError::new(failure)
+            .in_process(retired.pid)
+            .with_stderr(stderr_tail.to_owned(), self.limits.memory);
+        let told = retired.span.ended((!has_left).then_some(&error));
         self.afterwards.extend(told.map(After::Tell));
-        let mut had: Vec<(usize, u64)> = life
-            .sent
-            .iter()
-            .filter_map(|sent| Some((sent.chunk?, sent.index)))
-            .collect();
-        if let Some(&(number, index)) = had.first() {
-            let remains = match life.is_spoilt {
-                true => life.posting.remains_of_corrupt(index, life.done),
-                false => life.posting.remains(index, life.done),
+        let mut had = retired.had;
+        if let Some(&chunk) = had.first() {
+            let deaths = match retired.first {
+                Remains::Taken if !has_left => self.tasks.count_early_death(chunk),
+                _ => 0,
             };
-            let was_running = remains == Remains::Begun;
-            let was_claimed = remains != Remains::Untouched;
-            let early = (was_claimed || life.is_spoilt) && !was_running && !has_left;
-            if early {
-                self.chunks[number].early_deaths += 1;
-            }
-            if was_running || early && self.chunks[number].early_deaths >= MOST_EARLY_DEATHS {
-                self.chunks[number].place = super::chunk::Place::Queued;
-                self.fail_one(number, error.clone(), true);
-                let chunk = &self.chunks[number];
-                let is_tried_again = chunk.count == 1 && chunk.left() == 1;
-                if chunk.left() == 0 {
-                    self.complete(number);
+            if retired.first == Remains::Begun || deaths >= MOST_EARLY_DEATHS {
+                // Nobody has it, until it is known whether it is tried again.
+                self.tasks.put(chunk, Place::Queued);
+                self.fail_one(chunk, error.clone(), Retry::IfAsked);
+                let is_tried_again =
+                    self.tasks[chunk].count() == 1 && self.tasks[chunk].left() == 1;
+                if self.tasks[chunk].left() == 0 {
+                    self.complete(chunk);
                     had.remove(0);
                 } else if is_tried_again {
                     had.remove(0);
                 }
             }
         }
-        for (number, _) in had.into_iter().rev() {
+        for chunk in had.into_iter().rev() {
             match &self.phase {
                 Phase::Over(reason) => {
                     let reason = reason.clone();
-                    self.fail_rest(number, &reason);
+                    self.fail_rest(chunk, &reason);
                 }
-                _ if self.chunks[number].cancelled => {
+                _ if self.tasks[chunk].is_cancelled() => {
                     let reason = TaskError::new(process::TaskError::Cancelled);
-                    self.fail_rest(number, &reason);
+                    self.fail_rest(chunk, &reason);
                 }
-                _ => self.requeue(number),
+                _ => self.requeue(chunk),
             }
         }
         if !has_left {
-            self.restarts += 1;
+            self.deaths += 1;
         }
-        if !was_ready && !has_left {
-            self.note_failed_start(place, error);
+        if !retired.was_ready && !has_left {
+            self.start_failed(worker, error);
         }
-        self.finished += 1;
+        self.changes += 1;
         self.dispatch();
     }
 
     /// A worker could not be started, or ended before it was ready.
-    pub(in crate::pool) fn note_failed_start(&mut self, place: usize, error: TaskError) {
+    pub(super) fn start_failed(&mut self, worker: WorkerId, error: TaskError) {
         self.failed_starts += 1;
         let was_killed = error.signal() == Some(Signal::KILL);
         let most = if was_killed {
@@ -121,13 +106,10 @@ impl State {
         } else {
             MOST_FAILED_STARTS
         };
-        let others = self
-            .workers
-            .iter()
-            .any(|worker| worker.stage == Stage::Ready);
+        let others = self.workers.iter().any(WorkerSlot::is_ready);
         if self.failed_starts < most || others {
             let wait = Duration::from_millis(1 << self.failed_starts.min(10));
-            self.workers[place].stage = Stage::Vacant(Some(Instant::now() + wait));
+            self.worker_mut(worker).wait_until(Instant::now() + wait);
             return;
         }
         let why = Error::new(ErrorKind::ProcessDied, "starting workers of pool", "").because(
@@ -136,46 +118,49 @@ impl State {
         self.end(TaskError::new(process::TaskError::NeverStarted(why)));
     }
 
-    /// Kills a worker, so that the call that it runs fails for this reason. One that
-    /// cannot be killed is lost, which costs its call the same and holds nobody up.
-    pub(in crate::pool) fn condemn(&mut self, place: usize, reason: process::TaskError) {
-        self.kill(place, reason, None);
-    }
-
-    /// [`condemn`](State::condemn), for a reason that is only this call's, by its number.
-    pub(in crate::pool) fn condemn_call(
-        &mut self,
-        place: usize,
-        call: u64,
-        reason: process::TaskError,
-    ) {
-        self.kill(place, reason, Some(call));
-    }
-
-    fn kill(&mut self, place: usize, reason: process::TaskError, call: Option<u64>) {
-        let worker = &mut self.workers[place];
-        if let Some(life) = &mut worker.life {
-            life.condemned.get_or_insert((reason, call));
-            if life.process.kill().is_err() {
-                // It ends when it has nothing else to do.
-                let _ = life.posting.post(Post::new(Order::Stop, 0), &[]);
-                life.posting.announce();
-                (life.is_lost, self.has_lost) = (true, true);
-            }
-            worker.stage = Stage::Killed;
-        }
-    }
-
     /// Ends the pool: nothing is done any more, for a reason.
     pub(in crate::pool) fn end(&mut self, reason: TaskError) {
-        if matches!(self.phase, Phase::Over(_)) {
+        if self.is_over() {
             return;
         }
         self.phase = Phase::Over(reason.clone());
         self.fail_all_waiting(&reason);
-        for place in 0..self.workers.len() {
-            self.condemn(place, reason.failure().clone());
+        for worker in self.ids() {
+            self.condemn(worker, reason.failure().clone());
         }
-        self.finished += 1;
+        self.changes += 1;
+    }
+
+    /// Returns the workers that should have been killed and cannot be, if there are new ones.
+    pub(in crate::pool) fn take_lost(&mut self) -> Vec<WorkerId> {
+        if !std::mem::take(&mut self.has_lost) {
+            return Vec::new();
+        }
+        let lost = self.lives().filter(|(_, live)| live.is_lost());
+        lost.map(|(worker, _)| worker).collect()
+    }
+
+    /// Forgets all workers of a pool that is over before it has a supervisor. Returns those
+    /// that were killed.
+    pub(in crate::pool) fn abandon_workers(&mut self) -> Vec<WorkerId> {
+        let killed = self.lives().filter(|(_, live)| !live.is_lost());
+        let killed = killed.map(|(worker, _)| worker).collect();
+        for worker in &mut self.workers {
+            let _ = worker.retire();
+        }
+        killed
+    }
+
+    /// Tells all workers to end when they have done what they have.
+    pub(in crate::pool) fn dismiss_all(&mut self) {
+        self.is_stopping = true;
+        self.workers.iter_mut().for_each(WorkerSlot::dismiss);
+    }
+}
+
+impl Scheduler {
+    /// Returns `true` if some worker should have been killed and cannot be.
+    pub(in crate::pool) fn has_lost(&self) -> bool {
+        self.has_lost
     }
 }

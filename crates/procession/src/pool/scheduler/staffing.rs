@@ -1,83 +1,118 @@
 //! Which workers are to be started, and which are to end because they are too many or idle.
 
-use super::{Phase, Stage, State, after};
-use crate::pool::settings::Settings;
-use crate::pool::supervisor::WorkerProcess;
-use std::sync::Arc;
-use std::time::Instant;
+use super::ids::{Id, WorkerId};
+use super::timers::{after, earlier};
+use super::worker_slot::WorkerSlot;
+use super::{After, LiveWorker, Phase, Scheduler};
+use crate::pool::TaskError;
+use crate::process;
+use std::time::{Duration, Instant};
 
-impl State {
-    /// A worker that is to be started now.
-    pub(in crate::pool) fn next_wanted(&self, now: Instant, is_lazy: bool) -> Option<usize> {
+impl Scheduler {
+    /// Sets how many workers there are to be.
+    pub(in crate::pool) fn resize(&mut self, workers: usize) {
+        for (at, worker) in self.workers.iter_mut().enumerate() {
+            worker.set_surplus(at >= workers);
+        }
+        let missing = workers.saturating_sub(self.workers.len());
+        self.workers.extend((0..missing).map(|_| WorkerSlot::new()));
+    }
+
+    /// Returns a worker whose process the caller is to make, and nobody else; if one is
+    /// wanted now.
+    pub(in crate::pool) fn take_wanted(&mut self, now: Instant, is_lazy: bool) -> Option<WorkerId> {
+        let worker = self.next_wanted(now, is_lazy)?;
+        self.worker_mut(worker).request();
+        Some(worker)
+    }
+
+    fn next_wanted(&self, now: Instant, is_lazy: bool) -> Option<WorkerId> {
         let is_needed = match self.phase {
             Phase::Over(_) => false,
-            Phase::Closed => !self.queue.is_empty() || !self.delayed.is_empty(),
+            Phase::Closed => !self.queue.is_empty() || self.timers.has_delayed(),
             Phase::Open => !is_lazy || !self.queue.is_empty(),
         };
         if !is_needed {
             return None;
         }
-        let queued = self.queue.len();
-        let starting = self
-            .workers
-            .iter()
-            .filter(|worker| worker.stage == Stage::Starting)
-            .count();
-        if (is_lazy || !matches!(self.phase, Phase::Open)) && starting >= queued.max(1) {
+        let starting = self.workers.iter().filter(|worker| worker.is_starting());
+        if (is_lazy || !matches!(self.phase, Phase::Open))
+            && starting.count() >= self.queue.len().max(1)
+        {
             return None;
         }
-        self.workers.iter().position(|worker| {
-            !worker.is_superfluous
-                && match worker.stage {
-                    Stage::Vacant(until) => until.is_none_or(|until| until <= now),
-                    _ => false,
-                }
-        })
+        let mut workers = self.workers.iter();
+        workers
+            .position(|worker| worker.may_start(now))
+            .map(WorkerId::new)
     }
 
-    /// Lets go of workers that are too many, too large, or idle for too long; when to
-    /// look again.
-    pub(in crate::pool) fn mind_idleness(
+    /// Returns `true` if there is work for a worker that is not there, and can be started
+    /// now.
+    pub(in crate::pool) fn wants_workers(&self, is_lazy: bool) -> bool {
+        !self.queue.is_empty()
+            && self.workers.iter().any(WorkerSlot::is_gone)
+            && self.next_wanted(Instant::now(), is_lazy).is_some()
+    }
+
+    /// Takes in that the process of a worker was made, as `asked` for.
+    pub(in crate::pool) fn started(
+        &mut self,
+        worker: WorkerId,
+        mut live: LiveWorker,
+        asked: Instant,
+        pool: &str,
+    ) {
+        let pid = live.pid();
+        let told = live.span().begun(pool, worker.number(), pid);
+        self.afterwards.extend(told.map(After::Tell));
+        self.worker_mut(worker).started(live, asked);
+        if let Phase::Over(reason) = &self.phase {
+            let reason = reason.failure().clone();
+            self.condemn(worker, reason);
+        }
+        self.update_rings();
+        self.changes += 1;
+        let limit = self.limits.start_timeout;
+        self.timers
+            .becomes_due(limit.and_then(|limit| after(asked, limit)));
+        self.dispatch();
+    }
+
+    /// Takes in that the process of a worker could not be made.
+    pub(in crate::pool) fn never_started(&mut self, worker: WorkerId, error: crate::Error) {
+        let failure = process::TaskError::NeverStarted(error);
+        self.start_failed(worker, TaskError::new(failure));
+    }
+
+    /// Lets workers end that are too many, or idle for too long; returns when to look again.
+    pub(in crate::pool) fn dismiss_idle(
         &mut self,
         now: Instant,
-        settings: &Settings,
+        idle_timeout: Option<Duration>,
     ) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        self.note_idleness(now);
-        for place in 0..self.workers.len() {
-            let worker = &self.workers[place];
-            // Whoever wants it later, when its time is past, tells the watcher.
-            if let Stage::Vacant(Some(until)) = worker.stage
-                && until > now
-                && !worker.is_superfluous
-            {
-                next = [next, Some(until)].into_iter().flatten().min();
-            }
-            let Some(life) = &worker.life else { continue };
-            let idle_since = life.idle_since.unwrap_or(now);
-            let until = settings
-                .idle_timeout
-                .and_then(|timeout| after(idle_since, timeout));
+        let mut next = None;
+        for worker in &mut self.workers {
+            // Whoever wants it later, when its time is past, tells the supervisor.
+            next = earlier(next, worker.may_start_at(now));
+            let Some(live) = worker.live_mut() else {
+                continue;
+            };
+            let idle_since = live.idle_since(now);
+            let until = idle_timeout.and_then(|timeout| after(idle_since, timeout));
             let is_idle = until.is_some_and(|until| until <= now);
-            if worker.is_superfluous || is_idle {
-                self.dismiss(place);
+            if worker.is_surplus() || is_idle {
+                worker.dismiss();
             } else {
-                next = [next, until].into_iter().flatten().min();
+                next = earlier(next, until);
             }
         }
         while let Some(last) = self.workers.last()
-            && last.is_superfluous
-            && matches!(last.stage, Stage::Vacant(_))
+            && last.is_surplus()
+            && last.is_gone()
         {
             self.workers.pop();
         }
         next
-    }
-
-    pub(in crate::pool) fn processes(&self) -> Vec<(usize, Arc<WorkerProcess>)> {
-        let lives = self.workers.iter().enumerate();
-        lives
-            .filter_map(|(place, worker)| Some((place, Arc::clone(&worker.life.as_ref()?.process))))
-            .collect()
     }
 }

@@ -7,10 +7,9 @@ mod worker_process;
 pub(super) use worker_process::WorkerProcess;
 
 use crate::error::Context;
-use crate::pool::TaskError;
 use crate::pool::executor;
-use crate::pool::scheduler::after;
-use crate::pool::scheduler::{After, Life, Phase, Stage};
+use crate::pool::scheduler::LiveWorker;
+use crate::pool::scheduler::ids::{Id, WorkerId};
 use crate::pool::shared::Shared;
 use crate::pool::trace::WorkerSpan;
 use crate::pool::worker::Assignment;
@@ -18,7 +17,6 @@ use crate::pool::worker_ring::{PoolSide, RingMemory};
 use crate::process::{self, Stdio, packet};
 use crate::{Deadline, Error, ErrorKind, Handle, Result, poll};
 use rustix::event::{PollFd, PollFlags};
-use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +27,8 @@ const MOST_PORTIONS: usize = 64;
 
 impl Shared {
     /// Starts a process for a worker.
-    fn start(&self, place: usize) -> Result<Life> {
+    fn start(&self, worker: WorkerId) -> Result<LiveWorker> {
+        let place = worker.number();
         let (ring, ring_file) = RingMemory::create()?;
         let (mail, theirs) = packet::pair()?;
         let doorbell = self.doorbell_file.as_fd().try_clone_to_owned();
@@ -66,66 +65,34 @@ impl Shared {
             builder = builder.env(key, value);
         }
         let process = Arc::new(WorkerProcess::start(builder, assignment)?);
-        Ok(Life {
+        self.processes().push((worker, Arc::clone(&process)));
+        let posting = PoolSide::new(Arc::new(ring));
+        Ok(LiveWorker::new(
             process,
-            posting: PoolSide::new(Arc::new(ring)),
+            posting,
             mail,
-            sent: VecDeque::new(),
-            load: 0,
-            inbox: Vec::new(),
-            known: Vec::new(),
-            assigned: 0,
-            done: 0,
-            is_lost: false,
-            condemned: None,
-            is_spoilt: false,
-            records: 0,
-            is_full: false,
-            is_dirty: false,
-            idle_since: None,
-            front_since: Instant::now(),
-            batch_since: Instant::now(),
-            span: WorkerSpan::default(),
-        })
+            WorkerSpan::default(),
+        ))
     }
 
     /// Starts the processes that are wanted now. The first error, for those who can
     /// do something about it; the pool tries again.
     pub(super) fn start_wanted(&self) -> Result<()> {
         loop {
-            let wanted = self.with(|state| {
-                let place = state.next_wanted(Instant::now(), self.settings.is_lazy)?;
-                // So that nobody else starts it.
-                state.workers[place].stage = Stage::Starting;
-                Some(place)
-            });
-            let Some(place) = wanted else {
+            let wanted =
+                self.with(|state| state.take_wanted(Instant::now(), self.settings.is_lazy));
+            let Some(worker) = wanted else {
                 return Ok(());
             };
             let asked = Instant::now();
-            let started = self.start(place);
+            let started = self.start(worker);
             self.with(|state| match started {
-                Ok(life) => {
-                    let worker = &mut state.workers[place];
-                    worker.stats.started(life.process.pid(), asked);
-                    let told = life
-                        .span
-                        .begun(&self.settings.name, place, life.process.pid());
-                    state.afterwards.extend(told.map(After::Tell));
-                    worker.life = Some(life);
-                    if let Phase::Over(reason) = state.phase.clone() {
-                        state.condemn(place, reason.failure().clone());
-                    }
-                    state.update_rings();
-                    state.finished += 1;
-                    let limit = state.limits.start_timeout;
-                    state.becomes_due(limit.and_then(|limit| after(asked, limit)));
-                    state.dispatch();
+                Ok(live) => {
+                    state.started(worker, live, asked, &self.settings.name);
                     Ok(())
                 }
                 Err(error) => {
-                    let failure = process::TaskError::NeverStarted(error.clone());
-                    state.note_failed_start(place, TaskError::new(failure));
+                    state.never_started(worker, error.clone());
                     Err(error)
                 }
             })?;
@@ -142,10 +109,12 @@ impl Shared {
             // Those that cannot be started now are when it is their time.
             let _ = self.start_wanted();
             self.retire_lost();
-            let (processes, is_gone, next) = self.with(|state| {
-                let next = state.mind_idleness(now, &self.settings);
-                (state.processes(), state.is_gone(), next)
+            let idle_timeout = self.settings.idle_timeout;
+            let (is_gone, next) = self.with(|state| {
+                let next = state.dismiss_idle(now, idle_timeout);
+                (state.is_gone(), next)
             });
+            let processes = self.processes().clone();
             if is_gone {
                 // The helper looks for the same.
                 self.doorbell.ring();
@@ -161,8 +130,8 @@ impl Shared {
                 process.relay_stderr(passes_on);
             }
             for place in ended {
-                let (place, process) = &processes[place];
-                self.retire(*place, process);
+                let (worker, process) = &processes[place];
+                self.retire(*worker, process);
             }
         }
     }
@@ -171,7 +140,7 @@ impl Shared {
     /// something that can be passed on.
     fn poll(
         &self,
-        processes: &[(usize, Arc<WorkerProcess>)],
+        processes: &[(WorkerId, Arc<WorkerProcess>)],
         is_waiting_for_room: &mut bool,
         next: Option<Instant>,
     ) -> (Vec<usize>, Vec<usize>) {
@@ -222,21 +191,23 @@ impl Shared {
     /// Goes on without those that cannot be killed. They end with this process, or when
     /// they find that nobody is there any more.
     fn retire_lost(&self) {
-        let lost = self.with(|state| {
-            let is_lost = |life: &Life| life.is_lost;
-            let workers = state.workers.iter().enumerate();
-            let lost = workers.filter(|(_, worker)| worker.life.as_ref().is_some_and(is_lost));
-            let lost: Vec<usize> = lost.map(|(place, _)| place).collect();
-            std::mem::take(&mut state.has_lost).then_some(lost)
-        });
-        for place in lost.unwrap_or_default() {
-            let error = Error::new(ErrorKind::PermissionDenied, "killing worker", place);
+        for worker in self.with(|state| state.take_lost()) {
+            let error = Error::new(
+                ErrorKind::PermissionDenied,
+                "killing worker",
+                worker.number(),
+            );
+            self.forget(worker);
             let outcome = Err(process::TaskError::Io(error));
-            self.with(|state| state.retire(place, outcome, ""));
+            self.with(|state| state.retire(worker, outcome, ""));
         }
     }
 
-    fn retire(&self, place: usize, process: &WorkerProcess) {
+    fn forget(&self, worker: WorkerId) {
+        self.processes().retain(|(other, _)| *other != worker);
+    }
+
+    fn retire(&self, worker: WorkerId, process: &WorkerProcess) {
         let outcome = process.join();
         // What cannot be passed on without waiting is only kept.
         for _ in 0..MOST_PORTIONS {
@@ -247,6 +218,7 @@ impl Shared {
             }
         }
         let tail = process.stderr_tail();
-        self.with(|state| state.retire(place, outcome, &tail));
+        self.forget(worker);
+        self.with(|state| state.retire(worker, outcome, &tail));
     }
 }

@@ -3,6 +3,7 @@
 use super::stderr_tail::StderrTail;
 use crate::Deadline;
 use crate::os::pipe;
+use crate::pool::scheduler::Process;
 use crate::pool::worker::Assignment;
 use crate::process::{self, JoinHandle, Signal};
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,10 +43,6 @@ impl WorkerProcess {
             is_silent: AtomicBool::new(false),
             stderr_tail: Mutex::default(),
         })
-    }
-
-    pub(in crate::pool) fn pid(&self) -> u32 {
-        self.pid
     }
 
     /// Returns its standard error, if the pool reads that and it may write more.
@@ -91,11 +88,20 @@ impl WorkerProcess {
         self.handle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Kills it, and whoever is left of its group.
-    ///
-    /// # Errors
-    /// It lives on: we may not, and nobody does it for us.
-    pub(in crate::pool) fn kill(&self) -> crate::Result<()> {
+    /// How it ended, which it has.
+    pub(in crate::pool) fn join(&self) -> Result<(), process::TaskError> {
+        self.handle()
+            .join_deadline(Deadline::NEVER)
+            .unwrap_or_else(|error| Err(process::TaskError::Io(error)))
+    }
+}
+
+impl Process for WorkerProcess {
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn kill(&self) -> crate::Result<()> {
         let handle = self.handle();
         // It may be gone, or not have come to leading one.
         let _ = handle.signal_group(Signal::KILL);
@@ -103,13 +109,6 @@ impl WorkerProcess {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
-    }
-
-    /// How it ended, which it has.
-    pub(in crate::pool) fn join(&self) -> Result<(), process::TaskError> {
-        self.handle()
-            .join_deadline(Deadline::NEVER)
-            .unwrap_or_else(|error| Err(process::TaskError::Io(error)))
     }
 }
 

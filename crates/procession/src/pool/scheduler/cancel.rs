@@ -1,0 +1,101 @@
+//! Chunks that are not wanted any more.
+
+use super::Scheduler;
+use super::ids::{ChunkId, Id, RunId};
+use super::ledger::TakenBack;
+use super::task_table::Place;
+use crate::pool::TaskError;
+use crate::process;
+use std::time::{Duration, Instant};
+
+/// What becomes of the calls of a run that are under way when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pool) enum Running {
+    /// They are ended, with their workers.
+    Killed,
+    /// Their results are thrown away.
+    Ignored,
+}
+
+fn cancelled() -> TaskError {
+    TaskError::new(process::TaskError::Cancelled)
+}
+
+impl Scheduler {
+    /// Ends a chunk, wherever it is. What runs of it is given notice, and ended when
+    /// `grace` is over.
+    pub(in crate::pool) fn cancel(&mut self, chunk: ChunkId, grace: Duration) {
+        let Some(place) = self.tasks.get(chunk).map(super::task_table::Chunk::place) else {
+            return;
+        };
+        let worker = match place {
+            Place::Done => return,
+            Place::Queued | Place::Delayed | Place::Judged => {
+                self.queue.retain(|other| other != chunk);
+                self.timers.forget(chunk);
+                self.judged.forget(chunk);
+                return self.fail_rest(chunk, &cancelled());
+            }
+            Place::Sent(worker) => worker,
+        };
+        let Some(live) = self.workers[worker.number()].live_mut() else {
+            return;
+        };
+        match live.take_back(chunk) {
+            TakenBack::Yes => return self.fail_rest(chunk, &cancelled()),
+            TakenBack::Unknown => return,
+            TakenBack::Begun => {}
+        }
+        let elapsed = live.running_for();
+        let now = Instant::now();
+        let waited = now.saturating_duration_since(live.front_since());
+        self.tasks.cancel(chunk);
+        let policy = self.tasks.policy_mut(chunk);
+        policy.notice = Some(Duration::ZERO);
+        policy.timeout = Some(match grace.is_zero() {
+            // However long it has run, it has its lenience from now on.
+            true => elapsed.min(waited),
+            false => elapsed.saturating_add(grace),
+        });
+        let next = self.enforce_limits(worker, now);
+        self.timers.becomes_due(next);
+    }
+
+    /// [`cancel`](Scheduler::cancel) for a handle: a result that is here already stays.
+    pub(in crate::pool) fn cancel_task(&mut self, chunk: ChunkId, grace: Duration) {
+        // It may be over, and its result not have been taken in.
+        if let Place::Sent(worker) = self.tasks[chunk].place() {
+            self.collect_from(worker);
+        }
+        self.cancel(chunk, grace);
+        self.dispatch();
+    }
+
+    /// Ends what no worker has begun of a run; of what runs nothing is wanted.
+    pub(in crate::pool) fn end_run(&mut self, run: RunId, running: Running) {
+        for chunk in self.tasks.chunks_of(run) {
+            self.tasks.disown(chunk);
+            match self.tasks[chunk].place() {
+                Place::Sent(_) if running == Running::Ignored => self.withdraw(chunk),
+                _ => self.cancel(chunk, Duration::ZERO),
+            }
+        }
+        self.tasks.clear_run(run);
+    }
+
+    /// Takes back what a worker has not begun of a chunk.
+    fn withdraw(&mut self, chunk: ChunkId) {
+        self.tasks.cancel(chunk);
+        let Place::Sent(worker) = self.tasks[chunk].place() else {
+            return;
+        };
+        let Some(live) = self.live_mut(worker) else {
+            return;
+        };
+        match live.take_back(chunk) {
+            TakenBack::Yes => self.fail_rest(chunk, &cancelled()),
+            TakenBack::Begun => live.ask_for_rest_of(chunk),
+            TakenBack::Unknown => {}
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What a dead worker leaves.
+
+use super::LiveWorker;
+use crate::pool::scheduler::ids::ChunkId;
+use crate::pool::trace::WorkerSpan;
+use crate::pool::worker_ring::Remains;
+use crate::process;
+
+/// What a dead worker leaves.
+#[derive(Debug)]
+pub(in crate::pool::scheduler) struct Retired {
+    pub(in crate::pool::scheduler) pid: u32,
+    /// It had said that it was ready.
+    pub(in crate::pool::scheduler) was_ready: bool,
+    pub(in crate::pool::scheduler) condemned: Option<process::TaskError>,
+    /// Chunks whose results are missing, in the order in which they were sent.
+    pub(in crate::pool::scheduler) had: Vec<ChunkId>,
+    /// How far it had come with the first of them.
+    pub(in crate::pool::scheduler) first: Remains,
+    pub(in crate::pool::scheduler) span: WorkerSpan,
+}
+
+impl LiveWorker {
+    /// Takes a dead worker apart.
+    pub(in crate::pool::scheduler) fn into_retired(mut self) -> Retired {
+        let answered = self.ledger.answered();
+        let had = self.ledger.take_all();
+        let first = had
+            .first()
+            .map_or(Remains::Untouched, |&(_, index)| match self.is_spoilt {
+                true => self.posting.remains_of_corrupt(index, answered),
+                false => self.posting.remains(index, answered),
+            });
+        // Another call may have begun before it was dead, which was not meant.
+        let is_meant = |call: Option<u64>| call.is_none_or(|call| call == answered + 1);
+        let condemned = self.condemned.filter(|(_, call)| is_meant(*call));
+        Retired {
+            pid: self.process.pid(),
+            was_ready: self.posting.memory().is_ready(),
+            condemned: condemned.map(|(reason, _)| reason),
+            had: had.into_iter().map(|(chunk, _)| chunk).collect(),
+            first,
+            span: self.span,
+        }
+    }
+}

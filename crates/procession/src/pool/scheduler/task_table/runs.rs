@@ -1,0 +1,54 @@
+//! Runs in a task table: calls of one function for many arguments.
+
+use super::{Owner, Run, TaskTable};
+use crate::pool::TaskError;
+use crate::pool::scheduler::chunk::Piece;
+use crate::pool::scheduler::ids::{ChunkId, RunId};
+use std::collections::VecDeque;
+use std::thread::ThreadId;
+
+impl TaskTable {
+    pub(in crate::pool::scheduler) fn add_run(&mut self, user: ThreadId) -> RunId {
+        let ready = VecDeque::new();
+        self.runs.insert(Run { ready, user })
+    }
+
+    /// Notes which thread takes the results of a run.
+    pub(in crate::pool) fn set_user(&mut self, run: RunId, user: ThreadId) {
+        self.runs[run].user = user;
+    }
+
+    /// Returns `true` if `holds` holds for the threads that take the results of all runs.
+    pub(in crate::pool::scheduler) fn all_users(&self, holds: impl Fn(ThreadId) -> bool) -> bool {
+        self.runs.iter().all(|(_, run)| holds(run.user))
+    }
+
+    pub(in crate::pool) fn take_ready(&mut self, run: RunId) -> VecDeque<Piece> {
+        std::mem::take(&mut self.runs[run].ready)
+    }
+
+    /// Answers an argument that never became part of a chunk.
+    pub(in crate::pool) fn answer_unsent(&mut self, run: RunId, first: u64, error: TaskError) {
+        self.runs[run]
+            .ready
+            .push_back(Piece::Failed { first, error });
+    }
+
+    /// Returns the chunks of a run.
+    pub(in crate::pool::scheduler) fn chunks_of(&self, run: RunId) -> Vec<ChunkId> {
+        let chunks = self.chunks.iter();
+        let chunks = chunks.filter(|(_, chunk)| chunk.owner == Owner::Run(run));
+        chunks.map(|(id, _)| id).collect()
+    }
+
+    /// Throws the results of a run away.
+    pub(in crate::pool::scheduler) fn clear_run(&mut self, run: RunId) {
+        if let Some(run) = self.runs.get_mut(run) {
+            run.ready.clear();
+        }
+    }
+
+    pub(in crate::pool::scheduler) fn remove_run(&mut self, run: RunId) {
+        self.runs.remove(run);
+    }
+}
