@@ -562,3 +562,42 @@ pub(crate) fn variables_that_cannot_be_are_refused_at_once() {
         }
     }
 }
+
+pub(crate) fn a_call_does_not_wait_for_a_slow_start_beside_an_idle_worker() {
+    use procession::sync::Event;
+    let begin = |go: Event| {
+        if pool::worker_number() == Some(0) {
+            go.wait().unwrap();
+        }
+    };
+    let go = Event::new().unwrap();
+    let pool = Pool::builder()
+        .workers(2)
+        .initializer(begin, go.clone())
+        .build()
+        .unwrap();
+    // Both are starting, so that some of it goes to the one that is not there for long.
+    let which = |()| pool::worker_number();
+    let tasks: Vec<_> = (0..3).map(|_| pool.spawn(which, ()).unwrap()).collect();
+    for task in tasks {
+        assert_eq!(task.join().unwrap(), Some(1));
+    }
+    assert_eq!(
+        pool.map(|_: u8| pool::worker_number(), [0; 3]).unwrap(),
+        [Some(1); 3]
+    );
+    // Somebody else than a waiting thread is told as well.
+    let (sender, results) = std::sync::mpsc::channel();
+    for _ in 0..3 {
+        let sender = sender.clone();
+        let task = pool.spawn(which, ()).unwrap();
+        task.on_done(move |result| sender.send(result).unwrap());
+    }
+    for _ in 0..3 {
+        assert_eq!(results.recv().unwrap().unwrap(), Some(1));
+    }
+    go.set().unwrap();
+    testkit::eventually("the other is there", || {
+        pool.stats().workers[0].alive > Duration::ZERO
+    });
+}

@@ -114,6 +114,7 @@ fn main() -> std::process::ExitCode {
         life::a_pool_goes_on_and_ends_when_its_process_has_become_another_user,
         life::settings_are_applied,
         life::a_replaced_worker_has_what_the_pool_was_made_with,
+        life::a_call_does_not_wait_for_a_slow_start_beside_an_idle_worker,
         life::pools_nest_to_a_depth,
         life::a_closed_pool_ends_what_has_begun,
         life::joining_has_an_end,

@@ -193,10 +193,29 @@ impl Scheduler {
     /// Moves work from those who have more than they do at the moment to those who have
     /// nothing to do.
     pub(in crate::pool) fn balance(&mut self) {
-        if !self.queue.is_empty() || !self.workers.iter().any(WorkerSlot::is_idle) {
+        let mut idle = self
+            .workers
+            .iter()
+            .filter(|worker| worker.is_idle())
+            .count();
+        if !self.queue.is_empty() || idle == 0 {
             return;
         }
         let mut moved = Vec::new();
+        // What waits for a worker that is not ready may wait for ever: its initializer is
+        // the user's code.
+        let starting = self
+            .workers
+            .iter_mut()
+            .filter(|worker| worker.is_starting());
+        for live in starting.filter_map(WorkerSlot::live_mut) {
+            while idle > 0
+                && let Some(chunk) = live.take_back_last()
+            {
+                moved.push(chunk);
+                idle -= 1;
+            }
+        }
         for live in self.workers.iter_mut().filter_map(WorkerSlot::live_mut) {
             if live.ledger().load() < WORTH_MOVING {
                 continue;
@@ -223,10 +242,14 @@ impl Scheduler {
 
     /// Returns `true` if something could be moved once a worker is idle.
     pub(super) fn has_something_to_move(&self) -> bool {
-        let has_more = |live: &super::LiveWorker| {
-            live.ledger().load() >= WORTH_MOVING && live.ledger().len() > 1
+        let has_more = |worker: &WorkerSlot| {
+            worker.live().is_some_and(|live| {
+                let ledger = live.ledger();
+                let is_much = ledger.load() >= WORTH_MOVING && ledger.len() > 1;
+                is_much || worker.is_starting() && !ledger.is_empty()
+            })
         };
-        self.workers.len() > 1 && self.lives().any(|(_, live)| has_more(live))
+        self.workers.len() > 1 && self.workers.iter().any(has_more)
     }
 
     /// Returns how many chunks of a priority workers could take, which cost so much, in

@@ -439,3 +439,23 @@ fn a_pool_that_is_over_has_answered_all() {
     assert!(house.scheduler.is_gone());
     house.finish();
 }
+
+#[test]
+fn what_waits_for_a_start_goes_to_an_idle_worker() {
+    let mut house = House::new(2, Limits::default());
+    house.start();
+    for _ in 0..3 {
+        house.spawn(0, 0);
+    }
+    // Nobody else is told of it, so that the helper has to look.
+    assert!(house.scheduler.has_something_to_move());
+    house.become_ready(1);
+    for _ in 0..6 {
+        house.take();
+        house.scheduler.balance();
+        house.work(1, How::Well);
+    }
+    house.take();
+    assert!(house.scheduler.is_idle());
+    house.finish();
+}
