@@ -97,6 +97,15 @@ pub(crate) fn random_hex() -> Result<String> {
     Ok(format!("{:032x}", u128::from_ne_bytes(random_bytes()?)))
 }
 
+impl std::str::FromStr for Name {
+    type Err = Error;
+
+    /// As [`Name::new`].
+    fn from_str(name: &str) -> Result<Name> {
+        Name::new(name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

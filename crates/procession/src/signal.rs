@@ -48,6 +48,13 @@ macro_rules! signals {
                     _ => None,
                 }
             }
+
+            fn of_name(name: &str) -> Option<Signal> {
+                match name {
+                    $($text | stringify!($name) => Some(Signal($number)),)*
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -102,6 +109,31 @@ impl fmt::Display for Signal {
             Some(name) => f.write_str(name),
             None => write!(f, "signal {}", self.0),
         }
+    }
+}
+
+impl std::str::FromStr for Signal {
+    type Err = Error;
+
+    /// Takes what [`Display`](fmt::Display) writes, the name without `SIG`, and the number.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::signal::Signal;
+    /// for text in ["SIGTERM", "TERM", "15"] {
+    ///     assert_eq!(text.parse::<Signal>()?, Signal::TERM);
+    /// }
+    /// assert_eq!("signal 40".parse::<Signal>()?, "40".parse()?);
+    /// assert!("SIGNOTHING".parse::<Signal>().is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    fn from_str(text: &str) -> Result<Signal> {
+        let number = text.strip_prefix("signal ").unwrap_or(text).parse().ok();
+        let signal = Signal::of_name(text).or_else(|| number.and_then(Signal::from_raw));
+        signal.ok_or_else(|| {
+            Error::new(ErrorKind::InvalidInput, "parsing signal", text)
+                .because("it is neither a name such as SIGTERM nor a number from 1 to 64")
+        })
     }
 }
 

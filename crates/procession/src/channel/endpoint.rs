@@ -393,3 +393,5 @@ impl<S: ?Sized> Endpoint<S, [u8]> {
         self.reader.recv_bytes_deadline(into, deadline)
     }
 }
+
+crate::queue::into_iterator!([S: ?Sized, R: Serialize + DeserializeOwned] Endpoint<S, R> => R);

@@ -64,7 +64,7 @@ mod unix;
 mod writer;
 
 pub use crate::queue::{
-    RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
+    IntoIter, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 pub use address::Address;
 pub use connect::{connect, connect_deadline, connect_timeout};

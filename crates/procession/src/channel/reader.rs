@@ -402,3 +402,5 @@ impl<'de, T: ?Sized> Deserialize<'de> for Reader<T> {
         Inlet::deserialize(deserializer).map(Reader::new)
     }
 }
+
+queue::into_iterator!([T: Serialize + DeserializeOwned] Reader<T> => T);

@@ -52,3 +52,65 @@ pub(crate) fn results<T>(
         }
     })
 }
+
+/// The messages that a receiver receives: what `for message in receiver` and
+/// `for message in &receiver` are made of.
+///
+/// # Panics
+/// As [`Receiver::iter`](super::Receiver::iter).
+///
+/// # Examples
+/// ```
+/// use procession::queue;
+/// let (sender, receiver) = queue::bounded::<u32>(2)?;
+/// sender.send_many([1, 2])?;
+/// drop(sender);
+/// let mut sum = 0;
+/// for number in receiver {
+///     sum += number;
+/// }
+/// assert_eq!(sum, 3);
+/// # Ok::<(), procession::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct IntoIter<R>(pub(crate) R);
+
+/// Makes `for message in receiver` work.
+macro_rules! into_iterator {
+    ([$($parameters:tt)*] $receiver:ty => $message:ty) => {
+        impl<$($parameters)*> Iterator for crate::queue::IntoIter<$receiver> {
+            type Item = $message;
+
+            fn next(&mut self) -> Option<$message> {
+                crate::queue::item(self.0.recv())
+            }
+        }
+
+        impl<$($parameters)*> Iterator for crate::queue::IntoIter<&$receiver> {
+            type Item = $message;
+
+            fn next(&mut self) -> Option<$message> {
+                crate::queue::item(self.0.recv())
+            }
+        }
+
+        impl<$($parameters)*> IntoIterator for $receiver {
+            type Item = $message;
+            type IntoIter = crate::queue::IntoIter<$receiver>;
+
+            fn into_iter(self) -> Self::IntoIter {
+                crate::queue::IntoIter(self)
+            }
+        }
+
+        impl<'a, $($parameters)*> IntoIterator for &'a $receiver {
+            type Item = $message;
+            type IntoIter = crate::queue::IntoIter<&'a $receiver>;
+
+            fn into_iter(self) -> Self::IntoIter {
+                crate::queue::IntoIter(self)
+            }
+        }
+    };
+}
+pub(crate) use into_iterator;

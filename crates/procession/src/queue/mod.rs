@@ -103,7 +103,8 @@ pub(crate) use error::{Hindrance, Outcome};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
-pub(crate) use iter::{item, results};
+pub use iter::IntoIter;
+pub(crate) use iter::{into_iterator, item, results};
 pub(crate) use message::{decode, encode};
 pub use options::Options;
 pub use priority::{

@@ -331,3 +331,5 @@ impl<T> PriorityReceiver<T> {
         self.receivers.iter().try_for_each(Receiver::close)
     }
 }
+
+super::iter::into_iterator!([T: Serialize + DeserializeOwned] PriorityReceiver<T> => (usize, T));

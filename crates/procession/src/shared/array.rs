@@ -33,7 +33,6 @@ type ArrayLockResult<'a, T> =
 /// assert_eq!(sums.lock().unwrap().iter().sum::<u64>(), 499_500);
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Array<T: ShmSafe> {
     locked: Locked<T>,
 }
@@ -247,7 +246,6 @@ impl<T: ShmSafe> Clone for Array<T> {
 }
 
 /// Holds the lock of an [`Array`]: a slice of its values.
-#[derive(Debug)]
 #[must_use = "the lock is given back at once"]
 pub struct ArrayGuard<'a, T: ShmSafe> {
     guard: LockedGuard<'a, T>,
@@ -308,7 +306,6 @@ impl<T: ShmSafe> ArrayGuard<'_, T> {
 /// Holds the lock of an [`Array`] whose holder died, for a repair.
 ///
 /// Dropping it says that there is none: nobody can have the lock any more.
-#[derive(Debug)]
 #[must_use = "without a repair the lock is lost"]
 pub struct ArrayRecovery<'a, T: ShmSafe> {
     orphan: Orphan<'a, T>,
@@ -338,3 +335,25 @@ impl<T: ShmSafe> std::ops::DerefMut for ArrayRecovery<'_, T> {
 }
 
 shared_object!(Array<T: ShmSafe>, sync::locked_class::<T>(Kind::Array));
+
+impl<T: ShmSafe + std::fmt::Debug> std::fmt::Debug for ArrayGuard<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ShmSafe + std::fmt::Debug> std::fmt::Debug for ArrayRecovery<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ShmSafe> std::fmt::Debug for Array<T> {
+    /// Says which it is, and not what it holds: a look would take the lock from others.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Array")
+            .field("name", &self.name())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -32,7 +32,6 @@ use std::time::Duration;
 /// assert_eq!(best.get()?, 1.25);
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Value<T: ShmSafe> {
     mutex: Mutex<T>,
 }
@@ -225,3 +224,12 @@ impl<T: ShmSafe> Clone for Value<T> {
 }
 
 shared_object!(Value<T: ShmSafe>, sync::locked_class::<T>(Kind::Value));
+
+impl<T: ShmSafe> std::fmt::Debug for Value<T> {
+    /// Says which it is, and not what it holds: a look would take the lock from others.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Value")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}

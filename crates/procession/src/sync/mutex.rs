@@ -80,7 +80,6 @@ pub type LockResult<'a, T> =
 ///
 /// # References
 /// `docs/layouts.md`, "Mutex"; `procession_core::mutex`
-#[derive(Debug)]
 pub struct Mutex<T: ShmSafe> {
     locked: Locked<T>,
 }
@@ -192,7 +191,6 @@ impl<T: ShmSafe> Mutex<T> {
 }
 
 /// Holds a [`Mutex`]; gives it back when dropped.
-#[derive(Debug)]
 #[must_use = "the lock is given back at once"]
 pub struct MutexGuard<'a, T: ShmSafe> {
     guard: LockedGuard<'a, T>,
@@ -229,7 +227,6 @@ impl<T: ShmSafe> std::ops::DerefMut for MutexGuard<'_, T> {
 /// Dropping it says that there is none: nobody can have the lock any more,
 /// until somebody resets it. If its process is killed meanwhile, the next one
 /// gets it.
-#[derive(Debug)]
 #[must_use = "without a repair the lock is lost"]
 pub struct RecoveryGuard<'a, T: ShmSafe> {
     orphan: Orphan<'a, T>,
@@ -274,3 +271,24 @@ impl<T: ShmSafe> Clone for Mutex<T> {
 }
 
 shared_object!(Mutex<T: ShmSafe>, locked::class::<T>(Kind::Mutex));
+
+impl<T: ShmSafe + std::fmt::Debug> std::fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ShmSafe + std::fmt::Debug> std::fmt::Debug for RecoveryGuard<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ShmSafe> std::fmt::Debug for Mutex<T> {
+    /// Says which it is, and not what it holds: a look would take the lock from others.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mutex")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}

@@ -53,7 +53,6 @@ type Outcome<'a, T> =
 /// assert_eq!(depth.lock().unwrap().get(), 5);
 /// # Ok::<(), procession::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct ReentrantMutex<T: ShmSafe> {
     locked: Locked<T>,
 }
@@ -197,7 +196,6 @@ impl<T: ShmSafe> Clone for ReentrantMutex<T> {
 
 /// Holds a [`ReentrantMutex`]; the lock is given back when the thread's last
 /// guard is dropped.
-#[derive(Debug)]
 #[must_use = "the lock is given back at once"]
 pub struct ReentrantMutexGuard<'a, T: ShmSafe> {
     value: Exclusive<'a, T>,
@@ -260,3 +258,18 @@ impl<T: ShmSafe> Drop for ReentrantMutexGuard<'_, T> {
 }
 
 shared_object!(ReentrantMutex<T: ShmSafe>, locked::class::<T>(Kind::ReentrantMutex));
+
+impl<T: ShmSafe + std::fmt::Debug> std::fmt::Debug for ReentrantMutexGuard<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ShmSafe> std::fmt::Debug for ReentrantMutex<T> {
+    /// Says which it is, and not what it holds: a look would take the lock from others.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReentrantMutex")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}

@@ -163,7 +163,6 @@ impl Places {
 /// assert_eq!(*counts.write()?.all[2].get_mut(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct RwLock<T: ShmSafe + Sync> {
     object: Arc<Object>,
     words: Places,
@@ -366,7 +365,6 @@ impl<T: ShmSafe + Sync> Clone for RwLock<T> {
 }
 
 /// Holds a [`RwLock`] for reading.
-#[derive(Debug)]
 #[must_use = "the lock is given back at once"]
 pub struct RwLockReadGuard<'a, T: ShmSafe + Sync> {
     lock: &'a RwLock<T>,
@@ -397,7 +395,6 @@ impl<T: ShmSafe + Sync> Drop for RwLockReadGuard<'_, T> {
 }
 
 /// Holds a [`RwLock`] for writing.
-#[derive(Debug)]
 #[must_use = "the lock is given back at once"]
 pub struct RwLockWriteGuard<'a, T: ShmSafe + Sync> {
     lock: &'a RwLock<T>,
@@ -441,3 +438,24 @@ impl<T: ShmSafe + Sync> Drop for RwLockWriteGuard<'_, T> {
 }
 
 shared_object!(RwLock<T: ShmSafe, Sync>, class::<T>());
+
+impl<T: ShmSafe + Sync + std::fmt::Debug> std::fmt::Debug for RwLockReadGuard<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ShmSafe + Sync + std::fmt::Debug> std::fmt::Debug for RwLockWriteGuard<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: ShmSafe + Sync> std::fmt::Debug for RwLock<T> {
+    /// Says which it is, and not what it holds: a look would take the lock from others.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RwLock")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}

@@ -148,7 +148,7 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
         ),
         (
             "42_condvar_and_event",
-            "consumed: 60\nwaiting for event: the deadline passed\ngreen: true\n",
+            "consumed: 60\nwaiting for event: timed out\ngreen: true\n",
         ),
         (
             "43_barrier",

@@ -2,6 +2,8 @@
 //! some time, or until a deadline. Those that give up say so in one manner.
 
 mod errors;
+mod messages;
+mod traits;
 
 use procession::channel::{self, Address, Listener};
 use procession::os::eventfd::{EventFd, Mode};
@@ -46,7 +48,14 @@ fn main() -> ExitCode {
         errors::errors_convert_with_a_question_mark,
         errors::what_a_lock_says_converts_and_unlocks,
         errors::what_a_queue_says_has_a_kind,
+        errors::both_task_errors_tell_the_same,
         errors::causes_are_said_once,
+        messages::errors_read_operation_object_cause,
+        traits::types_have_the_traits_of_std,
+        traits::futures_are_send,
+        traits::receivers_are_loops,
+        traits::what_is_printed_is_parsed,
+        traits::guards_print_their_values,
     ])
 }
 

@@ -163,3 +163,21 @@ impl fmt::Display for Key {
         }
     }
 }
+
+impl std::str::FromStr for Key {
+    type Err = Error;
+
+    /// Takes what [`Display`](fmt::Display) writes, and decimal numbers.
+    fn from_str(text: &str) -> Result<Key> {
+        let number = match text.strip_prefix("0x") {
+            // All 32 bits are written, so that the sign is one of them.
+            Some(digits) => u32::from_str_radix(digits, 16).map(u32::cast_signed),
+            None if text == "private" => return Ok(Key::PRIVATE),
+            None => text.parse(),
+        };
+        number.map(Key).map_err(|error| {
+            Error::new(ErrorKind::InvalidInput, "parsing System V key", text)
+                .because(error.to_string())
+        })
+    }
+}

@@ -171,3 +171,5 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         std::iter::from_fn(|| iter::item_now(self.try_recv()))
     }
 }
+
+crate::queue::into_iterator!([T: Serialize + DeserializeOwned] Receiver<T> => T);
