@@ -99,10 +99,21 @@ impl TaskError {
     /// The panic, if the function panicked.
     #[must_use]
     pub fn panic(&self) -> Option<&Panic> {
-        match &self.0.failure {
-            process::TaskError::Panicked(panic) => Some(panic),
-            _ => None,
-        }
+        self.0.failure.panic()
+    }
+
+    /// The code that the task's process exited with, if it exited in the middle of the task.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::pool::Pool;
+    /// let failed = Pool::new(1)?.call(|code| -> u32 { std::process::exit(code) }, 3);
+    /// assert_eq!(failed.unwrap_err().exit_code(), Some(3));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[must_use]
+    pub fn exit_code(&self) -> Option<u8> {
+        self.0.failure.exit_code()
     }
 
     /// The last that the process wrote to its standard error, at most some 16 KiB,
@@ -122,7 +133,7 @@ impl TaskError {
     /// Whether it was cancelled, or its pool terminated.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.0.failure, process::TaskError::Cancelled)
+        self.0.failure.is_cancelled()
     }
 
     /// What to try, where the library knows.
@@ -179,6 +190,24 @@ impl std::error::Error for TaskError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         // Its own text is in ours.
         self.0.failure.source()
+    }
+}
+
+impl From<process::TaskError> for TaskError {
+    /// How a task without a pool failed, for functions that use both.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{pool::{Pool, TaskError}, process};
+    /// fn both(pool: &Pool) -> Result<u64, TaskError> {
+    ///     let alone = process::spawn(|x: u64| x + 1, 1)?.join()?;
+    ///     Ok(alone + pool.call(|x: u64| x + 1, 2)?)
+    /// }
+    /// assert_eq!(both(&Pool::new(1)?)?, 5);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    fn from(failure: process::TaskError) -> TaskError {
+        TaskError::new(failure)
     }
 }
 

@@ -88,6 +88,55 @@ impl TaskError {
         }
     }
 
+    /// The code that the process exited with, if it exited before the function returned.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process;
+    /// let error = process::spawn(|code| -> u32 { std::process::exit(code) }, 3)?.join().unwrap_err();
+    /// assert_eq!(error.exit_code(), Some(3));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[must_use]
+    pub fn exit_code(&self) -> Option<u8> {
+        match self {
+            TaskError::Exited(code) => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// The panic, if the function panicked.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process;
+    /// let error = process::spawn(|()| -> u32 { panic!("no luck") }, ())?.join().unwrap_err();
+    /// assert_eq!(error.panic().unwrap().message, "no luck");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[must_use]
+    pub fn panic(&self) -> Option<&Panic> {
+        match self {
+            TaskError::Panicked(panic) => Some(panic),
+            _ => None,
+        }
+    }
+
+    /// Returns `true` if the task was stopped.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{self, Stop};
+    /// use std::time::Duration;
+    /// let mut task = process::spawn(|()| std::thread::sleep(Duration::from_secs(3600)), ())?;
+    /// assert!(task.stop(Stop::new()).unwrap_err().is_cancelled());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, TaskError::Cancelled)
+    }
+
     /// Whether the deadline passed.
     #[must_use]
     pub fn is_timeout(&self) -> bool {

@@ -145,6 +145,34 @@ pub(crate) fn what_a_queue_says_has_a_kind() {
     assert_eq!(travelled, ended);
 }
 
+pub(crate) fn both_task_errors_tell_the_same() {
+    fn exit(code: i32) -> u8 {
+        std::process::exit(code)
+    }
+    fn ends() -> [fn(i32) -> u8; 3] {
+        let aborts = |_| std::process::abort();
+        [exit, |_| panic!("no luck"), aborts]
+    }
+    let pool = pool::Pool::new(1).unwrap();
+    for end in ends() {
+        let alone = process::spawn(end, 3).unwrap().join().unwrap_err();
+        let pooled = pool.call(end, 3).unwrap_err();
+        assert_eq!(alone.exit_code(), pooled.exit_code());
+        assert_eq!(alone.signal(), pooled.signal());
+        let message = |panic: &process::Panic| panic.message.clone();
+        assert_eq!(alone.panic().map(message), pooled.panic().map(message));
+        let told = [
+            alone.exit_code().is_some(),
+            alone.signal().is_some(),
+            alone.panic().is_some(),
+        ];
+        assert_eq!(told.into_iter().filter(|told| *told).count(), 1, "{alone}");
+        assert!(!alone.is_cancelled() && !pooled.is_cancelled());
+        let pooled = pool::TaskError::from(alone.clone());
+        assert_eq!(*pooled.failure(), alone);
+    }
+}
+
 pub(crate) fn causes_are_said_once() {
     // What an error says is not what its source says: who prints both would repeat it.
     let path = "/proc/no-such-file".to_owned();
