@@ -1,6 +1,6 @@
 //! A channel before it is taken apart.
 
-use crate::frame::Inbox;
+use crate::inbox::Inbox;
 use crate::options::{MAX_SENDERS, Options};
 use crate::receiver::Receiver;
 use crate::sender::Sender;

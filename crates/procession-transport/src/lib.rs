@@ -21,7 +21,7 @@
 //!
 //! # Layers
 //!
-//! `frame` cuts messages into frames and puts them together again. `mechanism` says
+//! `frame` cuts messages into frames, `inbox` puts them together again. `mechanism` says
 //! what a mechanism provides: a `Channel` that becomes an `Outlet` in each sender and
 //! an `Inlet` in the receiver. `mechanisms` has them, the table in `transport` lists
 //! them. `group` joins them with processes.
@@ -49,6 +49,7 @@ mod facts;
 mod fan_in;
 mod frame;
 mod group;
+mod inbox;
 mod lifeline;
 mod mechanism;
 mod mechanisms;

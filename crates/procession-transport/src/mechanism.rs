@@ -2,7 +2,7 @@
 //! process and an inlet in the receiver's.
 
 use crate::facts::Facts;
-use crate::frame::Inbox;
+use crate::inbox::Inbox;
 use crate::options::Options;
 use procession::{Deadline, Result};
 use serde::Serialize;

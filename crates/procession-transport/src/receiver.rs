@@ -1,6 +1,6 @@
 //! The end that messages come out of.
 
-use crate::frame::{Arrival, Inbox};
+use crate::inbox::{Arrival, Inbox};
 use crate::mechanism::Inlet;
 use crate::transport::Transport;
 use procession::__private::transport::{about, poll, timed_out};

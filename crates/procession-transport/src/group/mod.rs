@@ -8,7 +8,7 @@ pub use event::{Event, WorkerError, WorkerFailure};
 pub use worker::Worker;
 
 use crate::fan_in::FanIn;
-use crate::frame::Arrival;
+use crate::inbox::Arrival;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
 use crate::sender_token::SenderToken;

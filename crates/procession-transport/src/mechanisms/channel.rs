@@ -2,7 +2,8 @@
 
 use super::queue::failed_to_send;
 use crate::facts::{Boundaries, Facts, Lifetime};
-use crate::frame::{HEADER_BYTES, Inbox};
+use crate::frame::HEADER_BYTES;
+use crate::inbox::Inbox;
 use crate::mechanism::{self, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::wait::wait_for_memory;

@@ -8,7 +8,7 @@
 
 use super::stream::{Calls, Readers, StreamOutlet};
 use crate::facts::{Boundaries, Facts, Lifetime};
-use crate::frame::Inbox;
+use crate::inbox::Inbox;
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::owned_names::OwnedNames;

@@ -5,7 +5,8 @@
 //! the first fork: every side holds the FIFO by then.
 
 use crate::facts::{Boundaries, Facts, Lifetime};
-use crate::frame::{HEADER_BYTES, Inbox};
+use crate::frame::HEADER_BYTES;
+use crate::inbox::Inbox;
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::owned_names::OwnedNames;

@@ -6,7 +6,7 @@
 //! (`O_TMPFILE`), or none after the instant it takes to remove it.
 
 use crate::facts::{Boundaries, Facts, Lifetime};
-use crate::frame::Inbox;
+use crate::inbox::Inbox;
 use crate::lifeline::{Held, Lifeline, lifeline};
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;

@@ -1,7 +1,8 @@
 //! A POSIX message queue, one for all senders.
 
 use crate::facts::{Boundaries, Facts, Lifetime};
-use crate::frame::{HEADER_BYTES, Inbox};
+use crate::frame::HEADER_BYTES;
+use crate::inbox::Inbox;
 use crate::lifeline::{Held, Lifeline, lifeline};
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;

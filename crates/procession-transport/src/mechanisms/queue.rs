@@ -1,7 +1,8 @@
 //! The library's own queue, one for all senders.
 
 use crate::facts::{Boundaries, Facts, Lifetime};
-use crate::frame::{HEADER_BYTES, Inbox};
+use crate::frame::HEADER_BYTES;
+use crate::inbox::Inbox;
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::wait::wait_for_memory;

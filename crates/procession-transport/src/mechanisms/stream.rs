@@ -1,7 +1,7 @@
 //! Byte streams, one per sender: pipe and socket pair.
 
 use crate::facts::{Boundaries, Facts, Lifetime};
-use crate::frame::Inbox;
+use crate::inbox::Inbox;
 use crate::lifeline::gone;
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;

@@ -11,7 +11,7 @@
 //! inheritance only, keeps strangers' datagrams out.
 
 use crate::facts::{Boundaries, Facts, Lifetime};
-use crate::frame::Inbox;
+use crate::inbox::Inbox;
 use crate::lifeline::{Held, Lifeline, gone, lifeline};
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;

@@ -2,7 +2,7 @@
 
 use super::client::{QuietConnection, connect, explain, undisturbed};
 use super::server::PrivateServer;
-use crate::frame::Inbox;
+use crate::inbox::Inbox;
 use crate::lifeline::{Held, Lifeline, lifeline};
 use crate::mechanism::{Channel, Inlet, Outlet, Route};
 use procession::__private::transport::{poll, random_hex, timed_out};

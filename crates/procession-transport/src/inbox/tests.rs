@@ -1,4 +1,5 @@
 use super::*;
+use crate::frame::frames;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
