@@ -1,4 +1,4 @@
-//! A channel before it is taken apart.
+//! A channel with many senders and one receiver, before it is taken apart.
 
 use crate::inbox::Inbox;
 use crate::options::{MAX_SENDERS, Options};
@@ -9,12 +9,45 @@ use crate::transport::{AnyChannel, Transport};
 use procession::os::pipe;
 use procession::{Error, ErrorKind, Result};
 
-/// A channel with all its ends, to be taken apart after forking.
+/// A channel with many senders and one receiver, all of whose ends this process still
+/// has.
+///
+/// # If a process dies
+/// The ends that it holds are closed. Names that the channel owns are removed by the
+/// next program that makes one.
 ///
 /// # Across fork and exec
-/// Made before the fork; each child calls [`into_sender`](FanIn::into_sender),
-/// the parent [`into_receiver`](FanIn::into_receiver), and each closes with
-/// that the ends that are not its own.
+/// It is opened before the fork. Each child calls [`into_sender`](FanIn::into_sender),
+/// the parent [`into_receiver`](FanIn::into_receiver); both close the ends that they do
+/// not keep. A process that is not forked from this one gets a
+/// [`sender_token`](FanIn::sender_token).
+///
+/// # Examples
+/// ```
+/// use procession::process::{self, Fork};
+/// use procession_transport::{Delivery, FanIn, Options, Transport};
+/// let fan_in = FanIn::open(Transport::Fifo, 1, &Options::default())?;
+/// assert_eq!((fan_in.transport(), fan_in.senders()), (Transport::Fifo, 1));
+/// match process::fork()? {
+///     Fork::Child => {
+///         let mut sender = fan_in.into_sender(0).unwrap();
+///         sender.send(b"hello").unwrap();
+///         sender.finish().unwrap();
+///         process::exit(0);
+///     }
+///     Fork::Parent(mut child) => {
+///         let mut receiver = fan_in.into_receiver()?;
+///         let Some(Delivery::Message { sender: 0, bytes }) = receiver.receive()? else {
+///             panic!("the message comes first");
+///         };
+///         assert_eq!(bytes, b"hello");
+///         assert!(matches!(receiver.receive()?, Some(Delivery::Finished { sender: 0 })));
+///         assert!(receiver.receive()?.is_none());
+///         assert!(child.wait()?.success());
+///     }
+/// }
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[doc(alias = "Link")]
 #[derive(Debug)]
 pub struct FanIn {
@@ -28,13 +61,13 @@ pub struct FanIn {
 }
 
 impl FanIn {
-    /// Makes a channel for `senders` senders.
+    /// Opens a channel for `senders` senders.
     ///
     /// # Errors
     /// - [`InvalidInput`](ErrorKind::InvalidInput): no sender, or more than
     ///   [`MAX_SENDERS`]
     /// - [`LimitReached`](ErrorKind::LimitReached),
-    ///   [`NoSpace`](ErrorKind::NoSpace): the kernel object cannot be had
+    ///   [`NoSpace`](ErrorKind::NoSpace): the kernel refuses the object
     /// - [`NotFound`](ErrorKind::NotFound): no Redis server
     /// - [`Untrusted`](ErrorKind::Untrusted): the directory for names is not
     ///   private
@@ -57,13 +90,13 @@ impl FanIn {
         })
     }
 
-    /// The mechanism.
+    /// Returns the mechanism.
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// How many senders there are.
+    /// Returns the number of senders.
     #[must_use]
     pub fn senders(&self) -> usize {
         self.senders
@@ -72,8 +105,8 @@ impl FanIn {
     /// Keeps the end of sender `index` and closes all others.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): there is no such sender;
-    /// [`Disconnected`](ErrorKind::Disconnected): the receiver is gone.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): there is no such sender
+    /// - [`Disconnected`](ErrorKind::Disconnected): the receiver is gone
     pub fn into_sender(self, index: usize) -> Result<Sender> {
         let number = u32::try_from(index).ok().filter(|_| index < self.senders);
         let number = number.ok_or_else(|| self.no_sender(index))?;
@@ -89,12 +122,15 @@ impl FanIn {
         Ok(Sender::new(transport, number, route.open()?, presence.1))
     }
 
-    /// The right to be sender `index`, for a process that is not forked from
-    /// this one. Take it once; then keep the [receiver](FanIn::into_receiver).
+    /// Returns the right to be sender `index`, for a process that is not forked from
+    /// this one. Take each once; then keep the [receiver](FanIn::into_receiver).
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): there is no such sender;
-    /// [`LimitReached`](ErrorKind::LimitReached): no descriptor left.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): there is no such sender
+    /// - [`LimitReached`](ErrorKind::LimitReached): no descriptor is left
+    ///
+    /// # Examples
+    /// See [`SenderToken`].
     #[doc(alias = "ticket")]
     pub fn sender_token(&self, index: usize) -> Result<SenderToken> {
         let number = u32::try_from(index).ok().filter(|_| index < self.senders);
@@ -138,11 +174,18 @@ impl Transport {
     /// Finds out whether this machine can run it, by opening a channel.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it cannot.
     ///
     /// # Cost
     /// Makes and removes the kernel object; for Redis without a URL it starts
     /// and stops a server.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession_transport::{Options, Transport};
+    /// Transport::Pipe.probe(&Options::default())?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn probe(self, options: &Options) -> Result<()> {
         FanIn::open(self, 1, options).map(drop)
     }

@@ -1,4 +1,4 @@
-//! The end that messages come out of.
+//! The receiving end.
 
 use crate::inbox::{Arrival, Inbox};
 use crate::mechanism::Inlet;
@@ -9,12 +9,12 @@ use procession::{Deadline, Error, ErrorKind, Result};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-/// What a [`Receiver`] is told.
+/// What a [`Receiver`] receives.
 #[derive(Debug)]
 pub enum Delivery {
     /// A whole message.
     Message {
-        /// Whose it is.
+        /// The number of its sender.
         sender: usize,
         /// The message.
         bytes: Vec<u8>,
@@ -24,22 +24,44 @@ pub enum Delivery {
         /// Which one.
         sender: usize,
     },
-    /// A sender has given up, or broke the rules of the channel; nothing more
-    /// comes from it.
+    /// A sender has given up, has died, or has broken the rules of the channel; nothing
+    /// more comes from it.
     Failed {
         /// Which one.
         sender: usize,
-        /// What it said, or did wrong.
+        /// What it said, or what it did wrong.
         error: Error,
     },
 }
 
-/// The end that messages come out of.
+/// The receiving end of a [`FanIn`](crate::FanIn).
 ///
 /// # If a process dies
-/// It knows channels, not processes: the death of one sender among others is
-/// silent here until the last is gone, and [`Delivery::Failed`] then.
-/// [`WorkerGroup`](super::WorkerGroup) watches processes too and tells at once.
+/// It knows the channel, not the processes. The death of one sender is noticed once the
+/// last sender is gone, and is a [`Delivery::Failed`] then.
+/// [`WorkerGroup`](super::WorkerGroup) watches the processes too and reports each death
+/// at once.
+///
+/// # Examples
+/// ```
+/// use procession::Deadline;
+/// use procession_transport::{Delivery, FanIn, Options, Transport};
+/// use std::time::Duration;
+/// let fan_in = FanIn::open(Transport::SocketPair, 1, &Options::default())?;
+/// let mut sender = fan_in.sender_token(0)?.into_sender()?;
+/// let mut receiver = fan_in.into_receiver()?;
+/// assert_eq!(receiver.transport(), Transport::SocketPair);
+/// assert!(receiver.try_receive().unwrap_err().is_would_block());
+/// sender.send(b"one")?;
+/// let delivery = receiver.receive_timeout(Duration::from_secs(5))?;
+/// assert!(matches!(delivery, Some(Delivery::Message { sender: 0, .. })));
+/// drop(sender);
+/// let deadline = Deadline::after(Duration::from_secs(5));
+/// let delivery = receiver.receive_deadline(deadline)?;
+/// assert!(matches!(delivery, Some(Delivery::Failed { sender: 0, .. })));
+/// assert!(receiver.receive()?.is_none());
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Receiver {
     transport: Transport,
@@ -64,22 +86,22 @@ impl Receiver {
         }
     }
 
-    /// The mechanism.
+    /// Returns the mechanism.
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// Waits for the next delivery; `None` when every sender has finished or
+    /// Blocks until the next delivery; returns `None` when every sender has finished or
     /// failed.
     ///
     /// # Errors
-    /// Those of the channel as a whole.
+    /// The channel as a whole has failed.
     pub fn receive(&mut self) -> Result<Option<Delivery>> {
         self.receive_deadline(Deadline::NEVER)
     }
 
-    /// The next delivery if it is there.
+    /// Returns the next delivery if it is there, without blocking.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as
@@ -88,7 +110,7 @@ impl Receiver {
         self.receive_deadline(Deadline::NOW)
     }
 
-    /// Waits for the next delivery, at most `timeout`.
+    /// Blocks until the next delivery, at most `timeout`.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as
@@ -97,10 +119,10 @@ impl Receiver {
         self.receive_deadline(Deadline::after(timeout))
     }
 
-    /// Waits for the next delivery until the deadline.
+    /// Blocks until the next delivery, at most until `deadline`.
     ///
     /// # Errors
-    /// As [`receive`](Receiver::receive), and the deadline's.
+    /// As [`receive_timeout`](Receiver::receive_timeout).
     pub fn receive_deadline(&mut self, deadline: Deadline) -> Result<Option<Delivery>> {
         loop {
             if let Some(arrival) = self.inbox.pop() {

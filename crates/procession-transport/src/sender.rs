@@ -1,4 +1,4 @@
-//! The end that messages go into.
+//! The sending end.
 
 use crate::frame::{self, HEADER_BYTES, Kind};
 use crate::mechanism::Outlet;
@@ -12,13 +12,36 @@ use std::time::Duration;
 /// save a system call.
 const JOIN_BYTES: usize = 16 * 1024;
 
-/// One of the ends that messages go into.
+/// The sending end of a [`FanIn`](crate::FanIn), one of many.
 ///
 /// # If a process dies
 /// When the receiver is gone, sending fails with
 /// [`Disconnected`](procession::ErrorKind::Disconnected), within 10 ms where the kernel
-/// does not say so at once. Dropping a sender without
-/// [`finish`](Sender::finish) looks like a death to the receiver.
+/// does not say so at once. To the receiver, a sender that is dropped without
+/// [`finish`](Sender::finish) looks like the death of its process.
+///
+/// # Examples
+/// ```
+/// use procession_transport::{Delivery, FanIn, Options, Transport};
+/// use std::time::Duration;
+/// let fan_in = FanIn::open(Transport::Pipe, 2, &Options::default())?;
+/// let mut first = fan_in.sender_token(0)?.into_sender()?;
+/// let second = fan_in.sender_token(1)?.into_sender()?;
+/// let mut receiver = fan_in.into_receiver()?;
+/// assert_eq!((first.index(), first.transport()), (0, Transport::Pipe));
+/// first.send_timeout(b"one", Duration::from_secs(5))?;
+/// first.finish()?;
+/// second.fail("no data")?;
+/// let mut failed = None;
+/// while let Some(delivery) = receiver.receive()? {
+///     if let Delivery::Failed { sender, error } = delivery {
+///         failed = Some((sender, error.to_string()));
+///     }
+/// }
+/// let (sender, text) = failed.unwrap();
+/// assert!(sender == 1 && text.contains("no data"));
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Sender {
     transport: Transport,
@@ -52,28 +75,28 @@ impl Sender {
         }
     }
 
-    /// Which sender this is, from zero.
+    /// Returns the number of this sender, from zero.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index as usize
     }
 
-    /// The mechanism.
+    /// Returns the mechanism.
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// Sends a message, waiting for room as often as needed.
+    /// Sends a message, blocking while the channel is full.
     ///
     /// # Errors
     /// [`Disconnected`](procession::ErrorKind::Disconnected): the receiver is gone. After
-    /// an error the sender answers every call with the same one.
+    /// an error, every further call fails with the same error.
     pub fn send(&mut self, message: &[u8]) -> Result<()> {
         self.send_deadline(message, Deadline::NEVER)
     }
 
-    /// Sends a message, waiting at most `timeout`.
+    /// Sends a message, blocking while the channel is full, at most `timeout`.
     ///
     /// # Errors
     /// [`TimedOut`](procession::ErrorKind::TimedOut), and as [`send`](Sender::send): part
@@ -82,7 +105,7 @@ impl Sender {
         self.send_deadline(message, Deadline::after(timeout))
     }
 
-    /// Sends a message, waiting until the deadline.
+    /// Sends a message, blocking while the channel is full, until `deadline`.
     ///
     /// # Errors
     /// As [`send_timeout`](Sender::send_timeout).
@@ -90,7 +113,8 @@ impl Sender {
         self.put(Kind::Data, message, deadline)
     }
 
-    /// Tells the receiver that this was all.
+    /// Tells the receiver that this sender has sent everything, blocking while the
+    /// channel is full.
     ///
     /// # Errors
     /// As [`send`](Sender::send).
@@ -99,7 +123,8 @@ impl Sender {
         self.outlet.flush()
     }
 
-    /// Tells the receiver that this sender gives up, and why.
+    /// Tells the receiver that this sender gives up and why, blocking while the channel
+    /// is full.
     ///
     /// # Errors
     /// As [`send`](Sender::send).

@@ -1,4 +1,4 @@
-//! A sender's end on its way to another process.
+//! A sending end on its way to another process.
 
 use crate::sender::Sender;
 use crate::transport::{AnyRoute, Transport};
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 
-/// The right to be one of the senders of a [`FanIn`](super::FanIn), as a value:
-/// the argument of a task, say.
+/// The right to be one of the senders of a [`FanIn`](super::FanIn), as a value that can
+/// be, for example, the argument of a task.
 ///
 /// # Across fork and exec
-/// It holds descriptors, or names and tokens, and becomes a [`Sender`] in the
-/// process that uses it.
+/// It holds descriptors, or names and secrets, and becomes a [`Sender`] in the process
+/// that uses it.
 ///
 /// # Examples
 /// ```
@@ -41,7 +41,7 @@ pub struct SenderToken {
 }
 
 impl SenderToken {
-    /// Which sender it is for, from zero.
+    /// Returns the number of the sender, from zero.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index as usize
@@ -61,9 +61,8 @@ impl SenderToken {
         ))
     }
 
-    /// Becomes the sender, runs `work` with its number and itself, and
-    /// finishes; an error or panic of `work` is told to the receiver and
-    /// returned as text.
+    /// Becomes the sender, calls `work` with its number and the sender, and finishes. An
+    /// error or panic of `work` is sent to the receiver and returned as text.
     ///
     /// # Errors
     /// As text: those of [`into_sender`](SenderToken::into_sender), of `work`, and

@@ -123,6 +123,14 @@ impl Transport {
     pub const ALL: [Transport; ALL.len()] = ALL;
 
     /// Returns the name that the command line and tables use.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession_transport::Transport;
+    /// assert_eq!(Transport::PosixMq.name(), "posix-mq");
+    /// assert_eq!("posix-mq".parse::<Transport>()?, Transport::PosixMq);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn name(self) -> &'static str {
         self.entry().name
@@ -132,6 +140,14 @@ impl Transport {
     ///
     /// # Cost
     /// Reads a few files under `/proc/sys`.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession_transport::{Boundaries, Transport};
+    /// let facts = Transport::Udp.facts();
+    /// assert_eq!(facts.boundaries, Boundaries::Messages);
+    /// assert_eq!(facts.largest_message, Some(65_507));
+    /// ```
     #[must_use]
     pub fn facts(self) -> Facts {
         (self.entry().facts)()
@@ -162,7 +178,7 @@ impl FromStr for Transport {
                 .map(|transport| transport.name())
                 .collect();
             Error::new(ErrorKind::InvalidInput, "looking for transport", name)
-                .because("there is none of that name")
+                .because("no transport has that name")
                 .with_hint(format!("one of {}", names.join(", ")))
         })
     }

@@ -6,12 +6,12 @@ use procession::signal::Signal;
 use procession::{Error, ErrorKind};
 use std::fmt;
 
-/// What happens in a group.
+/// What a [`WorkerGroup`](crate::WorkerGroup) reports.
 #[derive(Debug)]
 pub enum Event {
-    /// A worker's message came, whole.
+    /// A whole message of a worker has arrived.
     Message {
-        /// Whose it is.
+        /// The number of the worker.
         worker: usize,
         /// The message.
         bytes: Vec<u8>,
@@ -26,20 +26,20 @@ pub enum Event {
     Failed(WorkerError),
 }
 
-/// How a worker failed: which one, over which transport, and what it was at.
+/// How a worker failed: which one, over which transport, and what it was doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerError {
     /// Which worker, from zero.
     pub worker: usize,
-    /// Its process id, which is no longer its own.
+    /// Its former process id.
     pub pid: u32,
     /// The transport it was sending over.
     pub transport: Transport,
     /// What happened.
     pub failure: WorkerFailure,
-    /// Messages that it had sent whole.
+    /// Number of whole messages that it had sent.
     pub messages: u64,
-    /// Whether it was in the middle of another.
+    /// Whether it was in the middle of another message.
     pub in_message: bool,
 }
 
@@ -48,18 +48,18 @@ pub struct WorkerError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerFailure {
-    /// Its process ended before it had finished, or badly after.
+    /// Its process ended before it had finished, or unsuccessfully afterwards.
     Ended(ExitStatus),
     /// Its function returned an error or panicked; the text of either.
     Reported(String),
     /// It broke the rules of the channel.
     Protocol(Error),
-    /// Its process was reaped elsewhere, so its end is unknown.
+    /// Another part of the program reaped its process, so how it ended is unknown.
     Lost(Error),
 }
 
 impl WorkerError {
-    /// The signal that killed the worker, if one did.
+    /// Returns the signal that killed the worker, if one did.
     #[must_use]
     pub fn signal(&self) -> Option<Signal> {
         match &self.failure {

@@ -30,16 +30,42 @@ const EXIT_ERROR: i32 = 1;
 /// Exit code of a worker whose function panicked, as Rust's runtime uses.
 const EXIT_PANIC: i32 = 101;
 
-/// Workers in other processes and the receiver of their messages.
+/// Worker processes and the receiver of their messages.
 ///
 /// # If a process dies
 /// A worker that ends without finishing becomes [`Event::Failed`] as soon as
-/// its death is seen — at once where the transport can be polled, within 20 ms
-/// elsewhere — after all that it had sent. If the parent dies, the kernel
-/// kills the workers ([`process::die_with`]).
+/// its death is noticed, after everything that it had sent: at once where the transport
+/// can be polled, within 20 ms elsewhere. If the parent dies, the kernel kills the workers ([`process::die_with`]).
 ///
 /// # When dropped
 /// Workers that still run are killed and reaped.
+///
+/// # Examples
+/// ```
+/// use procession::signal::Signal;
+/// use procession_transport::{Event, FanIn, Options, Transport, WorkerGroup};
+/// use std::time::Duration;
+/// let fan_in = FanIn::open(Transport::Unix, 2, &Options::default())?;
+/// let mut group = WorkerGroup::start(fan_in, |worker, sender| {
+///     if worker == 1 {
+///         std::thread::sleep(Duration::from_secs(3600));
+///     }
+///     sender.send(b"done")
+/// })?;
+/// group.workers()[1].signal(Signal::KILL)?;
+/// let mut ends = Vec::new();
+/// while let Some(event) = group.next()? {
+///     match event {
+///         Event::Message { worker, bytes } => assert_eq!((worker, &bytes[..]), (0, &b"done"[..])),
+///         Event::Finished { worker } => ends.push((worker, None)),
+///         Event::Failed(error) => ends.push((error.worker, error.signal())),
+///     }
+/// }
+/// ends.sort_by_key(|end| end.0);
+/// assert_eq!(ends, [(0, None), (1, Some(Signal::KILL))]);
+/// assert!(group.workers().iter().all(|worker| worker.is_ended()));
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[doc(alias = "Crew")]
 #[derive(Debug)]
 pub struct WorkerGroup {
@@ -48,12 +74,12 @@ pub struct WorkerGroup {
 }
 
 impl WorkerGroup {
-    /// Forks one worker for each sender of `fan_in`. Each runs `work` with
-    /// its number and its sender, finishes, and exits; an error or panic of
+    /// Forks one worker for each sender of `fan_in`. Each calls `work` with its number
+    /// and its sender, finishes, and exits; an error or panic of
     /// `work` arrives as [`WorkerFailure::Reported`].
     ///
-    /// Workers ignore `SIGINT`: at a terminal Ctrl-C goes to the whole group,
-    /// and the parent decides. They die with the thread that calls this.
+    /// Workers ignore `SIGINT`: a terminal sends Ctrl-C to the whole process group, and the
+    /// parent decides. They are killed when the thread that called this ends.
     ///
     /// # Errors
     /// As [`process::fork`]; workers that were started are killed.
@@ -137,16 +163,16 @@ impl WorkerGroup {
         Ok(WorkerGroup { workers, receiver })
     }
 
-    /// The workers, by number.
+    /// Returns the workers, by number.
     #[must_use]
     pub fn workers(&self) -> &[Worker] {
         &self.workers
     }
 
-    /// Waits for the next event; `None` when every worker has ended.
+    /// Blocks until the next event; returns `None` when every worker has ended.
     ///
     /// # Errors
-    /// Those of the channel as a whole.
+    /// The channel as a whole has failed.
     #[allow(
         clippy::should_implement_trait,
         reason = "an iterator could not report errors once"
@@ -155,7 +181,8 @@ impl WorkerGroup {
         self.next_until(Deadline::NEVER, None)
     }
 
-    /// Returns the next event, if there is one; `None` when every worker has ended.
+    /// Returns the next event if there is one, without blocking; `None` when every worker
+    /// has ended.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as [`next`](WorkerGroup::next).
@@ -163,7 +190,7 @@ impl WorkerGroup {
         self.next_until(Deadline::NOW, None)
     }
 
-    /// Waits for the next event until `deadline`.
+    /// Blocks until the next event, at most until `deadline`.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as [`next`](WorkerGroup::next).
@@ -171,7 +198,7 @@ impl WorkerGroup {
         self.next_until(deadline, None)
     }
 
-    /// Waits for the next event, at most `timeout`.
+    /// Blocks until the next event, at most `timeout`.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as [`next`](WorkerGroup::next).
@@ -179,12 +206,12 @@ impl WorkerGroup {
         self.next_until(Deadline::after(timeout), None)
     }
 
-    /// Waits for the next event until the deadline, or until `interrupt` is
-    /// readable — a [`Signals`](signal::Signals), say.
+    /// Blocks until the next event, at most until `deadline`, or until `interrupt` is
+    /// readable, which may be a [`Signals`](signal::Signals).
     ///
     /// # Errors
-    /// The deadline's; [`Interrupted`](ErrorKind::Interrupted); and as
-    /// [`next`](WorkerGroup::next).
+    /// [`Interrupted`](ErrorKind::Interrupted): `interrupt` is readable; and as
+    /// [`next_deadline`](WorkerGroup::next_deadline).
     pub fn next_until(
         &mut self,
         deadline: Deadline,

@@ -1,4 +1,4 @@
-//! A worker, and its process by whom it was started.
+//! A worker and its process.
 
 use super::event::WorkerFailure;
 use procession::process::{Child, ExitStatus, JoinHandle, TaskError};
@@ -6,7 +6,7 @@ use procession::signal::Signal;
 use procession::{Deadline, Result};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// A worker that has not come to its end yet, or has.
+/// A worker of a [`WorkerGroup`](crate::WorkerGroup).
 #[derive(Debug)]
 pub struct Worker {
     pub(crate) process: Process,
@@ -109,13 +109,13 @@ impl Worker {
         }
     }
 
-    /// The worker's process id.
+    /// Returns the worker's process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Sends the worker's process a signal.
+    /// Sends a signal to the worker's process.
     ///
     /// # Errors
     /// [`NotFound`](procession::ErrorKind::NotFound): it has ended.
@@ -123,7 +123,7 @@ impl Worker {
         self.process.signal(signal)
     }
 
-    /// Whether it has been reported as finished or failed.
+    /// Returns `true` if it has been reported as finished or failed.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended
