@@ -65,6 +65,14 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "it gives the lock back, and so has waited",
     ),
     (
+        "transport::Sender::fail",
+        "it consumes the sender: given up, it would look like a death",
+    ),
+    (
+        "transport::Sender::finish",
+        "it consumes the sender: given up, it would look like a death",
+    ),
+    (
         "transport::Sender::send",
         "part of a message may go, and then nothing can follow",
     ),
