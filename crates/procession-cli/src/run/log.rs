@@ -37,7 +37,7 @@ pub(super) fn open(arguments: &Arguments) -> Result<(Option<Log>, Done), Failure
     let mut done = Done::new(arguments);
     let Some(path) = &arguments.joblog else {
         if goes_on {
-            let why = "--resume goes on where a log ends: name it with --joblog";
+            let why = "--resume needs the log of the earlier run: name it with --joblog";
             return Err(Failure::Usage(why.to_owned()));
         }
         return Ok((None, done));

@@ -80,11 +80,11 @@ fn place(inside: &[u8], sources: usize) -> Result<Option<Part>, Failure> {
             Ok(Some(Part::Argument(Some(source), form, None)))
         }
         _ => Err(Failure::Usage(format!(
-            "{{{number}}} is the place of an argument from source {number}, and there {}; \
-             try ::: for another source, or {{\"\"{number}}} for the text in a shell's command",
+            "{{{number}}} stands for the argument from source {number}, but there {}; \
+             try another source with :::, or {{\"\"{number}}} for the text itself in a shell command",
             match sources {
-                1 => "is one source".to_owned(),
-                _ => format!("are {sources} sources"),
+                1 => "is only one source".to_owned(),
+                _ => format!("are only {sources} sources"),
             }
         ))),
     }

@@ -71,8 +71,8 @@ impl Done {
         }
         let text = |command: &[u8]| shortened(&String::from_utf8_lossy(command));
         Err(Failure::Usage(format!(
-            "job {} is not the one that {} has: there it is `{}`, and now `{}`; try the command and \
-             the arguments of then, or --by-number if it is done all the same, or another log",
+            "job {} differs from the one in {}: there it is `{}`, now it is `{}`; use the same command \
+             and arguments as then, or --by-number to skip jobs by their numbers, or another log",
             job.number,
             self.path.display(),
             text(&self.recorded(job.number, log)?),

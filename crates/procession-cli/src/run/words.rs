@@ -60,8 +60,8 @@ impl Words {
         }
         let inputs = split.groups.iter().flatten();
         if inputs.filter(|source| source.is_standard_input()).count() > 1 {
-            let why = "standard input is named as two sources of arguments, and can be read \
-                       once; try to write one of them to a file first";
+            let why = "standard input is given as two sources of arguments, but can be read only \
+                       once; try writing one of them to a file first";
             return Err(Failure::Usage(why.to_owned()));
         }
         Ok(split)
@@ -72,7 +72,7 @@ impl Words {
             (_, false) => self.groups.push(vec![source]),
             (Some(group), true) => group.push(source),
             (None, true) => {
-                let why = "the first source of arguments has none before it to go along with; \
+                let why = "the first source of arguments has no source before it to be linked to; \
                            try ::: instead of :::+, or :::: instead of ::::+";
                 return Err(Failure::Usage(why.to_owned()));
             }
