@@ -52,6 +52,14 @@ impl<R> TaskHandle<R> {
         }
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn chunk(&self) -> Option<ChunkId> {
+        self.chunk
+    }
+
     /// Whether the result is here.
     #[must_use]
     pub fn is_finished(&self) -> bool {

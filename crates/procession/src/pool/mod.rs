@@ -7,6 +7,7 @@
 //! | all results, in order | [`Pool::map`] |
 //! | results as an iterator, arguments taken as needed | [`Pool::imap`], [`Pool::imap_unordered`] |
 //! | one call | [`Pool::call`], [`Pool::spawn`] and [`TaskHandle`] |
+//! | the first of several to end, or to fail | [`wait_any`], [`wait_first_failure`] |
 //! | one result of all | [`Pool::map_reduce`] |
 //! | timeouts, retries, priorities | [`Pool::task`], [`Pool::calls`] |
 //! | with captured values, or by name | [`Task`] and the methods with `_task` |
@@ -54,6 +55,7 @@ mod sleep;
 mod stats;
 mod supervisor;
 mod trace;
+mod wait;
 mod worker;
 mod worker_ring;
 
@@ -68,6 +70,7 @@ pub use lifecycle::Pool;
 pub use results::Results;
 pub use settings::Stderr;
 pub use stats::{SlowTask, Stats, WorkerStats};
+pub use wait::{wait_any, wait_first_failure};
 pub use worker::{stop_requested, with_state, worker_number};
 
 use crate::process::Task;

@@ -56,6 +56,7 @@ fn main() -> std::process::ExitCode {
         results::handles_travel_in_arguments_and_results,
         results::state_is_made_once_and_ended_once,
         results::a_dropped_handle_lets_the_task_go_on,
+        results::the_first_of_several_tasks_is_waited_for,
         failures::a_panic_fails_one_call,
         failures::an_exit_fails_one_call,
         failures::signals_fail_one_call,

@@ -330,3 +330,50 @@ pub(crate) fn a_dropped_handle_lets_the_task_go_on() {
     all.sort_unstable();
     assert!(all.into_iter().eq(0..50));
 }
+
+pub(crate) fn the_first_of_several_tasks_is_waited_for() {
+    use procession::{Deadline, ErrorKind, pool::wait_any, pool::wait_first_failure};
+    let pool = Pool::new(2).unwrap();
+    let soon = Deadline::after(std::time::Duration::from_millis(5));
+    let hang = |_: u64| -> u64 {
+        loop {
+            std::thread::park();
+        }
+    };
+    let mut tasks = vec![
+        pool.spawn(hang, 0).unwrap(),
+        pool.spawn(increment, 1).unwrap(),
+    ];
+    assert_eq!(wait_any(&tasks, Deadline::NEVER).unwrap(), 1);
+    assert_eq!(wait_any(&tasks, Deadline::NOW).unwrap(), 1);
+    let error = wait_first_failure(&tasks, soon).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    let error = wait_any(&tasks[..1], Deadline::NOW).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    tasks[0].cancel();
+    assert_eq!(
+        wait_first_failure(&tasks, Deadline::NEVER).unwrap(),
+        Some(0)
+    );
+    assert!(tasks.remove(0).join().unwrap_err().is_cancelled());
+    assert_eq!(wait_first_failure(&tasks, Deadline::NEVER).unwrap(), None);
+    assert_eq!(tasks[0].try_join().unwrap().unwrap(), 2);
+    // What was joined has ended, and well.
+    assert_eq!(wait_any(&tasks, Deadline::NOW).unwrap(), 0);
+    assert_eq!(wait_first_failure(&tasks, Deadline::NOW).unwrap(), None);
+    tasks.push(Pool::new(1).unwrap().spawn(increment, 1).unwrap());
+    for error in [
+        wait_any(&tasks, Deadline::NOW).unwrap_err(),
+        wait_first_failure(&tasks, Deadline::NOW).unwrap_err(),
+        wait_any::<u64>(&[], Deadline::NEVER).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    }
+    // A worker that dies is a failure, and one that is tried again is none.
+    let abort = |x: u64| -> u64 { if x == 0 { std::process::abort() } else { x } };
+    let tasks = [1, 0, 2].map(|x| pool.spawn(abort, x).unwrap());
+    assert_eq!(
+        wait_first_failure(&tasks, Deadline::NEVER).unwrap(),
+        Some(1)
+    );
+}

@@ -11,6 +11,11 @@ impl TaskTable {
         self.chunks[id].result.is_some()
     }
 
+    /// Returns `true` if the result is here, and is an error.
+    pub(in crate::pool) fn has_failed(&self, id: ChunkId) -> bool {
+        matches!(self.chunks[id].result, Some(Piece::Failed { .. }))
+    }
+
     /// Takes the result for the handle, if it is here; the chunk is the handle's no longer.
     pub(in crate::pool) fn take_result(&mut self, id: ChunkId) -> Option<Piece> {
         let chunk = &mut self.chunks[id];
