@@ -270,6 +270,8 @@ fn checks() -> bool {
             "-D",
             "warnings",
         ])
-        && cargo(&["clippy", "--package", "procession", "--", "-D", "warnings"])
+        && ["procession", "procession-transport"]
+            .iter()
+            .all(|package| cargo(&["clippy", "--package", package, "--", "-D", "warnings"]))
         && documentation()
 }
