@@ -1,7 +1,9 @@
 //! A worker of a pool killed, or stopped, at machine instructions of what it does with its
 //! rings: each argument has one answer, and no call is made twice.
 //!
-//! Some instructions by chance, or with `EVERY_INSTRUCTION=1` each.
+//! Some instructions by chance; each of them with
+//! `EVERY_INSTRUCTION=1 cargo test --release -p procession-core --test step_kill` (a development
+//! build has too many for the time that a test may take).
 #![cfg(all(not(loom), target_arch = "x86_64"))]
 
 use procession_core::Futex;
