@@ -18,12 +18,12 @@ impl PoolSide {
         self.0.memory()
     }
 
-    /// Whether an order without bytes has room.
+    /// Returns `true` if an order without bytes has room.
     pub(in crate::pool) fn has_slot(&mut self) -> bool {
         self.0.has_slot()
     }
 
-    /// Posts an order; its index, or `None` if there is no room.
+    /// Posts an order. Returns its index, or `None` if there is no room.
     #[inline]
     pub(in crate::pool) fn post(&mut self, post: Post, bytes: &[u8]) -> Option<u64> {
         let copy = |memory: &RingMemory, at| write_ring(memory.arguments(), at, bytes);
@@ -37,29 +37,29 @@ impl PoolSide {
         self.0.announce(&Sleeper::SHORT);
     }
 
-    /// Takes a post back. Whether the worker had not taken it.
+    /// Takes a post back. Returns `true` if the worker had not taken it.
     pub(in crate::pool) fn revoke(&self, index: u64) -> bool {
         self.0.revoke(index)
     }
 
-    /// What a dead worker has done with the first post that has no result, after `done`
-    /// calls of which there are results.
+    /// Says what a dead worker has done with the first post that has no result, after
+    /// `done` calls of which there are results.
     pub(in crate::pool) fn remains(&self, index: u64, done: u64) -> Remains {
         self.0.remains(index, done)
     }
 
-    /// The same, where the words make no sense.
+    /// As [`remains`](PoolSide::remains), where the words make no sense.
     pub(in crate::pool) fn remains_of_corrupt(&self, index: u64, done: u64) -> Remains {
         self.0.remains_of_corrupt(index, done)
     }
 
-    /// Whether what the worker writes contradicts that it has, or has had, a post whose
-    /// results are not here.
+    /// Returns `true` if what the worker writes contradicts that it has, or has had, a post
+    /// whose results are not here.
     pub(in crate::pool) fn is_denied(&self, index: u64) -> bool {
         self.0.is_denied(index)
     }
 
-    /// Appends the results that there are; whether there were any, or `None` if
+    /// Appends the results that there are. Returns `true` if there were any, and `None` if
     /// the words make no sense.
     #[inline]
     pub(in crate::pool) fn read_results(&mut self, into: &mut Vec<u8>) -> Option<bool> {
@@ -69,23 +69,23 @@ impl PoolSide {
         self.0.collect(copy, &Sleeper::SHORT).ok()
     }
 
-    /// Where the worker stands.
+    /// Says where the worker stands.
     pub(in crate::pool) fn standing(&self) -> Standing {
         self.0.standing()
     }
 
-    /// Condemns the call with this number. Whether it was running: the worker will
-    /// do nothing more then, and is to be killed.
+    /// Condemns the call with this number. Returns `true` if it was running: the worker
+    /// does nothing more then, and is to be killed.
     pub(in crate::pool) fn condemn(&self, call: u64) -> bool {
         self.0.condemn(call)
     }
 
-    /// Lets the call with this number know that it should end.
+    /// Tells the call with this number that it should end.
     pub(in crate::pool) fn give_notice(&self, call: u64) {
         self.0.give_notice(call);
     }
 
-    /// Resident memory of the worker when it last told, in bytes.
+    /// Returns how much resident memory the worker had when it last told, in bytes.
     pub(in crate::pool) fn resident(&self) -> u64 {
         self.0.resident()
     }

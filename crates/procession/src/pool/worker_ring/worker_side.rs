@@ -32,14 +32,14 @@ impl WorkerSide {
         }
     }
 
-    /// Lets the pool know that the worker takes orders from now on.
+    /// Tells the pool that the worker takes orders from now on.
     pub(in crate::pool) fn become_ready(&self) {
         self.ring.become_ready();
     }
 
-    /// Takes the next order and its bytes, if there is one. One that was taken back
-    /// is passed over, but for those whose packet has to be taken all the same:
-    /// they come with `false`.
+    /// Takes the next order and its bytes, if there is one. An order that was taken back is
+    /// passed over, unless its packet has to be received all the same: it is returned with
+    /// `false`.
     pub(in crate::pool) fn take(&mut self, bytes: &mut Vec<u8>) -> Option<(Post, bool)> {
         loop {
             let copy = |memory: &RingMemory, at, length| {
@@ -59,7 +59,7 @@ impl WorkerSide {
         }
     }
 
-    /// Whether there are orders.
+    /// Returns `true` if there are orders.
     #[inline]
     pub(in crate::pool) fn has_posts(&self) -> bool {
         self.ring.has_posts()
@@ -85,35 +85,36 @@ impl WorkerSide {
         }
     }
 
-    /// A call begins.
+    /// Begins a call.
     #[inline]
     pub(in crate::pool) fn begin(&mut self) {
         self.ring.begin();
     }
 
-    /// A call begins that can be condemned.
+    /// Begins a call that can be condemned.
     #[inline]
     pub(in crate::pool) fn begin_exact(&mut self, now: u64) {
         self.ring.begin_exact(now);
     }
 
-    /// Such a call is over. Whether it was not condemned.
+    /// Ends a call that can be condemned. Returns `true` if it was not.
     #[inline]
     pub(in crate::pool) fn end_exact(&self) -> bool {
         self.ring.end_exact().unwrap_or_else(|_| spoilt())
     }
 
-    /// Whether the pool wants the rest of the batch.
+    /// Returns `true` if the pool wants the rest of the batch.
     #[inline]
     pub(in crate::pool) fn is_rest_wanted(&self) -> bool {
         self.ring.is_rest_wanted()
     }
 
-    /// A batch begins, of which nothing is wanted back yet.
+    /// Begins a batch, of which nothing is wanted back yet.
     pub(in crate::pool) fn keep_batch(&self) {
         self.ring.keep_batch();
     }
 
+    /// Tells the pool how much resident memory the worker has, in bytes.
     pub(in crate::pool) fn tell_resident(&self, bytes: u64) {
         self.ring.tell_resident(bytes);
     }
