@@ -1,6 +1,11 @@
 //! The project's own commands: `cargo xtask test`, `cargo xtask ci`,
 //! `cargo xtask chaos`, `cargo xtask bench`.
 
+mod ci;
+mod features;
+mod licences;
+mod members;
+mod minimal;
 mod package;
 mod readme;
 mod refused;
@@ -24,8 +29,8 @@ cargo xtask <command>
   shapes        build a program that uses procession in every shape: static,
                 link-time optimised, and so on; and run it
   readme        paste the programs of the README into a new crate, and run them
-  package       check that each published package says what it is and carries
-                its licences and a README
+  package       check that each published package says what it is, carries its
+                licences and a README, and is built from its file alone
   tidy          check the order of modules, and what comments and documents say
                 about the code
   chaos [ARGS]  kill processes at every instruction and at random, and print
@@ -37,9 +42,12 @@ cargo xtask <command>
                 run suites with one system call refused in each test, one call
                 after the other, and print a table
   sanitize      run the suites of shared memory under AddressSanitizer
-  ci [--long]   everything that must hold: tests, format, lints, documentation;
-                with --long also what takes hours: kills by the million, kills
-                at every instruction, the sanitizer
+  ci [--long] [QUESTION ...]
+                everything that must hold, question after question: tests,
+                format, lints, features, docs, packages, 'minimal versions',
+                licences, tidy; or only those that are named; with --long also
+                what takes hours: kills by the million, kills at every
+                instruction, the sanitizer
   bench [ARGS]  run the benchmarks; ARGS go to them (see `bench/README.md`)
 ";
 
@@ -63,18 +71,11 @@ fn main() -> ExitCode {
             chaos(&arguments)
         }
         Some("sanitize") => sanitize::check(),
-        Some("ci") if rest == ["--long"] => {
-            // Each, so that one failure hides no other.
-            let outcomes = [
-                test(&[]),
-                checks(),
-                chaos(&["--step"]),
-                chaos(&["--random", "--kills", "1000000"]),
-                sanitize::check(),
-            ];
-            outcomes.into_iter().all(|ok| ok)
+        Some("ci") => {
+            let names = rest.iter().map(String::as_str);
+            let names: Vec<&str> = names.filter(|name| *name != "--long").collect();
+            ci::check(rest.iter().any(|it| it == "--long"), &names)
         }
-        Some("ci") => test(&[]) && checks(),
         Some("bench") => {
             let mut arguments = vec!["run", "--release", "--package", "bench", "--"];
             arguments.extend(rest.iter().map(String::as_str));
@@ -250,28 +251,4 @@ fn is_root() -> bool {
                 .is_some_and(|ids| ids.split_whitespace().nth(1) == Some("0"))
         })
     })
-}
-
-fn checks() -> bool {
-    let documentation = || {
-        eprintln!("+ RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps");
-        command_of_cargo()
-            .args(["doc", "--workspace", "--no-deps"])
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .status()
-            .is_ok_and(|status| status.success())
-    };
-    cargo(&["fmt", "--all", "--check"])
-        && cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ])
-        && ["procession", "procession-transport"]
-            .iter()
-            .all(|package| cargo(&["clippy", "--package", package, "--", "-D", "warnings"]))
-        && documentation()
 }

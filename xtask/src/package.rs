@@ -1,34 +1,31 @@
-//! What is published can stand alone: each package says what it is, and carries
-//! what belongs to it.
+//! What is published can stand alone: each package says what it is, carries what
+//! belongs to it, and is built from its `.crate` file, without the workspace.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
+
+use crate::members::{self, Package, text_of};
 
 /// What a package has to carry.
 const FILES: [&str; 4] = ["Cargo.toml", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
-/// Looks at every package that is published; prints what is missing. Whether
-/// nothing is.
+/// Looks at every package that is published; prints what is missing. Returns whether
+/// nothing is, and all are built from what they carry.
 pub(crate) fn check() -> bool {
     let problems = problems().unwrap_or_else(|error| vec![error]);
     for problem in &problems {
         println!("package: {problem}");
     }
-    problems.is_empty()
+    problems.is_empty() && are_built()
 }
 
 fn problems() -> Result<Vec<String>, String> {
-    let metadata = text_of(&[
-        "metadata",
-        "--no-deps",
-        "--offline",
-        "--format-version",
-        "1",
-    ])?;
-    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| error.to_string())?;
-    let packages = metadata["packages"].as_array().ok_or("no packages")?;
-    let (published, others): (Vec<&Value>, Vec<&Value>) = packages
-        .iter()
-        .partition(|package| package["publish"].is_null());
+    let packages = members::all()?;
+    let (published, others): (Vec<&Value>, Vec<&Value>) =
+        packages.iter().partition(|it| members::is_published(it));
     let unpublished: Vec<&Value> = others.iter().map(|package| &package["name"]).collect();
     let mut problems = Vec::new();
     for package in published {
@@ -68,22 +65,100 @@ fn of_manifest(package: &Value, unpublished: &[&Value]) -> Vec<String> {
         problems.push(format!("{name} does not say how docs.rs is to build it"));
     }
     for dependency in package["dependencies"].as_array().into_iter().flatten() {
+        let what = &dependency["name"];
         let is_tests = dependency["kind"] == "dev";
-        if unpublished.contains(&&dependency["name"]) && (!is_tests || dependency["req"] != "*") {
-            let what = &dependency["name"];
+        if unpublished.contains(&what) && !is_tests {
             problems.push(format!("{name} needs {what}, which is not published"));
+        }
+        // One with a version has to be published first, whatever needs it in turn.
+        if is_tests && !dependency["path"].is_null() && dependency["req"] != "*" {
+            problems.push(format!(
+                "{name} needs {what} for its tests: by its path only, or it has to be published first"
+            ));
         }
     }
     problems
 }
 
-/// What cargo prints.
-fn text_of(arguments: &[&str]) -> Result<String, String> {
-    let output = super::command_of_cargo().args(arguments).output();
-    let output = output.map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+/// Builds all packages from their files.
+fn are_built() -> bool {
+    match unpack("packages", members::published()) {
+        Ok(unpacked) => unpacked.run(&["check", "--workspace", "--all-features", "--offline"]),
+        Err(error) => {
+            println!("package: {error}");
+            false
+        }
+    }
+}
+
+/// Packages as whoever downloads them has them, in a workspace of their own.
+pub(crate) struct Unpacked {
+    directory: PathBuf,
+    target: PathBuf,
+}
+
+/// Makes the packages and unpacks them into a directory of that name.
+pub(crate) fn unpack(name: &str, packages: Vec<Package>) -> Result<Unpacked, String> {
+    if packages.is_empty() {
+        return Err("nothing is published".to_owned());
+    }
+    let mut arguments = vec!["package", "--quiet", "--no-verify"];
+    arguments.extend(["--offline", "--allow-dirty"]);
+    arguments.extend(packages.iter().flat_map(|it| ["--package", &it.name]));
+    if !crate::cargo(&arguments) {
+        return Err("cargo does not package them".to_owned());
+    }
+    let at = |error: std::io::Error| error.to_string();
+    let root = fs::canonicalize(crate::ROOT).map_err(at)?;
+    let target = root.join(crate::target_directory());
+    let directory = target.join(name);
+    if directory.exists() {
+        fs::remove_dir_all(&directory).map_err(at)?;
+    }
+    fs::create_dir_all(&directory).map_err(at)?;
+    let (mut members, mut patches) = (Vec::new(), Vec::new());
+    for Package { name, version, .. } in &packages {
+        let unpacked = format!("{name}-{version}");
+        let status = Command::new("tar")
+            // As new, or cargo takes them for what it has built before.
+            .args(["--extract", "--gzip", "--touch", "--file"])
+            .arg(target.join(format!("package/{unpacked}.crate")))
+            .current_dir(&directory)
+            .status();
+        if !status.is_ok_and(|status| status.success()) {
+            return Err(format!("tar does not unpack {unpacked}.crate"));
+        }
+        patches.push(format!("{name} = {{ path = {unpacked:?} }}"));
+        members.push(unpacked);
+    }
+    let manifest = format!(
+        "[workspace]\nresolver = \"3\"\nmembers = {members:?}\n\n[patch.crates-io]\n{}\n",
+        patches.join("\n")
+    );
+    fs::write(directory.join("Cargo.toml"), manifest).map_err(at)?;
+    // The same versions of what they depend on.
+    fs::copy(root.join("Cargo.lock"), directory.join("Cargo.lock")).map_err(at)?;
+    Ok(Unpacked { directory, target })
+}
+
+impl Unpacked {
+    /// Cargo, in their workspace.
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = crate::command_of_cargo();
+        command
+            .args(arguments)
+            .current_dir(&self.directory)
+            // What the workspace has compiled need not be compiled again.
+            .env("CARGO_TARGET_DIR", &self.target);
+        command
+    }
+
+    /// Runs cargo in their workspace; returns whether it succeeded.
+    pub(crate) fn run(&self, arguments: &[&str]) -> bool {
+        let name = self.directory.file_name().unwrap_or_default();
+        eprintln!("{} + cargo {}", name.to_string_lossy(), arguments.join(" "));
+        let status = self.cargo(arguments).status();
+        status.is_ok_and(|status| status.success())
     }
 }
 
@@ -99,7 +174,11 @@ mod tests {
             "name": "a", "description": "d", "license": "MIT", "readme": "README.md",
             "keywords": ["k"], "categories": ["c"],
             "metadata": {"docs": {"rs": {"all-features": true, "rustdoc-args": ["--cfg", "docsrs"]}}},
-            "dependencies": [{"name": "testkit", "kind": "dev", "req": "*"}],
+            "dependencies": [
+                {"name": "testkit", "kind": "dev", "req": "*", "path": "/testkit"},
+                {"name": "b", "kind": "dev", "req": "*", "path": "/b"},
+                {"name": "elsewhere", "kind": "dev", "req": "^1.0.0", "path": null},
+            ],
         });
         let unpublished = json!("testkit");
         let problems = |package: &Value| of_manifest(package, &[&unpublished]);
@@ -116,11 +195,15 @@ mod tests {
             package[key] = Value::Null;
             assert_eq!(problems(&package).len(), 1, "{key}");
         }
-        let changes = [("kind", Value::Null), ("req", json!("^0.1.0"))];
-        for (key, value) in changes {
+        let changes = [
+            (0, "kind", Value::Null),
+            (0, "req", json!("^0.1.0")),
+            (1, "req", json!("^0.1.0")),
+        ];
+        for (which, key, value) in changes {
             let mut package = whole.clone();
-            package["dependencies"][0][key] = value;
-            assert_eq!(problems(&package).len(), 1, "{key}");
+            package["dependencies"][which][key] = value;
+            assert_eq!(problems(&package).len(), 1, "{which} {key}");
         }
     }
 }
