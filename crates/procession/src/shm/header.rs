@@ -180,8 +180,10 @@ impl Header {
         }
         let (version, kind) = (get(8) & 0xffff_ffff, get(8) >> 32);
         if version != VERSION {
-            let why = format!("its layout is version {version}, ours is {VERSION}");
-            return wrong(ErrorKind::Incompatible, why);
+            let error = Error::new(ErrorKind::Incompatible, operation, "");
+            return Err(error
+                .because(format!("its layout is version {version}, ours is {VERSION}"))
+                .with_hint("use it with the version of procession that made it, or `unlink` it"));
         }
         let number = |offset| usize::try_from(get(offset)).unwrap_or(usize::MAX);
         let mut header = Header {
