@@ -3,6 +3,7 @@
 //! Data goes to standard output, talk to standard error; every command that
 //! prints facts prints them as JSON too. Exit codes are in [`failure`].
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 // They panic, or fail, where nobody reads: `say` and `output` do neither.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
@@ -36,11 +37,13 @@ fn main() {
     failure.report();
     match failure.signal() {
         Some(signal) => procession::process::exit_with_signal(signal),
+        #[expect(clippy::disallowed_methods, reason = "`main` has its code from here")]
         None => std::process::exit(failure.code()),
     }
 }
 
 /// Prints the help that was asked for; or says what is wrong with the arguments.
+#[expect(clippy::disallowed_methods, reason = "`main` has its code from here")]
 fn explain(answer: &clap::Error) -> Result<(), Failure> {
     let text = answer.render().ansi().to_string();
     if !answer.use_stderr() {

@@ -41,6 +41,7 @@
 //! algorithms need of the system is the [`Platform`], or a [`Futex`] where no death
 //! has to end a sleep.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 #[cfg(all(test, not(loom)))]
 mod abandoned;

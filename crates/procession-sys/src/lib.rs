@@ -23,6 +23,7 @@
 //!   descriptors on Linux, so the caller polls.
 //! - `shmat` at a chosen address, `SHM_REMAP`: they replace mappings that
 //!   somebody may hold.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("procession supports 64-bit Linux (x86-64 and aarch64) only");
@@ -33,6 +34,7 @@ pub mod errno;
 pub mod fork_local;
 pub mod futex;
 pub mod image;
+#[expect(clippy::disallowed_methods, reason = "it has `SharedBytes`")]
 pub mod memory;
 pub mod overflow;
 pub mod posix;

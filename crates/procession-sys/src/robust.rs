@@ -88,6 +88,7 @@ impl Link {
         self.0.as_ptr().expose_provenance()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the words of the kernel's list")]
     fn set_next(self, next: usize) {
         // SAFETY: eight aligned, writable bytes by `Link::of`, mapped as long
         // as the entry lives; other processes' accesses are atomic as well.

@@ -43,6 +43,7 @@
 //! assert_eq!(received[2], (2, vec![2; 4]));
 //! # Ok::<(), procession::Error>(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod facts;

@@ -121,7 +121,9 @@
 //! }
 //! # Ok::<(), procession::Error>(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 // What the derives write, where tests of this crate use them.
 #[cfg(test)]

@@ -88,6 +88,7 @@ impl Blocks {
         for beside in places.chunk_by(|one, next| one + 1 == *next) {
             let (start, count) = (beside[0] * PIECE as u64, (beside.len() * PIECE) as u64);
             // As above.
+            #[expect(clippy::disallowed_methods, reason = "it gives space back")]
             let _ = rustix::fs::fallocate(file, hole, start, count);
         }
     }

@@ -109,6 +109,7 @@ impl RunningJob {
         directory: Option<Result<PathBuf, Failure>>,
         common: &Common,
     ) -> Result<RunningJob, Box<NotStarted>> {
+        #[expect(clippy::disallowed_methods, reason = "the record shows it to people")]
         let (started, started_at) = (Instant::now(), SystemTime::now());
         let outcome = spawn(&job, &line, directory, common);
         match outcome {

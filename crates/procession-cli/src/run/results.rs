@@ -33,6 +33,10 @@ pub(super) struct Results {
 impl Results {
     pub(super) fn open(arguments: &Arguments) -> Option<Results> {
         let root = arguments.results.clone()?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the name of a directory, for people"
+        )]
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Some(Results {
             root,

@@ -179,6 +179,7 @@ impl MemFd {
     /// # Errors
     /// [`PermissionDenied`](ErrorKind::PermissionDenied): a seal forbids it;
     /// [`NoSpace`](ErrorKind::NoSpace).
+    #[expect(clippy::disallowed_methods, reason = "it becomes shorter")]
     pub fn resize(&self, length: usize) -> Result<()> {
         let operation = "resizing memory file";
         if length > self.len()? {

@@ -103,6 +103,10 @@ pub(crate) fn allocate(
 
 /// Makes a file `length` bytes long, of which nothing more is allocated: whoever uses
 /// a part of it allocates that first.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever uses a part looks for space first"
+)]
 pub(crate) fn lengthen(
     file: BorrowedFd<'_>,
     length: usize,
@@ -146,6 +150,7 @@ fn require_length(
 
 /// Allocates space for `length` bytes of a file from an offset, and makes it so
 /// long if it is shorter.
+#[expect(clippy::disallowed_methods, reason = "space was looked for above")]
 pub(crate) fn allocate_part(
     file: BorrowedFd<'_>,
     offset: u64,

@@ -393,6 +393,10 @@ impl Running {
             if is_reaped || patience.has_passed() {
                 break;
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nothing tells when another process has reaped"
+            )]
             std::thread::sleep(Duration::from_millis(1));
         }
         let error = Error::new(ErrorKind::ProcessDied, "waiting for process", &self.name).because(

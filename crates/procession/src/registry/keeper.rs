@@ -257,6 +257,10 @@ fn stay(process: Option<&Process>) -> ! {
         if let Some(process) = process {
             // Nothing in it panics; if something does, it goes on.
             let _ = catch_unwind(AssertUnwindSafe(|| keep(process)));
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a pause after a panic that is not to happen"
+            )]
             std::thread::sleep(ROUND);
         } else {
             std::thread::park();

@@ -376,6 +376,7 @@ impl<'a> Select<'a> {
         }
         let left = until.remaining().unwrap_or(SLICE);
         if expected.is_empty() {
+            #[expect(clippy::disallowed_methods, reason = "only a time is waited for")]
             std::thread::sleep(left);
         } else {
             // For whatever reason it ends, everything is looked at again.

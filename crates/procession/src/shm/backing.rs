@@ -183,6 +183,7 @@ impl Backing {
         if let Backing::File(file) = self {
             let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             // What fails is memory that the next message finds there.
+            #[expect(clippy::disallowed_methods, reason = "it gives memory back")]
             let _ = rustix::fs::fallocate(file, punch, offset, length);
         }
     }

@@ -143,6 +143,10 @@ impl Directory {
                 return Err(Error::new(ErrorKind::Busy, operation, &path)
                     .because("somebody holds it for seconds, who may be stopped"));
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a record lock cannot be waited for with a limit"
+            )]
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
         }

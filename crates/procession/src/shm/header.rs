@@ -182,7 +182,9 @@ impl Header {
         if version != VERSION {
             let error = Error::new(ErrorKind::Incompatible, operation, "");
             return Err(error
-                .because(format!("its layout is version {version}, ours is {VERSION}"))
+                .because(format!(
+                    "its layout is version {version}, ours is {VERSION}"
+                ))
                 .with_hint("use it with the version of procession that made it, or `unlink` it"));
         }
         let number = |offset| usize::try_from(get(offset)).unwrap_or(usize::MAX);

@@ -83,6 +83,10 @@ impl Ticket {
                 return Err(Error::new(ErrorKind::Busy, operation, FILE)
                     .because("somebody is removing it for seconds, who may be stopped"));
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nothing tells of the end of a removal, which takes microseconds"
+            )]
             std::thread::sleep(Duration::from_micros(100));
         }
     }

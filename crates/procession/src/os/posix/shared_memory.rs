@@ -187,6 +187,7 @@ impl SharedMemory {
     /// # Errors
     /// [`NoSpace`](crate::ErrorKind::NoSpace);
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput): open for reading only.
+    #[expect(clippy::disallowed_methods, reason = "it becomes shorter")]
     pub fn resize(&self, length: usize) -> Result<()> {
         let operation = "resizing shared memory";
         if length > self.len()? {

@@ -299,6 +299,10 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     let inherited = Surroundings::of(&Environment::default(), None)?;
     // Nothing here needs code between fork and exec, so std can use vfork,
     // which costs the same in a process with much memory.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is the server, which ends with the family"
+    )]
     let mut command = Command::new("/proc/self/exe");
     command
         .arg0(title)

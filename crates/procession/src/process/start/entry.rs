@@ -253,6 +253,7 @@ fn pending() -> std::sync::MutexGuard<'static, Option<Pending>> {
 
 fn run(task: current::Task) -> ! {
     let _ = task.mailbox.send_word(Kind::Booted);
+    #[expect(clippy::disallowed_methods, reason = "it is the `main` of a task")]
     std::process::exit(worker::live(task))
 }
 

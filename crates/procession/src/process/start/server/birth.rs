@@ -98,6 +98,7 @@ pub(super) fn execute_again(
         token,
     };
     let stdin = mailbox.as_fd().try_clone_to_owned().during(operation, "")?;
+    #[expect(clippy::disallowed_methods, reason = "it is the server that starts it")]
     let mut command = Command::new("/proc/self/exe");
     command
         .arg0(&settings.name)
