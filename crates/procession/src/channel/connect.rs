@@ -7,7 +7,7 @@ use crate::queue::Message;
 use crate::{Deadline, Result};
 use std::time::Duration;
 
-/// Connects to a [`Listener`], waiting until it accepts.
+/// Connects to a [`Listener`](crate::channel::Listener), waiting until it accepts.
 ///
 /// # Errors
 /// - [`NotFound`](crate::ErrorKind::NotFound),
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// - [`Unsupported`](crate::ErrorKind::Unsupported): a type cannot be a message
 ///
 /// # Examples
-/// See [`Listener`].
+/// See [`Listener`](crate::channel::Listener).
 pub fn connect<S, R>(address: &Address) -> Result<Endpoint<S, R>>
 where
     S: Message<'static> + ?Sized,

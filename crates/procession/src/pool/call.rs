@@ -108,7 +108,7 @@ pub(super) fn encode<A: Serialize>(
     encoded.map(Some)
 }
 
-/// A call to be made, from [`Pool::task`].
+/// A call to be made, from [`Pool::task`](crate::pool::Pool::task).
 ///
 /// # Examples
 /// ```
@@ -233,7 +233,7 @@ where
     /// Gives the task to the pool.
     ///
     /// # Errors
-    /// As [`Pool::spawn`].
+    /// As [`Pool::spawn`](crate::pool::Pool::spawn).
     pub fn spawn(self) -> std::result::Result<TaskHandle<R>, TaskError> {
         let chunk = add(self.shared, &self.function, &self.argument, self.policy)?;
         Ok(TaskHandle::new(Arc::clone(self.shared), chunk))
@@ -242,7 +242,7 @@ where
     /// Gives the task to the pool, and waits for the result.
     ///
     /// # Errors
-    /// As [`Pool::call`].
+    /// As [`Pool::call`](crate::pool::Pool::call).
     pub fn call(self) -> std::result::Result<R, TaskError> {
         self.spawn()?.join()
     }

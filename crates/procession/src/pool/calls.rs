@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Arguments that [`map_reduce`](Calls::map_reduce) puts together at most.
 const MOST_REDUCED: usize = 1024;
 
-/// Calls to be made of one function, from [`Pool::calls`].
+/// Calls to be made of one function, from [`Pool::calls`](crate::pool::Pool::calls).
 ///
 /// Arguments are taken from their iterator as workers need them, so that it may be
 /// without end. They go to workers in chunks, whose size follows from how long the
@@ -139,7 +139,7 @@ where
     /// If the iterator panics, with the same.
     ///
     /// # Examples
-    /// See [`Pool::map`].
+    /// See [`Pool::map`](crate::pool::Pool::map).
     pub fn map<I>(mut self, arguments: I) -> Result<Vec<R>, TaskError>
     where
         I: IntoIterator<Item = A>,
@@ -160,7 +160,7 @@ where
     /// in their order.
     ///
     /// # Examples
-    /// See [`Pool::imap`].
+    /// See [`Pool::imap`](crate::pool::Pool::imap).
     #[doc(alias = "buffered")]
     pub fn imap<I>(self, arguments: I) -> Results<I::IntoIter, R>
     where
@@ -173,7 +173,7 @@ where
     /// as they come.
     ///
     /// # Examples
-    /// See [`Pool::imap_unordered`].
+    /// See [`Pool::imap_unordered`](crate::pool::Pool::imap_unordered).
     #[doc(alias = "buffer_unordered")]
     pub fn imap_unordered<I>(self, arguments: I) -> Results<I::IntoIter, R>
     where
@@ -188,7 +188,7 @@ where
     /// As [`map`](Calls::map).
     ///
     /// # Examples
-    /// See [`Pool::for_each`].
+    /// See [`Pool::for_each`](crate::pool::Pool::for_each).
     pub fn for_each<I>(mut self, arguments: I) -> Result<(), TaskError>
     where
         I: IntoIterator<Item = A>,
@@ -211,7 +211,7 @@ where
     /// captures something.
     ///
     /// # Examples
-    /// See [`Pool::map_reduce`].
+    /// See [`Pool::map_reduce`](crate::pool::Pool::map_reduce).
     pub fn map_reduce<I>(self, reduce: fn(R, R) -> R, arguments: I) -> Result<Option<R>, TaskError>
     where
         I: IntoIterator<Item = A>,

@@ -39,7 +39,7 @@ use std::thread;
 /// worker a process, half a MiB of shared memory, a handful of descriptors.
 ///
 /// # Examples
-/// See the [module](self).
+/// See the [module](crate::pool).
 #[derive(Debug)]
 pub struct Pool {
     pub(super) shared: Arc<Shared>,
@@ -145,7 +145,7 @@ impl Pool {
     }
 
     /// [Closes](Pool::close) it, and waits until everything is done, all
-    /// [callbacks](TaskHandle::on_done) were called, and all workers have ended.
+    /// [callbacks](crate::pool::TaskHandle::on_done) were called, and all workers have ended.
     ///
     /// An iterator of results that other threads take from ([`imap`](Pool::imap)) goes on
     /// to its end. One that this thread has taken from would never get there meanwhile:

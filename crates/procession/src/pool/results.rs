@@ -17,7 +17,7 @@ use std::time::Duration;
 /// No more arguments are taken; calls that no worker has begun are not made.
 ///
 /// # Examples
-/// See [`Pool::imap`].
+/// See [`Pool::imap`](crate::pool::Pool::imap).
 #[must_use = "arguments are only taken as results are taken"]
 pub struct Results<I: Iterator, R> {
     feed: Option<Feed<I, R>>,

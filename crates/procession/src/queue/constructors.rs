@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Makes a queue without a name in which `capacity` messages may wait, not counting
-/// those that are received and not acknowledged ([`recv_delivery`](Receiver::recv_delivery)). Memory is
+/// those that are received and not acknowledged ([`recv_delivery`](crate::queue::Receiver::recv_delivery)). Memory is
 /// taken as messages come.
 ///
 /// # Errors
