@@ -1,4 +1,4 @@
-//! Parties that wait for each other.
+//! Barriers: meeting points of a fixed number of threads.
 //!
 //! ```text
 //!   0       8         64
@@ -69,25 +69,29 @@ fn raw(object: &Object) -> RawBarrier<'_> {
     }
 }
 
-/// A meeting point of a fixed number of parties: nobody passes before all have
+/// A meeting point of a fixed number of parties: no party passes before all have
 /// arrived.
 ///
 /// # Units and limits
 /// Up to 4,095 parties, which are threads of any processes.
 ///
-/// # If a process dies
-/// A process takes part from the moment that it receives the barrier from
-/// another one or first waits at it, until it drops the barrier or exits in
-/// order. If it is killed in between, those who wait, and those who come, get
-/// [`Broken`](ErrorKind::Broken), unless others have come in its place; after
-/// [`reset`](Barrier::reset) it is as good as new. A process that was forked and
-/// killed before it first waited has never been there.
+/// # Blocking
+/// [`wait`](Barrier::wait) blocks until the last party arrives. A wait that times out
+/// breaks the barrier for all, as does an action that panics.
 ///
-/// A wait that times out breaks the barrier, as does an action that panics.
+/// # If a process dies
+/// A process takes part from the moment it receives the barrier from another process, or
+/// first waits at it, until it drops the barrier or exits normally. If it is killed in
+/// that time, the waits of the others, also later ones, return
+/// [`Broken`](ErrorKind::Broken), unless other parties have taken its place.
+/// [`reset`](Barrier::reset) makes the barrier usable again. A process that was forked
+/// and killed before its first wait has never taken part.
+///
+/// # Across fork and exec
+/// A forked child can use the barrier and takes part from its first wait.
 ///
 /// # Cost
-/// Arriving is one atomic operation; waiting long, and waking all, one system
-/// call.
+/// Arriving: one atomic operation. Sleeping, and waking all: one system call each.
 ///
 /// # Examples
 /// ```
@@ -106,7 +110,7 @@ pub struct Barrier {
     object: Arc<Object>,
 }
 
-/// How a wait at a barrier ended: everybody had arrived.
+/// The result of a wait at a barrier that all parties have reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWait {
     index: usize,
@@ -114,13 +118,28 @@ pub struct BarrierWait {
 }
 
 impl BarrierWait {
-    /// A number from 0 to one less than the parties, different for each.
+    /// Returns the order of arrival, from 0 to the number of parties less one, different
+    /// for each party.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// assert_eq!(Barrier::new(1)?.wait()?.index(), 0);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// Whether this is the one who arrived last.
+    /// Returns `true` for the party that arrived last.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// assert!(Barrier::new(1)?.wait()?.is_leader());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.index + 1 == self.parties
@@ -153,28 +172,55 @@ impl Barrier {
         Ok(Barrier { object })
     }
 
-    /// Makes a barrier for so many parties, without a name.
+    /// Creates a barrier for `parties` parties, without a name.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): none, or more than 4,095;
-    /// [`NoSpace`](ErrorKind::NoSpace).
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): no party, or more than 4,095
+    /// - [`NoSpace`](ErrorKind::NoSpace): not enough memory
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// assert_eq!(Barrier::new(3)?.parties(), 3);
+    /// assert!(Barrier::new(0).is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn new(parties: usize) -> Result<Barrier> {
         Barrier::make(None, parties)
     }
 
-    /// Makes a barrier with a name.
+    /// Creates a barrier with a name, by which other processes open it.
     ///
     /// # Errors
-    /// As [`new`](Barrier::new), and
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// As [`new`](Barrier::new), and [`AlreadyExists`](ErrorKind::AlreadyExists) if an
+    /// object has this name.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// # let name = &format!("example-barrier-{}", std::process::id());
+    /// let barrier = Barrier::create(name, 3)?;
+    /// assert_eq!(Barrier::open(name)?.parties(), 3);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn create(name: &str, parties: usize) -> Result<Barrier> {
         Barrier::make(Some((name, false)), parties)
     }
 
-    /// Opens the barrier of this name, or makes it for so many parties.
+    /// Opens the barrier with this name; creates it for `parties` parties if there is
+    /// none.
     ///
     /// # Errors
     /// As [`create`](Barrier::create) and [`open`](Barrier::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// # let name = &format!("example-barrier-or-{}", std::process::id());
+    /// let first = Barrier::open_or_create(name, 3)?;
+    /// assert_eq!(Barrier::open_or_create(name, 5)?.parties(), 3);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(name: &str, parties: usize) -> Result<Barrier> {
         Barrier::make(Some((name, true)), parties)
     }
@@ -210,45 +256,95 @@ impl Barrier {
         }
     }
 
-    /// Arrives, and waits until all have.
+    /// Arrives, and blocks until all parties have arrived.
     ///
     /// # Errors
     /// [`Broken`](ErrorKind::Broken): a party died, timed out or called
     /// [`abort`](Barrier::abort).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// let barrier = Barrier::new(2)?;
+    /// std::thread::scope(|scope| {
+    ///     let other = scope.spawn(|| barrier.wait().unwrap().is_leader());
+    ///     let ours = barrier.wait().unwrap().is_leader();
+    ///     assert_ne!(ours, other.join().unwrap());
+    /// });
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait(&self) -> Result<BarrierWait> {
         self.wait_deadline(Deadline::NEVER)
     }
 
-    /// Arrives, and waits so long at most.
+    /// Arrives, and blocks until all parties have arrived, at most `timeout`.
     ///
     /// # Errors
     /// As [`wait`](Barrier::wait), and [`TimedOut`](ErrorKind::TimedOut), which
     /// breaks the barrier.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, sync::Barrier};
+    /// use std::time::Duration;
+    /// let barrier = Barrier::new(2)?;
+    /// let late = barrier.wait_timeout(Duration::from_millis(1)).unwrap_err();
+    /// assert_eq!(late.kind(), ErrorKind::TimedOut);
+    /// assert!(barrier.is_broken());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWait> {
         self.wait_deadline(Deadline::after(timeout))
     }
 
-    /// Arrives, and waits until then at most.
+    /// Arrives, and blocks until all parties have arrived, at most until `deadline`.
     ///
     /// # Errors
     /// As [`wait_timeout`](Barrier::wait_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, sync::Barrier};
+    /// use std::time::Duration;
+    /// Barrier::new(1)?.wait_deadline(Deadline::after(Duration::from_secs(1)))?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_deadline(&self, deadline: Deadline) -> Result<BarrierWait> {
         self.arrive(deadline, None::<fn()>)
     }
 
-    /// Arrives, and waits until all have; the one who arrives last does
-    /// something before the others go on.
+    /// Waits as [`wait`](Barrier::wait); the party that arrives last calls `action` before
+    /// any party continues.
     ///
     /// # Errors
     /// As [`wait`](Barrier::wait).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// let mut passed = false;
+    /// Barrier::new(1)?.wait_then(|| passed = true)?;
+    /// assert!(passed);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_then(&self, action: impl FnOnce()) -> Result<BarrierWait> {
         self.arrive(Deadline::NEVER, Some(action))
     }
 
-    /// [`wait_then`](Barrier::wait_then), waiting so long at most.
+    /// Waits as [`wait_then`](Barrier::wait_then), at most `timeout`.
     ///
     /// # Errors
     /// As [`wait_timeout`](Barrier::wait_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// use std::time::Duration;
+    /// let mut passed = false;
+    /// Barrier::new(1)?.wait_then_timeout(Duration::from_secs(1), || passed = true)?;
+    /// assert!(passed);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_then_timeout(
         &self,
         timeout: Duration,
@@ -257,10 +353,21 @@ impl Barrier {
         self.wait_then_deadline(Deadline::after(timeout), action)
     }
 
-    /// [`wait_then`](Barrier::wait_then), waiting until then at most.
+    /// Waits as [`wait_then`](Barrier::wait_then), at most until `deadline`.
     ///
     /// # Errors
     /// As [`wait_timeout`](Barrier::wait_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, sync::Barrier};
+    /// use std::time::Duration;
+    /// let deadline = Deadline::after(Duration::from_secs(1));
+    /// let mut passed = false;
+    /// Barrier::new(1)?.wait_then_deadline(deadline, || passed = true)?;
+    /// assert!(passed);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_then_deadline(
         &self,
         deadline: Deadline,
@@ -285,43 +392,86 @@ impl Barrier {
         }
     }
 
-    /// Breaks the barrier: all who wait, and who come, get
-    /// [`Broken`](ErrorKind::Broken) until it is reset.
+    /// Breaks the barrier: all waits, also later ones, return
+    /// [`Broken`](ErrorKind::Broken) until [`reset`](Barrier::reset).
     ///
     /// # Errors
-    /// The process could not join the users of the barrier.
+    /// Those of registering this process as a user of the barrier, such as
+    /// [`LimitReached`](ErrorKind::LimitReached).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, sync::Barrier};
+    /// let barrier = Barrier::new(2)?;
+    /// barrier.abort()?;
+    /// assert_eq!(barrier.wait().unwrap_err().kind(), ErrorKind::Broken);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn abort(&self) -> Result<()> {
         raw(&self.object).abort(&self.object.caller(Deadline::NOW)?);
         Ok(())
     }
 
-    /// Begins anew; those who wait get [`Broken`](ErrorKind::Broken), whenever they
-    /// come to look, and the dead are forgotten.
+    /// Makes the barrier usable again and forgets dead parties. Waits that are in progress
+    /// return [`Broken`](ErrorKind::Broken).
     ///
     /// # If a process dies
-    /// If the caller is killed meanwhile, the barrier can be left broken: reset it
+    /// If the caller is killed during the call, the barrier may stay broken: call `reset`
     /// again.
     ///
     /// # Errors
-    /// The process could not join the users of the barrier.
+    /// As [`abort`](Barrier::abort).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// let barrier = Barrier::new(1)?;
+    /// barrier.abort()?;
+    /// barrier.reset()?;
+    /// assert!(!barrier.is_broken() && barrier.wait().is_ok());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn reset(&self) -> Result<()> {
         raw(&self.object).reset(&self.object.caller(Deadline::NOW)?);
         Ok(())
     }
 
-    /// Whether it is broken.
+    /// Returns `true` if the barrier is broken.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// let barrier = Barrier::new(2)?;
+    /// barrier.abort()?;
+    /// assert!(barrier.is_broken());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn is_broken(&self) -> bool {
         raw(&self.object).is_broken()
     }
 
-    /// How many must arrive.
+    /// Returns the number of parties that must arrive.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// assert_eq!(Barrier::new(3)?.parties(), 3);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn parties(&self) -> usize {
         raw(&self.object).parties
     }
 
-    /// How many have arrived and wait at this moment.
+    /// Returns the number of parties that have arrived and wait at this moment.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Barrier;
+    /// assert_eq!(Barrier::new(3)?.waiting(), 0);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> usize {
         raw(&self.object).waiting()

@@ -1,4 +1,4 @@
-//! Waiting for what a mutex protects.
+//! Condition variables.
 //!
 //! ```text
 //!   0
@@ -25,32 +25,36 @@ const CLASS: Class = Class {
     lends: |_, _| false,
 };
 
-/// Lets those who hold a [`Mutex`](super::Mutex) or a
-/// [`ReentrantMutex`](super::ReentrantMutex) wait until somebody else has changed
-/// what it protects.
+/// A condition variable: a thread that holds a [`Mutex`](super::Mutex) or a
+/// [`ReentrantMutex`](super::ReentrantMutex) waits until another thread has changed the
+/// value that the mutex protects.
 ///
 /// # Blocking
-/// A wait ends when somebody notifies, when its time is over, and when a process
-/// died that uses shared objects with this one; not by itself. The forms with a
-/// time say [which](WaitOutcome) it was. [`notify_one`](Condvar::notify_one) ends
-/// the wait of one who sleeps; if nobody sleeps yet, of all who are just on their
-/// way to. So a burst of notifications can end more waits than it has notifications:
-/// those that find too few asleep end the waits of all who are about to sleep. Look
-/// at the condition in a loop, or let [`wait_while`](Condvar::wait_while) do it.
+/// A wait ends when a thread notifies, when the time limit passes, or when a process that
+/// uses shared objects with this one dies. The forms with a time limit return
+/// [which](WaitOutcome) it was. [`notify_one`](Condvar::notify_one) ends the wait of one
+/// sleeping thread. If no thread sleeps yet, it ends the waits of all threads that are
+/// about to sleep, so a burst of notifications can end more waits than it has
+/// notifications. Check the condition in a loop, or call
+/// [`wait_while`](Condvar::wait_while), which does.
 ///
-/// Change what the condition is about with the lock in hand; to notify, it is not
-/// needed. A lock that the thread has several times
-/// ([`ReentrantMutex`](super::ReentrantMutex)) is given back entirely while it
-/// waits, and is had as many times after that.
+/// Change the value while you hold the lock; notifying does not need the lock. A
+/// [`ReentrantMutex`](super::ReentrantMutex) that the thread has locked several times is
+/// released completely during the wait, and has the same number of guards afterwards.
 ///
 /// # If a process dies
-/// All waits end. So a sleeper that is killed takes nothing with it: a wake-up
-/// that it was given and did not act upon becomes one for all the others, who look
-/// again. So does one that was owed by a process killed between its change and its
-/// notification.
+/// All waits end, and the waiting threads check their conditions again. So no wake-up is
+/// lost: neither one that a killed process received and did not act on, nor one that a
+/// process owed when it was killed between its change and its notification.
+///
+/// # Across fork and exec
+/// A forked child can use the condition variable; a wait belongs to its thread.
 ///
 /// # Cost
-/// Notifying costs no system call while nobody sleeps.
+/// Notifying makes no system call while no thread sleeps.
+///
+/// # References
+/// pthread_cond_wait(3p); `procession_core::condvar`
 ///
 /// # Examples
 /// ```
@@ -74,19 +78,37 @@ pub struct Condvar {
 }
 
 impl Condvar {
-    /// Makes one without a name.
+    /// Creates a condition variable without a name, in shared memory of its own.
     ///
     /// # Errors
-    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): not enough memory
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached): too many open files
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Condvar;
+    /// let changed = Condvar::new()?;
+    /// changed.notify_all(); // no thread waits
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn new() -> Result<Condvar> {
         Condvar::of(Object::anonymous(CLASS, Extent::fixed(8), |_| Ok(()))?)
     }
 
-    /// Makes one with a name.
+    /// Creates a condition variable with a name, by which other processes open it.
     ///
     /// # Errors
     /// As [`new`](Condvar::new), and
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if an object has this name.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Condvar;
+    /// # let name = &format!("example-condvar-{}", std::process::id());
+    /// let changed = Condvar::create(name)?;
+    /// let same = Condvar::open(name)?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn create(name: &str) -> Result<Condvar> {
         Condvar::of(Object::create_named(
             name,
@@ -97,10 +119,19 @@ impl Condvar {
         )?)
     }
 
-    /// Opens the one of this name, or makes it.
+    /// Opens the condition variable with this name; creates it if there is none.
     ///
     /// # Errors
     /// As [`create`](Condvar::create) and [`open`](Condvar::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Condvar;
+    /// # let name = &format!("example-condvar-or-{}", std::process::id());
+    /// let changed = Condvar::open_or_create(name)?;
+    /// let same = Condvar::open_or_create(name)?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(name: &str) -> Result<Condvar> {
         Condvar::of(Object::create_named(
             name,
@@ -135,17 +166,36 @@ impl Condvar {
         RawCondvar(&self.state)
     }
 
-    /// Gives the lock back, all levels of it, sleeps until notified or until some
-    /// process died, and takes the lock again.
+    /// Releases the lock, all levels of it, blocks until a notification or a death, and
+    /// takes the lock again.
     ///
     /// # Errors
     /// As locking the mutex.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::{Condvar, Mutex};
+    /// let (slot, filled) = (Mutex::new(0_u32)?, Condvar::new()?);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         *slot.lock().unwrap() = 7;
+    ///         filled.notify_one();
+    ///     });
+    ///     let mut guard = slot.lock().unwrap();
+    ///     while *guard == 0 {
+    ///         guard = filled.wait(guard).unwrap();
+    ///     }
+    ///     assert_eq!(*guard, 7);
+    /// });
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait<G: WaitGuard>(&self, guard: G) -> WaitResult<G> {
         let (guard, _) = self.wait_deadline(guard, Deadline::NEVER).map_err(alone)?;
         Ok(guard)
     }
 
-    /// [`wait`](Condvar::wait), sleeping so long at most; says why it ended.
+    /// Waits as [`wait`](Condvar::wait), blocking at most `timeout`; returns why the wait
+    /// ended.
     ///
     /// # Errors
     /// As [`wait_deadline`](Condvar::wait_deadline).
@@ -165,11 +215,23 @@ impl Condvar {
         self.wait_deadline(guard, Deadline::after(timeout))
     }
 
-    /// [`wait`](Condvar::wait), sleeping until then at most; says why it ended. The
-    /// lock is taken again however long that takes.
+    /// Waits as [`wait`](Condvar::wait), blocking at most until `deadline`; returns why
+    /// the wait ended. Taking the lock again has no time limit.
     ///
     /// # Errors
     /// As locking the mutex.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, sync::{Condvar, Mutex}};
+    /// use std::time::Duration;
+    /// let (slot, filled) = (Mutex::new(0_u32)?, Condvar::new()?);
+    /// let deadline = Deadline::after(Duration::from_millis(1));
+    /// let (guard, outcome) = filled.wait_deadline(slot.lock().unwrap(), deadline).unwrap();
+    /// assert!(outcome.timed_out() && *guard == 0);
+    /// # drop(guard);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_deadline<G: WaitGuard>(&self, guard: G, deadline: Deadline) -> TimedWaitResult<G> {
         let caller = self.object.caller(deadline)?;
         let mut outcome = WaitOutcome::TimedOut;
@@ -190,10 +252,25 @@ impl Condvar {
         }
     }
 
-    /// Waits as long as the condition holds; it is asked first.
+    /// Waits while `condition` returns `true`; calls it before the first wait.
     ///
     /// # Errors
     /// As locking the mutex.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::{Condvar, Mutex};
+    /// let (slot, filled) = (Mutex::new(0_u32)?, Condvar::new()?);
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         *slot.lock().unwrap() = 7;
+    ///         filled.notify_one();
+    ///     });
+    ///     let guard = filled.wait_while(slot.lock().unwrap(), |value| *value == 0);
+    ///     assert_eq!(*guard.unwrap(), 7);
+    /// });
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_while<G: WaitGuard>(
         &self,
         guard: G,
@@ -202,10 +279,21 @@ impl Condvar {
         self.wait_while_deadline(guard, Deadline::NEVER, condition)
     }
 
-    /// Waits as long as the condition holds, and so long at most.
+    /// Waits while `condition` returns `true`, at most `timeout`.
     ///
     /// # Errors
     /// As [`wait_while_deadline`](Condvar::wait_while_deadline).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, sync::{Condvar, Mutex}};
+    /// use std::time::Duration;
+    /// let (slot, filled) = (Mutex::new(0_u32)?, Condvar::new()?);
+    /// let limit = Duration::from_millis(1);
+    /// let still_empty = filled.wait_while_timeout(slot.lock().unwrap(), limit, |value| *value == 0);
+    /// assert_eq!(still_empty.unwrap_err().kind(), ErrorKind::TimedOut);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_while_timeout<G: WaitGuard>(
         &self,
         guard: G,
@@ -215,11 +303,22 @@ impl Condvar {
         self.wait_while_deadline(guard, Deadline::after(timeout), condition)
     }
 
-    /// Waits as long as the condition holds, and until then at most.
+    /// Waits while `condition` returns `true`, at most until `deadline`.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut), without the lock, if the condition
-    /// still holds then; and as locking the mutex.
+    /// As locking the mutex, and [`TimedOut`](crate::ErrorKind::TimedOut) if `condition`
+    /// still returns `true` then; the lock is released.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, sync::{Condvar, Mutex}};
+    /// use std::time::Duration;
+    /// let (slot, filled) = (Mutex::new(7_u32)?, Condvar::new()?);
+    /// let deadline = Deadline::after(Duration::from_secs(1));
+    /// let guard = filled.wait_while_deadline(slot.lock().unwrap(), deadline, |value| *value == 0);
+    /// assert_eq!(*guard.unwrap(), 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_while_deadline<G: WaitGuard>(
         &self,
         mut guard: G,
@@ -237,12 +336,30 @@ impl Condvar {
         Ok(guard)
     }
 
-    /// Wakes one who waits.
+    /// Wakes one thread that waits.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::{Condvar, Mutex};
+    /// let (slot, filled) = (Mutex::new(0_u32)?, Condvar::new()?);
+    /// *slot.lock().unwrap() = 7;
+    /// filled.notify_one();
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn notify_one(&self) {
         self.notify(1);
     }
 
-    /// Wakes up to `count` of those who wait.
+    /// Wakes up to `count` threads that wait.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::{Condvar, Mutex};
+    /// let (slots, filled) = (Mutex::new([0_u32; 3])?, Condvar::new()?);
+    /// *slots.lock().unwrap() = [7; 3];
+    /// filled.notify(3);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn notify(&self, count: u32) {
         // Who cannot join has nobody to wake: joining is for those who wait.
         if let Ok(caller) = self.object.caller(Deadline::NOW) {
@@ -250,7 +367,16 @@ impl Condvar {
         }
     }
 
-    /// Wakes all who wait.
+    /// Wakes all threads that wait.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::{Condvar, Mutex};
+    /// let (is_over, changed) = (Mutex::new(0_u8)?, Condvar::new()?);
+    /// *is_over.lock().unwrap() = 1;
+    /// changed.notify_all();
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn notify_all(&self) {
         self.notify(u32::MAX);
     }

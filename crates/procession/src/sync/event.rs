@@ -1,4 +1,4 @@
-//! Set or not.
+//! Events: flags to wait for.
 //!
 //! ```text
 //!   0        8
@@ -24,19 +24,24 @@ const CLASS: Class = Class {
     lends: |_, _| false,
 };
 
-/// Something that has happened or has not, and those who wait for it.
+/// A flag that threads of several processes set, clear and wait for.
 ///
-/// An ordinary event stays set until it is cleared, and lets everybody through.
-/// One that resets itself ([`auto_reset`](Event::auto_reset)) lets one through
-/// for each time it is set while it is not.
+/// An event stays set until [`clear`](Event::clear), and every wait returns meanwhile. An
+/// *auto-reset* event ([`auto_reset`](Event::auto_reset)) is cleared by the wait that
+/// sees it, so each `set` of a clear event releases one wait.
+///
+/// # Blocking
+/// [`wait`](Event::wait) blocks until the event is set.
 ///
 /// # If a process dies
-/// It has set the event or it has not; nobody is held up by a dead one who
-/// waited.
+/// The event stays as it is. The death of a process that waits has no effect on others.
+///
+/// # Across fork and exec
+/// A forked child has the same event.
 ///
 /// # Cost
-/// Setting and asking are one atomic operation each, and no system call while
-/// nobody sleeps.
+/// Setting and testing: one atomic operation each, and no system call while no thread
+/// sleeps.
 ///
 /// # Examples
 /// ```
@@ -71,42 +76,92 @@ impl Event {
         })
     }
 
-    /// Makes an event that is not set, without a name.
+    /// Creates an event that is not set, without a name.
     ///
     /// # Errors
-    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): not enough memory
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached): too many open files
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Event;
+    /// let event = Event::new()?;
+    /// assert!(!event.is_set());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn new() -> Result<Event> {
         Event::make(None, false)
     }
 
-    /// Makes an event that resets itself, without a name.
+    /// Creates an auto-reset event that is not set, without a name.
     ///
     /// # Errors
     /// As [`new`](Event::new).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Event;
+    /// let turn = Event::auto_reset()?;
+    /// turn.set()?;
+    /// turn.wait()?; // clears it
+    /// assert!(turn.try_wait().is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn auto_reset() -> Result<Event> {
         Event::make(None, true)
     }
 
-    /// Makes an event with a name.
+    /// Creates an event with a name, by which other processes open it.
     ///
     /// # Errors
-    /// As [`new`](Event::new), and [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
+    /// As [`new`](Event::new), and [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if
+    /// an object has this name.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Event;
+    /// # let name = &format!("example-event-{}", std::process::id());
+    /// let event = Event::create(name)?;
+    /// Event::open(name)?.set()?;
+    /// event.wait()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn create(name: &str) -> Result<Event> {
         Event::make(Some((name, false)), false)
     }
 
-    /// Makes an event that resets itself, with a name.
+    /// Creates an auto-reset event with a name.
     ///
     /// # Errors
     /// As [`create`](Event::create).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Event;
+    /// # let name = &format!("example-event-auto-{}", std::process::id());
+    /// let turn = Event::create_auto_reset(name)?;
+    /// assert!(Event::open(name)?.is_auto_reset());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn create_auto_reset(name: &str) -> Result<Event> {
         Event::make(Some((name, false)), true)
     }
 
-    /// Opens the event of this name, or makes an ordinary one.
+    /// Opens the event with this name; creates one that is not auto-reset if there is
+    /// none.
     ///
     /// # Errors
     /// As [`create`](Event::create) and [`open`](Event::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Event;
+    /// # let name = &format!("example-event-or-{}", std::process::id());
+    /// let event = Event::open_or_create(name)?;
+    /// Event::open_or_create(name)?.set()?;
+    /// assert!(event.is_set());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(name: &str) -> Result<Event> {
         Event::make(Some((name, true)), false)
     }
@@ -128,16 +183,35 @@ impl Event {
         RawEvent(&self.state)
     }
 
-    /// Whether it resets itself.
+    /// Returns `true` if this is an auto-reset event.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Event;
+    /// assert!(Event::auto_reset()?.is_auto_reset() && !Event::new()?.is_auto_reset());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn is_auto_reset(&self) -> bool {
         self.auto_reset
     }
 
-    /// Sets it, and wakes those who wait, or one of them.
+    /// Sets the event and wakes the threads that wait (one of them, if it is auto-reset).
     ///
     /// # Errors
-    /// The process could not join the users of the event.
+    /// Those of registering this process as a user of the event, such as
+    /// [`LimitReached`](crate::ErrorKind::LimitReached).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Event;
+    /// let event = Event::new()?;
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| event.set().unwrap());
+    ///     event.wait()
+    /// })?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[inline]
     pub fn set(&self) -> Result<()> {
         if self.auto_reset && self.raw().set_for_one() {
@@ -152,46 +226,101 @@ impl Event {
         Ok(())
     }
 
-    /// Takes the setting back. Whether it was set.
+    /// Clears the event. Returns `true` if it was set.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Event;
+    /// let event = Event::new()?;
+    /// event.set()?;
+    /// assert!(event.clear() && !event.clear());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn clear(&self) -> bool {
         self.raw().clear()
     }
 
-    /// Whether it is set.
+    /// Returns `true` if the event is set.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Event;
+    /// let event = Event::new()?;
+    /// event.set()?;
+    /// assert!(event.is_set());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.raw().is_set()
     }
 
-    /// Waits until it is set.
+    /// Blocks until the event is set. Clears it, if it is auto-reset.
     ///
     /// # Errors
-    /// The process could not join the users of the event.
+    /// As [`set`](Event::set).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, sync::Event};
+    /// let started = Event::new()?;
+    /// let mut task = process::spawn(|event: Event| event.set().unwrap(), started.clone())?;
+    /// started.wait()?;
+    /// # task.join().unwrap();
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[inline]
     pub fn wait(&self) -> Result<()> {
         self.wait_deadline(Deadline::NEVER)
     }
 
-    /// Whether it is set; if it resets itself, takes the setting.
+    /// Succeeds if the event is set. Clears it, if it is auto-reset.
     ///
     /// # Errors
-    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): it is not.
+    /// As [`wait`](Event::wait), and [`WouldBlock`](crate::ErrorKind::WouldBlock) if the
+    /// event is not set.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, sync::Event};
+    /// assert_eq!(Event::new()?.try_wait().unwrap_err().kind(), ErrorKind::WouldBlock);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_wait(&self) -> Result<()> {
         self.wait_deadline(Deadline::NOW)
     }
 
-    /// Waits until it is set, so long at most.
+    /// Blocks until the event is set, at most `timeout`.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut).
+    /// As [`wait`](Event::wait), and [`TimedOut`](crate::ErrorKind::TimedOut).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, sync::Event};
+    /// use std::time::Duration;
+    /// let late = Event::new()?.wait_timeout(Duration::from_millis(1)).unwrap_err();
+    /// assert_eq!(late.kind(), ErrorKind::TimedOut);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
         self.wait_deadline(Deadline::after(timeout))
     }
 
-    /// Waits until it is set, until then at most.
+    /// Blocks until the event is set, at most until `deadline`.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut).
+    /// As [`wait_timeout`](Event::wait_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, sync::Event};
+    /// use std::time::Duration;
+    /// let event = Event::new()?;
+    /// event.set()?;
+    /// event.wait_deadline(Deadline::after(Duration::from_secs(1)))?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[inline]
     pub fn wait_deadline(&self, deadline: Deadline) -> Result<()> {
         if self.auto_reset && self.raw().try_take() {
@@ -209,8 +338,8 @@ impl Event {
 }
 
 impl Event {
-    /// [`wait`](Event::wait) as a future, for any executor. Unlike that, it does not
-    /// see a setting that was taken back before it looked.
+    /// Waits as [`wait`](Event::wait), as a future for any executor. Unlike `wait`, it can
+    /// miss a `set` that is followed by `clear` before the future is polled again.
     ///
     /// # Errors
     /// As [`wait`](Event::wait).

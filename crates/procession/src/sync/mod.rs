@@ -1,54 +1,53 @@
-//! Locks, permits and meeting points between processes, which survive the death
-//! of whoever uses them.
+//! Locks, semaphores, condition variables, events and barriers between processes, which
+//! survive the death of the processes that use them.
 //!
-//! | type | what it is for | if a process dies |
+//! | type | purpose | if a process dies |
 //! |---|---|---|
-//! | [`Mutex`] | one at a time | the next one gets [`LockError::OwnerDied`] and may repair |
-//! | [`ReentrantMutex`] | one thread at a time, as often as it likes | the same |
-//! | [`RwLock`] | many readers or one writer | readers leave nothing; a writer as with the mutex |
-//! | [`Semaphore`], [`BoundedSemaphore`] | so many at a time | its permits are free again |
-//! | [`Condvar`] | waiting for what a mutex protects | all waits end, and nothing is lost |
-//! | [`Event`] | set or not | nothing is lost |
-//! | [`Barrier`] | parties that wait for each other | the others get [`Broken`](crate::ErrorKind::Broken) |
-//! | [`Once`] | what is to happen once | the next one does it |
+//! | [`Mutex`] | mutual exclusion | the next `lock` returns [`LockError::OwnerDied`], and can repair the value |
+//! | [`ReentrantMutex`] | mutual exclusion that a thread can take several times | the same |
+//! | [`RwLock`] | many readers or one writer | a reader leaves nothing behind; a writer is handled as by the mutex |
+//! | [`Semaphore`], [`BoundedSemaphore`] | at most N at a time | its permits become available |
+//! | [`Condvar`] | waiting for a condition that a mutex protects | all waits end, so no wake-up is lost |
+//! | [`Event`] | a flag to wait for | nothing is lost |
+//! | [`Barrier`] | a meeting point of N parties | the others get [`Broken`](crate::ErrorKind::Broken) |
+//! | [`Once`] | an action that runs once | the next caller runs it again |
 //!
-//! Each is made by `new`, without a name, and given to other processes as an
-//! argument, a capture or a result of a task, or by fork; or by `create`, under
-//! a name by which others `open` it. A handle can be cloned; all handles, in all
-//! processes, are the same object.
+//! `new` creates an object without a name. Other processes get it as an argument, a
+//! capture or a result of a task, in a message, or by fork. `create` gives the object a
+//! name, by which other processes `open` it. Handles can be cloned; all handles, in all
+//! processes, refer to the same object.
 //!
 //! # Names
 //!
-//! The last user of an object removes its name, by dropping its last handle. Where the
-//! last user was killed, or ended by [`process::exit`](crate::process::exit) or
-//! [`std::process::exit`] without dropping its handle, the name stays (with its
-//! memory) until the next process asks for it or collects garbage
-//! ([`shm::collect_garbage`](crate::shm::collect_garbage), `procession gc`). Nobody
-//! can open what is left so: `open` answers [`NotFound`](crate::ErrorKind::NotFound),
-//! `create` makes the object anew.
+//! When the last process that uses an object drops its last handle, it removes the
+//! name. If that process was killed, or ended by [`process::exit`](crate::process::exit)
+//! or [`std::process::exit`] without dropping its handle, the name and its memory stay
+//! until another process asks for the name or collects garbage
+//! ([`shm::collect_garbage`](crate::shm::collect_garbage), `procession gc`). Such a
+//! leftover cannot be opened: `open` returns [`NotFound`](crate::ErrorKind::NotFound),
+//! and `create` creates a new object.
 //!
-//! Making, opening and removing a name takes a lock for some system calls, which all
-//! processes of the user share. If a process is stopped while it has this lock, others
-//! get [`Busy`](crate::ErrorKind::Busy) after 20 seconds.
+//! Creating, opening and removing a name takes a lock that all processes of the user
+//! share, for the time of some system calls. If a process is stopped while it holds this
+//! lock, the others get [`Busy`](crate::ErrorKind::Busy) after 20 seconds.
 //!
 //! # Deaths
 //!
-//! The kernel tells of a death, however the process ends. What the process held is
-//! handed on when its memory is gone, which mostly takes less than a millisecond, and
-//! longer where there are gigabytes of it. No time without a sign of life is taken for
-//! death: a process that is stopped keeps what it holds.
+//! The kernel reports a death, however the process ends. What the process held passes
+//! to others when its memory is gone: usually within a millisecond, later if it has
+//! gigabytes of memory. Silence never counts as death: a process that is stopped keeps
+//! what it holds.
 //!
-//! Where no `/proc` is mounted that shows this process, as in some containers, objects
-//! with a name cannot be made (`create` is an error), and two deaths go unseen: that of
-//! a holder in another namespace of process ids, and that of a holder which executed
-//! another program. Their locks count as held until whoever waits gives up.
+//! In a container without a `/proc` that shows this process, named objects cannot be
+//! created (`create` returns an error), and two kinds of death are not seen: that of a
+//! holder in another PID namespace, and that of a holder that executed another program.
+//! Their locks stay held until the waiting thread gives up.
 //!
 //! # Waiting
 //!
-//! Who has to wait looks again for some microseconds before it sleeps, because
-//! a wake-up across processors costs far more than most waits take. How
-//! long, each thread learns from its own sleeps. On one processor it sleeps at
-//! once.
+//! A waiting thread spins for some microseconds before it sleeps, because a wake-up
+//! across processors costs far more than most waits take. Each thread learns from its
+//! own waits how long to spin. With one processor, it sleeps immediately.
 //!
 //! # Examples
 //! ```

@@ -1,4 +1,4 @@
-//! One at a time.
+//! A lock that protects a value shared by several processes.
 
 use super::LockError;
 use super::locked::{self, Locked, LockedGuard, Orphan};
@@ -7,52 +7,55 @@ use crate::{Deadline, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What [`Mutex::lock`] gives.
+/// The result of [`Mutex::lock`].
 pub type LockResult<'a, T> =
     std::result::Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>, RecoveryGuard<'a, T>>>;
 
-/// A value that one thread of one process uses at a time.
+/// A mutual exclusion lock that protects a value shared by several processes.
+///
+/// At most one thread of one process holds the lock at a time.
 ///
 /// # Units and limits
 /// The value is [`ShmSafe`]. A thread may hold any number of locks.
 ///
 /// # Blocking
-/// [`lock`](Mutex::lock) waits for the holder, without fairness: who comes at
-/// the right moment overtakes those who sleep. A thread that locks a second
-/// time gets [`Deadlock`](crate::ErrorKind::Deadlock).
+/// [`lock`](Mutex::lock) blocks while another thread holds the lock. The lock is not
+/// fair: a thread that arrives when the lock is released can take it before the threads
+/// that sleep. A thread that locks a mutex it already holds gets
+/// [`Deadlock`](crate::ErrorKind::Deadlock).
 ///
-/// A guard that is leaked (`mem::forget`, `Box::leak`) leaves the lock locked, also
-/// when its thread ends, because references into the value may live on: until the
-/// process ends, as by its death, or has dropped its last handle of the mutex. Threads
-/// of the same process that wait for it without a limit get
-/// [`Deadlock`](crate::ErrorKind::Deadlock) once the thread has ended. A guard that lies in
-/// a thread-local is dropped with it.
+/// A leaked guard (`mem::forget`, `Box::leak`) keeps the lock locked, even after its
+/// thread has ended, because references into the value may still exist. The lock is
+/// released when the process ends (this counts as the death of the holder) or when the
+/// process drops its last handle of the mutex. Threads of the same process that wait
+/// for it without a limit get [`Deadlock`](crate::ErrorKind::Deadlock) once the thread of
+/// the guard has ended. A guard in a thread-local is dropped with its thread.
 ///
 /// # If a process dies
-/// If the holder dies, the next one gets [`LockError::OwnerDied`] with a
-/// [`RecoveryGuard`]: the value is as the dead left it, possibly in the middle
-/// of a change. After a look and a repair, [`repaired`](RecoveryGuard::repaired)
-/// makes the lock an ordinary one again. Without that, the lock cannot be had
-/// any more ([`NotRecoverable`](crate::ErrorKind::NotRecoverable)) until it is
-/// [`reset`](Mutex::reset). The death of somebody who waits disturbs nobody. A
-/// holder that is stopped is waited for.
+/// If the holder dies, the next `lock` returns [`LockError::OwnerDied`] with a
+/// [`RecoveryGuard`]. The value is as the dead process left it, possibly in the middle
+/// of a change. The caller checks and repairs the value and calls
+/// [`repaired`](RecoveryGuard::repaired), which returns an ordinary guard. If the caller
+/// drops the recovery guard instead, every later `lock` returns
+/// [`NotRecoverable`](crate::ErrorKind::NotRecoverable) until [`reset`](Mutex::reset).
+/// The death of a process that waits has no effect on others. A holder that is stopped
+/// (`SIGSTOP`) keeps the lock.
 ///
-/// Poisoning is something else: the holder panicked, and lives. The next one
-/// gets [`LockError::Poisoned`] with the guard until
-/// [`clear_poison`](Mutex::clear_poison).
+/// If the holder panics, the lock is *poisoned*: `lock` returns
+/// [`LockError::Poisoned`] with the guard until [`clear_poison`](Mutex::clear_poison).
 ///
 /// # Across fork and exec
-/// A forked child has the mutex, and none of the locks that its parent holds:
-/// [`fork`](crate::process::fork) refuses while the process holds one, because the
-/// child would have the guard as well. Handles that come back in messages, arguments
-/// or results are handles of the same mutex: only the end of the last one in a process
-/// matters.
+/// A forked child can use the mutex and holds no lock.
+/// [`fork`](crate::process::fork) returns an error while the process holds a lock,
+/// because both processes would have the guard. All handles of one mutex in a process,
+/// also those that arrive in messages, arguments and results, count as one: the locks
+/// that the process holds end with the last of them.
 ///
-/// Executing another program is the end of those that the process holds.
+/// Executing another program ends the locks that the process holds, as its death does.
 ///
 /// # Cost
-/// Taking a free lock and giving it back are one atomic operation each, and no
-/// system call; waiting for long is one each.
+/// Locking and unlocking without contention: one atomic operation each and no system
+/// call. Sleeping and waking: one system call each.
 ///
 /// # Examples
 /// ```
@@ -79,33 +82,67 @@ pub type LockResult<'a, T> =
 /// ```
 ///
 /// # References
+/// pthread_mutexattr_setrobust(3) describes the same contract for threads of libc;
 /// `docs/layouts.md`, "Mutex"; `procession_core::mutex`
 pub struct Mutex<T: ShmSafe> {
     locked: Locked<T>,
 }
 
 impl<T: ShmSafe> Mutex<T> {
-    /// Makes a mutex without a name.
+    /// Creates a mutex without a name, in shared memory of its own.
+    ///
+    /// Other processes get it by fork, as an argument, or in a message.
     ///
     /// # Errors
-    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): not enough memory
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached): too many open files
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Mutex;
+    /// let mutex = Mutex::new(0_u64)?;
+    /// *mutex.lock().unwrap() += 1;
+    /// assert_eq!(*mutex.lock().unwrap(), 1);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn new(value: T) -> Result<Mutex<T>> {
         let locked = Locked::anonymous(Kind::Mutex, std::iter::once(value))?;
         Ok(Mutex { locked })
     }
 
-    /// Makes a mutex with a name.
+    /// Creates a mutex with a name, by which other processes open it.
     ///
     /// # Errors
-    /// As [`new`](Mutex::new), and [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
+    /// As [`new`](Mutex::new), and [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if
+    /// an object has this name.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Mutex;
+    /// # let name = &format!("example-mutex-{}", std::process::id());
+    /// let mutex = Mutex::create(name, 7_u64)?;
+    /// let same = Mutex::<u64>::open(name)?;
+    /// assert_eq!(*same.lock().unwrap(), 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn create(name: &str, value: T) -> Result<Mutex<T>> {
         Mutex::named(name, value, false)
     }
 
-    /// Opens the mutex of this name, or makes it with this value.
+    /// Opens the mutex with this name; creates it with `value` if there is none.
     ///
     /// # Errors
     /// As [`create`](Mutex::create) and [`open`](Mutex::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Mutex;
+    /// # let name = &format!("example-mutex-or-{}", std::process::id());
+    /// let first = Mutex::open_or_create(name, 1_u64)?;
+    /// let second = Mutex::open_or_create(name, 2_u64)?;
+    /// assert_eq!(*second.lock().unwrap(), 1);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(name: &str, value: T) -> Result<Mutex<T>> {
         Mutex::named(name, value, true)
     }
@@ -127,71 +164,176 @@ impl<T: ShmSafe> Mutex<T> {
         &self.locked.object
     }
 
-    /// Takes the lock, waiting for it.
+    /// Locks the mutex, blocking until it is free.
     ///
     /// # Errors
     /// See [`LockError`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Mutex;
+    /// let mutex = Mutex::new([0_u32; 2])?;
+    /// let mut guard = mutex.lock().unwrap();
+    /// guard[1] = 5;
+    /// drop(guard); // unlocks
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[inline]
     pub fn lock(&self) -> LockResult<'_, T> {
         self.lock_deadline(Deadline::NEVER)
     }
 
-    /// Takes the lock if nobody has it.
+    /// Locks the mutex if it is free.
     ///
     /// # Errors
-    /// As [`lock`](Mutex::lock), and [`WouldBlock`](crate::ErrorKind::WouldBlock).
+    /// As [`lock`](Mutex::lock), and [`WouldBlock`](crate::ErrorKind::WouldBlock) if
+    /// another thread holds the lock.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, sync::Mutex};
+    /// let mutex = Mutex::new(0_u64)?;
+    /// let guard = mutex.lock().unwrap();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         let refused = mutex.try_lock().unwrap_err();
+    ///         assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    ///     });
+    /// });
+    /// # drop(guard);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[inline]
     pub fn try_lock(&self) -> LockResult<'_, T> {
         self.lock_deadline(Deadline::NOW)
     }
 
-    /// Takes the lock, waiting so long at most.
+    /// Locks the mutex, blocking until it is free, at most `timeout`.
     ///
     /// # Errors
     /// As [`lock`](Mutex::lock), and [`TimedOut`](crate::ErrorKind::TimedOut).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Mutex;
+    /// use std::time::Duration;
+    /// let mutex = Mutex::new(0_u64)?;
+    /// let guard = mutex.lock_timeout(Duration::from_secs(1)).unwrap();
+    /// # drop(guard);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn lock_timeout(&self, timeout: Duration) -> LockResult<'_, T> {
         self.lock_deadline(Deadline::after(timeout))
     }
 
-    /// Takes the lock, waiting until then at most.
+    /// Locks the mutex, blocking until it is free, at most until `deadline`.
     ///
     /// # Errors
     /// As [`lock_timeout`](Mutex::lock_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, sync::Mutex};
+    /// use std::time::Duration;
+    /// let deadline = Deadline::after(Duration::from_secs(1));
+    /// let (first, second) = (Mutex::new(0_u64)?, Mutex::new(0_u64)?);
+    /// // One limit for both.
+    /// let one = first.lock_deadline(deadline).unwrap();
+    /// let two = second.lock_deadline(deadline).unwrap();
+    /// # drop((one, two));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[inline]
     pub fn lock_deadline(&self, deadline: Deadline) -> LockResult<'_, T> {
         locked::of_mutex(self.locked.lock(deadline, "locking mutex"))
     }
 
-    /// Whether somebody has it at this moment, dead or alive.
+    /// Returns `true` if a thread of any process holds the lock at this moment, even if
+    /// that process is dead.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Mutex;
+    /// let mutex = Mutex::new(0_u64)?;
+    /// let guard = mutex.lock().unwrap();
+    /// assert!(mutex.is_locked());
+    /// drop(guard);
+    /// assert!(!mutex.is_locked());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.locked.raw().owner().is_some()
     }
 
-    /// Whether somebody panicked while holding it.
+    /// Returns `true` if a holder panicked and the poison was not cleared since.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Mutex;
+    /// assert!(!Mutex::new(0_u64)?.is_poisoned());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.locked.raw().word() & procession_core::mutex::POISONED != 0
     }
 
-    /// Forgets that somebody panicked while holding it.
+    /// Clears the poison that the panic of a holder left.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Mutex;
+    /// let mutex = Mutex::new(0_u64)?;
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// let panicked = std::panic::catch_unwind(|| {
+    ///     let _guard = mutex.lock().unwrap();
+    ///     panic!("in the middle of a change");
+    /// });
+    /// assert!(panicked.is_err() && mutex.is_poisoned());
+    /// mutex.clear_poison();
+    /// assert!(mutex.lock().is_ok());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn clear_poison(&self) {
         self.locked.raw().clear_poison();
     }
 
-    /// Makes a lock that nobody can have any more one that the next one finds as
-    /// after its holder's death. Whether it was such a lock.
+    /// Makes a lock in the not-recoverable state usable again: the next `lock` returns
+    /// [`LockError::OwnerDied`]. Returns `true` if the lock was in that state.
     ///
     /// # Errors
-    /// The process could not join the users of the mutex.
+    /// Those of registering this process as a user of the mutex, such as
+    /// [`LimitReached`](crate::ErrorKind::LimitReached).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, sync::{LockError, Mutex}};
+    /// let mutex = Mutex::new(0_u64)?;
+    /// if let process::Fork::Child = process::fork()? {
+    ///     let _guard = mutex.lock().unwrap();
+    ///     std::process::abort();
+    /// }
+    /// loop {
+    ///     match mutex.lock() {
+    ///         // Dropped without a repair.
+    ///         Err(LockError::OwnerDied(_)) => break,
+    ///         // The child has not locked it yet.
+    ///         other => drop(other),
+    ///     }
+    /// }
+    /// assert!(mutex.lock().is_err() && mutex.reset()?);
+    /// assert!(matches!(mutex.lock(), Err(LockError::OwnerDied(_))));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn reset(&self) -> Result<bool> {
         let caller = self.locked.object.caller(Deadline::NOW)?;
         Ok(self.locked.raw().reset(&caller))
     }
 }
 
-/// Holds a [`Mutex`]; gives it back when dropped.
-#[must_use = "the lock is given back at once"]
+/// The right to use the value of a [`Mutex`]. Dropping the guard unlocks the mutex.
+#[must_use = "if the guard is not kept, the mutex unlocks immediately"]
 pub struct MutexGuard<'a, T: ShmSafe> {
     guard: LockedGuard<'a, T>,
 }
@@ -222,12 +364,12 @@ impl<T: ShmSafe> std::ops::DerefMut for MutexGuard<'_, T> {
     }
 }
 
-/// Holds a [`Mutex`] whose holder died, for a repair of the value.
+/// The right to repair the value of a [`Mutex`] whose holder died.
 ///
-/// Dropping it says that there is none: nobody can have the lock any more,
-/// until somebody resets it. If its process is killed meanwhile, the next one
-/// gets it.
-#[must_use = "without a repair the lock is lost"]
+/// Dropping it puts the lock into the not-recoverable state, until
+/// [`Mutex::reset`]. If this process is killed before it decides, the next `lock` returns
+/// [`LockError::OwnerDied`] again.
+#[must_use = "dropping it without a repair makes the lock not recoverable"]
 pub struct RecoveryGuard<'a, T: ShmSafe> {
     orphan: Orphan<'a, T>,
 }
@@ -237,12 +379,32 @@ impl<'a, T: ShmSafe> RecoveryGuard<'a, T> {
         RecoveryGuard { orphan }
     }
 
-    /// Leaves the value as it is, to be found and repaired by the next one.
+    /// Releases the lock without a repair: the next `lock` returns
+    /// [`LockError::OwnerDied`] again.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, sync::{LockError, Mutex}};
+    /// let mutex = Mutex::new(0_u64)?;
+    /// if let process::Fork::Child = process::fork()? {
+    ///     let _guard = mutex.lock().unwrap();
+    ///     std::process::abort();
+    /// }
+    /// loop {
+    ///     match mutex.lock() {
+    ///         Err(LockError::OwnerDied(left)) => break left.leave(),
+    ///         other => drop(other),
+    ///     }
+    /// }
+    /// // Another thread may know better how to repair it.
+    /// assert!(matches!(mutex.lock(), Err(LockError::OwnerDied(_))));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn leave(self) {
         self.orphan.leave();
     }
 
-    /// Says that the value is as it should be.
+    /// Declares the value consistent and returns an ordinary guard.
     pub fn repaired(self) -> MutexGuard<'a, T> {
         MutexGuard::of(self.orphan.repaired())
     }
@@ -263,7 +425,7 @@ impl<T: ShmSafe> std::ops::DerefMut for RecoveryGuard<'_, T> {
 }
 
 impl<T: ShmSafe> Clone for Mutex<T> {
-    /// Another handle of the same mutex.
+    /// Returns another handle of the same mutex.
     fn clone(&self) -> Mutex<T> {
         let locked = self.locked.clone();
         Mutex { locked }

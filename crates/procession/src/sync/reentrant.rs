@@ -1,4 +1,4 @@
-//! One thread at a time, as often as it likes.
+//! A mutex that its thread can lock several times.
 //!
 //! # Safety
 //! As in `locked.rs`: references to the value exist only in guards of the thread
@@ -18,24 +18,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// What [`ReentrantMutex::lock`] gives.
+/// The result of [`ReentrantMutex::lock`].
 type Outcome<'a, T> =
     std::result::Result<ReentrantMutexGuard<'a, T>, LockError<ReentrantMutexGuard<'a, T>>>;
 
-/// A value that one thread of one process uses at a time, and which that thread
-/// may lock again while it holds it: Python's `RLock`.
+/// A mutex that the thread which holds it can lock again (`RLock` in Python).
 ///
-/// Because the thread may have several guards, they give shared references
-/// only; put [`Cell`](std::cell::Cell)s or atomics inside for what changes.
+/// A thread can have several guards, so they give shared references only. Use
+/// [`Cell`](std::cell::Cell)s or atomics in the value for parts that change.
+///
+/// # Blocking
+/// [`lock`](ReentrantMutex::lock) blocks while a thread other than the caller holds the
+/// lock. Otherwise as with [`Mutex`](super::Mutex#blocking).
 ///
 /// # If a process dies
-/// The next one gets [`LockError::OwnerDied`] with a guard, at every lock,
-/// until somebody calls
+/// `lock` returns [`LockError::OwnerDied`] with a guard, each time, until a holder calls
 /// [`mark_consistent`](ReentrantMutexGuard::mark_consistent). Otherwise as with
-/// [`Mutex`](super::Mutex).
+/// [`Mutex`](super::Mutex#if-a-process-dies).
+///
+/// # Across fork and exec
+/// As with [`Mutex`](super::Mutex#across-fork-and-exec).
 ///
 /// # Cost
-/// As [`Mutex`](super::Mutex); one atomic operation for each further guard.
+/// As [`Mutex`](super::Mutex#cost); each further guard of a thread costs one load and
+/// one store.
 ///
 /// # Examples
 /// ```
@@ -58,30 +64,60 @@ pub struct ReentrantMutex<T: ShmSafe> {
 }
 
 impl<T: ShmSafe> ReentrantMutex<T> {
-    /// Makes one without a name.
+    /// Creates a mutex without a name, in shared memory of its own.
     ///
     /// # Errors
-    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): not enough memory
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached): too many open files
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::ReentrantMutex;
+    /// use std::cell::Cell;
+    /// let mutex = ReentrantMutex::new(Cell::new(0_u32))?;
+    /// let (once, twice) = (mutex.lock().unwrap(), mutex.lock().unwrap());
+    /// once.set(twice.get() + 1);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn new(value: T) -> Result<ReentrantMutex<T>> {
         let locked = Locked::anonymous(Kind::ReentrantMutex, std::iter::once(value))?;
         Ok(ReentrantMutex { locked })
     }
 
-    /// Makes one with a name.
+    /// Creates a mutex with a name, by which other processes open it.
     ///
     /// # Errors
     /// As [`new`](ReentrantMutex::new), and
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if an object has this name.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::ReentrantMutex;
+    /// # let name = &format!("example-reentrant-{}", std::process::id());
+    /// let mutex = ReentrantMutex::create(name, 5_u32)?;
+    /// assert_eq!(*ReentrantMutex::<u32>::open(name)?.lock().unwrap(), 5);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn create(name: &str, value: T) -> Result<ReentrantMutex<T>> {
         let locked = Locked::named(Kind::ReentrantMutex, name, false, std::iter::once(value))?;
         Ok(ReentrantMutex { locked })
     }
 
-    /// Opens the one of this name, or makes it with this value.
+    /// Opens the mutex with this name; creates it with `value` if there is none.
     ///
     /// # Errors
     /// As [`create`](ReentrantMutex::create) and
     /// [`open`](ReentrantMutex::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::ReentrantMutex;
+    /// # let name = &format!("example-reentrant-or-{}", std::process::id());
+    /// let first = ReentrantMutex::open_or_create(name, 1_u32)?;
+    /// let second = ReentrantMutex::open_or_create(name, 2_u32)?;
+    /// assert_eq!(*second.lock().unwrap(), 1);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(name: &str, value: T) -> Result<ReentrantMutex<T>> {
         let locked = Locked::named(Kind::ReentrantMutex, name, true, std::iter::once(value))?;
         Ok(ReentrantMutex { locked })
@@ -96,41 +132,98 @@ impl<T: ShmSafe> ReentrantMutex<T> {
         &self.locked.object
     }
 
-    /// Takes the lock, waiting for other threads.
+    /// Locks the mutex, blocking while another thread holds it.
     ///
     /// # Errors
     /// See [`LockError`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::ReentrantMutex;
+    /// let mutex = ReentrantMutex::new(5_u32)?;
+    /// let outer = mutex.lock().unwrap();
+    /// let inner = mutex.lock().unwrap(); // blocks in no way
+    /// assert_eq!(*outer, *inner);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn lock(&self) -> Outcome<'_, T> {
         self.lock_deadline(Deadline::NEVER)
     }
 
-    /// Takes the lock if no other thread has it.
+    /// Locks the mutex if no other thread holds it.
     ///
     /// # Errors
     /// As [`lock`](ReentrantMutex::lock), and
     /// [`WouldBlock`](crate::ErrorKind::WouldBlock).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, sync::ReentrantMutex};
+    /// let mutex = ReentrantMutex::new(5_u32)?;
+    /// let guard = mutex.lock().unwrap();
+    /// assert!(mutex.try_lock().is_ok());
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| assert_eq!(mutex.try_lock().unwrap_err().kind(), ErrorKind::WouldBlock));
+    /// });
+    /// # drop(guard);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_lock(&self) -> Outcome<'_, T> {
         self.lock_deadline(Deadline::NOW)
     }
 
-    /// Takes the lock, waiting so long at most.
+    /// Locks the mutex, blocking at most `timeout`.
     ///
     /// # Errors
     /// As [`lock`](ReentrantMutex::lock), and
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::ReentrantMutex;
+    /// use std::time::Duration;
+    /// let mutex = ReentrantMutex::new(5_u32)?;
+    /// assert_eq!(*mutex.lock_timeout(Duration::from_secs(1)).unwrap(), 5);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn lock_timeout(&self, timeout: Duration) -> Outcome<'_, T> {
         self.lock_deadline(Deadline::after(timeout))
     }
 
-    /// Takes the lock, waiting until then at most.
+    /// Locks the mutex, blocking at most until `deadline`.
     ///
     /// # Errors
     /// As [`lock_timeout`](ReentrantMutex::lock_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, sync::ReentrantMutex};
+    /// use std::time::Duration;
+    /// let mutex = ReentrantMutex::new(5_u32)?;
+    /// let deadline = Deadline::after(Duration::from_secs(1));
+    /// assert_eq!(*mutex.lock_deadline(deadline).unwrap(), 5);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn lock_deadline(&self, deadline: Deadline) -> Outcome<'_, T> {
         lock(&self.locked, 1, deadline)
     }
 
-    /// Forgets that somebody panicked while holding it.
+    /// Clears the poison that the panic of a holder left.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::ReentrantMutex;
+    /// let mutex = ReentrantMutex::new(5_u32)?;
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// let panicked = std::panic::catch_unwind(|| {
+    ///     let _guard = mutex.lock().unwrap();
+    ///     panic!("in the middle of a change");
+    /// });
+    /// assert!(panicked.is_err() && mutex.lock().is_err());
+    /// mutex.clear_poison();
+    /// assert!(mutex.lock().is_ok());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn clear_poison(&self) {
         self.locked.raw().clear_poison();
     }
@@ -187,16 +280,16 @@ impl<'a, T: ShmSafe> LetGo<'a, T> {
 }
 
 impl<T: ShmSafe> Clone for ReentrantMutex<T> {
-    /// Another handle of the same mutex.
+    /// Returns another handle of the same mutex.
     fn clone(&self) -> ReentrantMutex<T> {
         let locked = self.locked.clone();
         ReentrantMutex { locked }
     }
 }
 
-/// Holds a [`ReentrantMutex`]; the lock is given back when the thread's last
-/// guard is dropped.
-#[must_use = "the lock is given back at once"]
+/// The right to use the value of a [`ReentrantMutex`]. Dropping the last guard of the
+/// thread unlocks the mutex.
+#[must_use = "if the guard is not kept, the mutex unlocks immediately"]
 pub struct ReentrantMutexGuard<'a, T: ShmSafe> {
     value: Exclusive<'a, T>,
     locked: &'a Locked<T>,
@@ -221,7 +314,27 @@ impl<'a, T: ShmSafe> ReentrantMutexGuard<'a, T> {
         }
     }
 
-    /// Says that the value is as it should be, after the death of a holder.
+    /// Declares the value consistent after the death of a holder: from now on `lock`
+    /// returns no [`LockError::OwnerDied`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, sync::{LockError, ReentrantMutex}};
+    /// let mutex = ReentrantMutex::new(5_u32)?;
+    /// if let process::Fork::Child = process::fork()? {
+    ///     let _guard = mutex.lock().unwrap();
+    ///     std::process::abort();
+    /// }
+    /// loop {
+    ///     match mutex.lock() {
+    ///         Err(LockError::OwnerDied(guard)) => break guard.mark_consistent(),
+    ///         // The child has not come so far.
+    ///         other => drop(other),
+    ///     }
+    /// }
+    /// assert!(mutex.lock().is_ok());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn mark_consistent(&self) {
         self.locked.raw().mark_consistent();
     }

@@ -1,4 +1,4 @@
-//! Many readers or one writer.
+//! A lock for many readers or one writer.
 //!
 //! ```text
 //!   0        8        16        24         64          576 (or as the type wants)
@@ -104,27 +104,34 @@ impl Places {
     }
 }
 
-/// A value that many threads of many processes read, or one changes, at a time.
+/// A reader-writer lock that protects a value shared by several processes.
+///
+/// Many threads of many processes read the value at the same time, or one thread
+/// changes it.
 ///
 /// # Units and limits
 /// The value is [`ShmSafe`], and `Sync`, because its readers refer to it at the same
-/// time. Sixty-four guards can read at a time; a sixty-fifth waits.
+/// time. At most 64 read guards exist at a time; a further reader waits.
 ///
 /// # Blocking
-/// A writer that waits keeps new readers out, so readers do not starve it. A
-/// thread that reads and wants to write, or to read while a writer waits, would
-/// wait for itself; the first is an error
-/// ([`Deadlock`](crate::ErrorKind::Deadlock)), the second a wait.
+/// A waiting writer keeps new readers out, so that readers cannot starve it. A thread
+/// that holds a read guard and calls `write` gets
+/// [`Deadlock`](crate::ErrorKind::Deadlock). A thread that holds a read guard and calls
+/// `read` again while a writer waits blocks for ever, because the writer waits for it:
+/// use a timeout, or one guard.
 ///
 /// # If a process dies
-/// A reader leaves nothing behind. If a writer dies while it has the lock,
-/// readers and writers get [`LockError::OwnerDied`] with their guard until a
-/// writer calls [`mark_consistent`](RwLockWriteGuard::mark_consistent); one that
-/// dies waiting for the readers to leave has changed nothing.
+/// A reader that dies leaves nothing behind. If a writer dies while it holds the lock,
+/// `read` and `write` return [`LockError::OwnerDied`] with a guard until a writer calls
+/// [`mark_consistent`](RwLockWriteGuard::mark_consistent). A writer that dies while it
+/// waits for readers has changed nothing.
+///
+/// # Across fork and exec
+/// As with [`Mutex`](super::Mutex#across-fork-and-exec).
 ///
 /// # Cost
-/// Reading is two atomic operations and two fences, without a system call;
-/// writing looks at all sixty-four places of readers.
+/// Reading: two atomic operations, two fences and no system call. Writing examines all
+/// 64 reader cells.
 ///
 /// # Examples
 /// ```
@@ -139,8 +146,8 @@ impl Places {
 /// # Ok::<(), procession::Error>(())
 /// ```
 ///
-/// What changes behind a shared reference without synchronisation does not compile,
-/// wherever it is inside; atomics do:
+/// A type with unsynchronised interior mutability anywhere inside does not compile;
+/// atomics do:
 /// ```compile_fail,E0277
 /// use procession::sync::RwLock;
 /// let lock = RwLock::new(std::cell::Cell::new(0_u64));
@@ -192,27 +199,55 @@ impl<T: ShmSafe + Sync> RwLock<T> {
         })
     }
 
-    /// Makes one without a name.
+    /// Creates a lock without a name, in shared memory of its own.
     ///
     /// # Errors
-    /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): not enough memory
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached): too many open files
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::RwLock;
+    /// let lock = RwLock::new(7_u32)?;
+    /// assert_eq!(*lock.read().unwrap(), 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn new(value: T) -> Result<RwLock<T>> {
         RwLock::make(None, value)
     }
 
-    /// Makes one with a name.
+    /// Creates a lock with a name, by which other processes open it.
     ///
     /// # Errors
-    /// As [`new`](RwLock::new), and
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
+    /// As [`new`](RwLock::new), and [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if
+    /// an object has this name.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::RwLock;
+    /// # let name = &format!("example-rwlock-{}", std::process::id());
+    /// let lock = RwLock::create(name, [1_u32, 2])?;
+    /// assert_eq!(RwLock::<[u32; 2]>::open(name)?.read().unwrap()[1], 2);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn create(name: &str, value: T) -> Result<RwLock<T>> {
         RwLock::make(Some((name, false)), value)
     }
 
-    /// Opens the one of this name, or makes it with this value.
+    /// Opens the lock with this name; creates it with `value` if there is none.
     ///
     /// # Errors
     /// As [`create`](RwLock::create) and [`open`](RwLock::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::RwLock;
+    /// # let name = &format!("example-rwlock-or-{}", std::process::id());
+    /// let first = RwLock::open_or_create(name, 1_u32)?;
+    /// let second = RwLock::open_or_create(name, 2_u32)?;
+    /// assert_eq!(*second.read().unwrap(), 1);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(name: &str, value: T) -> Result<RwLock<T>> {
         RwLock::make(Some((name, true)), value)
     }
@@ -230,34 +265,76 @@ impl<T: ShmSafe + Sync> RwLock<T> {
         &self.object
     }
 
-    /// Takes the lock for reading, waiting for a writer.
+    /// Locks for reading, blocking while a writer holds the lock or waits for it.
     ///
     /// # Errors
     /// See [`LockError`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::RwLock;
+    /// let lock = RwLock::new(5_u32)?;
+    /// let (one, two) = (lock.try_read().unwrap(), lock.try_read().unwrap());
+    /// assert!(lock.try_write().is_err());
+    /// drop((one, two));
+    /// *lock.write().unwrap() += 1;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn read(&self) -> ReadResult<'_, T> {
         self.read_deadline(Deadline::NEVER)
     }
 
-    /// Takes the lock for reading if no writer has it or waits for it.
+    /// Locks for reading if no writer holds the lock or waits for it.
     ///
     /// # Errors
     /// As [`read`](RwLock::read), and [`WouldBlock`](crate::ErrorKind::WouldBlock).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, sync::RwLock};
+    /// let lock = RwLock::new(7_u32)?;
+    /// let writer = lock.write().unwrap();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| assert_eq!(lock.try_read().unwrap_err().kind(), ErrorKind::WouldBlock));
+    /// });
+    /// # drop(writer);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_read(&self) -> ReadResult<'_, T> {
         self.read_deadline(Deadline::NOW)
     }
 
-    /// Takes the lock for reading, waiting so long at most.
+    /// Locks for reading, blocking at most `timeout`.
     ///
     /// # Errors
     /// As [`read`](RwLock::read), and [`TimedOut`](crate::ErrorKind::TimedOut).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::RwLock;
+    /// use std::time::Duration;
+    /// let lock = RwLock::new(7_u32)?;
+    /// assert_eq!(*lock.read_timeout(Duration::from_secs(1)).unwrap(), 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn read_timeout(&self, timeout: Duration) -> ReadResult<'_, T> {
         self.read_deadline(Deadline::after(timeout))
     }
 
-    /// Takes the lock for reading, waiting until then at most.
+    /// Locks for reading, blocking at most until `deadline`.
     ///
     /// # Errors
     /// As [`read_timeout`](RwLock::read_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, sync::RwLock};
+    /// use std::time::Duration;
+    /// let lock = RwLock::new(7_u32)?;
+    /// let deadline = Deadline::after(Duration::from_secs(1));
+    /// assert_eq!(*lock.read_deadline(deadline).unwrap(), 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn read_deadline(&self, deadline: Deadline) -> ReadResult<'_, T> {
         let caller = self.object.caller(deadline)?;
         match self.words.raw().read(&caller) {
@@ -281,34 +358,73 @@ impl<T: ShmSafe + Sync> RwLock<T> {
         }
     }
 
-    /// Takes the lock for writing, waiting for the others.
+    /// Locks for writing, blocking until no other thread reads or writes.
     ///
     /// # Errors
     /// See [`LockError`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::RwLock;
+    /// let lock = RwLock::new(7_u32)?;
+    /// *lock.write().unwrap() += 1;
+    /// assert_eq!(*lock.read().unwrap(), 8);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn write(&self) -> WriteResult<'_, T> {
         self.write_deadline(Deadline::NEVER)
     }
 
-    /// Takes the lock for writing if nobody has it.
+    /// Locks for writing if no thread reads or writes.
     ///
     /// # Errors
     /// As [`write`](RwLock::write), and [`WouldBlock`](crate::ErrorKind::WouldBlock).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, sync::RwLock};
+    /// let lock = RwLock::new(7_u32)?;
+    /// let reader = lock.read().unwrap();
+    /// std::thread::scope(|scope| {
+    ///     scope.spawn(|| assert_eq!(lock.try_write().unwrap_err().kind(), ErrorKind::WouldBlock));
+    /// });
+    /// # drop(reader);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_write(&self) -> WriteResult<'_, T> {
         self.write_deadline(Deadline::NOW)
     }
 
-    /// Takes the lock for writing, waiting so long at most.
+    /// Locks for writing, blocking at most `timeout`.
     ///
     /// # Errors
     /// As [`write`](RwLock::write), and [`TimedOut`](crate::ErrorKind::TimedOut).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::RwLock;
+    /// use std::time::Duration;
+    /// let lock = RwLock::new(7_u32)?;
+    /// *lock.write_timeout(Duration::from_secs(1)).unwrap() = 8;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn write_timeout(&self, timeout: Duration) -> WriteResult<'_, T> {
         self.write_deadline(Deadline::after(timeout))
     }
 
-    /// Takes the lock for writing, waiting until then at most.
+    /// Locks for writing, blocking at most until `deadline`.
     ///
     /// # Errors
     /// As [`write_timeout`](RwLock::write_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, sync::RwLock};
+    /// use std::time::Duration;
+    /// let lock = RwLock::new(7_u32)?;
+    /// *lock.write_deadline(Deadline::after(Duration::from_secs(1))).unwrap() = 8;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn write_deadline(&self, deadline: Deadline) -> WriteResult<'_, T> {
         let caller = self.object.caller(deadline)?;
         match self.words.raw().write(&caller) {
@@ -331,13 +447,35 @@ impl<T: ShmSafe + Sync> RwLock<T> {
         }
     }
 
-    /// Whether somebody panicked while writing.
+    /// Returns `true` if a writer panicked and the poison was not cleared since.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::RwLock;
+    /// assert!(!RwLock::new(7_u32)?.is_poisoned());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.words.raw().writer.word() & POISONED != 0
     }
 
-    /// Forgets that somebody panicked while writing.
+    /// Clears the poison that the panic of a writer left.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::RwLock;
+    /// let lock = RwLock::new(7_u32)?;
+    /// # std::panic::set_hook(Box::new(|_| {}));
+    /// let panicked = std::panic::catch_unwind(|| {
+    ///     let _guard = lock.write().unwrap();
+    ///     panic!("in the middle of a change");
+    /// });
+    /// assert!(panicked.is_err() && lock.is_poisoned());
+    /// lock.clear_poison();
+    /// assert!(lock.read().is_ok());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn clear_poison(&self) {
         self.words.raw().writer.clear_poison();
     }
@@ -354,7 +492,7 @@ fn found<G>(guard: G, acquired: Acquired) -> std::result::Result<G, LockError<G>
 }
 
 impl<T: ShmSafe + Sync> Clone for RwLock<T> {
-    /// Another handle of the same lock.
+    /// Returns another handle of the same lock.
     fn clone(&self) -> RwLock<T> {
         RwLock {
             object: Arc::clone(&self.object),
@@ -364,8 +502,8 @@ impl<T: ShmSafe + Sync> Clone for RwLock<T> {
     }
 }
 
-/// Holds a [`RwLock`] for reading.
-#[must_use = "the lock is given back at once"]
+/// The right to read the value of a [`RwLock`]. Dropping the guard unlocks.
+#[must_use = "if the guard is not kept, the lock is released immediately"]
 pub struct RwLockReadGuard<'a, T: ShmSafe + Sync> {
     lock: &'a RwLock<T>,
     place: usize,
@@ -394,8 +532,8 @@ impl<T: ShmSafe + Sync> Drop for RwLockReadGuard<'_, T> {
     }
 }
 
-/// Holds a [`RwLock`] for writing.
-#[must_use = "the lock is given back at once"]
+/// The right to change the value of a [`RwLock`]. Dropping the guard unlocks.
+#[must_use = "if the guard is not kept, the lock is released immediately"]
 pub struct RwLockWriteGuard<'a, T: ShmSafe + Sync> {
     lock: &'a RwLock<T>,
     owner: Owner,
@@ -405,7 +543,33 @@ pub struct RwLockWriteGuard<'a, T: ShmSafe + Sync> {
 }
 
 impl<T: ShmSafe + Sync> RwLockWriteGuard<'_, T> {
-    /// Says that the value is as it should be, after the death of a writer.
+    /// Declares the value consistent after the death of a writer: from now on `read` and
+    /// `write` return no [`LockError::OwnerDied`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, sync::{LockError, RwLock}};
+    /// let lock = RwLock::new([1_u32, 1])?;
+    /// if let process::Fork::Child = process::fork()? {
+    ///     lock.write().unwrap()[0] = 2;
+    ///     let mut guard = lock.write().unwrap();
+    ///     guard[0] = 3;
+    ///     std::process::abort();
+    /// }
+    /// loop {
+    ///     match lock.write() {
+    ///         Err(LockError::OwnerDied(mut guard)) => {
+    ///             guard[1] = guard[0];
+    ///             guard.mark_consistent();
+    ///             break;
+    ///         }
+    ///         // The child has not come so far.
+    ///         other => drop(other),
+    ///     }
+    /// }
+    /// assert_eq!(*lock.read().unwrap(), [3, 3]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn mark_consistent(&self) {
         self.lock.words.raw().writer.mark_consistent();
     }

@@ -1,4 +1,4 @@
-//! So many at a time.
+//! Counting semaphores.
 //!
 //! ```text
 //!   0       8          16       24       32          64
@@ -176,26 +176,28 @@ impl Shared {
     }
 }
 
-/// A number of permits: whoever has one may go on.
+/// A counting semaphore: a number of permits, which threads of several processes acquire
+/// and release.
 ///
 /// # Units and limits
-/// Permits are counted; there can be as many as it was made with, at least 1,000,
-/// or as many as [`with_capacity`](Semaphore::with_capacity) says, up to
-/// 1,048,576. Each takes eight bytes.
+/// The capacity is the greater of 1,000 and the initial number of permits;
+/// [`with_capacity`](Semaphore::with_capacity) sets another one, at most 1,048,576. Each
+/// permit takes eight bytes of shared memory.
 ///
 /// # Blocking
-/// [`acquire`](Semaphore::acquire) waits for a permit, without fairness.
+/// [`acquire`](Semaphore::acquire) blocks until a permit is available. The semaphore is
+/// not fair.
 ///
 /// # If a process dies
-/// Its permits are free again, exactly those. Whoever needs one finds out; the
-/// death of somebody who waits disturbs nobody.
+/// Exactly its permits become available again. Threads that wait notice it. The death of
+/// a process that waits has no effect on others.
 ///
 /// # Across fork and exec
-/// A forked child has the semaphore, and none of its parent's permits.
+/// A forked child can use the semaphore and holds none of its parent's permits.
 ///
 /// # Cost
-/// One atomic operation to take a free permit and one to give it back, and a
-/// look at each cell before it finds a free one; no system call.
+/// One atomic operation to acquire an available permit, after reading the cells before
+/// it; one to release it. No system call without contention.
 ///
 /// # Examples
 /// ```
@@ -209,7 +211,7 @@ impl Shared {
 /// # drop(two);
 /// # Ok::<(), procession::Error>(())
 /// ```
-/// As a counter of things that are ready, where nobody owns anything:
+/// As a counter of finished items, where no thread owns a permit:
 /// ```
 /// use procession::{process, sync::Semaphore};
 /// let ready = Semaphore::new(0)?;
@@ -226,8 +228,8 @@ pub struct Semaphore {
     shared: Shared,
 }
 
-/// A [`Semaphore`] that never has more permits than it began with: to add one
-/// too many is an error, which shows a mistake of the program.
+/// A [`Semaphore`] that has at most its initial number of permits: adding one too many
+/// returns an error, which reveals a mistake of the program.
 ///
 /// # Examples
 /// ```
@@ -247,27 +249,28 @@ pub struct BoundedSemaphore {
 macro_rules! semaphore {
     ($type:ident, $kind:expr, $bound:expr, $most:expr) => {
         impl $type {
-            /// Makes one with so many permits, without a name.
+            /// Creates a semaphore with `permits` permits, without a name.
             ///
             /// # Errors
-            /// [`InvalidInput`](ErrorKind::InvalidInput): more than there can be;
-            /// [`NoSpace`](ErrorKind::NoSpace).
+            /// - [`InvalidInput`](ErrorKind::InvalidInput): more than 1,048,576 permits
+            /// - [`NoSpace`](ErrorKind::NoSpace): not enough memory
             pub fn new(permits: usize) -> Result<$type> {
                 let shared = Shared::create($kind, None, permits, $most)?;
                 Ok($type { shared })
             }
 
-            /// Makes one with a name.
+            /// Creates a semaphore with a name, by which other processes open it.
             ///
             /// # Errors
             /// As [`new`](Self::new), and
-            /// [`AlreadyExists`](ErrorKind::AlreadyExists).
+            /// [`AlreadyExists`](ErrorKind::AlreadyExists) if an object has this name.
             pub fn create(name: &str, permits: usize) -> Result<$type> {
                 let shared = Shared::create($kind, Some((name, false)), permits, $most)?;
                 Ok($type { shared })
             }
 
-            /// Opens the one of this name, or makes it with so many permits.
+            /// Opens the semaphore with this name; creates it with `permits` permits if
+            /// there is none.
             ///
             /// # Errors
             /// As [`create`](Self::create) and [`open`](Self::open).
@@ -285,54 +288,57 @@ macro_rules! semaphore {
                 &self.shared.object
             }
 
-            /// Takes a permit, waiting for one.
+            /// Acquires a permit, blocking until one is available.
             ///
             /// # Errors
-            /// The process could not join the users of the semaphore.
+            /// Those of registering this process as a user of the semaphore, such as
+            /// [`LimitReached`](ErrorKind::LimitReached).
             #[inline]
             pub fn acquire(&self) -> Result<Permit<'_>> {
                 self.shared.acquire(Deadline::NEVER)
             }
 
-            /// Takes a permit if there is one.
+            /// Acquires a permit if one is available.
             ///
             /// # Errors
-            /// [`WouldBlock`](ErrorKind::WouldBlock).
+            /// As [`acquire`](Self::acquire), and [`WouldBlock`](ErrorKind::WouldBlock) if
+            /// none is.
             pub fn try_acquire(&self) -> Result<Permit<'_>> {
                 self.shared.acquire(Deadline::NOW)
             }
 
-            /// Takes a permit, waiting so long at most.
+            /// Acquires a permit, blocking at most `timeout`.
             ///
             /// # Errors
-            /// [`TimedOut`](ErrorKind::TimedOut).
+            /// As [`acquire`](Self::acquire), and [`TimedOut`](ErrorKind::TimedOut).
             pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit<'_>> {
                 self.shared.acquire(Deadline::after(timeout))
             }
 
-            /// Takes a permit, waiting until then at most.
+            /// Acquires a permit, blocking at most until `deadline`.
             ///
             /// # Errors
-            /// [`TimedOut`](ErrorKind::TimedOut).
+            /// As [`acquire_timeout`](Self::acquire_timeout).
             pub fn acquire_deadline(&self, deadline: Deadline) -> Result<Permit<'_>> {
                 self.shared.acquire(deadline)
             }
 
-            /// Adds permits, and wakes those who wait for them.
+            /// Adds `count` permits and wakes as many threads that wait.
             ///
             /// # Errors
-            /// [`LimitReached`](ErrorKind::LimitReached): there can be no more.
+            /// [`LimitReached`](ErrorKind::LimitReached): the sum would exceed the
+            /// capacity; no permit was added.
             pub fn add_permits(&self, count: usize) -> Result<()> {
                 let bound = self.shared.words.bound.load(Ordering::Relaxed);
                 let bound: Option<usize> = $bound(bound);
                 self.shared.add(count, bound)
             }
 
-            /// How many permits are free at this moment, those of the dead
-            /// included.
+            /// Returns the number of permits that are available at this moment,
+            /// including those of dead processes.
             ///
             /// # Errors
-            /// The process could not join the users of the semaphore.
+            /// As [`acquire`](Self::acquire).
             pub fn available(&self) -> Result<usize> {
                 let caller = self.shared.object.caller(Deadline::NOW)?;
                 Ok(self.shared.words.permits().available(&caller))
@@ -352,19 +358,29 @@ semaphore!(
 );
 
 impl Semaphore {
-    /// Makes one without a name that can come to have `capacity` permits.
+    /// Creates a semaphore with `permits` permits, to which more can be added up to
+    /// `capacity`, without a name.
     ///
     /// # Errors
     /// As [`new`](Semaphore::new).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Semaphore;
+    /// let slots = Semaphore::with_capacity(0, 2)?;
+    /// slots.add_permits(2)?;
+    /// assert!(slots.add_permits(1).is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn with_capacity(permits: usize, capacity: usize) -> Result<Semaphore> {
         let shared = Shared::create(Kind::Semaphore, None, permits, capacity)?;
         Ok(Semaphore { shared })
     }
 }
 
-/// A permit of a semaphore, given back when dropped, or when its process ends.
+/// A permit of a semaphore. Dropping it, or the end of its process, releases it.
 #[derive(Debug)]
-#[must_use = "the permit is given back at once"]
+#[must_use = "if the permit is not kept, it is released immediately"]
 pub struct Permit<'a> {
     shared: &'a Shared,
     place: usize,
@@ -373,7 +389,8 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Uses the permit up: the semaphore has one less, until somebody adds one.
+    /// Consumes the permit: the semaphore has one permit less until
+    /// [`add_permits`](Semaphore::add_permits).
     pub fn forget(self) {
         // Not in a process that was forked meanwhile.
         if self.shared.object.me() == Some(self.owner) {

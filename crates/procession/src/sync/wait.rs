@@ -1,4 +1,4 @@
-//! What a condition variable waits with, and how waits end.
+//! The guards that a condition variable accepts, and the results of its waits.
 
 use super::locked;
 use super::mutex::MutexGuard;
@@ -7,23 +7,22 @@ use super::{LockError, RecoveryGuard};
 use crate::Deadline;
 use crate::shm::ShmSafe;
 
-/// A guard that a [`Condvar`](super::Condvar) can give back and take again.
+/// A guard that a [`Condvar`](super::Condvar) can release and take again.
 ///
-/// It is implemented for [`MutexGuard`] and [`ReentrantMutexGuard`], and by nobody
-/// else.
+/// Only [`MutexGuard`] and [`ReentrantMutexGuard`] implement it.
 pub trait WaitGuard: private::Sealed + Sized {
-    /// The guard for repairs, after the death of a holder.
+    /// The guard that repairs the value after the death of a holder.
     type Repair;
 
-    /// What a condition is asked about: the value, or, where there may be other
-    /// guards of it, the guard.
+    /// The argument of a condition: the value, or the guard where the thread may have
+    /// other guards of the value.
     type Seen: ?Sized;
 
-    /// Gives the lock back, does something, and takes the lock again.
+    /// Releases the lock, calls `wait`, and takes the lock again.
     #[doc(hidden)]
     fn let_go_while(self, wait: impl FnOnce()) -> WaitResult<Self>;
 
-    /// What a condition is asked about.
+    /// Returns the argument of a condition.
     #[doc(hidden)]
     fn seen(&mut self) -> &mut Self::Seen;
 }
@@ -32,27 +31,28 @@ mod private {
     pub trait Sealed {}
 }
 
-/// What [`Condvar::wait`](super::Condvar::wait) gives: as locking does.
+/// The result of [`Condvar::wait`](super::Condvar::wait), as of locking.
 pub type WaitResult<G> = Result<G, LockError<G, <G as WaitGuard>::Repair>>;
 
-/// What [`Condvar::wait_timeout`](super::Condvar::wait_timeout) gives: the guard,
-/// and why the wait ended.
+/// The result of [`Condvar::wait_timeout`](super::Condvar::wait_timeout): the guard, and
+/// why the wait ended.
 pub type TimedWaitResult<G> =
     Result<(G, WaitOutcome), LockError<(G, WaitOutcome), (<G as WaitGuard>::Repair, WaitOutcome)>>;
 
 /// Why a wait at a [`Condvar`](super::Condvar) ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitOutcome {
-    /// Somebody notified.
+    /// A thread notified.
     Notified,
-    /// A process died, which perhaps was about to notify, or had been notified.
+    /// A process died that may have been about to notify, or may have received a
+    /// notification.
     SomebodyDied,
-    /// Its time was over.
+    /// The time limit passed.
     TimedOut,
 }
 
 impl WaitOutcome {
-    /// Whether its time was over, before anything else happened.
+    /// Returns `true` if the time limit passed before anything else happened.
     #[must_use]
     pub fn timed_out(self) -> bool {
         self == WaitOutcome::TimedOut
