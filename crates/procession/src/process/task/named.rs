@@ -27,8 +27,8 @@ pub static NAMED_TASKS: [NamedTask];
 /// use procession::process;
 /// #[process::task(name = "cube")]
 /// fn cube(x: u64) -> u64 { x * x * x }
-/// let listed = process::named_tasks().next().unwrap();
-/// assert_eq!((listed.name(), listed.signature()), ("cube", "fn(u64) -> u64"));
+/// let listed = process::named_tasks().find(|task| task.name() == "cube").unwrap();
+/// assert_eq!(listed.signature(), "fn(u64) -> u64");
 /// ```
 #[derive(Debug)]
 pub struct NamedTask {
