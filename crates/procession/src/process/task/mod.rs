@@ -159,7 +159,8 @@ where
     /// fn square(x: u64) -> u64 { x * x }
     /// let task = Task::<u64, u64>::named("square")?;
     /// assert_eq!(process::spawn_task(&task, 9)?.join().unwrap(), 81);
-    /// assert_eq!(process::named_tasks().next().unwrap().signature(), "fn(u64) -> u64");
+    /// let square = process::named_tasks().find(|task| task.name() == "square").unwrap();
+    /// assert_eq!(square.signature(), "fn(u64) -> u64");
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn named(name: &str) -> Result<Task<A, R>> {
