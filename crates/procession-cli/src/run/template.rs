@@ -230,8 +230,10 @@ mod tests {
 
     #[test]
     fn an_argument_that_there_is_not_is_an_error() {
-        assert!(refusal(&["x", "{2}"], 1).contains("from source 2, and there is one source"));
-        assert!(refusal(&["x {3.} {1}"], 2).contains("from source 3, and there are 2 sources"));
+        assert!(refusal(&["x", "{2}"], 1).contains("from source 2, but there is only one source"));
+        assert!(
+            refusal(&["x {3.} {1}"], 2).contains("from source 3, but there are only 2 sources")
+        );
         assert!(refusal(&["x", "{0}"], 1).contains("source 0"));
         assert!(refusal(&["x", "{18446744073709551616/}"], 1).contains("18446744073709551616"));
     }
