@@ -67,8 +67,8 @@ pub(crate) fn run() -> procession::Result<()> {
     println!("1.15 x ideal + 5   {:8.2} ms", ms(bound));
     let python = seeds();
     match python {
-        Some(python) => println!("the notes' Python  {:8.2} ms", ms(python)),
-        None => println!("the notes' Python  not measured: no python3"),
+        Some(python) => println!("ten Pythons       {:8.2} ms", ms(python)),
+        None => println!("ten Pythons       not measured: no python3"),
     }
     println!(
         "\n{:<11} {:>8} {:>8} {:>10}  bound",
@@ -112,7 +112,7 @@ fn job(transport: Transport, kernel: Kernel) -> procession::Result<f64> {
     Ok(pi_from(total))
 }
 
-/// How long the notes' ten-process program takes, by its own clock.
+/// How long a Python program of ten processes takes, by its own clock.
 fn seeds() -> Option<Duration> {
     let output = Command::new("python3").args(["-c", PYTHON]).output().ok()?;
     let seconds: f64 = String::from_utf8(output.stdout).ok()?.trim().parse().ok()?;

@@ -46,7 +46,7 @@ pub(crate) enum Command {
     /// With one transport, standard output is the value alone and the time
     /// goes to standard error; with several, a table.
     Pi(pi::Arguments),
-    /// Run run a command for each argument, several at once.
+    /// Run a command for each argument, several at once.
     ///
     /// Arguments follow `:::`, or are read from files or standard input, one per line.
     /// Without COMMAND, each argument is a command. The output of a job is printed when

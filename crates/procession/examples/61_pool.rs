@@ -1,4 +1,4 @@
-//! A pool as in the notes: tasks handed out, closed, joined.
+//! A pool: tasks are handed out, then the pool is closed and joined.
 
 use procession::pool::Pool;
 

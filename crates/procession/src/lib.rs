@@ -1,23 +1,24 @@
 //! Multiprocessing for Linux: functions and programs in processes that are reaped,
-//! the channels of Unix behind one API, errors instead of hangs.
+//! locks, values and queues in shared memory that survive `kill -9`, and errors instead
+//! of hangs.
 //!
 //! # What is here
 //!
 //! | module | what it is for |
 //! |---|---|
 //! | [`pool`] | a function over many arguments on all processors, in processes that may die |
-//! | [`process`] | functions in other processes ([`process::spawn`]), other programs ([`process::Command`]), fork where it is no trap; what is started ends with the program, and is reaped |
+//! | [`process`] | functions in other processes ([`process::spawn`]), other programs ([`process::Command`]), and `fork`, which is refused beside other threads; every process that is started is reaped, and ends with the program |
 //! | [`Handle`], [`Bytes`] | files, sockets and large data as arguments and results |
-//! | [`sync`] | locks, permits, conditions, events, barriers between processes, which survive the death of whoever uses them |
-//! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share; which types may be |
+//! | [`sync`] | locks, semaphores, condition variables, events and barriers between processes, which survive the death of the processes that use them |
+//! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share, and the trait of the types that may lie there |
 //! | [`channel`] | messages between two ends, with descriptors and handles in them; connections between programs |
-//! | [`queue`] | messages between any number of processes, in order, which a death does not lose |
+//! | [`queue`] | messages between any number of processes, in order; the death of a process loses none, unless the queue is made so |
 //! | [`Select`] | the first of several queues, channels, events, processes, descriptors, times |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
 //! | [`limits`] | the kernel's limits by name, value and remedy |
 //! | [`Error`] | operation, object, errno name, hint |
-//! | [`Failure`] | any error, as a result that travels |
+//! | [`Failure`] | an error of any type, which can be sent to another process |
 //! | [`Deadline`] | until when an operation may wait, on the monotonic clock |
 //!
 //! # What it promises

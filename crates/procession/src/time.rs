@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 ///
 /// - Waits at a [`Condvar`](crate::sync::Condvar) and at a
 ///   [`Barrier`](crate::sync::Barrier) have no `try_` form.
-/// - [`wait_any`](crate::process::wait_any), [`wait_all`](crate::process::wait_all)
-///   and [`communicate`](crate::process::CommandChild::communicate) have their
-///   deadline as an argument.
+/// - [`process::wait_any`](crate::process::wait_any),
+///   [`process::wait_all`](crate::process::wait_all),
+///   [`pool::wait_any`](crate::pool::wait_any),
+///   [`pool::wait_first_failure`](crate::pool::wait_first_failure) and
+///   [`communicate`](crate::process::CommandChild::communicate) have their deadline as
+///   an argument.
 /// - Calls of a [pool](crate::pool) are bounded by
 ///   [`Calls::deadline`](crate::pool::Calls::deadline) and by the timeouts of its
 ///   calls.

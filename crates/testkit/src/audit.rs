@@ -142,7 +142,7 @@ impl OfMachine {
 }
 
 /// Files and directories below a test's directory for temporary files, but
-/// for the one that procession keeps its leases in, which stays, empty.
+/// for the one for owned names, which stays, empty.
 #[must_use]
 pub fn temporary_files(directory: &Path) -> Vec<String> {
     let mut found = Vec::new();

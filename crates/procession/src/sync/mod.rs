@@ -23,7 +23,7 @@
 //! name. If that process was killed, or ended by [`process::exit`](crate::process::exit)
 //! or [`std::process::exit`] without dropping its handle, the name and its memory stay
 //! until another process asks for the name or collects garbage
-//! ([`shm::collect_garbage`](crate::shm::collect_garbage), `procession gc`). Such a
+//! ([`shm::collect_garbage`](crate::shm::collect_garbage), `procession gc --remove`). Such a
 //! leftover cannot be opened: `open` returns [`NotFound`](crate::ErrorKind::NotFound),
 //! and `create` creates a new object.
 //!

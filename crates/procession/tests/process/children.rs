@@ -27,7 +27,7 @@ pub(crate) fn raw_status_holds_code_signal_and_core_flag() {
     let mut killed = sleeper();
     killed.terminate().unwrap();
     let status = killed.wait().unwrap();
-    // What the notes show as `(13191, 15)`.
+    // What `os.waitpid` shows as `(13191, 15)`.
     assert_eq!(
         (status.raw(), status.code(), status.signal()),
         (15, None, Some(Signal::TERM))
