@@ -392,7 +392,7 @@ impl Barrier {
         }
     }
 
-    /// Breaks the barrier: all waits, also later ones, return
+    /// Breaks the barrier: the parties that have arrived, and those that arrive later, get
     /// [`Broken`](ErrorKind::Broken) until [`reset`](Barrier::reset).
     ///
     /// # Errors
@@ -412,8 +412,8 @@ impl Barrier {
         Ok(())
     }
 
-    /// Makes the barrier usable again and forgets dead parties. Waits that are in progress
-    /// return [`Broken`](ErrorKind::Broken).
+    /// Makes the barrier usable again and forgets dead parties. The parties that have
+    /// arrived get [`Broken`](ErrorKind::Broken).
     ///
     /// # If a process dies
     /// If the caller is killed during the call, the barrier may stay broken: call `reset`
