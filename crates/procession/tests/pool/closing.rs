@@ -229,3 +229,14 @@ pub(crate) fn joining_waits_for_what_others_take() {
         assert!(taking.join().unwrap());
     }
 }
+
+/// Its worker was killed, and the next one is being made meanwhile.
+pub(crate) fn a_pool_whose_worker_is_being_replaced_is_joined() {
+    for _ in 0..20 {
+        let pool = Pool::new(1).unwrap();
+        let task = pool.spawn(crate::sleep_for_ever::<u64>, 1).unwrap();
+        task.cancel();
+        assert!(task.join().unwrap_err().is_cancelled());
+        pool.join();
+    }
+}

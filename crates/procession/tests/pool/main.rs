@@ -121,6 +121,7 @@ fn main() -> std::process::ExitCode {
         life::joining_has_an_end,
         life::ctrl_c_is_the_parents_affair,
         life::a_failing_system_call_ends_in_an_error_or_a_pool,
+        closing::a_pool_whose_worker_is_being_replaced_is_joined,
         closing::recycled_workers_are_replaced_until_all_is_done,
         closing::a_pool_without_workers_ends,
         closing::workers_that_die_are_replaced_until_all_is_done,

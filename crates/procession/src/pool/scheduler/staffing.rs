@@ -71,6 +71,10 @@ impl Scheduler {
             let reason = reason.failure().clone();
             self.condemn(worker, reason);
         }
+        if self.is_stopping {
+            // The others were told to stop while it was being made.
+            self.worker_mut(worker).dismiss();
+        }
         self.update_rings();
         self.changes += 1;
         let limit = self.limits.start_timeout;

@@ -28,7 +28,11 @@ impl LiveWorker {
         let first = had
             .first()
             .map_or(Remains::Untouched, |&(_, index)| match self.is_spoilt {
-                true => self.posting.remains_of_corrupt(index, answered),
+                // That counts: whoever spoils its memory each time would be replaced without end.
+                true => match self.posting.remains_of_corrupt(index, answered) {
+                    Remains::Begun => Remains::Begun,
+                    _ => Remains::Taken,
+                },
                 false => self.posting.remains(index, answered),
             });
         // Another call may have begun before it was dead, which was not meant.
