@@ -81,7 +81,12 @@ impl Holding {
             && let Some(block) = self.block.take()
             && let Some(caller) = self.side.ring.object.holder()
         {
-            self.side.ring.abandon(block, &caller);
+            let ring = &self.side.ring;
+            let loses_descriptors = ring.loses() && ring.tag_of(block) != 0;
+            ring.abandon(block, &caller);
+            if loses_descriptors {
+                self.side.descriptor_socket().sweep();
+            }
         }
     }
 

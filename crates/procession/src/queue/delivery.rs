@@ -16,17 +16,22 @@ use std::time::Duration;
 /// | what becomes of it | the message |
 /// |---|---|
 /// | [`ack`](Delivery::ack), [`into_inner`](Delivery::into_inner) | is done with |
-/// | [`requeue`](Delivery::requeue) | goes to another receiver, or to this one later |
+/// | [`requeue`](Delivery::requeue) | goes to the next receive of any receiver, this one included, before all other messages |
 /// | dropped: an early return, `?`, a panic | as `requeue` |
 /// | this process ends or is killed | as `requeue` |
 /// | `mem::forget` | stays with this process until it ends |
 ///
 /// So an acknowledgement that is forgotten shows at once, because the message comes again,
 /// as with other message queues. A message that comes again says so
-/// ([`is_redelivered`](Delivery::is_redelivered)); one that makes every receiver fail comes
-/// again and again: look at the mark where that may be. Of a queue that was made to
-/// [lose](super::Options::at_most_once) what is not finished, it does not come again, and is
-/// counted as [lost](Receiver::lost).
+/// ([`is_redelivered`](Delivery::is_redelivered)). One that makes every receiver fail comes
+/// again and again, and before all others: a receiver that requeues whatever fails gets
+/// nothing else. Look at the mark, and acknowledge what fails a second time. A queue that was
+/// made to [lose](super::Options::at_most_once) what is not finished does not deliver it
+/// again, and counts it as [lost](Receiver::lost).
+///
+/// Receivers end when no sender is left and nothing waits, even while another receiver has
+/// a message that it may still requeue. If that one is to be requeued and received, keep a
+/// sender until [`Sender::join`](super::Sender::join) has returned.
 ///
 /// # Across fork and exec
 /// A forked copy can read the message, and neither acknowledges nor requeues it.
@@ -79,7 +84,7 @@ impl<T> Delivery<T> {
         self.holding.acknowledge();
     }
 
-    /// Leaves the message to another receiver, or to this one later, marked as
+    /// Leaves the message to the next receive of any receiver, this one included, marked as
     /// [redelivered](Delivery::is_redelivered).
     ///
     /// # Examples

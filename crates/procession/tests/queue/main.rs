@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         work::joining_waits_until_all_is_done,
         work::what_the_dead_were_at_is_not_done,
         work::what_is_not_acknowledged_comes_again,
+        work::what_is_lost_keeps_nobody_waiting,
         work::batches_keep_their_order_and_lose_nothing,
         work::the_highest_priority_comes_first,
         long::what_the_dead_had_borrowed_comes_again,

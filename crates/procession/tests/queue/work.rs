@@ -8,7 +8,8 @@ use procession::queue::{
 };
 use procession::shared::Counter;
 use procession::sync::Event;
-use procession::{Deadline, ErrorKind};
+use procession::{Deadline, ErrorKind, Handle};
+use std::io::{PipeWriter, Read};
 use std::time::Duration;
 
 fn work((jobs, done): (Receiver<u64>, Counter)) {
@@ -87,6 +88,46 @@ pub(crate) fn what_is_not_acknowledged_comes_again(method: StartMethod) {
         assert_eq!(jobs.lost(), lost);
         sender.join_timeout(LONG).unwrap();
     }
+}
+
+/// A message that is lost is done with at once: its sender waits for no receiver, neither for
+/// room nor for the end, and the descriptors in it are closed.
+pub(crate) fn what_is_lost_keeps_nobody_waiting(method: StartMethod) {
+    let options = || Options::new().capacity(1).at_most_once();
+    let (sender, jobs) = options().anonymous::<u64>().unwrap();
+    for lost in 1..=3 {
+        // Nothing is received that would look for it.
+        sender.send_timeout(7, LONG).unwrap();
+        match lost {
+            1 => drop(jobs.recv_delivery().unwrap()),
+            2 => jobs.recv_delivery().unwrap().requeue(),
+            _ => {
+                let mut worker = start(method, gives_up, jobs.clone());
+                assert!(worker.join().unwrap().is_none());
+            }
+        }
+        sender.join_timeout(LONG).unwrap();
+        assert_eq!(jobs.lost(), lost);
+    }
+    // Somebody sleeps when it is lost.
+    sender.send_timeout(7, LONG).unwrap();
+    let job = jobs.recv_delivery().unwrap();
+    std::thread::scope(|threads| {
+        let waits = threads.spawn(|| sender.join_timeout(LONG));
+        let sends = threads.spawn(|| sender.clone().send_timeout(8, LONG));
+        drop(job);
+        sends.join().unwrap().unwrap();
+        assert_eq!(jobs.recv_timeout(LONG).unwrap(), 8);
+        waits.join().unwrap().unwrap();
+    });
+
+    let (sender, jobs) = options().anonymous::<Handle<PipeWriter>>().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    sender.send_timeout(Handle::new(writer), LONG).unwrap();
+    drop(jobs.recv_delivery().unwrap());
+    procession::poll::readable(&reader, Deadline::after(LONG)).unwrap();
+    let end = (&reader).read(&mut [0]).unwrap();
+    assert_eq!(end, 0, "no copy of the writer is open");
 }
 
 /// A worker that gives back all that it gets keeps nothing from the others, and what it gave

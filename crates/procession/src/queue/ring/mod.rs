@@ -230,12 +230,24 @@ impl Ring {
         if recovered.freed {
             self.trim(overflow::kept);
             self.room().notify(u32::MAX, caller);
+            self.done().notify(u32::MAX, caller);
         }
         if recovered.message.is_none() {
             self.known.deaths.store(deaths, Ordering::Relaxed);
             self.known.changes.store(changes, Ordering::Relaxed);
         }
         recovered.message
+    }
+
+    /// Looks into the news without receiving: counts a message that is lost with its
+    /// receiver, and leaves one that is to be delivered again to receivers.
+    #[cold]
+    fn look_without_receiving(&self, caller: &Caller<'_>) {
+        let orphans = match self.layout.orphans {
+            Orphans::Lose => Orphans::Lose,
+            _ => Orphans::Leave,
+        };
+        let _ = self.look_into_news(orphans, caller);
     }
 
     /// Counts a handle that went, and has everybody look.

@@ -99,13 +99,23 @@ impl Ring {
         Ok(Some(value))
     }
 
-    /// Gives a message up that this process cannot make anything of.
+    /// Gives a message up that this process does not finish: the next receive of any
+    /// receiver gets it, or it is lost.
     #[cold]
     pub(in crate::queue) fn abandon(&self, block: usize, caller: &Caller<'_>) {
         self.raw().abandon(block);
         let changes = self.word(layout::CHANGES);
         changes.fetch_add(1, Ordering::SeqCst);
-        self.messages().notify(1, caller);
+        match self.layout.orphans {
+            // Whoever waits for room or for the end is not to wait for a receiver.
+            Orphans::Lose => self.look_without_receiving(caller),
+            _ => self.messages().notify(1, caller),
+        }
+    }
+
+    /// Returns `true` if messages that are not finished are lost.
+    pub(in crate::queue) fn loses(&self) -> bool {
+        self.layout.orphans == Orphans::Lose
     }
 
     /// Receives what is there, message by message, and moves the head once.

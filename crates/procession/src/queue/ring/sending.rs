@@ -6,7 +6,7 @@ use crate::queue::{Hindrance, Outcome};
 use crate::registry::Caller;
 use crate::time::coarse_milliseconds;
 use procession_core::Failure;
-use procession_core::queue::{Orphans, Sent};
+use procession_core::queue::Sent;
 use std::sync::atomic::Ordering;
 
 /// Milliseconds after which a sender looks again whether a receiver is left, though
@@ -129,7 +129,7 @@ impl Ring {
         mut attempt: impl FnMut() -> Outcome<Option<T>>,
     ) -> Outcome<T> {
         if self.has_news() {
-            let _ = self.look_into_news(Orphans::Leave, caller);
+            self.look_without_receiving(caller);
             if is_other_side_gone() {
                 return Err(Hindrance::Disconnected);
             }
@@ -146,7 +146,7 @@ impl Ring {
         };
         self.wait(self.room(), caller, deadline, attempt, || {
             if self.has_news() {
-                let _ = self.look_into_news(Orphans::Leave, caller);
+                self.look_without_receiving(caller);
             }
             is_other_side_gone()
         })

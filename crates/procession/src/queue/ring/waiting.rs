@@ -6,7 +6,6 @@ use crate::registry::Caller;
 use crate::select::Watched;
 use crate::{Deadline, Result};
 use procession_core::event_count::EventCount;
-use procession_core::queue::Orphans;
 use procession_core::{Platform, Slept};
 use std::sync::atomic::Ordering;
 
@@ -113,7 +112,7 @@ impl Ring {
         let attempt = || {
             if self.has_news() {
                 // What the dead were sending is nothing to wait for.
-                let _ = self.look_into_news(Orphans::Leave, &caller);
+                self.look_without_receiving(&caller);
             }
             let is_done = self.raw().is_done();
             is_done
