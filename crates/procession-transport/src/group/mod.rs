@@ -284,8 +284,8 @@ impl WorkerGroup {
         None
     }
 
-    /// Reaps workers that have ended and takes what they left in the channel;
-    /// whether there were any.
+    /// Reaps workers that have ended and takes what they left in the channel. Returns `true`
+    /// if one was reaped: of one that its server has not reaped yet there is no status.
     fn collect_dead(&mut self) -> Result<bool> {
         let running = self.workers.iter().filter(|worker| worker.status.is_none());
         let mut descriptors: Vec<PollFd<'_>> = running
@@ -294,6 +294,7 @@ impl WorkerGroup {
         if descriptors.is_empty() || poll::wait(&mut descriptors, Deadline::NOW)? == 0 {
             return Ok(false);
         }
+        let mut any = false;
         for index in 0..self.workers.len() {
             let worker = &mut self.workers[index];
             if worker.status.is_some() {
@@ -307,8 +308,9 @@ impl WorkerGroup {
             worker.status = Some(status);
             self.receiver.drain_dead(index)?;
             self.workers[index].last_words = failure;
+            any = true;
         }
-        Ok(true)
+        Ok(any)
     }
 
     /// The end of a worker whose last words have been heard.

@@ -92,6 +92,10 @@ impl mechanism::Channel for Channels {
     }
 }
 
+/// Most frames of a sender before the next one has its turn, and deaths and deadlines have
+/// theirs: a fast sender is not to keep them waiting.
+const AT_ONCE: usize = 32;
+
 #[derive(Debug)]
 struct ChannelOutlet(Writer<[u8]>);
 
@@ -115,10 +119,13 @@ struct ChannelInlet {
 }
 
 impl ChannelInlet {
-    /// Takes what one has sent; whether there was anything.
-    fn drain_one(&mut self, sender: usize, inbox: &mut Inbox) -> Result<bool> {
+    /// Takes at most `count` frames of one sender. Returns `true` if there were any.
+    fn drain_one(&mut self, sender: usize, count: usize, inbox: &mut Inbox) -> Result<bool> {
         let mut any = false;
-        while let Some(reader) = &self.readers[sender] {
+        for _ in 0..count {
+            let Some(reader) = &self.readers[sender] else {
+                break;
+            };
             match reader.recv_bytes_deadline(&mut self.buffer, Deadline::NOW) {
                 Ok(()) => inbox.packet(&self.buffer)?,
                 Err(RecvTimeoutError::Timeout) => break,
@@ -135,13 +142,14 @@ impl Inlet for ChannelInlet {
     fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
         let mut any = false;
         for sender in 0..self.readers.len() {
-            any |= self.drain_one(sender, inbox)?;
+            any |= self.drain_one(sender, AT_ONCE, inbox)?;
         }
         Ok(any)
     }
 
     fn drain_dead(&mut self, sender: usize, inbox: &mut Inbox) -> Result<()> {
-        self.drain_one(sender, inbox).map(drop)
+        // It adds nothing any more.
+        self.drain_one(sender, usize::MAX, inbox).map(drop)
     }
 
     fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {

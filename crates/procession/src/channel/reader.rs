@@ -1,7 +1,7 @@
 //! The end that messages come out of.
 
 use super::direction::Inlet;
-use super::writer::KEPT;
+use super::stream::KEPT;
 use crate::Deadline;
 #[cfg(feature = "tokio")]
 use crate::error::Context;
@@ -18,7 +18,10 @@ use std::time::Duration;
 ///
 /// # If a process dies
 /// When the writer is gone, dropped or killed, what it sent can still be received,
-/// and then receiving fails: that is the end of file.
+/// and then receiving fails: that is the end of file. If the writer of a pipe was killed in
+/// the middle of a message, or was dropped before it wrote the rest of one that it had
+/// [taken back](super::Writer::try_send), the end is an error of the kind
+/// [`ProcessDied`](crate::ErrorKind::ProcessDied).
 ///
 /// # Across fork and exec
 /// As [`Writer`](super::Writer).
@@ -55,7 +58,7 @@ impl<T: ?Sized> Reader<T> {
     }
 
     /// Returns `true` if there is something to receive, if only the end; of pipes and
-    /// connections over the network, if part of a message is there.
+    /// connections over the network, if part of a message has come since the last look.
     ///
     /// # Errors
     /// The system failed.
@@ -232,8 +235,8 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     ///
     /// # Panics
     /// On any other end, with the error of [`recv`](Reader::recv): a message that
-    /// cannot be decoded, a writer that was killed in the middle of one, a host that
-    /// is lost. An iterator of messages cannot say so otherwise, and it is not to look
+    /// cannot be decoded, a writer that ended in the middle of one, a host that is
+    /// lost. An iterator of messages cannot say so otherwise, and it is not to look
     /// as if all had come. [`results`](Reader::results) has it as a value.
     ///
     /// # Examples

@@ -23,6 +23,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// believed before as many bytes have come.
 const STEP: usize = 1 << 16;
 
+/// Most that an empty buffer keeps for the next message.
+pub(super) const KEPT: usize = 1 << 20;
+
 /// Bytes of the length of a message in a pipe.
 const LENGTH: usize = 8;
 
@@ -119,6 +122,7 @@ impl Writes {
             let (written, outcome) = self.write_some(&self.rest, deadline);
             self.rest.drain(..written);
             outcome?;
+            self.rest = Vec::new();
         }
         let (written, outcome) = self.write_some(&frame, deadline);
         if written > 0 && written < frame.len() {
@@ -160,6 +164,8 @@ pub(super) struct Reads {
     pub(super) ends: Ends,
     /// What has come and was not taken.
     buffer: Vec<u8>,
+    /// The last look found less than it wanted.
+    lacks_more: bool,
     /// Of a connection to another host.
     #[cfg(feature = "network")]
     silence: Option<Silence>,
@@ -170,6 +176,7 @@ impl Reads {
         Reads {
             ends,
             buffer: Vec::new(),
+            lacks_more: false,
             #[cfg(feature = "network")]
             silence: None,
         }
@@ -218,13 +225,15 @@ impl Reads {
             let have = self.buffer.len();
             let more = (bytes - have).clamp(512, STEP);
             let read = self.read(more, deadline);
-            match read.map_err(Hindrance::of_descriptor)? {
+            let read = read.map_err(Hindrance::of_descriptor);
+            self.lacks_more = matches!(read, Err(Hindrance::TimedOut));
+            match read? {
                 0 if have == 0 => return Err(Hindrance::Disconnected),
                 0 => {
                     let error = Error::new(ErrorKind::ProcessDied, operation, "");
-                    return Err(Hindrance::Failed(
-                        error.because("the other side ended in the middle of it"),
-                    ));
+                    return Err(Hindrance::Failed(error.because(
+                        "the other side ended in the middle of it, or had taken it back",
+                    )));
                 }
                 _ => {}
             }
@@ -232,14 +241,18 @@ impl Reads {
         Ok(&self.buffer[..bytes])
     }
 
-    /// Whether a byte is there that was not taken.
+    /// Returns `true` if bytes are there that were not looked at: the rest of part of a
+    /// message may never come, and then its descriptor says so.
     pub(super) fn has_some(&self) -> bool {
-        !self.buffer.is_empty()
+        !self.buffer.is_empty() && !self.lacks_more
     }
 
     /// Takes bytes that are there.
     pub(super) fn take(&mut self, bytes: usize) {
         self.buffer.drain(..bytes);
+        if self.buffer.is_empty() && self.buffer.capacity() > KEPT {
+            self.buffer = Vec::new();
+        }
     }
 
     /// Receives a message in a plain stream.

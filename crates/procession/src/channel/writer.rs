@@ -1,6 +1,7 @@
 //! The end that messages go into.
 
 use super::direction::Outlet;
+use super::stream::KEPT;
 use crate::Deadline;
 use crate::queue::{self, Outcome, SendError, SendTimeoutError, TrySendError};
 use serde::de::DeserializeOwned;
@@ -42,9 +43,6 @@ impl<T: ?Sized> Writer<T> {
         }
     }
 }
-
-/// More of a buffer than this is given back after use.
-pub(super) const KEPT: usize = 1 << 20;
 
 impl<T: Serialize + DeserializeOwned> Writer<T> {
     fn deliver(&self, message: &T, deadline: Deadline) -> Outcome<()> {
@@ -91,7 +89,8 @@ impl<T: Serialize + DeserializeOwned> Writer<T> {
 
     /// Sends a message if there is room now. A pipe may have taken part of the message: it
     /// is then taken back, and the next call that sends writes the rest of it first, which
-    /// the reader drops. (A pipe takes up to 4,000 bytes whole or not at all.) A connection
+    /// the reader drops. If the writer is dropped instead, the reader gets an error at the
+    /// end. (A pipe takes up to 4,000 bytes whole or not at all.) A connection
     /// over the network that has taken part of the message cannot be sent to any more.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use procession::channel::{
     TrySendError, Writer,
 };
 use procession::process;
-use procession::{ErrorKind, Handle};
+use procession::{ErrorKind, Handle, Select};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::fs::File;
@@ -180,6 +180,35 @@ pub(crate) fn a_message_that_had_no_time_for_its_rest_is_taken_back() {
     assert!(writer.try_send(long()).is_err());
     drop(writer);
     assert!(matches!(reader.recv(), Err(RecvError::Failed(_))));
+}
+
+/// Part of a message that may never come whole is nothing to receive, for nobody who looks:
+/// other sources have their turn, until more of it comes, or the end.
+pub(crate) fn what_was_taken_back_is_nothing_to_receive() {
+    let options = Options::new().flavor(Flavor::Pipe);
+    let (writer, reader) = options.pipe::<ByteBuf>().unwrap();
+    let (other_writer, other) = options.pipe::<u8>().unwrap();
+    assert!(writer.try_send(ByteBuf::from(vec![1; 1 << 20])).is_err());
+    assert!(reader.poll().unwrap(), "nobody has looked at it yet");
+    assert!(matches!(reader.try_recv(), Err(TryRecvError::Empty)));
+    let mut select = Select::new();
+    let [first, second] = [select.recv(&reader), select.recv(&other)];
+    for _ in 0..3 {
+        assert!(!reader.poll().unwrap());
+        assert!(select.try_ready().is_err());
+        other_writer.send(7).unwrap();
+        assert_eq!(select.ready_timeout(LONG).unwrap(), second);
+        assert_eq!(other.recv().unwrap(), 7);
+    }
+    // The rest of it, and another one.
+    std::thread::scope(|threads| {
+        let sends = threads.spawn(move || writer.send(ByteBuf::from(vec![2])).is_ok());
+        assert_eq!(select.ready_timeout(LONG).unwrap(), first);
+        assert_eq!(reader.recv_timeout(LONG).unwrap(), [2]);
+        assert!(sends.join().unwrap());
+    });
+    assert_eq!(select.ready_timeout(LONG).unwrap(), first, "the end");
+    assert!(matches!(reader.recv(), Err(RecvError::Disconnected)));
 }
 
 /// The rest of a message that was taken back goes along with its writer.

@@ -76,6 +76,7 @@ fn main() -> ExitCode {
         limits::too_many_descriptors_are_an_error_that_has_them,
         limits::what_the_dead_began_to_write_is_an_error,
         limits::a_message_that_had_no_time_for_its_rest_is_taken_back,
+        limits::what_was_taken_back_is_nothing_to_receive,
         limits::a_writer_that_travels_finishes_what_it_has_begun,
         limits::a_message_that_had_no_time_is_none_in_the_other_flavors,
         limits::a_message_that_does_not_decode_is_an_error,

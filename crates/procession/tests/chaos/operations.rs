@@ -4,7 +4,7 @@
 use crate::workloads;
 use procession::Handle;
 use procession::process::{self, Fork};
-use procession::queue::{self, Receiver, Sender};
+use procession::queue::{self, Receiver, RecvTimeoutError, Sender};
 use procession::shared::{Array, Counter, Counters, Value};
 use procession::shm::Segment;
 use procession::sync::{
@@ -214,10 +214,18 @@ fn check_condvar((pair, condvar): &(Pair, Condvar)) {
     });
 }
 
+/// What has come in time, if anything. No other failure is one that deaths may cause.
+pub(crate) fn came<T>(outcome: Result<T, RecvTimeoutError>) -> Option<T> {
+    match outcome {
+        Err(RecvTimeoutError::Failed(error)) => panic!("{error}"),
+        outcome => outcome.ok(),
+    }
+}
+
 fn check_queue((sender, receiver): &(Sender<u64>, Receiver<u64>)) {
     // Whole messages and nothing else, until none is left; then all room is there.
     let soon = || Deadline::after(Duration::from_millis(1));
-    while let Ok(message) = receiver.recv_deadline(soon()) {
+    while let Some(message) = came(receiver.recv_deadline(soon())) {
         assert!([7, 8, 9].contains(&message), "{message}");
     }
     for number in [8, 9] {
@@ -237,7 +245,7 @@ type Files = (Sender<Option<Handle<File>>>, Receiver<Option<Handle<File>>>);
 
 fn check_files((sender, receiver): &Files) {
     let soon = || Deadline::after(Duration::from_millis(1));
-    while let Ok(message) = receiver.recv_deadline(soon()) {
+    while let Some(message) = came(receiver.recv_deadline(soon())) {
         assert!(message.is_some_and(|file| file.metadata().is_ok()));
     }
     for _ in 0..2 {
@@ -256,7 +264,7 @@ fn check_files((sender, receiver): &Files) {
 
 fn check_bytes((sender, receiver): &(Sender<[u8]>, Receiver<[u8]>)) {
     let soon = || Deadline::after(Duration::from_millis(1));
-    while let Ok(message) = receiver.recv_borrowed_deadline(soon()) {
+    while let Some(message) = came(receiver.recv_borrowed_deadline(soon())) {
         assert!([b"\x07", b"\x08"].contains(&&[message[0]]), "{message:?}");
     }
     for _ in 0..2 {

@@ -8,11 +8,11 @@
 //! none can be lost without being missed.
 
 use super::received;
-use crate::operations::PATIENCE;
+use crate::operations::{PATIENCE, came};
 use crate::random::{DONE, Ends, Journal, OF_WORKLOAD, PLACES, REPAIRS, Work, Worker};
 use procession::Deadline;
 use procession::os::memory::Region;
-use procession::queue::{Options, Receiver, Sender};
+use procession::queue::{Options, Receiver, SendTimeoutError, Sender};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl Form for Typed {
         deadline: Deadline,
         _: impl FnOnce(),
     ) -> bool {
-        sender.send_deadline(message, deadline).is_ok()
+        sent(sender.send_deadline(message, deadline)).is_some()
     }
 
     fn receive(
@@ -83,12 +83,20 @@ impl Form for Typed {
         deadline: Deadline,
         work: impl FnOnce(&Message, bool),
     ) -> bool {
-        let Ok(delivery) = receiver.recv_delivery_deadline(deadline) else {
+        let Some(delivery) = came(receiver.recv_delivery_deadline(deadline)) else {
             return false;
         };
         work(&delivery, delivery.is_redelivered());
         delivery.ack();
         true
+    }
+}
+
+/// What there was time to send. No other failure is one that deaths may cause.
+fn sent<T, M: std::fmt::Debug>(outcome: Result<T, SendTimeoutError<M>>) -> Option<T> {
+    match outcome {
+        Err(SendTimeoutError::Failed(_, error)) => panic!("{error}"),
+        outcome => outcome.ok(),
     }
 }
 
@@ -112,14 +120,14 @@ impl Form for Bytes {
         deadline: Deadline,
         midway: impl FnOnce(),
     ) -> bool {
-        let Ok(mut reserved) = sender.reserve_deadline(16 + bytes.len(), deadline) else {
+        let Some(mut reserved) = sent(sender.reserve_deadline(16 + bytes.len(), deadline)) else {
             return false;
         };
         reserved[..8].copy_from_slice(&place.to_le_bytes());
         reserved[8..16].copy_from_slice(&number.to_le_bytes());
         midway();
         reserved[16..].copy_from_slice(&bytes);
-        reserved.commit_deadline(deadline).is_ok()
+        sent(reserved.commit_deadline(deadline)).is_some()
     }
 
     fn receive(
@@ -127,7 +135,7 @@ impl Form for Bytes {
         deadline: Deadline,
         work: impl FnOnce(&Message, bool),
     ) -> bool {
-        let Ok(borrowed) = receiver.recv_borrowed_deadline(deadline) else {
+        let Some(borrowed) = came(receiver.recv_borrowed_deadline(deadline)) else {
             return false;
         };
         let number = |at: usize| u64::from_le_bytes(borrowed[at..at + 8].try_into().unwrap());
