@@ -42,7 +42,7 @@ fn selects_nothing() -> Result<()> {
 }
 
 fn joins_too_early() -> Result<()> {
-    let mut task = process::spawn(|()| std::thread::sleep(super::LONG), ())?;
+    let mut task = process::spawn(|()| wait_for_ever(), ())?;
     let joined = task.join_timeout(super::SHORT).map(drop);
     task.kill()?;
     joined
@@ -62,7 +62,7 @@ fn panics_in_a_pool() -> Result<()> {
 
 fn ends_a_pool_too_early() -> Result<()> {
     let pool = Pool::new(1)?;
-    let task = pool.spawn(|()| std::thread::sleep(super::LONG), ())?;
+    let task = pool.spawn(|()| wait_for_ever(), ())?;
     let ended = pool.join_timeout(super::SHORT);
     let error = ended.map(drop).unwrap_err();
     task.cancel();

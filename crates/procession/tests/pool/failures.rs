@@ -446,6 +446,39 @@ pub(crate) fn starts_that_fail_do_not_end_a_pool_that_has_a_worker() {
     assert_eq!(pool.call(increment, 2).unwrap(), 3);
 }
 
+/// A worker that was told to end before it was ready keeps no call, and no pool from ending.
+pub(crate) fn a_worker_that_is_to_end_before_it_is_ready_keeps_nobody_waiting() {
+    use procession::shared::Counter;
+    let hangs_second = |starts: Counter| {
+        if starts.add(1) == 1 {
+            crate::sleep_for_ever(());
+        }
+    };
+    // Each is told to end with its first call.
+    let pool = Pool::builder()
+        .workers(2)
+        .tasks_per_worker(1)
+        .initializer(hangs_second, Counter::new(0).unwrap())
+        .build()
+        .unwrap();
+    let tasks: Vec<_> = (0..10).map(|x| pool.spawn(increment, x).unwrap()).collect();
+    for (x, mut task) in tasks.into_iter().enumerate() {
+        assert_eq!(task.join().unwrap(), x as u64 + 1);
+    }
+    drop(pool);
+    // All are told to end.
+    let starts = Counter::new(0).unwrap();
+    let pool = Pool::builder()
+        .workers(2)
+        .start_timeout(std::time::Duration::from_millis(500))
+        .initializer(hangs_second, starts.clone())
+        .build()
+        .unwrap();
+    testkit::eventually("both initializers run", || starts.get() >= 2);
+    assert_eq!(pool.call(increment, 1).unwrap(), 2);
+    pool.join();
+}
+
 pub(crate) fn an_initializer_that_fails_once_is_tried_again() {
     let file = procession::shared::Counter::new(0).unwrap();
     let begin = |starts: procession::shared::Counter| {

@@ -77,6 +77,7 @@ fn main() -> std::process::ExitCode {
         failures::an_iterator_that_panics_panics_here,
         failures::an_initializer_that_fails_ends_the_pool,
         failures::starts_that_fail_do_not_end_a_pool_that_has_a_worker,
+        failures::a_worker_that_is_to_end_before_it_is_ready_keeps_nobody_waiting,
         failures::an_initializer_that_fails_once_is_tried_again,
         failures::an_initializer_that_never_returns_ends_the_pool,
         failures::the_first_failure_ends_a_map_and_not_the_pool,

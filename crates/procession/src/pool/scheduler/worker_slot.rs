@@ -8,13 +8,15 @@ use std::time::Instant;
 /// How far a worker has come.
 ///
 /// ```text
-/// Gone ─ request ─▶ Requested ─ started ─▶ Starting ─▶ Ready ─ dismiss ─▶ Ending
-///   ▲                   │                      │          │                 │
-///   └── start_failed ───┘     ┌──── kill ──────┴──────────┴─────────────────┘
+/// Gone ─ request ─▶ Requested ─ started ─▶ Serving ─ dismiss ─▶ Ending
+///   ▲                   │                     │                   │
+///   └── start_failed ───┘     ┌──── kill ─────┴───────────────────┘
 ///   └────────── retire ── Killed, or whatever it was when its process ended
 /// ```
 ///
-/// A ready worker is idle when its ledger is empty, and busy else.
+/// Apart from that, a live worker starts until it says that it is ready: one that is told to
+/// end meanwhile still runs its initializer, which may never return. A worker that serves and
+/// is ready is idle when its ledger is empty, and busy else.
 #[derive(Debug)]
 enum Stage {
     /// It has no process, and gets none before this time.
@@ -27,9 +29,8 @@ enum Stage {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It has not said that it is ready: its initializer runs.
-    Starting,
-    Ready,
+    /// It takes what it is sent.
+    Serving,
     /// It was told to end when it has done what it was sent.
     Ending,
     /// It was killed, or should have been.
@@ -97,16 +98,19 @@ impl WorkerSlot {
         matches!(self.stage, Stage::Gone(_))
     }
 
-    /// Returns `true` if its process is being made, or has not said that it is ready.
+    /// Returns `true` if its process is being made, or has not said that it is ready, told
+    /// to end or not.
     pub(super) fn is_starting(&self) -> bool {
-        matches!(
-            self.stage,
-            Stage::Requested | Stage::Alive(Phase::Starting, _)
-        )
+        match &self.stage {
+            Stage::Requested => true,
+            Stage::Alive(Phase::Serving | Phase::Ending, live) => !live.is_ready(),
+            _ => false,
+        }
     }
 
+    /// Returns `true` if it has said that it is ready, and was not told to end.
     pub(super) fn is_ready(&self) -> bool {
-        self.phase() == Some(Phase::Ready)
+        self.taker().is_some_and(LiveWorker::is_ready)
     }
 
     pub(super) fn is_killed(&self) -> bool {
@@ -122,7 +126,7 @@ impl WorkerSlot {
     #[inline]
     pub(super) fn taker(&self) -> Option<&LiveWorker> {
         match &self.stage {
-            Stage::Alive(Phase::Starting | Phase::Ready, live) => Some(live),
+            Stage::Alive(Phase::Serving, live) => Some(live),
             _ => None,
         }
     }
@@ -153,7 +157,7 @@ impl WorkerSlot {
     pub(super) fn started(&mut self, live: LiveWorker, asked: Instant) {
         debug_assert!(matches!(self.stage, Stage::Requested), "it was requested");
         self.stats.started(live.pid(), asked);
-        self.stage = Stage::Alive(Phase::Starting, Box::new(live));
+        self.stage = Stage::Alive(Phase::Serving, Box::new(live));
     }
 
     /// Its process could not be made, or has ended: there is none until then.
@@ -165,13 +169,12 @@ impl WorkerSlot {
     /// Takes in that the worker says that it is ready; returns `true` if that is new.
     #[inline]
     pub(super) fn notice_ready(&mut self) -> bool {
-        let Stage::Alive(phase @ Phase::Starting, live) = &mut self.stage else {
+        let Stage::Alive(Phase::Serving | Phase::Ending, live) = &mut self.stage else {
             return false;
         };
-        if !live.ring().is_ready() {
+        if live.is_ready() || !live.ring().is_ready() {
             return false;
         }
-        *phase = Phase::Ready;
         live.became_ready();
         self.stats.ready();
         true
@@ -179,7 +182,7 @@ impl WorkerSlot {
 
     /// Has it end when it has done what it was sent.
     pub(super) fn dismiss(&mut self) {
-        if let Stage::Alive(phase @ (Phase::Starting | Phase::Ready), live) = &mut self.stage
+        if let Stage::Alive(phase @ Phase::Serving, live) = &mut self.stage
             && live.post_stop()
         {
             *phase = Phase::Ending;

@@ -64,6 +64,8 @@ pub(in crate::pool) struct LiveWorker {
     condemned: Option<Condemned>,
     /// The memory that it shares with the pool makes no sense: nothing more is read.
     is_spoilt: bool,
+    /// It has said that its initializer has returned.
+    is_ready: bool,
     is_full: bool,
     /// It was sent something and not woken.
     is_dirty: bool,
@@ -94,6 +96,7 @@ impl LiveWorker {
             is_lost: false,
             condemned: None,
             is_spoilt: false,
+            is_ready: false,
             is_full: false,
             is_dirty: false,
             idle_since: None,
@@ -152,8 +155,19 @@ impl LiveWorker {
         self.front_since = at;
     }
 
+    /// Returns `true` if it has said that its initializer has returned.
+    #[inline]
+    pub(in crate::pool::scheduler) fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
     /// Notes that it is ready: what it was sent begins now.
     pub(in crate::pool::scheduler) fn became_ready(&mut self) {
+        self.is_ready = true;
+        self.begins_now();
+    }
+
+    fn begins_now(&mut self) {
         self.front_since = Instant::now();
         self.batch_since = self.front_since;
     }
@@ -278,7 +292,7 @@ impl LiveWorker {
         self.is_dirty = true;
         self.idle_since = None;
         if self.ledger.len() == 1 {
-            self.became_ready();
+            self.begins_now();
         }
     }
 
