@@ -41,6 +41,12 @@ fn selects_nothing() -> Result<()> {
     select.ready_timeout(super::SHORT).map(drop)
 }
 
+fn wait_for_ever() {
+    loop {
+        std::thread::park();
+    }
+}
+
 fn joins_too_early() -> Result<()> {
     let mut task = process::spawn(|()| wait_for_ever(), ())?;
     let joined = task.join_timeout(super::SHORT).map(drop);
