@@ -1,5 +1,5 @@
-//! Wakes the threads that wait for results of many workers, and costs a worker
-//! nothing while nobody waits.
+//! Wakes the threads that wait for results of many workers. While nobody waits, it
+//! costs a worker a fence and two loads for each batch, and no system call.
 //!
 //! An event count whose waiters say how soon they want to be woken. Four words:
 //!
@@ -20,8 +20,8 @@
 //! # Death
 //! Only the threads of one process wait here, and their counts die with it. A worker
 //! that is killed between writing results and ringing is missed: its pool learns of
-//! its end otherwise and then rings for everybody, and no waiter sleeps without a
-//! limit. A count that was never taken back costs system calls and nothing else.
+//! its end otherwise and then rings for everybody, and gives each sleep a limit (its
+//! `Futex`). A count that was never taken back costs system calls and nothing else.
 //!
 //! # References
 //! D. Vyukov, "Eventcounts" (2010): the waiter announces itself, and looks again.

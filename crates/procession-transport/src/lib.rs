@@ -12,11 +12,11 @@
 //!
 //! - A message of 0 bytes to [`Options::max_message_bytes`] arrives whole and
 //!   once, cut into frames that the kernel object takes.
-//! - Senders wait while the channel is full, and learn that the receiver is
-//!   gone; nothing waits forever.
-//! - Nothing stays behind: names are removed as soon as both sides hold the
-//!   object. If a process is killed that owns a name, the next run removes the name,
-//!   once it has proof of that death.
+//! - Senders wait while the channel is full, and get an error if the receiver is
+//!   gone. A receiver does not wait for senders that are all gone.
+//! - Names are removed as soon as both sides hold the object. If the process that
+//!   owns a name is killed, the next program that makes such a name removes it, once
+//!   it has proof of that death.
 //! - Names are unguessable and private; the loopback ports ask for a secret.
 //!
 //! # Layers

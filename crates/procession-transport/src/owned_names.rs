@@ -1,19 +1,20 @@
 //! Names that must not outlive this process.
 //!
 //! Some kernel objects have a name for a while (a FIFO, the path of a socket) or for
-//! as long as they exist (a System V queue). [`OwnedNames`] makes sure that the names
-//! are removed even if their owner is killed at any instruction:
+//! as long as they exist (a System V queue). [`OwnedNames`] has the next owner remove
+//! the names of one that was killed, wherever it was (tests: at each system call):
 //!
 //! - It is a directory, 0700, with an unguessable name, below a private base
 //!   directory. Paths are made inside it.
 //! - Objects elsewhere (POSIX names, System V keys) are written to its
 //!   manifest *before* they are created, with a random name or key that nobody
 //!   else uses.
-//! - Its owner holds a record lock on a file in it. The kernel releases that
-//!   lock at the owner's death and at no other time: not at a fork, whose
-//!   child does not have it. Every process that makes such a directory first takes
-//!   the locks of all others that it can take, which proves that their owners are
-//!   dead, and removes what their manifests list. Age is never asked.
+//! - Its owner holds a record lock on a file in it. The kernel releases that lock
+//!   when the owner dies, or closes a descriptor of the file, which it does not do
+//!   before it removes the directory. A forked child does not have the lock. Every
+//!   process that makes such a directory first tries the locks of the others: a lock
+//!   that it gets proves that the owner is dead, and it removes what the owner's
+//!   manifest lists. The age of a directory does not count.
 //!
 //! Making and sweeping happen under one `flock` on the base directory, so no
 //! directory is seen between being made and being locked.

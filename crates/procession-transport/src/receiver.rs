@@ -37,10 +37,10 @@ pub enum Delivery {
 /// The receiving end of a [`FanIn`](crate::FanIn).
 ///
 /// # If a process dies
-/// It knows the channel, not the processes. The death of one sender is noticed once the
-/// last sender is gone, and is a [`Delivery::Failed`] then.
-/// [`WorkerGroup`](super::WorkerGroup) watches the processes too and reports each death
-/// at once.
+/// A receiver watches the channel, not the processes. It may notice the death of a sender
+/// only when the last sender is gone, and returns a [`Delivery::Failed`] then. A
+/// [`WorkerGroup`](super::WorkerGroup) watches the processes as well, and reports each
+/// death when it notices it.
 ///
 /// # Examples
 /// ```

@@ -16,8 +16,8 @@ const JOIN_BYTES: usize = 16 * 1024;
 ///
 /// # If a process dies
 /// When the receiver is gone, sending fails with
-/// [`Disconnected`](procession::ErrorKind::Disconnected), within 10 ms where the kernel
-/// does not say so at once. To the receiver, a sender that is dropped without
+/// [`Disconnected`](procession::ErrorKind::Disconnected), some milliseconds later where
+/// the kernel does not report it. To the receiver, a sender that is dropped without
 /// [`finish`](Sender::finish) looks like the death of its process.
 ///
 /// # Examples

@@ -7,12 +7,12 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`pool`] | a function over many arguments on all processors, in processes that may die |
-//! | [`process`] | functions in other processes ([`process::spawn`]), other programs ([`process::Command`]), and `fork`, which is refused beside other threads; every process that is started is reaped, and ends with the program |
+//! | [`process`] | functions in other processes, other programs, and `fork` |
 //! | [`Handle`], [`Bytes`] | files, sockets and large data as arguments and results |
 //! | [`sync`] | locks, semaphores, condition variables, events and barriers between processes, which survive the death of the processes that use them |
 //! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share, and the trait of the types that may lie there |
 //! | [`channel`] | messages between two ends, with descriptors and handles in them; connections between programs |
-//! | [`queue`] | messages between any number of processes, in order; the death of a process loses none, unless the queue is made so |
+//! | [`queue`] | messages between processes; unacknowledged ones of the dead come again |
 //! | [`Select`] | the first of several queues, channels, events, processes, descriptors, times |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
@@ -26,7 +26,9 @@
 //! - **No hang.** Waits have `try_`, `_timeout` and `_deadline` forms, on the
 //!   monotonic clock ([`Deadline`] lists the exceptions); the death of another
 //!   process becomes a result.
-//! - **No leak.** Children are reaped even if their handles are dropped.
+//! - **No leak.** Children are reaped even if their handles are dropped. Processes that
+//!   [`process::spawn`], [`process::Command`] and [`pool`] start end with the program
+//!   (`docs/processes.md` has the exceptions); a child of `fork` does not.
 //! - **No lie.** An error says operation, object and errno name, and which
 //!   limit is in the way.
 //! - **No trap.** The safe API cannot fork a process with several threads, and

@@ -33,9 +33,10 @@ const EXIT_PANIC: i32 = 101;
 /// Worker processes and the receiver of their messages.
 ///
 /// # If a process dies
-/// A worker that ends without finishing becomes [`Event::Failed`] as soon as
-/// its death is noticed, after everything that it had sent: at once where the transport
-/// can be polled, within 20 ms elsewhere. If the parent dies, the kernel kills the workers ([`process::die_with`]).
+/// A worker that ends without finishing becomes [`Event::Failed`], after everything that
+/// it had sent. Its death wakes the group where the transport can be polled; elsewhere
+/// the group looks again after 20 ms at the latest. If the parent dies, the
+/// kernel kills the workers ([`process::die_with`]).
 ///
 /// # When dropped
 /// Workers that still run are killed and reaped.

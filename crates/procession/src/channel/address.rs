@@ -60,8 +60,9 @@ impl Address {
         Address(Target::Unix(path.into()), None)
     }
 
-    /// A TCP port, for who has the key, wherever they are. Port 0 listens at one
-    /// that is free. The messages have up to 16 MiB.
+    /// A TCP port, for programs on any host that have the key. A listener with port 0 gets
+    /// a free port. A message has at most 16 MiB, unless
+    /// [`max_message_bytes`](Address::max_message_bytes) is set.
     ///
     /// # Examples
     /// ```
@@ -171,9 +172,9 @@ impl Address {
         self
     }
 
-    /// How long the other host may owe an answer before this side takes it for
-    /// lost: 30 seconds, unless it is said otherwise; 2 seconds at least and 9 hours
-    /// at most, in whole seconds.
+    /// Sets how long the other host may leave a probe unanswered before this side takes
+    /// the host for lost: 30 seconds unless set, at least 2 seconds and at most 9 hours,
+    /// in whole seconds.
     ///
     /// A host that is switched off, or cut off from the network, says nothing. Each
     /// side asks the other one's kernel from time to time, without the program's

@@ -13,9 +13,9 @@ const MIN: usize = 32;
 /// Most bytes that are read of a file.
 const MAX: u64 = 4096;
 
-/// A secret that both sides of a connection over the network have: who has it may
-/// connect, and nobody else can read what is said, or change it unnoticed. It is
-/// never sent, and does not show in `Debug`.
+/// A secret that both sides of a connection over the network have. A program that has it
+/// may connect; others cannot read the messages, nor change them unnoticed. The key
+/// itself is not sent, and `Debug` does not show it.
 ///
 /// # Examples
 /// ```

@@ -29,7 +29,7 @@ const MAX_PENDING: usize = 64;
 /// descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Waits for connections, and proves that those at the other end may have them.
+/// Waits for connections, and checks that the programs at the other end may connect.
 ///
 /// The types are what this side sends and receives; the other side has to
 /// [`connect`](super::connect) with the opposite ones, or is refused.

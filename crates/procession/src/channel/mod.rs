@@ -13,10 +13,11 @@
 //! feature `network`, over TCP, where a key proves who is who and every byte is
 //! encrypted. Whatever there is in between, both sides have an [`Endpoint`].
 //!
-//! When the reader is gone, every send is refused; when the writer is gone, the reader
-//! gets what was sent and is then refused, each time. `while let Ok(..)` takes any
-//! error for that end: [`iter`](Reader::iter) panics on another one,
-//! [`results`](Reader::results) has it.
+//! When the reader is gone, sends fail. (After the death of the reader's process, sends
+//! to shared memory can succeed for some milliseconds; nobody receives those messages.)
+//! When the writer is gone, the reader gets what was sent; then every receive fails.
+//! `while let Ok(..)` treats every error as that end. Use [`iter`](Reader::iter), which
+//! panics on other errors, or [`results`](Reader::results), which returns them.
 //!
 //! For more than one sender or receiver, use a [queue](crate::queue).
 //!

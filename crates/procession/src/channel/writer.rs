@@ -14,15 +14,14 @@ use std::time::Duration;
 /// one thread at a time.
 ///
 /// # If a process dies
-/// When the reader is gone, dropped or killed, sending fails; what was sent, the
-/// reader can still receive when this writer is gone. A message is received whole
-/// or, if the writer was killed while it wrote to a pipe, is an error of the
-/// reader's.
+/// When the reader is gone, dropped or killed, sending fails. When this writer is gone,
+/// the reader can still receive what was sent. If the process is killed when part of a
+/// message is in a pipe, the reader gets an error instead of the message.
 ///
 /// # Across fork and exec
-/// A task that is forked and not given it lets go of it, so that it keeps nobody
-/// waiting. Given away, as an argument, capture, message or result, it is to be
-/// dropped here.
+/// A forked task closes its copy of a writer that was not given to it, so that the reader
+/// sees the end. After giving the writer to another process (as an argument, capture,
+/// message or result), drop it in this one.
 ///
 /// # Cost
 /// That of its [`Flavor`](super::Flavor).

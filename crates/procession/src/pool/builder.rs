@@ -182,7 +182,7 @@ impl Builder {
         self
     }
 
-    /// The most private writable memory of each worker in bytes. A task that
+    /// Sets how many bytes of private writable memory a worker may have. A task that
     /// allocates more aborts its worker, and fails.
     pub fn memory_limit(mut self, bytes: u64) -> Builder {
         self.settings.limits.memory = Some(bytes);
@@ -230,7 +230,7 @@ impl Builder {
         self
     }
 
-    /// How deep pools may be made in workers of pools; 8 unless set.
+    /// Sets how deep pools may be nested (a worker makes a pool); 8 unless set.
     pub fn deepest(mut self, depth: u32) -> Builder {
         self.deepest = depth;
         self

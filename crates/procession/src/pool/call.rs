@@ -173,12 +173,12 @@ macro_rules! policies {
             self
         }
 
-        /// Tries only those failures again for which this says so: those of processes
-        /// that died, say, and not panics.
+        /// Retries only failures for which `retry_if` returns `true`, for example deaths
+        /// of processes, and not panics.
         ///
-        /// It is called on a thread that the pool keeps for code of others, and may use
-        /// the pool. Until it returns, the task is neither tried again nor failed; if it
-        /// panics, which is printed, the task has failed.
+        /// A thread that the pool keeps for callbacks calls `retry_if`, which may use
+        /// the pool. Until it returns, the task is neither retried nor failed. If it
+        /// panics, the panic is printed, and the task has failed.
         ///
         /// # Examples
         /// ```
@@ -203,9 +203,9 @@ macro_rules! policies {
             self
         }
 
-        /// Before those of lower priority that no worker has begun; 0 unless set. A worker
-        /// that is in the midst of a chunk of lower priority ends the call that it runs,
-        /// and gives the others back.
+        /// Sets the priority; 0 unless set. Workers begin tasks of higher priority first.
+        /// A worker in the middle of a chunk of lower priority finishes the call that it
+        /// runs, and gives the other calls of the chunk back.
         pub fn priority(mut self, priority: i32) -> Self {
             self.policy.priority = priority;
             self

@@ -19,10 +19,9 @@ const MOST_REDUCED: usize = 1024;
 ///
 /// Arguments are taken from their iterator as workers need them, so that it may be
 /// without end. They go to workers in chunks, whose size follows from how long the
-/// calls take: one at a time if they are long, thousands if they are short. The
-/// iterator is asked in the thread that waits for results; while it makes that wait,
-/// no result is given out, but arguments that it has given do not wait for others for
-/// more than some milliseconds.
+/// calls take: one at a time if they are long, thousands if they are short. The thread
+/// that waits for results calls `next` of the iterator. While `next` blocks, no result is
+/// returned; arguments that were taken before go to workers after some milliseconds.
 ///
 /// # Examples
 /// ```
@@ -77,8 +76,8 @@ where
         self
     }
 
-    /// How many arguments may have been taken from the iterator whose results were not
-    /// taken from ours, instead of some chunks for each worker; without meaning for
+    /// Sets how many arguments may be taken from the iterator ahead of the results that
+    /// were taken; unless set, some chunks for each worker. It has no effect on
     /// [`map`](Calls::map), which keeps all results.
     ///
     /// # Panics
@@ -182,7 +181,7 @@ where
         Results::new(self.feed(arguments, false))
     }
 
-    /// Calls the function for each argument, for what it does.
+    /// Calls the function once per argument and discards the results.
     ///
     /// # Errors
     /// As [`map`](Calls::map).

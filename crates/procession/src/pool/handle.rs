@@ -23,7 +23,8 @@ use std::time::Duration;
 /// The task goes on, and its result is thrown away.
 ///
 /// # If a process dies
-/// The task's own worker: the task has failed. Any other: nothing.
+/// If the worker of the task dies, the task has failed, unless it is tried again. The
+/// death of another worker does not affect it.
 ///
 /// # Across fork and exec
 /// It is of no use in other processes; a forked copy of this one must not use it.
@@ -150,9 +151,9 @@ impl<R: DeserializeOwned> TaskHandle<R> {
 }
 
 impl<R: DeserializeOwned + 'static> TaskHandle<R> {
-    /// Has a function called with the result, once, whatever becomes of the task and of
-    /// the pool: the end of the pool waits until all have been called, and those of tasks
-    /// that it ended get that error. Only the end of this process comes before.
+    /// Calls `function` with the result, once, unless this process ends before. The end of
+    /// the pool waits until the functions of all tasks were called; for tasks that the end
+    /// of the pool cancelled, they are called with that error.
     ///
     /// A thread of the pool calls one function after the other; a panic of one is printed,
     /// and does no harm to others. Functions of tasks that end at nearly the same time may

@@ -13,12 +13,12 @@ use std::thread;
 /// Processes that call functions.
 ///
 /// # If it is dropped
-/// It is [terminated](Pool::terminate): what is done is done, the rest is not.
-/// [`join`](Pool::join) waits for the rest.
+/// The pool is [terminated](Pool::terminate): tasks that are not done fail. Call
+/// [`join`](Pool::join) to have them done.
 ///
 /// # If a process dies
-/// A worker: its task fails or is retried, another worker takes its place. This
-/// process: the family's server, which the kernel tells of it, kills all workers.
+/// If a worker dies, its task fails or is retried, and another worker takes its place.
+/// If this process dies, the family's server kills all workers.
 ///
 /// # What workers may do
 /// All workers, also those that replace others later, are started by a thread of the pool,
@@ -29,10 +29,10 @@ use std::thread;
 /// does not reach the workers: restrict the thread first.
 ///
 /// # Across fork and exec
-/// A pool is of the process that made it. In a forked copy (also after `daemon(3)`) nothing
-/// waits: what can fail fails at once, as [`Unsupported`](ErrorKind::Unsupported), what
-/// cannot says that there are no workers and nothing was done, and dropping it there does
-/// nothing.
+/// A pool belongs to the process that made it. In a forked copy (also after `daemon(3)`)
+/// no method blocks: methods that return a `Result` return
+/// [`Unsupported`](ErrorKind::Unsupported), the others report no workers and no tasks, and
+/// dropping the copy does nothing.
 ///
 /// # Cost
 /// Two threads, and one more where code of yours is to be called by the pool; for each
@@ -56,7 +56,7 @@ impl Pool {
         Builder::new().workers(workers).build()
     }
 
-    /// A pool that is out of the ordinary.
+    /// Returns a builder, which sets what the workers of a pool are like.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -103,8 +103,8 @@ impl Pool {
         pids.unwrap_or_default()
     }
 
-    /// Has so many workers from now on. Those that are too many end when they have
-    /// done what they have.
+    /// Sets the number of workers. Surplus workers exit after finishing the tasks already
+    /// assigned to them.
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput): none, or more than a pool can have;
@@ -135,7 +135,7 @@ impl Pool {
         stats.unwrap_or_default()
     }
 
-    /// Takes no more tasks; those it has are done, and then the workers end.
+    /// Closes the pool: it refuses new tasks; the workers do those that it has, then exit.
     pub fn close(&self) {
         let closed = self.shared.with_own(|state| state.close());
         if closed.is_some() {
@@ -144,12 +144,12 @@ impl Pool {
         }
     }
 
-    /// [Closes](Pool::close) it, and waits until everything is done, all
+    /// [Closes](Pool::close) the pool and blocks until all tasks are done, all
     /// [callbacks](crate::pool::TaskHandle::on_done) were called, and all workers have ended.
     ///
-    /// An iterator of results that other threads take from ([`imap`](Pool::imap)) goes on
-    /// to its end. One that this thread has taken from would never get there meanwhile:
-    /// what workers have of it is done, and it ends with an error.
+    /// `join` waits until other threads have taken all results of their iterators
+    /// ([`imap`](Pool::imap)). It cannot wait for an iterator of the calling thread: the
+    /// calls that workers already have are made, and the iterator ends with an error.
     ///
     /// # Blocking
     /// As long as the tasks take, and the callbacks. In a callback, it does not wait for

@@ -171,7 +171,7 @@ impl Pool {
         self.calls(function).imap_unordered(arguments)
     }
 
-    /// Calls the function for each argument, for what it does.
+    /// Calls the function once per argument and discards the results.
     ///
     /// # Errors
     /// As [`map`](Pool::map).
@@ -232,7 +232,7 @@ impl Pool {
     /// Has a worker call the function.
     ///
     /// # Blocking
-    /// Never: what no worker can take waits in this process.
+    /// Does not wait for workers: what no worker can take waits in this process.
     ///
     /// # Errors
     /// The pool is closed or over; the argument cannot be encoded.

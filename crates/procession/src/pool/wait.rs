@@ -19,9 +19,10 @@ use std::sync::Arc;
 /// In a forked copy of the process, [`Unsupported`](ErrorKind::Unsupported).
 ///
 /// # Errors
-/// - the deadline's
-/// - [`InvalidInput`](ErrorKind::InvalidInput): `tasks` is empty, so that it would be for
-///   ever; the tasks are not all of one pool
+/// - [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+///   [`Deadline::NOW`]: no task has ended
+/// - [`InvalidInput`](ErrorKind::InvalidInput): `tasks` is empty, or the tasks are of
+///   different pools
 ///
 /// # Cost
 /// Each wake-up looks at all tasks.

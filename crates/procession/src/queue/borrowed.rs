@@ -153,10 +153,10 @@ impl Drop for Holding {
 }
 
 /// A message that is written where its receiver will read it, and sent by
-/// [`commit`](Reservation::commit). Dropped, by a panic or otherwise, it is none.
+/// [`commit`](Reservation::commit). If it is dropped instead, nothing is sent.
 ///
 /// # If a process dies
-/// The message was sent or it was not; its room is there again.
+/// The message was sent whole or not at all. If it was not sent, its room is free again.
 ///
 /// # Across fork and exec
 /// A forked copy shows nothing (it panics) and sends nothing.
@@ -267,8 +267,8 @@ impl Reservation {
         self.commit()
     }
 
-    /// The message as values of `T`, to be written; `None` if its bytes are no whole
-    /// number of them, or where they lie is not aligned for them: beyond 16.
+    /// Returns the message as values of `T`, to be written; `None` if its length is not a
+    /// multiple of the size of `T`, or if `T` needs an alignment above 16 that it lacks.
     ///
     /// # Examples
     /// ```
@@ -381,8 +381,8 @@ impl Borrowed {
         holding.requeue();
     }
 
-    /// Returns the message as values of `T`, or `None` if its bytes are no whole number of
-    /// them, or if where they lie is not aligned for them: beyond 16.
+    /// Returns the message as values of `T`, or `None` if its length is not a multiple of
+    /// the size of `T`, or if `T` needs an alignment above 16 that the message lacks.
     ///
     /// # Examples
     /// See [`values_mut`](Reservation::values_mut).

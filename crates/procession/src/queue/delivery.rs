@@ -16,7 +16,7 @@ use std::time::Duration;
 /// | what becomes of it | the message |
 /// |---|---|
 /// | [`ack`](Delivery::ack), [`into_inner`](Delivery::into_inner) | is done with |
-/// | [`requeue`](Delivery::requeue) | goes to the next receive of any receiver, this one included, before all other messages |
+/// | [`requeue`](Delivery::requeue) | is received before messages that were not requeued |
 /// | dropped: an early return, `?`, a panic | as `requeue` |
 /// | this process ends or is killed | as `requeue` |
 /// | `mem::forget` | stays with this process until it ends |

@@ -2,11 +2,12 @@
 //! memory: bounded or not, in order for each sender. A process that is killed, at
 //! whatever instruction of sending or receiving, takes no message of others with it.
 //!
-//! A message is in the queue when [`send`](Sender::send) returns, and stays there
-//! whoever is killed then, as long as somebody has the queue. Nobody holds anything that others need: a process that
-//! is stopped or killed between two instructions leaves the others working.
-//! (Messages that carry descriptors are the exception: who looks for descriptors has a
-//! lock for some system calls, and a process that is stopped then makes others wait.)
+//! A message is in the queue when [`send`](Sender::send) returns. It stays there until a
+//! receiver acknowledges it, whichever process is killed meanwhile, as long as a process
+//! uses the queue. A process that is stopped or killed at any instruction of sending or
+//! receiving does not block the others. (Messages that carry descriptors
+//! are the exception: a process that looks for descriptors holds a lock for some system
+//! calls. If it is stopped then, others wait.)
 //!
 //! | | who gets the message of a receiver that was killed with it |
 //! |---|---|

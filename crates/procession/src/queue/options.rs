@@ -119,9 +119,9 @@ impl Options {
 
     /// Sets how many messages may be unacknowledged at once, received by
     /// [`recv_delivery`](Receiver::recv_delivery) or [`recv_borrowed`](Receiver::recv_borrowed) and not
-    /// finished: 16,384 unless set. They take nothing from the capacity, and memory only as
-    /// there are so many. If there are more, sending fails with
-    /// [`LimitReached`](crate::ErrorKind::LimitReached).
+    /// finished: 16,384 unless set. They do not count towards the capacity. Their memory
+    /// is allocated as they need it. If more are unacknowledged and no block is free,
+    /// sending fails with [`LimitReached`](crate::ErrorKind::LimitReached).
     ///
     /// # Examples
     /// ```
@@ -177,13 +177,13 @@ impl Options {
         self
     }
 
-    /// What the messages are, by a name and a version of your own: those who
-    /// [open](Options::open) the queue with the same two may send and receive, whatever
-    /// their types look like, and nobody else. For programs that agree on the encoding
-    /// by other means: versions that differ in names only, or types that
-    /// [hide](crate::queue#what-messages-are) what they read.
+    /// Sets a name and a version for the messages, which replace the comparison of types:
+    /// programs that [open](Options::open) the queue with the same name and version may
+    /// send and receive, whatever their types look like; others are refused. This is for
+    /// programs that agree on the encoding by other means: versions that differ in names
+    /// only, or types that [hide](crate::queue#what-messages-are) what they read.
     ///
-    /// What does not fit is then an error when a message is decoded, or a wrong value.
+    /// If the types do not fit, decoding a message returns an error or a wrong value.
     ///
     /// # Examples
     /// ```

@@ -309,7 +309,7 @@ impl<T> PriorityReceiver<T> {
         self.len() == 0
     }
 
-    /// Lets nobody send any more; what was sent can be received.
+    /// Closes the queue for every process: sending fails; what was sent can be received.
     ///
     /// # Errors
     /// As [`Receiver::close`].

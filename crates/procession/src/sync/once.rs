@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// An action that one thread of all processes runs, once.
+/// An action that one thread of all processes completes, once.
 ///
 /// # Blocking
 /// [`call_once`](Once::call_once) blocks while another thread runs its action.

@@ -462,7 +462,7 @@ pub(crate) fn a_worker_that_is_to_end_before_it_is_ready_keeps_nobody_waiting() 
         .build()
         .unwrap();
     let tasks: Vec<_> = (0..10).map(|x| pool.spawn(increment, x).unwrap()).collect();
-    for (x, mut task) in tasks.into_iter().enumerate() {
+    for (x, task) in tasks.into_iter().enumerate() {
         assert_eq!(task.join().unwrap(), x as u64 + 1);
     }
     drop(pool);

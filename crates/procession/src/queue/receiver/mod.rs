@@ -29,8 +29,8 @@ use std::sync::Arc;
 /// As [`Sender`](super::Sender).
 ///
 /// # Cost
-/// Three atomic operations and two copies of the message; nothing but two looks
-/// at counters more for noticing deaths.
+/// Three atomic operations, two copies of the message, and two loads of counters to
+/// notice deaths.
 ///
 /// # Examples
 /// See [`bounded`](super::bounded).

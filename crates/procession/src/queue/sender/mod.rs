@@ -20,9 +20,9 @@ use std::sync::Arc;
 /// processes, send to the same one.
 ///
 /// # If a process dies
-/// One that is killed while it sends has sent the message or has not; others are
-/// not disturbed. When all receivers of a queue without a name are gone,
-/// dropped or killed, sending fails.
+/// A sender that is killed while it sends has sent the message whole or not at all, and
+/// does not block others. When all receivers of a queue without a name are gone, dropped
+/// or killed, sending fails.
 ///
 /// # Across fork and exec
 /// A forked child has it; to other processes it travels as an argument, capture

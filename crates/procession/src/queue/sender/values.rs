@@ -17,9 +17,11 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     }
 
     /// Sends a message, blocking while there is no room. When this returns, the message is in
-    /// shared memory, and no death takes it away but that of the last user of the queue.
-    /// (Of a queue that was made to lose what is not finished, also that of who receives
-    /// it; see [`Options::at_most_once`](crate::queue::Options::at_most_once).)
+    /// shared memory. Until a receiver acknowledges it, only the end of the queue's last
+    /// user removes it, or, if the queue is
+    /// [`at_most_once`](crate::queue::Options::at_most_once), a receiver that did not
+    /// finish it.
+    /// [`recv`](crate::queue::Receiver::recv) acknowledges a message before it returns it.
     ///
     /// # Errors
     /// Has the message: [`Disconnected`](SendError::Disconnected),
