@@ -134,12 +134,13 @@ impl List {
 
 impl Program {
     /// A program by path, or by name to be looked for in the directories of
-    /// `search`, with its own name as its first argument.
+    /// `search`. Its argument zero is `arg0`, and the others are `arguments`.
     ///
     /// # Errors
     /// `EINVAL`: a NUL byte.
     pub fn new<'a>(
         program: &'a OsStr,
+        arg0: &'a OsStr,
         arguments: impl IntoIterator<Item = &'a OsStr>,
         environment: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>,
         search: &OsStr,
@@ -158,7 +159,7 @@ impl Program {
                 })
                 .collect::<Result<_>>()?
         };
-        let words = std::iter::once(program).chain(arguments);
+        let words = std::iter::once(arg0).chain(arguments);
         let words = words.map(|word| string(word.as_bytes().to_vec()));
         let arguments = List::new(words.collect::<Result<_>>()?);
         let environment = environment
@@ -213,7 +214,8 @@ mod tests {
     fn a_name_is_looked_for_and_a_path_is_not() {
         let paths = |program: &str| {
             let search = OsStr::new("/a:/b:");
-            let program = Program::new(OsStr::new(program), [], [], search).unwrap();
+            let program = OsStr::new(program);
+            let program = Program::new(program, program, [], [], search).unwrap();
             let paths = program.paths.into_iter();
             paths
                 .map(|path| path.into_string().unwrap())
@@ -221,7 +223,10 @@ mod tests {
         };
         assert_eq!(paths("tool"), ["/a/tool", "/b/tool", "tool"]);
         assert_eq!(paths("./tool"), ["./tool"]);
-        let none = Program::new(OsStr::new("a\0b"), [], [], OsStr::new(""));
-        assert_eq!(none.unwrap_err(), Errno::INVAL);
+        for (program, arg0) in [("a\0b", "a"), ("a", "a\0b")] {
+            let words = (OsStr::new(program), OsStr::new(arg0));
+            let none = Program::new(words.0, words.1, [], [], OsStr::new(""));
+            assert_eq!(none.unwrap_err(), Errno::INVAL);
+        }
     }
 }

@@ -12,6 +12,18 @@ macro_rules! setters {
             self
         }
 
+        /// Sets environment variables.
+        #[must_use]
+        pub fn envs(
+            mut self,
+            variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+        ) -> Self {
+            for (key, value) in variables {
+                self = self.env(key, value);
+            }
+            self
+        }
+
         /// Removes an environment variable.
         #[must_use]
         pub fn env_remove(mut self, key: impl AsRef<OsStr>) -> Self {

@@ -13,6 +13,7 @@ mod named;
 mod refused;
 mod results;
 mod scope;
+mod shell;
 mod standing;
 mod waiting;
 
@@ -182,6 +183,11 @@ fn main() -> std::process::ExitCode {
         commands::an_error_says_whether_it_passes,
         commands::a_server_without_descriptors_or_memory_says_so,
         commands::a_server_without_processes_says_so,
+        shell::arguments_reach_a_script_unharmed,
+        shell::argument_zero_is_what_is_asked_for,
+        shell::several_variables_are_set,
+        shell::streams_are_merged_in_the_order_of_writing,
+        shell::a_stream_that_is_itself_is_refused,
         builder::a_kill_for_want_of_memory_is_told,
         builder::a_preloaded_value_is_there_in_every_task,
         builder::a_preload_that_panics_is_told,

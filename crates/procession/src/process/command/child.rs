@@ -3,7 +3,6 @@
 use super::communicate::{Conversation, Output};
 use super::{CommandError, ExitStatus, OnDrop};
 use crate::os::pipe;
-use crate::process::join_handle::Pipes;
 use crate::process::running::Running;
 use crate::process::{Signal, Stop};
 use crate::{Deadline, Error, ErrorKind, Result, poll};
@@ -35,11 +34,11 @@ pub struct CommandChild {
 }
 
 impl CommandChild {
-    pub(super) fn new(running: Running, on_drop: OnDrop, pipes: Pipes) -> CommandChild {
+    pub(super) fn new(running: Running, on_drop: OnDrop, talk: Conversation) -> CommandChild {
         CommandChild {
             running,
             on_drop,
-            conversation: Conversation::over(pipes),
+            conversation: talk,
         }
     }
 
@@ -162,7 +161,12 @@ impl CommandChild {
     fn take_output(&mut self) -> Result<Output> {
         let status = self.ended()?;
         let [stdout, stderr] = std::mem::take(&mut self.conversation.written);
-        Ok(Output::new(status, stdout, stderr))
+        Ok(Output {
+            status,
+            stdout,
+            stderr,
+            is_merged: self.conversation.is_merged,
+        })
     }
 
     fn ended(&self) -> Result<ExitStatus> {

@@ -21,14 +21,17 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// What it wrote to standard error, if that was collected.
     pub stderr: Vec<u8>,
+    /// Standard error was what standard output was.
+    pub(super) is_merged: bool,
 }
 
 impl Output {
-    pub(super) fn new(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>) -> Output {
-        Output {
-            status,
-            stdout,
-            stderr,
+    /// Where the last words of a program that failed are: standard error, or what that was
+    /// merged into.
+    pub(super) fn last_words(&self) -> &[u8] {
+        match self.is_merged && self.stderr.is_empty() {
+            true => &self.stdout,
+            false => &self.stderr,
         }
     }
 
@@ -60,6 +63,8 @@ pub(super) struct Conversation {
     pub(super) stdin: Option<Writer>,
     pub(super) stdout: Option<Reader>,
     pub(super) stderr: Option<Reader>,
+    /// Standard error goes where standard output goes.
+    pub(super) is_merged: bool,
     pub(super) written: [Vec<u8>; 2],
     /// Standard errors of the programs before this one in a pipeline, and what came.
     pub(super) before: Vec<(Option<Reader>, Vec<u8>)>,
@@ -67,8 +72,9 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// With a program at the other end of these pipes.
-    pub(super) fn over(pipes: Pipes) -> Conversation {
+    pub(super) fn over(pipes: Pipes, is_merged: bool) -> Conversation {
         Conversation {
+            is_merged,
             stdin: pipes.stdin,
             stdout: pipes.stdout,
             stderr: pipes.stderr,

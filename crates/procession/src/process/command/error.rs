@@ -76,11 +76,12 @@ impl CommandError {
         }
     }
 
-    /// The last lines of what it wrote to standard error, as far as that was
-    /// collected.
+    /// Returns the last lines that the program wrote to standard error, as far as that was
+    /// collected: whole lines, at most 2,000 bytes, and without blanks at the end. Where
+    /// standard error was merged into standard output, they are the last lines of that.
     #[must_use]
     pub fn stderr_tail(&self) -> String {
-        let stderr = self.output().map_or(&[][..], |output| &output.stderr);
+        let stderr = self.output().map_or(&[][..], Output::last_words);
         let cut = stderr.len().saturating_sub(QUOTED_BYTES);
         let mut tail = &stderr[cut..];
         if cut > 0 {

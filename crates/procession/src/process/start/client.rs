@@ -427,6 +427,7 @@ mod tests {
             let [output, error] = [1, 2].map(|it| super::super::settings::own_stream(it).unwrap());
             let work = Work::Program {
                 program: program.into(),
+                arg0: None,
                 arguments: Vec::new(),
                 numbers: Vec::new(),
                 signals: None,

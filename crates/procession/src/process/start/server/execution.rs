@@ -46,6 +46,7 @@ impl Execution<'_> {
         &self,
         stack: &mut ChildStack,
         program: &Path,
+        arg0: &OsStr,
         arguments: &[OsString],
     ) -> Result<(Pid, OwnedFd, Option<Error>)> {
         let operation = "executing";
@@ -58,6 +59,7 @@ impl Execution<'_> {
         let search = search.map_or(OsStr::new(DEFAULT_PATH), |(_, value)| value);
         let mut image = Program::new(
             program.as_os_str(),
+            arg0,
             arguments.iter().map(OsString::as_os_str),
             environment
                 .iter()

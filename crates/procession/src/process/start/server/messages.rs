@@ -50,6 +50,8 @@ pub(crate) enum Work {
     /// Execute another program.
     Program {
         program: OsString,
+        /// Its argument zero; its name, unless it is to have another.
+        arg0: Option<OsString>,
         arguments: Vec<OsString>,
         /// What the descriptors behind the others are to be called.
         numbers: Vec<RawFd>,

@@ -400,6 +400,7 @@ impl Server {
         let server = std::process::id();
         if let Work::Program {
             program,
+            arg0,
             arguments,
             numbers,
             signals,
@@ -416,7 +417,8 @@ impl Server {
                 descriptors: numbers.into_iter().zip(further).collect(),
                 settings: &settings,
             };
-            return match execution.start(&mut self.stack, program.as_ref(), &arguments) {
+            let arg0 = arg0.as_ref().unwrap_or(&program);
+            return match execution.start(&mut self.stack, program.as_ref(), arg0, &arguments) {
                 Err(error) => refuse(&child.client_mailbox, &error),
                 Ok((pid, pidfd, failure)) => {
                     if let (Some(error), Some(status)) = (failure, exec_status) {
