@@ -475,8 +475,8 @@ impl From<Error> for std::io::Error {
 
 /// Has an error that converts into [`Error`] convert into the standard library's as well.
 macro_rules! into_io_error {
-    ($error:ty $(, $parameter:ident)*) => {
-        impl<$($parameter),*> From<$error> for std::io::Error {
+    ($error:ty $(, $parameter:ident $(: $bound:ident)?)*) => {
+        impl<$($parameter $(: $bound)?),*> From<$error> for std::io::Error {
             /// Of the kind that the error has as a [`procession::Error`](crate::Error).
             fn from(error: $error) -> std::io::Error {
                 $crate::Error::from(error).into()
@@ -485,6 +485,17 @@ macro_rules! into_io_error {
     };
 }
 pub(crate) use into_io_error;
+
+/// A guard, of which an error that holds it says whose it is.
+///
+/// The guard has its object, so the name is looked up when the error is written or
+/// converted: an operation that succeeds, or whose error is only matched, copies none.
+pub trait Named {
+    /// The kind of the object in a word, such as "mutex", and its name, which is empty
+    /// if it has none.
+    #[doc(hidden)]
+    fn kind_and_name(&self) -> (&'static str, &str);
+}
 
 /// Turns the errors of rustix and std into ours, with what was being done.
 pub trait Context<T> {

@@ -1,5 +1,6 @@
 //! Values side by side.
 
+use crate::error::Named;
 use crate::shm::{Kind, Object, ShmSafe, shared_object};
 use crate::sync::{self, LockError, Locked, LockedGuard, Orphan};
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -251,6 +252,12 @@ pub struct ArrayGuard<'a, T: ShmSafe> {
     guard: LockedGuard<'a, T>,
 }
 
+impl<T: ShmSafe> Named for ArrayGuard<'_, T> {
+    fn kind_and_name(&self) -> (&'static str, &str) {
+        self.guard.locked().object.kind_and_name()
+    }
+}
+
 impl<T: ShmSafe> std::ops::Deref for ArrayGuard<'_, T> {
     type Target = [T];
 
@@ -317,6 +324,12 @@ impl<'a, T: ShmSafe> ArrayRecovery<'a, T> {
         ArrayGuard {
             guard: self.orphan.repaired(),
         }
+    }
+}
+
+impl<T: ShmSafe> Named for ArrayRecovery<'_, T> {
+    fn kind_and_name(&self) -> (&'static str, &str) {
+        self.orphan.guard().locked().object.kind_and_name()
     }
 }
 

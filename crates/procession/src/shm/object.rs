@@ -469,6 +469,11 @@ impl Object {
         self.name().unwrap_or("")
     }
 
+    /// What errors say it is: its kind in a word, and its name.
+    pub(crate) fn kind_and_name(&self) -> (&'static str, &str) {
+        (self.header.kind.word(), self.label())
+    }
+
     /// The calling thread, if its process has joined: without a system call.
     #[inline]
     pub(crate) fn me(&self) -> Option<Owner> {

@@ -1,5 +1,6 @@
 //! Why a lock could not be had, or not as it should be.
 
+use crate::error::Named;
 use crate::{Deadline, Error, ErrorKind};
 use procession_core::Failure;
 use std::fmt;
@@ -75,17 +76,23 @@ impl<G, R> fmt::Debug for LockError<G, R> {
     }
 }
 
-impl<G, R> fmt::Display for LockError<G, R> {
+impl<G: Named, R: Named> fmt::Display for LockError<G, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LockError::OwnerDied(_) => f.write_str("locking: the process that held the lock died"),
-            LockError::Poisoned(_) => {
-                f.write_str("locking: a thread panicked while it held the lock")
-            }
-            LockError::Failed(error) => error.fmt(f),
+        let ((kind, name), cause) = match self {
+            LockError::OwnerDied(guard) => (guard.kind_and_name(), HOLDER_DIED),
+            LockError::Poisoned(guard) => (guard.kind_and_name(), HOLDER_PANICKED),
+            LockError::Failed(error) => return error.fmt(f),
+        };
+        write!(f, "locking {kind}")?;
+        if !name.is_empty() {
+            write!(f, " `{name}`")?;
         }
+        write!(f, ": {cause}")
     }
 }
+
+const HOLDER_DIED: &str = "the process that held the lock died";
+const HOLDER_PANICKED: &str = "a thread panicked while it held the lock";
 
 impl<G, R> From<Error> for LockError<G, R> {
     fn from(error: Error) -> LockError<G, R> {
@@ -95,30 +102,32 @@ impl<G, R> From<Error> for LockError<G, R> {
 
 /// Forgets the guard, which gives the lock back: where it was to be repaired,
 /// nobody can take it any more.
-impl<G, R> From<LockError<G, R>> for Error {
+impl<G: Named, R: Named> From<LockError<G, R>> for Error {
     fn from(error: LockError<G, R>) -> Error {
-        match error {
-            LockError::Failed(error) => error,
-            other => Error::new(other.kind(), "locking", ""),
-        }
+        let ((kind, name), cause) = match &error {
+            LockError::OwnerDied(guard) => (guard.kind_and_name(), HOLDER_DIED),
+            LockError::Poisoned(guard) => (guard.kind_and_name(), HOLDER_PANICKED),
+            LockError::Failed(error) => return error.clone(),
+        };
+        Error::new(error.kind(), format!("locking {kind}"), name).because(cause)
     }
 }
 
 /// As for [`Error`].
-impl<G, R> From<LockError<G, R>> for Box<dyn std::error::Error> {
+impl<G: Named, R: Named> From<LockError<G, R>> for Box<dyn std::error::Error> {
     fn from(error: LockError<G, R>) -> Self {
         Box::new(Error::from(error))
     }
 }
 
 /// As for [`Error`].
-impl<G, R> From<LockError<G, R>> for Box<dyn std::error::Error + Send + Sync> {
+impl<G: Named, R: Named> From<LockError<G, R>> for Box<dyn std::error::Error + Send + Sync> {
     fn from(error: LockError<G, R>) -> Self {
         Box::new(Error::from(error))
     }
 }
 
-crate::error::into_io_error!(LockError<G, R>, G, R);
+crate::error::into_io_error!(LockError<G, R>, G: Named, R: Named);
 
 /// What an algorithm could not do, in words.
 #[cold]

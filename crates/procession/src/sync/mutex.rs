@@ -2,6 +2,7 @@
 
 use super::LockError;
 use super::locked::{self, Locked, LockedGuard, Orphan};
+use crate::error::Named;
 use crate::shm::{Kind, Object, ShmSafe, shared_object};
 use crate::{Deadline, Result};
 use std::sync::Arc;
@@ -348,6 +349,12 @@ impl<'a, T: ShmSafe> MutexGuard<'a, T> {
     }
 }
 
+impl<T: ShmSafe> Named for MutexGuard<'_, T> {
+    fn kind_and_name(&self) -> (&'static str, &str) {
+        self.guard.locked().object.kind_and_name()
+    }
+}
+
 impl<T: ShmSafe> std::ops::Deref for MutexGuard<'_, T> {
     type Target = T;
 
@@ -407,6 +414,12 @@ impl<'a, T: ShmSafe> RecoveryGuard<'a, T> {
     /// Declares the value consistent and returns an ordinary guard.
     pub fn repaired(self) -> MutexGuard<'a, T> {
         MutexGuard::of(self.orphan.repaired())
+    }
+}
+
+impl<T: ShmSafe> Named for RecoveryGuard<'_, T> {
+    fn kind_and_name(&self) -> (&'static str, &str) {
+        self.orphan.guard().locked().object.kind_and_name()
     }
 }
 

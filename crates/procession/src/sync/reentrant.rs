@@ -8,6 +8,7 @@
 use super::LockError;
 use super::error::failed;
 use super::locked::{self, Locked};
+use crate::error::Named;
 use crate::registry::thread;
 use crate::shm::{Exclusive, Kind, Object, ShmSafe, shared_object};
 use crate::{Deadline, Result};
@@ -296,6 +297,12 @@ pub struct ReentrantMutexGuard<'a, T: ShmSafe> {
     owner: Owner,
     panicking: bool,
     stays_with_its_thread: PhantomData<*const ()>,
+}
+
+impl<T: ShmSafe> Named for ReentrantMutexGuard<'_, T> {
+    fn kind_and_name(&self) -> (&'static str, &str) {
+        self.locked.object.kind_and_name()
+    }
 }
 
 impl<'a, T: ShmSafe> ReentrantMutexGuard<'a, T> {

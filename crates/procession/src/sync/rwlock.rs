@@ -15,6 +15,7 @@
 
 use super::LockError;
 use super::error::failed;
+use crate::error::Named;
 use crate::registry::thread;
 use crate::shm::{
     Class, Exclusive, Extent, Fingerprint, Kind, Object, ShmSafe, Values, shared_object,
@@ -512,6 +513,12 @@ pub struct RwLockReadGuard<'a, T: ShmSafe + Sync> {
     stays_with_its_thread: PhantomData<*const ()>,
 }
 
+impl<T: ShmSafe + Sync> Named for RwLockReadGuard<'_, T> {
+    fn kind_and_name(&self) -> (&'static str, &str) {
+        self.lock.object.kind_and_name()
+    }
+}
+
 impl<T: ShmSafe + Sync> std::ops::Deref for RwLockReadGuard<'_, T> {
     type Target = T;
 
@@ -572,6 +579,12 @@ impl<T: ShmSafe + Sync> RwLockWriteGuard<'_, T> {
     /// ```
     pub fn mark_consistent(&self) {
         self.lock.words.raw().writer.mark_consistent();
+    }
+}
+
+impl<T: ShmSafe + Sync> Named for RwLockWriteGuard<'_, T> {
+    fn kind_and_name(&self) -> (&'static str, &str) {
+        self.lock.object.kind_and_name()
     }
 }
 

@@ -5,14 +5,15 @@ use super::mutex::MutexGuard;
 use super::reentrant::ReentrantMutexGuard;
 use super::{LockError, RecoveryGuard};
 use crate::Deadline;
+use crate::error::Named;
 use crate::shm::ShmSafe;
 
 /// A guard that a [`Condvar`](super::Condvar) can release and take again.
 ///
 /// Only [`MutexGuard`] and [`ReentrantMutexGuard`] implement it.
-pub trait WaitGuard: private::Sealed + Sized {
+pub trait WaitGuard: private::Sealed + Named + Sized {
     /// The guard that repairs the value after the death of a holder.
-    type Repair;
+    type Repair: Named;
 
     /// The argument of a condition: the value, or the guard where the thread may have
     /// other guards of the value.
@@ -56,6 +57,12 @@ impl WaitOutcome {
     #[must_use]
     pub fn timed_out(self) -> bool {
         self == WaitOutcome::TimedOut
+    }
+}
+
+impl<G: Named> Named for (G, WaitOutcome) {
+    fn kind_and_name(&self) -> (&'static str, &str) {
+        self.0.kind_and_name()
     }
 }
 

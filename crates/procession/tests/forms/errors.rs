@@ -2,6 +2,7 @@
 //! error, and into `std::io::Error`. `xtask/tests/errors.rs` compares this list with what
 //! the library exports.
 
+use procession::shared::Array;
 use procession::sync::{LockError, Mutex, MutexGuard, RecoveryGuard, RwLock};
 use procession::{Error, ErrorKind, Failure, FailureError};
 use procession::{pool, process, queue};
@@ -113,6 +114,35 @@ pub(crate) fn what_a_lock_says_converts_and_unlocks() {
     assert!(error.is::<Error>());
     mutex.clear_poison();
     assert_eq!(ours(&mutex).unwrap(), 1);
+}
+
+pub(crate) fn what_a_lock_says_names_it() {
+    fn poison<G>(lock: impl FnOnce() -> G) {
+        let panics = || {
+            let _guard = lock();
+            panic!("poisons it");
+        };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).unwrap_err();
+    }
+    let name = format!("forms-{}", std::process::id());
+    let cause = "a thread panicked while it held the lock";
+    let mutex = Mutex::create(&name, 1_u8).unwrap();
+    poison(|| mutex.lock().unwrap());
+    let text = format!("locking mutex `{name}`: {cause}");
+    let error = mutex.lock().unwrap_err();
+    assert_eq!(error.to_string(), text);
+    let error = Error::from(error);
+    assert_eq!((error.object(), error.to_string()), (&*name, text));
+    Mutex::<u8>::unlink(&name).unwrap();
+    let lock = RwLock::new(1_u8).unwrap();
+    poison(|| lock.write().unwrap());
+    let text = format!("locking rwlock: {cause}");
+    assert_eq!(Error::from(lock.read().unwrap_err()).to_string(), text);
+    assert_eq!(lock.write().unwrap_err().to_string(), text);
+    let array = Array::new([1_u8]).unwrap();
+    poison(|| array.lock().unwrap());
+    let text = format!("locking array: {cause}");
+    assert_eq!(Error::from(array.lock().unwrap_err()).to_string(), text);
 }
 
 pub(crate) fn what_a_queue_says_has_a_kind() {

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         the_end_of_a_pool,
         errors::errors_convert_with_a_question_mark,
         errors::what_a_lock_says_converts_and_unlocks,
+        errors::what_a_lock_says_names_it,
         errors::what_a_queue_says_has_a_kind,
         errors::both_task_errors_tell_the_same,
         errors::causes_are_said_once,
