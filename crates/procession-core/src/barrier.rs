@@ -228,6 +228,7 @@ impl<'a> RawBarrier<'a> {
             let mut word = 0;
             platform.spin(|| {
                 // SYNC(barrier): see `wait`.
+                // SYNC(outcome): a later generation comes with what was written down of ours.
                 word = self.state.load(Ordering::Acquire);
                 generation(word) != ours || word & BROKEN != 0
             });

@@ -155,6 +155,8 @@ extern "C" fn count_and_ring(
     info: *mut libc::siginfo_t,
     _: *mut libc::c_void,
 ) {
+    // SYNC(bell): counted before the descriptor is loaded, so that `Caught::drop` either
+    // finds the count or has taken the descriptor away.
     RUNNING.fetch_add(1, Ordering::SeqCst);
     let index = signal.cast_unsigned() as usize;
     // SAFETY: the kernel gives a handler that is installed with SA_SIGINFO a pointer to

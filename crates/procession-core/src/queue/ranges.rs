@@ -114,6 +114,7 @@ impl<'a, W: Fn(usize) -> &'a AtomicU64, C: Fn() -> usize> Ranges<'a, W, C> {
             // SYNC(release): the range that the block had is given up by this.
             word.store(range.word() | TENTATIVE, Ordering::Release);
             let next = filled | end.max(range.end());
+            // SYNC(range): publishes the end together with the words stored before it.
             let changed =
                 self.end
                     .compare_exchange(seen, next, Ordering::AcqRel, Ordering::Relaxed);

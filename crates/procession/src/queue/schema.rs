@@ -106,9 +106,10 @@ impl Schema {
         }
     }
 
-    /// Says what both sides mean, where they mean different things.
+    /// Adds to the error for two types that are not one what this side's type is.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        if error.kind() != ErrorKind::Incompatible {
+        // What has a hint of its own, as an object of another version, is not about types.
+        if error.kind() != ErrorKind::Incompatible || error.hint().is_some() {
             return error;
         }
         let text = error.to_string();

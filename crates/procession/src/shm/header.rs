@@ -183,9 +183,9 @@ impl Header {
             let error = Error::new(ErrorKind::Incompatible, operation, "");
             return Err(error
                 .because(format!(
-                    "its layout is version {version}, ours is {VERSION}"
+                    "it was made by another version of the library: its layout is version {version}, ours is {VERSION}"
                 ))
-                .with_hint("use it with the version of procession that made it, or `unlink` it"));
+                .with_hint("open it with the version of procession that made it, or `unlink` it"));
         }
         let number = |offset| usize::try_from(get(offset)).unwrap_or(usize::MAX);
         let mut header = Header {

@@ -31,7 +31,7 @@ fn become_user(id: u32) {
 }
 
 /// Makes a private file by hand.
-fn plant(name: &str, bytes: &[u8]) {
+pub(crate) fn plant(name: &str, bytes: &[u8]) {
     let path = file_of(name);
     std::fs::write(&path, bytes).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();

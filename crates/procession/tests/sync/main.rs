@@ -9,6 +9,7 @@ mod extremes;
 mod guards;
 mod handles;
 mod hostile;
+mod layout;
 mod named;
 mod proof;
 mod resources;
@@ -139,6 +140,9 @@ fn main() -> ExitCode {
         segments::growing_may_be_killed_at_any_call_and_compete,
         segments::h2_a_length_that_is_not_there_is_not_believed,
         segments::huge_pages_are_used_where_there_are_some,
+        layout::a_layout_changes_with_its_version_only,
+        layout::an_object_of_another_version_is_refused_and_left_alone,
+        layout::a_file_of_another_version_is_refused_and_left_alone,
         hostile::h1_random_headers_are_refused,
         hostile::h2_truncated_files_are_refused,
         hostile::h4_a_scribbler_crashes_and_hangs_nobody,
