@@ -4,6 +4,7 @@
 mod ci;
 mod features;
 mod licences;
+mod macros;
 mod members;
 mod minimal;
 mod package;

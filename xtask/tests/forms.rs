@@ -1,8 +1,11 @@
 //! Every public operation of the library that waits has four forms: `op`, `try_op`,
 //! `op_timeout` and `op_deadline`, and "not yet" is an error of each of them. Read from the
-//! sources, so that none is forgotten; what macros make (`Semaphore`, `BoundedSemaphore`) is
-//! not seen here.
+//! sources, so that none is forgotten; macros of the library are expanded.
 
+#[path = "../src/macros.rs"]
+mod macros;
+
+use macros::Macros;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use syn::{Attribute, FnArg, ImplItem, Item, Signature, Type, Visibility};
@@ -90,6 +93,8 @@ const OTHERS: &[&str] = &[
     "os::Writer::into_blocking",
     "pool::Builder::idle",
     "pool::Builder::start",
+    "pool::Call::backoff",
+    "pool::Calls::backoff",
     "pool::TaskHandle::on_done",
     "process::Builder::start",
     "process::exit_with_signal",
@@ -233,15 +238,25 @@ fn error_of(returns: Option<&Type>, owner: &str, results: &Aliases) -> Option<St
 fn whatever_waits_has_four_forms() {
     let (methods, _) = of_the_library();
     assert!(methods["queue::Receiver"].contains_key("recv_timeout"));
+    assert!(methods["sync::BoundedSemaphore"].contains_key("acquire_timeout"));
+    let mut wrong = wrong_forms(&methods, EXCEPTIONS, OTHERS);
+    wrong.sort();
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Each operation that waits and lacks forms, unless it is an exception, and each exception
+/// that is none.
+fn wrong_forms(methods: &Owners, exceptions: &[(&str, &str)], others: &[&str]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut used = BTreeSet::new();
-    for (owner, methods) in &methods {
+    for (owner, methods) in methods {
         for (name, method) in methods {
             let Some(base) = base_of_form(name, method) else {
                 continue;
             };
             let name = format!("{owner}::{base}");
-            if let Some(other) = OTHERS.iter().find(|other| **other == name) {
+            if let Some(other) = others.iter().find(|other| **other == name) {
                 used.insert(*other);
                 continue;
             }
@@ -255,7 +270,7 @@ fn whatever_waits_has_four_forms() {
                 .iter()
                 .filter(|form| !methods.contains_key(*form))
                 .collect();
-            let exception = EXCEPTIONS.iter().find(|(known, _)| *known == name);
+            let exception = exceptions.iter().find(|(known, _)| *known == name);
             match (lacking.is_empty(), exception) {
                 (true, None) => {}
                 (false, Some((known, _))) => drop(used.insert(*known)),
@@ -264,24 +279,63 @@ fn whatever_waits_has_four_forms() {
             }
         }
     }
-    let exceptions = EXCEPTIONS.iter().map(|(known, _)| known);
-    for known in exceptions.chain(OTHERS) {
+    let exceptions = exceptions.iter().map(|(known, _)| known);
+    for known in exceptions.chain(others) {
         if !used.contains(known) {
             wrong.push(format!("{known}: there is no such exception"));
         }
     }
-    wrong.sort();
-    wrong.dedup();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    wrong
+}
+
+#[test]
+fn a_missing_form_is_found() {
+    let all = "/// Takes, blocking while there is none.
+        pub fn take(&self) -> Result<()> {}
+        pub fn try_take(&self) -> Result<()> {}
+        pub fn take_timeout(&self, timeout: Duration) -> Result<()> {}
+        pub fn take_deadline(&self, deadline: Deadline) -> Result<()> {}";
+    let wrong_in = |methods: &str, exceptions: &[(&str, &str)]| {
+        let file =
+            format!("macro_rules! make {{ () => {{ {methods} }} }} impl Made {{ make!(); }}");
+        let items = syn::parse_file(&file).unwrap().items;
+        let mut methods = Owners::new();
+        collect(
+            &Macros::of(&items).expand(&items).unwrap(),
+            "here",
+            &mut methods,
+        );
+        wrong_forms(&methods, exceptions, &[])
+    };
+    assert_eq!(wrong_in(all, &[]), [""; 0]);
+    for lacking in ["try_take", "take_timeout", "take_deadline"] {
+        let rest = all.replace(&format!("pub fn {lacking}("), "fn private(");
+        let mut wrong = wrong_in(&rest, &[]);
+        wrong.dedup();
+        assert_eq!(wrong, [format!("here::Made::take lacks [{lacking:?}]")]);
+        assert_eq!(wrong_in(&rest, &[("here::Made::take", "why")]), [""; 0]);
+    }
+    // One that waits by its documentation alone.
+    let only = "/// Blocks until there is one.\npub fn take(&self) -> Result<()> {}";
+    assert_eq!(wrong_in(only, &[]).len(), 1);
+    let unneeded = wrong_in(all, &[("here::Made::take", "why")]);
+    assert_eq!(unneeded[0], "here::Made::take is no exception any more");
+    let gone = wrong_in(all, &[("here::Made::give", "why")]);
+    assert_eq!(gone, ["here::Made::give: there is no such exception"]);
 }
 
 /// The public methods of the library, and the aliases of results.
 fn of_the_library() -> (Owners, Aliases) {
     let mut methods = Owners::new();
     let mut results = Aliases::new();
-    for (file, module) in files() {
+    let files = files().into_iter().map(|(file, module)| {
         let text = std::fs::read_to_string(&file).unwrap();
-        let items = syn::parse_file(&text).unwrap().items;
+        (syn::parse_file(&text).unwrap().items, module)
+    });
+    let files: Vec<(Vec<Item>, String)> = files.collect();
+    let macros = Macros::of(files.iter().flat_map(|(items, _)| items));
+    for (items, module) in files {
+        let items = macros.expand(&items).unwrap();
         collect(&items, &module, &mut methods);
         for item in &items {
             if let Item::Type(alias) = item

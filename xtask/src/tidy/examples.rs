@@ -1,4 +1,4 @@
-//! Public functions show how they are used.
+//! Public functions show how they are used, those that macros make as well.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use syn::{Attribute, ImplItemFn, ItemFn, Visibility};
 use super::Problems;
 use super::sources::{self, Sources};
 use super::texts::Text;
+use crate::macros::Macros;
 
 /// Counts public functions of a file that no example calls: neither their own,
 /// nor one that stands elsewhere in the documentation of the file.
@@ -35,10 +36,13 @@ impl Counter {
                     lit: syn::Lit::Str(text),
                     ..
                 }) => text.value(),
+                // `concat!` of several texts.
+                syn::Expr::Macro(it) => it.mac.tokens.to_string(),
                 _ => String::new(),
             },
-            // Hidden: nobody is to use it.
-            _ => "```".to_owned(),
+            // Nobody is to use what is hidden. (`alias` is another matter.)
+            syn::Meta::List(it) if it.tokens.to_string() == "hidden" => "```".to_owned(),
+            _ => String::new(),
         });
         let calls = [format!("{name}("), format!("{name}::<")];
         let is_called = |call: &String| {
@@ -72,6 +76,8 @@ pub(crate) fn check(
     texts: &[Text],
 ) -> Problems {
     let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+    let macros = Macros::of(sources.modules.values().flat_map(|it| &it.items));
+    let mut problems = Problems::new();
     let is_shown = |route: &&Vec<String>| route.first().is_none_or(|top| top != "__private");
     for (_, module) in sources.modules.iter().filter(|(route, _)| is_shown(route)) {
         let path = format!("crates/{name}/src/{}", module.file);
@@ -80,12 +86,15 @@ pub(crate) fn check(
             examples: examples(text.map_or("", |text| &text.text)),
             found: 0,
         };
-        for item in &module.items {
+        let items = macros.expand(&module.items).unwrap_or_else(|why| {
+            problems.push(format!("{name}: {}: {why}", module.file));
+            Vec::new()
+        });
+        for item in &items {
             visit::visit_item(&mut counter, item);
         }
         *counted.entry(&module.file).or_default() += counter.found;
     }
-    let mut problems = Problems::new();
     let none = known.keys().map(|file| (file.as_str(), 0));
     let files: BTreeMap<&str, usize> = none.chain(counted).collect();
     for (file, counted) in files {

@@ -293,6 +293,24 @@ fn public_functions_have_examples() {
 }
 
 #[test]
+fn another_word_for_a_function_is_no_example_and_does_not_hide_it() {
+    let bare = "/// Does.\n#[doc(alias = \"do\")]\npub fn f() {}";
+    let tree = Tree::new(&[("low.rs", bare)], "without_example = {}");
+    one_problem(&tree, &["low.rs has 1 public functions"]);
+}
+
+#[test]
+fn methods_that_macros_make_have_examples() {
+    let made = "macro_rules! make { ($type:ident) => { impl $type { pub fn f(self) {} } } }
+        pub struct A; make!(A); pub struct B; make!(B);";
+    let tree = Tree::new(&[("low.rs", made)], "without_example = {}");
+    one_problem(&tree, &["low.rs has 2 public functions"]);
+    let wrong = made.replace("make!(B)", "make!(3)");
+    let tree = Tree::new(&[("low.rs", &wrong)], "without_example = {}");
+    one_problem(&tree, &["low.rs: a call of `make!` is not understood"]);
+}
+
+#[test]
 fn the_map_is_the_order_and_walks_lead_somewhere() {
     let tree = Tree(tempfile::tempdir().unwrap());
     let ranks = "[crates.procession]\nroot = \"src/lib.rs\"\nranks = [[\"low\"], [\"high\"]]";
