@@ -2,110 +2,43 @@
 //! unnoticed.
 //!
 //! ```text
-//! frame:   length of the rest (4) │ encrypted: kind (1), up to 65,536 bytes │ tag (16)
+//! frame:   length of the rest (2, most significant byte first) │ encrypted: kind (1), up to 65,518 bytes │ tag (16)
 //! kind:    0 more of the message follows   1 its last part   2 nothing follows
 //! ```
 //!
-//! ChaCha20-Poly1305, with a key for each way. A frame's number, which is not
-//! sent, is its nonce, and its length is authenticated with it. Every 2^32 frames
-//! the key is replaced by one that is derived from it.
+//! Each frame is a transport message of the Noise protocol (`cipher.rs`): a changed length is found
+//! because what it cuts out is then no message.
 //!
 //! # References
-//! RFC 8439, RFC 5869
+//! The Noise Protocol Framework, revision 34, §13
 
-use super::handshake::WayKey;
+use super::cipher::{Cipher, TAG};
 use super::stream::{Reads, Writes, refuse_descriptors};
 use crate::process::identity;
 use crate::queue::{Hindrance, Outcome};
 use crate::{Deadline, Error, ErrorKind, Result};
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce, Tag};
-use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
 
-const LENGTH: usize = 4;
-const TAG: usize = 16;
+const LENGTH: usize = 2;
 
 /// Most bytes of a message in one frame.
-const PART: usize = 1 << 16;
+const PART: usize = u16::MAX as usize - 1 - TAG;
 
 const MORE: u8 = 0;
 const LAST: u8 = 1;
 const END: u8 = 2;
 
-/// Frames after which the key is replaced.
-const REPLACE_AFTER: u64 = 1 << 32;
-
-/// The key of one way, and how many frames have gone it.
-#[derive(Clone, Serialize, Deserialize)]
-struct Cipher {
-    key: [u8; 32],
-    frames: u64,
-    replace_after: u64,
-}
-
-impl Drop for Cipher {
-    fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.key);
-    }
-}
-
-impl std::fmt::Debug for Cipher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Cipher(after {} frames)", self.frames)
-    }
-}
-
-impl Cipher {
-    fn new(key: &WayKey) -> Cipher {
-        Cipher {
-            key: **key,
-            frames: 0,
-            replace_after: REPLACE_AFTER,
-        }
-    }
-
-    /// The cipher and the nonce of the next frame.
-    fn next(&mut self) -> (ChaCha20Poly1305, Nonce) {
-        if self.frames > 0 && self.frames.is_multiple_of(self.replace_after) {
-            let mut next = [0; 32];
-            Hkdf::<Sha256>::new(None, &self.key)
-                .expand(b"procession next key", &mut next)
-                .expect("a length that it can give");
-            self.key = next;
-        }
-        let mut nonce = Nonce::default();
-        nonce[4..].copy_from_slice(&self.frames.to_le_bytes());
-        self.frames += 1;
-        (ChaCha20Poly1305::new(&Key::from(self.key)), nonce)
-    }
-
-    /// Adds a frame to those that are to be sent.
-    fn encrypt(&mut self, kind: u8, part: &[u8], into: &mut Vec<u8>) {
-        let length = (1 + part.len() + TAG) as u32;
-        let length = length.to_le_bytes();
-        into.extend_from_slice(&length);
-        let start = into.len();
-        into.push(kind);
-        into.extend_from_slice(part);
-        let (cipher, nonce) = self.next();
-        let tag = cipher.encrypt_inout_detached(&nonce, &length, (&mut into[start..]).into());
-        into.extend_from_slice(&tag.expect("a length that it can take"));
-    }
-
-    /// Opens what came behind a length; its kind comes first.
-    fn decrypt(&mut self, length: [u8; LENGTH], frame: &mut [u8]) -> Option<usize> {
-        let (text, tag) = frame.split_at_mut(frame.len() - TAG);
-        let tag = Tag::try_from(&*tag).ok()?;
-        let (cipher, nonce) = self.next();
-        cipher
-            .decrypt_inout_detached(&nonce, &length, (&mut *text).into(), &tag)
-            .ok()?;
-        Some(text.len())
-    }
+/// Adds a frame to those that are to be sent.
+fn encrypt(cipher: &mut Cipher, kind: u8, part: &[u8], into: &mut Vec<u8>) {
+    let length = (1 + part.len() + TAG) as u16;
+    into.extend_from_slice(&length.to_be_bytes());
+    let start = into.len();
+    into.push(kind);
+    into.extend_from_slice(part);
+    let tag = cipher.encrypt(&mut into[start..]);
+    into.extend_from_slice(&tag);
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -131,10 +64,10 @@ fn give_away<S: serde::Serializer>(
 }
 
 impl Outlet {
-    pub(super) fn new(writes: Writes, key: &WayKey, max_bytes: usize) -> Outlet {
+    pub(super) fn new(writes: Writes, cipher: Cipher, max_bytes: usize) -> Outlet {
         Outlet {
             writes,
-            cipher: Cipher::new(key),
+            cipher,
             given_away: Cell::new(false),
             process: identity::token(),
             max_bytes,
@@ -159,11 +92,11 @@ impl Outlet {
         let mut frames = Vec::with_capacity(message.len() + 64);
         let mut parts = message.chunks(PART).peekable();
         if parts.peek().is_none() {
-            self.cipher.encrypt(LAST, &[], &mut frames);
+            encrypt(&mut self.cipher, LAST, &[], &mut frames);
         }
         while let Some(part) = parts.next() {
             let kind = if parts.peek().is_some() { MORE } else { LAST };
-            self.cipher.encrypt(kind, part, &mut frames);
+            encrypt(&mut self.cipher, kind, part, &mut frames);
         }
         let outcome = self.writes.write(&frames, deadline);
         if matches!(outcome, Err(Hindrance::TimedOut)) && !self.writes.is_broken() {
@@ -195,7 +128,7 @@ impl Drop for Outlet {
             return;
         }
         let mut frame = Vec::new();
-        self.cipher.encrypt(END, &[], &mut frame);
+        encrypt(&mut self.cipher, END, &[], &mut frame);
         // Where there is no room now, the other side finds the connection cut.
         let _ = self.writes.write(&frame, Deadline::NOW);
         let _ = self.writes.ends.with_socket(|socket| {
@@ -223,10 +156,10 @@ enum Over {
 }
 
 impl Inlet {
-    pub(super) fn new(reads: Reads, key: &WayKey, max_bytes: usize) -> Inlet {
+    pub(super) fn new(reads: Reads, cipher: Cipher, max_bytes: usize) -> Inlet {
         Inlet {
             reads,
-            cipher: Cipher::new(key),
+            cipher,
             parts: Vec::new(),
             max_bytes,
             over: None,
@@ -267,19 +200,22 @@ impl Inlet {
         let header = self.reads.gather(LENGTH, deadline).map_err(cut)?;
         let mut length = [0; LENGTH];
         length.copy_from_slice(header);
-        let rest = u32::from_le_bytes(length) as usize;
-        if !(1 + TAG..=1 + PART + TAG).contains(&rest) {
+        let rest = usize::from(u16::from_be_bytes(length));
+        if rest < 1 + TAG {
             self.over = Some(Over::Forged);
             return Err(Hindrance::Failed(forged()));
         }
         let frame = self.reads.gather(LENGTH + rest, deadline).map_err(cut)?;
         let mut frame = frame[LENGTH..].to_vec();
         self.reads.take(LENGTH + rest);
-        let Some(length) = self.cipher.decrypt(length, &mut frame) else {
+        let Some((kind, part)) = self
+            .cipher
+            .decrypt(&mut frame)
+            .and_then(|text| text.split_first())
+        else {
             self.over = Some(Over::Forged);
             return Err(Hindrance::Failed(forged()));
         };
-        let part = &frame[1..length];
         if self.parts.len() + part.len() > self.max_bytes {
             self.over = Some(Over::Forged);
             return Err(Hindrance::Failed(too_long(
@@ -288,7 +224,7 @@ impl Inlet {
             )));
         }
         self.parts.extend_from_slice(part);
-        Ok(frame[0])
+        Ok(*kind)
     }
 }
 
@@ -306,11 +242,12 @@ fn too_long(operation: &'static str, max_bytes: usize) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::cipher::DirectionKey;
     use crate::ends::Ends;
     use proptest::prelude::*;
 
-    fn key() -> WayKey {
-        WayKey::new([7; 32])
+    fn cipher() -> Cipher {
+        Cipher::new(&DirectionKey::new([7; 32]))
     }
 
     /// A stream to an inlet, and what goes into it.
@@ -320,22 +257,18 @@ mod tests {
         let reads = Reads::new(Ends::of(reads));
         (
             Writes::new(Ends::of(writes)),
-            Inlet::new(reads, &key(), 1 << 20),
+            Inlet::new(reads, cipher(), 1 << 20),
         )
     }
 
     /// The frames of some messages.
-    fn frames(messages: &[&[u8]], replace_after: u64) -> Vec<Vec<u8>> {
-        let mut cipher = Cipher {
-            replace_after,
-            ..Cipher::new(&key())
-        };
-        let encrypt = |message: &&[u8]| {
+    fn frames(messages: &[&[u8]], mut cipher: Cipher) -> Vec<Vec<u8>> {
+        let frame_of = |message: &&[u8]| {
             let mut frame = Vec::new();
-            cipher.encrypt(LAST, message, &mut frame);
+            encrypt(&mut cipher, LAST, message, &mut frame);
             frame
         };
-        messages.iter().map(encrypt).collect()
+        messages.iter().map(frame_of).collect()
     }
 
     fn received(inlet: &mut Inlet) -> Outcome<Vec<u8>> {
@@ -347,21 +280,20 @@ mod tests {
     #[test]
     fn replaced_keys_are_the_same_at_both_ends() {
         let (mut writes, mut inlet) = pair();
-        inlet.cipher.replace_after = 3;
+        inlet.cipher = cipher().rekeying_after(3);
         let messages: Vec<[u8; 1]> = (0..20).map(|number| [number]).collect();
         let all: Vec<&[u8]> = messages.iter().map(|message| &message[..]).collect();
-        for frame in frames(&all, 3) {
+        for frame in frames(&all, cipher().rekeying_after(3)) {
             writes.write(&frame, Deadline::NOW).unwrap();
         }
         for message in &messages {
             assert_eq!(received(&mut inlet).unwrap(), message);
         }
-        assert_ne!(inlet.cipher.key, *key());
     }
 
     #[test]
     fn repeated_reordered_and_left_out_frames_are_found_out() {
-        let sent = frames(&[b"one", b"two", b"three"], REPLACE_AFTER);
+        let sent = frames(&[b"one", b"two", b"three"], cipher());
         for order in [[0, 0, 1], [1, 0, 2], [0, 2, 1]] {
             let (mut writes, mut inlet) = pair();
             for index in order {
@@ -378,7 +310,7 @@ mod tests {
     #[test]
     fn an_end_that_is_not_said_is_an_error() {
         let (mut writes, mut inlet) = pair();
-        let sent = frames(&[b"one"], REPLACE_AFTER);
+        let sent = frames(&[b"one"], cipher());
         writes.write(&sent[0], Deadline::NOW).unwrap();
         drop(writes);
         assert_eq!(received(&mut inlet).unwrap(), b"one");
@@ -387,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_stream_cut_at_any_byte_is_an_error() {
-        let sent = frames(&[b"a message", b"another"], REPLACE_AFTER).concat();
+        let sent = frames(&[b"a message", b"another"], cipher()).concat();
         for length in 0..sent.len() {
             let (mut writes, mut inlet) = pair();
             writes.write(&sent[..length], Deadline::NOW).unwrap();
@@ -402,7 +334,7 @@ mod tests {
 
     #[test]
     fn every_changed_bit_is_found_out() {
-        let sent = frames(&[b"a message"], REPLACE_AFTER).concat();
+        let sent = frames(&[b"a message"], cipher()).concat();
         for bit in 0..sent.len() * 8 {
             let (mut writes, mut inlet) = pair();
             let mut changed = sent.clone();

@@ -97,6 +97,12 @@ impl Key {
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
+
+    /// As the handshake takes it: 32 bytes, whatever its length.
+    pub(super) fn pre_shared(&self) -> Zeroizing<[u8; 32]> {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.0);
+        Zeroizing::new(digest.as_ref().try_into().expect("the length of SHA-256"))
+    }
 }
 
 impl fmt::Debug for Key {

@@ -39,6 +39,8 @@
 //! ```
 
 mod address;
+#[cfg(feature = "network")]
+mod cipher;
 mod connect;
 mod direction;
 #[cfg(feature = "network")]

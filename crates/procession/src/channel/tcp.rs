@@ -1,9 +1,10 @@
 //! Connections over TCP, for who has the key.
 
 use super::address::Limits;
+use super::cipher::Cipher;
 use super::direction::{Inlet, Outlet};
 use super::encrypted;
-use super::handshake::{self, ANSWER, CHALLENGE, Client, HELLO, Server, Trust};
+use super::handshake::{CHALLENGE, Client, HELLO, PROOF, Server, Trust};
 use super::host::Host;
 use super::silence::Silence;
 use super::stream::{Reads, Writes};
@@ -50,8 +51,8 @@ impl Streams {
 
     fn encrypt<S: ?Sized, R: ?Sized>(
         self,
-        sends: &handshake::WayKey,
-        receives: &handshake::WayKey,
+        sends: Cipher,
+        receives: Cipher,
         max_bytes: usize,
     ) -> Endpoint<S, R> {
         let outlet = encrypted::Outlet::new(self.writes, sends, max_bytes);
@@ -124,14 +125,14 @@ impl Pending {
             said.map_err(error_of)?;
             self.server = Some(server);
         }
-        let answer = match streams.take::<ANSWER>(Deadline::NOW) {
-            Ok(answer) => answer,
+        let proof = match streams.take::<PROOF>(Deadline::NOW) {
+            Ok(proof) => proof,
             Err(error) => return waits(error),
         };
         let (Some(server), Some(streams)) = (self.server.take(), self.streams.take()) else {
             return Ok(None);
         };
-        let trust = server.check(&answer)?;
+        let trust = server.check(&proof)?;
         if [trust.types[1], trust.types[0]] != ours {
             return Err(Error::new(
                 ErrorKind::Incompatible,
@@ -145,8 +146,8 @@ impl Pending {
             ..
         } = trust;
         Ok(Some(streams.encrypt(
-            &to_client,
-            &to_server,
+            to_client,
+            to_server,
             self.limits.max_bytes,
         )))
     }
@@ -176,15 +177,15 @@ pub(super) fn connect<S: ?Sized, R: ?Sized>(
     stream.set_nonblocking(true).during(operation, address)?;
     let mut streams = Streams::new(stream.into(), limits).map_err(about)?;
     let deadline = deadline.min(Deadline::after(2 * TIME));
-    let (client, hello) = Client::greet(key, types.numbers())?;
+    let (client, hello) = Client::greet(key)?;
     let said = streams.writes.write(&hello, deadline);
     said.map_err(error_of).map_err(about)?;
     let challenge = streams.take::<CHALLENGE>(deadline).map_err(about)?;
-    let (answer, trust) = client.answer(&challenge).map_err(about)?;
+    let (proof, trust) = client.answer(&challenge, types.numbers()).map_err(about)?;
     check_types(types, trust.types, address)?;
-    let said = streams.writes.write(&answer, deadline);
+    let said = streams.writes.write(&proof, deadline);
     said.map_err(error_of).map_err(about)?;
-    Ok(streams.encrypt(&trust.to_server, &trust.to_client, limits.max_bytes))
+    Ok(streams.encrypt(trust.to_server, trust.to_client, limits.max_bytes))
 }
 
 fn reach(candidate: SocketAddr, address: &Address, deadline: Deadline) -> Result<TcpStream> {
