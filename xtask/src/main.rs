@@ -33,7 +33,7 @@ cargo xtask <command>
   package       check that each published package says what it is, carries its
                 licences and a README, and is built from its file alone
   tidy          check the order of modules, and what comments and documents say
-                about the code
+                about the code; --prose lists what is not house English
   chaos [ARGS]  kill processes at every instruction and at random, and print
                 figures: --kills N (100000), --seed S, --step, --random,
                 --only NAME; unless --step or --only says otherwise, also what
@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         }
         Some("shapes") => shapes::check(),
         Some("package") => package::check(),
+        Some("tidy") if rest == ["--prose"] => tidy::list_prose(std::path::Path::new(ROOT)),
         Some("tidy") => tidy::check(std::path::Path::new(ROOT)),
         Some("readme") => readme::check(),
         Some("chaos") => {

@@ -49,7 +49,7 @@ fn sites(text: &str) -> Vec<(String, Site)> {
 }
 
 /// The module below the root of its crate, such as `procession/pool`.
-fn module_of(path: &str) -> String {
+pub(super) fn module_of(path: &str) -> String {
     let path = path.trim_start_matches("crates/").replace("/src/", "/");
     let mut parts = path.splitn(3, '/');
     let (name, module) = (parts.next(), parts.next());

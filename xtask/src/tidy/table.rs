@@ -17,6 +17,12 @@ pub(crate) struct Table {
     pub(crate) long: BTreeMap<String, usize>,
     #[serde(default)]
     pub(crate) numbers: Vec<Number>,
+    /// How often the documentation of each module is not house English.
+    #[serde(default)]
+    pub(crate) prose: BTreeMap<String, usize>,
+    /// How many names of each module have words that were given up.
+    #[serde(default)]
+    pub(crate) words: BTreeMap<String, usize>,
 }
 
 /// Names of `SYNC`, each with a reason.

@@ -331,3 +331,59 @@ fn the_map_is_the_order_and_walks_lead_somewhere() {
     );
     one_problem(&tree, &["not in order"]);
 }
+
+#[test]
+fn documentation_that_is_not_house_english_is_counted() {
+    let wrong = [
+        "/// Whether it is there.\npub fn f() {}",
+        "/// The number of it.\npub fn f() {}",
+        "/// This is what it does.\npub fn f() {}",
+        "//! For the process who has it.",
+        "/// Of a type. Whether it has one.\npub struct S;",
+        "macro_rules! m { () => { /** The number.*/ pub fn f() {} } } m!();",
+    ];
+    for text in wrong {
+        let tree = Tree::new(&[("low.rs", text)], "");
+        let problems = tree.problems();
+        assert!(
+            problems.iter().all(|it| it.starts_with("a/low: prose: ")),
+            "{problems:?}"
+        );
+        assert_eq!(problems.len(), 1, "{text}");
+    }
+    let right = "//! A module.\n/// Returns `true` if it is there, or asks whether.\npub fn f() {}
+        /// The number.\nfn g() {}\n/// ```\n/// // who\n/// ```\npub struct S;\n// who: a comment.";
+    no_problem(&Tree::new(&[("low.rs", right)], ""));
+    let rest = |count: usize| format!("[prose]\n\"a/low\" = {count}");
+    no_problem(&Tree::new(&[("low.rs", wrong[0])], &rest(2)));
+    one_problem(
+        &Tree::new(&[("low.rs", wrong[0])], &rest(20)),
+        &["write 2 into tidy.toml"],
+    );
+    one_problem(
+        &Tree::new(&[("low.rs", right)], &rest(2)),
+        &["take it out of tidy.toml"],
+    );
+}
+
+#[test]
+fn words_that_were_given_up_come_back_in_no_name() {
+    let names = [
+        "struct OldKeeper;",
+        "fn to_tend() {}",
+        "enum E { Lane }",
+        "struct S { gates: u8 }",
+    ];
+    for text in names {
+        let tree = Tree::new(&[("low.rs", text)], "");
+        one_problem(&tree, &["a/low: words: 1 places"]);
+        let tree = Tree::new(&[("low.rs", text)], "[words]\n\"a/low\" = 1");
+        no_problem(&tree);
+    }
+    no_problem(&Tree::new(
+        &[("low.rs", "fn attends() { let lane = 1; }")],
+        "",
+    ));
+    let tree = Tree::new(&[("low.rs", "mod crew;"), ("low/crew.rs", "")], "");
+    one_problem(&tree, &["a/low: words: 1 places"]);
+}
