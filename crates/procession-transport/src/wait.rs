@@ -1,7 +1,7 @@
 //! How an inlet waits, beside descriptors of others.
 
 use procession::__private::transport::poll;
-use procession::{Deadline, Receives, Result, Select};
+use procession::{Deadline, Result, Select, Selectable};
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::BorrowedFd;
 
@@ -23,7 +23,7 @@ pub(crate) fn wait_for(
 
 /// Waits until something in memory may be received, one of `also` is readable, or
 /// the deadline passes.
-pub(crate) fn wait_for_memory<'a, R: Receives + 'a>(
+pub(crate) fn wait_for_memory<'a, R: Selectable + 'a>(
     memory: impl IntoIterator<Item = &'a R>,
     also: &'a [BorrowedFd<'_>],
     deadline: Deadline,

@@ -140,13 +140,16 @@ mod codec;
 mod ends;
 mod error;
 mod failure;
+mod fd;
 mod handle;
 pub mod limits;
 mod name;
 pub mod os;
+mod packet;
 pub mod poll;
 pub mod pool;
 pub mod process;
+mod process_token;
 pub mod queue;
 mod registry;
 mod select;
@@ -154,9 +157,11 @@ mod shape;
 pub mod shared;
 pub mod shm;
 pub mod signal;
+mod spin;
 pub mod sync;
 mod thread_slot;
 mod time;
+mod wait;
 
 pub use bytes::Bytes;
 pub use error::{Error, ErrorKind, Result};
@@ -164,8 +169,9 @@ pub use failure::{Failure, FailureError};
 pub use handle::Handle;
 pub use name::Name;
 pub use process::init;
-pub use select::{Receives, Select};
+pub use select::Select;
 pub use time::Deadline;
+pub use wait::Selectable;
 
 /// Compiles what stands beside Python.
 #[cfg(doctest)]

@@ -17,7 +17,7 @@ const REAPER: &str = "procession-reap";
 
 /// The thread by whose end the kernel tells other processes of ours, and the
 /// table that it is in: both stay.
-const KEEPER: &str = "procession-keep";
+const WATCHER: &str = "procession-keep";
 /// The thread that calls wakers of futures, and stays.
 const WAKERS: &str = "procession-wake";
 const REGISTRY: &str = "/memfd:procession-registry";
@@ -43,7 +43,7 @@ impl OfProcess {
             threads.push(read(&task.join("comm")));
         }
         let has_reaper = threads.iter().any(|name| name == REAPER);
-        threads.retain(|name| ![REAPER, KEEPER, WAKERS].contains(&name.as_str()));
+        threads.retain(|name| ![REAPER, WATCHER, WAKERS].contains(&name.as_str()));
         let mut descriptors = BTreeMap::new();
         for path in entries(Path::new("/proc/self/fd")) {
             // The descriptor that lists the directory is gone by now.

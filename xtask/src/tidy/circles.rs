@@ -58,19 +58,21 @@ pub(crate) fn check(name: &str, rules: &Crate, imports: &[Import]) -> Problems {
             "{name}: {file} is in no circle any more: take it out of tidy.toml"
         ));
     }
-    let mut inside: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut inside: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for circle in circles(imports, |it| it.from_top == it.to_top) {
         let first = circle.first().map(|file| tops[file]).unwrap_or_default();
-        *inside.entry(first).or_default() += circle.len();
+        inside.entry(first).or_default().extend(circle);
     }
     let modules = rules.circles_inside.keys().map(String::as_str);
     let modules: BTreeSet<&str> = modules.chain(inside.keys().copied()).collect();
     for module in modules {
-        let counted = inside.get(module).copied().unwrap_or(0);
+        let files = inside.get(module).map_or(&[][..], Vec::as_slice);
+        let counted = files.len();
         let known = rules.circles_inside.get(module).copied().unwrap_or(0);
         if counted > known {
             problems.push(format!(
-                "{name}: {counted} files of `{module}` are in circles, {known} were"
+                "{name}: {counted} files of `{module}` are in circles, {known} were: {}",
+                files.join(", ")
             ));
         } else if counted < known {
             problems.push(format!(

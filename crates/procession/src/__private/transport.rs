@@ -92,7 +92,7 @@ pub fn text_of_panic(payload: &(dyn Any + Send)) -> String {
 /// A number that tells this process from those that it was forked from.
 #[must_use]
 pub fn process_token() -> u64 {
-    crate::process::identity::token()
+    crate::process_token::current()
 }
 
 /// Makes a file `length` bytes long and allocates its space.

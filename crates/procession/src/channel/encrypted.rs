@@ -14,7 +14,7 @@
 
 use super::cipher::{Cipher, TAG};
 use super::stream::{Reads, Writes, refuse_descriptors};
-use crate::process::identity;
+use crate::process_token;
 use crate::queue::{Hindrance, Outcome};
 use crate::{Deadline, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ pub(super) struct Outlet {
     #[serde(serialize_with = "give_away")]
     given_away: Cell<bool>,
     /// The one that says the end, and no forked copy.
-    #[serde(skip, default = "identity::token")]
+    #[serde(skip, default = "process_token::current")]
     process: u64,
     max_bytes: usize,
 }
@@ -69,7 +69,7 @@ impl Outlet {
             writes,
             cipher,
             given_away: Cell::new(false),
-            process: identity::token(),
+            process: process_token::current(),
             max_bytes,
         }
     }
@@ -111,7 +111,10 @@ impl Outlet {
     /// Two that go on from the same number would protect different messages with one
     /// nonce, which protects neither.
     fn require_sole_owner(&self) -> Result<()> {
-        let why = match (self.given_away.get(), self.process == identity::token()) {
+        let why = match (
+            self.given_away.get(),
+            self.process == process_token::current(),
+        ) {
             (false, true) => return Ok(()),
             (true, _) => "this end was given to another process",
             (false, false) => "this process is a forked copy of the one that has this end",

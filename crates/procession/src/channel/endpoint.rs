@@ -5,6 +5,7 @@ use crate::Deadline;
 use crate::queue::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
+use crate::wait::{Readiness, Sealed, Selectable};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -53,10 +54,6 @@ impl<S: ?Sized, R: ?Sized> Endpoint<S, R> {
         (self.writer, self.reader)
     }
 
-    pub(crate) fn reader(&self) -> &Reader<R> {
-        &self.reader
-    }
-
     /// Returns `true` if there is something to receive, if only the end.
     ///
     /// # Errors
@@ -98,6 +95,14 @@ impl<S: ?Sized, R: ?Sized> Endpoint<S, R> {
     /// See [`poll`](Endpoint::poll).
     pub fn poll_deadline(&self, deadline: Deadline) -> crate::Result<bool> {
         self.reader.poll_deadline(deadline)
+    }
+}
+
+impl<S: ?Sized, R: ?Sized> Selectable for Endpoint<S, R> {}
+
+impl<S: ?Sized, R: ?Sized> Sealed for Endpoint<S, R> {
+    fn readiness(&self) -> Readiness<'_> {
+        self.reader.readiness()
     }
 }
 

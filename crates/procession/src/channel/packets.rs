@@ -3,16 +3,27 @@
 
 use crate::codec::Encoder;
 use crate::ends::Ends;
-use crate::process::packet::{self, Assembly, Kind};
+use crate::packet::{self, Assembly};
 use crate::queue::{Hindrance, Outcome};
 use crate::{Deadline, Error, ErrorKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::os::fd::OwnedFd;
 
+packet::kinds! {
+    /// What a packet of a channel is about.
+    pub(super) enum Kind {
+        /// From a listener: it cannot be connected to, and why.
+        Refused = 11,
+        Message = 15,
+        /// From a listener: an end of the channel.
+        Accepted = 18,
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Packets {
     pub(super) ends: Ends,
-    assembly: Assembly,
+    assembly: Assembly<Kind>,
 }
 
 impl Packets {
@@ -34,7 +45,7 @@ impl Packets {
         let encoded = encoder.finish()?;
         let sent = self
             .ends
-            .with_socket(|socket| packet::send(socket, Kind::Call, [0; 16], &encoded, deadline));
+            .with_socket(|socket| packet::send(socket, Kind::Message, [0; 16], &encoded, deadline));
         sent.map_err(Hindrance::of_descriptor)
     }
 
@@ -49,7 +60,7 @@ impl Packets {
             .with_socket(|socket| assembly.receive(socket, deadline));
         let packet = packet.map_err(Hindrance::of_descriptor)?;
         let packet = packet.ok_or(Hindrance::Disconnected)?;
-        if packet.kind != Kind::Call {
+        if packet.kind != Kind::Message {
             let error = Error::new(ErrorKind::Corrupt, "receiving message", "");
             return Err(Hindrance::Failed(error.because("it is of another kind")));
         }

@@ -6,6 +6,7 @@ use crate::Deadline;
 #[cfg(feature = "tokio")]
 use crate::error::Context;
 use crate::queue::{self, Hindrance, Messages, Outcome, RecvError, RecvTimeoutError, TryRecvError};
+use crate::wait::{Readiness, Sealed, Selectable};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::RefCell;
@@ -43,17 +44,17 @@ impl<T: ?Sized> Reader<T> {
     }
 
     /// What tells of its messages, where that is in shared memory.
-    pub(crate) fn messages(&self) -> Option<Messages> {
+    fn messages(&self) -> Option<Messages> {
         self.inlet.borrow().0.messages()
     }
 
     /// A copy of the descriptor that tells of its messages, elsewhere.
-    pub(crate) fn descriptor(&self) -> crate::Result<OwnedFd> {
+    fn descriptor(&self) -> crate::Result<OwnedFd> {
         self.inlet.borrow().0.descriptor()
     }
 
     /// Whether part of a message was read from there.
-    pub(crate) fn has_some(&self) -> bool {
+    fn has_some(&self) -> bool {
         self.inlet.borrow().0.has_some()
     }
 
@@ -217,7 +218,7 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
         let received = match self.messages() {
             Some(messages) => {
                 let inlet = self.inlet.get_mut();
-                crate::select::until(messages, || attempt(inlet)).await
+                crate::wait::until(messages, || attempt(inlet)).await
             }
             None => {
                 let descriptor = self.descriptor();
@@ -288,7 +289,7 @@ async fn until_readable<V>(
     descriptor: crate::Result<OwnedFd>,
     mut attempt: impl FnMut() -> Option<V>,
 ) -> crate::Result<V> {
-    let readable = crate::process::watch(descriptor?)?;
+    let readable = crate::fd::reactor::register(descriptor?, "awaiting message")?;
     loop {
         if let Some(value) = attempt() {
             return Ok(value);
@@ -385,6 +386,20 @@ impl Reader<[u8]> {
     fn next_bytes(&self, into: &mut Vec<u8>, deadline: Deadline) -> Outcome<()> {
         // Descriptors that somebody else has sent with them are closed.
         self.inlet.borrow_mut().0.receive(into, deadline).map(drop)
+    }
+}
+
+impl<T: ?Sized> Selectable for Reader<T> {}
+
+impl<T: ?Sized> Sealed for Reader<T> {
+    fn readiness(&self) -> Readiness<'_> {
+        if let Some(messages) = self.messages() {
+            return Readiness::shared(messages);
+        }
+        match self.descriptor() {
+            Ok(copy) => Readiness::of_stream(copy, || self.has_some()),
+            Err(error) => Readiness::failed(error),
+        }
     }
 }
 

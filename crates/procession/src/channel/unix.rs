@@ -5,13 +5,14 @@
 //! kernel releases when its holder ends: so a path that a killed listener has left
 //! is told from one that is in use.
 
+use super::packets::Kind;
 use super::types::{TIME, Types, of_other_types};
 use super::{Address, Endpoint, Options};
 use crate::error::Context;
 use crate::os::descriptors::receive_any;
 use crate::os::socket::{SeqPacketListener, peer_credentials};
-use crate::process::identity;
-use crate::process::packet::{self, Kind, Mailbox};
+use crate::packet::{self, Mailbox};
+use crate::process_token;
 use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_sys::Errno;
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -42,7 +43,7 @@ pub(super) struct Path {
 impl Drop for Path {
     fn drop(&mut self) {
         // A forked copy has neither.
-        if self.process == identity::token() {
+        if self.process == process_token::current() {
             if self.is_bound {
                 let _ = std::fs::remove_file(&self.path);
             }
@@ -79,7 +80,7 @@ fn lock(path: &std::path::Path) -> Result<Path> {
                     path: path.to_owned(),
                     lock_path,
                     _lock: file,
-                    process: identity::token(),
+                    process: process_token::current(),
                     is_bound: false,
                 });
             }
@@ -189,14 +190,14 @@ impl Pending {
         if [theirs[1], theirs[0]] != ours.numbers() {
             let answer = codec::encode(&ours.describe())?;
             let socket = self.0.as_fd();
-            packet::send(socket, Kind::Failed, [0; 16], &answer, Deadline::NOW)?;
+            packet::send(socket, Kind::Refused, [0; 16], &answer, Deadline::NOW)?;
             return Err(Error::new(ErrorKind::Incompatible, operation, ""));
         }
         let (endpoint, theirs) = Options::new().duplex::<S, R>()?;
         let answer = codec::encode(&theirs)?;
         drop(theirs);
         let socket = self.0.as_fd();
-        packet::send(socket, Kind::Returned, [0; 16], &answer, Deadline::NOW)?;
+        packet::send(socket, Kind::Accepted, [0; 16], &answer, Deadline::NOW)?;
         Ok(Some(endpoint))
     }
 }
@@ -250,8 +251,8 @@ pub(super) fn connect<S: ?Sized, R: ?Sized>(
         ))
     })?;
     match answer.kind {
-        Kind::Returned => codec::decode(&answer.body, answer.descriptors),
-        Kind::Failed => {
+        Kind::Accepted => codec::decode(&answer.body, answer.descriptors),
+        Kind::Refused => {
             let theirs: String = codec::decode(&answer.body, answer.descriptors)?;
             Err(of_other_types(types, &theirs, address))
         }

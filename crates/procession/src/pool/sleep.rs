@@ -3,7 +3,7 @@
 //! No death ends such a sleep: a pool learns of the end of its workers by their pidfds,
 //! a worker ends with its family.
 
-use crate::registry::patience;
+use crate::spin;
 use procession_core::Futex;
 use procession_sys::futex;
 use std::sync::atomic::AtomicU64;
@@ -35,7 +35,7 @@ impl Futex for Sleeper {
         let start = Instant::now();
         let outcome = futex::wait(&[(word, expected)], self.timeout);
         if self.learns {
-            patience::slept(start.elapsed(), outcome.is_ok());
+            spin::slept(start.elapsed(), outcome.is_ok());
         }
     }
 
@@ -45,6 +45,6 @@ impl Futex for Sleeper {
 
     #[inline]
     fn spin(&self, ready: impl FnMut() -> bool) -> bool {
-        patience::look(ready)
+        spin::look(ready)
     }
 }

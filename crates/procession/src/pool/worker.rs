@@ -366,8 +366,13 @@ impl Follower for Following<'_> {
         self.result_is_written();
     }
 
-    fn end_with(&mut self, kind: Kind, result: &Encoded) {
+    fn end_with(&mut self, status: Status, result: &Encoded) {
         self.call_is_over();
+        let kind = match status {
+            Status::Value => Kind::Returned,
+            Status::Panicked => Kind::Panicked,
+            _ => Kind::Untranslatable,
+        };
         let mut outcome = self.mail.try_send(kind, result);
         if outcome.as_ref().is_err_and(Error::is_would_block) {
             // The pool takes packets when it reads of them.

@@ -10,10 +10,11 @@ use super::start::settings::{Group, LimitedResource, Settings};
 use super::start::{client, connection, entry, worker};
 use super::stdio::open_stdio;
 use super::task::{self, Call, Outcome, Task};
-use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, exit, fork, identity};
+use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, exit, fork};
 use crate::codec::{Arrived, Encoded};
 use crate::ends;
 use crate::error::Context;
+use crate::process_token;
 use crate::signal::{self, Signal};
 use crate::{Result, codec, name};
 use procession_sys::signal::{Disposition, Mask, set_disposition};
@@ -324,7 +325,7 @@ impl Builder {
                 let task = current::Task {
                     name: settings.name.clone(),
                     method: StartMethod::Fork,
-                    process: identity::token(),
+                    process: process_token::current(),
                     mailbox: packet::Mailbox::new(theirs),
                     parent_pid: parent,
                     parent: me,

@@ -1,7 +1,8 @@
 //! A child process, held by pidfd.
 
-use super::{ExitStatus, ProcessState, identity, reaper};
+use super::{ExitStatus, ProcessState, reaper};
 use crate::error::Context;
+use crate::process_token;
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use procession_sys::Errno;
@@ -52,14 +53,14 @@ impl Child {
         Child {
             pid,
             pidfd: Some(pidfd),
-            parent: identity::token(),
+            parent: process_token::current(),
             status: None,
         }
     }
 
     /// Whether this is the process that started it, not a forked copy.
     fn is_ours(&self) -> bool {
-        self.parent == identity::token()
+        self.parent == process_token::current()
     }
 
     /// Whether it is our child, and neither we nor anybody else has reaped it.

@@ -1,8 +1,9 @@
 //! The calling process as a task, and its parent.
 
+use super::StartMethod;
 use super::start::packet::Mailbox;
-use super::{StartMethod, identity};
 use crate::error::Context;
+use crate::process_token;
 use crate::signal::Signal;
 use crate::{Deadline, Error, Result, poll};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,7 +36,7 @@ pub(crate) fn become_task(task: Task) -> Arc<Task> {
 /// The task that the calling process runs, if it does.
 pub(crate) fn task() -> Option<Arc<Task>> {
     let task = TASK.read().unwrap_or_else(PoisonError::into_inner).clone();
-    task.filter(|task| task.process == identity::token())
+    task.filter(|task| task.process == process_token::current())
 }
 
 /// The calling process, if it was started by [`spawn`](super::spawn) or a

@@ -146,8 +146,8 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
     )
     .during(operation, "")?;
     let mut orphans = reaper::lock();
-    // Held across the fork, so that the keeper of shared objects does nothing.
-    let keeper = registry::keeper::lock();
+    // Held across the fork, so that the watcher of shared objects does nothing.
+    let watcher = registry::watcher::lock();
     // And no waker is called.
     let wakers = registry::wakers::lock();
     if quiet && wakers.as_ref().is_some_and(|wakers| wakers.busy() > 0) {
@@ -173,7 +173,7 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
         // FORK: closes a descriptor.
         tickets.is_child();
         // FORK: the locks are ours in both processes; close; sigprocmask.
-        drop((gate, wakers, keeper, orphans, tickets));
+        drop((gate, wakers, watcher, orphans, tickets));
         let _ = mask.install();
         return Ok(Some(Fork::Child));
     }
@@ -187,7 +187,7 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
         (pid, pidfd)
     });
     // Closing it tells a child that is not held.
-    drop((opener, wakers, keeper, orphans, tickets));
+    drop((opener, wakers, watcher, orphans, tickets));
     let unmasked = mask.install();
     let (pid, opened) = match opened {
         Ok(parts) => parts,
@@ -357,12 +357,12 @@ fn is_alone() -> bool {
         || count_threads().is_ok_and(|threads| threads <= 1 + own_threads())
 }
 
-/// The reaper, the keeper and those that wait to call wakers, as far as they run.
+/// The reaper, the watcher and those that wait to call wakers, as far as they run.
 fn own_threads() -> usize {
     let reaper = usize::from(reaper::lock().has_thread());
-    let keeper = registry::keeper::lock().map_or(0, |keeper| keeper.count());
+    let watcher = registry::watcher::lock().map_or(0, |watcher| watcher.count());
     let wakers = registry::wakers::lock().map_or(0, |wakers| wakers.count());
-    reaper + keeper + wakers
+    reaper + watcher + wakers
 }
 
 /// Ties the calling process to its parent: from now on the kernel kills it

@@ -2,12 +2,12 @@
 
 use super::{JoinHandle, TaskError};
 use crate::error::Context;
+use crate::fd::reactor;
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Poll, ready};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// What a handle that is being awaited waits for.
@@ -19,16 +19,8 @@ pub(super) enum Watch {
     Status(AsyncFd<OwnedFd>),
 }
 
-#[allow(unsafe_code, reason = "tokio's way to be given a descriptor")]
-pub(crate) fn watch(descriptor: impl AsFd) -> crate::Result<AsyncFd<OwnedFd>> {
-    let copy = descriptor.as_fd().try_clone_to_owned();
-    let copy = copy.during("awaiting task", "")?;
-    // SAFETY: an `OwnedFd` is open and stays the same descriptor for as long as
-    // it lives, which is as long as the reactor has it.
-    let watched = unsafe { AsyncFd::register_with_interest(copy, Interest::READABLE) };
-    watched
-        .map_err(std::io::Error::from)
-        .during("awaiting task", "")
+fn register(descriptor: impl AsFd) -> crate::Result<AsyncFd<OwnedFd>> {
+    reactor::register(descriptor, "awaiting task")
 }
 
 /// With the feature `tokio`, awaiting a handle joins it. Dropping the future
@@ -52,11 +44,11 @@ impl<R: DeserializeOwned> Future for JoinHandle<R> {
                 return Poll::Ready(result);
             }
             let made = match &self.watch {
-                None => watch(self.as_fd()).map(Watch::End),
+                None => register(self.as_fd()).map(Watch::End),
                 Some(Watch::End(end)) => {
                     // Once over, it stays so: it is asked once.
                     match ready!(end.poll_read_ready(context)) {
-                        Ok(_) => watch(self.running.mailbox()).map(Watch::Status),
+                        Ok(_) => register(self.running.mailbox()).map(Watch::Status),
                         Err(error) => Err(error).during("awaiting task", ""),
                     }
                 }

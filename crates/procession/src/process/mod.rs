@@ -31,7 +31,6 @@ mod exit_status;
 mod fork;
 #[cfg(feature = "tokio")]
 mod future;
-pub(crate) mod identity;
 mod inherited;
 mod join_handle;
 mod list;
@@ -55,8 +54,6 @@ pub use command::{Command, CommandChild, CommandError, Output, Pipeline, Pipelin
 pub use current::{Current, Parent, current, parent};
 pub use exit_status::ExitStatus;
 pub use fork::{Fork, die_with, exit, exit_with_signal, fork, fork_unchecked};
-#[cfg(feature = "tokio")]
-pub(crate) use future::watch;
 pub use inherited::Inherited;
 pub use join_handle::{JoinHandle, OnDrop, wait_all, wait_any};
 pub(crate) use list::direct_children;

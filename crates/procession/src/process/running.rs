@@ -6,9 +6,10 @@ use super::start::packet;
 use super::start::packet::{Kind, Mailbox, Packet};
 use super::start::server::Ended;
 use super::task_error::TaskError;
-use super::{Child, ExitStatus, Panic, identity, reaper};
+use super::{Child, ExitStatus, Panic, reaper};
 use crate::codec::{self, Arrived, Encoded};
 use crate::error::Context;
+use crate::process_token;
 use crate::signal::Signal;
 use crate::time::{instant, monotonic};
 use crate::{Deadline, Error, ErrorKind, Result, limits, poll};
@@ -93,7 +94,7 @@ impl Running {
     ) -> Running {
         Running {
             name,
-            owner: identity::token(),
+            owner: process_token::current(),
             mailbox,
             keeper: Keeper::Us(child),
             booted: true,
@@ -127,7 +128,7 @@ impl Running {
                     let (pid, pidfd) = read_started(packet)?;
                     return Ok(Running {
                         name,
-                        owner: identity::token(),
+                        owner: process_token::current(),
                         mailbox,
                         keeper: Keeper::Server { pid, pidfd, server },
                         booted: booted || early,
@@ -176,7 +177,7 @@ impl Running {
 
     /// Whether this is the process that started it, not a forked copy.
     pub(crate) fn is_ours(&self) -> bool {
-        self.owner == identity::token()
+        self.owner == process_token::current()
     }
 
     pub(crate) fn id(&self) -> u32 {

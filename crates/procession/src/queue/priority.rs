@@ -3,7 +3,8 @@
 use super::Message;
 use super::{Halves, Options, Receiver, RecvError, RecvTimeoutError, SendError, Sender};
 use super::{SendTimeoutError, TryRecvError, TrySendError, iter};
-use crate::{Deadline, Error, ErrorKind, Result, Select};
+use crate::wait::{Sealed as _, WaitSet};
+use crate::{Deadline, Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -248,7 +249,7 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
         &self,
         deadline: Deadline,
     ) -> std::result::Result<(usize, T), RecvTimeoutError> {
-        let mut select = Select::new();
+        let mut waiting = WaitSet::default();
         loop {
             match self.try_recv() {
                 Ok(message) => return Ok(message),
@@ -256,14 +257,14 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
                 Err(TryRecvError::Failed(error)) => return Err(RecvTimeoutError::Failed(error)),
                 Err(TryRecvError::Empty) => {}
             }
-            if select.is_empty() {
+            if waiting.len() == 0 {
                 for receiver in &self.receivers {
-                    select.recv(receiver);
+                    waiting.add(receiver.readiness());
                 }
             }
-            match select.ready_deadline(deadline) {
+            match waiting.ready(deadline) {
                 // One priority that nobody sends to is no news for ever.
-                Ok(number) if self.is_over(number) => select.remove(number),
+                Ok(number) if self.is_over(number) => waiting.remove(number),
                 Ok(_) => {}
                 Err(error) => {
                     return Err(match error.kind() {

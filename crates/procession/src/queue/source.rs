@@ -1,7 +1,7 @@
 //! Queues among other things that are waited for.
 
 use super::handle::Side;
-use crate::select::{Source, Watched};
+use crate::wait::{Source, Watched};
 use crate::{Deadline, Result};
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! A thread that uses a shared object, for the time of one call: what the
 //! algorithms of `procession-core` need of the system.
 
-use super::{Registry, patience, thread};
+use super::{Registry, thread};
+use crate::spin;
 use crate::{Deadline, Result};
 use procession_core::{Owner, Platform, Slept};
 use procession_sys::futex;
@@ -120,7 +121,7 @@ impl Platform for Caller<'_> {
         let words = [(word, expected), (self.registry.deaths(), deaths)];
         let start = Instant::now();
         let outcome = futex::wait(&words, slice);
-        patience::slept(start.elapsed(), outcome.is_ok());
+        spin::slept(start.elapsed(), outcome.is_ok());
         match outcome {
             Ok(()) => return Slept::Woken,
             Err(procession_sys::Errno::TIMEDOUT) => {
@@ -143,6 +144,6 @@ impl Platform for Caller<'_> {
         if ready() {
             return true;
         }
-        self.deadline != Deadline::NOW && patience::look(ready)
+        self.deadline != Deadline::NOW && spin::look(ready)
     }
 }

@@ -122,7 +122,7 @@ impl Registry {
                     if !self.is_proven_dead(next, seen) {
                         someone_is_dying = true;
                         // If it lives, it takes the mark away.
-                        self.call_keeper_of(next);
+                        self.call_watcher_of(next);
                     }
                 }
             }
@@ -134,8 +134,8 @@ impl Registry {
         }
     }
 
-    /// Has the keeper of a place's owner look.
-    pub(super) fn call_keeper_of(&self, place: usize) {
+    /// Has the watcher of a place's owner look.
+    pub(super) fn call_watcher_of(&self, place: usize) {
         let changed = self.word(place, CHANGED);
         changed.fetch_add(1, Ordering::Relaxed);
         futex::wake(changed, 1);

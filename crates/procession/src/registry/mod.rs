@@ -29,19 +29,19 @@
 mod caller;
 mod deaths;
 mod identity;
-pub(crate) mod keeper;
-pub(crate) mod patience;
 #[cfg(test)]
 mod tests;
 pub(crate) mod thread;
 pub(crate) mod wakers;
-pub(crate) mod watch;
+pub(crate) mod watcher;
+pub(crate) mod watches;
 
 pub(crate) use caller::Caller;
 pub use identity::Participant;
 
 use crate::error::Context;
 use crate::os::memory::Region;
+use crate::spin;
 use crate::{Error, ErrorKind, Result};
 use identity::Identity;
 use procession_core::Owner;
@@ -85,7 +85,7 @@ pub(crate) fn places_in(bytes: usize) -> usize {
 pub(crate) struct Claimed {
     place: usize,
     generation: u32,
-    marker: keeper::Marker,
+    marker: watcher::Marker,
     presence: Option<Presence>,
 }
 
@@ -118,7 +118,7 @@ impl Registry {
         end: usize,
     ) -> Result<Arc<Registry>> {
         // Before anybody binds the thread to one processor.
-        patience::others_can_run();
+        spin::others_can_run();
         let corrupt = || Error::new(ErrorKind::Corrupt, "opening registry", "");
         let end = end.min(memory.bytes().len());
         let room = end
@@ -215,7 +215,7 @@ impl Registry {
     #[cold]
     fn join(self: &Arc<Self>) -> Result<Owner> {
         let operation = "joining registry";
-        let mut keeper = keeper::started()?;
+        let mut watcher = watcher::started()?;
         if let Some(owner) = self.joined_process() {
             // Another thread was faster.
             return Ok(owner);
@@ -223,10 +223,10 @@ impl Registry {
         let identity = Identity::of_this_process()?;
         let mut lost = 0;
         let claimed = loop {
-            let mut claimed = self.claim(&mut keeper)?;
+            let mut claimed = self.claim(&mut watcher)?;
             if claimed.is_none() {
                 self.look_for_deaths();
-                claimed = self.claim(&mut keeper)?;
+                claimed = self.claim(&mut watcher)?;
             }
             let claimed = claimed.ok_or_else(|| {
                 Error::new(ErrorKind::LimitReached, operation, "")
@@ -249,8 +249,8 @@ impl Registry {
         let (place, generation) = (claimed.place, claimed.generation);
         let owner = Owner::new(place, generation);
         self.joined.store(owner.word(), Ordering::Release);
-        keeper.watch(Arc::clone(self), claimed);
-        drop(keeper);
+        watcher.watch(Arc::clone(self), claimed);
+        drop(watcher);
         self.tell_neighbour(place);
         Ok(owner)
     }
@@ -282,11 +282,11 @@ impl Registry {
     }
 
     /// Takes a free place, with a sign of life there if one can be had.
-    fn claim(&self, keeper: &mut keeper::Keeper) -> Result<Option<Claimed>> {
+    fn claim(&self, watcher: &mut watcher::Watcher) -> Result<Option<Claimed>> {
         let file = self.file.as_ref();
         let arriving = file.and_then(|file| Arriving::at(file.as_fd()).ok());
         if let Some(arriving) = arriving {
-            match self.claim_with(keeper, Some(&arriving)) {
+            match self.claim_with(watcher, Some(&arriving)) {
                 Ok(Ok(None)) => return Ok(None),
                 Ok(Ok(Some(mut claimed))) => {
                     claimed.presence = Some(arriving.settle());
@@ -296,17 +296,17 @@ impl Registry {
                 Err(error) => return Err(error),
             }
         }
-        let claimed = self.claim_with(keeper, None)?;
+        let claimed = self.claim_with(watcher, None)?;
         claimed.during("joining registry", "")
     }
 
     /// [`claim`](Registry::claim), where the inner error is that of the sign.
     fn claim_with(
         &self,
-        keeper: &mut keeper::Keeper,
+        watcher: &mut watcher::Watcher,
         arriving: Option<&Arriving>,
     ) -> Result<std::result::Result<Option<Claimed>, procession_sys::Errno>> {
-        let marker = keeper.marker_with_room()?;
+        let marker = watcher.marker_with_room()?;
         for place in 0..self.places {
             let seen = self.seen(place);
             if Life::of(seen) != Life::Free {
@@ -347,7 +347,7 @@ impl Registry {
         fence(Ordering::SeqCst);
         let previous = core::previous_alive(self.places, place, |place| self.seen(place));
         if let Some(previous) = previous {
-            self.call_keeper_of(previous);
+            self.call_watcher_of(previous);
         }
     }
 
@@ -357,18 +357,18 @@ impl Registry {
         let Some(owner) = self.joined_process() else {
             return;
         };
-        let Ok(mut keeper) = keeper::started() else {
+        let Ok(mut watcher) = watcher::started() else {
             return;
         };
         let place = owner.place();
-        let Some(claimed) = keeper.forget(self) else {
+        let Some(claimed) = watcher.forget(self) else {
             return;
         };
         self.joined.store(0, Ordering::Relaxed);
         self.let_go(claimed, |life| {
             let _ = core::free(life, life.load(Ordering::Acquire));
         });
-        drop(keeper);
+        drop(watcher);
         // Whoever watched us watches the next one.
         futex::wake(self.life(place), u32::MAX);
         // What was held has to be looked at anew.

@@ -24,8 +24,8 @@ fn mark(registry: &Registry, place: usize, generation: u32) {
 #[test]
 fn who_was_marked_before_it_wrote_who_it_is_lives_or_knows_better() {
     let registry = registry();
-    let mut keeper = keeper::started().unwrap();
-    let claimed = registry.claim(&mut keeper).unwrap().unwrap();
+    let mut watcher = watcher::started().unwrap();
+    let claimed = registry.claim(&mut watcher).unwrap().unwrap();
     let (place, generation) = (claimed.place, claimed.generation);
     let owner = Owner::new(place, generation);
     let identity = Identity::of_this_process().unwrap();
@@ -36,7 +36,7 @@ fn who_was_marked_before_it_wrote_who_it_is_lives_or_knows_better() {
     mark(&registry, place, generation.wrapping_sub(1));
     assert!(!registry.settle(&identity, &claimed));
     registry.let_go(claimed, |_| {});
-    drop(keeper);
+    drop(watcher);
 }
 
 #[test]

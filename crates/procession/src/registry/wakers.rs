@@ -1,7 +1,7 @@
 //! The threads that call wakers.
 //!
 //! A waker is other people's code: it may panic, want a deep stack, take long, or call
-//! this library again. So none is called, or dropped, on the keeper, by whose end the
+//! this library again. So none is called, or dropped, on the watcher, by whose end the
 //! process counts as dying, nor under a lock of ours, but on an ordinary thread with an
 //! ordinary stack, which catches panics. It is started when the first future waits.
 //!

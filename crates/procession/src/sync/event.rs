@@ -8,8 +8,8 @@
 //! ```
 
 use super::error::failed;
-use crate::select::{Source, Watched};
 use crate::shm::{Class, Extent, Fingerprint, Kind, Object, shared_object};
+use crate::wait::{Source, Watched};
 use crate::{Deadline, Result};
 use procession_core::event::RawEvent;
 use procession_sys::memory::Word;
@@ -348,7 +348,7 @@ impl Event {
             true => self.raw().try_take().then_some(()),
             false => self.is_set().then_some(()),
         };
-        crate::select::until(self, attempt).await
+        crate::wait::until(self, attempt).await
     }
 }
 

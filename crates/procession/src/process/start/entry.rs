@@ -28,7 +28,8 @@ use super::packet::{Kind, Mailbox, Token};
 use super::server::Prepare;
 use super::{server, settings, standing, worker};
 use crate::error::Context;
-use crate::process::{StartMethod, current, identity, inherited, task};
+use crate::process::{StartMethod, current, inherited, task};
+use crate::process_token;
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, codec};
 use procession_sys::{image, process as sys};
@@ -217,7 +218,7 @@ impl Parts {
         current::Task {
             name: self.name,
             method: StartMethod::Spawn,
-            process: identity::token(),
+            process: process_token::current(),
             mailbox,
             parent_pid: self.parent_pid,
             parent: self.parent,

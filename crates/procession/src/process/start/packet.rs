@@ -1,409 +1,73 @@
-//! What travels between a process and those it starts: packets on a
-//! sequenced-packet socket pair, each a kind, a body and descriptors.
+//! The packets that travel between a process and those it starts.
 //!
-//! ```text
-//! byte 0      kind
-//!      1      1 if the body is a memory file, the first of the descriptors
-//!      4…8    how many descriptors belong to it, the body's not counted
-//!      8…24   token of the first packet, zeros in others
-//!     24…     the body, if it is not a memory file
-//! ```
-//!
-//! One packet carries 253 descriptors; further ones follow in packets of kind
-//! [`Kind::More`]. Trust: *same binary* — both ends are processes of one
-//! family — but every length is checked, because a process may be killed, and
-//! its memory spoilt, at any instant.
+//! Trust: *same binary*. Both ends are processes of one family.
 
-use crate::codec::{Arrived, Body, Encoded, MAX_INLINE, open_memory};
-use crate::error::Context;
-use crate::os::descriptors::{MAX_DESCRIPTORS, despite_reset, receive_from, send_parts};
-use crate::{Deadline, Error, ErrorKind, Result};
-use procession_sys::socket::Sender;
-use rustix::net::RecvFlags;
-use std::io::IoSlice;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::Result;
+use crate::packet;
+use std::os::fd::OwnedFd;
 
-/// Bytes before the body.
-const HEADER: usize = 24;
+pub(crate) use crate::packet::{Token, peek_kind, send};
 
-/// What tells a process's first packet from another's.
-pub(crate) type Token = [u8; 16];
-
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What a packet is about.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u8)]
-        pub(crate) enum Kind {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Kind {
-            fn from_byte(byte: u8) -> Option<Kind> {
-                [$(Kind::$name),*].into_iter().find(|kind| *kind as u8 == byte)
-            }
-        }
-    };
-}
-
-kinds! {
-    /// More descriptors of the packet before.
-    More,
-    /// To a server: whom it serves, and what it loads first.
-    Hello,
-    /// From a server: it serves.
-    Ready,
-    /// To a server: another process to serve.
-    Knock,
-    /// To a server: a process to start.
-    Start,
-    /// To a server: a signal for a process or a group of processes.
-    Signal,
-    /// From a server: the signal was sent.
-    Signalled,
-    /// To a server: which processes of ours there are.
-    List,
-    /// From a server: those.
-    Listed,
-    /// To a server: end when no process is left.
-    Retire,
-    /// From a server: the process exists, and here is its pidfd.
-    Started,
-    /// It cannot be started, or not as asked.
-    Failed,
-    /// From a server: the thread that asks is not one that it serves.
-    Refused,
-    /// From a server: it has ended, and how.
-    Ended,
-    /// To a task that is executed anew: what it is to be like.
-    Prepare,
-    /// To a task: the function and its argument.
-    Call,
-    /// To a task: please end.
-    Stop,
-    /// From a task: it has taken over its process.
-    Booted,
-    /// From a task: the result.
-    Returned,
-    /// From a task: it panicked.
-    Panicked,
-    /// From a task: its stack has overflowed, and it is about to die.
-    Overflowed,
-    /// From a task: the argument cannot be decoded, or the result encoded.
-    Untranslatable,
+packet::kinds! {
+    /// What a packet is about.
+    pub(crate) enum Kind {
+        /// To a server: whom it serves, and what it loads first.
+        Hello = 1,
+        /// From a server: it serves.
+        Ready = 2,
+        /// To a server: another process to serve.
+        Knock = 3,
+        /// To a server: a process to start.
+        Start = 4,
+        /// To a server: a signal for a process or a group of processes.
+        Signal = 5,
+        /// From a server: the signal was sent.
+        Signalled = 6,
+        /// To a server: which processes of ours there are.
+        List = 7,
+        /// From a server: those.
+        Listed = 8,
+        /// To a server: end when no process is left.
+        Retire = 9,
+        /// From a server: the process exists, and here is its pidfd.
+        Started = 10,
+        /// It cannot be started, or not as asked.
+        Failed = 11,
+        /// From a server: the thread that asks is not one that it serves.
+        Refused = 12,
+        /// From a server: it has ended, and how.
+        Ended = 13,
+        /// To a task that is executed anew: what it is to be like.
+        Prepare = 14,
+        /// To a task: the function and its argument.
+        Call = 15,
+        /// To a task: please end.
+        Stop = 16,
+        /// From a task: it has taken over its process.
+        Booted = 17,
+        /// From a task: the result.
+        Returned = 18,
+        /// From a task: it panicked.
+        Panicked = 19,
+        /// From a task: its stack has overflowed, and it is about to die.
+        Overflowed = 20,
+        /// From a task: the argument cannot be decoded, or the result encoded.
+        Untranslatable = 21,
+    }
 }
 
 /// A packet that arrived whole.
-#[derive(Debug)]
-pub(crate) struct Packet {
-    pub(crate) kind: Kind,
-    /// Who sent it, where that was asked of the kernel ([`Mailbox::name_senders`]).
-    pub(crate) sender: Option<Sender>,
-    pub(crate) body: Arrived,
-    pub(crate) descriptors: Vec<OwnedFd>,
-}
+pub(crate) type Packet = packet::Packet<Kind>;
 
 /// An end of the socket pair.
-#[derive(Debug)]
-pub(crate) struct Mailbox {
-    socket: OwnedFd,
-    assembly: Assembly,
-}
-
-impl Mailbox {
-    pub(crate) fn new(socket: OwnedFd) -> Mailbox {
-        Mailbox {
-            socket,
-            assembly: Assembly::default(),
-        }
-    }
-
-    /// Sends a packet, waiting for room.
-    pub(crate) fn send(&self, kind: Kind, message: &Encoded) -> Result<()> {
-        send(self.as_fd(), kind, [0; 16], message, Deadline::NEVER)
-    }
-
-    /// Sends a packet if there is room: for those who must not wait for the
-    /// other side.
-    pub(crate) fn try_send(&self, kind: Kind, message: &Encoded) -> Result<()> {
-        send(self.as_fd(), kind, [0; 16], message, Deadline::NOW)
-    }
-
-    /// Sends a packet whose body is a short value.
-    pub(crate) fn send_value(&self, kind: Kind, value: &impl serde::Serialize) -> Result<()> {
-        self.send(kind, &crate::codec::encode(value)?)
-    }
-
-    /// [`try_send`](Mailbox::try_send) of a short value.
-    pub(crate) fn try_send_value(&self, kind: Kind, value: &impl serde::Serialize) -> Result<()> {
-        self.try_send(kind, &crate::codec::encode(value)?)
-    }
-
-    /// Has the process say, when the stack of the calling thread overflows, that it
-    /// did.
-    pub(crate) fn tell_of_overflow(&self) {
-        let mut header = [0; HEADER];
-        header[0] = Kind::Overflowed as u8;
-        if procession_sys::overflow::catch().is_ok() {
-            procession_sys::overflow::tell(self.as_fd(), &header);
-        }
-    }
-
-    /// Sends a packet that says all by its kind.
-    pub(crate) fn send_word(&self, kind: Kind) -> Result<()> {
-        self.send(kind, &Encoded::empty())
-    }
-
-    /// Waits for the next packet; `None` is the end: the other side is gone.
-    pub(crate) fn receive(&mut self, deadline: Deadline) -> Result<Option<Packet>> {
-        self.assembly.receive(self.socket.as_fd(), deadline)
-    }
-
-    /// Whether the first packet, which stays, carries this token.
-    ///
-    /// # Errors
-    /// Those that say nothing about whether there is one.
-    pub(crate) fn has_token(socket: BorrowedFd<'_>, token: &Token) -> procession_sys::Result<bool> {
-        use procession_sys::Errno;
-        let mut header = [0; HEADER];
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let peeked = rustix::io::retry_on_intr(|| {
-            despite_reset(|| rustix::net::recv(socket, &mut header[..], flags))
-        });
-        match peeked {
-            Ok((length, _)) => Ok(length == HEADER && header[8..] == token[..]),
-            Err(Errno::NOBUFS | Errno::NOMEM) => Err(Errno::NOMEM),
-            // No socket, or one on which nothing waits.
-            Err(_) => Ok(false),
-        }
-    }
-
-    /// Has the kernel name whoever sends the packets that arrive from now on.
-    pub(crate) fn name_senders(&self) -> Result<()> {
-        procession_sys::socket::name_senders(self.as_fd()).during("asking for senders", "")
-    }
-
-    /// Whether something has come, or the other side is gone.
-    pub(crate) fn has_news(&self) -> bool {
-        crate::poll::readable(&self.socket, Deadline::NOW).is_ok()
-    }
-}
-
-/// Packets as they are put together.
-#[derive(Debug, Default)]
-pub(crate) struct Assembly(
-    /// One that waits for more descriptors, and for how many.
-    Option<(Packet, usize)>,
-);
-
-impl Assembly {
-    /// Whether part of a packet is here.
-    pub(crate) fn is_in_the_middle(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Waits for the next packet; `None` is the end: the other side is gone.
-    pub(crate) fn receive(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        deadline: Deadline,
-    ) -> Result<Option<Packet>> {
-        loop {
-            let Some((packet, announced)) = receive_one(socket, deadline)? else {
-                return Ok(None);
-            };
-            let (whole, announced) = match (packet.kind, self.0.take()) {
-                (Kind::More, Some((mut whole, announced))) => {
-                    whole.descriptors.extend(packet.descriptors);
-                    (whole, announced)
-                }
-                (Kind::More, None) => return Err(malformed("descriptors of no packet")),
-                (_, partial) => {
-                    // Another writer's packet may come in between.
-                    self.0 = partial;
-                    (packet, announced)
-                }
-            };
-            match whole.descriptors.len().cmp(&announced) {
-                std::cmp::Ordering::Less => self.0 = Some((whole, announced)),
-                std::cmp::Ordering::Equal => return Ok(Some(whole)),
-                std::cmp::Ordering::Greater => return Err(malformed("too many descriptors")),
-            }
-        }
-    }
-}
-
-/// One packet as it came, and how many descriptors it announced.
-fn receive_one(socket: BorrowedFd<'_>, deadline: Deadline) -> Result<Option<(Packet, usize)>> {
-    let operation = "receiving from process";
-    let mut bytes = [0; HEADER + MAX_INLINE];
-    let (length, mut descriptors, sender) = receive_from(socket, &mut bytes, deadline, operation)?;
-    if length == 0 {
-        return Ok(None);
-    }
-    let (header, body) = bytes[..length]
-        .split_at_checked(HEADER)
-        .ok_or_else(|| malformed("a packet without a header"))?;
-    let kind = Kind::from_byte(header[0]).ok_or_else(|| malformed("an unknown kind"))?;
-    let count = [header[4], header[5], header[6], header[7]];
-    let body = match header[1] {
-        1 if descriptors.is_empty() => return Err(malformed("a memory file is missing")),
-        1 => open_memory(&descriptors.remove(0))?,
-        _ => Arrived::Inline(body.to_vec()),
-    };
-    let packet = Packet {
-        kind,
-        sender,
-        body,
-        descriptors,
-    };
-    Ok(Some((packet, u32::from_le_bytes(count) as usize)))
-}
-
-impl AsFd for Mailbox {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-/// What the next packet, which is there and stays, is about.
-pub(crate) fn peek_kind(socket: BorrowedFd<'_>) -> Option<Kind> {
-    let mut byte = [0];
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    let peeked = despite_reset(|| rustix::net::recv(socket, &mut byte, flags));
-    let (length, _) = peeked.ok()?;
-    Kind::from_byte(byte[0]).filter(|_| length > 0)
-}
-
-/// Sends a packet with a token.
-///
-/// The deadline is for its first part: the others have to follow it.
-pub(crate) fn send(
-    socket: BorrowedFd<'_>,
-    kind: Kind,
-    token: Token,
-    message: &Encoded,
-    deadline: Deadline,
-) -> Result<()> {
-    let operation = "sending to process";
-    let (inline, memory): (&[u8], _) = match &message.body {
-        Body::Inline(bytes) => (bytes, None),
-        Body::Memory(file) => (&[], Some(file)),
-    };
-    let count = u32::try_from(message.descriptors.len())
-        .map_err(|_| malformed("more descriptors than can be counted"))?;
-    let mut all: Vec<BorrowedFd<'_>> = memory.into_iter().map(AsFd::as_fd).collect();
-    all.extend(message.descriptors.iter().map(AsFd::as_fd));
-    let mut header = [0; HEADER];
-    header[1] = u8::from(memory.is_some());
-    header[4..8].copy_from_slice(&count.to_le_bytes());
-    header[8..].copy_from_slice(&token);
-    let mut batches = all.chunks(MAX_DESCRIPTORS);
-    header[0] = kind as u8;
-    let first = batches.next().unwrap_or(&[]);
-    let parts = [IoSlice::new(&header), IoSlice::new(inline)];
-    send_parts(socket, &parts, first, deadline, operation)?;
-    header = [0; HEADER];
-    header[0] = Kind::More as u8;
-    for batch in batches {
-        let parts = [IoSlice::new(&header)];
-        send_parts(socket, &parts, batch, Deadline::NEVER, operation)?;
-    }
-    Ok(())
-}
-
-fn malformed(why: &'static str) -> Error {
-    Error::new(ErrorKind::Corrupt, "receiving from process", "").because(why)
-}
+pub(crate) type Mailbox = packet::Mailbox<Kind>;
 
 /// A socket pair: ours, and the one to give away.
 pub(crate) fn pair() -> Result<(Mailbox, OwnedFd)> {
-    let (ours, theirs) = crate::os::socket::SeqPacket::pair()?;
-    Ok((Mailbox::new(ours.into()), theirs.into()))
+    packet::pair()
 }
 
 /// A descriptor for the calling process, which tells others of its death.
 pub(crate) fn own_pidfd() -> Result<OwnedFd> {
     crate::process::child::hold(rustix::process::getpid(), "opening own pidfd")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::fs::File;
-
-    #[test]
-    fn three_hundred_descriptors_and_a_long_body_arrive() {
-        let (ours, theirs) = pair().unwrap();
-        let mut theirs = Mailbox::new(theirs);
-        for count in [0, 1, 252, 253, 254, 300, 506, 507] {
-            for length in [0, 100, MAX_INLINE, MAX_INLINE + 1] {
-                let mut encoder = crate::codec::Encoder::new();
-                let file: OwnedFd = File::open("/dev/null").unwrap().into();
-                let bytes = vec![7; length];
-                encoder.encoded(&bytes, &[]).unwrap();
-                for _ in 0..count {
-                    encoder.encoded(&[], std::slice::from_ref(&file)).unwrap();
-                }
-                ours.send(Kind::Call, &encoder.finish().unwrap()).unwrap();
-                let packet = theirs.receive(Deadline::NOW).unwrap().unwrap();
-                assert_eq!(packet.kind, Kind::Call);
-                assert_eq!(packet.descriptors.len(), count);
-                assert_eq!(&packet.body[..], bytes);
-            }
-        }
-    }
-
-    #[test]
-    fn the_end_of_the_other_side_is_not_an_error() {
-        let (ours, theirs) = pair().unwrap();
-        drop(theirs);
-        let mut ours = ours;
-        assert!(ours.receive(Deadline::NEVER).unwrap().is_none());
-    }
-
-    #[test]
-    fn what_was_sent_before_the_end_arrives_though_not_all_was_read() {
-        let (mut ours, theirs) = pair().unwrap();
-        let theirs = Mailbox::new(theirs);
-        ours.send_word(Kind::Stop).unwrap();
-        theirs.send_word(Kind::Booted).unwrap();
-        drop(theirs);
-        let packet = ours.receive(Deadline::NEVER).unwrap().unwrap();
-        assert_eq!(packet.kind, Kind::Booted);
-        assert!(ours.receive(Deadline::NEVER).unwrap().is_none());
-    }
-
-    #[test]
-    fn a_token_is_recognised_and_stays() {
-        let (ours, theirs) = pair().unwrap();
-        let message = crate::codec::encode(&7_u8).unwrap();
-        let has = |token| Mailbox::has_token(theirs.as_fd(), &token).unwrap();
-        assert!(!has([9; 16]));
-        send(ours.as_fd(), Kind::Call, [9; 16], &message, Deadline::NOW).unwrap();
-        assert!(!has([8; 16]));
-        assert!(has([9; 16]));
-        let packet = Mailbox::new(theirs).receive(Deadline::NOW).unwrap();
-        assert_eq!(&packet.unwrap().body[..], [7]);
-    }
-
-    /// The kernel tells of its end before it gives what it had sent.
-    #[test]
-    fn what_is_next_of_a_peer_that_left_something_unread_is_seen() {
-        let (ours, theirs) = pair().unwrap();
-        ours.send_word(Kind::Retire).unwrap();
-        Mailbox::new(theirs).send_word(Kind::Booted).unwrap();
-        assert_eq!(peek_kind(ours.as_fd()), Some(Kind::Booted));
-    }
-
-    proptest! {
-        #[test]
-        fn any_packet_is_taken_or_refused(bytes in prop::collection::vec(any::<u8>(), 1..200)) {
-            let (ours, theirs) = pair().unwrap();
-            rustix::net::send(&ours, &bytes, rustix::net::SendFlags::empty()).unwrap();
-            drop(ours);
-            let _ = Mailbox::new(theirs).receive(Deadline::NOW);
-        }
-    }
 }

@@ -22,7 +22,7 @@ pub(crate) fn run(me: &Arc<current::Task>, work: impl FnOnce() -> Outcome) -> i3
             let _ = reporter.mailbox.send_value(Kind::Panicked, panic);
         }
     });
-    me.mailbox.tell_of_overflow();
+    me.mailbox.send_on_overflow(Kind::Overflowed);
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
     // A parent that is not interested any more has closed its end.
     match outcome {

@@ -3,7 +3,6 @@
 use super::record::{self, Encoding, LONGEST_RECORD, Status};
 use crate::codec::{self, Arrived, Encoded};
 use crate::process::Panic;
-use crate::process::packet::Kind;
 use crate::process::panic;
 use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
@@ -18,8 +17,8 @@ pub(crate) trait Follower {
     /// The call is over; this record says how.
     fn end(&mut self, record: &mut [u8]);
     /// The call is over, and what came of it is large or has descriptors: a result, or
-    /// why there is none.
-    fn end_with(&mut self, kind: Kind, outcome: &Encoded);
+    /// why there is none, as `status` says.
+    fn end_with(&mut self, status: Status, outcome: &Encoded);
 }
 
 /// Where the arguments of a batch are.
@@ -62,11 +61,11 @@ impl Batch<'_> {
                     self.follower.end(self.buffer);
                 }
                 Ok(Ok(Encoding::Long)) => match codec::alone(&self.buffer[body..]) {
-                    Ok(encoded) => self.follower.end_with(Kind::Returned, &encoded),
+                    Ok(encoded) => self.follower.end_with(Status::Value, &encoded),
                     Err(error) => self.fail(Status::Untranslatable, &error),
                 },
                 Ok(Ok(Encoding::Alone(encoded))) => {
-                    self.follower.end_with(Kind::Returned, &encoded);
+                    self.follower.end_with(Status::Value, &encoded);
                 }
                 Ok(Err(error)) => self.fail(Status::Untranslatable, &error),
                 Err(payload) => self.fail_by_panic(panic::caught(payload)),
@@ -90,7 +89,7 @@ impl Batch<'_> {
         let text = postcard::to_stdvec(&panic).unwrap_or_default();
         if text.len() > LONGEST_RECORD {
             if let Ok(encoded) = codec::alone(&text) {
-                return self.follower.end_with(Kind::Panicked, &encoded);
+                return self.follower.end_with(Status::Panicked, &encoded);
             }
             panic.backtrace = None;
             let kept = panic.message.floor_char_boundary(LONGEST_RECORD / 2);
@@ -110,7 +109,7 @@ impl Batch<'_> {
         let text = match text.len() <= LONGEST_RECORD {
             true => &text[..],
             false => match codec::alone(&text) {
-                Ok(encoded) => return self.follower.end_with(Kind::Untranslatable, &encoded),
+                Ok(encoded) => return self.follower.end_with(Status::Untranslatable, &encoded),
                 Err(_) => &[],
             },
         };

@@ -9,6 +9,7 @@ use super::handle::{self, Side, both_halves};
 use super::ring::{Keep, is_for_another};
 use super::source::Messages;
 use crate::ends::Ends;
+use crate::wait::{Readiness, Sealed, Selectable};
 use crate::{Deadline, Result};
 use procession_core::queue::Held;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -141,6 +142,14 @@ both_halves!(Receiver);
 impl<T: ?Sized> Clone for Receiver<T> {
     fn clone(&self) -> Receiver<T> {
         Receiver::new(Arc::clone(&self.side))
+    }
+}
+
+impl<T: ?Sized> Selectable for Receiver<T> {}
+
+impl<T: ?Sized> Sealed for Receiver<T> {
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::shared(self.messages())
     }
 }
 

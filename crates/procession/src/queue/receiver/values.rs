@@ -112,7 +112,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
             Err(Hindrance::TimedOut) => None,
             outcome => Some(outcome),
         };
-        let received = crate::select::until(self.messages(), attempt).await;
+        let received = crate::wait::until(self.messages(), attempt).await;
         received
             .map_err(Hindrance::Failed)
             .flatten()

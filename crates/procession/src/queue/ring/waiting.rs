@@ -3,7 +3,7 @@
 use super::{Ring, layout};
 use crate::queue::{Hindrance, Outcome};
 use crate::registry::Caller;
-use crate::select::Watched;
+use crate::wait::Watched;
 use crate::{Deadline, Result};
 use procession_core::event_count::EventCount;
 use procession_core::{Platform, Slept};

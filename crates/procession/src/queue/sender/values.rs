@@ -118,7 +118,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
             Err(Hindrance::TimedOut) => None,
             outcome => Some(outcome),
         };
-        let sent = crate::select::until(self.room(), attempt).await;
+        let sent = crate::wait::until(self.room(), attempt).await;
         sent.map_err(Hindrance::Failed)
             .flatten()
             .map_err(|hindrance| hindrance.of_send(message))

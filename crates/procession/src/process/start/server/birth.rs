@@ -9,7 +9,8 @@ use crate::process::start::packet::{Kind, Mailbox, Token};
 use crate::process::start::settings::{self, Group, Settings};
 use crate::process::start::title::Title;
 use crate::process::start::{entry, worker};
-use crate::process::{StartMethod, current, die_with, exit, identity};
+use crate::process::{StartMethod, current, die_with, exit};
+use crate::process_token;
 use procession_sys::process as sys;
 use procession_sys::signal::Mask;
 use rustix::process::Pid;
@@ -47,7 +48,7 @@ impl Birth {
         let code = worker::live(current::Task {
             name: settings.name,
             method: StartMethod::ForkServer,
-            process: identity::token(),
+            process: process_token::current(),
             mailbox,
             parent_pid: client.pid,
             parent: client.pidfd,

@@ -1,27 +1,9 @@
-//! What can be waited for together with other things.
+//! Waiting for a source as a future.
 
+use super::source::Source;
 use crate::Result;
-use crate::registry::watch::{self, Teller, Watching};
-use procession_sys::memory::Word;
+use crate::registry::watches::{self, Notify, Watching};
 use std::task::{Context, Poll};
-
-/// Words, and what the lower halves of them were: while they are so, nothing has
-/// happened.
-pub(crate) type Watched = [(Word, u32); 2];
-
-/// Something in shared memory that becomes ready.
-pub(crate) trait Source {
-    /// Whether it is; `thoroughly` asks the kernel where that is needed.
-    fn is_ready(&self, thoroughly: bool) -> Result<bool>;
-
-    /// Has whoever makes it ready wake those who sleep on the words; `None` if it
-    /// is ready by now. To be followed by a thorough look.
-    fn announce(&self) -> Result<Option<Watched>>;
-
-    /// Wakes another one who waits for it: we were woken, and may not take what
-    /// there is.
-    fn pass_on(&self);
-}
 
 /// Attempts something again and again, until it gives a value, each time that the
 /// source may be ready.
@@ -63,8 +45,8 @@ impl<S: Source> Awaiting<S> {
             let Some(words) = announced else {
                 continue;
             };
-            let teller = Teller::Waker(context.waker().clone());
-            return match watch::watch(words.into(), teller) {
+            let notify = Notify::Waker(context.waker().clone());
+            return match watches::watch(words.into(), notify) {
                 Ok(watching) => {
                     self.watching = Some(watching);
                     Poll::Pending

@@ -1,11 +1,11 @@
 //! Being told that a word in shared memory has changed: for threads and futures that
 //! cannot sleep on it themselves, because they wait for other things, too.
 //!
-//! The keeper sleeps on the words for them. It rings bells itself; wakers, which are
+//! The watcher sleeps on the words for them. It rings doorbells itself; wakers, which are
 //! other people's code, are called by [`wakers`](super::wakers).
 
-use super::keeper::{announce_change, started};
 use super::wakers;
+use super::watcher::{announce_change, started};
 use crate::Result;
 use crate::os::eventfd::EventFd;
 use procession_sys::futex;
@@ -16,17 +16,17 @@ use std::task::Waker;
 
 /// Whom to tell.
 #[derive(Debug)]
-pub(crate) enum Teller {
-    Bell(Arc<EventFd>),
+pub(crate) enum Notify {
+    Doorbell(Arc<EventFd>),
     Waker(Waker),
 }
 
-impl Teller {
+impl Notify {
     /// Runs nobody else's code.
-    pub(super) fn tell(self) {
+    pub(super) fn notify(self) {
         match self {
-            Teller::Bell(bell) => drop(bell.try_add(1)),
-            Teller::Waker(waker) => wakers::call(waker),
+            Notify::Doorbell(doorbell) => drop(doorbell.try_add(1)),
+            Notify::Waker(waker) => wakers::call(waker),
         }
     }
 }
@@ -37,7 +37,7 @@ impl Teller {
 pub(super) struct Watch {
     number: u64,
     pub(super) words: Vec<(Word, u32)>,
-    pub(super) teller: Teller,
+    pub(super) notify: Notify,
 }
 
 impl Watch {
@@ -67,38 +67,38 @@ impl Drop for Watching {
 }
 
 fn end_watch(number: u64) -> bool {
-    let Ok(mut keeper) = started() else {
+    let Ok(mut watcher) = started() else {
         return false;
     };
     // What the thread sleeps on, it finds to be too much when it wakes.
-    let watches = &mut keeper.watches;
+    let watches = &mut watcher.watches;
     let place = watches.iter().position(|watch| watch.number == number);
     let ended = place.map(|place| watches.swap_remove(place));
     // A waker that goes is other people's code, and may end others.
-    drop(keeper);
+    drop(watcher);
     ended.is_none()
 }
 
 /// Has somebody told, once, when one of the words, in its lower half, is not as it
 /// was seen, or from time to time.
-pub(crate) fn watch(words: Vec<(Word, u32)>, teller: Teller) -> Result<Watching> {
+pub(crate) fn watch(words: Vec<(Word, u32)>, notify: Notify) -> Result<Watching> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    if let Teller::Waker(_) = teller {
+    if let Notify::Waker(_) = notify {
         wakers::start()?;
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let mut keeper = started()?;
-    keeper.watches.push(Watch {
+    let mut watcher = started()?;
+    watcher.watches.push(Watch {
         number,
         words,
-        teller,
+        notify,
     });
-    drop(keeper);
+    drop(watcher);
     announce_change();
     Ok(Watching(number))
 }
 
-/// Wakes others in place of those whose watches ended while the keeper slept for
+/// Wakes others in place of those whose watches ended while the watcher slept for
 /// them, and may have been woken for them.
 pub(super) fn pass_on(slept_on: &[(Word, u32)], watches: &[Watch]) {
     for (word, seen) in slept_on {

@@ -1,4 +1,4 @@
-//! How long a thread looks again and again before it sleeps.
+//! Adaptive spinning: how long a thread looks again and again before it sleeps.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ const SHORT: Duration = Duration::from_micros(200);
 thread_local! {
     /// How long this thread looks again before it sleeps: longer after short
     /// sleeps, shorter after long ones.
-    static PATIENCE: Cell<Duration> = const { Cell::new(Duration::from_micros(60)) };
+    static LIMIT: Cell<Duration> = const { Cell::new(Duration::from_micros(60)) };
 
     /// Whether looking is of use, which depends on where others run.
     static LOOKING: Cell<Looking> = const { Cell::new(Looking::NEW) };
@@ -82,15 +82,15 @@ pub(crate) fn look(mut ready: impl FnMut() -> bool) -> bool {
     if looks() {
         return true;
     }
-    let patience = PATIENCE.get();
+    let limit = LIMIT.get();
     let start = Instant::now();
-    while start.elapsed() < patience {
+    while start.elapsed() < limit {
         if looks() {
             LOOKING.set(Looking::NEW);
             return true;
         }
     }
-    looking.in_vain = patience == *SPIN.end();
+    looking.in_vain = limit == *SPIN.end();
     LOOKING.set(looking);
     false
 }
@@ -100,17 +100,17 @@ pub(crate) fn slept(time: Duration, woken: bool) {
     if woken {
         LOOKING.set(LOOKING.get().slept(time));
     }
-    PATIENCE.set(if time < SHORT {
-        (PATIENCE.get() * 2).min(*SPIN.end())
+    LIMIT.set(if time < SHORT {
+        (LIMIT.get() * 2).min(*SPIN.end())
     } else {
-        (PATIENCE.get() / 2).max(*SPIN.start())
+        (LIMIT.get() / 2).max(*SPIN.start())
     });
 }
 
 /// Whether somebody else can make something true while we look: there is more
 /// than one processor for us. Asked once, when this process has its first shared
 /// object.
-pub(super) fn others_can_run() -> bool {
+pub(crate) fn others_can_run() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
     *CAN.get_or_init(|| {
         std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)

@@ -5,12 +5,13 @@ use std::sync::atomic::AtomicU8;
 
 static PROCESS: ForkLocal<AtomicU8> = ForkLocal::new(|| AtomicU8::new(0));
 
-/// A number that tells this process from all that it was forked from, by whatever
-/// means: what belongs to one process notes it, and a forked copy sees another.
+/// Returns a number that tells the calling process from all that it was forked
+/// from, by whatever means: what belongs to one process notes it, and a forked
+/// copy sees another.
 ///
 /// Process ids do not tell: the first process of a container and its child in
 /// another namespace are both number one.
-pub(crate) fn token() -> u64 {
+pub(crate) fn current() -> u64 {
     match PROCESS.get() {
         Ok(_) => PROCESS.token(),
         // No memory for a page; the next best.
@@ -22,7 +23,7 @@ pub(crate) fn token() -> u64 {
 mod tests {
     #[test]
     fn a_process_is_itself() {
-        assert_eq!(super::token(), super::token());
-        assert_ne!(super::token(), 0);
+        assert_eq!(super::current(), super::current());
+        assert_ne!(super::current(), 0);
     }
 }

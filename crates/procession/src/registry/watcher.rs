@@ -7,7 +7,7 @@
 //! does so on the next living neighbour of each place.
 //!
 //! It also sleeps on words for threads and futures of this process; see
-//! [`watch`](super::watch).
+//! [`watches`](super::watches).
 //!
 //! Nobody else's code runs on it. As with the thread that reaps,
 //! [`fork`](crate::process::fork) need not refuse because of it: whatever it does beyond
@@ -16,7 +16,7 @@
 //! The kernel marks 2,048 places of one thread. A process that has more starts another
 //! thread for each 2,000, which does nothing at all.
 
-use super::watch::{self, Watch};
+use super::watches::{self, Watch};
 use super::{CHANGED, Claimed, Registry, wakers};
 use crate::error::Context;
 use crate::{Error, ErrorKind, Result};
@@ -43,7 +43,7 @@ const ROUND: Duration = Duration::from_millis(20);
 /// because whoever should have changed it is stopped.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// How long the keeper sleeps while a neighbour is marked, and not yet proven dead:
+/// How long the watcher sleeps while a neighbour is marked, and not yet proven dead:
 /// most are gone at once, some have much memory to give back, and one that stands still
 /// in the kernel may stay for ever.
 const DYING: std::ops::Range<Duration> = Duration::from_micros(100)..Duration::from_millis(10);
@@ -61,14 +61,14 @@ static PROCESS: ForkLocal<Process> = ForkLocal::new(Process::default);
 struct Process {
     /// Held while the thread is not asleep. Taken before the next one.
     awake: Mutex<()>,
-    keeper: Mutex<Option<Keeper>>,
+    watcher: Mutex<Option<Watcher>>,
     /// Counts changes of what is to be watched.
     changed: AtomicU64,
 }
 
 /// The thread, as others see it.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct Watcher {
     /// The thread itself, and others where its list is full.
     markers: Vec<Marker>,
     watched: Vec<Watched>,
@@ -104,8 +104,8 @@ struct Newcomer {
     since: Option<Instant>,
 }
 
-impl Keeper {
-    /// A marker whose list has room: the keeper, or another thread that does nothing.
+impl Watcher {
+    /// A marker whose list has room: the watcher, or another thread that does nothing.
     pub(super) fn marker_with_room(&mut self) -> Result<Marker> {
         let has_room = |marker: &&Marker| marker.list.len() < robust::MOST_ENTRIES;
         if let Some(marker) = self.markers.iter().find(has_room) {
@@ -138,81 +138,81 @@ pub(super) fn announce_change() {
 }
 
 /// A number that tells this process from those it was forked from; 0 before
-/// its keeper was first asked for.
+/// its watcher was first asked for.
 #[inline]
 pub(crate) fn token() -> u64 {
     PROCESS.token()
 }
 
-/// Keeps the keeper of a process asleep.
+/// Keeps the watcher of a process asleep.
 pub(crate) struct Asleep {
-    keeper: MutexGuard<'static, Option<Keeper>>,
+    watcher: MutexGuard<'static, Option<Watcher>>,
     _awake: MutexGuard<'static, ()>,
 }
 
 impl Asleep {
-    /// How many threads that is: the keeper, and more markers.
+    /// How many threads that is: the watcher, and more markers.
     pub(crate) fn count(&self) -> usize {
-        let keeper = self.keeper.as_ref();
-        keeper.map_or(0, |keeper| keeper.markers.len())
+        let watcher = self.watcher.as_ref();
+        watcher.map_or(0, |watcher| watcher.markers.len())
     }
 }
 
-/// Keeps the keeper of this process asleep, if it has one.
+/// Keeps the watcher of this process asleep, if it has one.
 pub(crate) fn lock() -> Option<Asleep> {
     if token() == 0 {
         return None;
     }
     let process = PROCESS.get().ok()?;
     let awake = process.awake.lock().unwrap_or_else(PoisonError::into_inner);
-    let keeper = process
-        .keeper
+    let watcher = process
+        .watcher
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    keeper.is_some().then_some(Asleep {
-        keeper,
+    watcher.is_some().then_some(Asleep {
+        watcher,
         _awake: awake,
     })
 }
 
-/// Gives access to a keeper that is there.
-pub(super) struct Started(MutexGuard<'static, Option<Keeper>>);
+/// Gives access to a watcher that is there.
+pub(super) struct Started(MutexGuard<'static, Option<Watcher>>);
 
 impl std::ops::Deref for Started {
-    type Target = Keeper;
+    type Target = Watcher;
 
-    fn deref(&self) -> &Keeper {
+    fn deref(&self) -> &Watcher {
         self.0.as_ref().expect("`started` started it")
     }
 }
 
 impl std::ops::DerefMut for Started {
-    fn deref_mut(&mut self) -> &mut Keeper {
+    fn deref_mut(&mut self) -> &mut Watcher {
         self.0.as_mut().expect("`started` started it")
     }
 }
 
-/// The keeper of this process, started if it was not.
+/// The watcher of this process, started if it was not.
 pub(super) fn started() -> Result<Started> {
-    let operation = "starting keeper of shared objects";
+    let operation = "starting watcher of shared objects";
     let process = PROCESS.get().during(operation, "")?;
-    let mut keeper = process
-        .keeper
+    let mut watcher = process
+        .watcher
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    if keeper.is_none() {
-        *keeper = Some(Keeper {
+    if watcher.is_none() {
+        *watcher = Some(Watcher {
             markers: vec![start(Some(process))?],
             watched: Vec::new(),
             watches: Vec::new(),
         });
     }
-    Ok(Started(keeper))
+    Ok(Started(watcher))
 }
 
-/// Starts the keeper, or a thread that is only marked.
+/// Starts the watcher, or a thread that is only marked.
 fn start(process: Option<&'static Process>) -> Result<Marker> {
-    let operation = "starting keeper of shared objects";
+    let operation = "starting watcher of shared objects";
     // Signals are for the program's own threads.
     let mask = procession_sys::signal::Mask::all().block();
     let mask = mask.during(operation, "")?;
@@ -238,7 +238,7 @@ fn start(process: Option<&'static Process>) -> Result<Marker> {
     };
     thread.map_err(|error| no_thread(error.to_string()))?;
     // Starting a thread allocates and locks in the thread itself, which must
-    // not coincide with a fork: the keeper's lock is held until that is over.
+    // not coincide with a fork: the watcher's lock is held until that is over.
     let (list, thread_id) = receiver
         .recv()
         .map_err(|_| no_thread("it ended".to_owned()))?
@@ -277,28 +277,28 @@ fn keep(process: &Process) -> ! {
     let mut dying_pause = DYING.start;
     loop {
         let awake = process.awake.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut keeper = process
-            .keeper
+        let mut watcher = process
+            .watcher
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let changed = process.changed.load(Ordering::Acquire);
         watched.clear();
-        if let Some(keeper) = &*keeper {
-            watch::pass_on(&waits, &keeper.watches);
+        if let Some(watcher) = &*watcher {
+            watches::pass_on(&waits, &watcher.watches);
         }
         waits.clear();
         let is_time = told.elapsed() >= SLICE;
         if is_time {
             told = Instant::now();
         }
-        if let Some(keeper) = &mut *keeper {
-            watched.extend(keeper.watched.iter().map(Watched::place));
+        if let Some(watcher) = &mut *watcher {
+            watched.extend(watcher.watched.iter().map(Watched::place));
             over.extend(
-                keeper
+                watcher
                     .watches
                     .extract_if(.., |watch| is_time || watch.is_over()),
             );
-            waits.extend(keeper.watches.iter().flat_map(|watch| watch.words.clone()));
+            waits.extend(watcher.watches.iter().flat_map(|watch| watch.words.clone()));
         }
         let mut words = [(&process.changed, changed as u32); futex::MAX_WORDS];
         let mut count = 1;
@@ -343,9 +343,9 @@ fn keep(process: &Process) -> ! {
         } else {
             dying_pause = DYING.start;
         }
-        drop(keeper);
+        drop(watcher);
         for watch in over.drain(..) {
-            watch.teller.tell();
+            watch.notify.notify();
         }
         if let Some(again) = wakers::relieve() {
             timeout = timeout.min(again);

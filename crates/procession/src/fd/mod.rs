@@ -1,0 +1,4 @@
+//! Descriptors, whatever they are of.
+
+#[cfg(feature = "tokio")]
+pub(crate) mod reactor;
