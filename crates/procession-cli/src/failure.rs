@@ -1,6 +1,7 @@
 //! How a command fails: what it says, and its exit code.
 
 use crate::say::say;
+use procession::__private::error::ErrorBuilder;
 use procession::ErrorKind;
 use procession::process::Inherited;
 use procession::signal::Signal;
@@ -58,14 +59,20 @@ impl Failure {
     /// A thread could not be started.
     pub(crate) fn thread(error: std::io::Error) -> Failure {
         let hint = "raise the limit of processes and threads of this user (ulimit -u), or of the container (pids.max)";
-        let error = system("starting a thread", "", &error).of_kind(ErrorKind::LimitReached);
-        Failure::Library(error.with_hint(hint))
+        let error = ErrorBuilder::from(system("starting a thread", "", &error));
+        Failure::Library(
+            error
+                .of_kind(ErrorKind::LimitReached)
+                .with_hint(hint)
+                .build(),
+        )
     }
 
     /// A descriptor could not be copied.
     pub(crate) fn copying(what: &str, error: std::io::Error) -> Failure {
         let hint = "raise the limit of open files (ulimit -n), or have fewer jobs at once (-j)";
-        Failure::Library(system("copying the descriptor of", what, &error).with_hint(hint))
+        let error = ErrorBuilder::from(system("copying the descriptor of", what, &error));
+        Failure::Library(error.with_hint(hint).build())
     }
 
     /// The signal that ends this process, after everything is cleared away.
@@ -160,13 +167,12 @@ pub(crate) fn system(
     error: &std::io::Error,
 ) -> procession::Error {
     match error.raw_os_error() {
-        Some(code) => {
-            let errno = rustix::io::Errno::from_raw_os_error(code);
-            procession::Error::os(operation, object, errno)
-        }
+        Some(errno) => ErrorBuilder::os(operation, object, errno).build(),
         None => {
             let error = std::io::Error::new(error.kind(), error.to_string());
-            procession::Error::new(ErrorKind::Other, operation, object).caused_by(error)
+            ErrorBuilder::new(ErrorKind::Other, operation, object)
+                .caused_by(error)
+                .build()
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::output::Output;
 use crate::send::{CAPACITY, MESSAGE_BYTES, MESSAGES, key, plain_file};
 use crate::waiting::Waiting;
 use clap::Args;
+use procession::__private::error::ErrorBuilder;
 use procession::channel::{self, Endpoint, Listener, RecvTimeoutError};
 use procession::os::{posix, sysv};
 use procession::queue::{self, Receiver};
@@ -109,8 +110,11 @@ fn received(outcome: Result<(), RecvTimeoutError>) -> Result<bool, Error> {
     match outcome {
         Ok(()) => Ok(true),
         Err(RecvTimeoutError::Disconnected) => Ok(false),
-        Err(RecvTimeoutError::Timeout) => Err(Error::new(ErrorKind::TimedOut, "receiving", "")
-            .because("timed out: no message arrived")),
+        Err(RecvTimeoutError::Timeout) => {
+            Err(ErrorBuilder::new(ErrorKind::TimedOut, "receiving", "")
+                .because("timed out: no message arrived")
+                .build())
+        }
         Err(RecvTimeoutError::Failed(error)) => Err(error),
     }
 }

@@ -6,6 +6,7 @@ use crate::lines::{Lines, Stream};
 use crate::options::duration;
 use crate::waiting::Waiting;
 use clap::Args;
+use procession::__private::error::ErrorBuilder;
 use procession::channel::{self, Endpoint, Key, SendTimeoutError};
 use procession::os::{pipe, posix, sysv};
 use procession::process::Inherited;
@@ -238,10 +239,13 @@ fn of_sending(error: SendTimeoutError<()>) -> Error {
     let operation = "sending";
     match error {
         SendTimeoutError::Failed((), error) => error,
-        SendTimeoutError::Timeout(()) => Error::new(ErrorKind::TimedOut, operation, "")
-            .because("timed out: the other side has no room"),
+        SendTimeoutError::Timeout(()) => ErrorBuilder::new(ErrorKind::TimedOut, operation, "")
+            .because("timed out: the other side has no room")
+            .build(),
         SendTimeoutError::Disconnected(()) => {
-            Error::new(ErrorKind::Disconnected, operation, "").because("no receiver is left")
+            ErrorBuilder::new(ErrorKind::Disconnected, operation, "")
+                .because("no receiver is left")
+                .build()
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::receiver::Receiver;
 use crate::sender::Sender;
 use crate::sender_token::SenderToken;
 use crate::transport::{AnyChannel, Transport};
+use procession::__private::error::ErrorBuilder;
 use procession::os::pipe;
 use procession::{Error, ErrorKind, Result};
 
@@ -74,9 +75,11 @@ impl FanIn {
     pub fn open(transport: Transport, senders: usize, options: &Options) -> Result<FanIn> {
         if !(1..=MAX_SENDERS).contains(&senders) {
             return Err(
-                Error::new(ErrorKind::InvalidInput, "opening transport", transport).because(
-                    format!("{senders} senders; 1 to {MAX_SENDERS} are possible"),
-                ),
+                ErrorBuilder::new(ErrorKind::InvalidInput, "opening transport", transport)
+                    .because(format!(
+                        "{senders} senders; 1 to {MAX_SENDERS} are possible"
+                    ))
+                    .build(),
             );
         }
         let channel = transport.open(senders, options)?;
@@ -144,8 +147,9 @@ impl FanIn {
 
     fn no_sender(&self, index: usize) -> Error {
         let (transport, senders) = (self.transport, self.senders);
-        Error::new(ErrorKind::InvalidInput, "taking sender", transport)
+        ErrorBuilder::new(ErrorKind::InvalidInput, "taking sender", transport)
             .because(format!("sender {index} of {senders}"))
+            .build()
     }
 
     /// Keeps the receiver's end and closes all others.

@@ -12,6 +12,7 @@
 //!   frames of one message, in order, are its `total` bytes
 //! ```
 
+use procession::__private::error::ErrorBuilder;
 use procession::{Error, ErrorKind, Result};
 
 /// Bytes of a frame's header.
@@ -100,7 +101,9 @@ impl Header {
 }
 
 pub(crate) fn corrupt(why: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::Corrupt, "receiving frame", "").because(why)
+    ErrorBuilder::new(ErrorKind::Corrupt, "receiving frame", "")
+        .because(why)
+        .build()
 }
 
 /// Cuts a message into frames of at most `max_payload` bytes each; an empty

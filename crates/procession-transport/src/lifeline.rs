@@ -1,6 +1,7 @@
 //! How a sender hears that the receiver is gone, on channels whose kernel
 //! object does not say: a pipe that nobody writes to.
 
+use procession::__private::error::ErrorBuilder;
 use procession::__private::transport::{poll, timed_out};
 use procession::os::pipe::{self, Reader, Writer};
 use procession::{Deadline, Error, ErrorKind, Result};
@@ -65,5 +66,7 @@ impl Lifeline {
 }
 
 pub(crate) fn gone() -> Error {
-    Error::new(ErrorKind::Disconnected, "sending", "").because("the receiver is gone")
+    ErrorBuilder::new(ErrorKind::Disconnected, "sending", "")
+        .because("the receiver is gone")
+        .build()
 }

@@ -19,10 +19,11 @@
 //! Making and sweeping happen under one `flock` on the base directory, so no
 //! directory is seen between being made and being locked.
 
+use procession::__private::error::ErrorBuilder;
 use procession::__private::transport::{Context, poll, process_token, random_hex};
 use procession::os::posix;
 use procession::os::sysv::{self, Key};
-use procession::{Deadline, Error, ErrorKind, Name, Result};
+use procession::{Deadline, ErrorKind, Name, Result};
 use procession_sys::Errno;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::collections::HashSet;
@@ -204,9 +205,10 @@ fn make_private(path: &Path) -> Result<()> {
 fn require_ours(path: &Path) -> Result<OwnedFd> {
     let operation = "checking private directory";
     let untrusted = |why: String| {
-        Error::new(ErrorKind::Untrusted, operation, path.display())
+        ErrorBuilder::new(ErrorKind::Untrusted, operation, path.display())
             .because(why)
             .with_hint("remove it, or set XDG_RUNTIME_DIR or TMPDIR to a directory of your own")
+            .build()
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -244,12 +246,13 @@ fn lock_base(base: &Path) -> Result<OwnedFd> {
             }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                return Err(Error::new(
+                return Err(ErrorBuilder::new(
                     ErrorKind::TimedOut,
                     "locking private directory",
                     base.display(),
                 )
-                .because("another process has held it for five seconds"));
+                .because("another process has held it for five seconds")
+                .build());
             }
             outcome => {
                 outcome.during("locking private directory", base.display())?;

@@ -3,6 +3,7 @@
 use crate::inbox::{Arrival, Inbox};
 use crate::mechanism::Inlet;
 use crate::transport::Transport;
+use procession::__private::error::ErrorBuilder;
 use procession::__private::transport::{about, poll, timed_out};
 use procession::os::pipe;
 use procession::{Deadline, Error, ErrorKind, Result};
@@ -138,8 +139,9 @@ impl Receiver {
                 // Whatever they sent was sent before they went.
                 while self.drain()? {}
                 self.inbox.close_all(|| {
-                    Error::new(ErrorKind::Disconnected, "receiving", self.transport)
+                    ErrorBuilder::new(ErrorKind::Disconnected, "receiving", self.transport)
                         .because("the sender is gone and had not finished")
+                        .build()
                 });
                 continue;
             }
@@ -157,10 +159,10 @@ impl Receiver {
             Arrival::Message { sender, bytes } => Delivery::Message { sender, bytes },
             Arrival::End { sender } => Delivery::Finished { sender },
             Arrival::Failure { sender, reason } => {
-                let error = Error::new(ErrorKind::Other, "receiving", self.transport);
+                let error = ErrorBuilder::new(ErrorKind::Other, "receiving", self.transport);
                 Delivery::Failed {
                     sender,
-                    error: error.because(reason),
+                    error: error.because(reason).build(),
                 }
             }
             Arrival::Broken { sender, error } => Delivery::Failed {

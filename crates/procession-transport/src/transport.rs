@@ -6,6 +6,7 @@ use crate::mechanisms::{
     channel, connection, fifo, file, posix_mq, queue, redis, ring, stream, sysv_mq, udp,
 };
 use crate::options::Options;
+use procession::__private::error::ErrorBuilder;
 use procession::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -177,9 +178,10 @@ impl FromStr for Transport {
                 .iter()
                 .map(|transport| transport.name())
                 .collect();
-            Error::new(ErrorKind::InvalidInput, "looking for transport", name)
+            ErrorBuilder::new(ErrorKind::InvalidInput, "looking for transport", name)
                 .because("no transport has that name")
                 .with_hint(format!("one of {}", names.join(", ")))
+                .build()
         })
     }
 }

@@ -5,6 +5,7 @@ use super::plan::{Executor, Step, start_of_pool};
 use super::progress::{Progress, TICK};
 use super::report::Outcome;
 use crate::failure::Failure;
+use procession::__private::error::ErrorBuilder;
 use procession::pool::Pool;
 use procession::process::StartMethod;
 use procession::signal::Signals;
@@ -82,7 +83,7 @@ impl Job<'_> {
             match event {
                 Some(Event::Message { worker, bytes }) => {
                     let (part, terms) = read_report(&bytes).ok_or_else(|| {
-                        procession::Error::new(ErrorKind::Corrupt, "adding slice", worker)
+                        ErrorBuilder::new(ErrorKind::Corrupt, "adding slice", worker).build()
                     })?;
                     total = total + part;
                     progress.add(terms);

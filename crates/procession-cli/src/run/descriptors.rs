@@ -3,7 +3,8 @@
 use super::arguments::Arguments;
 use super::sink::FEW;
 use crate::failure::Failure;
-use procession::{Error, ErrorKind, limits};
+use procession::__private::error::ErrorBuilder;
+use procession::{ErrorKind, limits};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -69,8 +70,9 @@ fn require(count: usize) -> Result<(), Failure> {
         return Ok(());
     };
     let needed = most + missing as u64;
-    let error = Error::new(ErrorKind::LimitReached, "starting jobs", "")
+    let error = ErrorBuilder::new(ErrorKind::LimitReached, "starting jobs", "")
         .because(format!("one at a time needs {needed} descriptors"))
-        .with_hint(format!("{limit}; raise it with `ulimit -n {needed}`"));
+        .with_hint(format!("{limit}; raise it with `ulimit -n {needed}`"))
+        .build();
     Err(error.into())
 }

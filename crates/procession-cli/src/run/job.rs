@@ -6,6 +6,7 @@ use super::pace::Postponed;
 use super::results::Results;
 use super::template::Line;
 use crate::failure::Failure;
+use procession::__private::error::ErrorBuilder;
 use procession::process::{
     Command, CommandChild, ExitStatus, LimitedResource, OnDrop, Signal, Stdio,
 };
@@ -271,7 +272,9 @@ fn spawn(
     common: &Common,
 ) -> Result<(CommandChild, Option<Capture>), Error> {
     let (program, words) = line.words.split_first().ok_or_else(|| {
-        Error::new(ErrorKind::InvalidInput, "starting program", "").because("the command is empty")
+        ErrorBuilder::new(ErrorKind::InvalidInput, "starting program", "")
+            .because("the command is empty")
+            .build()
     })?;
     let files = directory
         .map(|directory| directory.and_then(|directory| Results::files(&directory, job)))
@@ -305,14 +308,15 @@ fn keeping(failure: Failure) -> Error {
     let operation = "keeping results in";
     match failure {
         Failure::File(path, error) => match error.raw_os_error() {
-            Some(errno) => {
-                let errno = rustix::io::Errno::from_raw_os_error(errno);
-                Error::os(operation, path.display(), errno)
-            }
-            None => Error::new(ErrorKind::Other, operation, path.display()).caused_by(error),
+            Some(errno) => ErrorBuilder::os(operation, path.display(), errno).build(),
+            None => ErrorBuilder::new(ErrorKind::Other, operation, path.display())
+                .caused_by(error)
+                .build(),
         },
         Failure::Library(error) => error,
-        other => Error::new(ErrorKind::Other, operation, "").because(format!("{other:?}")),
+        other => ErrorBuilder::new(ErrorKind::Other, operation, "")
+            .because(format!("{other:?}"))
+            .build(),
     }
 }
 

@@ -180,6 +180,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use procession::__private::error::ErrorBuilder;
 
     #[test]
     fn a_limit_slows_down_and_is_tried_again() {
@@ -215,14 +216,16 @@ mod tests {
 
     #[test]
     fn errors_that_pass_are_told_from_others() {
-        let of = |errno| Hope::of(&Error::os("starting", "x", errno));
+        let of = |errno: Errno| {
+            Hope::of(&ErrorBuilder::os("starting", "x", errno.raw_os_error()).build())
+        };
         assert_eq!(of(Errno::MFILE), Hope::Later);
         assert_eq!(of(Errno::AGAIN), Hope::Later);
         assert_eq!(of(Errno::TXTBSY), Hope::Busy);
         assert_eq!(of(Errno::NOENT), Hope::None);
         assert_eq!(of(Errno::TOOBIG), Hope::None);
         assert_eq!(of(Errno::NOSPC), Hope::None);
-        let died = Error::new(ErrorKind::ProcessDied, "starting", "");
+        let died = ErrorBuilder::new(ErrorKind::ProcessDied, "starting", "").build();
         assert_eq!(Hope::of(&died), Hope::Later);
     }
 }

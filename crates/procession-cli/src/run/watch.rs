@@ -2,7 +2,7 @@
 //! jobs.
 
 use crate::failure::Failure;
-use procession::Error;
+use procession::__private::error::ErrorBuilder;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -73,7 +73,9 @@ impl Watch {
             data: epoll::EventData::new_u64(0),
         };
         Ok(Watch {
-            epoll: epoll.map_err(|errno| Error::os("waiting for jobs", "", errno))?,
+            epoll: epoll.map_err(|errno| {
+                ErrorBuilder::os("waiting for jobs", "", errno.raw_os_error()).build()
+            })?,
             ready: vec![nothing; 256],
         })
     }
@@ -91,7 +93,11 @@ impl Watch {
         match epoll::add(&self.epoll, descriptor, data, flags) {
             Ok(()) => Ok(false),
             Err(Errno::PERM) => Ok(true),
-            Err(errno) => Err(Error::os("waiting for jobs", "", errno).into()),
+            Err(errno) => Err(
+                ErrorBuilder::os("waiting for jobs", "", errno.raw_os_error())
+                    .build()
+                    .into(),
+            ),
         }
     }
 
@@ -116,7 +122,11 @@ impl Watch {
                 .map(|event| Event::of(event.data.u64()))
                 .collect()),
             Err(Errno::INTR) => Ok(Vec::new()),
-            Err(errno) => Err(Error::os("waiting for jobs", "", errno).into()),
+            Err(errno) => Err(
+                ErrorBuilder::os("waiting for jobs", "", errno.raw_os_error())
+                    .build()
+                    .into(),
+            ),
         }
     }
 }

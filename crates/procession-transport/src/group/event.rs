@@ -1,6 +1,7 @@
 //! What a group reports.
 
 use crate::transport::Transport;
+use procession::__private::error::ErrorBuilder;
 use procession::process::ExitStatus;
 use procession::signal::Signal;
 use procession::{Error, ErrorKind};
@@ -94,7 +95,9 @@ impl std::error::Error for WorkerError {}
 
 impl From<WorkerError> for Error {
     fn from(error: WorkerError) -> Error {
-        Error::new(ErrorKind::ProcessDied, "gathering", error.transport).because(error.to_string())
+        ErrorBuilder::new(ErrorKind::ProcessDied, "gathering", error.transport)
+            .because(error.to_string())
+            .build()
     }
 }
 

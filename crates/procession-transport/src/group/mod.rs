@@ -12,10 +12,11 @@ use crate::inbox::Arrival;
 use crate::receiver::Receiver;
 use crate::sender::Sender;
 use crate::sender_token::SenderToken;
+use procession::__private::error::ErrorBuilder;
 use procession::__private::transport::{poll, text_of_panic, timed_out};
 use procession::process::{self, ExitStatus, Fork, StartMethod, Task};
 use procession::signal::{self, Signal};
-use procession::{Deadline, Error, ErrorKind, Result};
+use procession::{Deadline, ErrorKind, Result};
 use rustix::event::{PollFd, PollFlags};
 use std::fmt;
 use std::io::Write;
@@ -141,10 +142,11 @@ impl WorkerGroup {
         work: &Task<SenderToken, std::result::Result<(), String>>,
     ) -> Result<WorkerGroup> {
         if method == StartMethod::Fork {
-            let error = Error::new(ErrorKind::InvalidInput, "starting worker group", method);
+            let error = ErrorBuilder::new(ErrorKind::InvalidInput, "starting worker group", method);
             return Err(error
                 .because("a forked worker would hold everybody's ends")
-                .with_hint("use `WorkerGroup::start`"));
+                .with_hint("use `WorkerGroup::start`")
+                .build());
         }
         let mut processes = Processes(Vec::with_capacity(fan_in.senders()));
         for index in 0..fan_in.senders() {
@@ -222,7 +224,9 @@ impl WorkerGroup {
             // Before any bad news: what stops us may have stopped workers too.
             if interrupt.is_some_and(is_readable) {
                 let transport = self.receiver.transport();
-                return Err(Error::new(ErrorKind::Interrupted, "gathering", transport));
+                return Err(
+                    ErrorBuilder::new(ErrorKind::Interrupted, "gathering", transport).build(),
+                );
             }
             if let Some(event) = self.next_arrival() {
                 return Ok(Some(event));

@@ -7,8 +7,9 @@ use crate::inbox::Inbox;
 use crate::mechanism::{self, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::wait::wait_for_memory;
+use procession::__private::error::ErrorBuilder;
 use procession::channel::{self, Reader, RecvTimeoutError, Writer};
-use procession::{Deadline, Error, ErrorKind, Result, limits};
+use procession::{Deadline, ErrorKind, Result, limits};
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 
@@ -78,8 +79,9 @@ impl mechanism::Channel for Channels {
             .get_mut(sender)
             .and_then(Option::take);
         let writer = writer.ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "taking sender", sender)
+            ErrorBuilder::new(ErrorKind::InvalidInput, "taking sender", sender)
                 .because("it was taken already")
+                .build()
         })?;
         Ok(ChannelRoute(writer))
     }

@@ -6,6 +6,7 @@ use crate::inbox::Inbox;
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::wait::wait_for_memory;
+use procession::__private::error::ErrorBuilder;
 use procession::__private::transport::timed_out;
 use procession::queue::{self, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use procession::{Deadline, Error, ErrorKind, Result, limits};
@@ -101,7 +102,9 @@ pub(crate) fn failed_to_send(error: SendTimeoutError<()>, deadline: Deadline) ->
         SendTimeoutError::Failed((), error) => error,
         SendTimeoutError::Timeout(()) => timed_out(deadline, operation, ""),
         SendTimeoutError::Disconnected(()) => {
-            Error::new(ErrorKind::Disconnected, operation, "").because("the receiver is gone")
+            ErrorBuilder::new(ErrorKind::Disconnected, operation, "")
+                .because("the receiver is gone")
+                .build()
         }
     }
 }

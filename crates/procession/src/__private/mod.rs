@@ -1,6 +1,7 @@
 //! What the code that macros write uses, and the crates of this project that stand on
 //! this one. Not part of the API.
 
+pub mod error;
 pub mod transport;
 
 pub use crate::process::{NAMED_TASKS, NamedTask};

@@ -1,7 +1,8 @@
 //! What stands for the list where the crate was built without a client.
 
 use crate::mechanism::{Channel, Inlet, Outlet, Route};
-use procession::{Error, ErrorKind, Result};
+use procession::__private::error::ErrorBuilder;
+use procession::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// There is none.
@@ -10,8 +11,10 @@ pub(crate) enum RedisList {}
 
 impl RedisList {
     pub(super) fn new(_url: Option<&str>) -> Result<RedisList> {
-        let error = Error::new(ErrorKind::Unsupported, "opening transport", "redis");
-        Err(error.because("procession-transport was built without the feature `redis`"))
+        let error = ErrorBuilder::new(ErrorKind::Unsupported, "opening transport", "redis");
+        Err(error
+            .because("procession-transport was built without the feature `redis`")
+            .build())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Conversations with a server.
 
+use procession::__private::error::ErrorBuilder;
 use procession::{Error, ErrorKind, Result};
 use redis::{Client, Connection};
 use std::time::Duration;
@@ -17,7 +18,9 @@ pub(super) fn explain(error: redis::RedisError, operation: &'static str, url: &s
     } else {
         ErrorKind::Other
     };
-    Error::new(kind, operation, shown).because(error.to_string())
+    ErrorBuilder::new(kind, operation, shown)
+        .because(error.to_string())
+        .build()
 }
 
 /// Runs a conversation with the server while signals wait: a read with a time
@@ -36,7 +39,8 @@ pub(super) fn undisturbed<T>(talk: impl FnOnce() -> T) -> T {
 pub(super) fn connect(url: &str) -> Result<Connection> {
     let operation = "connecting to Redis";
     let client = Client::open(url)
-        .map_err(|error| explain(error, operation, url).of_kind(ErrorKind::InvalidInput))?;
+        .map_err(|error| ErrorBuilder::from(explain(error, operation, url)))
+        .map_err(|error| error.of_kind(ErrorKind::InvalidInput).build())?;
     let connection = undisturbed(|| client.get_connection_with_timeout(PATIENCE))
         .map_err(|error| explain(error, operation, url))?;
     for set in [Connection::set_read_timeout, Connection::set_write_timeout] {

@@ -2,8 +2,9 @@
 
 use super::client::{PATIENCE, connect};
 use crate::owned_names::OwnedNames;
+use procession::__private::error::ErrorBuilder;
 use procession::__private::transport::{Context, poll, process_token};
-use procession::{Deadline, Error, ErrorKind, Result};
+use procession::{Deadline, ErrorKind, Result};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -62,10 +63,12 @@ impl PrivateServer {
             };
             if let Ok(Some(status)) = server.process.try_wait() {
                 return Err(
-                    Error::new(ErrorKind::ProcessDied, operation, "redis-server").because(format!(
-                        "it {}",
-                        procession::process::ExitStatus::from(status)
-                    )),
+                    ErrorBuilder::new(ErrorKind::ProcessDied, operation, "redis-server")
+                        .because(format!(
+                            "it {}",
+                            procession::process::ExitStatus::from(status)
+                        ))
+                        .build(),
                 );
             }
             if deadline.has_passed() {
@@ -97,7 +100,10 @@ fn find_server() -> Result<PathBuf> {
             }
         }
     }
-    Err(Error::new(ErrorKind::NotFound, "starting redis-server", "")
-        .because("no server was given and redis-server is not installed")
-        .with_hint("install it (`apt-get install redis-server`), or set REDIS_URL"))
+    Err(
+        ErrorBuilder::new(ErrorKind::NotFound, "starting redis-server", "")
+            .because("no server was given and redis-server is not installed")
+            .with_hint("install it (`apt-get install redis-server`), or set REDIS_URL")
+            .build(),
+    )
 }

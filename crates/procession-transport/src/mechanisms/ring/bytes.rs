@@ -1,8 +1,9 @@
 //! One ring of bytes with one writer and one reader.
 
 use super::layout::{LINE, Layout};
+use procession::__private::error::ErrorBuilder;
 use procession::os::memory::{Region, SharedBytes};
-use procession::{Error, ErrorKind, Result};
+use procession::{ErrorKind, Result};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Bytes published or taken at a time: while one side copies a piece, the
@@ -35,10 +36,12 @@ impl<'a> Ring<'a> {
             .ok()
             .filter(|used| *used <= self.data.len())
             .ok_or_else(|| {
-                Error::new(ErrorKind::Corrupt, "reading shared ring", "").because(format!(
-                    "tail {tail} and head {head} of a ring of {}",
-                    self.data.len()
-                ))
+                ErrorBuilder::new(ErrorKind::Corrupt, "reading shared ring", "")
+                    .because(format!(
+                        "tail {tail} and head {head} of a ring of {}",
+                        self.data.len()
+                    ))
+                    .build()
             })
     }
 
