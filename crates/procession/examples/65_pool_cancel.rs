@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("it has counted: {}", polite.join()? > 0);
     stubborn.cancel();
     let stubborn: Result<(), _> = stubborn.join();
-    println!("{}", stubborn.unwrap_err().failure());
+    println!("{}", stubborn.unwrap_err().is_cancelled());
     let waiting = pool.spawn(count, started)?;
     pool.terminate();
     println!("{}", waiting.join().unwrap_err().is_cancelled());

@@ -62,7 +62,7 @@ impl Process {
         Ok(Some(match outcome {
             Ok(Ok(())) => (ExitStatus::from_raw(0), None),
             Ok(Err(reason)) => failed(1, reason),
-            Err(TaskError::Exited(code)) => (ExitStatus::from_raw(u16::from(code) << 8), None),
+            Err(TaskError::Exited(code, ..)) => (ExitStatus::from_raw(u16::from(code) << 8), None),
             Err(TaskError::Signaled {
                 signal,
                 core_dumped,

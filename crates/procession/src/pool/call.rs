@@ -264,7 +264,7 @@ where
     let arguments = match encode(argument, &mut records) {
         Ok(None) => Arguments::Records(Arc::new(records), 0),
         Ok(Some(alone)) => alone,
-        Err(error) => return Err(TaskError::new(process::TaskError::Codec(error))),
+        Err(error) => return Err(TaskError::codec(error)),
     };
     if policy.may_be_judged() && !shared.executor.ensure_thread() {
         return Err(no_thread().into());

@@ -204,17 +204,13 @@ fn decoded<R: DeserializeOwned>(piece: Piece) -> Result<R, TaskError> {
         );
         std::mem::forget(payload);
         let error = crate::Error::new(crate::ErrorKind::Corrupt, "decoding result", "");
-        Err(TaskError::new(process::TaskError::Codec(
-            error.because(why),
-        )))
+        Err(TaskError::codec(error.because(why)))
     })
 }
 
 fn joined_before() -> TaskError {
     let error = crate::Error::new(crate::ErrorKind::InvalidInput, "joining task", "");
-    TaskError::new(process::TaskError::Io(
-        error.because("it was joined before"),
-    ))
+    TaskError::io(error.because("it was joined before"))
 }
 
 impl<R: DeserializeOwned> Future for TaskHandle<R> {

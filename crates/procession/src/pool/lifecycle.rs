@@ -188,7 +188,7 @@ impl Pool {
     }
 
     fn stop(&self) {
-        let reason = TaskError::new(crate::process::TaskError::Cancelled);
+        let reason = TaskError::cancelled();
         if self.shared.with_own(|state| state.end(reason)).is_some() {
             self.shared.doorbell.ring();
             let _ = self.shared.control.try_add(1);

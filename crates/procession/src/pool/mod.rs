@@ -39,7 +39,6 @@ mod builder;
 mod call;
 mod calls;
 mod doorbell;
-mod error;
 mod executor;
 mod feed;
 mod global;
@@ -62,7 +61,6 @@ mod worker_ring;
 pub use builder::{Builder, default_workers};
 pub use call::Call;
 pub use calls::Calls;
-pub use error::TaskError;
 pub use global::global;
 pub use handle::TaskHandle;
 pub use join_error::JoinError;
@@ -72,6 +70,8 @@ pub use settings::Stderr;
 pub use stats::{SlowTask, Stats, WorkerStats};
 pub use wait::{wait_any, wait_first_failure};
 pub use worker::{stop_requested, with_state, worker_number};
+
+pub use crate::process::TaskError;
 
 use crate::process::Task;
 use call::Function;

@@ -260,7 +260,7 @@ impl Shared {
 
     /// Ends a pool that has no threads yet.
     pub(super) fn give_up(&self) {
-        let reason = TaskError::new(crate::process::TaskError::Cancelled);
+        let reason = TaskError::cancelled();
         let killed = self.with(|state| {
             state.end(reason);
             state.abandon_workers()

@@ -57,7 +57,7 @@ impl<R: DeserializeOwned> Future for JoinHandle<R> {
                         Ok(mut guard) => guard.clear_ready(),
                         Err(error) => {
                             let error = Err::<(), _>(error).during("awaiting task", "");
-                            return Poll::Ready(Err(TaskError::Io(error.unwrap_err())));
+                            return Poll::Ready(Err(TaskError::io(error.unwrap_err())));
                         }
                     }
                     continue;
@@ -65,7 +65,7 @@ impl<R: DeserializeOwned> Future for JoinHandle<R> {
             };
             match made {
                 Ok(made) => self.watch = Some(made),
-                Err(error) => return Poll::Ready(Err(TaskError::Io(error))),
+                Err(error) => return Poll::Ready(Err(TaskError::io(error))),
             }
         }
     }

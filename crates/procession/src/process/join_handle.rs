@@ -226,7 +226,7 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     /// See [`spawn`](super::spawn).
     pub fn join(&mut self) -> std::result::Result<R, TaskError> {
         self.join_deadline(Deadline::NEVER)
-            .unwrap_or_else(|error| Err(TaskError::Io(error)))
+            .unwrap_or_else(|error| Err(TaskError::io(error)))
     }
 
     /// Returns the result of the task if it has ended, and how it failed as the inner
@@ -259,21 +259,24 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     ) -> Result<std::result::Result<R, TaskError>> {
         if self.joined {
             let error = Error::new(ErrorKind::InvalidInput, "joining process", self.name());
-            return Ok(Err(TaskError::Io(error.because("it was joined before"))));
+            return Ok(Err(TaskError::io(error.because("it was joined before"))));
         }
         match self.wait_deadline(deadline) {
             Ok(()) => {}
             Err(error) if error.is_timeout() || error.is_would_block() => return Err(error),
-            Err(error) => return Ok(Err(TaskError::Io(error))),
+            Err(error) => return Ok(Err(TaskError::io(error))),
         }
         self.joined = true;
         let result = self.running.take_result().and_then(|(body, descriptors)| {
-            codec::decode(&body, descriptors).map_err(TaskError::Codec)
+            codec::decode(&body, descriptors).map_err(TaskError::codec)
         });
-        Ok(match result {
-            Err(TaskError::Signaled { .. }) if self.stopped => Err(TaskError::Cancelled),
-            result => result,
-        })
+        Ok(result.map_err(|error| {
+            let error = match error {
+                TaskError::Signaled { .. } if self.stopped => TaskError::cancelled(),
+                error => error,
+            };
+            error.in_process(self.pid())
+        }))
     }
 
     /// Ends the task step by step — a request, `SIGTERM`, `SIGKILL` — and

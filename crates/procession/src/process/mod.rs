@@ -47,6 +47,7 @@ mod stdio;
 mod stop;
 pub(crate) mod task;
 mod task_error;
+mod task_report;
 
 pub use builder::Builder;
 pub use child::Child;

@@ -6,6 +6,7 @@ use super::start::packet;
 use super::start::packet::{Kind, Mailbox, Packet};
 use super::start::server::Ended;
 use super::task_error::TaskError;
+use super::task_report::Report;
 use super::{Child, ExitStatus, Panic, reaper};
 use crate::codec::{self, Arrived, Encoded};
 use crate::error::Context;
@@ -436,19 +437,19 @@ impl Running {
         &mut self,
     ) -> std::result::Result<(Arrived, Vec<OwnedFd>), TaskError> {
         let Some(ended) = self.ended else {
-            return Err(TaskError::Io(
+            return Err(TaskError::io(
                 Error::new(ErrorKind::Busy, "joining process", &self.name).because("it is running"),
             ));
         };
         let status = ExitStatus::from_raw(ended.status);
         match self.said.take() {
             Some(Said::Returned { body, descriptors }) => Ok((body, descriptors)),
-            Some(Said::Panicked(panic)) => Err(TaskError::Panicked(panic)),
-            Some(Said::Untranslatable(error)) => Err(TaskError::Codec(error)),
-            Some(Said::Lost(error)) => Err(TaskError::Io(error)),
-            Some(Said::Failed(error)) => Err(TaskError::NeverStarted(error)),
-            None if ended.timed_out => Err(TaskError::TimedOut),
-            None if self.has_never_started(status) => Err(TaskError::NeverStarted(
+            Some(Said::Panicked(panic)) => Err(TaskError::panicked(panic)),
+            Some(Said::Untranslatable(error)) => Err(TaskError::codec(error)),
+            Some(Said::Lost(error)) => Err(TaskError::io(error)),
+            Some(Said::Failed(error)) => Err(TaskError::never_started(error)),
+            None if ended.timed_out => Err(TaskError::timed_out()),
+            None if self.has_never_started(status) => Err(TaskError::never_started(
                 Error::new(ErrorKind::ProcessDied, "starting process", &self.name)
                     .because(format!("its process {status} before the task began"))
                     .with_hint(
@@ -466,8 +467,9 @@ impl Running {
                         _ => None,
                     },
                     stack_overflowed: self.overflowed && signal == Signal::SEGV,
+                    report: Report::NONE,
                 },
-                (None, code) => TaskError::Exited(code.unwrap_or(0)),
+                (None, code) => TaskError::exited(code.unwrap_or(0)),
             }),
         }
     }

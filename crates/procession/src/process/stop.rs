@@ -14,7 +14,7 @@ use std::time::Duration;
 /// let stop = Stop::new()
 ///     .request(Duration::from_millis(1))
 ///     .terminate(Duration::from_secs(1));
-/// assert!(matches!(busy.stop(stop), Err(TaskError::Cancelled)));
+/// assert!(matches!(busy.stop(stop), Err(TaskError::Cancelled(..))));
 /// # Ok::<(), procession::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

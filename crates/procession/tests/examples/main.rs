@@ -216,7 +216,7 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
             "64_pool_state",
             "[\"line 0\", \"line 4711\", \"line 99999\"]\n",
         ),
-        ("65_pool_cancel", "it has counted: true\nstopped\ntrue\n"),
+        ("65_pool_cancel", "it has counted: true\ntrue\ntrue\n"),
         ("66_pool_future", "25\n"),
         (
             "67_pool_shutdown",

@@ -2,6 +2,7 @@
 //! error, and into `std::io::Error`. `xtask/tests/errors.rs` compares this list with what
 //! the library exports.
 
+use procession::process::TaskError;
 use procession::shared::Array;
 use procession::sync::{LockError, Mutex, MutexGuard, RecoveryGuard, RwLock};
 use procession::{Error, ErrorKind, Failure, FailureError};
@@ -175,7 +176,7 @@ pub(crate) fn what_a_queue_says_has_a_kind() {
     assert_eq!(travelled, ended);
 }
 
-pub(crate) fn both_task_errors_tell_the_same() {
+pub(crate) fn a_task_fails_alike_alone_and_in_a_pool() {
     fn exit(code: i32) -> u8 {
         std::process::exit(code)
     }
@@ -183,10 +184,22 @@ pub(crate) fn both_task_errors_tell_the_same() {
         let aborts = |_| std::process::abort();
         [exit, |_| panic!("no luck"), aborts]
     }
+    // What happened, by one match for both.
+    fn what(error: &process::TaskError) -> String {
+        match error {
+            TaskError::Exited(code, ..) => format!("exited: {code}"),
+            TaskError::Panicked(panic, ..) => panic.message.clone(),
+            TaskError::Signaled { signal, .. } => signal.to_string(),
+            other => panic!("{other}"),
+        }
+    }
     let pool = pool::Pool::new(1).unwrap();
     for end in ends() {
-        let alone = process::spawn(end, 3).unwrap().join().unwrap_err();
-        let pooled = pool.call(end, 3).unwrap_err();
+        let mut task = process::spawn(end, 3).unwrap();
+        let pid = task.pid();
+        let alone: TaskError = task.join().unwrap_err();
+        let pooled: pool::TaskError = pool.call(end, 3).unwrap_err();
+        assert_eq!(what(&alone), what(&pooled));
         assert_eq!(alone.exit_code(), pooled.exit_code());
         assert_eq!(alone.signal(), pooled.signal());
         let message = |panic: &process::Panic| panic.message.clone();
@@ -198,9 +211,26 @@ pub(crate) fn both_task_errors_tell_the_same() {
         ];
         assert_eq!(told.into_iter().filter(|told| *told).count(), 1, "{alone}");
         assert!(!alone.is_cancelled() && !pooled.is_cancelled());
-        let pooled = pool::TaskError::from(alone.clone());
-        assert_eq!(*pooled.failure(), alone);
+        // And the run that it happened to.
+        assert_eq!((alone.pid(), alone.attempts()), (Some(pid), 0));
+        assert_eq!(pooled.attempts(), 1);
+        assert_ne!(pooled.pid(), Some(pid));
+        assert_eq!(alone, alone.clone());
+        assert_ne!(alone, pooled, "of another process");
     }
+}
+
+pub(crate) fn a_task_error_is_told_whole_as_an_error() {
+    let pool = pool::Pool::new(1).unwrap();
+    let failed = pool.map(|x: u64| 100 / x, [1, 0]).unwrap_err();
+    let (text, pid) = (failed.to_string(), failed.pid().unwrap());
+    assert!(text.starts_with("task 1 failed: panicked at "), "{text}");
+    let error = Error::from(failed).to_string();
+    assert!(
+        error.starts_with("running task `1`: panicked at "),
+        "{error}"
+    );
+    assert!(error.contains(&format!("(process {pid})")), "{error}");
 }
 
 pub(crate) fn causes_are_said_once() {

@@ -49,7 +49,7 @@ pub(crate) fn a_killed_worker_is_named() {
         "{text}"
     );
     assert!(text.contains(&error.pid().unwrap().to_string()));
-    assert!(error.failure().signal().is_some());
+    assert!(error.signal().is_some());
 }
 
 pub(crate) fn a_pool_has_no_names() {

@@ -66,7 +66,7 @@ pub(crate) fn what_was_let_go_on_the_way_is_an_error_that_says_so() {
     // Nothing keeps it while it travels.
     let task = process::spawn(|segment: Segment| segment.len(), segment);
     match task.unwrap().join().unwrap_err() {
-        TaskError::Codec(error) => {
+        TaskError::Codec(error, ..) => {
             assert_eq!(error.kind(), ErrorKind::Removed, "{error}");
             assert!(error.to_string().contains("System V"), "{error}");
         }

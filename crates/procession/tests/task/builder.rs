@@ -83,7 +83,7 @@ pub(crate) fn a_directory_that_is_not_there_is_an_error(method: StartMethod) {
         .spawn(|()| (), ())
         .unwrap();
     match child.join().unwrap_err() {
-        TaskError::NeverStarted(error) => {
+        TaskError::NeverStarted(error, ..) => {
             assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
             assert!(error.to_string().contains("/not/there"), "{error}");
         }
@@ -235,7 +235,7 @@ pub(crate) fn limits_niceness_and_cpus_are_applied(method: StartMethod) {
     if rustix::thread::sched_getaffinity(None).unwrap().is_set(1) {
         assert_eq!(child.join().unwrap(), (Some(77), Some(77), 7, 1, true));
     } else {
-        assert!(matches!(child.join(), Err(TaskError::NeverStarted(_))));
+        assert!(matches!(child.join(), Err(TaskError::NeverStarted(..))));
     }
 }
 
@@ -243,7 +243,7 @@ pub(crate) fn a_cpu_that_is_not_there_is_an_error(method: StartMethod) {
     for cpu in [1000, 1_000_000] {
         let mut child = by(method).cpus([cpu]).spawn(|()| (), ()).unwrap();
         match child.join().unwrap_err() {
-            TaskError::NeverStarted(error) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
+            TaskError::NeverStarted(error, ..) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
             other => panic!("{other}"),
         }
     }
@@ -277,7 +277,7 @@ pub(crate) fn another_user_is_become(method: StartMethod) {
         assert_eq!(child.join().unwrap(), (65534, 65533, 0));
     } else {
         match child.join().unwrap_err() {
-            TaskError::NeverStarted(error) => {
+            TaskError::NeverStarted(error, ..) => {
                 assert_eq!(error.kind(), ErrorKind::PermissionDenied);
             }
             other => panic!("{other}"),

@@ -125,7 +125,7 @@ fn late() {
         .spawn(|()| (), ())
         .unwrap();
     match task.join().unwrap_err() {
-        TaskError::NeverStarted(error) => println!("{error}; try: {:?}", error.hint()),
+        TaskError::NeverStarted(error, ..) => println!("{error}; try: {:?}", error.hint()),
         other => println!("{other}"),
     }
     // The other method does not need `main`.

@@ -129,7 +129,7 @@ pub(crate) fn a_killed_server_takes_its_tasks_with_it_and_is_replaced() {
         kill(server);
         match task.join().unwrap_err() {
             TaskError::Signaled { signal, .. } => assert_eq!(signal, Signal::KILL),
-            TaskError::Io(error) => assert!(error.to_string().contains("server"), "{error}"),
+            TaskError::Io(error, ..) => assert!(error.to_string().contains("server"), "{error}"),
             other => panic!("{other}"),
         }
         await_gone(&mut reader, &processes);
@@ -331,7 +331,7 @@ pub(crate) fn a_forked_copy_has_no_part_in_its_parents_tasks() {
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             let joined = task.join();
-            let refused = matches!(joined, Err(TaskError::Io(_)));
+            let refused = matches!(joined, Err(TaskError::Io(..)));
             drop(task);
             let fresh = by(method).spawn(|x: u8| x, 7).unwrap().join();
             process::exit(i32::from(!(refused && matches!(fresh, Ok(7)))));

@@ -196,7 +196,7 @@ pub(crate) fn a_task_with_no_room_for_descriptors_is_told() {
         .spawn(|files: Vec<Handle<File>>| files.len(), files())
         .unwrap();
     match child.join().unwrap_err() {
-        TaskError::Codec(error) => assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}"),
+        TaskError::Codec(error, ..) => assert_eq!(error.kind(), ErrorKind::LimitReached, "{error}"),
         other => panic!("{other}"),
     }
 }

@@ -795,7 +795,7 @@ pub(crate) fn whose_children_would_be_elsewhere_starts_none() {
     let tied = |()| {
         unshare(UnshareFlags::NEWPID);
         let mut task = by(StartMethod::Fork).spawn(|()| (), ()).unwrap();
-        let Err(process::TaskError::NeverStarted(error)) = task.join() else {
+        let Err(process::TaskError::NeverStarted(error, ..)) = task.join() else {
             panic!("it began")
         };
         assert_eq!(error.kind(), procession::ErrorKind::Unsupported);

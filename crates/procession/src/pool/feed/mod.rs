@@ -13,7 +13,7 @@ use super::scheduler::{AHEAD, AHEAD_IN_BULK, Phase};
 use super::shared::Shared;
 use super::trace::RunSpan;
 use crate::Deadline;
-use crate::process::{self, task::record};
+use crate::process::task::record;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
@@ -265,7 +265,7 @@ where
             match received {
                 Some(pieces) => self.ready = pieces,
                 None if deadline.has_passed() => {
-                    return Err(TaskError::new(process::TaskError::TimedOut));
+                    return Err(TaskError::timed_out());
                 }
                 None => return Ok(Refill::NotYet),
             }
@@ -344,7 +344,7 @@ where
                 return Shared::refusal(state.phase()).map_or(Ok(()), Err);
             }
             for Prepared { first, count, what } in chunks {
-                let why = |error| TaskError::new(process::TaskError::Codec(error));
+                let why = |error| TaskError::codec(error);
                 let what = what.map_err(|error| why(error).at(Some(first)));
                 state.add_to_run((run, job), policy, Span { first, count }, what);
             }

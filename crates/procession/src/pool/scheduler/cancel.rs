@@ -5,7 +5,6 @@ use super::ids::{ChunkId, Id, RunId};
 use super::ledger::TakenBack;
 use super::task_table::Place;
 use crate::pool::TaskError;
-use crate::process;
 use std::time::{Duration, Instant};
 
 /// What becomes of the calls of a run that are under way when it ends.
@@ -18,7 +17,7 @@ pub(in crate::pool) enum Running {
 }
 
 fn cancelled() -> TaskError {
-    TaskError::new(process::TaskError::Cancelled)
+    TaskError::cancelled()
 }
 
 impl Scheduler {

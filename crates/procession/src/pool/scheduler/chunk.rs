@@ -156,5 +156,5 @@ pub(in crate::pool) fn value_of<R: DeserializeOwned>(
 }
 
 fn undecodable(error: Error) -> TaskError {
-    TaskError::new(crate::process::TaskError::Codec(error))
+    TaskError::codec(error)
 }

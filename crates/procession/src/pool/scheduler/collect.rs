@@ -6,16 +6,16 @@ use super::retry::Retry;
 use crate::pool::TaskError;
 use crate::pool::stats::SlowTask;
 use crate::pool::worker::Timing;
+use crate::process::Panic;
 use crate::process::packet::Kind;
 use crate::process::task::record::{self, Record, Status};
-use crate::process::{self, Panic};
 use crate::{Deadline, Error, ErrorKind, codec};
 use std::time::Duration;
 
 /// What a worker wrote instead of a plain value.
 enum Other {
     Mailed(codec::Arrived, Vec<std::os::fd::OwnedFd>),
-    Failed(process::TaskError),
+    Failed(TaskError),
 }
 
 impl Scheduler {
@@ -74,7 +74,7 @@ impl Scheduler {
             // What comes is not to be relied on.
             let error = Error::new(ErrorKind::Corrupt, "receiving results", "");
             let why = "the worker has spoilt the memory that it shares with the pool";
-            self.condemn(worker, process::TaskError::Io(error.because(why)));
+            self.condemn(worker, TaskError::io(error.because(why)));
         }
         true
     }
@@ -149,28 +149,24 @@ impl Scheduler {
             Status::Mailed => match live.mail().receive(Deadline::NOW) {
                 Ok(Some(packet)) if packet.kind == Kind::Panicked => {
                     let panic = codec::decode(&packet.body, Vec::new());
-                    Other::Failed(
-                        panic.map_or_else(process::TaskError::Codec, process::TaskError::Panicked),
-                    )
+                    Other::Failed(panic.map_or_else(TaskError::codec, TaskError::panicked))
                 }
                 Ok(Some(packet)) if packet.kind == Kind::Untranslatable => {
                     let error = codec::decode(&packet.body, Vec::new());
-                    Other::Failed(process::TaskError::Codec(
-                        error.unwrap_or_else(|error| error),
-                    ))
+                    Other::Failed(TaskError::codec(error.unwrap_or_else(|error| error)))
                 }
                 Ok(Some(packet)) => Other::Mailed(packet.body, packet.descriptors),
                 Ok(None) => return None,
-                Err(error) => Other::Failed(process::TaskError::Io(error)),
+                Err(error) => Other::Failed(TaskError::io(error)),
             },
-            Status::Panicked => Other::Failed(process::TaskError::Panicked(
+            Status::Panicked => Other::Failed(TaskError::panicked(
                 record::decode::<Panic>(record.body).unwrap_or_else(|_| Panic {
                     message: "(its text is lost)".to_owned(),
                     location: None,
                     backtrace: None,
                 }),
             )),
-            Status::Untranslatable => Other::Failed(process::TaskError::Codec(
+            Status::Untranslatable => Other::Failed(TaskError::codec(
                 record::decode::<Error>(record.body).unwrap_or_else(|error| error),
             )),
             Status::Value | Status::End => return None,
@@ -180,7 +176,7 @@ impl Scheduler {
                 self.tasks.answer_mailed(chunk, body, descriptors);
             }
             Other::Failed(failure) => {
-                let error = TaskError::new(failure).in_process(pid);
+                let error = failure.in_process(pid);
                 self.fail_one(chunk, error, Retry::IfAsked);
             }
         }
@@ -237,7 +233,7 @@ impl Scheduler {
         if let Some(chunk) = ended.given_back {
             slot.stats_mut().tasks += u64::from(done);
             if self.tasks[chunk].is_cancelled() {
-                let reason = TaskError::new(process::TaskError::Cancelled);
+                let reason = TaskError::cancelled();
                 self.fail_rest(chunk, &reason);
             } else {
                 self.share_out(chunk);

@@ -4,7 +4,7 @@ use super::ids::{Id, WorkerId};
 use super::timers::{after, earlier};
 use super::{LiveWorker, Scheduler};
 use crate::pool::worker::clock;
-use crate::process;
+use crate::process::TaskError;
 use crate::{Error, ErrorKind};
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ impl Scheduler {
             }
             let error = Error::new(ErrorKind::TimedOut, "starting worker", worker.number());
             let why = format!("its initializer has not returned within {limit:?}");
-            self.condemn(worker, process::TaskError::NeverStarted(error.because(why)));
+            self.condemn(worker, TaskError::never_started(error.because(why)));
             return None;
         }
         let live = slot.live()?;
@@ -76,8 +76,8 @@ impl Scheduler {
             return later;
         }
         let reason = match chunk.is_cancelled() {
-            true => process::TaskError::Cancelled,
-            false => process::TaskError::TimedOut,
+            true => TaskError::cancelled(),
+            false => TaskError::timed_out(),
         };
         let overdue = policy
             .timeout
@@ -122,12 +122,12 @@ impl Scheduler {
 
     /// Kills a worker, so that the call that it runs fails for this reason. One that
     /// cannot be killed is lost, which costs its call the same and holds nobody up.
-    pub(super) fn condemn(&mut self, worker: WorkerId, reason: process::TaskError) {
+    pub(super) fn condemn(&mut self, worker: WorkerId, reason: TaskError) {
         self.has_lost |= !self.worker_mut(worker).kill(reason, None);
     }
 
     /// [`condemn`](Scheduler::condemn), for a reason that is only this call's, by its number.
-    fn condemn_call(&mut self, worker: WorkerId, call: u64, reason: process::TaskError) {
+    fn condemn_call(&mut self, worker: WorkerId, call: u64, reason: TaskError) {
         self.has_lost |= !self.worker_mut(worker).kill(reason, Some(call));
     }
 }

@@ -7,7 +7,7 @@ use super::worker_slot::WorkerSlot;
 use super::{After, Phase, Scheduler};
 use crate::pool::TaskError;
 use crate::pool::worker_ring::Remains;
-use crate::process::{self, Signal};
+use crate::process::Signal;
 use crate::{Error, ErrorKind};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ impl Scheduler {
     pub(in crate::pool) fn retire(
         &mut self,
         worker: WorkerId,
-        outcome: Result<(), process::TaskError>,
+        outcome: Result<(), TaskError>,
         stderr_tail: &str,
     ) {
         // What it has written is there, whatever came then. Results that are only read now
@@ -47,9 +47,9 @@ impl Scheduler {
         let failure = match (retired.condemned.take(), outcome) {
             (Some(reason), _) => reason,
             (None, Err(failure)) => failure,
-            (None, Ok(())) => process::TaskError::Exited(0),
+            (None, Ok(())) => TaskError::exited(0),
         };
-        let error = TaskError::new(failure)
+        let error = failure
             .in_process(retired.pid)
             .with_stderr(stderr_tail.to_owned(), self.limits.memory);
         let told = retired.span.ended((!has_left).then_some(&error));
@@ -81,7 +81,7 @@ impl Scheduler {
                     self.fail_rest(chunk, &reason);
                 }
                 _ if self.tasks[chunk].is_cancelled() => {
-                    let reason = TaskError::new(process::TaskError::Cancelled);
+                    let reason = TaskError::cancelled();
                     self.fail_rest(chunk, &reason);
                 }
                 _ => self.requeue(chunk),
@@ -115,7 +115,7 @@ impl Scheduler {
         let why = Error::new(ErrorKind::ProcessDied, "starting workers of pool", "").because(
             format!("{} starts in a row failed, the last one so: {error}", most),
         );
-        self.end(TaskError::new(process::TaskError::NeverStarted(why)));
+        self.end(TaskError::never_started(why));
     }
 
     /// Ends the pool: nothing is done any more, for a reason.
@@ -126,7 +126,7 @@ impl Scheduler {
         self.phase = Phase::Over(reason.clone());
         self.fail_all_waiting(&reason);
         for worker in self.ids() {
-            self.condemn(worker, reason.failure().clone());
+            self.condemn(worker, reason.clone().without_report());
         }
         self.changes += 1;
     }

@@ -5,7 +5,6 @@ use super::timers::{after, earlier};
 use super::worker_slot::WorkerSlot;
 use super::{After, LiveWorker, Phase, Scheduler};
 use crate::pool::TaskError;
-use crate::process;
 use std::time::{Duration, Instant};
 
 impl Scheduler {
@@ -68,7 +67,7 @@ impl Scheduler {
         self.afterwards.extend(told.map(After::Tell));
         self.worker_mut(worker).started(live, asked);
         if let Phase::Over(reason) = &self.phase {
-            let reason = reason.failure().clone();
+            let reason = reason.clone().without_report();
             self.condemn(worker, reason);
         }
         if self.is_stopping {
@@ -85,8 +84,7 @@ impl Scheduler {
 
     /// Takes in that the process of a worker could not be made.
     pub(in crate::pool) fn never_started(&mut self, worker: WorkerId, error: crate::Error) {
-        let failure = process::TaskError::NeverStarted(error);
-        self.start_failed(worker, TaskError::new(failure));
+        self.start_failed(worker, TaskError::never_started(error));
     }
 
     /// Lets workers end that are too many, or idle for too long; returns when to look again.

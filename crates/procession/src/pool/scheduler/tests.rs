@@ -9,7 +9,6 @@ use crate::pool::TaskError;
 use crate::pool::trace::WorkerSpan;
 use crate::pool::worker::Timing;
 use crate::pool::worker_ring::{Order, PoolSide, Post, RingMemory, WorkerSide};
-use crate::process;
 use crate::process::packet::{self, Mailbox};
 use crate::process::task::record::{self, Status};
 use proptest::prelude::*;
@@ -121,7 +120,7 @@ struct House {
     answered: Vec<u32>,
 }
 
-const DEATH: process::TaskError = process::TaskError::Exited(1);
+const DEATH: TaskError = TaskError::exited(1);
 
 impl House {
     fn new(workers: usize, limits: Limits) -> House {
@@ -431,7 +430,7 @@ fn a_pool_that_is_over_has_answered_all() {
         house.spawn(1, 0);
         house.add_to_run(3, 1, 0);
     }
-    let reason = TaskError::new(process::TaskError::Cancelled);
+    let reason = TaskError::cancelled();
     house.scheduler.end(reason);
     for worker in 0..2 {
         house.die(worker);

@@ -2,7 +2,7 @@
 
 use super::live_worker::{LiveWorker, Retired};
 use crate::pool::stats::WorkerStats;
-use crate::process;
+use crate::process::TaskError;
 use std::time::Instant;
 
 /// How far a worker has come.
@@ -192,7 +192,7 @@ impl WorkerSlot {
     /// Kills it, so that the call that it runs fails with `reason`; if `call` is the number
     /// of a call, only that one. Returns `false` if it cannot be killed: it is lost, which
     /// costs its call the same and holds nobody up.
-    pub(super) fn kill(&mut self, reason: process::TaskError, call: Option<u64>) -> bool {
+    pub(super) fn kill(&mut self, reason: TaskError, call: Option<u64>) -> bool {
         let Stage::Alive(phase, live) = &mut self.stage else {
             return true;
         };

@@ -14,7 +14,7 @@ use crate::pool::shared::Shared;
 use crate::pool::trace::WorkerSpan;
 use crate::pool::worker::Assignment;
 use crate::pool::worker_ring::{PoolSide, RingMemory};
-use crate::process::{self, Stdio, packet};
+use crate::process::{self, Stdio, TaskError, packet};
 use crate::{Deadline, Error, ErrorKind, Handle, Result, poll};
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::AsFd;
@@ -198,7 +198,7 @@ impl Shared {
                 worker.number(),
             );
             self.forget(worker);
-            let outcome = Err(process::TaskError::Io(error));
+            let outcome = Err(TaskError::io(error));
             self.with(|state| state.retire(worker, outcome, ""));
         }
     }

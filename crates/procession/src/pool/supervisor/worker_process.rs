@@ -5,7 +5,7 @@ use crate::Deadline;
 use crate::os::pipe;
 use crate::pool::scheduler::Process;
 use crate::pool::worker::Assignment;
-use crate::process::{self, JoinHandle, Signal};
+use crate::process::{self, JoinHandle, Signal, TaskError};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -89,10 +89,10 @@ impl WorkerProcess {
     }
 
     /// How it ended, which it has.
-    pub(in crate::pool) fn join(&self) -> Result<(), process::TaskError> {
+    pub(in crate::pool) fn join(&self) -> Result<(), TaskError> {
         self.handle()
             .join_deadline(Deadline::NEVER)
-            .unwrap_or_else(|error| Err(process::TaskError::Io(error)))
+            .unwrap_or_else(|error| Err(TaskError::io(error)))
     }
 }
 

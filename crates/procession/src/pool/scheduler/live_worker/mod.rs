@@ -11,7 +11,7 @@ use crate::pool::scheduler::ids::{ChunkId, Id, JobId};
 use crate::pool::scheduler::ledger::{Ledger, Sent, TakenBack};
 use crate::pool::trace::WorkerSpan;
 use crate::pool::worker_ring::{Order, PoolSide, Post, RingMemory, SLOTS};
-use crate::process;
+use crate::process::TaskError;
 use crate::process::packet::{Kind, Mailbox};
 use crate::{Error, Result};
 use std::fmt::Debug;
@@ -44,7 +44,7 @@ pub(in crate::pool::scheduler) enum Sending {
 }
 
 /// Why a worker is killed, and the number of the call that is meant, if it is only one.
-pub(in crate::pool::scheduler) type Condemned = (process::TaskError, Option<u64>);
+pub(in crate::pool::scheduler) type Condemned = (TaskError, Option<u64>);
 
 /// A worker that has a process.
 #[derive(Debug)]
@@ -342,7 +342,7 @@ impl LiveWorker {
     /// cannot be killed: it is lost.
     pub(in crate::pool::scheduler) fn kill(
         &mut self,
-        reason: process::TaskError,
+        reason: TaskError,
         call: Option<u64>,
     ) -> bool {
         self.condemned.get_or_insert((reason, call));

@@ -4,7 +4,7 @@ use super::LiveWorker;
 use crate::pool::scheduler::ids::ChunkId;
 use crate::pool::trace::WorkerSpan;
 use crate::pool::worker_ring::Remains;
-use crate::process;
+use crate::process::TaskError;
 
 /// What a dead worker leaves.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(in crate::pool::scheduler) struct Retired {
     pub(in crate::pool::scheduler) pid: u32,
     /// It had said that it was ready.
     pub(in crate::pool::scheduler) was_ready: bool,
-    pub(in crate::pool::scheduler) condemned: Option<process::TaskError>,
+    pub(in crate::pool::scheduler) condemned: Option<TaskError>,
     /// Chunks whose results are missing, in the order in which they were sent.
     pub(in crate::pool::scheduler) had: Vec<ChunkId>,
     /// How far it had come with the first of them.
