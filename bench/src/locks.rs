@@ -263,7 +263,7 @@ fn by_two(work: impl Fn()) -> Result<Duration, Failure> {
             (0..CONTENDED).for_each(|_| work());
             process::exit(0)
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             begin.wait()?;
             let start = Instant::now();
             (0..CONTENDED).for_each(|_| work());
@@ -281,7 +281,7 @@ fn ping_pong(serve: impl Fn(), answer: impl Fn()) -> Result<Duration, Failure> {
             (0..BALLS).for_each(|_| answer());
             process::exit(0)
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             let everywhere = rustix::thread::sched_getaffinity(None)?;
             pin(0);
             serve();
@@ -375,7 +375,7 @@ fn asleep() -> Result<(f64, f64), Failure> {
     let memory = Region::anonymous(4096)?;
     let results = memory.bytes();
     match process::fork()? {
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             child.wait()?;
             let of = |offset| results.atomic_u64(offset).load(Ordering::Relaxed) as f64;
             Ok((of(0), of(8)))
@@ -391,7 +391,7 @@ fn asleep() -> Result<(f64, f64), Failure> {
                         (0..BALLS).for_each(|_| answer());
                         process::exit(0)
                     }
-                    Fork::Parent(mut child) => {
+                    Fork::Parent(child) => {
                         serve();
                         let elapsed = each(BALLS - 1, serve);
                         child.wait()?;
@@ -428,7 +428,7 @@ fn recoveries(mutex: &Mutex<u64>) -> Result<Vec<Duration>, Failure> {
     let mut times = Vec::new();
     for _ in 0..DEATHS {
         let held = Event::new()?;
-        let mut holder = match process::fork()? {
+        let holder = match process::fork()? {
             Fork::Parent(child) => child,
             Fork::Child => {
                 std::mem::forget(mutex.lock());

@@ -116,7 +116,7 @@ fn sender(body: impl FnOnce() -> Result<(), Failure>) -> Result<Child, Failure> 
     }
 }
 
-fn ended_well(mut child: Child) -> Result<(), Failure> {
+fn ended_well(child: Child) -> Result<(), Failure> {
     let status = child.wait()?;
     if status.success() {
         Ok(())

@@ -251,7 +251,7 @@ fn on_processors(
 ) -> Result<Duration, Failure> {
     let begin = procession::sync::Barrier::new(2)?;
     let elapsed = Region::anonymous(8)?;
-    let mut theirs = match process::fork()? {
+    let theirs = match process::fork()? {
         Fork::Parent(child) => child,
         Fork::Child => {
             crate::locks::pin(other);
@@ -260,7 +260,7 @@ fn on_processors(
             process::exit(0)
         }
     };
-    let mut ours = match process::fork()? {
+    let ours = match process::fork()? {
         Fork::Parent(child) => child,
         Fork::Child => {
             crate::locks::pin(our_own);

@@ -36,7 +36,7 @@ use procession::{Error, ErrorKind, Result};
 ///         sender.finish().unwrap();
 ///         process::exit(0);
 ///     }
-///     Fork::Parent(mut child) => {
+///     Fork::Parent(child) => {
 ///         let mut receiver = fan_in.into_receiver()?;
 ///         let Some(Delivery::Message { sender: 0, bytes }) = receiver.receive()? else {
 ///             panic!("the message comes first");

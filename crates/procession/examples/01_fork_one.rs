@@ -9,7 +9,7 @@ fn main() -> procession::Result<()> {
             println!("in child process; my parent is the one that forked me: {same}");
             process::exit(0)
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             child.wait()?;
             println!(
                 "in parent process; my child is another: {}",

@@ -7,7 +7,7 @@ fn main() -> procession::Result<()> {
             Fork::Child => loop {
                 std::thread::park();
             },
-            Fork::Parent(mut child) => {
+            Fork::Parent(child) => {
                 child.signal(signal)?;
                 println!("{}", child.wait()?);
             }

@@ -5,7 +5,7 @@ use procession::{Deadline, poll};
 fn main() -> procession::Result<()> {
     match process::fork()? {
         Fork::Child => process::exit(0),
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             // The descriptor of a child is readable when it has ended.
             poll::readable(&child, Deadline::NEVER)?;
             for seen in process::children()? {

@@ -7,7 +7,7 @@ fn main() -> procession::Result<()> {
         Fork::Child => loop {
             std::thread::park();
         },
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             child.terminate()?;
             let status = child.wait()?;
             println!(
@@ -19,7 +19,7 @@ fn main() -> procession::Result<()> {
     }
     match process::fork()? {
         Fork::Child => process::exit(3),
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             let status = child.wait()?;
             println!("raw {}, code {:?}, {status}", status.raw(), status.code());
         }

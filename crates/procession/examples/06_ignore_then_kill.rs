@@ -13,7 +13,7 @@ fn main() -> procession::Result<()> {
                 std::thread::park();
             }
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             ready.read(&mut [0])?;
             child.terminate()?;
             println!("SIGTERM sent");

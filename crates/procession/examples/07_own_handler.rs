@@ -16,7 +16,7 @@ fn main() -> procession::Result<()> {
                 std::thread::park();
             }
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             ready.read(&mut [0])?;
             child.terminate()?;
             println!("{}", child.wait()?);

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let mut total = DoubleDouble::default();
-    for (mut child, mut reader) in children {
+    for (child, mut reader) in children {
         let mut bytes = [0; 16];
         reader.read_exact(&mut bytes)?;
         total = total + DoubleDouble::from_le_bytes(&bytes).ok_or("a slice is 16 bytes")?;

@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let mut total = DoubleDouble::default();
-    for (mut child, mut ours) in children {
+    for (child, mut ours) in children {
         let mut bytes = [0; 16];
         ours.read_exact(&mut bytes)?;
         total = total + DoubleDouble::from_le_bytes(&bytes).ok_or("a slice is 16 bytes")?;

@@ -20,7 +20,7 @@ fn main() -> procession::Result<()> {
             }
             process::exit(0)
         }
-        Fork::Parent(mut child) => child.wait()?,
+        Fork::Parent(child) => child.wait()?,
     };
     let queue = MessageQueue::open(key)?;
     println!(

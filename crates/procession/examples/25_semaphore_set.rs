@@ -23,7 +23,7 @@ fn main() -> procession::Result<()> {
                 std::thread::park();
             }
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             set.operate(&[Operation::wait_for_zero(0)])?;
             println!("the child took the rest: {:?}", set.values()?);
             child.kill()?;

@@ -17,7 +17,7 @@ fn main() -> procession::Result<()> {
             Semaphore::open(&name)?.post()?;
             process::exit(0)
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             ready.wait()?;
             let memory = SharedMemory::open_read_only(&name)?;
             let text = memory.map_read_only()?.bytes().to_vec(0, 30);

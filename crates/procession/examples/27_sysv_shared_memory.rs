@@ -13,7 +13,7 @@ fn main() -> procession::Result<()> {
             theirs.bytes().write(0, b"hello from the child");
             process::exit(0)
         }
-        Fork::Parent(mut child) => child.wait()?,
+        Fork::Parent(child) => child.wait()?,
     };
     println!("{}", String::from_utf8_lossy(&memory.bytes().to_vec(0, 20)));
     println!("attached {} time", segment.status()?.attached);

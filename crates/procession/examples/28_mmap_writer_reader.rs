@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             process::exit(0)
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             let file = MappedFile::open_read_only(&path)?;
             for _ in 0..10 {
                 written.take()?;

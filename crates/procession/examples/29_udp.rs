@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             let mut buffer = [0; 64];
             let (length, from) = receiver.recv_from(&mut buffer)?;
             println!("{}", String::from_utf8_lossy(&buffer[..length]));

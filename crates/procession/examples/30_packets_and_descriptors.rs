@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             descriptors::send(&ours, b"a file", &[file.as_fd()], Deadline::NEVER)?;
             process::exit(0)
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             drop(ours);
             let mut buffer = [0; 64];
             for _ in 0..2 {

@@ -9,7 +9,7 @@ fn main() -> procession::Result<()> {
     let jobs = Mutex::create("example-jobs", 0_u32)?;
     let ready = Event::create("example-ready")?;
     // As if it were another program: it has only the names.
-    let Fork::Parent(mut other) = process::fork()? else {
+    let Fork::Parent(other) = process::fork()? else {
         let jobs = Mutex::<u32>::open("example-jobs")?;
         *jobs.lock()? += 3;
         Event::open("example-ready")?.set()?;

@@ -116,7 +116,7 @@
 //!         writer.write_all(b"hello")?;
 //!         process::exit(0)
 //!     }
-//!     Fork::Parent(mut child) => {
+//!     Fork::Parent(child) => {
 //!         let mut text = [0; 5];
 //!         assert_eq!(reader.read(&mut text)?, 5);
 //!         assert!(child.wait()?.success());

@@ -152,6 +152,11 @@ impl<K: Kind> Mailbox<K> {
         }
     }
 
+    /// Takes what is here of a packet, to be put together with its rest elsewhere.
+    pub(crate) fn take_assembly(&mut self) -> Assembly<K> {
+        std::mem::take(&mut self.assembly)
+    }
+
     /// Has the kernel name whoever sends the packets that arrive from now on.
     pub(crate) fn name_senders(&self) -> Result<()> {
         procession_sys::socket::name_senders(self.as_fd()).during("asking for senders", "")

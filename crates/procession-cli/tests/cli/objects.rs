@@ -13,7 +13,7 @@ fn leave(name: &str) {
                 std::thread::park();
             }
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             ready.wait().unwrap();
             child.kill().unwrap();
             child.wait().unwrap();

@@ -231,7 +231,7 @@ fn receiver_alone(transport: Transport) {
             sender.fail("enough").unwrap();
             process::exit(0)
         }
-        process::Fork::Parent(mut child) => {
+        process::Fork::Parent(child) => {
             let mut receiver = fan_in.into_receiver().unwrap();
             let first = receiver.receive().unwrap();
             assert!(
@@ -281,7 +281,7 @@ fn senders_gone(transport: Transport) {
         }
     }
     assert_eq!((messages, failed), (2, vec![0, 1]));
-    for mut child in children {
+    for child in children {
         child.wait().unwrap();
     }
 }
@@ -310,7 +310,7 @@ fn receiver_gone(transport: Transport) {
             };
             process::exit(i32::from(!(ok(&outcome) && ok(&again))))
         }
-        process::Fork::Parent(mut child) => {
+        process::Fork::Parent(child) => {
             drop(tell);
             let mut receiver = fan_in.into_receiver().unwrap();
             while !matches!(receiver.receive().unwrap(), Some(Delivery::Message { .. })) {}

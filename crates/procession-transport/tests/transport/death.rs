@@ -252,7 +252,7 @@ fn killed_parent(transport: Transport) {
     let mut random = Random::new();
     for round in 0..6 {
         let (ready, tell) = pipe::pipe().unwrap();
-        let mut parent = match process::fork().unwrap() {
+        let parent = match process::fork().unwrap() {
             Fork::Child => {
                 let _ = tell.write_all(b"!");
                 let mut group = WorkerGroup::start(open(transport, 3), |worker, sender| {

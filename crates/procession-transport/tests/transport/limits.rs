@@ -16,7 +16,7 @@ fn send_much() -> Result<()> {
 
 pub(crate) fn a_file_beyond_the_limit_is_an_error() {
     match process::fork().unwrap() {
-        Fork::Parent(mut child) => assert!(child.wait().unwrap().success()),
+        Fork::Parent(child) => assert!(child.wait().unwrap().success()),
         Fork::Child => {
             let outcome = std::panic::catch_unwind(|| {
                 let limit = Rlimit {

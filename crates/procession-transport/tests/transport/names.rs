@@ -63,7 +63,7 @@ pub(crate) fn names_are_private_and_gone_when_both_sides_hold_the_object() {
             let sender = fan_in.into_sender(0).unwrap();
             process::exit(i32::from(sender.finish().is_err()))
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             let receiver = fan_in.into_receiver().unwrap();
             assert!(child.wait().unwrap().success());
             receiver
@@ -78,7 +78,7 @@ pub(crate) fn a_live_owner_is_never_swept() {
     let ours = open(Transport::SysvMq).unwrap();
     let (ready, tell) = procession::os::pipe::pipe().unwrap();
     let (wait, go) = procession::os::pipe::pipe().unwrap();
-    let mut other = match process::fork().unwrap() {
+    let other = match process::fork().unwrap() {
         Fork::Child => {
             drop((ready, go));
             let theirs = open(Transport::SysvMq).unwrap();

@@ -51,7 +51,7 @@ pub const ATOMIC_WRITE_BYTES: usize = 4096;
 ///         writer.write_all(b"from the child")?;
 ///         exit(0)
 ///     }
-///     Fork::Parent(mut child) => {
+///     Fork::Parent(child) => {
 ///         drop(writer);
 ///         let mut text = String::new();
 ///         reader.read_to_string(&mut text).unwrap();

@@ -8,6 +8,7 @@ use crate::{Deadline, Error, ErrorKind, Result, poll};
 use procession_sys::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A child process.
@@ -28,7 +29,7 @@ use std::time::Duration;
 /// use std::time::Duration;
 /// match fork()? {
 ///     Fork::Child => loop { std::thread::park() },
-///     Fork::Parent(mut child) => {
+///     Fork::Parent(child) => {
 ///         assert!(child.wait_timeout(Duration::from_millis(5)).unwrap_err().is_timeout());
 ///         child.kill()?;
 ///         let status = child.wait()?;
@@ -45,7 +46,8 @@ pub struct Child {
     pidfd: Option<OwnedFd>,
     /// The process that started it.
     parent: u64,
-    status: Option<ExitStatus>,
+    /// Held while it is reaped, or signalled by its number: never longer, and never asleep.
+    status: Mutex<Option<ExitStatus>>,
 }
 
 impl Child {
@@ -54,7 +56,7 @@ impl Child {
             pid,
             pidfd: Some(pidfd),
             parent: process_token::current(),
-            status: None,
+            status: Mutex::new(None),
         }
     }
 
@@ -63,12 +65,21 @@ impl Child {
         self.parent == process_token::current()
     }
 
-    /// Whether it is our child, and neither we nor anybody else has reaped it.
-    fn is_unreaped(&self) -> bool {
+    fn status(&self) -> MutexGuard<'_, Option<ExitStatus>> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls `signal` with the child's number if it is our child, and neither we nor anybody
+    /// else has reaped it; no other thread reaps it through this handle meanwhile.
+    fn while_unreaped<T>(&self, signal: impl FnOnce(i32) -> T) -> Option<T> {
+        if !self.is_ours() {
+            return None;
+        }
+        let status = self.status();
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        self.is_ours()
-            && self.status.is_none()
-            && rustix::process::waitid(WaitId::PidFd(self.pidfd()), options).is_ok()
+        let is_unreaped = status.is_none()
+            && rustix::process::waitid(WaitId::PidFd(self.pidfd()), options).is_ok();
+        is_unreaped.then(|| signal(self.pid.as_raw_nonzero().get()))
     }
 
     /// Takes the process apart; whoever does reaps it.
@@ -79,12 +90,10 @@ impl Child {
 
     /// Signals the group that the child leads.
     pub(super) fn signal_group(&self, signal: Signal) -> Result<()> {
-        if !self.is_unreaped() {
-            return Ok(());
-        }
         // Until we reap it the number is the child's, and its group's.
-        let group = -self.pid.as_raw_nonzero().get();
-        procession_sys::signal::send_by_number(group, signal.as_raw()).during(
+        let send = |pid: i32| procession_sys::signal::send_by_number(-pid, signal.as_raw());
+        let sent = self.while_unreaped(send).unwrap_or(Ok(()));
+        sent.during(
             "signalling process group",
             format!("{} with {signal}", self.pid),
         )
@@ -114,7 +123,7 @@ impl Child {
     /// [`NotFound`](ErrorKind::NotFound) (ECHILD): somebody else reaped it and
     /// its status is lost, before Linux 6.15; or the caller is a forked copy.
     #[doc(alias = "waitpid")]
-    pub fn wait(&mut self) -> Result<ExitStatus> {
+    pub fn wait(&self) -> Result<ExitStatus> {
         self.wait_deadline(Deadline::NEVER)
     }
 
@@ -123,7 +132,7 @@ impl Child {
     /// # Errors
     /// As [`wait`](Child::wait).
     #[doc(alias = "WNOHANG")]
-    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+    pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
         match self.wait_deadline(Deadline::NOW) {
             Err(error) if error.is_would_block() => Ok(None),
             outcome => outcome.map(Some),
@@ -134,7 +143,7 @@ impl Child {
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as [`wait`](Child::wait).
-    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<ExitStatus> {
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<ExitStatus> {
         self.wait_deadline(Deadline::after(timeout))
     }
 
@@ -147,25 +156,29 @@ impl Child {
     ///
     /// # Cost
     /// waitid(2), and poll(2) and another waitid if the child is running.
-    pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<ExitStatus> {
+    pub fn wait_deadline(&self, deadline: Deadline) -> Result<ExitStatus> {
         let operation = "waiting for process";
         loop {
-            if let Some(status) = self.status {
+            let mut status = self.status();
+            if let Some(status) = *status {
                 return Ok(status);
             }
             match reap(self.pidfd()) {
-                Ok(Some(status)) => self.status = Some(status),
-                Ok(None) => match poll::readable(self.pidfd(), deadline) {
-                    Err(error) if error.is_timeout() || error.is_would_block() => {
-                        return Err(Error::new(error.kind(), operation, self.pid));
+                Ok(Some(ended)) => *status = Some(ended),
+                Ok(None) => {
+                    drop(status);
+                    match poll::readable(self.pidfd(), deadline) {
+                        Err(error) if error.is_timeout() || error.is_would_block() => {
+                            return Err(Error::new(error.kind(), operation, self.pid));
+                        }
+                        outcome => outcome?,
                     }
-                    outcome => outcome?,
-                },
+                }
                 Err(Errno::CHILD) => {
                     // Somebody else has reaped it; the kernel may remember.
-                    let status = procession_sys::process::status_after_reaping(self.pidfd());
-                    if let Some(status) = status.filter(|_| self.is_ours()) {
-                        self.status = Some(ExitStatus::from_raw(status as u16));
+                    let kept = procession_sys::process::status_after_reaping(self.pidfd());
+                    if let Some(kept) = kept.filter(|_| self.is_ours()) {
+                        *status = Some(ExitStatus::from_raw(kept as u16));
                         continue;
                     }
                     return Err(Error::os(operation, self.pid, Errno::CHILD)
@@ -189,9 +202,9 @@ impl Child {
         let sent = match procession_sys::signal::send(self.pidfd(), signal.as_raw()) {
             // A filter of system calls may not know it. Until we reap it the number is
             // the child's.
-            Err(Errno::PERM | Errno::NOSYS) if self.is_unreaped() => {
-                let number = self.pid.as_raw_nonzero().get();
-                procession_sys::signal::send_by_number(number, signal.as_raw())
+            Err(errno @ (Errno::PERM | Errno::NOSYS)) => {
+                let send = |pid| procession_sys::signal::send_by_number(pid, signal.as_raw());
+                self.while_unreaped(send).unwrap_or(Err(errno))
             }
             outcome => outcome,
         };
@@ -223,7 +236,7 @@ impl Child {
     /// # Cost
     /// Reads one file under `/proc`.
     pub fn state(&self) -> Result<Option<ProcessState>> {
-        if self.status.is_some() {
+        if self.status().is_some() {
             return Ok(None);
         }
         // Until we reap it the number is the child's.
@@ -274,7 +287,11 @@ impl Drop for Child {
             return;
         };
         let ours = self.is_ours();
-        if ours && self.status.is_none() && reap(pidfd.as_fd()) == Ok(None) {
+        let status = self
+            .status
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if ours && status.is_none() && reap(pidfd.as_fd()) == Ok(None) {
             reaper::adopt(pidfd);
         }
     }

@@ -74,7 +74,7 @@ pub enum Fork {
 /// use procession::process::{self, Fork};
 /// match process::fork()? {
 ///     Fork::Child => process::exit(7),
-///     Fork::Parent(mut child) => assert_eq!(child.wait()?.code(), Some(7)),
+///     Fork::Parent(child) => assert_eq!(child.wait()?.code(), Some(7)),
 /// }
 /// # Ok::<(), procession::Error>(())
 /// ```
@@ -203,7 +203,7 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
         }
     };
     match opened.map(|pidfd| Child::new(pid, pidfd)) {
-        Ok(mut child) => match unmasked {
+        Ok(child) => match unmasked {
             Ok(_) => Ok(Some(Fork::Parent(child))),
             Err(errno) => {
                 let _ = child.kill();
@@ -302,7 +302,7 @@ pub fn exit(code: i32) -> ! {
 /// use procession::process::{self, Fork, Signal};
 /// match process::fork()? {
 ///     Fork::Child => process::exit_with_signal(Signal::TERM),
-///     Fork::Parent(mut child) => assert_eq!(child.wait()?.signal(), Some(Signal::TERM)),
+///     Fork::Parent(child) => assert_eq!(child.wait()?.signal(), Some(Signal::TERM)),
 /// }
 /// # Ok::<(), procession::Error>(())
 /// ```

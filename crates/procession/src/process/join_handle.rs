@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// What becomes of a task whose handle is dropped before it was joined.
@@ -61,7 +62,7 @@ pub struct JoinHandle<R> {
     on_drop: OnDrop,
     stopped: bool,
     joined: bool,
-    stdin: Option<pipe::Writer>,
+    stdin: Mutex<Option<pipe::Writer>>,
     stdout: Option<pipe::Reader>,
     stderr: Option<pipe::Reader>,
     #[cfg(feature = "tokio")]
@@ -84,7 +85,7 @@ impl<R> JoinHandle<R> {
             on_drop,
             stopped: false,
             joined: false,
-            stdin: pipes.stdin,
+            stdin: Mutex::new(pipes.stdin),
             stdout: pipes.stdout,
             stderr: pipes.stderr,
             #[cfg(feature = "tokio")]
@@ -117,7 +118,8 @@ impl<R> JoinHandle<R> {
     /// The writing end of the task's standard input, once, if it was
     /// [`piped`](super::Stdio::Piped).
     pub fn take_stdin(&mut self) -> Option<pipe::Writer> {
-        self.stdin.take()
+        let stdin = self.stdin.get_mut();
+        stdin.unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The reading end of the task's standard output, once, if it was piped.
@@ -171,7 +173,7 @@ impl<R> JoinHandle<R> {
     ///
     /// # Errors
     /// The system call's.
-    pub fn wait(&mut self) -> Result<()> {
+    pub fn wait(&self) -> Result<()> {
         self.wait_deadline(Deadline::NEVER)
     }
 
@@ -180,7 +182,7 @@ impl<R> JoinHandle<R> {
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock): it runs.
-    pub fn try_wait(&mut self) -> Result<()> {
+    pub fn try_wait(&self) -> Result<()> {
         self.wait_deadline(Deadline::NOW)
     }
 
@@ -189,7 +191,7 @@ impl<R> JoinHandle<R> {
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut).
-    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<()> {
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
         self.wait_deadline(Deadline::after(timeout))
     }
 
@@ -199,10 +201,11 @@ impl<R> JoinHandle<R> {
     ///
     /// # Errors
     /// The deadline's.
-    pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<()> {
+    pub fn wait_deadline(&self, deadline: Deadline) -> Result<()> {
         // A task that waits for the end of its input would never end.
         if !deadline.has_passed() {
-            self.stdin = None;
+            let stdin = self.stdin.lock();
+            *stdin.unwrap_or_else(PoisonError::into_inner) = None;
         }
         self.running.wait(deadline)
     }

@@ -129,7 +129,7 @@ fn parse(pid: u32, text: &str) -> Result<ProcessInfo> {
 /// use procession::process::{self, Fork, ProcessState};
 /// match process::fork()? {
 ///     Fork::Child => process::exit(0),
-///     Fork::Parent(mut child) => {
+///     Fork::Parent(child) => {
 ///         let pidfd = std::os::fd::AsFd::as_fd(&child);
 ///         procession::poll::readable(pidfd, procession::Deadline::NEVER)?;
 ///         let children = process::children()?;

@@ -10,6 +10,7 @@ use super::task_report::Report;
 use super::{Child, ExitStatus, Panic, reaper};
 use crate::codec::{self, Arrived, Encoded};
 use crate::error::Context;
+use crate::packet::Assembly;
 use crate::process_token;
 use crate::signal::Signal;
 use crate::time::{instant, monotonic};
@@ -17,7 +18,7 @@ use crate::{Deadline, Error, ErrorKind, Result, limits, poll};
 use procession_sys::Errno;
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long the end of a server takes to show on its other socket.
@@ -57,7 +58,10 @@ enum Said {
     Lost(Error),
 }
 
-/// A process that runs a task.
+/// A process that runs a task, or a program.
+///
+/// Several threads may wait for it while others signal it: nobody sleeps under its lock, and
+/// signals go by pidfd, without it.
 #[derive(Debug)]
 pub(crate) struct Running {
     name: String,
@@ -65,6 +69,20 @@ pub(crate) struct Running {
     owner: u64,
     mailbox: Mailbox,
     keeper: Keeper,
+    /// When it is to be killed, where we are the ones to tell.
+    deadline: Option<Instant>,
+    /// When it is killed unless it has taken over its process.
+    start_deadline: Option<Instant>,
+    /// It leads a process group of its own.
+    leads_group: bool,
+    heard: Mutex<Heard>,
+}
+
+/// What has been heard of the process.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Of a packet, of which more is to come.
+    assembly: Assembly<Kind>,
     /// The task has taken over its process.
     booted: bool,
     /// It said that its stack has overflowed.
@@ -74,12 +92,6 @@ pub(crate) struct Running {
     ended_at: Option<Instant>,
     /// The server has said that it reaped it.
     is_reaped: bool,
-    /// When it is to be killed, where we are the ones to tell.
-    deadline: Option<Instant>,
-    /// When it is killed unless it has taken over its process.
-    start_deadline: Option<Instant>,
-    /// It leads a process group of its own.
-    leads_group: bool,
     /// The far end of the mailbox is closed everywhere.
     silent: bool,
 }
@@ -98,16 +110,13 @@ impl Running {
             owner: process_token::current(),
             mailbox,
             keeper: Keeper::Us(child),
-            booted: true,
-            overflowed: false,
-            said: None,
-            ended: None,
-            ended_at: None,
-            is_reaped: false,
             deadline,
             start_deadline: None,
             leads_group,
-            silent: false,
+            heard: Mutex::new(Heard {
+                booted: true,
+                ..Heard::default()
+            }),
         }
     }
 
@@ -127,21 +136,21 @@ impl Running {
             match mailbox.receive(Deadline::NEVER)? {
                 Some(packet) if packet.kind == Kind::Started => {
                     let (pid, pidfd) = read_started(packet)?;
+                    let heard = Heard {
+                        assembly: mailbox.take_assembly(),
+                        booted: booted || early,
+                        said,
+                        ..Heard::default()
+                    };
                     return Ok(Running {
                         name,
                         owner: process_token::current(),
                         mailbox,
                         keeper: Keeper::Server { pid, pidfd, server },
-                        booted: booted || early,
-                        overflowed: false,
-                        said,
-                        ended: None,
-                        ended_at: None,
-                        is_reaped: false,
                         deadline: None,
                         start_deadline,
                         leads_group,
-                        silent: false,
+                        heard: Mutex::new(heard),
                     });
                 }
                 Some(packet) if packet.kind == Kind::Refused => {
@@ -261,10 +270,15 @@ impl Running {
         }
     }
 
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        // Nothing under it is code of others, and nothing panics half-way.
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until the process has ended; its words have been heard then.
     ///
     /// An error in a forked copy, which would take the words from its parent.
-    pub(crate) fn wait(&mut self, deadline: Deadline) -> Result<()> {
+    pub(crate) fn wait(&self, deadline: Deadline) -> Result<()> {
         if !self.is_ours() {
             return Err(
                 Error::new(ErrorKind::Unsupported, "waiting for process", &self.name)
@@ -272,73 +286,76 @@ impl Running {
                     .with_hint("wait for it there, or watch its pidfd"),
             );
         }
+        let failed = |operation| Error::new(deadline.error_kind(), operation, &self.name);
         // A result nearly always fits into the mailbox, so that its coming is
         // no reason to wake up: the end of the process, a moment later, is.
         let mut until = deadline.min(Deadline::after(BRIEF));
         let mut brief = deadline != Deadline::NOW;
         loop {
-            if self.ended.is_some() {
-                return Ok(());
-            }
+            let silent = {
+                let heard = self.heard();
+                if heard.ended.is_some() {
+                    return Ok(());
+                }
+                heard.silent
+            };
             let pidfd = self.pidfd();
             let mut watched = vec![PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
-            if !brief && !self.silent {
+            if !brief && !silent {
                 watched.push(PollFd::new(&self.mailbox, PollFlags::IN));
             }
             let ready = poll::wait(&mut watched, until)?;
             // Before the mailbox is emptied: what it said last is in there.
             let over = !watched[0].revents().is_empty();
-            drop(watched);
             if ready == 0 && !std::mem::take(&mut brief) {
-                let operation = "waiting for process";
-                return Err(Error::new(deadline.error_kind(), operation, &self.name));
+                return Err(failed("waiting for process"));
             }
             until = deadline;
-            self.listen(Deadline::NOW)?;
-            if over {
-                self.conclude(deadline)?;
-                if self.ended.is_none() {
-                    // The server has not come to telling its status.
-                    let operation = "waiting for status of process";
-                    return Err(Error::new(deadline.error_kind(), operation, &self.name));
-                }
+            let mut heard = self.heard();
+            self.listen(&mut heard)?;
+            if over && heard.ended.is_none() && !self.conclude(&mut heard)? {
+                drop(heard);
+                // The server has not come to telling its status. When it has, it closes its
+                // end, so that this returns though another thread has taken the status.
+                poll::readable(&self.mailbox, deadline)
+                    .map_err(|_| failed("waiting for status of process"))?;
             }
         }
     }
 
     /// Takes what is in the mailbox.
-    fn listen(&mut self, deadline: Deadline) -> Result<()> {
-        while !self.silent && self.ended.is_none() {
-            match self.mailbox.receive(deadline) {
-                Ok(Some(packet)) if packet.kind == Kind::Booted => self.booted = true,
-                Ok(Some(packet)) if packet.kind == Kind::Overflowed => self.overflowed = true,
+    fn listen(&self, heard: &mut Heard) -> Result<()> {
+        while !heard.silent && heard.ended.is_none() {
+            match heard.assembly.receive(self.mailbox.as_fd(), Deadline::NOW) {
+                Ok(Some(packet)) if packet.kind == Kind::Booted => heard.booted = true,
+                Ok(Some(packet)) if packet.kind == Kind::Overflowed => heard.overflowed = true,
                 Ok(Some(packet)) if packet.kind == Kind::Ended => {
                     let ended: Ended = codec::decode(&packet.body, Vec::new())?;
-                    self.ended_at = Some(instant(ended.at));
-                    self.ended = Some(ended);
-                    self.is_reaped = true;
+                    heard.ended_at = Some(instant(ended.at));
+                    heard.ended = Some(ended);
+                    heard.is_reaped = true;
                 }
                 Ok(Some(packet)) => {
                     let said = read_said(packet)?;
                     // What it says first counts.
-                    self.said = self.said.take().or(said);
+                    heard.said = heard.said.take().or(said);
                 }
-                Ok(None) => self.silent = true,
+                Ok(None) => heard.silent = true,
                 Err(error) if error.is_would_block() || error.is_timeout() => return Ok(()),
                 // A message that does not fit (no descriptor is free, say) or
                 // makes no sense is the task's last.
                 Err(error) => {
-                    self.said.get_or_insert(Said::Untranslatable(error));
-                    self.silent = true;
+                    heard.said.get_or_insert(Said::Untranslatable(error));
+                    heard.silent = true;
                 }
             }
         }
         Ok(())
     }
 
-    /// Finds out how the process ended, which it has.
-    fn conclude(&mut self, deadline: Deadline) -> Result<()> {
-        let status = match &mut self.keeper {
+    /// Finds out how the process ended, which it has; `false` if the server is still to tell.
+    fn conclude(&self, heard: &mut Heard) -> Result<bool> {
+        let status = match &self.keeper {
             Keeper::Us(child) => {
                 if self.leads_group {
                     // Until it is reaped, the number is its group's.
@@ -346,7 +363,7 @@ impl Running {
                 }
                 match child.wait() {
                     // Reaped by other code; what it has said is enough.
-                    Err(error) if error.is_not_found() && self.said.is_some() => {
+                    Err(error) if error.is_not_found() && heard.said.is_some() => {
                         ExitStatus::from_raw(0)
                     }
                     outcome => outcome?,
@@ -354,33 +371,28 @@ impl Running {
             }
             // Nothing that the server could add would matter.
             Keeper::Server { .. }
-                if matches!(self.said, Some(Said::Returned { .. } | Said::Panicked(_))) =>
+                if matches!(heard.said, Some(Said::Returned { .. } | Said::Panicked(_))) =>
             {
                 ExitStatus::from_raw(0)
             }
-            Keeper::Server { .. } => {
-                self.listen(deadline)?;
-                if self.ended.is_some() || !self.silent {
-                    return Ok(());
-                }
-                self.ask_the_kernel()
-            }
+            Keeper::Server { .. } if heard.silent => self.ask_the_kernel(heard),
+            Keeper::Server { .. } => return Ok(false),
         };
         let killed = status.signal() == Some(Signal::KILL);
-        self.ended = Some(Ended {
+        heard.ended = Some(Ended {
             status: status.raw(),
             timed_out: killed && self.deadline.is_some_and(|at| at <= Instant::now()),
             out_of_memory: false,
             at: monotonic(),
         });
-        self.ended_at = Some(Instant::now());
-        Ok(())
+        heard.ended_at = Some(Instant::now());
+        Ok(true)
     }
 
     /// The status that the server did not tell; most often it has died too. Then
     /// somebody else inherits the process and reaps it, which takes him a moment: the
     /// first process of the system, most often, or we ourselves, if that is us.
-    fn ask_the_kernel(&mut self) -> ExitStatus {
+    fn ask_the_kernel(&self, heard: &mut Heard) -> ExitStatus {
         let patience = Deadline::after(REAPED_PATIENCE);
         loop {
             if let Ok(Some(status)) = reap(self.pidfd()) {
@@ -404,18 +416,19 @@ impl Running {
         let error = Error::new(ErrorKind::ProcessDied, "waiting for process", &self.name).because(
             "its status is lost: the server that started it was killed, or could not tell it",
         );
-        self.said.get_or_insert(Said::Lost(error));
+        heard.said.get_or_insert(Said::Lost(error));
         ExitStatus::from_raw(Signal::KILL.as_raw() as u16)
     }
 
     /// How the process ended, once [`wait`](Running::wait) has returned.
     pub(crate) fn status(&self) -> Option<ExitStatus> {
-        self.ended.map(|ended| ExitStatus::from_raw(ended.status))
+        let ended = self.heard().ended;
+        ended.map(|ended| ExitStatus::from_raw(ended.status))
     }
 
     /// When it ended, as far as is known, once [`wait`](Running::wait) has returned.
     pub(super) fn ended_at(&self) -> Option<Instant> {
-        self.ended_at
+        self.heard().ended_at
     }
 
     /// Readable when [`wait`](Running::wait) need not wait, or when nobody will say how
@@ -426,30 +439,34 @@ impl Running {
 
     /// Whether it ended, by itself or by the timer that watches over that,
     /// without having begun.
-    fn has_never_started(&self, status: ExitStatus) -> bool {
+    fn has_never_started(&self, booted: bool, status: ExitStatus) -> bool {
         let late = || self.start_deadline.is_some_and(|at| at <= Instant::now());
-        !self.booted
-            && (status.signal().is_none() || status.signal() == Some(Signal::KILL) && late())
+        !booted && (status.signal().is_none() || status.signal() == Some(Signal::KILL) && late())
     }
 
     /// The result, once [`wait`](Running::wait) has returned.
-    pub(super) fn take_result(
-        &mut self,
-    ) -> std::result::Result<(Arrived, Vec<OwnedFd>), TaskError> {
-        let Some(ended) = self.ended else {
+    pub(super) fn take_result(&self) -> std::result::Result<(Arrived, Vec<OwnedFd>), TaskError> {
+        let (said, ended, booted, overflowed) = {
+            let mut heard = self.heard();
+            let heard = &mut *heard;
+            // Only what has ended has said all.
+            let said = heard.ended.and_then(|_| heard.said.take());
+            (said, heard.ended, heard.booted, heard.overflowed)
+        };
+        let Some(ended) = ended else {
             return Err(TaskError::io(
                 Error::new(ErrorKind::Busy, "joining process", &self.name).because("it is running"),
             ));
         };
         let status = ExitStatus::from_raw(ended.status);
-        match self.said.take() {
+        match said {
             Some(Said::Returned { body, descriptors }) => Ok((body, descriptors)),
             Some(Said::Panicked(panic)) => Err(TaskError::panicked(panic)),
             Some(Said::Untranslatable(error)) => Err(TaskError::codec(error)),
             Some(Said::Lost(error)) => Err(TaskError::io(error)),
             Some(Said::Failed(error)) => Err(TaskError::never_started(error)),
             None if ended.timed_out => Err(TaskError::timed_out()),
-            None if self.has_never_started(status) => Err(TaskError::never_started(
+            None if self.has_never_started(booted, status) => Err(TaskError::never_started(
                 Error::new(ErrorKind::ProcessDied, "starting process", &self.name)
                     .because(format!("its process {status} before the task began"))
                     .with_hint(
@@ -466,7 +483,7 @@ impl Running {
                         }
                         _ => None,
                     },
-                    stack_overflowed: self.overflowed && signal == Signal::SEGV,
+                    stack_overflowed: overflowed && signal == Signal::SEGV,
                     report: Report::NONE,
                 },
                 (None, code) => TaskError::exited(code.unwrap_or(0)),
@@ -477,9 +494,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let heard = self.heard.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let is_reaped = heard.is_reaped;
         // If its server is killed, we may inherit it, and nobody else would reap it.
         if let Keeper::Server { pidfd, .. } = &self.keeper
-            && !self.is_reaped
+            && !is_reaped
             && self.is_ours()
             && procession_sys::process::inherits_orphans()
             && procession_sys::signal::send(pidfd.as_fd(), 0) != Err(Errno::SRCH)

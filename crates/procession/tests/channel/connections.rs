@@ -254,7 +254,7 @@ pub(crate) fn a_path_has_one_listener_at_a_time() {
     assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
     drop(first);
     // One that was killed leaves its socket.
-    let mut dies = match process::fork().unwrap() {
+    let dies = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             std::mem::forget(listen().unwrap());

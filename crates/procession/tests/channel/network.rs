@@ -274,7 +274,7 @@ pub(crate) fn a_forked_copy_does_not_send() {
             assert_eq!(refused, ErrorKind::Unsupported);
             process::exit(0)
         }
-        Fork::Parent(mut copy) => assert!(copy.wait().unwrap().success()),
+        Fork::Parent(copy) => assert!(copy.wait().unwrap().success()),
     }
     connection.send(2).unwrap();
     assert_eq!(client.join().unwrap(), 2);

@@ -123,7 +123,7 @@ fn new_pair() -> Pair {
 /// Leaves a lock that was held by somebody who died, and given up by who found
 /// that.
 fn lose(pair: &Pair) {
-    let mut dies = match process::fork().unwrap() {
+    let dies = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             std::mem::forget(pair.lock());

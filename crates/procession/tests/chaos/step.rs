@@ -153,7 +153,7 @@ pub(crate) fn go_through_pairs(operation: &Operation, points: Points<'_>) -> usi
     for &point in &points {
         let mut stopped = Stepper::start(body);
         stopped.step(point);
-        let mut other = match process::fork().unwrap() {
+        let other = match process::fork().unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
                 let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&check));

@@ -38,7 +38,7 @@ pub(crate) fn start(work: impl FnOnce()) -> Child {
             std::fs::write("/proc/self/uid_map", format!("{user} {user} 1")).unwrap();
             std::fs::write("/proc/self/timens_offsets", "boottime 100000 0").unwrap();
             match process::fork().unwrap() {
-                Fork::Parent(mut inner) => {
+                Fork::Parent(inner) => {
                     // It has what the others are to have.
                     drop(work);
                     end(inner.wait().unwrap().success())

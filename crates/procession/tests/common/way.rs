@@ -48,7 +48,7 @@ where
     R: Serialize + DeserializeOwned,
 {
     let (sender, results) = queue::bounded(1).unwrap();
-    let mut child = elsewhere::start(move || {
+    let child = elsewhere::start(move || {
         // SAFETY: `start` has made the number of a function of this type.
         let function: fn(A) -> R = unsafe { std::mem::transmute(address) };
         let outcome = catch_unwind(AssertUnwindSafe(|| function(argument)));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) fn a_reader_sees_the_end_when_the_last_writer_is_killed() {
     let (reader, writer) = pipe::pipe().unwrap();
-    let mut killed = child(|| {
+    let killed = child(|| {
         writer.write_all(b"last words").unwrap();
         loop {
             std::thread::park();

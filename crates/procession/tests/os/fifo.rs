@@ -171,7 +171,7 @@ pub(crate) fn a_persistent_reader_outlives_its_writers() {
             "no end of file"
         );
     }
-    let mut killed = child(|| {
+    let killed = child(|| {
         let writer = fifo.writer().unwrap();
         writer.write_all(b"half").unwrap();
         loop {

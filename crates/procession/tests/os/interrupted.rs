@@ -21,7 +21,7 @@ pub(crate) fn waits_survive_a_storm_of_signals() {
     let sysv_queue = sysv::MessageQueue::create(Key::PRIVATE).unwrap();
     let set = SemaphoreSet::create(Key::PRIVATE, &[0]).unwrap();
     let me = rustix::process::getpid();
-    let mut storm = child(|| {
+    let storm = child(|| {
         loop {
             let _ = rustix::process::kill_process(me, rustix::process::Signal::USR1);
         }

@@ -124,7 +124,7 @@ fn as_user(id: u32, body: impl FnOnce()) -> Child {
 
 /// Waits for a child that must not have panicked.
 #[track_caller]
-fn succeeds(mut child: Child) {
+fn succeeds(child: Child) {
     let status = child.wait().unwrap();
     assert!(status.success(), "child: {status}");
 }

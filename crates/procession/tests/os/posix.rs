@@ -217,7 +217,7 @@ pub(crate) fn a_semaphore_times_out_and_counts() {
 
 pub(crate) fn a_permit_of_a_killed_holder_stays_taken() {
     let semaphore = Semaphore::unnamed(1).unwrap();
-    let mut holder = child(|| {
+    let holder = child(|| {
         semaphore.wait().unwrap();
         loop {
             std::thread::park();

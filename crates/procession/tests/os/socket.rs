@@ -18,7 +18,7 @@ pub(crate) fn messages_keep_their_boundaries() {
 
 pub(crate) fn a_killed_peer_is_end_of_file_and_then_broken_pipe() {
     let (a, b) = SeqPacket::pair().unwrap();
-    let mut peer = child(|| {
+    let peer = child(|| {
         b.send(b"bye").unwrap();
         loop {
             std::thread::park();
@@ -138,7 +138,7 @@ pub(crate) fn whom_our_namespace_does_not_know_has_no_pid() {
     procession_sys::socket::name_senders(receiver.as_fd()).unwrap();
     let (file, _writer) = pipe::pipe().unwrap();
     descriptors::send(&sender, b"x", &[file.as_fd()], Deadline::NEVER).unwrap();
-    let mut inner = crate::elsewhere::start(|| {
+    let inner = crate::elsewhere::start(|| {
         assert_eq!(peer_credentials(&stream).unwrap().pid, 0);
         let (length, received) =
             descriptors::receive(&receiver, &mut [0; 8], 1, Deadline::NEVER).unwrap();

@@ -224,7 +224,7 @@ pub(crate) fn all_steps_or_none() {
 
 pub(crate) fn undo_gives_back_what_a_killed_process_took() {
     let set = set(&[3, 3]);
-    let mut holder = child(|| {
+    let holder = child(|| {
         set.operate(&[Operation::take(0, 2).with_undo(), Operation::take(1, 2)])
             .unwrap();
         loop {

@@ -347,7 +347,7 @@ pub(crate) fn a_forked_copy_is_refused() {
                 drop(third);
                 process::exit(0)
             }
-            Fork::Parent(mut child) => assert!(child.wait().unwrap().success()),
+            Fork::Parent(child) => assert!(child.wait().unwrap().success()),
         }
         drop(results);
         for (number, task) in (1..).zip(tasks) {

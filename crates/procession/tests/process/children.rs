@@ -24,7 +24,7 @@ pub(crate) fn raw_status_holds_code_signal_and_core_flag() {
         (status.raw(), status.code(), status.signal()),
         (3 << 8, Some(3), None)
     );
-    let mut killed = sleeper();
+    let killed = sleeper();
     killed.terminate().unwrap();
     let status = killed.wait().unwrap();
     // What `os.waitpid` shows as `(13191, 15)`.
@@ -33,7 +33,7 @@ pub(crate) fn raw_status_holds_code_signal_and_core_flag() {
         (15, None, Some(Signal::TERM))
     );
     assert!(!status.core_dumped());
-    let mut aborted = child(|| {
+    let aborted = child(|| {
         let limit = rustix::process::Rlimit {
             current: Some(0),
             maximum: Some(0),
@@ -49,7 +49,7 @@ pub(crate) fn raw_status_holds_code_signal_and_core_flag() {
 }
 
 pub(crate) fn waiting_again_gives_the_same_status() {
-    let mut child = child(|| 9);
+    let child = child(|| 9);
     let first = child.wait().unwrap();
     assert_eq!(child.wait().unwrap(), first);
     assert_eq!(child.try_wait().unwrap(), Some(first));
@@ -57,7 +57,7 @@ pub(crate) fn waiting_again_gives_the_same_status() {
 }
 
 pub(crate) fn waiting_with_a_deadline_leaves_the_child_running() {
-    let mut child = sleeper();
+    let child = sleeper();
     assert_eq!(child.try_wait().unwrap(), None);
     let start = Instant::now();
     let error = child.wait_timeout(Duration::from_millis(20)).unwrap_err();
@@ -68,7 +68,7 @@ pub(crate) fn waiting_with_a_deadline_leaves_the_child_running() {
 }
 
 pub(crate) fn a_stopped_child_is_not_an_ended_one() {
-    let mut child = sleeper();
+    let child = sleeper();
     child.signal(Signal::STOP).unwrap();
     testkit::eventually("the child stops", || {
         child.state().unwrap() == Some(ProcessState::Stopped)
@@ -80,7 +80,7 @@ pub(crate) fn a_stopped_child_is_not_an_ended_one() {
 }
 
 pub(crate) fn a_zombie_is_seen_and_reaped() {
-    let mut child = child(|| 0);
+    let child = child(|| 0);
     poll::readable(child.as_fd(), Deadline::NEVER).unwrap();
     assert_eq!(child.state().unwrap(), Some(ProcessState::Zombie));
     let listed = process::children().unwrap();
@@ -93,7 +93,7 @@ pub(crate) fn a_zombie_is_seen_and_reaped() {
 }
 
 pub(crate) fn a_signal_never_reaches_a_process_with_the_same_number() {
-    let mut gone = child(|| 0);
+    let gone = child(|| 0);
     gone.wait().unwrap();
     let error = gone.kill().unwrap_err();
     assert_eq!(
@@ -103,7 +103,7 @@ pub(crate) fn a_signal_never_reaches_a_process_with_the_same_number() {
 }
 
 pub(crate) fn a_status_that_was_reaped_elsewhere_is_the_kernels_or_an_error() {
-    let mut child = child(|| 5);
+    let child = child(|| 5);
     let pid = rustix::process::Pid::from_raw(child.id().cast_signed());
     rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap();
     match child.wait() {
@@ -118,14 +118,14 @@ pub(crate) fn a_status_that_was_reaped_elsewhere_is_the_kernels_or_an_error() {
 }
 
 pub(crate) fn a_copy_in_a_forked_child_neither_waits_nor_reaps() {
-    let mut first = sleeper();
+    let first = sleeper();
     let status = match process::fork().unwrap() {
         Fork::Child => {
             let lost = first.try_wait().unwrap_err().kind() == ErrorKind::NotFound;
             drop(first);
             process::exit(i32::from(!lost))
         }
-        Fork::Parent(mut second) => second.wait().unwrap(),
+        Fork::Parent(second) => second.wait().unwrap(),
     };
     assert!(status.success());
     assert_eq!(first.try_wait().unwrap(), None, "still running");
@@ -163,7 +163,7 @@ pub(crate) fn a_thousand_dropped_children_leave_no_zombie() {
 pub(crate) fn waiting_survives_a_storm_of_signals() {
     let signals = procession::signal::Signals::new(&[Signal::USR1]).unwrap();
     let parent = rustix::process::getpid();
-    let mut storm = child(|| {
+    let storm = child(|| {
         for _ in 0..2000 {
             let _ = rustix::process::kill_process(parent, rustix::process::Signal::USR1);
         }

@@ -16,7 +16,7 @@ pub(crate) fn parent_and_child_know_each_other() {
             writer.write_all(told.as_bytes()).unwrap();
             process::exit(0)
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             drop(writer);
             let mut told = String::new();
             reader.read_to_string(&mut told).unwrap();
@@ -34,7 +34,7 @@ pub(crate) fn ten_children_run_and_are_reaped() {
         })
         .collect();
     assert_eq!(process::children().unwrap().len(), 10);
-    for (number, mut child) in (0..).zip(children) {
+    for (number, child) in (0..).zip(children) {
         assert_eq!(child.wait().unwrap().code(), Some(number));
     }
     assert!(process::children().unwrap().is_empty());
@@ -56,7 +56,7 @@ pub(crate) fn a_thread_that_was_joined_does_not_count() {
         std::thread::spawn(|| {}).join().unwrap();
         match process::fork().unwrap() {
             Fork::Child => process::exit(0),
-            Fork::Parent(mut child) => assert!(child.wait().unwrap().success()),
+            Fork::Parent(child) => assert!(child.wait().unwrap().success()),
         }
     }
 }
@@ -76,9 +76,9 @@ pub(crate) fn the_reaper_thread_does_not_count() {
         // The thread does not exist in the child, which may fork as well.
         Fork::Child => match process::fork().unwrap() {
             Fork::Child => process::exit(0),
-            Fork::Parent(mut child) => process::exit(i32::from(!child.wait().unwrap().success())),
+            Fork::Parent(child) => process::exit(i32::from(!child.wait().unwrap().success())),
         },
-        Fork::Parent(mut child) => child.wait().unwrap(),
+        Fork::Parent(child) => child.wait().unwrap(),
     };
     assert!(grandchild.success());
     drop(held);
@@ -95,11 +95,11 @@ pub(crate) fn buffered_output_is_not_printed_twice() {
             print!("no line end");
             match process::fork().unwrap() {
                 Fork::Child => process::exit(0),
-                Fork::Parent(mut child) => child.wait().unwrap(),
+                Fork::Parent(child) => child.wait().unwrap(),
             };
             process::exit(0)
         }
-        Fork::Parent(mut child) => assert!(child.wait().unwrap().success()),
+        Fork::Parent(child) => assert!(child.wait().unwrap().success()),
     }
     let mut text = vec![0; 100];
     let length = rustix::io::pread(&file, &mut text, 0).unwrap();
@@ -111,7 +111,7 @@ pub(crate) fn running_out_of_descriptors_starts_no_child() {
     let error = loop {
         match process::fork() {
             Ok(Fork::Child) => process::exit(0),
-            Ok(Fork::Parent(mut child)) => {
+            Ok(Fork::Parent(child)) => {
                 // The pidfd is kept, the process is not.
                 child.wait().unwrap();
                 held.push(child);
@@ -159,7 +159,7 @@ pub(crate) fn a_failing_system_call_leaks_nothing() {
                     let before = OfProcess::take();
                     match armed(process::fork) {
                         Ok(Fork::Child) => process::exit(0),
-                        Ok(Fork::Parent(mut child)) => {
+                        Ok(Fork::Parent(child)) => {
                             child.wait().unwrap();
                         }
                         Err(error) => assert!(!error.to_string().is_empty()),
@@ -180,7 +180,7 @@ pub(crate) fn a_failing_system_call_leaks_nothing() {
 
 pub(crate) fn a_child_tied_to_its_parent_dies_with_it() {
     let (reader, writer) = pipe::pipe().unwrap();
-    let mut parent = match process::fork().unwrap() {
+    let parent = match process::fork().unwrap() {
         Fork::Child => {
             let me = std::process::id();
             match process::fork().unwrap() {
@@ -214,7 +214,7 @@ pub(crate) fn a_child_whose_parent_is_gone_already_ends_at_once() {
             process::die_with(std::process::id()).unwrap();
             process::exit(0)
         }
-        Fork::Parent(mut child) => {
+        Fork::Parent(child) => {
             poll::readable(child.as_fd(), Deadline::NEVER).unwrap();
             assert_eq!(child.wait().unwrap().code(), Some(137));
         }
@@ -231,7 +231,7 @@ fn fork_and_wait() {
     for number in 0..200 {
         match process::fork().unwrap() {
             Fork::Child => process::exit(number & 0x7f),
-            Fork::Parent(mut child) => {
+            Fork::Parent(child) => {
                 poll::readable(child.as_fd(), Deadline::NEVER).unwrap();
                 match child.wait() {
                     Ok(status) => assert_eq!(status.code(), Some((number & 0x7f) as u8)),
@@ -277,7 +277,7 @@ pub(crate) fn a_child_that_is_killed_at_birth_does_not_hurt_its_parent() {
     // SAFETY: the handlers make system calls only.
     let set = unsafe { libc::pthread_atfork(None, Some(in_parent), Some(in_child)) };
     assert_eq!(set, 0);
-    let Fork::Parent(mut child) = process::fork().unwrap() else {
+    let Fork::Parent(child) = process::fork().unwrap() else {
         unreachable!("it was killed")
     };
     assert_eq!(child.wait().unwrap().signal(), Some(process::Signal::KILL));

@@ -23,7 +23,7 @@ fn prepared(prepare: impl FnOnce()) -> Child {
 }
 
 pub(crate) fn an_ignored_signal_does_nothing_and_kill_ends_it_all() {
-    let mut child = prepared(|| signal::ignore(Signal::TERM).unwrap());
+    let child = prepared(|| signal::ignore(Signal::TERM).unwrap());
     child.terminate().unwrap();
     assert!(
         child
@@ -36,7 +36,7 @@ pub(crate) fn an_ignored_signal_does_nothing_and_kill_ends_it_all() {
 }
 
 pub(crate) fn a_handler_is_ordinary_code() {
-    let mut child = prepared(|| {
+    let child = prepared(|| {
         let handler = signal::handle(Signal::TERM, |signal| {
             // Allocation and formatting: forbidden in a signal handler.
             let text = format!("{signal}");
@@ -65,7 +65,7 @@ pub(crate) fn dropping_signals_brings_the_old_disposition_back() {
 
 pub(crate) fn a_forked_child_does_not_inherit_caught_signals() {
     let mut signals = Signals::new(&[Signal::TERM]).unwrap();
-    let mut child = prepared(|| {});
+    let child = prepared(|| {});
     child.terminate().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(Signal::TERM));
     assert!(
@@ -131,7 +131,7 @@ pub(crate) fn real_time_signals_have_numbers_too() {
     for _ in 0..3 {
         assert_eq!(signals.wait().unwrap(), signal);
     }
-    let mut child = prepared(|| {});
+    let child = prepared(|| {});
     child.signal(signal).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(signal));
 }

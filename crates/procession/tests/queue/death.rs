@@ -107,7 +107,7 @@ pub(crate) fn a_handle_on_the_way_to_the_dead_keeps_nobody_waiting() {
 
 /// More messages than there is room for go through, by another process.
 fn others_get_on((sender, receiver): &(Sender<u64>, Receiver<u64>), what: &str) {
-    let mut other: Child = match process::fork().unwrap() {
+    let other: Child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

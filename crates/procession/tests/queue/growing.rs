@@ -26,7 +26,7 @@ pub(crate) fn taken(name: &str) -> u64 {
 }
 
 pub(crate) fn what_is_there_stays_when_somebody_else_has_no_space() {
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             mount_one_mebibyte();

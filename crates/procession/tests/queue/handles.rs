@@ -188,7 +188,7 @@ pub(crate) fn a_queue_with_a_name_refuses_descriptors_and_goes_on() {
 pub(crate) fn no_room_for_descriptors_leaves_the_message_to_another() {
     let (sender, receiver) = queue::bounded::<Files>(2).unwrap();
     sender.send(files(1, 20)).unwrap();
-    let mut poor = match process::fork().unwrap() {
+    let poor = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             // Join before there is nothing left to join with.

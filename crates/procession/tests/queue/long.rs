@@ -79,7 +79,7 @@ pub(crate) fn what_was_not_sent_keeps_no_memory() {
     let late = sender.reserve(100 << 20).unwrap();
     assert!(late.commit_deadline(Deadline::NOW).is_err() && taken("unsent") <= before);
     // Of one who dies while it sends.
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let _reservation = sender.reserve(100 << 20).unwrap();
@@ -175,7 +175,7 @@ pub(crate) fn a_forked_copy_has_no_borrowed_message() {
     sender.send_bytes(b"mine").unwrap();
     let borrowed = receiver.recv_borrowed().unwrap();
     // SAFETY: one thread; the child looks at its copy only to see that it shows nothing.
-    let mut other = match unsafe { process::fork_unchecked() }.unwrap() {
+    let other = match unsafe { process::fork_unchecked() }.unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let looks = std::panic::AssertUnwindSafe(|| borrowed.len());
@@ -214,7 +214,7 @@ pub(crate) fn mount_one_mebibyte() {
 
 /// Runs something in a forked process.
 pub(crate) fn in_child(code: impl FnOnce()) {
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(code));
@@ -251,7 +251,7 @@ pub(crate) fn no_room_to_borrow_a_message_leaves_it_to_another() {
 }
 
 pub(crate) fn no_space_for_a_long_message_is_an_error_that_has_it() {
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             mount_one_mebibyte();

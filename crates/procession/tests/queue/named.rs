@@ -18,7 +18,7 @@ pub(crate) fn programs_meet_by_name() {
     let error = queue::create::<String>("meeting", 8).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     // As if it were another program: it has only the name.
-    let mut other = match process::fork().unwrap() {
+    let other = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             drop((sender, receiver));
@@ -62,7 +62,7 @@ pub(crate) fn another_type_is_refused() {
 
 pub(crate) fn the_queue_of_killed_users_is_made_anew() {
     let ready = procession::sync::Event::new().unwrap();
-    let mut dies = match process::fork().unwrap() {
+    let dies = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let (sender, _receiver) = queue::create("left", 2).unwrap();
@@ -126,7 +126,7 @@ pub(crate) fn h1_random_bytes_are_refused() {
 pub(crate) fn h4_a_scribbler_crashes_and_hangs_nobody() {
     let mut random = Random::new();
     let (sender, receiver) = queue::create::<(u64, Vec<u8>)>("scribbled", 4).unwrap();
-    let mut scribbler = match process::fork().unwrap() {
+    let scribbler = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let file = std::fs::File::options()

@@ -177,7 +177,7 @@ pub(crate) fn ranges_of_killed_senders_are_used_again() {
             .unwrap();
         // Of one range there is room.
         for number in 0..20 {
-            let mut child = match process::fork().unwrap() {
+            let child = match process::fork().unwrap() {
                 Fork::Parent(child) => child,
                 Fork::Child => {
                     let _reservation = sender.reserve(3 << 20).unwrap();

@@ -381,7 +381,7 @@ pub(crate) fn a_waker_that_does_not_return_keeps_nobody_from_anything() {
     }
     // And now they wait for work, all but one of them gone.
     let start = std::time::Instant::now();
-    let mut child = loop {
+    let child = loop {
         match process::fork() {
             Ok(process::Fork::Parent(child)) => break child,
             Ok(process::Fork::Child) => process::exit(i32::from(call_from_waker(|| 7) != 7)),

@@ -446,7 +446,7 @@ pub(crate) fn a_forked_child_selects_as_well() {
     let message = select.recv(&receiver);
     // So that everything that this takes is there.
     assert!(select.ready_timeout(Duration::from_millis(2)).is_err());
-    let mut other = match process::fork().unwrap() {
+    let other = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let ready = select.ready_timeout(LONG).unwrap() == message;

@@ -96,7 +96,7 @@ pub(crate) fn who_dies_before_it_notifies_ends_the_waits() {
     for _ in 0..20 {
         let held = lock.lock().unwrap();
         // It has none of its parent's guards.
-        let mut child = child_that(|| {
+        let child = child_that(|| {
             *lock.lock().unwrap() += 1;
             std::process::abort()
         });
@@ -134,7 +134,7 @@ pub(crate) fn a_wait_gives_back_all_levels_of_a_reentrant_lock() {
     let changed = Condvar::new().unwrap();
     for depth in [1, 2, 5] {
         lock.lock().unwrap().set(0);
-        let mut other = child_that(|| {
+        let other = child_that(|| {
             let held = lock.lock_timeout(LONG).unwrap();
             let again = lock.lock().unwrap();
             again.set(again.get() + 1);
@@ -153,7 +153,7 @@ pub(crate) fn a_wait_gives_back_all_levels_of_a_reentrant_lock() {
         assert!(guards.iter().all(|held| held.get() == 1));
         // It is had as often as before, and by nobody else until the last one goes.
         while let Some(held) = guards.pop() {
-            let mut stranger = child_that(|| match lock.try_lock() {
+            let stranger = child_that(|| match lock.try_lock() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
                 _ => 1,
             });
@@ -175,7 +175,7 @@ pub(crate) fn who_waits_hears_that_the_next_holder_died_at_every_level() {
     let changed = Condvar::new().unwrap();
     let outer = lock.lock().unwrap();
     let inner = lock.lock().unwrap();
-    let mut other = child_that(|| {
+    let other = child_that(|| {
         let held = lock.lock_timeout(LONG).unwrap();
         held.set(7);
         std::process::abort()
@@ -191,7 +191,7 @@ pub(crate) fn who_waits_hears_that_the_next_holder_died_at_every_level() {
     inner.mark_consistent();
     assert_eq!((outer.get(), inner.get()), (7, 7));
     drop(inner);
-    let mut stranger = child_that(|| i32::from(lock.try_lock().is_ok()));
+    let stranger = child_that(|| i32::from(lock.try_lock().is_ok()));
     assert!(stranger.wait().unwrap().success());
     drop(outer);
 }
@@ -199,7 +199,7 @@ pub(crate) fn who_waits_hears_that_the_next_holder_died_at_every_level() {
 pub(crate) fn a_party_that_was_reset_hears_so_however_late_it_looks() {
     for generations in [0, 1, 19, 20, 21, 64, 200] {
         let barrier = Barrier::new(2).unwrap();
-        let mut party = child_that(|| match barrier.wait_timeout(LONG) {
+        let party = child_that(|| match barrier.wait_timeout(LONG) {
             Err(error) if error.kind() == ErrorKind::Broken => 0,
             _ => 1,
         });

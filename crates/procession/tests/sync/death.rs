@@ -24,7 +24,7 @@ fn child_that(work: impl FnOnce()) -> Child {
     }
 }
 
-fn kill(mut child: Child) {
+fn kill(child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -40,7 +40,7 @@ pub(crate) fn d1_a_blocked_waiter_hears_of_the_holders_death() {
             held.set().unwrap();
         });
         held.wait_timeout(LONG).unwrap();
-        let mut waiter = match process::fork().unwrap() {
+        let waiter = match process::fork().unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
                 waits.set().unwrap();
@@ -114,7 +114,7 @@ pub(crate) fn d4_poison_and_death_are_different_things() {
 
 pub(crate) fn d6_a_holder_that_execs_is_dead_for_its_locks() {
     let mutex = Mutex::new(0_u64).unwrap();
-    let mut other = match process::fork().unwrap() {
+    let other = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             std::mem::forget(mutex.lock().unwrap());
@@ -173,7 +173,7 @@ pub(crate) fn d8_a_holder_killed_for_want_of_memory_is_dead() {
         return;
     };
     let mutex = Mutex::new(0_u64).unwrap();
-    let mut holder = child_that(|| {
+    let holder = child_that(|| {
         std::fs::write(group.join("cgroup.procs"), std::process::id().to_string()).unwrap();
         std::mem::forget(mutex.lock().unwrap());
         let memory = vec![1_u8; 500_000_000];
@@ -217,7 +217,7 @@ pub(crate) fn d10_killed_sleepers_disturb_no_condvar() {
         changed.notify_all();
     }
     // Somebody new is woken.
-    let mut other = match process::fork().unwrap() {
+    let other = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let held = changed
@@ -247,7 +247,7 @@ pub(crate) fn d11_a_wake_up_that_dies_with_the_woken_is_made_up_for() {
     for _ in 0..30 {
         let held = permits.acquire_timeout(LONG).unwrap();
         let doomed = child_that(|| std::mem::forget(permits.acquire().unwrap()));
-        let mut other = match process::fork().unwrap() {
+        let other = match process::fork().unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
                 let outcome = permits.acquire_timeout(LONG);
@@ -331,7 +331,7 @@ pub(crate) fn s3_a_stopped_holder_is_not_dead() {
     let mutex = Mutex::new(0_u64).unwrap();
     let permits = Semaphore::new(1).unwrap();
     let held = Event::new().unwrap();
-    let mut holder = child_that(|| {
+    let holder = child_that(|| {
         std::mem::forget(mutex.lock().unwrap());
         std::mem::forget(permits.acquire().unwrap());
         held.set().unwrap();
@@ -359,7 +359,7 @@ pub(crate) fn s11_a_forked_copy_gives_nothing_back() {
     let guard = mutex.lock().unwrap();
     let permit = permits.acquire().unwrap();
     // SAFETY: this process has one thread, and the child drops its copy of the guard.
-    let mut child = match unsafe { process::fork_unchecked() }.unwrap() {
+    let child = match unsafe { process::fork_unchecked() }.unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             // Copies of the parent's guards.
@@ -426,7 +426,7 @@ pub(crate) fn deadlines_hold_in_a_storm_of_signals() {
 pub(crate) fn s18_no_wait_is_on_the_wall_clock() {
     let ended = |work: &dyn Fn()| {
         // SAFETY: one thread; the child does not touch its copies of guards.
-        let mut child = match unsafe { process::fork_unchecked() }.unwrap() {
+        let child = match unsafe { process::fork_unchecked() }.unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
                 testkit::wall_clock::forbid();

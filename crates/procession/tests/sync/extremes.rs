@@ -217,9 +217,9 @@ pub(crate) fn a_time_that_is_no_point_in_time_is_no_limit_to_processes() {
         let _ = obeys.stop(stop);
         let output = Command::new("true").timeout(time).output().unwrap();
         assert!(output.status.success());
-        let mut sleeper = Command::new("sleep").arg("0.01").spawn().unwrap();
+        let sleeper = Command::new("sleep").arg("0.01").spawn().unwrap();
         assert!(sleeper.wait_timeout(time).unwrap().success());
-        let mut copy = match process::fork().unwrap() {
+        let copy = match process::fork().unwrap() {
             process::Fork::Parent(child) => child,
             process::Fork::Child => process::exit(0),
         };
@@ -236,7 +236,7 @@ pub(crate) fn a_time_that_is_no_point_in_time_is_no_limit_to_processes() {
         }
     }
     // The shortest of all is a timeout, and nothing else.
-    let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
+    let sleeper = Command::new("sleep").arg("60").spawn().unwrap();
     for time in [Duration::ZERO, Duration::from_nanos(1)] {
         let error = sleeper.wait_timeout(time).unwrap_err();
         assert!(error.is_timeout(), "{error}");

@@ -117,7 +117,7 @@ fn in_a_child(test: impl FnOnce()) {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
             process::exit(i32::from(outcome.is_err()))
         }
-        Fork::Parent(mut child) => assert!(child.wait().unwrap().success()),
+        Fork::Parent(child) => assert!(child.wait().unwrap().success()),
     }
 }
 
@@ -149,7 +149,7 @@ fn keep_guards() {
 fn forks() {
     match process::fork().unwrap() {
         Fork::Child => process::exit(0),
-        Fork::Parent(mut child) => assert!(child.wait().unwrap().success()),
+        Fork::Parent(child) => assert!(child.wait().unwrap().success()),
     }
 }
 

@@ -159,7 +159,7 @@ pub(crate) fn h4_a_scribbler_crashes_and_hangs_nobody() {
         );
         rounds += 1;
     }
-    let mut scribbler = scribbler;
+    let scribbler = scribbler;
     scribbler.kill().unwrap();
     scribbler.wait().unwrap();
     assert!(rounds > 5);
@@ -191,7 +191,7 @@ pub(crate) fn h7_a_parked_word_delays_and_hangs_nobody() {
         sleeping.clear();
         let held = (parked == "parked mutex").then(|| mutex.lock().unwrap());
         // SAFETY: one thread; the child does not touch its copy of the guard.
-        let mut sleeper = match unsafe { process::fork_unchecked() }.unwrap() {
+        let sleeper = match unsafe { process::fork_unchecked() }.unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
                 sleeping.set().unwrap();
@@ -229,7 +229,7 @@ pub(crate) fn h13_another_user_cannot_squat_or_look_in() {
     }
     const OTHER: u32 = 65534;
     let as_other = |work: &dyn Fn()| {
-        let mut child = match process::fork().unwrap() {
+        let child = match process::fork().unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
                 become_user(OTHER);
@@ -298,7 +298,7 @@ pub(crate) fn h13_h14_files_of_others_links_and_directories_are_no_objects() {
 pub(crate) fn h29_another_pid_namespace_is_no_obstacle() {
     let mutex = Mutex::new([0_u64, 0]).unwrap();
     drop(mutex.lock().unwrap());
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let flags = rustix::thread::UnshareFlags::NEWPID;
@@ -309,7 +309,7 @@ pub(crate) fn h29_another_pid_namespace_is_no_obstacle() {
             }
             // The next one is number 1 there.
             match process::fork().unwrap() {
-                Fork::Parent(mut inner) => {
+                Fork::Parent(inner) => {
                     let status = inner.wait().unwrap();
                     process::exit(i32::from(status.signal().is_none()))
                 }
@@ -355,7 +355,7 @@ pub(crate) fn h13_a_process_that_became_another_user_asks_nobody() {
     let alone = rustix::fs::FlockOperation::NonBlockingLockExclusive;
     rustix::fs::fcntl_lock(&tickets, alone).unwrap();
     std::os::unix::fs::chown(&squatted, Some(OTHER - 1), None).unwrap();
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             become_user(OTHER);
@@ -363,7 +363,7 @@ pub(crate) fn h13_a_process_that_became_another_user_asks_nobody() {
                 *crate::handles::again(&mutex).lock().unwrap() += 1;
                 match process::fork().unwrap() {
                     Fork::Child => process::exit(0),
-                    Fork::Parent(mut other) => assert!(other.wait().unwrap().success()),
+                    Fork::Parent(other) => assert!(other.wait().unwrap().success()),
                 }
             }));
             process::exit(i32::from(outcome.is_err()))

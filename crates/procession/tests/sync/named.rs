@@ -51,7 +51,7 @@ pub(crate) fn creating_twice_is_an_error_and_opening_nothing_too() {
 pub(crate) fn the_last_user_removes_the_name() {
     let value = Value::create("counted", 5_u64).unwrap();
     let other = Value::<u64>::open("counted").unwrap();
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let mine = Value::<u64>::open("counted").unwrap();
@@ -74,7 +74,7 @@ pub(crate) fn the_last_user_removes_the_name() {
 
 pub(crate) fn who_exits_without_dropping_leaves_the_name_to_the_next() {
     let exits_with = |name: &str| {
-        let mut child = match process::fork().unwrap() {
+        let child = match process::fork().unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
                 let _value = Value::create(name, 5_u64).unwrap();
@@ -97,7 +97,7 @@ pub(crate) fn who_exits_without_dropping_leaves_the_name_to_the_next() {
 /// Forks a child that makes something and is killed while it has it.
 pub(crate) fn killed_with<T>(make: impl FnOnce() -> Result<T>) {
     let ready = Event::new().unwrap();
-    let mut child: Child = match process::fork().unwrap() {
+    let child: Child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let _object = make().unwrap();
@@ -192,7 +192,7 @@ pub(crate) fn a_list_omits_nothing() {
     ];
     assert_eq!(found, expected);
     // Nor where there is no descriptor left to look with.
-    let mut poor: Child = match process::fork().unwrap() {
+    let poor: Child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -29,7 +29,7 @@ fn child_that(work: impl FnOnce()) -> Child {
     }
 }
 
-fn kill(mut child: Child) {
+fn kill(child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -172,7 +172,7 @@ pub(crate) fn more_objects_than_the_kernel_marks_for_one_thread() {
         drop(newest.lock().unwrap());
         // Its threads are the library's, so that it still forks.
         match process::fork().unwrap() {
-            Fork::Parent(mut copy) => assert!(copy.wait().unwrap().success()),
+            Fork::Parent(copy) => assert!(copy.wait().unwrap().success()),
             Fork::Child => process::exit(0),
         }
         std::mem::forget(oldest.lock().unwrap());
@@ -224,7 +224,7 @@ pub(crate) fn another_time_namespace_does_not_end_the_living() {
 /// Runs something in a process that is the first one in its namespaces; false if that
 /// is not allowed here.
 fn in_namespaces(flags: rustix::thread::UnshareFlags, work: impl FnOnce()) -> bool {
-    let mut outer = match process::fork().unwrap() {
+    let outer = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             // SAFETY: the process has one thread of its own.
@@ -239,7 +239,7 @@ fn in_namespaces(flags: rustix::thread::UnshareFlags, work: impl FnOnce()) -> bo
                 std::fs::write("/proc/self/timens_offsets", "boottime 100000 0").unwrap();
             }
             let inner = match process::fork().unwrap() {
-                Fork::Parent(mut inner) => inner.wait().unwrap(),
+                Fork::Parent(inner) => inner.wait().unwrap(),
                 Fork::Child => {
                     let work = std::panic::AssertUnwindSafe(work);
                     process::exit(i32::from(std::panic::catch_unwind(work).is_err()))
@@ -268,7 +268,7 @@ pub(crate) fn without_proc_what_has_no_name_works_and_names_are_refused() {
         let held = Event::new().unwrap();
         // Without `/proc` nobody can tell our own thread from others.
         // SAFETY: the process has no thread but the library's, which fork knows.
-        let mut holder = match unsafe { process::fork_unchecked() }.unwrap() {
+        let holder = match unsafe { process::fork_unchecked() }.unwrap() {
             Fork::Parent(child) => child,
             Fork::Child => {
                 let _held = mutex.lock().unwrap();
@@ -370,7 +370,7 @@ pub(crate) fn containers_that_share_memory_are_killed_at_random() {
             }
         })
         .collect();
-    for mut container in containers {
+    for container in containers {
         assert!(container.wait().unwrap().success());
     }
     let start = Instant::now();
@@ -480,7 +480,7 @@ pub(crate) fn a_process_killed_with_threads_at_work_writes_nothing_more() {
         std::thread::sleep(Duration::from_millis(20));
         assert!(guard[..] == ours[..], "the dead wrote");
         drop(guard);
-        let mut victim = victim;
+        let victim = victim;
         victim.wait().unwrap();
     }
     assert!(died > 0, "nobody was killed while it held the lock");
@@ -490,7 +490,7 @@ pub(crate) fn a_system_v_segment_is_not_used_by_who_executed_another_program() {
     use std::os::unix::process::CommandExt;
     let key = procession::os::sysv::Key::from_raw(0x7072_6f63);
     let (made, go) = (Event::new().unwrap(), Event::new().unwrap());
-    let mut other = match process::fork().unwrap() {
+    let other = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let segment = shm::Segment::create_system_v(key, 100).unwrap();

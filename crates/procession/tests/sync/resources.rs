@@ -58,7 +58,7 @@ pub(crate) fn r1_no_descriptor_is_an_error() {
 
 /// Runs this in a forked child, which ends with 0 unless it panics.
 fn in_child(work: impl FnOnce()) {
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
@@ -155,7 +155,7 @@ pub(crate) fn r2_no_memory_is_an_error() {
 }
 
 pub(crate) fn r3_a_full_file_system_is_an_error() {
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             // SAFETY: the process has one thread of its own.
@@ -344,14 +344,14 @@ pub(crate) fn r15_a_full_registry_is_an_error_until_somebody_dies() {
     }
     assert_eq!(member().wait().unwrap().code(), Some(4), "there was room");
     ready.acquire().unwrap().forget();
-    let mut last = members.pop().unwrap();
+    let last = members.pop().unwrap();
     last.kill().unwrap();
     last.wait().unwrap();
-    let mut other = member();
+    let other = member();
     ready.acquire().unwrap().forget();
     assert_eq!(other.try_wait().unwrap(), None, "there was no room");
     members.push(other);
-    for mut member in members {
+    for member in members {
         member.kill().unwrap();
         member.wait().unwrap();
     }
@@ -361,7 +361,7 @@ pub(crate) fn r15_a_full_registry_is_an_error_until_somebody_dies() {
 pub(crate) fn r17_without_futex_waitv_deaths_are_noticed_all_the_same() {
     let mutex = Mutex::new(0_u64).unwrap();
     let held = Event::new().unwrap();
-    let mut holder = match process::fork().unwrap() {
+    let holder = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             std::mem::forget(mutex.lock().unwrap());

@@ -154,7 +154,7 @@ pub(crate) fn a_system_v_segment_is_found_by_its_key_while_somebody_has_it() {
     let segment = Segment::create_system_v(key(), 700).unwrap();
     let error = Segment::create_system_v(key(), 700).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let mine = Segment::open_system_v(key()).unwrap();
@@ -413,7 +413,7 @@ pub(crate) fn segments_of_two_namespaces_are_told_apart() {
         unsafe { rustix::thread::unshare_unsafe(flags) }
     };
     let (made, done) = (Event::new().unwrap(), Event::new().unwrap());
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             if unshare().is_err() {
@@ -424,7 +424,7 @@ pub(crate) fn segments_of_two_namespaces_are_told_apart() {
             say(&ours, b"ours");
             // The next one is number 0, too.
             unshare().unwrap();
-            let mut maker = match process::fork().unwrap() {
+            let maker = match process::fork().unwrap() {
                 Fork::Parent(maker) => maker,
                 Fork::Child => {
                     let theirs = Segment::create_system_v(key(), 64).unwrap();

@@ -120,7 +120,7 @@ impl<R: Serialize + DeserializeOwned> Other<R> {
         match self {
             Other::Thread(thread) => thread.join().unwrap(),
             Other::Process(mut process) => process.join().unwrap(),
-            Other::Elsewhere(mut child, results) => {
+            Other::Elsewhere(child, results) => {
                 let status = child.wait().unwrap();
                 assert!(status.success(), "{status}");
                 results.try_recv().unwrap()
@@ -133,7 +133,7 @@ impl<R: Serialize + DeserializeOwned> Other<R> {
         match self {
             Other::Thread(thread) => drop(thread.join()),
             Other::Process(mut process) => drop(process.join().map(drop).unwrap_err()),
-            Other::Elsewhere(mut child, _) => assert!(!child.wait().unwrap().success()),
+            Other::Elsewhere(child, _) => assert!(!child.wait().unwrap().success()),
         }
     }
 }

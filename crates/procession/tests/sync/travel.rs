@@ -173,13 +173,13 @@ pub(crate) fn a_name_given_away_is_there_for_all() {
 pub(crate) fn a_forked_child_keeps_the_name_of_what_it_has() {
     let (go, done) = (Event::new().unwrap(), Event::new().unwrap());
     let mutex = Mutex::create("inherited", 1_u64).unwrap();
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             // And one of its own has it for a while.
             match process::fork().unwrap() {
                 Fork::Child => process::exit(i32::from(mutex.name().is_none())),
-                Fork::Parent(mut other) => assert!(other.wait().unwrap().success()),
+                Fork::Parent(other) => assert!(other.wait().unwrap().success()),
             }
             go.wait().unwrap();
             // It has not used it so far.
@@ -202,7 +202,7 @@ pub(crate) fn a_forked_child_keeps_the_name_of_what_it_has() {
     assert!(child.wait().unwrap().success());
     // One that is killed.
     let mutex = Mutex::create("inherited", 1_u64).unwrap();
-    let mut child = match process::fork().unwrap() {
+    let child = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => loop {
             std::thread::park();

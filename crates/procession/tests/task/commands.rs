@@ -270,11 +270,11 @@ pub(crate) fn settings_are_applied() {
 }
 
 pub(crate) fn a_program_is_stopped_step_by_step() {
-    let mut obeys = Command::new("sleep").arg("3600").spawn().unwrap();
+    let obeys = Command::new("sleep").arg("3600").spawn().unwrap();
     let stop = Stop::new().terminate(Duration::from_secs(60));
     assert_eq!(obeys.stop(stop).unwrap().signal(), Some(Signal::TERM));
     let (mut reader, writer) = pipe::pipe().unwrap();
-    let mut deaf = sh("trap '' TERM; echo; while :; do sleep 3600; done")
+    let deaf = sh("trap '' TERM; echo; while :; do sleep 3600; done")
         .stdout(writer.into_blocking().unwrap())
         .process_group()
         .spawn()
@@ -303,7 +303,7 @@ pub(crate) fn a_dropped_program_goes_on_or_not() {
 
 pub(crate) fn a_program_does_not_outlive_its_family() {
     let (mut reader, writer) = pipe::pipe().unwrap();
-    let mut parent = match process::fork().unwrap() {
+    let parent = match process::fork().unwrap() {
         process::Fork::Parent(child) => child,
         process::Fork::Child => {
             // A shell that has gone, and what it left behind.

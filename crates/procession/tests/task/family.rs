@@ -71,7 +71,7 @@ fn kill(pid: Pid) {
 
 pub(crate) fn killing_the_parent_kills_all(method: StartMethod) {
     let (mut reader, writer) = pipe::pipe().unwrap();
-    let mut parent = family(method, writer);
+    let parent = family(method, writer);
     let processes = hear(&mut reader, 2);
     parent.kill().unwrap();
     parent.wait().unwrap();
@@ -146,7 +146,7 @@ pub(crate) fn a_killed_server_takes_its_tasks_with_it_and_is_replaced() {
 pub(crate) fn killing_parent_and_server_leaves_nobody() {
     for method in [StartMethod::ForkServer, StartMethod::Spawn] {
         let (mut reader, writer) = pipe::pipe().unwrap();
-        let mut parent = family(method, writer);
+        let parent = family(method, writer);
         let processes = hear(&mut reader, 2);
         let server = server_of(parent.id());
         let group = [Pid::from_raw(parent.id().cast_signed()).unwrap(), server];
@@ -176,7 +176,7 @@ fn become_daemon(writer: pipe::Writer) {
 
 pub(crate) fn a_daemon_does_not_outlive_the_family() {
     let (mut reader, writer) = pipe::pipe().unwrap();
-    let mut parent = match process::fork().unwrap() {
+    let parent = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             let copy = writer.try_clone().unwrap();
@@ -200,7 +200,7 @@ pub(crate) fn a_daemon_does_not_outlive_the_family() {
 pub(crate) fn at_a_normal_end_nobody_is_left() {
     let (mut reader, writer) = pipe::pipe().unwrap();
     let (go, told) = pipe::pipe().unwrap();
-    let mut parent = match process::fork().unwrap() {
+    let parent = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             for method in [StartMethod::ForkServer, StartMethod::Spawn] {
@@ -358,7 +358,7 @@ pub(crate) fn the_first_process_of_a_container_reaps_what_a_killed_server_leaves
     // Children would be there, and we are not.
     let refused = by(StartMethod::ForkServer).spawn(|()| (), ()).unwrap_err();
     assert_eq!(refused.kind(), procession::ErrorKind::Unsupported);
-    let mut first = match process::fork().unwrap() {
+    let first = match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
             assert_eq!(std::process::id(), 1);

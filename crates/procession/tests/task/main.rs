@@ -13,6 +13,7 @@ mod named;
 mod refused;
 mod results;
 mod scope;
+mod shared;
 mod shell;
 mod standing;
 mod waiting;
@@ -183,6 +184,10 @@ fn main() -> std::process::ExitCode {
         commands::an_error_says_whether_it_passes,
         commands::a_server_without_descriptors_or_memory_says_so,
         commands::a_server_without_processes_says_so,
+        shared::several_wait_while_another_kills,
+        shared::a_forked_child_and_a_task_are_shared_as_well,
+        shared::the_end_of_the_server_is_the_end_for_all_who_wait,
+        shared::input_is_fed_while_somebody_waits,
         shell::arguments_reach_a_script_unharmed,
         shell::argument_zero_is_what_is_asked_for,
         shell::several_variables_are_set,

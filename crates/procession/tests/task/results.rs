@@ -128,7 +128,7 @@ pub(crate) fn a_stack_overflow_of_a_copy_is_not_the_tasks(method: StartMethod) {
     let task = |()| {
         // SAFETY: the child calls nothing but `deeper`, and dies.
         match unsafe { process::fork_unchecked() }.unwrap() {
-            Fork::Parent(mut child) => assert!(child.wait().unwrap().signal().is_some()),
+            Fork::Parent(child) => assert!(child.wait().unwrap().signal().is_some()),
             Fork::Child => process::exit(deeper(0) as i32),
         }
         process::send_signal_to_self(Signal::SEGV).unwrap();

@@ -598,7 +598,7 @@ pub(crate) fn tasks_from_before_are_joined_and_ended_afterwards() {
                 for method in [StartMethod::ForkServer, StartMethod::Spawn] {
                     let mut killed = start(method);
                     let mut group = by(method).process_group().spawn(wait, ()).unwrap();
-                    let mut program = Command::new("sleep").arg("1000").spawn().unwrap();
+                    let program = Command::new("sleep").arg("1000").spawn().unwrap();
                     let (reader, writer) = procession::os::pipe::pipe().unwrap();
                     let mut last = by(method)
                         .spawn(
@@ -778,7 +778,7 @@ pub(crate) fn whose_children_would_be_elsewhere_starts_none() {
         assert_eq!(ask().unwrap().join().unwrap(), before);
         unshare(UnshareFlags::NEWPID);
         assert!(ask().is_err());
-        let mut child = match process::fork().unwrap() {
+        let child = match process::fork().unwrap() {
             process::Fork::Child => {
                 let mut tied = by(StartMethod::Fork).spawn(|()| 7, ()).unwrap();
                 assert_eq!(tied.join().unwrap(), 7);

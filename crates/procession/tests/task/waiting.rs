@@ -212,7 +212,7 @@ pub(crate) fn a_signal_never_reaches_a_stranger(method: StartMethod) {
     let stranger = with_number(pid);
     assert_eq!(child.kill().unwrap_err().kind(), ErrorKind::NotFound);
     assert!(child.signal_group(Signal::KILL).is_err());
-    if let Some(mut stranger) = stranger {
+    if let Some(stranger) = stranger {
         assert_eq!(stranger.id(), pid);
         assert_eq!(stranger.try_wait().unwrap(), None);
         stranger.kill().unwrap();
@@ -232,7 +232,7 @@ fn with_number(pid: u32) -> Option<process::Child> {
                 std::thread::park();
             },
             process::Fork::Parent(child) if child.id() == pid => return Some(child),
-            process::Fork::Parent(mut child) => {
+            process::Fork::Parent(child) => {
                 child.kill().unwrap();
                 child.wait().unwrap();
             }

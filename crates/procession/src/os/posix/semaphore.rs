@@ -40,7 +40,7 @@ use std::time::Duration;
 ///         turnstile.post()?;
 ///         exit(0)
 ///     }
-///     Fork::Parent(mut child) => {
+///     Fork::Parent(child) => {
 ///         turnstile.wait()?;
 ///         assert!(child.wait()?.success());
 ///         assert_eq!(turnstile.value()?, 0);

@@ -6,12 +6,18 @@ use crate::os::pipe;
 use crate::process::running::Running;
 use crate::process::{Signal, Stop};
 use crate::{Deadline, Error, ErrorKind, Result, poll};
+use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A program that was started by [`Command::spawn`](super::Command::spawn).
 ///
 /// It is a descriptor, the program's pidfd, readable when it has ended.
+///
+/// Several threads may share it: all methods that wait, stop and signal take `&self`, and one
+/// thread can kill the program for which others wait. A signal goes by pidfd, and so never to
+/// another process that got the number.
 ///
 /// # If the handle is dropped
 /// As [`Command::on_drop`](super::Command::on_drop) says; unless it does, the
@@ -19,18 +25,23 @@ use std::time::{Duration, Instant};
 ///
 /// # Examples
 /// ```
-/// use procession::process::{Command, Signal, Stdio};
-/// let mut sleeper = Command::new("sleep").arg("60").spawn()?;
+/// use procession::process::{Command, Signal};
+/// let sleeper = Command::new("sleep").arg("60").spawn()?;
 /// assert_eq!(sleeper.try_wait()?, None);
-/// sleeper.terminate()?;
-/// assert_eq!(sleeper.wait()?.signal(), Some(Signal::TERM));
+/// std::thread::scope(|scope| {
+///     let waiter = scope.spawn(|| sleeper.wait());
+///     sleeper.terminate()?;
+///     assert_eq!(waiter.join().unwrap()?.signal(), Some(Signal::TERM));
+///     Ok::<(), procession::Error>(())
+/// })?;
 /// # Ok::<(), procession::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct CommandChild {
     running: Running,
     on_drop: OnDrop,
-    conversation: Conversation,
+    /// Nobody sleeps under its lock.
+    conversation: Mutex<Conversation>,
 }
 
 impl CommandChild {
@@ -38,7 +49,7 @@ impl CommandChild {
         CommandChild {
             running,
             on_drop,
-            conversation: talk,
+            conversation: Mutex::new(talk),
         }
     }
 
@@ -52,21 +63,23 @@ impl CommandChild {
 
     /// The writing end of its standard input, once, if it was piped.
     pub fn take_stdin(&mut self) -> Option<pipe::Writer> {
-        self.conversation.stdin.take()
+        // Whoever waits for room in it borrows this handle.
+        self.conversation().stdin.take().and_then(Arc::into_inner)
     }
 
     /// The reading end of its standard output, once, if it was piped.
     pub fn take_stdout(&mut self) -> Option<pipe::Reader> {
-        self.conversation.stdout.take()
+        self.conversation().stdout.take()
     }
 
     /// The reading end of its standard error, once, if it was piped.
     pub fn take_stderr(&mut self) -> Option<pipe::Reader> {
-        self.conversation.stderr.take()
+        self.conversation().stderr.take()
     }
 
-    pub(super) fn set_input(&mut self, input: Vec<u8>) {
-        self.conversation.input = input;
+    fn conversation(&mut self) -> &mut Conversation {
+        let conversation = self.conversation.get_mut();
+        conversation.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Feeds it these bytes, beyond those given before, collects what it
@@ -94,16 +107,18 @@ impl CommandChild {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn communicate(&mut self, input: &[u8], deadline: Deadline) -> Result<Output> {
-        self.conversation.input.extend_from_slice(input);
-        self.conversation.proceed(deadline, None)?;
+        let conversation = self.conversation();
+        conversation.input.extend_from_slice(input);
+        conversation.proceed(deadline, None)?;
         self.running.wait(deadline)?;
         self.take_output()
     }
 
     /// What it is to be fed, and where.
-    fn take_input(&mut self) -> (Vec<u8>, Option<pipe::Writer>) {
-        let input = std::mem::take(&mut self.conversation.input);
-        (input, self.conversation.stdin.take())
+    fn take_input(&mut self) -> (Vec<u8>, Option<Arc<pipe::Writer>>) {
+        let conversation = self.conversation();
+        let input = std::mem::take(&mut conversation.input);
+        (input, conversation.stdin.take())
     }
 
     /// Feeds the first of the programs before this one, when it communicates, and
@@ -111,16 +126,18 @@ impl CommandChild {
     pub(super) fn take_care_of(&mut self, others: &mut [CommandChild]) {
         if let Some(first) = others.first_mut() {
             let (input, stdin) = first.take_input();
-            self.conversation.input = input;
-            self.conversation.stdin = stdin;
+            let conversation = self.conversation();
+            conversation.input = input;
+            conversation.stdin = stdin;
         }
         let stderrs = others.iter_mut().map(CommandChild::take_stderr);
-        self.conversation.before = stderrs.map(|reader| (reader, Vec::new())).collect();
+        let before = stderrs.map(|reader| (reader, Vec::new())).collect();
+        self.conversation().before = before;
     }
 
     /// What they wrote there.
     pub(super) fn take_words_of_others(&mut self) -> Vec<Vec<u8>> {
-        let before = std::mem::take(&mut self.conversation.before);
+        let before = std::mem::take(&mut self.conversation().before);
         before.into_iter().map(|(_, words)| words).collect()
     }
 
@@ -132,7 +149,7 @@ impl CommandChild {
         deadline: Deadline,
         limit: Option<usize>,
     ) -> std::result::Result<Output, CommandError> {
-        let talked = self.conversation.proceed(deadline, limit);
+        let talked = self.conversation().proceed(deadline, limit);
         let error = match talked.and_then(|()| self.running.wait(deadline)) {
             Ok(()) => return self.take_output().map_err(CommandError::NotStarted),
             Err(error) => error,
@@ -144,7 +161,7 @@ impl CommandChild {
         };
         // What it had written and nobody has read yet.
         let moment = Deadline::after(Duration::from_millis(50));
-        let _ = self.conversation.proceed(moment, limit);
+        let _ = self.conversation().proceed(moment, limit);
         let ended = self.running.wait(Deadline::NEVER);
         let output = ended.and_then(|()| self.take_output());
         let output = output.map_err(CommandError::NotStarted)?;
@@ -160,12 +177,13 @@ impl CommandChild {
 
     fn take_output(&mut self) -> Result<Output> {
         let status = self.ended()?;
-        let [stdout, stderr] = std::mem::take(&mut self.conversation.written);
+        let conversation = self.conversation();
+        let [stdout, stderr] = std::mem::take(&mut conversation.written);
         Ok(Output {
             status,
             stdout,
             stderr,
-            is_merged: self.conversation.is_merged,
+            is_merged: conversation.is_merged,
         })
     }
 
@@ -180,7 +198,7 @@ impl CommandChild {
     ///
     /// # Errors
     /// None of its own.
-    pub fn wait(&mut self) -> Result<ExitStatus> {
+    pub fn wait(&self) -> Result<ExitStatus> {
         self.wait_deadline(Deadline::NEVER)
     }
 
@@ -188,7 +206,7 @@ impl CommandChild {
     ///
     /// # Errors
     /// As [`wait`](CommandChild::wait).
-    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+    pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
         match self.running.wait(Deadline::NOW) {
             Ok(()) => self.ended().map(Some),
             Err(error) if error.is_would_block() => Ok(None),
@@ -200,7 +218,7 @@ impl CommandChild {
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut).
-    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<ExitStatus> {
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<ExitStatus> {
         self.wait_deadline(Deadline::after(timeout))
     }
 
@@ -208,10 +226,41 @@ impl CommandChild {
     ///
     /// # Errors
     /// The deadline's.
-    pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<ExitStatus> {
-        self.conversation.stdin = None;
+    pub fn wait_deadline(&self, deadline: Deadline) -> Result<ExitStatus> {
+        // A program that waits for the rest of its input, or for its end, would never end.
+        if !deadline.has_passed() {
+            self.feed(deadline)?;
+        }
         self.running.wait(deadline)?;
         self.ended()
+    }
+
+    /// Gives the program its input and closes that; returns earlier if the program ends.
+    fn feed(&self, deadline: Deadline) -> Result<()> {
+        loop {
+            let stdin = {
+                let conversation = self.conversation.lock();
+                let mut conversation = conversation.unwrap_or_else(PoisonError::into_inner);
+                conversation.feed()?;
+                conversation.stdin.clone()
+            };
+            let Some(stdin) = stdin else { return Ok(()) };
+            let mut watched = [
+                PollFd::new(&*stdin, PollFlags::OUT),
+                PollFd::from_borrowed_fd(self.running.pidfd(), PollFlags::IN),
+            ];
+            if poll::wait(&mut watched, deadline)? == 0 {
+                let operation = "writing input of program";
+                return Err(Error::new(
+                    deadline.error_kind(),
+                    operation,
+                    self.running.name(),
+                ));
+            }
+            if !watched[1].revents().is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     /// When it ended, once its status is known: when the server reaped it, however late
@@ -222,7 +271,7 @@ impl CommandChild {
     /// ```
     /// use procession::process::Command;
     /// use std::time::Duration;
-    /// let mut child = Command::new("true").spawn()?;
+    /// let child = Command::new("true").spawn()?;
     /// assert_eq!(child.ended_at(), None);
     /// child.wait()?;
     /// let ended = child.ended_at().expect("its status is known");
@@ -244,7 +293,7 @@ impl CommandChild {
     /// ```
     /// use procession::process::Command;
     /// use procession::{Deadline, poll};
-    /// let mut child = Command::new("false").spawn()?;
+    /// let child = Command::new("false").spawn()?;
     /// poll::readable(child.status_fd(), Deadline::NEVER)?;
     /// assert_eq!(child.wait()?.code(), Some(1));
     /// # Ok::<(), procession::Error>(())
@@ -291,11 +340,11 @@ impl CommandChild {
     ///
     /// # Errors
     /// As [`wait`](CommandChild::wait).
-    pub fn stop(&mut self, stop: Stop) -> Result<ExitStatus> {
+    pub fn stop(&self, stop: Stop) -> Result<ExitStatus> {
         let whole_group = stop.is_group() && self.running.leads_group();
         for (step, grace) in stop.steps() {
             let Some(signal) = step else { continue };
-            if poll::readable(&*self, Deadline::NOW).is_ok() && !whole_group {
+            if poll::readable(self, Deadline::NOW).is_ok() && !whole_group {
                 break;
             }
             // It may end by itself at any moment.

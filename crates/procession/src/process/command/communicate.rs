@@ -7,6 +7,7 @@ use crate::process::join_handle::Pipes;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use rustix::event::{PollFd, PollFlags};
 use std::fmt;
+use std::sync::Arc;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -60,7 +61,8 @@ pub(super) struct Conversation {
     pub(super) input: Vec<u8>,
     /// Bytes of the input that were taken.
     fed: usize,
-    pub(super) stdin: Option<Writer>,
+    /// Shared by those that wait for room in it.
+    pub(super) stdin: Option<Arc<Writer>>,
     pub(super) stdout: Option<Reader>,
     pub(super) stderr: Option<Reader>,
     /// Standard error goes where standard output goes.
@@ -72,10 +74,11 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// With a program at the other end of these pipes.
-    pub(super) fn over(pipes: Pipes, is_merged: bool) -> Conversation {
+    pub(super) fn over(pipes: Pipes, is_merged: bool, input: Vec<u8>) -> Conversation {
         Conversation {
+            input,
             is_merged,
-            stdin: pipes.stdin,
+            stdin: pipes.stdin.map(Arc::new),
             stdout: pipes.stdout,
             stderr: pipes.stderr,
             ..Conversation::default()
@@ -118,8 +121,8 @@ impl Conversation {
         }
     }
 
-    /// Gives the program what it takes now.
-    fn feed(&mut self) -> Result<()> {
+    /// Gives the program what it takes now, and closes its input when it has all.
+    pub(super) fn feed(&mut self) -> Result<()> {
         while let Some(stdin) = &self.stdin {
             let left = &self.input[self.fed..];
             if left.is_empty() {

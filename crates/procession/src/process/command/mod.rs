@@ -283,11 +283,11 @@ impl Command {
     }
 
     /// Sets the bytes that the program reads from its standard input, and then the end of file.
-    /// They are written while its output is read, so that neither side waits for the other. A
-    /// program that does not read all of them is no error.
+    /// They are written while the program's output is read, so that there is no
+    /// deadlock. A program that does not read all of them is no error.
     ///
-    /// [`spawn`](Command::spawn) leaves them to
-    /// [`communicate`](CommandChild::communicate).
+    /// What [`spawn`](Command::spawn) starts is given them by
+    /// [`wait`](CommandChild::wait) and [`communicate`](CommandChild::communicate).
     ///
     /// # Examples
     /// ```

@@ -83,12 +83,8 @@ impl Pipeline {
                 command.stdio[1] = Some(Stdio::Descriptor(writer));
                 upstream = Some(reader);
             }
-            let input = std::mem::take(&mut command.input);
             match command.spawn() {
-                Ok(mut child) => {
-                    child.set_input(input);
-                    children.children.push(child);
-                }
+                Ok(child) => children.children.push(child),
                 Err(error) => {
                     children.kill();
                     return Err(error);
@@ -208,7 +204,7 @@ impl PipelineChild {
     ///
     /// # Errors
     /// As [`CommandChild::wait`].
-    pub fn wait(&mut self) -> Result<Vec<ExitStatus>> {
+    pub fn wait(&self) -> Result<Vec<ExitStatus>> {
         self.wait_deadline(Deadline::NEVER)
     }
 
@@ -216,18 +212,15 @@ impl PipelineChild {
     ///
     /// # Errors
     /// As [`CommandChild::try_wait`].
-    pub fn try_wait(&mut self) -> Result<Option<Vec<ExitStatus>>> {
-        self.children
-            .iter_mut()
-            .map(CommandChild::try_wait)
-            .collect()
+    pub fn try_wait(&self) -> Result<Option<Vec<ExitStatus>>> {
+        self.children.iter().map(CommandChild::try_wait).collect()
     }
 
     /// Waits for all, at most `timeout` in all, and tells how each ended.
     ///
     /// # Errors
     /// As [`CommandChild::wait_timeout`].
-    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Vec<ExitStatus>> {
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<Vec<ExitStatus>> {
         self.wait_deadline(Deadline::after(timeout))
     }
 
@@ -235,15 +228,15 @@ impl PipelineChild {
     ///
     /// # Errors
     /// As [`CommandChild::wait_deadline`].
-    pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<Vec<ExitStatus>> {
-        let children = self.children.iter_mut();
+    pub fn wait_deadline(&self, deadline: Deadline) -> Result<Vec<ExitStatus>> {
+        let children = self.children.iter();
         children
             .map(|child| child.wait_deadline(deadline))
             .collect()
     }
 
     /// Kills all that run, with their groups, and waits for them.
-    pub fn kill(&mut self) {
+    pub fn kill(&self) {
         for child in &self.children {
             let _ = child
                 .signal_group(super::super::Signal::KILL)

@@ -88,9 +88,7 @@ impl Command {
     pub fn status(self) -> std::result::Result<ExitStatus, CommandError> {
         let deadline = self.deadline();
         let line = self.to_string();
-        let input = self.input.clone();
         let mut child = self.spawn().map_err(CommandError::NotStarted)?;
-        child.set_input(input);
         child.finish(&line, deadline, None)?;
         child.wait().map_err(CommandError::NotStarted)
     }
@@ -120,9 +118,7 @@ impl Command {
         self.collect();
         let (deadline, limit) = (self.deadline(), self.output_limit);
         let line = self.to_string();
-        let input = std::mem::take(&mut self.input);
         let mut child = self.spawn().map_err(CommandError::NotStarted)?;
-        child.set_input(input);
         child.finish(&line, deadline, limit)
     }
 
@@ -220,8 +216,7 @@ impl Command {
             stdio,
             further,
         )?;
-        let mut running =
-            Running::await_start(line.clone(), mailbox, server, true, None, leads_group)?;
+        let running = Running::await_start(line.clone(), mailbox, server, true, None, leads_group)?;
         let reason = read_to_end(failure).during("starting program", &line)?;
         if !reason.is_empty() {
             running.wait(Deadline::NEVER)?;
@@ -230,7 +225,7 @@ impl Command {
                 Error::new(crate::ErrorKind::Other, "starting program", line)
             }));
         }
-        let conversation = Conversation::over(pipes, is_merged);
+        let conversation = Conversation::over(pipes, is_merged, self.input);
         Ok(CommandChild::new(running, self.on_drop, conversation))
     }
 }
