@@ -25,7 +25,7 @@ fn check_one(root: &Path, number: &Number) -> Result<(), String> {
     let stated: String = stated.chars().take_while(is_digit).collect();
     let source = read(&number.file)?;
     let counted = match &number.constant {
-        None => source.matches("#[test]").count().to_string(),
+        None => tests(&source).to_string(),
         Some(name) => {
             let found = source.split_once(&format!("const {name}: "));
             let value = found.and_then(|(_, rest)| rest.split_once(" = "));
@@ -35,11 +35,23 @@ fn check_one(root: &Path, number: &Number) -> Result<(), String> {
             value.chars().take_while(is_digit).collect()
         }
     };
-    match stated == counted {
+    let is_right = match (number.at_least, stated.parse::<usize>(), counted.parse()) {
+        // What has become far too low is not true enough.
+        (true, Ok(stated), Ok(counted)) => (stated..=stated + stated / 4).contains(&counted),
+        _ => stated == counted,
+    };
+    match is_right {
         true => Ok(()),
         false => Err(format!(
             "{place} says {stated}, {} has {counted}",
             number.file
         )),
     }
+}
+
+/// How many tests a file has: those of rustc's harness, and those in lists of ours.
+fn tests(source: &str) -> usize {
+    let lists = source.split("tests![").skip(1);
+    let names = lists.flat_map(|rest| rest.split(']').next().unwrap_or_default().split(','));
+    source.matches("#[test]").count() + names.filter(|name| name.contains("::")).count()
 }

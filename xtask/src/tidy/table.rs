@@ -50,6 +50,9 @@ pub(crate) struct Number {
     /// The source that has it: the value of a constant, or else how many tests.
     pub(crate) file: String,
     pub(crate) constant: Option<String>,
+    /// The document says "at least", so that a new test need not change it.
+    #[serde(default)]
+    pub(crate) at_least: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -267,6 +267,25 @@ fn a_number_in_a_document_is_that_of_the_source() {
 }
 
 #[test]
+fn a_least_number_of_tests_is_neither_too_high_nor_far_too_low() {
+    let rules = "[[numbers]]\ndocument = \"testing.md\"\nafter = \"at least \"\n\
+        file = \"main.rs\"\nat_least = true\n";
+    let tree = Tree::new(&[], rules);
+    let tests: String = (0..10)
+        .map(|number| format!("a::test_{number},\n"))
+        .collect();
+    tree.write("main.rs", &format!("tests![\n{tests}]; tests![b::one]"));
+    for stated in [9, 10, 11] {
+        tree.write("testing.md", &format!("at least {stated}"));
+        no_problem(&tree);
+    }
+    for stated in [8, 12] {
+        tree.write("testing.md", &format!("at least {stated}"));
+        one_problem(&tree, &["main.rs has 11"]);
+    }
+}
+
+#[test]
 fn files_are_not_too_long() {
     let tree = Tree::new(&[("low.rs", &"fn f() {}\n".repeat(301))], "");
     one_problem(&tree, &["low.rs has 301 lines of code, 300 at most"]);
