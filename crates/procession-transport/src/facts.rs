@@ -1,14 +1,14 @@
-//! What there is to know about a mechanism.
+//! Properties of a mechanism.
 
 use procession::limits::Limit;
 use std::fmt;
 
-/// Whether the mechanism keeps the boundaries of what is written to it.
+/// What a mechanism makes of the boundaries between messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundaries {
-    /// Bytes in a row: whoever reads them finds the boundaries.
+    /// A stream of bytes, in which the reader must find the boundaries.
     Stream,
-    /// Messages.
+    /// The kernel keeps messages apart.
     Messages,
 }
 
@@ -21,10 +21,10 @@ impl fmt::Display for Boundaries {
     }
 }
 
-/// How long the mechanism's object lives if nobody removes it.
+/// How long the object of a mechanism exists if it is not removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// As long as a process has it.
+    /// As long as a process uses it.
     Process,
     /// Until the machine restarts.
     Kernel,
@@ -45,21 +45,21 @@ impl fmt::Display for Lifetime {
     }
 }
 
-/// What the kernel's mechanism is like, before this library makes them alike.
+/// Properties of the kernel's mechanism, without what this library adds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Facts {
-    /// Whether it keeps boundaries.
+    /// What it makes of the boundaries between messages.
     pub boundaries: Boundaries,
-    /// Whether unrelated processes can find it by a name.
+    /// `true` if unrelated processes can open it by a name.
     pub named: bool,
-    /// How long it lives.
+    /// How long it exists if it is not removed.
     pub lifetime: Lifetime,
-    /// Longest message in bytes that it carries in one piece; `None` for a
-    /// stream, which has none. This library cuts longer ones.
+    /// Longest message, in bytes, that it carries in one piece; `None` for a stream.
+    /// This library cuts longer messages into frames.
     pub largest_message: Option<u64>,
-    /// Whether it reaches other hosts. This library binds loopback only.
+    /// `true` if it can reach other hosts. This library binds to loopback only.
     pub crosses_hosts: bool,
-    /// The limits of the kernel or the process that apply.
+    /// The limits of the kernel or the process that apply to it.
     pub limits: Vec<Limit>,
 }

@@ -40,7 +40,7 @@ pub struct WorkerError {
     pub failure: WorkerFailure,
     /// Number of whole messages that it had sent.
     pub messages: u64,
-    /// Whether it was in the middle of another message.
+    /// `true` if it had begun another message.
     pub in_message: bool,
 }
 

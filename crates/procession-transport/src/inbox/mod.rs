@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 struct StreamDecoder {
     header: Vec<u8>,
-    /// Who the frame that is coming in belongs to.
+    /// The sender of the frame that is coming in.
     current: Option<usize>,
 }
 
@@ -77,7 +77,7 @@ impl Inbox {
         self.assemblers.len()
     }
 
-    /// Whether the sender is in the middle of a message.
+    /// Returns `true` if the sender has begun a message and not finished it.
     pub(crate) fn is_partial(&self, sender: usize) -> bool {
         self.assemblers[sender].partial.is_some() || !self.streams[sender].header.is_empty()
     }
@@ -87,7 +87,7 @@ impl Inbox {
         self.assemblers[sender].frames
     }
 
-    /// Whether nothing more is expected from the sender.
+    /// Returns `true` if nothing more is expected from the sender.
     pub(crate) fn is_closed(&self, sender: usize) -> bool {
         self.broken[sender] || self.assemblers[sender].ended
     }

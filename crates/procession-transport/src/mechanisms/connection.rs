@@ -1,10 +1,10 @@
 //! Streams that senders connect themselves: Unix socket and TCP.
 //!
-//! A sender proves that it is one by a secret of 256 random bits, which it has
-//! from the fork, in the first bytes that it sends. Whoever connects without it
-//! gets five seconds and forty bytes of attention, beside everybody else's
-//! traffic; of more than 256 such connections the oldest are closed. So a
-//! stranger, or a thousand, can neither inject nor stall.
+//! A sender sends a secret of 256 random bits, which it has from the fork, as its first
+//! bytes. A connection without the secret is closed after five seconds or forty bytes, and
+//! other traffic goes on meanwhile. Of more than 256 connections without it the oldest are
+//! closed. So processes that do not know the secret can neither inject messages nor stall
+//! others.
 
 use super::stream::{Calls, Readers, StreamOutlet};
 use crate::facts::{Boundaries, Facts, Lifetime};
@@ -28,7 +28,7 @@ const SECRET_BYTES: usize = 32;
 const HELLO_BYTES: usize = 4 + SECRET_BYTES + 4;
 const HELLO_MARK: [u8; 4] = *b"pCh1";
 const HELLO_TIME: Duration = Duration::from_secs(5);
-const MAX_STRANGERS: usize = 256;
+const MAX_PENDING: usize = 256;
 /// Connections accepted before other traffic has its turn.
 const ACCEPT_AT_ONCE: usize = 64;
 /// How long to leave a listener alone that could not accept for want of
@@ -128,7 +128,7 @@ impl Connections {
         // All senders may connect before the first is accepted. Listening
         // again changes the length of the queue; the kernel caps it at
         // net.core.somaxconn.
-        let queue = i32::try_from(senders + MAX_STRANGERS).unwrap_or(i32::MAX);
+        let queue = i32::try_from(senders + MAX_PENDING).unwrap_or(i32::MAX);
         rustix::net::listen(&listener, queue).during("preparing listener", "")?;
         let secret = random_bytes()?;
         Ok(Connections {
@@ -188,23 +188,23 @@ impl Channel for Connections {
             listener: self.listener,
             secret: self.secret,
             seen: vec![false; self.senders],
-            strangers: Vec::new(),
+            pending: Vec::new(),
             pause: None,
             names: self.names,
         }))
     }
 }
 
-/// A connection that has not said who it is.
+/// A connection that has not sent the secret yet.
 #[derive(Debug)]
-struct Stranger {
+struct PendingConnection {
     stream: OwnedFd,
     hello: [u8; HELLO_BYTES],
     received: usize,
     deadline: Deadline,
 }
 
-/// What became of a stranger.
+/// What the bytes of a pending connection have shown.
 enum Verdict {
     Waiting,
     Refused,
@@ -218,7 +218,7 @@ struct ConnectionInlet {
     readers: Readers,
     /// Senders that have introduced themselves; each may once.
     seen: Vec<bool>,
-    strangers: Vec<Stranger>,
+    pending: Vec<PendingConnection>,
     /// Until when not to accept.
     pause: Option<Deadline>,
     names: Option<OwnedNames>,
@@ -240,7 +240,7 @@ impl ConnectionInlet {
                 Ok(stream) => {
                     let deadline = Deadline::after(HELLO_TIME);
                     let hello = [0; HELLO_BYTES];
-                    self.strangers.push(Stranger {
+                    self.pending.push(PendingConnection {
                         stream,
                         hello,
                         received: 0,
@@ -260,23 +260,23 @@ impl ConnectionInlet {
         Ok(progress)
     }
 
-    fn question_strangers(&mut self) -> bool {
+    fn check_pending(&mut self) -> bool {
         let mut progress = false;
-        for mut stranger in std::mem::take(&mut self.strangers) {
-            match self.question(&mut stranger) {
-                Verdict::Waiting => self.strangers.push(stranger),
+        for mut connection in std::mem::take(&mut self.pending) {
+            match self.check(&mut connection) {
+                Verdict::Waiting => self.pending.push(connection),
                 Verdict::Refused => {}
                 Verdict::Sender(sender) => {
                     self.seen[sender] = true;
-                    self.readers.insert(sender, stranger.stream);
+                    self.readers.insert(sender, connection.stream);
                     progress = true;
                 }
             }
         }
-        // A sender speaks as soon as it is connected; who has kept silent for
-        // longest is the least likely to be one.
-        let surplus = self.strangers.len().saturating_sub(MAX_STRANGERS);
-        self.strangers.drain(..surplus);
+        // A sender sends as soon as it is connected, so the oldest silent connections are
+        // the least likely to be senders.
+        let surplus = self.pending.len().saturating_sub(MAX_PENDING);
+        self.pending.drain(..surplus);
         if self.seen.iter().all(|seen| *seen) {
             // Every side holds its stream: the path has done its work.
             self.names = None;
@@ -284,18 +284,18 @@ impl ConnectionInlet {
         progress
     }
 
-    fn question(&self, stranger: &mut Stranger) -> Verdict {
-        while stranger.received < HELLO_BYTES {
-            let rest = &mut stranger.hello[stranger.received..];
-            match rustix::net::recv(&stranger.stream, rest, RecvFlags::DONTWAIT) {
+    fn check(&self, connection: &mut PendingConnection) -> Verdict {
+        while connection.received < HELLO_BYTES {
+            let rest = &mut connection.hello[connection.received..];
+            match rustix::net::recv(&connection.stream, rest, RecvFlags::DONTWAIT) {
                 Ok((0, _)) => return Verdict::Refused,
-                Ok((length, _)) => stranger.received += length,
+                Ok((length, _)) => connection.received += length,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if !stranger.deadline.has_passed() => return Verdict::Waiting,
+                Err(Errno::AGAIN) if !connection.deadline.has_passed() => return Verdict::Waiting,
                 Err(_) => return Verdict::Refused,
             }
         }
-        let (mark, rest) = stranger.hello.split_at(HELLO_MARK.len());
+        let (mark, rest) = connection.hello.split_at(HELLO_MARK.len());
         let (secret, index) = rest.split_at(SECRET_BYTES);
         let sender = u32::from_le_bytes([index[0], index[1], index[2], index[3]]) as usize;
         let known = same(secret, &self.secret) && mark == HELLO_MARK;
@@ -318,15 +318,15 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 impl Inlet for ConnectionInlet {
     fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
         let accepted = self.accept()?;
-        let introduced = self.question_strangers();
+        let introduced = self.check_pending();
         let read = self.readers.drain(inbox)?;
         Ok(accepted || introduced || read)
     }
 
     fn drain_dead(&mut self, sender: usize, inbox: &mut Inbox) -> Result<()> {
         // It may have connected and died before we accepted: accept all there
-        // are. Those that are still strangers behind it are questioned now.
-        while self.accept()? | self.question_strangers() {
+        // are. Those that are still pending behind it are checked now.
+        while self.accept()? | self.check_pending() {
             if self.readers.has(sender) {
                 break;
             }
@@ -337,9 +337,9 @@ impl Inlet for ConnectionInlet {
     fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
         let (senders, mut watched): (Vec<usize>, Vec<BorrowedFd<'_>>) = self.readers.open().unzip();
         let mut deadline = deadline;
-        for stranger in &self.strangers {
-            deadline = deadline.min(stranger.deadline);
-            watched.push(stranger.stream.as_fd());
+        for connection in &self.pending {
+            deadline = deadline.min(connection.deadline);
+            watched.push(connection.stream.as_fd());
         }
         if self.is_accepting() {
             watched.push(self.listener.as_fd());

@@ -1,8 +1,8 @@
 //! One FIFO that all senders write to.
 //!
 //! A frame is at most `PIPE_BUF` long, so the kernel writes it whole or not
-//! at all, whoever else writes and whoever is killed. The path is gone before
-//! the first fork: every side holds the FIFO by then.
+//! at all, whatever other senders do and whichever of them is killed. The path is removed
+//! before the first fork: every side has opened the FIFO by then.
 
 use crate::facts::{Boundaries, Facts, Lifetime};
 use crate::frame::HEADER_BYTES;

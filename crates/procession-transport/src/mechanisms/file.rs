@@ -1,6 +1,6 @@
 //! Temporary files: one for each sender, without a name.
 //!
-//! A sender appends frames to its file and rings a bell; the receiver reads
+//! A sender appends frames to its file and rings a doorbell; the receiver reads
 //! what is new and gives the space back to the file system by punching holes.
 //! Credits bound what may lie unread. The files have no name from the start
 //! (`O_TMPFILE`), or none after the instant it takes to remove it.
@@ -54,7 +54,7 @@ impl Mechanism for File {
 pub(crate) struct FileChannel {
     files: Vec<OwnedFd>,
     credits: Vec<EventFd>,
-    bell: EventFd,
+    doorbell: EventFd,
     held: Held,
     lifeline: Lifeline,
 }
@@ -67,11 +67,11 @@ impl FileChannel {
         let credit = |_| EventFd::new(CREDITS, Mode::Semaphore);
         let credits = (0..senders).map(credit).collect::<Result<_>>()?;
         let (held, lifeline) = lifeline()?;
-        let bell = EventFd::new(0, Mode::Counter)?;
+        let doorbell = EventFd::new(0, Mode::Counter)?;
         Ok(FileChannel {
             files,
             credits,
-            bell,
+            doorbell,
             held,
             lifeline,
         })
@@ -96,12 +96,12 @@ pub(crate) fn temporary_file() -> Result<OwnedFd> {
     }
 }
 
-/// What a sender needs: its file, its credits, and the receiver's bell.
+/// What a sender needs: its file, its credits, and the receiver's doorbell.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct FileRoute {
     file: Handle<OwnedFd>,
     credits: EventFd,
-    bell: EventFd,
+    doorbell: EventFd,
     lifeline: Lifeline,
 }
 
@@ -110,7 +110,7 @@ impl Route for FileRoute {
         Ok(Box::new(FileOutlet {
             file: self.file.into_inner(),
             credits: self.credits,
-            bell: self.bell,
+            doorbell: self.doorbell,
             lifeline: self.lifeline,
             offset: 0,
         }))
@@ -125,7 +125,7 @@ impl Channel for FileChannel {
         Ok(FileRoute {
             file: file.during("taking sender", sender)?.into(),
             credits: self.credits[sender].try_clone()?,
-            bell: self.bell.try_clone()?,
+            doorbell: self.doorbell.try_clone()?,
             lifeline: self.lifeline.try_clone()?,
         })
     }
@@ -140,7 +140,7 @@ impl Channel for FileChannel {
         };
         Ok(Box::new(FileInlet {
             files: self.files.into_iter().zip(self.credits).map(new).collect(),
-            bell: self.bell,
+            doorbell: self.doorbell,
             _held: self.held,
             buffer: vec![0; 256 * 1024],
         }))
@@ -151,7 +151,7 @@ impl Channel for FileChannel {
 struct FileOutlet {
     file: OwnedFd,
     credits: EventFd,
-    bell: EventFd,
+    doorbell: EventFd,
     lifeline: Lifeline,
     offset: u64,
 }
@@ -186,7 +186,7 @@ impl Outlet for FileOutlet {
                 .wait(self.credits.as_fd(), PollFlags::IN, deadline)?;
         }
         self.append(frame)?;
-        self.bell.add(1)
+        self.doorbell.add(1)
     }
 }
 
@@ -202,7 +202,7 @@ struct Incoming {
 #[derive(Debug)]
 struct FileInlet {
     files: Vec<Incoming>,
-    bell: EventFd,
+    doorbell: EventFd,
     _held: Held,
     buffer: Vec<u8>,
 }
@@ -238,7 +238,7 @@ impl FileInlet {
 impl Inlet for FileInlet {
     fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
         // Before reading: whatever is written after the reading rings again.
-        let _ = self.bell.try_take();
+        let _ = self.doorbell.try_take();
         let mut progress = false;
         for sender in 0..self.files.len() {
             progress |= self.read(sender, inbox)?;
@@ -252,6 +252,6 @@ impl Inlet for FileInlet {
     }
 
     fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
-        wait_for(&[self.bell.as_fd()], also, deadline).map(drop)
+        wait_for(&[self.doorbell.as_fd()], also, deadline).map(drop)
     }
 }

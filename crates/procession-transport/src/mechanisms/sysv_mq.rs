@@ -44,13 +44,13 @@ impl Mechanism for SysvMq {
     }
 }
 
-/// A System V queue, with a bell beside it because it cannot be polled. It
+/// A System V queue, with a doorbell beside it because it cannot be polled. It
 /// has no life without its key, which it owns until the end.
 #[derive(Debug)]
 pub(crate) struct SysvQueue {
     queue: sysv::MessageQueue,
     max_packet: usize,
-    bell: EventFd,
+    doorbell: EventFd,
     held: Held,
     lifeline: Lifeline,
     names: OwnedNames,
@@ -68,12 +68,12 @@ impl SysvQueue {
             .min(queue.status()?.max_bytes / 2)
             .max(HEADER_BYTES as u64 + 1);
         let (held, lifeline) = lifeline()?;
-        let bell = EventFd::new(0, Mode::Counter)?;
+        let doorbell = EventFd::new(0, Mode::Counter)?;
         let max_packet = usize::try_from(max_packet).unwrap_or(8192);
         Ok(SysvQueue {
             queue,
             max_packet,
-            bell,
+            doorbell,
             held,
             lifeline,
             names,
@@ -81,12 +81,12 @@ impl SysvQueue {
     }
 }
 
-/// What a sender needs: the queue, by its id, and the receiver's bell.
+/// What a sender needs: the queue, by its id, and the receiver's doorbell.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct SysvRoute {
     queue: sysv::MessageQueue,
     max_packet: usize,
-    bell: EventFd,
+    doorbell: EventFd,
     lifeline: Lifeline,
     sender: usize,
 }
@@ -96,7 +96,7 @@ impl Route for SysvRoute {
         Ok(Box::new(SysvOutlet {
             queue: self.queue,
             max_packet: self.max_packet,
-            bell: self.bell,
+            doorbell: self.doorbell,
             lifeline: self.lifeline,
             kind: kind_of(self.sender),
         }))
@@ -110,7 +110,7 @@ impl Channel for SysvQueue {
         Ok(SysvRoute {
             queue: self.queue.clone(),
             max_packet: self.max_packet,
-            bell: self.bell.try_clone()?,
+            doorbell: self.doorbell.try_clone()?,
             lifeline: self.lifeline.try_clone()?,
             sender,
         })
@@ -120,7 +120,7 @@ impl Channel for SysvQueue {
         let SysvQueue {
             queue,
             max_packet,
-            bell,
+            doorbell,
             held,
             names,
             ..
@@ -128,7 +128,7 @@ impl Channel for SysvQueue {
         Ok(Box::new(SysvInlet {
             queue,
             max_packet,
-            bell,
+            doorbell,
             _held: held,
             _names: names,
         }))
@@ -144,7 +144,7 @@ fn kind_of(sender: usize) -> i64 {
 struct SysvOutlet {
     queue: sysv::MessageQueue,
     max_packet: usize,
-    bell: EventFd,
+    doorbell: EventFd,
     lifeline: Lifeline,
     kind: i64,
 }
@@ -168,7 +168,7 @@ impl Outlet for SysvOutlet {
             self.lifeline.pause(deadline.min(Deadline::after(pause)))?;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        self.bell.add(1)
+        self.doorbell.add(1)
     }
 }
 
@@ -176,7 +176,7 @@ impl Outlet for SysvOutlet {
 struct SysvInlet {
     queue: sysv::MessageQueue,
     max_packet: usize,
-    bell: EventFd,
+    doorbell: EventFd,
     _held: Held,
     _names: OwnedNames,
 }
@@ -198,7 +198,7 @@ impl Inlet for SysvInlet {
     fn drain(&mut self, inbox: &mut Inbox) -> Result<bool> {
         // Before receiving: whatever is sent after that rings again. And if
         // messages stay behind, the next drain comes before the next wait.
-        let _ = self.bell.try_take();
+        let _ = self.doorbell.try_take();
         let mut progress = false;
         while !inbox.has_arrivals() && self.take(Select::First, inbox)? {
             progress = true;
@@ -212,6 +212,6 @@ impl Inlet for SysvInlet {
     }
 
     fn wait(&mut self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
-        wait_for(&[self.bell.as_fd()], also, deadline).map(drop)
+        wait_for(&[self.doorbell.as_fd()], also, deadline).map(drop)
     }
 }

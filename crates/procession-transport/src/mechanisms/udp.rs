@@ -8,7 +8,7 @@
 //!
 //! A sender has one datagram under way. The kernel drops datagrams when the
 //! receiver's buffer is full, so losing one is ordinary; the secret, known by
-//! inheritance only, keeps strangers' datagrams out.
+//! inheritance only, keeps datagrams of other processes out.
 
 use crate::facts::{Boundaries, Facts, Lifetime};
 use crate::inbox::Inbox;
@@ -146,7 +146,7 @@ struct DatagramOutlet {
 }
 
 impl DatagramOutlet {
-    /// Whether the answer to the datagram under way has come.
+    /// Returns `true` if the answer to the current datagram has arrived.
     fn is_answered(&self, expected: &[u8]) -> Result<bool> {
         let mut answer = [0; ANSWER_BYTES + 1];
         loop {

@@ -1,7 +1,7 @@
 //! The receiver's end.
 
-use super::bells::Bells;
 use super::bytes::Ring;
+use super::doorbells::Doorbells;
 use super::layout::Layout;
 use super::spin::spin;
 use crate::inbox::Inbox;
@@ -17,7 +17,7 @@ use std::sync::atomic::{Ordering, fence};
 pub(super) struct RingInlet {
     pub(super) memory: Arc<Region>,
     pub(super) layout: Layout,
-    pub(super) bells: Bells,
+    pub(super) doorbells: Doorbells,
     pub(super) may_spin: bool,
     pub(super) _held: Held,
     pub(super) buffer: Vec<u8>,
@@ -43,7 +43,7 @@ impl RingInlet {
             if ring.wants_room.load(Ordering::Relaxed) == 1
                 && ring.wants_room.swap(0, Ordering::Relaxed) == 1
             {
-                self.bells.ring_sender(sender)?;
+                self.doorbells.ring_sender(sender)?;
             }
             inbox.stream(sender, &buffer[..length]);
         }
@@ -76,7 +76,7 @@ impl Inlet for RingInlet {
         // sees its bytes.
         fence(Ordering::SeqCst);
         if !self.has_bytes() {
-            self.bells.wait_receiver(also, deadline)?;
+            self.doorbells.wait_receiver(also, deadline)?;
         }
         sleeps.store(0, Ordering::Relaxed);
         Ok(())

@@ -1,6 +1,6 @@
-//! Byte rings in shared memory, one for each sender, and the ways to wake
-//! whoever waits for them: POSIX shared memory with POSIX semaphores, System
-//! V shared memory with a System V set, a mapped file with event counters.
+//! Byte rings in shared memory, one for each sender, and the doorbells that wake the side
+//! that waits: POSIX shared memory with POSIX semaphores, System V shared memory with a
+//! System V set, a mapped file with event counters.
 //!
 //! ```text
 //!  0            64                         per sender, behind the semaphores:
@@ -21,8 +21,8 @@
 //!
 //! Trust: *may crash*. `head` and `tail` are checked before they are used.
 
-mod bells;
 mod bytes;
+mod doorbells;
 mod inlet;
 mod layout;
 mod outlet;

@@ -1,7 +1,7 @@
 //! A sender's end.
 
-use super::bells::OutletBells;
 use super::bytes::Ring;
+use super::doorbells::OutletDoorbells;
 use super::layout::Layout;
 use super::spin::spin;
 use crate::lifeline::Lifeline;
@@ -16,7 +16,7 @@ use std::sync::atomic::{Ordering, fence};
 pub(super) struct RingOutlet {
     pub(super) memory: Arc<Region>,
     pub(super) layout: Layout,
-    pub(super) bells: OutletBells,
+    pub(super) doorbells: OutletDoorbells,
     pub(super) may_spin: bool,
     pub(super) lifeline: Lifeline,
     pub(super) sender: usize,
@@ -36,7 +36,7 @@ impl RingOutlet {
                 if receiver_sleeps.load(Ordering::Relaxed) == 1
                     && receiver_sleeps.swap(0, Ordering::Relaxed) == 1
                 {
-                    self.bells.ring_receiver()?;
+                    self.doorbells.ring_receiver()?;
                 }
                 continue;
             }
@@ -51,7 +51,7 @@ impl RingOutlet {
             // look sees the room.
             fence(Ordering::SeqCst);
             if ring.is_full()? {
-                self.bells.wait(&self.lifeline, deadline)?;
+                self.doorbells.wait(&self.lifeline, deadline)?;
             }
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! The rings of all senders, before they are taken apart.
 
-use super::bells::Bells;
 use super::bytes::PIECE_BYTES;
+use super::doorbells::Doorbells;
 use super::inlet::RingInlet;
 use super::layout::Layout;
-use super::route::{ObjectRoute, RingRoute, SenderBells};
+use super::route::{ObjectRoute, RingRoute, SenderDoorbells};
 use crate::lifeline::{Held, Lifeline, lifeline};
 use crate::mechanism::{Channel, Inlet};
 use crate::mechanisms::file::temporary_file;
@@ -24,7 +24,7 @@ pub(crate) struct Rings {
     memory: Arc<Region>,
     object: Object,
     layout: Layout,
-    bells: Bells,
+    doorbells: Doorbells,
     may_spin: bool,
     held: Held,
     lifeline: Lifeline,
@@ -45,7 +45,12 @@ impl Rings {
         let receiver = semaphore(0)?;
         let senders = (1..=senders).map(semaphore).collect::<Result<_>>()?;
         let object = Object::Posix(Arc::new(object));
-        Rings::new(memory, object, layout, Bells::Posix { receiver, senders })
+        Rings::new(
+            memory,
+            object,
+            layout,
+            Doorbells::Posix { receiver, senders },
+        )
     }
 
     /// System V shared memory, marked for removal before the first fork, with
@@ -65,7 +70,7 @@ impl Rings {
             memory,
             Object::Sysv(segment),
             layout,
-            Bells::Sysv { set, _names: names },
+            Doorbells::Sysv { set, _names: names },
         )
     }
 
@@ -83,18 +88,23 @@ impl Rings {
             Arc::new(memory),
             Object::File(Arc::new(file)),
             layout,
-            Bells::Events { receiver, senders },
+            Doorbells::Events { receiver, senders },
         )
     }
 
-    fn new(memory: Arc<Region>, object: Object, layout: Layout, bells: Bells) -> Result<Rings> {
+    fn new(
+        memory: Arc<Region>,
+        object: Object,
+        layout: Layout,
+        doorbells: Doorbells,
+    ) -> Result<Rings> {
         let (held, lifeline) = lifeline()?;
         let may_spin = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
         Ok(Rings {
             memory,
             object,
             layout,
-            bells,
+            doorbells,
             may_spin,
             held,
             lifeline,
@@ -120,17 +130,17 @@ impl Channel for Rings {
             let copy = descriptor.try_clone_to_owned();
             copy.during("taking sender", sender).map(Handle::new)
         };
-        let object = match (&self.object, &self.bells) {
+        let object = match (&self.object, &self.doorbells) {
             (Object::Posix(object), _) => ObjectRoute::Posix(copy(object.as_fd())?),
-            (Object::Sysv(segment), Bells::Sysv { set, .. }) => {
+            (Object::Sysv(segment), Doorbells::Sysv { set, .. }) => {
                 ObjectRoute::Sysv(segment.clone(), set.clone())
             }
-            (Object::File(file), Bells::Events { receiver, senders }) => {
-                let bells = SenderBells {
+            (Object::File(file), Doorbells::Events { receiver, senders }) => {
+                let doorbells = SenderDoorbells {
                     receiver: receiver.try_clone()?,
                     sender: senders[sender].try_clone()?,
                 };
-                ObjectRoute::File(copy(file.as_fd())?, bells)
+                ObjectRoute::File(copy(file.as_fd())?, doorbells)
             }
             _ => unreachable!("each constructor pairs them so"),
         };
@@ -147,7 +157,7 @@ impl Channel for Rings {
         let Rings {
             memory,
             layout,
-            bells,
+            doorbells,
             may_spin,
             held,
             ..
@@ -156,7 +166,7 @@ impl Channel for Rings {
         Ok(Box::new(RingInlet {
             memory,
             layout,
-            bells,
+            doorbells,
             may_spin,
             _held: held,
             buffer,

@@ -1,6 +1,6 @@
 //! What a sender needs, on its way to the sender's process.
 
-use super::bells::OutletBells;
+use super::doorbells::OutletDoorbells;
 use super::layout::Layout;
 use super::outlet::RingOutlet;
 use crate::lifeline::Lifeline;
@@ -29,12 +29,12 @@ pub(crate) struct RingRoute {
 pub(super) enum ObjectRoute {
     Posix(Handle<OwnedFd>),
     Sysv(sysv::SharedMemory, SemaphoreSet),
-    File(Handle<OwnedFd>, SenderBells),
+    File(Handle<OwnedFd>, SenderDoorbells),
 }
 
 /// Event counters of the receiver and of one sender.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-pub(super) struct SenderBells {
+pub(super) struct SenderDoorbells {
     pub(super) receiver: EventFd,
     pub(super) sender: EventFd,
 }
@@ -52,29 +52,30 @@ impl Route for RingRoute {
             let memory = Region::map(descriptor.as_fd(), layout.bytes(), true);
             memory.map(Arc::new).during("mapping shared ring", "")
         };
-        let (memory, bells) = match object {
+        let (memory, doorbells) = match object {
             ObjectRoute::Posix(descriptor) => {
                 let memory = map(&descriptor)?;
                 let at =
                     |number| Semaphore::attach_in(Arc::clone(&memory), layout.semaphore(number));
-                let bells = OutletBells::Posix {
+                let doorbells = OutletDoorbells::Posix {
                     receiver: at(0)?,
                     sender: at(sender + 1)?,
                 };
-                (memory, bells)
+                (memory, doorbells)
             }
             ObjectRoute::Sysv(segment, set) => {
                 let memory = Arc::clone(segment.attach()?.region());
-                (memory, OutletBells::Sysv { set, sender })
+                (memory, OutletDoorbells::Sysv { set, sender })
             }
-            ObjectRoute::File(descriptor, SenderBells { receiver, sender }) => {
-                (map(&descriptor)?, OutletBells::Events { receiver, sender })
-            }
+            ObjectRoute::File(descriptor, SenderDoorbells { receiver, sender }) => (
+                map(&descriptor)?,
+                OutletDoorbells::Events { receiver, sender },
+            ),
         };
         Ok(Box::new(RingOutlet {
             memory,
             layout,
-            bells,
+            doorbells,
             may_spin,
             lifeline,
             sender,

@@ -1,4 +1,4 @@
-//! Waking whoever waits for a ring: POSIX semaphores, a System V set, or event
+//! Waking the side that waits for a ring: POSIX semaphores, a System V set, or event
 //! counters.
 
 use crate::lifeline::Lifeline;
@@ -16,9 +16,9 @@ use std::time::Duration;
 /// within it.
 const SLICE: Duration = Duration::from_millis(5);
 
-/// The receiver's part of the bells.
+/// The receiver's part of the doorbells.
 #[derive(Debug)]
-pub(crate) enum Bells {
+pub(crate) enum Doorbells {
     Posix {
         receiver: Semaphore,
         senders: Vec<Semaphore>,
@@ -34,22 +34,22 @@ pub(crate) enum Bells {
     },
 }
 
-impl Bells {
+impl Doorbells {
     pub(crate) fn ring_sender(&self, sender: usize) -> Result<()> {
         match self {
-            Bells::Posix { senders, .. } => senders[sender].post(),
-            Bells::Sysv { set, .. } => set.post(sysv_index(sender)),
-            Bells::Events { senders, .. } => senders[sender].add(1),
+            Doorbells::Posix { senders, .. } => senders[sender].post(),
+            Doorbells::Sysv { set, .. } => set.post(sysv_index(sender)),
+            Doorbells::Events { senders, .. } => senders[sender].add(1),
         }
     }
 
-    /// Waits to be rung; returns early and for no reason as it likes.
+    /// Waits until the doorbell is rung. May return earlier.
     pub(crate) fn wait_receiver(&self, also: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {
         let slice = deadline.min(Deadline::after(SLICE));
         match self {
-            Bells::Posix { receiver, .. } => unless_late(receiver.wait_deadline(slice)),
-            Bells::Sysv { set, .. } => unless_late(take(set, 0, slice)),
-            Bells::Events { receiver, .. } => {
+            Doorbells::Posix { receiver, .. } => unless_late(receiver.wait_deadline(slice)),
+            Doorbells::Sysv { set, .. } => unless_late(take(set, 0, slice)),
+            Doorbells::Events { receiver, .. } => {
                 wait_for(&[receiver.as_fd()], also, deadline)?;
                 unless_late(receiver.try_take().map(drop))
             }
@@ -57,9 +57,9 @@ impl Bells {
     }
 }
 
-/// A sender's part of the bells.
+/// A sender's part of the doorbells.
 #[derive(Debug)]
-pub(crate) enum OutletBells {
+pub(crate) enum OutletDoorbells {
     Posix {
         receiver: Semaphore,
         sender: Semaphore,
@@ -74,12 +74,12 @@ pub(crate) enum OutletBells {
     },
 }
 
-impl OutletBells {
+impl OutletDoorbells {
     pub(crate) fn ring_receiver(&self) -> Result<()> {
         match self {
-            OutletBells::Posix { receiver, .. } => receiver.post(),
-            OutletBells::Sysv { set, .. } => set.post(0),
-            OutletBells::Events { receiver, .. } => receiver.add(1),
+            OutletDoorbells::Posix { receiver, .. } => receiver.post(),
+            OutletDoorbells::Sysv { set, .. } => set.post(0),
+            OutletDoorbells::Events { receiver, .. } => receiver.add(1),
         }
     }
 
@@ -87,15 +87,15 @@ impl OutletBells {
     pub(crate) fn wait(&self, lifeline: &Lifeline, deadline: Deadline) -> Result<()> {
         let slice = deadline.min(Deadline::after(SLICE));
         match self {
-            OutletBells::Posix { sender, .. } => {
+            OutletDoorbells::Posix { sender, .. } => {
                 unless_late(sender.wait_deadline(slice))?;
                 lifeline.check()
             }
-            OutletBells::Sysv { set, sender } => {
+            OutletDoorbells::Sysv { set, sender } => {
                 unless_late(take(set, sysv_index(*sender), slice))?;
                 lifeline.check()
             }
-            OutletBells::Events { sender, .. } => {
+            OutletDoorbells::Events { sender, .. } => {
                 unless_late(lifeline.wait(sender.as_fd(), PollFlags::IN, slice))?;
                 unless_late(sender.try_take().map(drop))
             }
