@@ -13,7 +13,8 @@
 //! | state of a slot | both | `index << 2 \| waiting, claimed or revoked` |
 //! | current call | both | 0, or `number << 2 \| running or condemned` |
 //! | asleep | worker | what it waits for: posts, room for results, or nothing |
-//! | give back, notice | pool | requests, which the worker looks at between calls |
+//! | give back | pool | the post whose rest it wants back, and one; the worker looks between calls |
+//! | notice | pool | the call that should end |
 //!
 //! # A post
 //!
@@ -88,7 +89,7 @@ pub enum Word {
     Current,
     /// What the worker sleeps for.
     Asleep,
-    /// The pool wants the rest of the batch back.
+    /// The post of which the pool wants the rest back, and one.
     GiveBack,
     /// The call that should end.
     Notice,
@@ -191,11 +192,6 @@ pub fn has_news(memory: &impl Memory) -> bool {
 /// Returns `true` if the worker takes posts.
 pub fn is_ready(memory: &impl Memory) -> bool {
     memory.word(Word::Ready).load(Ordering::Acquire) != 0
-}
-
-/// Asks the worker to give back what it has not begun of its batch.
-pub fn ask_for_rest(memory: &impl Memory) {
-    memory.word(Word::GiveBack).store(1, Ordering::Relaxed);
 }
 
 /// Returns `true` if the call that runs was given notice; for its worker.

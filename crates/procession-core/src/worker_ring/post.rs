@@ -19,6 +19,8 @@ pub struct PoolSide<P> {
     /// Where the arguments of the last posts end: of those that may be in slots, and of
     /// the one before them.
     ends: Box<[u64]>,
+    /// The last post whose rest was asked for, and one.
+    rest_wanted: u64,
 }
 
 /// What a dead worker has done with the first post that has no result.
@@ -46,6 +48,7 @@ impl<M: Memory, P: Deref<Target = M>> PoolSide<P> {
             taken: 0,
             arguments_read: 0,
             ends: vec![0; Self::ENDS as usize].into(),
+            rest_wanted: 0,
         }
     }
 
@@ -83,9 +86,30 @@ impl<M: Memory, P: Deref<Target = M>> PoolSide<P> {
         Ok(())
     }
 
-    /// Returns `true` if a post without arguments has room.
-    pub fn has_slot(&mut self) -> bool {
-        self.see_progress().is_ok() && self.posted - self.taken < M::SLOTS
+    /// Returns `true` if so many posts without arguments have room.
+    #[inline]
+    pub fn has_slots(&mut self, count: u64) -> bool {
+        // What was seen before is enough, most often.
+        if self.posted - self.taken + count <= M::SLOTS {
+            return true;
+        }
+        let sees = self.see_progress();
+        sees.is_ok() && self.posted - self.taken + count <= M::SLOTS
+    }
+
+    /// Returns `true` if the worker says that it has taken a post or passed it over.
+    pub fn is_behind(&self, index: u64) -> bool {
+        self.memory.word(Word::Taken).load(Ordering::Acquire) > index
+    }
+
+    /// Asks the worker to give back what it has not begun of a post. If it is not in the midst
+    /// of that post, it gives nothing back.
+    pub fn ask_for_rest(&mut self, index: u64) {
+        // Posts are taken in order: an older one is over, or is so before the newer begins.
+        self.rest_wanted = self.rest_wanted.max(index + 1);
+        self.memory
+            .word(Word::GiveBack)
+            .store(self.rest_wanted, Ordering::Relaxed);
     }
 
     /// Posts an entry whose arguments `copy` writes into the ring, from a place on.

@@ -102,15 +102,10 @@ impl<M: Memory, P: Deref<Target = M>> WorkerSide<P> {
         }))
     }
 
-    /// Returns `true` if the pool wants the rest of the batch.
+    /// Returns `true` if the pool wants the rest of the post that was taken last.
     #[inline]
     #[must_use]
     pub fn is_rest_wanted(&self) -> bool {
-        self.memory.word(Word::GiveBack).load(Ordering::Relaxed) != 0
-    }
-
-    /// Begins a batch, of which nothing is wanted back yet.
-    pub fn keep_batch(&self) {
-        self.memory.word(Word::GiveBack).store(0, Ordering::Relaxed);
+        self.memory.word(Word::GiveBack).load(Ordering::Relaxed) == self.taken
     }
 }

@@ -206,9 +206,6 @@ impl Worker {
     fn run(&mut self, post: Post, arguments: Arguments<'_>, buffer: &mut Vec<u8>) {
         let is_timed = post.count > 1 || post.slow;
         let now = if is_timed || post.exact { clock() } else { 0 };
-        if post.count > 1 {
-            self.taking.keep_batch();
-        }
         let mut following = Following {
             taking: &mut self.taking,
             doorbell: &self.doorbell,

@@ -93,17 +93,22 @@ impl Scheduler {
         }
     }
 
-    /// Returns the worker that has least to do, if it can take more; one that is ready
-    /// before those that are starting.
+    /// Returns the worker that has least to do, if it can take more. Where some are ready, one
+    /// that is starting gets nothing: nobody knows how long it takes, what it is sent stays in
+    /// its ring when it is taken back, and it rings the doorbell when it is ready.
     fn choose_worker(&self, in_bulk: bool) -> Option<WorkerId> {
         let ahead = if in_bulk { AHEAD_IN_BULK } else { AHEAD };
         let most_tasks = self.limits.tasks_per_worker.unwrap_or(u64::MAX);
-        let mut best: Option<(usize, (bool, usize))> = None;
+        let some_are_ready = self.workers.iter().any(WorkerSlot::is_ready);
+        let mut best: Option<(usize, usize)> = None;
         for (at, worker) in self.workers.iter().enumerate() {
             let Some(live) = worker.taker() else { continue };
-            let rank = (worker.is_starting(), live.ledger().len());
-            if live.can_take(ahead, most_tasks) && best.is_none_or(|(_, least)| rank < least) {
-                best = Some((at, rank));
+            let has = live.ledger().len();
+            if live.is_ready() == some_are_ready
+                && live.can_take(ahead, most_tasks)
+                && best.is_none_or(|(_, least)| has < least)
+            {
+                best = Some((at, has));
             }
         }
         best.map(|(at, _)| WorkerId::new(at))

@@ -220,23 +220,20 @@ impl Ledger {
         self.check();
     }
 
-    /// Notes that the rest of the first entry is wanted back. Returns `true` if it has a
+    /// Notes that the rest of the first entry is wanted back. Returns its post, if it has a
     /// rest and was not asked for it before.
-    pub(super) fn want_rest_of_first(&mut self) -> bool {
-        let first = self.entries.front_mut();
-        first.is_some_and(|first| {
-            first.count > 1 && !std::mem::replace(&mut first.is_rest_wanted, true)
-        })
+    pub(super) fn want_rest_of_first(&mut self) -> Option<u64> {
+        let first = self.entries.front_mut()?;
+        (first.count > 1 && !std::mem::replace(&mut first.is_rest_wanted, true))
+            .then_some(first.index)
     }
 
-    /// Notes that the rest of a chunk is wanted back. Returns `true` if it has one.
-    pub(super) fn want_rest_of(&mut self, chunk: ChunkId) -> bool {
+    /// Notes that the rest of a chunk is wanted back. Returns its post, if it has a rest.
+    pub(super) fn want_rest_of(&mut self, chunk: ChunkId) -> Option<u64> {
         let mut entries = self.entries.iter_mut();
-        let entry = entries.find(|entry| entry.chunk == Some(chunk));
-        entry.is_some_and(|entry| {
-            entry.is_rest_wanted = true;
-            entry.count > 1
-        })
+        let entry = entries.find(|entry| entry.chunk == Some(chunk))?;
+        entry.is_rest_wanted = true;
+        (entry.count > 1).then_some(entry.index)
     }
 
     /// Takes out all chunks whose results are missing, with their posts: the worker is dead.

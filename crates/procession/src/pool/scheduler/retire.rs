@@ -1,6 +1,6 @@
 //! A worker has ended: what becomes of what it had, and of the pool.
 
-use super::ids::WorkerId;
+use super::ids::{ChunkId, WorkerId};
 use super::retry::Retry;
 use super::task_table::Place;
 use super::worker_slot::WorkerSlot;
@@ -21,7 +21,8 @@ const MOST_EARLY_DEATHS: u32 = 3;
 
 impl Scheduler {
     /// Takes in that the process of a worker has ended, with `outcome`: the call that it was
-    /// in fails or is tried again, the rest goes to others.
+    /// in fails or is tried again, the rest goes to others. Of a worker that is lost, all that
+    /// it has taken fails: it may still do it.
     pub(in crate::pool) fn retire(
         &mut self,
         worker: WorkerId,
@@ -44,14 +45,16 @@ impl Scheduler {
         };
         self.update_rings();
         let has_left = outcome.is_ok();
-        let failure = match (retired.condemned.take(), outcome) {
-            (Some(reason), _) => reason,
-            (None, Err(failure)) => failure,
-            (None, Ok(())) => TaskError::exited(0),
+        let failed = |failure: TaskError| {
+            failure
+                .in_process(retired.pid)
+                .with_stderr(stderr_tail.to_owned(), self.limits.memory)
         };
-        let error = failure
-            .in_process(retired.pid)
-            .with_stderr(stderr_tail.to_owned(), self.limits.memory);
+        let loss = failed(outcome.err().unwrap_or_else(|| TaskError::exited(0)));
+        let error = retired
+            .condemned
+            .take()
+            .map_or_else(|| loss.clone(), failed);
         let told = retired.span.ended((!has_left).then_some(&error));
         self.afterwards.extend(told.map(After::Tell));
         let mut had = retired.had;
@@ -74,6 +77,11 @@ impl Scheduler {
                 }
             }
         }
+        let mut error_of_next = error.clone();
+        for chunk in std::mem::take(&mut retired.kept) {
+            self.fail_kept(chunk, error_of_next, &loss);
+            error_of_next = loss.clone();
+        }
         for chunk in had.into_iter().rev() {
             match &self.phase {
                 Phase::Over(reason) => {
@@ -95,6 +103,20 @@ impl Scheduler {
         }
         self.changes += 1;
         self.dispatch();
+    }
+
+    /// Fails all of a chunk that a lost worker may run: the next call with `error`, the others
+    /// with `loss`. Each is tried again only if that was asked for.
+    fn fail_kept(&mut self, chunk: ChunkId, error: TaskError, loss: &TaskError) {
+        self.tasks.put(chunk, Place::Queued);
+        self.fail_one(chunk, error, Retry::IfAsked);
+        // One of a single argument that is tried again is with the timers, as a whole.
+        while self.tasks[chunk].left() > 0 && self.tasks[chunk].count() > 1 {
+            self.fail_one(chunk, loss.clone(), Retry::IfAsked);
+        }
+        if self.tasks[chunk].left() == 0 {
+            self.complete(chunk);
+        }
     }
 
     /// A worker could not be started, or ended before it was ready.

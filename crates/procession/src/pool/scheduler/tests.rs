@@ -1,7 +1,9 @@
 //! The scheduler without any process: workers are rings that the test writes.
 
 use super::chunk::{Arguments, Piece, Policy};
+use super::dispatch::AHEAD;
 use super::ids::{ChunkId, Id, JobId, RunId, WorkerId};
+use super::live_worker::Sending;
 use super::task_table::{Owner, Place, Span};
 use super::{After, Definition, Limits, LiveWorker, Process, Scheduler};
 use crate::codec::{Body, Encoded};
@@ -12,7 +14,7 @@ use crate::pool::worker_ring::{Order, PoolSide, Post, RingMemory, WorkerSide};
 use crate::process::packet::{self, Mailbox};
 use crate::process::task::record::{self, Status};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +22,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 struct FakeProcess {
     is_killed: AtomicBool,
+    /// The kernel refuses to kill it.
+    is_protected: AtomicBool,
 }
 
 impl Process for FakeProcess {
@@ -28,6 +32,10 @@ impl Process for FakeProcess {
     }
 
     fn kill(&self) -> crate::Result<()> {
+        if self.is_protected.load(Ordering::Relaxed) {
+            let kind = crate::ErrorKind::PermissionDenied;
+            return Err(crate::Error::new(kind, "killing", ""));
+        }
         self.is_killed.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -39,6 +47,8 @@ struct FakeWorker {
     taking: WorkerSide,
     _mail: Mailbox,
     has_stopped: bool,
+    /// The arguments of the calls that it has begun.
+    begun: Vec<u32>,
 }
 
 /// How a worker goes about a chunk.
@@ -59,6 +69,17 @@ fn a_record(status: Status, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+fn a_definition() -> Definition {
+    let encoded = Encoded {
+        body: Body::Inline(Vec::new()),
+        descriptors: Vec::new(),
+    };
+    Definition {
+        encoded,
+        captured: None,
+    }
+}
+
 impl FakeWorker {
     /// Does the next thing in its ring. Returns `false` if it has died of it.
     fn work(&mut self, how: How) -> bool {
@@ -77,6 +98,11 @@ impl FakeWorker {
         let mut rest = &bytes[..];
         for number in 0..post.count {
             let argument = record::take(&mut rest).unwrap().body.to_vec();
+            if number > 0 && self.taking.is_rest_wanted() {
+                self.end(post, number);
+                return true;
+            }
+            self.begun.push(number_in(&argument));
             match post.exact {
                 true => self.taking.begin_exact(0),
                 false => self.taking.begin(),
@@ -93,6 +119,29 @@ impl FakeWorker {
         }
         self.end(post, post.count);
         true
+    }
+
+    /// Takes the next batch and begins its first call; returns what is missing.
+    fn begin_batch(&mut self) -> Post {
+        let mut bytes = Vec::new();
+        loop {
+            let (post, _) = self.taking.take(&mut bytes).unwrap();
+            if post.order == Order::Run {
+                let argument = record::take(&mut &bytes[..]).unwrap().body;
+                self.begun.push(number_in(argument));
+                match post.exact {
+                    true => self.taking.begin_exact(0),
+                    false => self.taking.begin(),
+                }
+                return post;
+            }
+        }
+    }
+
+    /// Writes the result of the first call of a batch.
+    fn answer(&mut self, number: u32) {
+        let mut result = a_record(Status::Value, &number.to_le_bytes());
+        self.taking.write(&mut result, || {});
     }
 
     fn end(&mut self, post: Post, done: u32) {
@@ -114,10 +163,22 @@ struct House {
     scheduler: Scheduler,
     workers: BTreeMap<usize, FakeWorker>,
     job: JobId,
+    /// Workers that the pool has given up, because it could not kill them. They go on.
+    lost: Vec<FakeWorker>,
     handles: Vec<(ChunkId, u32)>,
     run: RunId,
     /// Arguments of the run, and how often each was answered.
     answered: Vec<u32>,
+    /// Arguments whose calls were begun that are not to be tried again, and those that may be.
+    begun: BTreeSet<u32>,
+    retriable: BTreeSet<u32>,
+}
+
+/// Arguments of handles are numbers from here on.
+const OF_HANDLES: u32 = 1 << 31;
+
+fn number_in(argument: &[u8]) -> u32 {
+    u32::from_le_bytes(argument.try_into().unwrap())
 }
 
 const DEATH: TaskError = TaskError::exited(1);
@@ -125,22 +186,18 @@ const DEATH: TaskError = TaskError::exited(1);
 impl House {
     fn new(workers: usize, limits: Limits) -> House {
         let mut scheduler = Scheduler::new(workers, limits);
-        let encoded = Encoded {
-            body: Body::Inline(Vec::new()),
-            descriptors: Vec::new(),
-        };
-        let captured = None;
-        let job = scheduler
-            .jobs_mut()
-            .add((0, 0), Definition { encoded, captured });
+        let job = scheduler.jobs_mut().add((0, 0), a_definition());
         let run = scheduler.begin_run(job, std::thread::current().id());
         House {
             scheduler,
             workers: BTreeMap::new(),
+            lost: Vec::new(),
             job,
             handles: Vec::new(),
             run,
             answered: Vec::new(),
+            begun: BTreeSet::new(),
+            retriable: BTreeSet::new(),
         }
     }
 
@@ -156,6 +213,7 @@ impl House {
                 taking: WorkerSide::new(Arc::new(RingMemory::open(&file).unwrap())),
                 _mail: Mailbox::new(theirs),
                 has_stopped: false,
+                begun: Vec::new(),
             };
             self.workers.insert(worker.number(), fake);
             let posting = PoolSide::new(Arc::new(ring));
@@ -179,7 +237,10 @@ impl House {
     }
 
     fn spawn(&mut self, retries: u32, priority: i32) -> ChunkId {
-        let number = self.handles.len() as u32;
+        let number = OF_HANDLES + self.handles.len() as u32;
+        if retries > 0 {
+            self.retriable.insert(number);
+        }
         let bytes = a_record(Status::Value, &number.to_le_bytes());
         let arguments = Arguments::Records(Arc::new(bytes), 0);
         let (policy, span) = (
@@ -197,6 +258,9 @@ impl House {
     fn add_to_run(&mut self, count: u32, retries: u32, priority: i32) {
         let first = self.answered.len() as u64;
         let numbers = first as u32..first as u32 + count;
+        if retries > 0 {
+            self.retriable.extend(numbers.clone());
+        }
         let records = numbers.map(|number| a_record(Status::Value, &number.to_le_bytes()));
         let arguments = Arguments::Records(Arc::new(records.flatten().collect()), 0);
         self.answered.extend((0..count).map(|_| 0));
@@ -212,8 +276,53 @@ impl House {
             return;
         };
         let lives = !fake.process.is_killed.load(Ordering::Relaxed) && fake.work(how);
+        let begun = std::mem::take(&mut fake.begun);
         if !lives || fake.process.is_killed.load(Ordering::Relaxed) {
             self.die(worker);
+        }
+        self.note(begun);
+    }
+
+    /// Has a lost worker go on, if there is one.
+    fn work_lost(&mut self, at: usize, how: How) {
+        if let Some(fake) = self.lost.get_mut(at) {
+            fake.work(how);
+            let begun = std::mem::take(&mut fake.begun);
+            self.note(begun);
+        }
+    }
+
+    /// No call is made twice, unless it is to be tried again.
+    fn note(&mut self, begun: Vec<u32>) {
+        for number in begun {
+            let is_first = self.begun.insert(number);
+            assert!(
+                is_first || self.retriable.contains(&number),
+                "{number} is called twice"
+            );
+        }
+    }
+
+    /// The pool kills a worker, and cannot; it has gone on meanwhile, or not.
+    fn lose(&mut self, worker: usize, goes_on: bool) {
+        let Some(mut fake) = self.workers.remove(&worker) else {
+            return;
+        };
+        if fake.process.is_killed.load(Ordering::Relaxed) {
+            self.workers.insert(worker, fake);
+            return self.die(worker);
+        }
+        fake.process.is_protected.store(true, Ordering::Relaxed);
+        let why = process::TaskError::TimedOut;
+        self.scheduler.condemn(WorkerId::new(worker), why);
+        if goes_on {
+            fake.work(How::Well);
+        }
+        let begun = std::mem::take(&mut fake.begun);
+        self.note(begun);
+        self.lost.push(fake);
+        for worker in self.scheduler.take_lost() {
+            self.scheduler.retire(worker, Err(DEATH), "");
         }
     }
 
@@ -277,6 +386,9 @@ impl House {
     fn finish(&mut self) {
         for _ in 0..10_000 {
             self.start();
+            for at in 0..self.lost.len() {
+                self.work_lost(at, How::Well);
+            }
             for worker in 0..3 {
                 self.become_ready(worker);
                 self.work(worker, How::Well);
@@ -322,6 +434,11 @@ enum Event {
     Ready(usize),
     Work(usize, How),
     Die(usize),
+    Lose {
+        worker: usize,
+        goes_on: bool,
+    },
+    WorkLost(usize, How),
     Take,
     Balance,
     Cancel(usize),
@@ -344,8 +461,10 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         Just(Event::Start),
         (0..3usize).prop_map(Event::Ready),
         (0..3usize, how.clone()).prop_map(|(worker, how)| Event::Work(worker, how)),
-        (0..3usize, how).prop_map(|(worker, how)| Event::Work(worker, how)),
+        (0..3usize, how.clone()).prop_map(|(worker, how)| Event::Work(worker, how)),
         (0..3usize).prop_map(Event::Die),
+        (0..3usize, any::<bool>()).prop_map(|(worker, goes_on)| Event::Lose { worker, goes_on }),
+        (0..3usize, how).prop_map(|(at, how)| Event::WorkLost(at, how)),
         Just(Event::Take),
         Just(Event::Balance),
         (0..16usize).prop_map(Event::Cancel),
@@ -383,6 +502,11 @@ proptest! {
                     house.become_ready(worker);
                     house.die(worker);
                 }
+                Event::Lose { worker, goes_on } => {
+                    house.become_ready(worker);
+                    house.lose(worker, goes_on);
+                }
+                Event::WorkLost(at, how) => house.work_lost(at, how),
                 Event::Take => house.take(),
                 Event::Balance => house.scheduler.balance(),
                 Event::Cancel(at) => {
@@ -456,5 +580,135 @@ fn what_waits_for_a_start_goes_to_an_idle_worker() {
     }
     house.take();
     assert!(house.scheduler.is_idle());
+    house.finish();
+}
+
+#[test]
+fn one_that_starts_gets_nothing_where_another_is_ready() {
+    let mut house = House::new(2, Limits::default());
+    house.start();
+    house.become_ready(1);
+    house.take();
+    for _ in 0..10 {
+        house.spawn(0, 0);
+    }
+    let has = |house: &House, worker: usize| {
+        let live = house.scheduler.workers[worker].live().unwrap();
+        live.ledger().len()
+    };
+    assert_eq!((has(&house, 0), has(&house, 1)), (0, AHEAD));
+    house.become_ready(0);
+    house.take();
+    assert_eq!(has(&house, 0), AHEAD);
+    house.finish();
+}
+
+/// Tasks that are cancelled before their worker comes to them do not fill its ring, where
+/// each stays until then.
+fn take_much_back(house: &mut House) {
+    for _ in 0..1000 {
+        let chunk = house.spawn(0, 0);
+        house.scheduler.cancel_task(chunk, Duration::ZERO);
+    }
+    let encoded = a_definition().encoded;
+    let live = house.scheduler.workers[0].live_mut().unwrap();
+    for number in 1..200 {
+        let defined = live.define(JobId::new(number), &encoded);
+        assert!(
+            matches!(defined, Sending::Done),
+            "there is room for {number}"
+        );
+    }
+}
+
+#[test]
+fn what_is_taken_back_from_one_that_starts_does_not_pile_up() {
+    let mut house = House::new(1, Limits::default());
+    house.start();
+    take_much_back(&mut house);
+    house.finish();
+}
+
+#[test]
+fn what_is_taken_back_from_one_that_is_busy_does_not_pile_up() {
+    let mut house = House::new(1, Limits::default());
+    house.start();
+    house.become_ready(0);
+    house.spawn(0, 0);
+    let fake = house.workers.get_mut(&0).unwrap();
+    let post = fake.begin_batch();
+    take_much_back(&mut house);
+    let fake = house.workers.get_mut(&0).unwrap();
+    assert!(post.exact && fake.taking.end_exact());
+    fake.answer(OF_HANDLES);
+    fake.end(post, 1);
+    house.finish();
+}
+
+#[test]
+fn whatever_a_full_ring_holds_the_order_to_stop_has_room() {
+    let mut house = House::new(1, Limits::default());
+    house.start();
+    let encoded = a_definition().encoded;
+    let live = house.scheduler.workers[0].live_mut().unwrap();
+    let mut numbers = 0..;
+    while let Sending::Done = live.define(JobId::new(numbers.next().unwrap()), &encoded) {}
+    house.scheduler.workers[0].dismiss();
+    house.become_ready(0);
+    for _ in 0..numbers.start {
+        house.work(0, How::Well);
+    }
+    assert!(house.workers.is_empty(), "it was told to stop, and has");
+    house.finish();
+}
+
+#[test]
+fn a_lost_worker_may_do_what_it_has_taken_and_nobody_does_it_again() {
+    let mut house = House::new(1, Limits::default());
+    house.start();
+    house.become_ready(0);
+    house.add_to_run(4, 0, 0);
+    house.add_to_run(4, 0, 0);
+    let fake = house.workers.get_mut(&0).unwrap();
+    fake.begin_batch();
+    house.lose(0, false);
+    // Of the first batch it does the rest, of the second nothing.
+    let begun = BTreeSet::from([0]);
+    assert_eq!(house.begun, begun);
+    house.note(vec![1, 2, 3]);
+    for _ in 0..10 {
+        house.work_lost(0, How::Well);
+    }
+    assert!(house.lost[0].has_stopped);
+    house.finish();
+    assert_eq!(house.begun, (0..8).collect());
+}
+
+#[test]
+fn a_request_for_the_rest_is_for_one_batch() {
+    let mut house = House::new(1, Limits::default());
+    house.start();
+    house.become_ready(0);
+    house.take();
+    for _ in 0..2 {
+        house.add_to_run(4, 0, 0);
+    }
+    let fake = house.workers.get_mut(&0).unwrap();
+    let post = fake.begin_batch();
+    assert!(!fake.taking.is_rest_wanted());
+    house.scheduler.workers[0]
+        .live_mut()
+        .unwrap()
+        .ask_for_rest();
+    let fake = house.workers.get_mut(&0).unwrap();
+    assert!(fake.taking.is_rest_wanted());
+    fake.answer(0);
+    fake.end(post, 1);
+    // The pool has not read that yet: what it asks for now is late.
+    let post = fake.begin_batch();
+    assert!(!fake.taking.is_rest_wanted(), "that was of the last one");
+    fake.answer(4);
+    fake.end(post, 1);
+    house.take();
     house.finish();
 }

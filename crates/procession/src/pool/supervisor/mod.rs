@@ -196,7 +196,8 @@ impl Shared {
                 ErrorKind::PermissionDenied,
                 "killing worker",
                 worker.number(),
-            );
+            )
+            .because("it may still run the call");
             self.forget(worker);
             let outcome = Err(TaskError::io(error));
             self.with(|state| state.retire(worker, outcome, ""));

@@ -6,7 +6,7 @@
 //!      64      the worker's words: taken, arguments read, results written,
 //!              calls begun, when the last one began, resident memory, readiness
 //!      128     words of both: the call that runs, whether the worker sleeps
-//!      192     the pool's requests: give the rest of the batch back, notice
+//!      192     the pool's requests: the post whose rest it wants back, notice
 //!      256     slots of posts: state, what it is, how many and a check of all, how long
 //!      12288   arguments, a ring of bytes
 //!      …       results, a ring of bytes
@@ -179,11 +179,6 @@ impl RingMemory {
     /// Returns `true` if the worker takes orders.
     pub(super) fn is_ready(&self) -> bool {
         worker_ring::is_ready(self)
-    }
-
-    /// Asks the worker to give back what it has not begun of its batch.
-    pub(super) fn ask_for_rest(&self) {
-        worker_ring::ask_for_rest(self);
     }
 
     /// Returns `true` if the call that runs was given notice; for its worker.

@@ -103,15 +103,10 @@ impl WorkerSide {
         self.ring.end_exact().unwrap_or_else(|_| spoilt())
     }
 
-    /// Returns `true` if the pool wants the rest of the batch.
+    /// Returns `true` if the pool wants the rest of the batch that was taken last.
     #[inline]
     pub(in crate::pool) fn is_rest_wanted(&self) -> bool {
         self.ring.is_rest_wanted()
-    }
-
-    /// Begins a batch, of which nothing is wanted back yet.
-    pub(in crate::pool) fn keep_batch(&self) {
-        self.ring.keep_batch();
     }
 
     /// Tells the pool how much resident memory the worker has, in bytes.

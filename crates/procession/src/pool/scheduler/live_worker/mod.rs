@@ -61,6 +61,8 @@ pub(in crate::pool) struct LiveWorker {
     records: u32,
     /// It should have been killed, and cannot be: its end is not waited for.
     is_lost: bool,
+    /// It was told to end.
+    is_stopped: bool,
     condemned: Option<Condemned>,
     /// The memory that it shares with the pool makes no sense: nothing more is read.
     is_spoilt: bool,
@@ -94,6 +96,7 @@ impl LiveWorker {
             known: Vec::new(),
             records: 0,
             is_lost: false,
+            is_stopped: false,
             condemned: None,
             is_spoilt: false,
             is_ready: false,
@@ -193,6 +196,7 @@ impl LiveWorker {
         let (count, load) = (self.ledger.len(), self.ledger.load());
         !self.is_full
             && self.ledger.assigned() < most_tasks
+            && !self.posting.has_many_revoked()
             && (count < ahead || count < MOST && load < ENOUGH)
     }
 
@@ -303,38 +307,40 @@ impl LiveWorker {
         }
     }
 
-    /// Tells it to end when it has done what it was sent. Returns `false` if there is no
-    /// room to tell it.
+    /// Tells it to end when it has done what it was sent. Returns `false` if it cannot be
+    /// told, because the memory that it shares with the pool makes no sense.
     pub(in crate::pool::scheduler) fn post_stop(&mut self) -> bool {
-        // Behind `MOST` chunks there is room.
-        let posted = self.posting.post(Post::new(Order::Stop, 0), &[]);
-        self.posting.announce();
-        posted.is_some()
+        if !self.is_stopped {
+            let posted = self.posting.post(Post::new(Order::Stop, 0), &[]);
+            self.posting.announce();
+            self.is_stopped = posted.is_some();
+        }
+        self.is_stopped
     }
 
     /// Takes the last chunk back, unless it has begun it.
     pub(in crate::pool::scheduler) fn take_back_last(&mut self) -> Option<ChunkId> {
-        let posting = &self.posting;
+        let posting = &mut self.posting;
         self.ledger.take_back_last(|index| posting.revoke(index))
     }
 
     /// Takes a chunk back, unless it has begun it.
     pub(in crate::pool::scheduler) fn take_back(&mut self, chunk: ChunkId) -> TakenBack {
-        let posting = &self.posting;
+        let posting = &mut self.posting;
         self.ledger.take_back(chunk, |index| posting.revoke(index))
     }
 
     /// Asks it to give back what it has not begun of its first chunk.
     pub(in crate::pool::scheduler) fn ask_for_rest(&mut self) {
-        if self.ledger.want_rest_of_first() {
-            self.posting.memory().ask_for_rest();
+        if let Some(post) = self.ledger.want_rest_of_first() {
+            self.posting.ask_for_rest(post);
         }
     }
 
     /// Asks it to give back what it has not begun of a chunk that it has begun.
     pub(in crate::pool::scheduler) fn ask_for_rest_of(&mut self, chunk: ChunkId) {
-        if self.ledger.want_rest_of(chunk) {
-            self.posting.memory().ask_for_rest();
+        if let Some(post) = self.ledger.want_rest_of(chunk) {
+            self.posting.ask_for_rest(post);
         }
     }
 
