@@ -2,6 +2,7 @@
 
 use super::environment::Environment;
 use super::join_handle::Pipes;
+use super::pidfd;
 use super::running::Running;
 use super::setters::setters;
 use super::start::packet::{self, Kind};
@@ -295,7 +296,7 @@ impl Builder {
             (Some(stdio), pipes)
         };
         let (mailbox, theirs) = packet::pair()?;
-        let me = packet::own_pidfd()?;
+        let me = pidfd::open_own()?;
         let settings = Settings {
             environment: self.environment.resolve_if_changed()?,
             directory: self.directory,

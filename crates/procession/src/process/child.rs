@@ -1,6 +1,8 @@
 //! A child process, held by pidfd.
 
-use super::{ExitStatus, ProcessState, reaper};
+use super::inspect::{ProcessState, inspect};
+use super::wait::reap;
+use super::{ExitStatus, reaper};
 use crate::error::Context;
 use crate::process_token;
 use crate::signal::Signal;
@@ -240,38 +242,8 @@ impl Child {
             return Ok(None);
         }
         // Until we reap it the number is the child's.
-        Ok(super::inspect(self.id())?.map(|info| info.state))
+        Ok(inspect(self.id())?.map(|info| info.state))
     }
-}
-
-/// A descriptor for a process whose number is known to be its own.
-pub(crate) fn hold(pid: Pid, operation: &'static str) -> Result<OwnedFd> {
-    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
-    let refused = matches!(pidfd, Err(Errno::PERM | Errno::NOSYS | Errno::ACCESS));
-    pidfd.during(operation, pid).map_err(|error| match refused {
-        true => error.of_kind(ErrorKind::Unsupported).with_hint(
-            "a filter of system calls (seccomp) has to allow pidfd_open and pidfd_send_signal, which Linux has since 5.3",
-        ),
-        false => error,
-    })
-}
-
-/// Reaps the process if it has ended.
-pub(super) fn reap(pidfd: BorrowedFd<'_>) -> procession_sys::Result<Option<ExitStatus>> {
-    reap_by(WaitId::PidFd(pidfd))
-}
-
-/// [`reap`], for those who know that a number is their child's.
-pub(super) fn reap_by(child: WaitId<'_>) -> procession_sys::Result<Option<ExitStatus>> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-    let status = rustix::io::retry_on_intr(|| rustix::process::waitid(child.clone(), options))?;
-    Ok(status.map(|status| {
-        ExitStatus::from_parts(
-            status.exit_status(),
-            status.terminating_signal(),
-            status.dumped(),
-        )
-    }))
 }
 
 impl AsFd for Child {

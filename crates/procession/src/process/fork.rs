@@ -6,17 +6,17 @@
 //! the child runs only what is marked `FORK:`, with the reason why it may.
 #![allow(unsafe_code)]
 
-use super::start::client::end_server;
-use super::{Child, child, reaper};
+use super::exit::flush_output;
+use super::threads::require_single_thread;
+use super::{Child, pidfd, reaper};
 use crate::error::Context;
 use crate::shm::{before_fork, nothing_is_lent};
-use crate::{Error, ErrorKind, Result, limits, registry, sync};
+use crate::{Error, ErrorKind, Result, limits, registry};
 use procession_sys::Errno;
 use procession_sys::process as sys;
-use procession_sys::signal::{Disposition, Mask, forget_caught, send_to_thread, set_disposition};
+use procession_sys::signal::{Mask, forget_caught};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitOptions};
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// Which of the two processes this is.
@@ -45,7 +45,7 @@ pub enum Fork {
 ///
 /// The child has copies of all descriptors, and of all memory but what is
 /// mapped shared. Signals that the parent catches have their default action;
-/// what it ignores or blocks stays so. Leave the child with [`exit`] or by
+/// what it ignores or blocks stays so. Leave the child with [`exit`](super::exit()) or by
 /// returning from `main`: the latter runs destructors of values that the
 /// parent owns too (those of this library know that they are copies).
 ///
@@ -115,7 +115,7 @@ pub fn fork() -> Result<Fork> {
 /// from one of them: the memory is shared, and the locks are the parent's.
 ///
 /// If the calling process has other threads, the child may only make
-/// async-signal-safe calls until it execs or ends by [`exit`]'s system call:
+/// async-signal-safe calls until it execs or ends by [`exit`](super::exit())'s system call:
 /// no allocation, no lock, no printing.
 pub unsafe fn fork_unchecked() -> Result<Fork> {
     // SAFETY: the caller's promise.
@@ -180,11 +180,11 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
     drop(gate);
     let opened = forked.map(|pid| {
         let pid = pid.expect("this is the parent");
-        let pidfd = child::hold(pid, "holding forked process");
-        if pidfd.is_ok() {
+        let opened = pidfd::open(pid, "holding forked process");
+        if opened.is_ok() {
             let _ = rustix::net::send(&opener, &[0], SendFlags::NOSIGNAL);
         }
-        (pid, pidfd)
+        (pid, opened)
     });
     // Closing it tells a child that is not held.
     drop((opener, wakers, watcher, orphans, tickets));
@@ -223,147 +223,6 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
 
 /// How long threads may take to end that were just joined, and wakers to return.
 const PATIENCE: Duration = Duration::from_millis(20);
-
-/// Refuses unless the calling thread is the only one, but for our own, as long as
-/// they have nothing to do.
-fn require_single_thread(patience: Instant) -> Result<()> {
-    let ours = own_threads();
-    if ours == 0 && sys::is_single_threaded() == Ok(true) {
-        return Ok(());
-    }
-    // A thread that was just joined is still in the kernel's list for a
-    // moment: look again before refusing.
-    loop {
-        let (threads, ours) = (count_threads()?, own_threads());
-        if threads <= 1 + ours {
-            return Ok(());
-        }
-        if Instant::now() > patience {
-            return Err(Error::new(ErrorKind::MultiThreaded, "forking", "")
-                .because(format!(
-                    "the process has {} threads{}",
-                    threads.saturating_sub(ours),
-                    match registry::wakers::lock() {
-                        Some(wakers) if wakers.busy() > 0 => ", one of which calls a waker",
-                        _ => "",
-                    }
-                ))
-                .with_hint("fork before starting threads"));
-        }
-        std::thread::yield_now();
-    }
-}
-
-fn count_threads() -> Result<usize> {
-    let path = "/proc/self/task";
-    // The kernel gives this directory a link for each thread, beside the two
-    // that every directory has: one call instead of reading it.
-    let status = rustix::fs::stat(path).during("counting threads", path)?;
-    if let Some(threads @ 1..) = usize::try_from(status.st_nlink)
-        .ok()
-        .and_then(|links| links.checked_sub(2))
-    {
-        return Ok(threads);
-    }
-    Ok(std::fs::read_dir(path)
-        .during("counting threads", path)?
-        .count())
-}
-
-/// Ends the calling process after flushing standard output, that of C code as
-/// well, without running destructors and exit handlers: the way out of a forked
-/// child, whose copies of the parent's values are not its own to destroy.
-/// Processes that it has started itself ([`spawn`](super::spawn)) are ended
-/// first, which takes a second at most: what has not ended then ends afterwards.
-/// Where another thread holds the output for more than a second, it is not flushed.
-///
-/// Only the low eight bits of the code reach the parent.
-///
-/// # Examples
-/// See [`fork`].
-#[doc(alias = "_exit")]
-pub fn exit(code: i32) -> ! {
-    leave();
-    sys::exit_now(code)
-}
-
-/// Ends the calling process by a signal, as if nothing had caught it: for programs that
-/// catch a signal to clear things away first. Whoever waits for the process sees the
-/// signal, so that a shell's loop ends at Ctrl-C; the code 128 + n says that to people
-/// only.
-///
-/// Before that it does what [`exit`] does, and gives the signal its default action back,
-/// whoever catches it. If the signal does not end the process — its default action is
-/// another, or the process is the first of its namespace, which the kernel spares — it ends
-/// with the code 128 + n.
-///
-/// # Examples
-/// ```
-/// use procession::process::{self, Fork, Signal};
-/// match process::fork()? {
-///     Fork::Child => process::exit_with_signal(Signal::TERM),
-///     Fork::Parent(child) => assert_eq!(child.wait()?.signal(), Some(Signal::TERM)),
-/// }
-/// # Ok::<(), procession::Error>(())
-/// ```
-///
-/// # References
-/// signal(7), kill(2) "Notes"
-#[doc(alias = "raise")]
-pub fn exit_with_signal(signal: crate::signal::Signal) -> ! {
-    let number = signal.as_raw();
-    leave();
-    let _ = set_disposition(number, Disposition::Default);
-    if let Ok(mut mask) = Mask::of(&[]).block() {
-        mask.remove(number);
-        let _ = mask.install();
-    }
-    // To this thread: what another one is woken for, this one would not wait for.
-    let _ = send_to_thread(number);
-    sys::exit_now(128 + number)
-}
-
-/// Ends what the process has started, and writes what it has buffered.
-fn leave() {
-    end_server();
-    sync::leave_all_barriers();
-    if is_alone() {
-        flush_output();
-    } else {
-        // Another thread may hold the output's lock, for ever.
-        let (flushed, is_flushed) = std::sync::mpsc::channel();
-        let flush = move || {
-            flush_output();
-            let _ = flushed.send(());
-        };
-        if std::thread::Builder::new().spawn(flush).is_ok() {
-            let _ = is_flushed.recv_timeout(FLUSH_PATIENCE);
-        }
-    }
-}
-
-/// How long the end of a process may wait for its output to be written, if
-/// another thread holds it.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
-
-pub(super) fn flush_output() {
-    let _ = std::io::stdout().flush();
-    sys::flush_c_output();
-}
-
-/// Whether there is no other thread but our own, which have nothing to do.
-fn is_alone() -> bool {
-    sys::is_single_threaded() == Ok(true)
-        || count_threads().is_ok_and(|threads| threads <= 1 + own_threads())
-}
-
-/// The reaper, the watcher and those that wait to call wakers, as far as they run.
-fn own_threads() -> usize {
-    let reaper = usize::from(reaper::lock().has_thread());
-    let watcher = registry::watcher::lock().map_or(0, |watcher| watcher.count());
-    let wakers = registry::wakers::lock().map_or(0, |wakers| wakers.count());
-    reaper + watcher + wakers
-}
 
 /// Ties the calling process to its parent: from now on the kernel kills it
 /// (`SIGKILL`) when the *thread* that forked it ends. If that has happened

@@ -1,5 +1,6 @@
 //! A task's handle as a future, for tokio.
 
+use super::await_state::AwaitState;
 use super::{JoinHandle, TaskError};
 use crate::error::Context;
 use crate::fd::reactor;
@@ -9,15 +10,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use tokio::io::unix::AsyncFd;
-
-/// What a handle that is being awaited waits for.
-#[derive(Debug)]
-pub(super) enum Watch {
-    /// The end of the process.
-    End(AsyncFd<OwnedFd>),
-    /// The server's word on how it ended.
-    Status(AsyncFd<OwnedFd>),
-}
 
 fn register(descriptor: impl AsFd) -> crate::Result<AsyncFd<OwnedFd>> {
     reactor::register(descriptor, "awaiting task")
@@ -40,19 +32,19 @@ impl<R: DeserializeOwned> Future for JoinHandle<R> {
     ) -> Poll<Result<R, TaskError>> {
         loop {
             if let Ok(result) = self.try_join() {
-                self.watch = None;
+                self.await_state = None;
                 return Poll::Ready(result);
             }
-            let made = match &self.watch {
-                None => register(self.as_fd()).map(Watch::End),
-                Some(Watch::End(end)) => {
+            let made = match &self.await_state {
+                None => register(self.as_fd()).map(AwaitState::End),
+                Some(AwaitState::End(end)) => {
                     // Once over, it stays so: it is asked once.
                     match ready!(end.poll_read_ready(context)) {
-                        Ok(_) => register(self.running.mailbox()).map(Watch::Status),
+                        Ok(_) => register(self.running.mailbox()).map(AwaitState::Status),
                         Err(error) => Err(error).during("awaiting task", ""),
                     }
                 }
-                Some(Watch::Status(status)) => {
+                Some(AwaitState::Status(status)) => {
                     match ready!(status.poll_read_ready(context)) {
                         Ok(mut guard) => guard.clear_ready(),
                         Err(error) => {
@@ -64,7 +56,7 @@ impl<R: DeserializeOwned> Future for JoinHandle<R> {
                 }
             };
             match made {
-                Ok(made) => self.watch = Some(made),
+                Ok(made) => self.await_state = Some(made),
                 Err(error) => return Poll::Ready(Err(TaskError::io(error))),
             }
         }

@@ -66,7 +66,7 @@ pub struct JoinHandle<R> {
     stdout: Option<pipe::Reader>,
     stderr: Option<pipe::Reader>,
     #[cfg(feature = "tokio")]
-    pub(super) watch: Option<super::future::Watch>,
+    pub(super) await_state: Option<super::await_state::AwaitState>,
     result: PhantomData<fn() -> R>,
 }
 
@@ -89,7 +89,7 @@ impl<R> JoinHandle<R> {
             stdout: pipes.stdout,
             stderr: pipes.stderr,
             #[cfg(feature = "tokio")]
-            watch: None,
+            await_state: None,
             result: PhantomData,
         }
     }

@@ -22,18 +22,22 @@
 //! `docs/processes.md` of the project states all guarantees, what they rest on, and
 //! their exceptions.
 
+#[cfg(feature = "tokio")]
+mod await_state;
 mod builder;
-pub(crate) mod child;
+mod child;
+mod children;
 mod command;
 mod current;
 mod environment;
+mod exit;
 mod exit_status;
 mod fork;
 #[cfg(feature = "tokio")]
 mod future;
 mod inherited;
+mod inspect;
 mod join_handle;
-mod list;
 mod panic;
 mod pidfd;
 mod reaper;
@@ -48,17 +52,20 @@ mod stop;
 pub(crate) mod task;
 mod task_error;
 mod task_report;
+mod threads;
+mod wait;
 
 pub use builder::Builder;
 pub use child::Child;
+pub use children::children;
 pub use command::{Command, CommandChild, CommandError, Output, Pipeline, PipelineChild};
 pub use current::{Current, Parent, current, parent};
+pub use exit::{exit, exit_with_signal};
 pub use exit_status::ExitStatus;
-pub use fork::{Fork, die_with, exit, exit_with_signal, fork, fork_unchecked};
+pub use fork::{Fork, die_with, fork, fork_unchecked};
 pub use inherited::Inherited;
+pub use inspect::{ProcessInfo, ProcessState, inspect};
 pub use join_handle::{JoinHandle, OnDrop, wait_all, wait_any};
-pub(crate) use list::direct_children;
-pub use list::{ProcessInfo, ProcessState, children, inspect};
 pub(crate) use panic::text_of as text_of_panic;
 pub use pidfd::PidFd;
 pub use procession_derive::task;

@@ -1,9 +1,9 @@
 //! Any process, held by a descriptor.
 
-use super::child::hold;
 use crate::error::Context;
 use crate::signal::Signal;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
+use procession_sys::Errno;
 use rustix::process::Pid;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -68,7 +68,7 @@ impl PidFd {
         })?;
         Ok(PidFd {
             pid,
-            descriptor: hold(pid, operation)?,
+            descriptor: open(pid, operation)?,
         })
     }
 
@@ -136,4 +136,21 @@ impl AsFd for PidFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
+}
+
+/// A pidfd of the process that has this number now.
+pub(crate) fn open(pid: Pid, operation: &'static str) -> Result<OwnedFd> {
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
+    let refused = matches!(pidfd, Err(Errno::PERM | Errno::NOSYS | Errno::ACCESS));
+    pidfd.during(operation, pid).map_err(|error| match refused {
+        true => error.of_kind(ErrorKind::Unsupported).with_hint(
+            "a filter of system calls (seccomp) has to allow pidfd_open and pidfd_send_signal, which Linux has since 5.3",
+        ),
+        false => error,
+    })
+}
+
+/// A pidfd of the calling process, which tells others of its death.
+pub(crate) fn open_own() -> Result<OwnedFd> {
+    open(rustix::process::getpid(), "opening own pidfd")
 }

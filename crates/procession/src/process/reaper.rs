@@ -10,7 +10,7 @@
 //!   locks included.
 //! - The child forgets the orphans: they are not its children.
 
-use super::child::reap;
+use super::wait::reap;
 use crate::{Deadline, poll};
 use procession_sys::Errno;
 use rustix::event::epoll;

@@ -1,12 +1,12 @@
 //! A process that runs a task, whoever forked it.
 
-use super::child::reap;
 use super::start::connection::Connection;
 use super::start::packet;
 use super::start::packet::{Kind, Mailbox, Packet};
 use super::start::server::Ended;
 use super::task_error::TaskError;
 use super::task_report::Report;
+use super::wait::reap;
 use super::{Child, ExitStatus, Panic, reaper};
 use crate::codec::{self, Arrived, Encoded};
 use crate::error::Context;

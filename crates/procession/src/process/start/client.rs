@@ -9,10 +9,9 @@ use super::settings::Settings;
 use super::standing::{self, Standing};
 use crate::codec::{self, Encoded};
 use crate::error::Context;
-use crate::process::child::hold;
 use crate::process::environment::Environment;
 use crate::process::task::Hook;
-use crate::process::{current, reaper, task};
+use crate::process::{current, exit, pidfd, reaper, task};
 use crate::{Deadline, Error, ErrorKind, Result, name};
 use procession_sys::fork_local::ForkLocal;
 use procession_sys::{credentials, process as sys};
@@ -163,7 +162,7 @@ pub(crate) fn start(
             .knock
             .try_clone()
             .during("starting process", "")?;
-        let extra = [packet::own_pidfd()?, knock];
+        let extra = [pidfd::open_own()?, knock];
         let message = Encoded {
             body: codec::encode(&prepare)?.body,
             descriptors: stdio.into_iter().chain(extra).collect(),
@@ -229,7 +228,7 @@ fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
     };
     let message = Encoded {
         body: codec::encode(&hello)?.body,
-        descriptors: vec![theirs, packet::own_pidfd()?],
+        descriptors: vec![theirs, pidfd::open_own()?],
     };
     knock.send(Kind::Knock, &message)?;
     drop(message);
@@ -288,7 +287,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     };
     let message = Encoded {
         body: codec::encode(&hello)?.body,
-        descriptors: vec![packet::own_pidfd()?],
+        descriptors: vec![pidfd::open_own()?],
     };
     // Before the server exists, so that it finds the token.
     packet::send(mailbox.as_fd(), Kind::Hello, token, &message, Deadline::NOW)?;
@@ -331,7 +330,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     // std keeps copies of what it was given.
     drop(command);
     let child = Pid::from_child(&spawned);
-    let held = hold(child, operation).and_then(|pidfd| {
+    let held = pidfd::open(child, operation).and_then(|pidfd| {
         let watched = pidfd.try_clone().during(operation, child)?;
         Ok((pidfd, watched))
     });
@@ -343,8 +342,9 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     reaper::adopt(pidfd);
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| {
-        // If it cannot be had, the server ends a little later than we do.
-        let _ = sys::at_exit(end_server);
+        // Where exit handlers cannot be had, the server ends a little later than we do.
+        let _ = sys::at_exit(at_exit);
+        exit::end_servers_by(end_servers);
     });
     let begun = match mailbox.receive(Deadline::after(SERVER_PATIENCE)) {
         Ok(Some(packet)) if packet.kind == Kind::Booted => mailbox.receive(Deadline::NEVER),
@@ -389,9 +389,13 @@ pub(super) fn spawn(command: &mut Command) -> std::io::Result<std::process::Chil
     }
 }
 
+extern "C" fn at_exit() {
+    end_servers();
+}
+
 /// At the end of the process: has the servers kill what is below them, and waits
 /// for them, so that nothing is left when we are gone.
-pub(crate) extern "C" fn end_server() {
+fn end_servers() {
     // A forked copy finds none of its parent's.
     let Ok(state) = STATE.get() else { return };
     // Another thread that is just starting a process loses it a little later.

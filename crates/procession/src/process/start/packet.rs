@@ -66,8 +66,3 @@ pub(crate) type Mailbox = packet::Mailbox<Kind>;
 pub(crate) fn pair() -> Result<(Mailbox, OwnedFd)> {
     packet::pair()
 }
-
-/// A descriptor for the calling process, which tells others of its death.
-pub(crate) fn own_pidfd() -> Result<OwnedFd> {
-    crate::process::child::hold(rustix::process::getpid(), "opening own pidfd")
-}

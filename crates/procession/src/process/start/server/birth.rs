@@ -3,7 +3,7 @@
 use super::Client;
 use crate::Result;
 use crate::error::Context;
-use crate::process::child::hold;
+use crate::process::pidfd;
 use crate::process::start::client::spawn;
 use crate::process::start::packet::{Kind, Mailbox, Token};
 use crate::process::start::settings::{self, Group, Settings};
@@ -115,8 +115,8 @@ pub(super) fn execute_again(
     }
     let child = spawn(&mut command).during(operation, "/proc/self/exe")?;
     let pid = Pid::from_child(&child);
-    let pidfd = hold(pid, operation).inspect_err(|_| {
+    let held = pidfd::open(pid, operation).inspect_err(|_| {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     })?;
-    Ok((pid, pidfd))
+    Ok((pid, held))
 }

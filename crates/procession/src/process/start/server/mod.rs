@@ -34,9 +34,9 @@ use super::title::Title;
 use super::worker;
 use crate::codec;
 use crate::error::Context;
-use crate::process::child::reap_by;
-use crate::process::fork::flush_output;
+use crate::process::exit::flush_output;
 use crate::process::task::Hook;
+use crate::process::wait::reap_by;
 use crate::process::{Fork, fork, panic, task};
 use crate::signal::{self, Signal, Signals};
 use crate::time::monotonic;
@@ -641,7 +641,7 @@ fn kill(pid: Pid, group: bool) {
 fn children_of_this() -> Vec<Pid> {
     // Kernels without that file: the long way.
     let text = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_else(|_| {
-        let all = crate::process::direct_children().unwrap_or_default();
+        let all = crate::process::inspect::direct_children().unwrap_or_default();
         let pids: Vec<String> = all.iter().map(|child| child.pid.to_string()).collect();
         pids.join(" ")
     });

@@ -1,6 +1,5 @@
 //! Looking at processes through proc(5).
 
-use super::start::client;
 use crate::error::Context;
 use crate::{Error, ErrorKind, Result};
 use std::fmt;
@@ -113,45 +112,7 @@ fn parse(pid: u32, text: &str) -> Result<ProcessInfo> {
     })
 }
 
-/// The children of the calling process, zombies included, by process id: those that
-/// the kernel calls so, the family's server (`procession-srv`) among them, and the
-/// tasks and programs that this process has started and that run, whose parent the
-/// server is.
-///
-/// # Errors
-/// Those of reading `/proc`.
-///
-/// # Cost
-/// Reads one file per process of the system, and asks the server.
-///
-/// # Examples
-/// ```
-/// use procession::process::{self, Fork, ProcessState};
-/// match process::fork()? {
-///     Fork::Child => process::exit(0),
-///     Fork::Parent(child) => {
-///         let pidfd = std::os::fd::AsFd::as_fd(&child);
-///         procession::poll::readable(pidfd, procession::Deadline::NEVER)?;
-///         let children = process::children()?;
-///         assert_eq!(children[0].pid, child.id());
-///         assert_eq!(children[0].state, ProcessState::Zombie);
-///         child.wait()?;
-///         assert!(process::children()?.is_empty());
-///     }
-/// }
-/// # Ok::<(), procession::Error>(())
-/// ```
-pub fn children() -> Result<Vec<ProcessInfo>> {
-    let mut children = direct_children()?;
-    for pid in client::children()? {
-        children.extend(inspect(pid)?);
-    }
-    children.sort_by_key(|info| info.pid);
-    children.dedup_by_key(|info| info.pid);
-    Ok(children)
-}
-
-/// Those whose parent the calling process is.
+/// The processes whose parent the calling process is, zombies included.
 pub(crate) fn direct_children() -> Result<Vec<ProcessInfo>> {
     let operation = "listing processes";
     let me = std::process::id();
