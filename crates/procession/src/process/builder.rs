@@ -5,10 +5,11 @@ use super::join_handle::Pipes;
 use super::pidfd;
 use super::running::Running;
 use super::setters::setters;
+use super::start::messages::Work;
 use super::start::packet::{self, Kind};
-use super::start::server::{Work, prepare};
+use super::start::prepare::prepare;
 use super::start::settings::{Group, LimitedResource, Settings};
-use super::start::{client, connection, entry, worker};
+use super::start::{client, connection, reexec, worker};
 use super::stdio::open_stdio;
 use super::task::{self, Call, Outcome, Task};
 use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, exit, fork};
@@ -330,7 +331,7 @@ impl Builder {
                     mailbox: packet::Mailbox::new(theirs),
                     parent_pid: parent,
                     parent: me,
-                    knock: None,
+                    admission: None,
                 };
                 let task = current::become_task(task);
                 let prepared =
@@ -357,9 +358,12 @@ impl Builder {
         let mut start_deadline = None;
         let work = if anew {
             let token = name::random_bytes()?;
-            let main = entry::is_init_called().then_some(self.start_timeout);
-            start_deadline = main.and_then(|patience| Instant::now().checked_add(patience));
-            Work::Again { token, main }
+            let main_timeout = reexec::is_init_called().then_some(self.start_timeout);
+            start_deadline = main_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+            Work::Reexecute {
+                token,
+                main_timeout,
+            }
         } else {
             Work::Call
         };

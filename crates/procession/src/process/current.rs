@@ -20,8 +20,8 @@ pub(crate) struct Task {
     pub(crate) mailbox: Mailbox,
     pub(crate) parent_pid: u32,
     pub(crate) parent: OwnedFd,
-    /// Where to knock at the family's server, if it made this process.
-    pub(crate) knock: Option<Mailbox>,
+    /// Where to ask to be a client of the family's server, if it made this process.
+    pub(crate) admission: Option<Mailbox>,
 }
 
 static TASK: RwLock<Option<Arc<Task>>> = RwLock::new(None);

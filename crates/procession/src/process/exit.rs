@@ -31,7 +31,14 @@ pub(super) fn end_servers_by(end: fn()) {
 /// Only the low eight bits of the code reach the parent.
 ///
 /// # Examples
-/// See [`fork`](super::fork()).
+/// ```
+/// use procession::process::{self, Fork};
+/// match process::fork()? {
+///     Fork::Child => process::exit(7),
+///     Fork::Parent(child) => assert_eq!(child.wait()?.code(), Some(7)),
+/// }
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[doc(alias = "_exit")]
 pub fn exit(code: i32) -> ! {
     leave();

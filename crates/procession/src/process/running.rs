@@ -1,9 +1,9 @@
 //! A process that runs a task, whoever forked it.
 
 use super::start::connection::Connection;
+use super::start::messages::Ended;
 use super::start::packet;
 use super::start::packet::{Kind, Mailbox, Packet};
-use super::start::server::Ended;
 use super::task_error::TaskError;
 use super::task_report::Report;
 use super::wait::reap;

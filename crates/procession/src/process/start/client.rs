@@ -1,10 +1,10 @@
 //! Asking a server of the family for processes.
 
 use super::connection::{Connection, Surroundings, this_thread};
-use super::entry::{self, Boot, Role};
+use super::messages::{Hello, Prepare, Work};
 use super::packet::{self, Kind, Mailbox};
+use super::reexec::{self, Boot, Role};
 use super::rights::{self, Status};
-use super::server::{Hello, Prepare, Work};
 use super::settings::Settings;
 use super::standing::{self, Standing};
 use crate::codec::{self, Encoded};
@@ -38,8 +38,8 @@ struct State {
     connections: Vec<Arc<Connection>>,
     /// Which have processes of ours and start no more.
     retired: Vec<Arc<Connection>>,
-    /// We are a client of the server that made this process.
-    has_knocked: bool,
+    /// We have asked the server that made this process to be its client.
+    has_asked: bool,
 }
 
 /// A forked copy has servers of its own, and nobody else's lock.
@@ -47,7 +47,7 @@ static STATE: ForkLocal<Mutex<State>> = ForkLocal::new(|| {
     Mutex::new(State {
         connections: Vec::new(),
         retired: Vec::new(),
-        has_knocked: false,
+        has_asked: false,
     })
 });
 
@@ -88,10 +88,10 @@ fn connection(state: &mut State, standing: &Standing) -> Result<Arc<Connection>>
         }
     }
     let task = current::task();
-    let knock = task.as_ref().and_then(|task| task.knock.as_ref());
-    if let Some(knock) = knock.filter(|_| !state.has_knocked) {
-        let admitted = knock_at(knock)?;
-        state.has_knocked = true;
+    let admission = task.as_ref().and_then(|task| task.admission.as_ref());
+    if let Some(admission) = admission.filter(|_| !state.has_asked) {
+        let admitted = request_admission(admission)?;
+        state.has_asked = true;
         is_confined |= admitted.is_none();
         if let Some(connection) = admitted.map(Arc::new) {
             state.connections.push(Arc::clone(&connection));
@@ -148,7 +148,7 @@ pub(crate) fn start(
     let connection = connection(&mut state, &standing)?;
     let settings = connection.complete(settings, surroundings, &standing);
     let mut descriptors = vec![theirs];
-    if let Work::Again { token, .. } = work {
+    if let Work::Reexecute { token, .. } = work {
         let prepare = Prepare {
             parent_pid: std::process::id(),
             key: task::family_key(),
@@ -158,11 +158,11 @@ pub(crate) fn start(
                 ..settings.clone()
             },
         };
-        let knock = connection
-            .knock
+        let admission = connection
+            .admission
             .try_clone()
             .during("starting process", "")?;
-        let extra = [pidfd::open_own()?, knock];
+        let extra = [pidfd::open_own()?, admission];
         let message = Encoded {
             body: codec::encode(&prepare)?.body,
             descriptors: stdio.into_iter().chain(extra).collect(),
@@ -216,8 +216,8 @@ pub(crate) fn set_preload(hook: Hook) -> Result<()> {
 
 /// Becomes a client of the server that made this process, unless one of the two cannot
 /// see where the other is.
-fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
-    let operation = "knocking at server";
+fn request_admission(admission: &Mailbox) -> Result<Option<Connection>> {
+    let operation = "asking for admission to server";
     let (mut mailbox, theirs) = packet::pair()?;
     let hello = Hello {
         pid: std::process::id(),
@@ -230,7 +230,7 @@ fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
         body: codec::encode(&hello)?.body,
         descriptors: vec![theirs, pidfd::open_own()?],
     };
-    knock.send(Kind::Knock, &message)?;
+    admission.send(Kind::Admit, &message)?;
     drop(message);
     let ready = match mailbox.receive(Deadline::NEVER)? {
         Some(packet) if packet.kind == Kind::Ready => packet,
@@ -251,10 +251,10 @@ fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
     if !rights::may_look_into(number) {
         return Ok(None);
     }
-    let copy = knock.as_fd().try_clone_to_owned();
+    let copy = admission.as_fd().try_clone_to_owned();
     Ok(Some(Connection {
         mailbox,
-        knock: copy.during(operation, "")?,
+        admission: copy.during(operation, "")?,
         server: None,
         number: Some(number),
         started_by: None,
@@ -268,7 +268,7 @@ fn knock_at(knock: &Mailbox) -> Result<Option<Connection>> {
 /// Executes this program anew as a server.
 fn start_server(standing: &Standing) -> Result<Connection> {
     let operation = "starting server";
-    entry::require_entry()?;
+    reexec::require_entry()?;
     if !Status::own()?.has_children_beside_itself()? {
         return Err(Error::new(ErrorKind::Unsupported, operation, "")
             .because("children of this process are in another namespace of pids than itself")
@@ -306,7 +306,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     command
         .arg0(title)
         .args(words)
-        .env(entry::VARIABLE, Boot { role, token }.to_string())
+        .env(reexec::VARIABLE, Boot { role, token }.to_string())
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null());
     let rights = &standing.rights;
@@ -319,7 +319,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
         // Wholly: the kernel takes programs of half a user for set-user-ID ones.
         credentials::become_effective(&mut command);
     }
-    let spawned = spawn(&mut command).during(operation, "/proc/self/exe");
+    let spawned = reexec::spawn(&mut command).during(operation, "/proc/self/exe");
     let mut spawned = spawned.map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied => error.with_hint(
             "let the user that this process has become execute the program's file; a filter of system calls has to allow execve and vfork",
@@ -356,7 +356,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
             let number = std::process::Child::id(&spawned);
             return Ok(Connection {
                 mailbox,
-                knock: packet.descriptors.remove(0),
+                admission: packet.descriptors.remove(0),
                 server: Some(watched),
                 number: Some(number).filter(|number| rights::may_look_into(*number)),
                 started_by: Some(standing::this_thread()),
@@ -379,16 +379,6 @@ fn start_server(standing: &Standing) -> Result<Connection> {
     Err(error)
 }
 
-/// Executes a command, by another way where a filter of system calls refuses the first.
-pub(super) fn spawn(command: &mut Command) -> std::io::Result<std::process::Child> {
-    match command.spawn() {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            sys::by_fork(command).spawn()
-        }
-        outcome => outcome,
-    }
-}
-
 extern "C" fn at_exit() {
     end_servers();
 }
@@ -405,7 +395,7 @@ fn end_servers() {
     let mut all = std::mem::take(&mut state.connections);
     all.append(&mut state.retired);
     drop(state);
-    // One by which we have knocked goes on without us.
+    // One that has admitted us goes on without us.
     all.retain(|connection| connection.server.is_some());
     for connection in &all {
         connection.end();

@@ -1,8 +1,8 @@
 //! A way to a server.
 
+use super::messages::{SendSignal, Start, Work};
 use super::packet::{self, Kind, Mailbox};
 use super::rights;
-use super::server::{Send, Start, Work};
 use super::settings::Settings;
 use super::standing::{self, Manners, Standing};
 use crate::codec::{self, Encoded};
@@ -23,8 +23,8 @@ const LIST_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(super) mailbox: Mailbox,
-    /// Where processes that are executed anew knock at the server.
-    pub(super) knock: OwnedFd,
+    /// Where processes that the server makes ask to be its clients.
+    pub(super) admission: OwnedFd,
     /// The server's pidfd, if it is our child.
     pub(super) server: Option<OwnedFd>,
     /// How we were when we started it, or how it is.
@@ -142,7 +142,7 @@ impl Connection {
     /// leads: by number, which is the process's until the server has reaped it.
     pub(crate) fn signal(&self, pid: u32, signal: i32, to_group: bool) -> Result<()> {
         let (mut reply, theirs) = packet::pair()?;
-        let wanted = Send {
+        let wanted = SendSignal {
             pid,
             signal,
             to_group,

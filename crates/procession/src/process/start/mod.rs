@@ -4,10 +4,13 @@
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod entry;
+pub(crate) mod messages;
 pub(crate) mod packet;
 mod place;
+pub(crate) mod prepare;
+pub(crate) mod reexec;
 mod rights;
-pub(crate) mod server;
+mod server;
 pub(crate) mod settings;
 mod standing;
 mod title;

@@ -16,7 +16,7 @@ packet::kinds! {
         /// From a server: it serves.
         Ready = 2,
         /// To a server: another process to serve.
-        Knock = 3,
+        Admit = 3,
         /// To a server: a process to start.
         Start = 4,
         /// To a server: a signal for a process or a group of processes.

@@ -1,16 +1,15 @@
-//! What a server needs before it serves: no more than the thread that started it has,
-//! and the calls that it cannot do without.
+//! Dropping the privileges that the thread that started the server has not.
 
+use crate::Result;
 use crate::error::Context;
 use crate::process::start::rights::{Rights, Status};
-use crate::{Error, ErrorKind, Result};
-use procession_sys::{Errno, credentials as sys, process};
+use procession_sys::credentials as sys;
 
-/// Gives up what executing the server has added to the rights of the thread that
+/// Drops what executing the server has added to the credentials of the thread that
 /// started it: the kernel gives the superuser's programs all capabilities that are
 /// not out of bounds, those too that their caller has laid down.
-pub(super) fn lower_to(client: &Rights) -> Result<()> {
-    let operation = "giving up rights";
+pub(super) fn drop_to(client: &Rights) -> Result<()> {
+    let operation = "dropping privileges";
     let own = Status::own()?.rights()?;
     let (has, may) = (own.capabilities, client.capabilities);
     // What the program of a superuser gets by being executed, our programs would get
@@ -36,14 +35,4 @@ pub(super) fn lower_to(client: &Rights) -> Result<()> {
         sys::set_capabilities(both.0, both.1, both.2).during(operation, "")?;
     }
     Ok(())
-}
-
-/// Refuses to serve where a filter of system calls would keep it from hearing of ends.
-pub(super) fn require_calls() -> Result<()> {
-    match process::next_zombie() {
-        Ok(_) | Err(Errno::CHILD) => Ok(()),
-        Err(errno) => Err(Error::os("starting server", "waitid", errno)
-            .of_kind(ErrorKind::Unsupported)
-            .with_hint("a filter of system calls (seccomp) has to allow waitid")),
-    }
 }

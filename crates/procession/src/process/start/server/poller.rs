@@ -1,6 +1,6 @@
-//! What the server waits for.
+//! Waiting for whatever happens to the server.
 
-use super::Client;
+use super::clients::Client;
 use crate::Result;
 use crate::error::Context;
 use crate::process::start::packet::Mailbox;
@@ -11,56 +11,57 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the server waits for. An epoll instance, because poll(2) refuses to
 /// look at more descriptors than the process may have.
-pub(super) struct Watch(OwnedFd);
+pub(super) struct Poller(OwnedFd);
 
 /// Something that has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum Event {
     Signals,
-    Knocks,
+    /// A process asks to be a client.
+    Admission,
     /// The client of that number asks, or has closed its socket.
     Client(u64),
     /// The client of that number has ended.
-    Death(u64),
+    ClientEnded(u64),
 }
 
-impl Source {
+impl Event {
     fn key(self) -> u64 {
         match self {
-            Source::Signals => 0,
-            Source::Knocks => 1,
-            Source::Client(number) => 2 + 2 * number,
-            Source::Death(number) => 3 + 2 * number,
+            Event::Signals => 0,
+            Event::Admission => 1,
+            Event::Client(number) => 2 + 2 * number,
+            Event::ClientEnded(number) => 3 + 2 * number,
         }
     }
 
-    fn of(key: u64) -> Source {
+    fn of(key: u64) -> Event {
         match key {
-            0 => Source::Signals,
-            1 => Source::Knocks,
-            key if key % 2 == 0 => Source::Client(key / 2 - 1),
-            key => Source::Death(key / 2 - 1),
+            0 => Event::Signals,
+            1 => Event::Admission,
+            key if key % 2 == 0 => Event::Client(key / 2 - 1),
+            key => Event::ClientEnded(key / 2 - 1),
         }
     }
 }
 
-impl Watch {
-    pub(super) fn new(signals: &Signals, knocks: &Mailbox, first: &Client) -> Result<Watch> {
+impl Poller {
+    pub(super) fn new(signals: &Signals, admissions: &Mailbox, first: &Client) -> Result<Poller> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).during("starting server", "")?;
-        let watch = Watch(epoll);
-        watch.add(signals.as_fd(), Source::Signals)?;
-        watch.add(knocks.as_fd(), Source::Knocks)?;
-        watch.add_client(first)?;
-        Ok(watch)
+        let poller = Poller(epoll);
+        poller.add(signals.as_fd(), Event::Signals)?;
+        poller.add(admissions.as_fd(), Event::Admission)?;
+        poller.add_client(first)?;
+        Ok(poller)
     }
 
     pub(super) fn add_client(&self, client: &Client) -> Result<()> {
-        self.add(client.mailbox.as_fd(), Source::Client(client.number))?;
-        self.add(client.pidfd.as_fd(), Source::Death(client.number))
+        self.add(client.mailbox.as_fd(), Event::Client(client.number))?;
+        self.add(client.pidfd.as_fd(), Event::ClientEnded(client.number))
     }
 
-    fn add(&self, descriptor: BorrowedFd<'_>, source: Source) -> Result<()> {
-        let data = epoll::EventData::new_u64(source.key());
+    fn add(&self, descriptor: BorrowedFd<'_>, event: Event) -> Result<()> {
+        let data = epoll::EventData::new_u64(event.key());
         epoll::add(&self.0, descriptor, data, epoll::EventFlags::IN).during("serving", "")
     }
 
@@ -72,7 +73,7 @@ impl Watch {
     }
 
     /// Waits until something has happened.
-    pub(super) fn wait(&self, ready: &mut Vec<Source>) {
+    pub(super) fn wait(&self, ready: &mut Vec<Event>) {
         let mut events = [epoll::Event {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),
@@ -84,7 +85,7 @@ impl Watch {
             // waiting. The kernel ends its children with it.
             Err(_) => procession_sys::process::exit_now(1),
         };
-        let sources = events[..count].iter();
-        ready.extend(sources.map(|event| Source::of(event.data.u64())));
+        let events = events[..count].iter();
+        ready.extend(events.map(|event| Event::of(event.data.u64())));
     }
 }

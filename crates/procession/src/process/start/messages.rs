@@ -18,7 +18,7 @@ pub(crate) struct Hello {
     pub(crate) thread: u32,
     /// The key of the family's [seals](crate::process::task), for a server.
     pub(crate) key: Option<[u64; 2]>,
-    /// What the thread that starts the server may do; of others who knock, the
+    /// What the thread that starts the server may do; of others that ask to be clients, the
     /// kernel tells the server with each request.
     pub(crate) rights: Option<Rights>,
     /// A function to call before anything is started.
@@ -42,10 +42,10 @@ pub(crate) enum Work {
     /// The call in its mailbox, at once.
     Call,
     /// Execute this program anew, for what is in its mailbox.
-    Again {
+    Reexecute {
         token: Token,
-        /// Patience until `main` comes to `init`, if it does.
-        main: Option<Duration>,
+        /// How long `main` may take to come to `init`, if it does.
+        main_timeout: Option<Duration>,
     },
     /// Execute another program.
     Program {
@@ -62,7 +62,7 @@ pub(crate) enum Work {
 
 /// What a process that was executed anew finds first in its mailbox: what it
 /// is to be like. Descriptors: standard input, output and error, its parent's
-/// pidfd, and where to knock at the server.
+/// pidfd, and where to ask to be a client of the server.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Prepare {
     pub(crate) settings: Settings,
@@ -87,7 +87,7 @@ pub(crate) struct Ended {
 /// Asks for a signal to one of the client's processes, or to the group that it leads.
 /// Its descriptor is where the answer goes.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Send {
+pub(crate) struct SendSignal {
     pub(crate) pid: u32,
     pub(crate) signal: i32,
     pub(crate) to_group: bool,

@@ -1,0 +1,54 @@
+//! What the server knows: its clients, their children, and what it is itself.
+
+use super::clients::Clients;
+use super::oom_kills::OomKills;
+use super::poller::Poller;
+use crate::process::start::packet::Mailbox;
+use crate::process::start::place::Place;
+use crate::process::start::rights::Rights;
+use crate::process::start::standing::Standing;
+use crate::process::start::title::Title;
+use crate::signal::Signals;
+use procession_sys::vfork::ChildStack;
+use rustix::process::Pid;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// All that the server knows.
+pub(super) struct Server {
+    pub(super) clients: Clients,
+    pub(super) children: HashMap<Pid, ChildRecord>,
+    /// Where children ask to be clients: our end, and theirs.
+    pub(super) admissions: Mailbox,
+    pub(super) admission: OwnedFd,
+    pub(super) signals: Signals,
+    pub(super) poller: Poller,
+    /// Signals that the family's first process ignored when it started us,
+    /// which programs inherit and tasks do not.
+    pub(super) ignored: Vec<i32>,
+    pub(super) title: Option<Title>,
+    pub(super) oom_kills: OomKills,
+    /// For children that execute a program.
+    pub(super) stack: ChildStack,
+    /// What the thread that started it might do then.
+    pub(super) client_rights: Rights,
+    /// What it passes on.
+    pub(super) standing: Standing,
+    pub(super) place: Place,
+    /// The first client starts nothing here any more.
+    pub(super) is_retired: bool,
+}
+
+/// A process that was asked for.
+pub(super) struct ChildRecord {
+    /// The far end of its client's mailbox, to tell how it ended.
+    pub(super) client_mailbox: Mailbox,
+    /// Number of its client.
+    pub(super) client: u64,
+    pub(super) leads_group: bool,
+    /// Not a program: its group ends with it.
+    pub(super) is_task: bool,
+    pub(super) started: Instant,
+    pub(super) deadline: Option<Duration>,
+}
