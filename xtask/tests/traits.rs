@@ -42,7 +42,7 @@ fn what_is_printed_is_parsed() {
     let library = Library::read();
     let printed = library.implement("Display");
     let parsed = library.implement("FromStr");
-    assert!(parsed.contains("signal::Signal"), "{parsed:?}");
+    assert!(parsed.contains("signal_number::Signal"), "{parsed:?}");
     let lacking: BTreeSet<&String> = printed
         .iter()
         .filter(|name| !name.ends_with("Error") && !parsed.contains(*name))

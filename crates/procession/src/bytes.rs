@@ -2,6 +2,7 @@
 
 use crate::codec::{self, MAX_INLINE};
 use crate::error::Context;
+use crate::fd::size_limit;
 use procession_sys::memory::SealedBytes;
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,8 +16,8 @@ use std::sync::{Arc, OnceLock};
 /// large, or go to many tasks.
 ///
 /// Sending them the first time puts them into a memory file that nobody can
-/// change any more; every receiver maps it and reads them there, and whoever
-/// sends them on sends the same file. A `Vec<u8>` is copied once more at the
+/// change any more; every receiver maps it and reads them there, and a
+/// process that sends them on sends the same file. A `Vec<u8>` is copied once more at the
 /// other end, and element by element on the way.
 ///
 /// # Units and limits
@@ -116,7 +117,7 @@ fn seal(bytes: &[u8]) -> crate::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = rustix::fs::memfd_create("procession-bytes", flags).during(operation, "")?;
     let mut file = File::from(file);
-    crate::os::require_writable_to(bytes.len() as u64, operation, &"")?;
+    size_limit::require_writable_to(bytes.len() as u64, operation, &"")?;
     file.write_all(bytes).during(operation, bytes.len())?;
     let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&file, seals).during(operation, "")?;

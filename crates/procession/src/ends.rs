@@ -12,7 +12,7 @@
 //! A queue with a name can be opened by anybody at any time, so nobody is ever
 //! the last, and there are no sockets.
 
-use crate::os::socket::SeqPacket;
+use crate::fd::socket_pair;
 use crate::{Error, ErrorKind, Result, handle};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::{Deserialize, Serialize};
@@ -78,8 +78,8 @@ impl Ends {
 
     /// That of those who send, and that of those who receive.
     pub(crate) fn pair() -> Result<(Ends, Ends)> {
-        let (sends, receives) = SeqPacket::pair()?;
-        Ok((Ends::of(sends.into()), Ends::of(receives.into())))
+        let (sends, receives) = socket_pair::of_packets()?;
+        Ok((Ends::of(sends), Ends::of(receives)))
     }
 
     /// Whether there are none: a queue with a name.

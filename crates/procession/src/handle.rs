@@ -21,7 +21,7 @@ use std::os::fd::{AsFd, OwnedFd};
 ///
 /// # Cost
 /// One dup(2) when sent. The kernel bounds how many descriptors may be on
-/// their way at once (`RLIMIT_NOFILE`, for a user who is not privileged).
+/// their way at once (`RLIMIT_NOFILE`, for an unprivileged user).
 ///
 /// # Examples
 /// ```
@@ -52,7 +52,7 @@ impl<T> Handle<T> {
         Handle(inner)
     }
 
-    /// The descriptor.
+    /// Returns the descriptor.
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -109,11 +109,14 @@ pub(crate) fn deserialize<'de, T: From<OwnedFd>, D: Deserializer<'de>>(
     Ok(T::from(descriptor))
 }
 
-/// Lets a type that is one descriptor travel by itself.
+/// Lets a type that is one descriptor, and a structure of it, travel by itself.
 macro_rules! travels {
-    ($($type:ty),* $(,)?) => {$(
+    ($type:ident) => {
         impl serde::Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            fn serialize<S: serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> std::result::Result<S::Ok, S::Error> {
                 $crate::handle::serialize(self, serializer)
             }
         }
@@ -121,19 +124,11 @@ macro_rules! travels {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(
                 deserializer: D,
-            ) -> Result<$type, D::Error> {
-                $crate::handle::deserialize::<std::os::fd::OwnedFd, D>(deserializer)
-                    .map(<$type>::from_descriptor)
+            ) -> std::result::Result<$type, D::Error> {
+                $crate::handle::deserialize::<std::os::fd::OwnedFd, D>(deserializer).map($type)
             }
         }
-    )*};
+    };
 }
 
-travels! {
-    crate::os::eventfd::EventFd,
-    crate::os::memfd::MemFd,
-    crate::os::pipe::Reader,
-    crate::os::pipe::Writer,
-    crate::os::socket::SeqPacket,
-    crate::os::socket::SeqPacketListener,
-}
+pub(crate) use travels;

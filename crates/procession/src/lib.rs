@@ -157,6 +157,7 @@ mod shape;
 pub mod shared;
 pub mod shm;
 pub mod signal;
+mod signal_number;
 mod spin;
 pub mod sync;
 mod thread_slot;

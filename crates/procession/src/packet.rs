@@ -10,8 +10,8 @@
 //! ```
 //!
 //! One packet carries 253 descriptors; further ones follow in packets whose kind
-//! byte is zero. Every length is checked, whoever is at the other end: a process
-//! may be killed, and its memory spoilt, at any instant.
+//! byte is zero. Every length is checked, though the other end is a process
+//! of the same program: it may be killed, and its memory spoilt, at any instant.
 
 use crate::codec::{Arrived, Body, Encoded, MAX_INLINE, open_memory};
 use crate::error::Context;
@@ -71,7 +71,7 @@ pub(crate) use kinds;
 #[derive(Debug)]
 pub(crate) struct Packet<K> {
     pub(crate) kind: K,
-    /// Who sent it, where that was asked of the kernel ([`Mailbox::name_senders`]).
+    /// The sender, where the kernel was asked for it ([`Mailbox::name_senders`]).
     pub(crate) sender: Option<Sender>,
     pub(crate) body: Arrived,
     pub(crate) descriptors: Vec<OwnedFd>,
@@ -97,7 +97,7 @@ impl<K: Kind> Mailbox<K> {
         send(self.as_fd(), kind, [0; 16], message, Deadline::NEVER)
     }
 
-    /// Sends a packet if there is room: for those who must not wait for the
+    /// Sends a packet if there is room: for callers that must not wait for the
     /// other side.
     pub(crate) fn try_send(&self, kind: K, message: &Encoded) -> Result<()> {
         send(self.as_fd(), kind, [0; 16], message, Deadline::NOW)
@@ -133,7 +133,7 @@ impl<K: Kind> Mailbox<K> {
         self.assembly.receive(self.socket.as_fd(), deadline)
     }
 
-    /// Whether the first packet, which stays, carries this token.
+    /// Returns `true` if the first packet, which stays, carries this token.
     ///
     /// # Errors
     /// Those that say nothing about whether there is one.
@@ -157,12 +157,12 @@ impl<K: Kind> Mailbox<K> {
         std::mem::take(&mut self.assembly)
     }
 
-    /// Has the kernel name whoever sends the packets that arrive from now on.
+    /// Has the kernel name the sender of each packet that arrives from now on.
     pub(crate) fn name_senders(&self) -> Result<()> {
         procession_sys::socket::name_senders(self.as_fd()).during("asking for senders", "")
     }
 
-    /// Whether something has come, or the other side is gone.
+    /// Returns `true` if something has come, or the other side is gone.
     pub(crate) fn has_news(&self) -> bool {
         crate::poll::readable(&self.socket, Deadline::NOW).is_ok()
     }
@@ -182,7 +182,7 @@ impl<K> Default for Assembly<K> {
 }
 
 impl<K: Kind> Assembly<K> {
-    /// Whether part of a packet is here.
+    /// Returns `true` if part of a packet is here.
     pub(crate) fn is_in_the_middle(&self) -> bool {
         self.0.is_some()
     }
@@ -315,8 +315,8 @@ fn malformed(why: &'static str) -> Error {
 
 /// A socket pair: ours, and the one to give away.
 pub(crate) fn pair<K: Kind>() -> Result<(Mailbox<K>, OwnedFd)> {
-    let (ours, theirs) = crate::os::socket::SeqPacket::pair()?;
-    Ok((Mailbox::new(ours.into()), theirs.into()))
+    let (ours, theirs) = crate::fd::socket_pair::of_packets()?;
+    Ok((Mailbox::new(ours), theirs))
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ impl<'a> Select<'a> {
         self.ready_deadline(Deadline::NEVER)
     }
 
-    /// The number of one that is ready.
+    /// Returns the number of one that is ready.
     ///
     /// # Errors
     /// [`WouldBlock`](crate::ErrorKind::WouldBlock): none is.

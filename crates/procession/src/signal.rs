@@ -17,125 +17,12 @@ use crate::os::eventfd::{EventFd, Mode};
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use procession_sys::signal::{Caught, Mask};
 use rustix::event::{PollFd, PollFlags};
-use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+pub use crate::signal_number::Signal;
 pub use procession_sys::signal::Disposition;
-
-/// A signal by number.
-///
-/// # Examples
-/// ```
-/// use procession::signal::Signal;
-/// assert_eq!(Signal::KILL.as_raw(), 9);
-/// assert_eq!(Signal::TERM.to_string(), "SIGTERM");
-/// assert_eq!(Signal::from_raw(40).unwrap().to_string(), "signal 40");
-/// assert!(Signal::from_raw(65).is_none());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Signal(i32);
-
-macro_rules! signals {
-    ($($name:ident $number:literal $text:literal $doc:literal;)*) => {
-        impl Signal {
-            $(#[doc = $doc] pub const $name: Signal = Signal($number);)*
-
-            fn known_name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($number => Some($text),)*
-                    _ => None,
-                }
-            }
-
-            fn of_name(name: &str) -> Option<Signal> {
-                match name {
-                    $($text | stringify!($name) => Some(Signal($number)),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-// The numbers are those of x86-64 and aarch64, which agree.
-signals! {
-    HUP 1 "SIGHUP" "The terminal went away.";
-    INT 2 "SIGINT" "Ctrl-C.";
-    QUIT 3 "SIGQUIT" "Ctrl-\\: end with a core dump.";
-    ILL 4 "SIGILL" "An illegal instruction.";
-    TRAP 5 "SIGTRAP" "A breakpoint.";
-    ABRT 6 "SIGABRT" "`abort` was called.";
-    BUS 7 "SIGBUS" "Memory that is mapped but not there.";
-    FPE 8 "SIGFPE" "An arithmetic fault.";
-    KILL 9 "SIGKILL" "The end, without appeal.";
-    USR1 10 "SIGUSR1" "Free for programs.";
-    SEGV 11 "SIGSEGV" "Memory that is not mapped.";
-    USR2 12 "SIGUSR2" "Free for programs.";
-    PIPE 13 "SIGPIPE" "Writing to a pipe without readers; Rust programs ignore it.";
-    ALRM 14 "SIGALRM" "A timer.";
-    TERM 15 "SIGTERM" "A request to end.";
-    CHLD 17 "SIGCHLD" "A child ended, stopped or went on.";
-    CONT 18 "SIGCONT" "Go on after a stop.";
-    STOP 19 "SIGSTOP" "Stop, without appeal.";
-    TSTP 20 "SIGTSTP" "Ctrl-Z.";
-    TTIN 21 "SIGTTIN" "Reading from the terminal in the background.";
-    TTOU 22 "SIGTTOU" "Writing to the terminal in the background.";
-    URG 23 "SIGURG" "Urgent data on a socket.";
-    XCPU 24 "SIGXCPU" "The processor time limit.";
-    XFSZ 25 "SIGXFSZ" "The file size limit.";
-    WINCH 28 "SIGWINCH" "The terminal's size changed.";
-    SYS 31 "SIGSYS" "A forbidden system call.";
-}
-
-impl Signal {
-    /// The signal with this number, 1 to 64.
-    #[must_use]
-    pub fn from_raw(number: i32) -> Option<Signal> {
-        (1..=64).contains(&number).then_some(Signal(number))
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn as_raw(self) -> i32 {
-        self.0
-    }
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.known_name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "signal {}", self.0),
-        }
-    }
-}
-
-impl std::str::FromStr for Signal {
-    type Err = Error;
-
-    /// Takes what [`Display`](fmt::Display) writes, the name without `SIG`, and the number.
-    ///
-    /// # Examples
-    /// ```
-    /// use procession::signal::Signal;
-    /// for text in ["SIGTERM", "TERM", "15"] {
-    ///     assert_eq!(text.parse::<Signal>()?, Signal::TERM);
-    /// }
-    /// assert_eq!("signal 40".parse::<Signal>()?, "40".parse()?);
-    /// assert!("SIGNOTHING".parse::<Signal>().is_err());
-    /// # Ok::<(), procession::Error>(())
-    /// ```
-    fn from_str(text: &str) -> Result<Signal> {
-        let number = text.strip_prefix("signal ").unwrap_or(text).parse().ok();
-        let signal = Signal::of_name(text).or_else(|| number.and_then(Signal::from_raw));
-        signal.ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "parsing signal", text)
-                .because("it is neither a name such as SIGTERM nor a number from 1 to 64")
-        })
-    }
-}
 
 /// Discards a signal from now on, in this process and the programs it execs.
 ///
@@ -167,11 +54,11 @@ pub fn default(signal: Signal) -> Result<()> {
 }
 
 fn set(signal: Signal, disposition: Disposition, operation: &'static str) -> Result<()> {
-    if procession_sys::signal::is_caught(signal.0) {
+    if procession_sys::signal::is_caught(signal.as_raw()) {
         return Err(Error::new(ErrorKind::Busy, operation, signal)
             .because("this process catches it; drop its `Signals` first"));
     }
-    procession_sys::signal::set_disposition(signal.0, disposition).during(operation, signal)
+    procession_sys::signal::set_disposition(signal.as_raw(), disposition).during(operation, signal)
 }
 
 /// The disposition of a signal now; `None` where a handler is installed.
@@ -180,7 +67,7 @@ fn set(signal: Signal, disposition: Disposition, operation: &'static str) -> Res
 /// None that a valid signal can cause; reported all the same.
 #[doc(alias = "sigaction")]
 pub fn disposition(signal: Signal) -> Result<Option<Disposition>> {
-    procession_sys::signal::disposition(signal.0).during("inspecting signal", signal)
+    procession_sys::signal::disposition(signal.as_raw()).during("inspecting signal", signal)
 }
 
 /// Signals caught as events: wait for them, or poll the descriptor beside
@@ -225,7 +112,7 @@ impl Signals {
     fn catch(signals: impl Iterator<Item = (Signal, bool)>) -> Result<Signals> {
         let bell = EventFd::new(0, Mode::Counter)?;
         let caught = signals.map(|(signal, only_sent)| {
-            Caught::new(signal.0, bell.as_fd(), only_sent).during("catching signal", signal)
+            Caught::new(signal.as_raw(), bell.as_fd(), only_sent).during("catching signal", signal)
         });
         let caught = caught.collect::<Result<_>>()?;
         Ok(Signals { caught, bell })
@@ -318,7 +205,7 @@ impl Signals {
     pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<Signal> {
         loop {
             if let Some(caught) = self.caught.iter().find(|caught| caught.take()) {
-                return Ok(Signal(caught.signal()));
+                return Ok(Signal::of_kernel(caught.signal()));
             }
             // The handler counts first and rings second, so whatever is
             // counted after the look above rings the bell.
@@ -437,7 +324,7 @@ impl Drop for Handler {
 /// ```
 #[doc(alias = "pthread_sigmask")]
 pub fn block(signals: &[Signal]) -> Result<Blocked> {
-    let numbers: Vec<i32> = signals.iter().map(|signal| signal.0).collect();
+    let numbers: Vec<i32> = signals.iter().map(|signal| signal.as_raw()).collect();
     let previous = Mask::of(&numbers).block().during("blocking signals", "")?;
     Ok(Blocked {
         previous,

@@ -20,12 +20,12 @@ thread_local! {
     /// sleeps, shorter after long ones.
     static LIMIT: Cell<Duration> = const { Cell::new(Duration::from_micros(60)) };
 
-    /// Whether looking is of use, which depends on where others run.
+    /// What this thread knows of the use of looking, which depends on where others run.
     static LOOKING: Cell<Looking> = const { Cell::new(Looking::NEW) };
 }
 
 /// A sleep that is over so soon after the longest look was in vain tells that the
-/// one who was waited for had no processor while this thread was looking, or that
+/// process that was waited for had no processor while this thread was looking, or that
 /// it always takes longer than that.
 const TELLTALE: Duration = Duration::from_micros(400);
 
@@ -107,8 +107,8 @@ pub(crate) fn slept(time: Duration, woken: bool) {
     });
 }
 
-/// Whether somebody else can make something true while we look: there is more
-/// than one processor for us. Asked once, when this process has its first shared
+/// Returns `true` if another process can make something true while we look: there is
+/// more than one processor for us. Asked once, when this process has its first shared
 /// object.
 pub(crate) fn others_can_run() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();

@@ -114,5 +114,5 @@ pub fn allocate(
 /// # Errors
 /// [`LimitReached`](crate::ErrorKind::LimitReached).
 pub fn require_writable_to(end: u64, operation: &'static str, object: &dyn Display) -> Result<()> {
-    crate::os::require_writable_to(end, operation, object)
+    crate::fd::size_limit::require_writable_to(end, operation, object)
 }

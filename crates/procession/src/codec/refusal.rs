@@ -3,6 +3,8 @@
 //! The format keeps no texts of errors, which is right while all goes well. Once
 //! something has failed, it is done again here, and the text kept.
 
+use super::table::take_reason;
+use crate::{Error, ErrorKind};
 use serde::{de, ser};
 use std::fmt;
 
@@ -44,8 +46,31 @@ impl Refusal {
         Refusal(DESCRIBES_ITSELF.to_owned())
     }
 
-    pub(super) fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<&'static str> {
         self.0.contains(DESCRIBES_ITSELF).then_some(DESCRIBE_IT)
+    }
+
+    /// The error of a value of type `T`: of what a type of this library has noted, if
+    /// that is what was refused.
+    #[cold]
+    pub(super) fn into_error<T: ?Sized>(self, operation: &'static str) -> Error {
+        let name = std::any::type_name::<T>();
+        // It may be of something that failed, and that the type did without.
+        let reason = take_reason().filter(|reason| self.0.contains(&reason.to_string()));
+        let Some(reason) = reason else {
+            let hint = self.hint();
+            let error = Error::new(ErrorKind::Corrupt, operation, name).because(self.0);
+            return match hint {
+                Some(hint) => error.of_kind(ErrorKind::Unsupported).with_hint(hint),
+                None => error,
+            };
+        };
+        let hint = reason.hint().map(str::to_owned);
+        let error = Error::new(reason.kind(), operation, name).caused_by(reason);
+        match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
     }
 }
 

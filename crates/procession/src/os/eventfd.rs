@@ -156,12 +156,9 @@ impl EventFd {
         let copy = self.0.try_clone();
         copy.during("copying event counter", "").map(EventFd)
     }
-
-    /// What another process of the family made and sent.
-    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> EventFd {
-        EventFd(descriptor)
-    }
 }
+
+crate::handle::travels!(EventFd);
 
 impl AsFd for EventFd {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -234,6 +234,8 @@ impl MemFd {
     }
 }
 
+crate::handle::travels!(MemFd);
+
 impl AsFd for MemFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -315,7 +315,7 @@ impl MappedFile {
         self.require_mapped(operation, offset, from.len())?;
         let end = offset + from.len();
         self.require_in_file(operation, end)?;
-        super::require_writable_to(end as u64, operation, &self.path.display())?;
+        crate::fd::size_limit::require_writable_to(end as u64, operation, &self.path.display())?;
         let mut done = 0;
         while done < from.len() {
             let at = (offset + done) as u64;

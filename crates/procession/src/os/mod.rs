@@ -44,6 +44,7 @@ pub(crate) mod room;
 pub mod socket;
 pub mod sysv;
 
+use crate::fd::size_limit::require_length;
 use crate::{Error, ErrorKind, Result, error::Context};
 use procession_sys::Errno;
 use rustix::fs::FallocateFlags;
@@ -115,37 +116,6 @@ pub(crate) fn lengthen(
 ) -> Result<()> {
     require_length(0, length as u64, operation, object)?;
     rustix::fs::ftruncate(file, length as u64).during(operation, object)
-}
-
-/// Refuses what would be written into a file behind all that this process may write.
-/// The kernel asks where the bytes are, and not whether the file becomes longer.
-pub(crate) fn require_writable_to(
-    end: u64,
-    operation: &'static str,
-    object: &dyn std::fmt::Display,
-) -> Result<()> {
-    require_length(0, end, operation, object)
-}
-
-/// Refuses a file that this process may not make so long, if it is not that long
-/// already.
-fn require_length(
-    already: u64,
-    end: u64,
-    operation: &'static str,
-    object: &dyn std::fmt::Display,
-) -> Result<()> {
-    // Beyond this limit the kernel would not only refuse, but kill (SIGXFSZ).
-    let limit = crate::limits::soft(rustix::process::Resource::Fsize);
-    if let Some(limit) = limit.filter(|&limit| limit.max(already) < end) {
-        return Err(Error::os(operation, object, Errno::FBIG)
-            .of_kind(ErrorKind::LimitReached)
-            .because(format!(
-                "{end} bytes, and files may have {limit} (RLIMIT_FSIZE)"
-            ))
-            .with_hint("raise the limit: `ulimit -f`"));
-    }
-    Ok(())
 }
 
 /// Allocates space for `length` bytes of a file from an offset, and makes it so

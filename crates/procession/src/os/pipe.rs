@@ -329,12 +329,9 @@ impl Reader {
             .map(Reader)
             .during("copying end of pipe", "")
     }
-
-    /// What another process of the family made and sent.
-    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Reader {
-        Reader(descriptor)
-    }
 }
+
+crate::handle::travels!(Reader);
 
 impl Writer {
     /// Another descriptor for the same end, to give to another process.
@@ -348,9 +345,6 @@ impl Writer {
             .map(Writer)
             .during("copying end of pipe", "")
     }
-
-    /// What another process of the family made and sent.
-    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> Writer {
-        Writer(descriptor)
-    }
 }
+
+crate::handle::travels!(Writer);

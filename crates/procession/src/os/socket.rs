@@ -8,6 +8,7 @@
 //! close-on-exec, and [`crate::poll`] bounds their waits.
 
 use crate::error::Context;
+use crate::fd::socket_pair;
 use crate::os::descriptors::despite_reset;
 use crate::poll::repeat;
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -157,10 +158,8 @@ impl SeqPacket {
     /// [`LimitReached`](ErrorKind::LimitReached): no descriptor left.
     #[doc(alias = "socketpair")]
     pub fn pair() -> Result<(SeqPacket, SeqPacket)> {
-        let kind = SocketType::SEQPACKET;
-        rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
-            .during("creating socket pair", "")
-            .map(|(a, b)| (SeqPacket(a), SeqPacket(b)))
+        let (a, b) = socket_pair::of_packets()?;
+        Ok((SeqPacket(a), SeqPacket(b)))
     }
 
     /// Connects to a listener's path.
@@ -309,12 +308,7 @@ impl SeqPacket {
     }
 }
 
-impl SeqPacket {
-    /// What another process of the family made and sent.
-    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> SeqPacket {
-        SeqPacket(descriptor)
-    }
-}
+crate::handle::travels!(SeqPacket);
 
 impl AsFd for SeqPacket {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -397,12 +391,7 @@ impl SeqPacketListener {
     }
 }
 
-impl SeqPacketListener {
-    /// What another process of the family made and sent.
-    pub(crate) fn from_descriptor(descriptor: OwnedFd) -> SeqPacketListener {
-        SeqPacketListener(descriptor)
-    }
-}
+crate::handle::travels!(SeqPacketListener);
 
 impl From<SeqPacketListener> for OwnedFd {
     fn from(listener: SeqPacketListener) -> OwnedFd {

@@ -24,14 +24,15 @@
 //! a task) hides itself and what comes behind it; of fields, the names are seen all the
 //! same. What cannot be read back from this library's bytes at all is refused.
 
+mod own;
 mod recorder;
 
+pub(crate) use own::{is_own, stands_for};
+
 use crate::codec::{self, refusal};
-use crate::shm::Fingerprint;
 use crate::{Error, ErrorKind, Result};
 use recorder::{Label, Node, Trace};
 use serde::Deserialize;
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
@@ -46,35 +47,6 @@ pub(crate) struct Shape {
 
 /// How often a type is asked to read itself.
 const MOST_RUNS: usize = 2000;
-
-thread_local! {
-    static TRACING: Cell<bool> = const { Cell::new(false) };
-    /// What a type of this library says that it is, instead of reading itself.
-    static OWN: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Whether this thread is looking at a type: what is read then is made up.
-pub(crate) fn is_tracing() -> bool {
-    TRACING.get()
-}
-
-/// For types of this library that are more than data: while somebody looks at the type,
-/// an error to return at once, and what is to be written down.
-pub(crate) fn stands_for<E: serde::de::Error>(what: &str) -> std::result::Result<(), E> {
-    if !is_tracing() {
-        return Ok(());
-    }
-    is_own(what);
-    Err(E::custom("made up"))
-}
-
-/// For types of this library that are read as something that they are not: what is to be
-/// written down.
-pub(crate) fn is_own(what: &str) {
-    if is_tracing() {
-        OWN.set(Some(what.to_owned()));
-    }
-}
 
 /// The shape of a type; looked at once in a process.
 pub(crate) fn of<'de, T: Deserialize<'de>>() -> Result<&'static Shape> {
@@ -104,21 +76,20 @@ pub(crate) fn of<'de, T: Deserialize<'de>>() -> Result<&'static Shape> {
 }
 
 fn look_at<'de, T: Deserialize<'de>>() -> Shape {
-    /// Also if the type's code panics.
-    struct Until(bool, Option<String>);
+    /// A type may look at another one while it is looked at.
+    struct Until(Option<String>);
     impl Drop for Until {
         fn drop(&mut self) {
-            TRACING.set(self.0);
-            OWN.set(self.1.take());
+            own::restore(self.0.take());
         }
     }
-    let _until = Until(TRACING.replace(true), OWN.take());
+    let _until = Until(own::take());
     let mut root = Node::default();
     let mut trace = Trace::default();
     for _ in 0..MOST_RUNS {
         trace.begin();
         let run = AssertUnwindSafe(|| {
-            codec::apart(|| {
+            codec::made_up(|| {
                 let seed = std::marker::PhantomData::<T>;
                 recorder::descend(&mut root, &mut trace, 0, seed).is_ok()
             })
@@ -141,10 +112,6 @@ fn look_at<'de, T: Deserialize<'de>>() -> Shape {
 }
 
 impl Shape {
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::new(&self.text, self.text.len())
-    }
-
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

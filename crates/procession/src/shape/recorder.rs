@@ -62,9 +62,9 @@ pub(super) struct Form {
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     pub(super) refused: bool,
-    /// Whether this run has shown something new.
+    /// `true` if this run has shown something new.
     pub(super) progress: bool,
-    /// Whether it is known what this run failed of.
+    /// `true` if it is known what this run failed of.
     blamed: bool,
     steps: usize,
     /// The structures and enums that we are in, by their visitors' types.
@@ -112,7 +112,7 @@ impl Node {
 
     /// Takes down what the type there says by itself.
     fn note<T>(&mut self, trace: &mut Trace, outcome: Result<T, Refusal>) -> Result<T, Refusal> {
-        if let Some(own) = super::OWN.take() {
+        if let Some(own) = super::own::take() {
             self.own = Some(own);
             if outcome.is_err() {
                 self.stuck = true;
@@ -504,7 +504,7 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
 }
 
 impl Form {
-    /// Whether there is to be something inside.
+    /// Returns `true` if there is to be something inside.
     fn next(&self, trace: &Trace) -> bool {
         let inside_is_new = self.parts.iter().any(|part| !part.settled);
         let inside_can_be = self.parts.iter().all(|part| !part.stuck);

@@ -229,8 +229,8 @@ impl<'a> WaitSet<'a> {
         Ok(())
     }
 
-    /// We were woken, perhaps by several, and tell of one: others who wait for what
-    /// is ready are to be woken, too.
+    /// We were woken, perhaps by several, and tell of one: other threads that wait for
+    /// what is ready are to be woken, too.
     fn pass_on(&self) {
         for way in self.sources.iter().flatten() {
             if let Way::Shared(source) = way {

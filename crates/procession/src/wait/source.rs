@@ -15,11 +15,11 @@ pub(crate) trait Source {
     /// Returns whether it is; `thoroughly` asks the kernel where that is needed.
     fn is_ready(&self, thoroughly: bool) -> Result<bool>;
 
-    /// Has whoever makes it ready wake those who sleep on the words; `None` if it
-    /// is ready by now. To be followed by a thorough look.
+    /// Announces a sleeper, so that the process that makes it ready wakes the threads
+    /// that sleep on the words; `None` if it is ready by now. To be followed by a thorough look.
     fn announce(&self) -> Result<Option<Watched>>;
 
-    /// Wakes another one who waits for it: we were woken, and may not take what
+    /// Wakes another thread that waits for it: we were woken, and may not take what
     /// there is.
     fn pass_on(&self);
 }

@@ -29,7 +29,7 @@ pub enum Notification {
     /// Not at all; the one registration is taken all the same.
     Silent,
     /// By this signal.
-    Signal(crate::signal::Signal),
+    Signal(crate::signal_number::Signal),
 }
 
 /// A queue of messages with priorities, mq_overview(7).

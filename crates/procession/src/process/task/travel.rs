@@ -40,7 +40,7 @@ impl<'de, A, R> Deserialize<'de> for Task<A, R> {
     fn deserialize<D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> std::result::Result<Task<A, R>, D::Error> {
-        if shape::is_tracing() {
+        if codec::is_made_up() {
             shape::stands_for(&format!("task {}", types_of::<A, R>()))?;
         }
         require_message().map_err(serde::de::Error::custom)?;
