@@ -4,7 +4,7 @@ use super::doorbell::Doorbell;
 use super::worker_ring::{Order, Post, RingMemory, WorkerSide};
 use crate::codec::Encoded;
 use crate::os::memfd::MemFd;
-use crate::process::packet::{Kind, Mailbox};
+use crate::process::protocol::{Kind, Mailbox};
 use crate::process::task::batch::{Arguments, Batch, Follower};
 use crate::process::task::record::{self, Status};
 use crate::process::{Definition, Outcome, Task};
@@ -145,7 +145,7 @@ impl Worker {
             number: assignment.number,
             depth: assignment.depth,
         });
-        let (mail, _) = crate::process::packet::pair()?;
+        let (mail, _) = crate::process::protocol::pair()?;
         Ok(Worker {
             taking: WorkerSide::new(ring),
             doorbell,

@@ -2,14 +2,14 @@
 
 use super::environment::Environment;
 use super::join_handle::Pipes;
+use super::launch::prepare::prepare;
+use super::launch::protocol::Work;
+use super::launch::protocol::{self, Kind};
+use super::launch::settings::{Group, LimitedResource, Settings};
+use super::launch::{client, connection, reexec, worker};
 use super::pidfd;
 use super::running::Running;
 use super::setters::setters;
-use super::start::messages::Work;
-use super::start::packet::{self, Kind};
-use super::start::prepare::prepare;
-use super::start::settings::{Group, LimitedResource, Settings};
-use super::start::{client, connection, reexec, worker};
 use super::stdio::open_stdio;
 use super::task::{self, Call, Outcome, Task};
 use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, exit, fork};
@@ -296,7 +296,7 @@ impl Builder {
             let (stdio, pipes) = open_stdio(self.stdio)?;
             (Some(stdio), pipes)
         };
-        let (mailbox, theirs) = packet::pair()?;
+        let (mailbox, theirs) = protocol::pair()?;
         let me = pidfd::open_own()?;
         let settings = Settings {
             environment: self.environment.resolve_if_changed()?,
@@ -328,7 +328,7 @@ impl Builder {
                     name: settings.name.clone(),
                     method: StartMethod::Fork,
                     process: process_token::current(),
-                    mailbox: packet::Mailbox::new(theirs),
+                    mailbox: protocol::Mailbox::new(theirs),
                     parent_pid: parent,
                     parent: me,
                     admission: None,
@@ -353,7 +353,7 @@ impl Builder {
         let settings = self.settings;
         let directory = self.directory.as_deref();
         let surroundings = connection::Surroundings::of(&self.environment, directory)?;
-        let (mailbox, theirs) = packet::pair()?;
+        let (mailbox, theirs) = protocol::pair()?;
         let anew = self.method == StartMethod::Spawn;
         let mut start_deadline = None;
         let work = if anew {

@@ -1,7 +1,7 @@
 //! The processes that this one has started.
 
 use super::inspect::{ProcessInfo, direct_children, inspect};
-use super::start::client;
+use super::launch::client;
 use crate::Result;
 
 /// The children of the calling process, zombies included, by process id: those that

@@ -1,7 +1,7 @@
 //! The calling process as a task, and its parent.
 
 use super::StartMethod;
-use super::start::packet::Mailbox;
+use super::launch::protocol::Mailbox;
 use crate::error::Context;
 use crate::process_token;
 use crate::signal::Signal;

@@ -1,9 +1,9 @@
 //! A process that runs a task, whoever forked it.
 
-use super::start::connection::Connection;
-use super::start::messages::Ended;
-use super::start::packet;
-use super::start::packet::{Kind, Mailbox, Packet};
+use super::launch::connection::Connection;
+use super::launch::protocol;
+use super::launch::protocol::Ended;
+use super::launch::protocol::{Kind, Mailbox, Packet};
 use super::task_error::TaskError;
 use super::task_report::Report;
 use super::wait::reap;
@@ -514,7 +514,7 @@ impl Drop for Running {
 fn is_from_child(mailbox: &mut Mailbox) -> Result<bool> {
     // The server closes its end of a process that it could not fork.
     poll::readable(&*mailbox, Deadline::NEVER)?;
-    Ok(packet::peek_kind(mailbox.as_fd()) == Some(Kind::Started))
+    Ok(protocol::peek_kind(mailbox.as_fd()) == Some(Kind::Started))
 }
 
 fn read_started(packet: Packet) -> Result<(u32, OwnedFd)> {

@@ -1,6 +1,6 @@
 //! Starting a task without further ado.
 
-use super::start::client;
+use super::launch::client;
 use super::{Builder, JoinHandle, Task, task};
 use crate::Result;
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! Standard streams of a new process.
 
 use super::join_handle::Pipes;
-use super::start::settings;
+use super::launch::settings;
 use crate::error::Context;
 use crate::os::pipe;
 use crate::{Error, ErrorKind, Result};

@@ -7,7 +7,7 @@ use crate::pool::TaskError;
 use crate::pool::stats::SlowTask;
 use crate::pool::worker::Timing;
 use crate::process::Panic;
-use crate::process::packet::Kind;
+use crate::process::protocol::Kind;
 use crate::process::task::record::{self, Record, Status};
 use crate::{Deadline, Error, ErrorKind, codec};
 use std::time::Duration;

@@ -10,7 +10,7 @@ use super::timers::after;
 use super::worker_slot::WorkerSlot;
 use crate::pool::TaskError;
 use crate::pool::worker_ring::{Order, Post};
-use crate::process::packet::Kind;
+use crate::process::protocol::Kind;
 use std::time::Instant;
 
 /// What a chunk is thought to take of which nothing is known, in nanoseconds.

@@ -14,7 +14,7 @@ use crate::pool::shared::Shared;
 use crate::pool::trace::WorkerSpan;
 use crate::pool::worker::Assignment;
 use crate::pool::worker_ring::{PoolSide, RingMemory};
-use crate::process::{self, Stdio, TaskError, packet};
+use crate::process::{self, Stdio, TaskError, protocol};
 use crate::{Deadline, Error, ErrorKind, Handle, Result, poll};
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::AsFd;
@@ -30,7 +30,7 @@ impl Shared {
     fn start(&self, worker: WorkerId) -> Result<LiveWorker> {
         let place = worker.number();
         let (ring, ring_file) = RingMemory::create()?;
-        let (mail, theirs) = packet::pair()?;
+        let (mail, theirs) = protocol::pair()?;
         let doorbell = self.doorbell_file.as_fd().try_clone_to_owned();
         let settings = &self.settings;
         let assignment = Assignment {

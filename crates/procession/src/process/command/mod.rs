@@ -19,8 +19,8 @@ pub use error::CommandError;
 pub use pipeline::{Pipeline, PipelineChild};
 
 use super::environment::Environment;
+use super::launch::settings::{Group, LimitedResource, Settings};
 use super::setters::setters;
-use super::start::settings::{Group, LimitedResource, Settings};
 use super::{ExitStatus, Inherited, OnDrop, Stdio};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{OwnedFd, RawFd};

@@ -5,12 +5,12 @@ use super::line::CommandLine;
 use super::{Command, CommandChild, CommandError, Output, Pipeline};
 use crate::error::Context;
 use crate::process::inherited::require_number;
+use crate::process::launch::client;
+use crate::process::launch::connection::Surroundings;
+use crate::process::launch::protocol;
+use crate::process::launch::protocol::Work;
+use crate::process::launch::settings::Group;
 use crate::process::running::Running;
-use crate::process::start::client;
-use crate::process::start::connection::Surroundings;
-use crate::process::start::messages::Work;
-use crate::process::start::packet;
-use crate::process::start::settings::Group;
 use crate::process::stdio::open_stdio;
 use crate::process::{ExitStatus, Inherited, Stdio};
 use crate::{Deadline, Error, Result};
@@ -189,7 +189,7 @@ impl Command {
         let is_merged = matches!(stdio[2], Stdio::Stdout);
         let (stdio, pipes) = open_stdio(stdio)?;
         let surroundings = Surroundings::of(&self.environment, self.directory.as_deref())?;
-        let (mailbox, theirs) = packet::pair()?;
+        let (mailbox, theirs) = protocol::pair()?;
         // Its exec closes the other end; else the reason comes first.
         let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
         let (failure, told) = pipe.during("starting program", &line)?;

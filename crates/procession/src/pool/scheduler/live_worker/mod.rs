@@ -12,7 +12,7 @@ use crate::pool::scheduler::ledger::{Ledger, Sent, TakenBack};
 use crate::pool::trace::WorkerSpan;
 use crate::pool::worker_ring::{Order, PoolSide, Post, RingMemory, SLOTS};
 use crate::process::TaskError;
-use crate::process::packet::{Kind, Mailbox};
+use crate::process::protocol::{Kind, Mailbox};
 use crate::{Error, Result};
 use std::fmt::Debug;
 use std::sync::Arc;

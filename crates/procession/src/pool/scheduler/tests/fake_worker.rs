@@ -3,7 +3,7 @@
 use crate::pool::scheduler::Process;
 use crate::pool::worker::Timing;
 use crate::pool::worker_ring::{Order, Post, WorkerSide};
-use crate::process::packet::Mailbox;
+use crate::process::protocol::Mailbox;
 use crate::process::task::record::{self, Status};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -14,7 +14,7 @@ use crate::codec::{Body, Encoded};
 use crate::pool::trace::WorkerSpan;
 use crate::pool::worker_ring::{PoolSide, RingMemory, WorkerSide};
 use crate::process::TaskError;
-use crate::process::packet::{self, Mailbox};
+use crate::process::protocol::{self, Mailbox};
 use crate::process::task::record::{self, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl House {
         let later = Instant::now() + Duration::from_secs(3600);
         while let Some(worker) = self.scheduler.take_wanted(later, false) {
             let (ring, file) = RingMemory::create().unwrap();
-            let (mail, theirs) = packet::pair().unwrap();
+            let (mail, theirs) = protocol::pair().unwrap();
             let process = Arc::new(FakeProcess::default());
             let fake = FakeWorker {
                 process: Arc::clone(&process),

@@ -7,13 +7,13 @@ use super::privileges;
 use super::state::Server;
 use crate::error::Context;
 use crate::process::exit::flush_output;
-use crate::process::start::messages::Hello;
-use crate::process::start::packet::{self, Kind, Mailbox};
-use crate::process::start::place::Place;
-use crate::process::start::rights::{self, Rights, Status};
-use crate::process::start::settings;
-use crate::process::start::standing::{self, Standing};
-use crate::process::start::title::Title;
+use crate::process::launch::place::Place;
+use crate::process::launch::protocol::Hello;
+use crate::process::launch::protocol::{self, Kind, Mailbox};
+use crate::process::launch::rights::{self, Rights, Status};
+use crate::process::launch::settings;
+use crate::process::launch::standing::{self, Standing};
+use crate::process::launch::title::Title;
 use crate::process::task::Hook;
 use crate::process::{panic, task};
 use crate::signal::{self, Signal, Signals};
@@ -79,7 +79,7 @@ impl Server {
         let _ = rustix::stdio::dup2_stderr(&null);
         // Before Linux 5.11 what preloaded code left open, programs inherit.
         let _ = sys::close_on_exec_from(3);
-        let (admissions, admission) = packet::pair()?;
+        let (admissions, admission) = protocol::pair()?;
         let first = Client {
             number: 0,
             mailbox,

@@ -2,10 +2,10 @@
 
 use crate::Result;
 use crate::error::Context;
+use crate::process::launch::protocol::{Mailbox, Token};
+use crate::process::launch::reexec;
+use crate::process::launch::settings::{Group, Settings};
 use crate::process::pidfd;
-use crate::process::start::packet::{Mailbox, Token};
-use crate::process::start::reexec;
-use crate::process::start::settings::{Group, Settings};
 use rustix::process::Pid;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;

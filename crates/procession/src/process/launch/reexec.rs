@@ -1,7 +1,7 @@
 //! Executing this program anew, as a server or as a task: what it is told, whether it
 //! can be, and what is known of the way in ([`entry`](super::entry)).
 
-use super::packet::{Mailbox, Token};
+use super::protocol::{Mailbox, Token};
 use super::worker;
 use crate::{Error, ErrorKind, Result};
 use procession_sys::{image, process as sys};

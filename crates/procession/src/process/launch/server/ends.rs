@@ -3,8 +3,8 @@
 
 use super::state::Server;
 use crate::process::inspect::direct_children;
-use crate::process::start::messages::Ended;
-use crate::process::start::packet::Kind;
+use crate::process::launch::protocol::Ended;
+use crate::process::launch::protocol::Kind;
 use crate::process::wait::reap_by;
 use crate::signal::Signal;
 use crate::time::monotonic;

@@ -1,7 +1,7 @@
 //! The processes that may ask the server for others.
 
-use crate::process::start::packet::Mailbox;
-use crate::process::start::place::Place;
+use crate::process::launch::place::Place;
+use crate::process::launch::protocol::Mailbox;
 use std::ops::{Index, IndexMut};
 use std::os::fd::OwnedFd;
 

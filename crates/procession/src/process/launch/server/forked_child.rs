@@ -1,10 +1,10 @@
 //! A process that the server has forked, until it runs its task.
 
 use super::clients::Client;
-use crate::process::start::packet::{Kind, Mailbox};
-use crate::process::start::settings::Settings;
-use crate::process::start::title::Title;
-use crate::process::start::{prepare, worker};
+use crate::process::launch::protocol::{Kind, Mailbox};
+use crate::process::launch::settings::Settings;
+use crate::process::launch::title::Title;
+use crate::process::launch::{prepare, worker};
 use crate::process::{StartMethod, current, exit};
 use crate::process_token;
 use procession_sys::process as sys;

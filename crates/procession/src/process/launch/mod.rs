@@ -4,10 +4,9 @@
 pub(crate) mod client;
 pub(crate) mod connection;
 pub(crate) mod entry;
-pub(crate) mod messages;
-pub(crate) mod packet;
 mod place;
 pub(crate) mod prepare;
+pub(crate) mod protocol;
 pub(crate) mod reexec;
 mod rights;
 mod server;

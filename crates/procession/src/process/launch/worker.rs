@@ -1,6 +1,6 @@
 //! The life of a task's process, once it is there.
 
-use super::packet::{Kind, Mailbox};
+use super::protocol::{Kind, Mailbox};
 use crate::process::task::{self, Call, Outcome};
 use crate::process::{current, panic};
 use crate::{Deadline, Error, ErrorKind, Result};

@@ -3,11 +3,11 @@
 use super::clients::Clients;
 use super::oom_kills::OomKills;
 use super::poller::Poller;
-use crate::process::start::packet::Mailbox;
-use crate::process::start::place::Place;
-use crate::process::start::rights::Rights;
-use crate::process::start::standing::Standing;
-use crate::process::start::title::Title;
+use crate::process::launch::place::Place;
+use crate::process::launch::protocol::Mailbox;
+use crate::process::launch::rights::Rights;
+use crate::process::launch::standing::Standing;
+use crate::process::launch::title::Title;
 use crate::signal::Signals;
 use procession_sys::vfork::ChildStack;
 use rustix::process::Pid;

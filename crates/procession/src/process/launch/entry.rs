@@ -24,8 +24,8 @@
 //! there is one thread; and closing descriptors that nobody uses yet.
 #![allow(unsafe_code)]
 
-use super::messages::Prepare;
-use super::packet::{Kind, Mailbox};
+use super::protocol::Prepare;
+use super::protocol::{Kind, Mailbox};
 use super::reexec::{Boot, Role};
 use super::{prepare, reexec, server, settings, standing, worker};
 use crate::error::Context;

@@ -1,9 +1,9 @@
-//! What a server is asked, and what it tells.
+//! What is in the packets.
 
+use super::Token;
 use crate::process::inherited::InheritedSignals;
-use crate::process::start::packet::Token;
-use crate::process::start::rights::Rights;
-use crate::process::start::settings::Settings;
+use crate::process::launch::rights::Rights;
+use crate::process::launch::settings::Settings;
 use crate::process::task::Hook;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;

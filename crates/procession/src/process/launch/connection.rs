@@ -1,7 +1,7 @@
 //! A way to a server.
 
-use super::messages::{SendSignal, Start, Work};
-use super::packet::{self, Kind, Mailbox};
+use super::protocol::{self, Kind, Mailbox};
+use super::protocol::{SendSignal, Start, Work};
 use super::rights;
 use super::settings::Settings;
 use super::standing::{self, Manners, Standing};
@@ -141,7 +141,7 @@ impl Connection {
     /// Has the server send a signal to a process of ours, or to the group that it
     /// leads: by number, which is the process's until the server has reaped it.
     pub(crate) fn signal(&self, pid: u32, signal: i32, to_group: bool) -> Result<()> {
-        let (mut reply, theirs) = packet::pair()?;
+        let (mut reply, theirs) = protocol::pair()?;
         let wanted = SendSignal {
             pid,
             signal,
@@ -167,7 +167,7 @@ impl Connection {
 
     /// The processes that the server has started for us and not reaped yet.
     pub(super) fn children(&self) -> Result<Vec<u32>> {
-        let (mut reply, theirs) = packet::pair()?;
+        let (mut reply, theirs) = protocol::pair()?;
         self.mailbox
             .send(Kind::List, &Encoded::only(vec![theirs]))?;
         match reply.receive(LIST_PATIENCE.into())? {

@@ -3,8 +3,8 @@
 use super::forked_child::ForkedChild;
 use super::state::Server;
 use crate::error::Context;
-use crate::process::start::messages::SendSignal;
-use crate::process::start::packet::{Kind, Mailbox, Packet};
+use crate::process::launch::protocol::SendSignal;
+use crate::process::launch::protocol::{Kind, Mailbox, Packet};
 use crate::{Deadline, codec};
 use procession_sys::{Errno, signal};
 use rustix::process::Pid;

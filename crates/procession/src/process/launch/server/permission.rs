@@ -2,8 +2,8 @@
 
 use super::clients::Client;
 use super::state::Server;
-use crate::process::start::place::Place;
-use crate::process::start::rights::Status;
+use crate::process::launch::place::Place;
+use crate::process::launch::rights::Status;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use procession_sys::socket::Sender;
 

@@ -11,7 +11,7 @@
 use crate::error::Context;
 use crate::process::die_with;
 use crate::process::inherited::{InheritedSignals, numbers};
-use crate::process::start::settings::{self, Settings};
+use crate::process::launch::settings::{self, Settings};
 use crate::signal::Signal;
 use crate::{Error, ErrorKind, Result, limits};
 use procession_sys::credentials;

@@ -1,6 +1,11 @@
-//! The packets that travel between a process and those it starts.
+//! What callers, servers and tasks tell each other: kinds of packets, and what is in them.
 //!
 //! Trust: *same binary*. Both ends are processes of one family.
+
+mod messages;
+
+pub(crate) use messages::{Ended, Prepare, Work};
+pub(super) use messages::{Hello, SendSignal, Start};
 
 use crate::Result;
 use crate::packet;

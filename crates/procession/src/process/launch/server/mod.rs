@@ -29,7 +29,7 @@ mod requests;
 mod start;
 mod state;
 
-use super::packet::{Kind, Mailbox};
+use super::protocol::{Kind, Mailbox};
 use super::worker;
 use poller::Event;
 use procession_sys::process as sys;

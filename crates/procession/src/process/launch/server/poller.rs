@@ -3,7 +3,7 @@
 use super::clients::Client;
 use crate::Result;
 use crate::error::Context;
-use crate::process::start::packet::Mailbox;
+use crate::process::launch::protocol::Mailbox;
 use crate::signal::Signals;
 use procession_sys::Errno;
 use rustix::event::epoll;

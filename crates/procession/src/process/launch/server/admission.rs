@@ -2,10 +2,10 @@
 
 use super::clients::Client;
 use super::state::Server;
-use crate::process::start::messages::Hello;
-use crate::process::start::packet::{Kind, Mailbox};
-use crate::process::start::place::Place;
-use crate::process::start::rights::{self, Status};
+use crate::process::launch::place::Place;
+use crate::process::launch::protocol::Hello;
+use crate::process::launch::protocol::{Kind, Mailbox};
+use crate::process::launch::rights::{self, Status};
 use crate::{Deadline, Result, codec};
 use std::os::fd::{AsFd, OwnedFd};
 

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::error::Context;
-use crate::process::start::rights::{Rights, Status};
+use crate::process::launch::rights::{Rights, Status};
 use procession_sys::credentials as sys;
 
 /// Drops what executing the server has added to the credentials of the thread that

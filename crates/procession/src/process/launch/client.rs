@@ -1,8 +1,8 @@
 //! Asking a server of the family for processes.
 
 use super::connection::{Connection, Surroundings, this_thread};
-use super::messages::{Hello, Prepare, Work};
-use super::packet::{self, Kind, Mailbox};
+use super::protocol::{self, Kind, Mailbox};
+use super::protocol::{Hello, Prepare, Work};
 use super::reexec::{self, Boot, Role};
 use super::rights::{self, Status};
 use super::settings::Settings;
@@ -167,7 +167,7 @@ pub(crate) fn start(
             body: codec::encode(&prepare)?.body,
             descriptors: stdio.into_iter().chain(extra).collect(),
         };
-        packet::send(ours.as_fd(), Kind::Prepare, *token, &message, Deadline::NOW)?;
+        protocol::send(ours.as_fd(), Kind::Prepare, *token, &message, Deadline::NOW)?;
     } else {
         descriptors.extend(stdio);
         descriptors.extend(further);
@@ -218,7 +218,7 @@ pub(crate) fn set_preload(hook: Hook) -> Result<()> {
 /// see where the other is.
 fn request_admission(admission: &Mailbox) -> Result<Option<Connection>> {
     let operation = "asking for admission to server";
-    let (mut mailbox, theirs) = packet::pair()?;
+    let (mut mailbox, theirs) = protocol::pair()?;
     let hello = Hello {
         pid: std::process::id(),
         thread: this_thread(),
@@ -274,7 +274,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
             .because("children of this process are in another namespace of pids than itself")
             .with_hint("fork first (`process::fork`), and start processes in the child"));
     }
-    let (mut mailbox, theirs) = packet::pair()?;
+    let (mut mailbox, theirs) = protocol::pair()?;
     let token = name::random_bytes()?;
     // Held by nobody, unless this is a forked copy, whose parent was setting it.
     let preload = PRELOAD.try_lock().ok().and_then(|preload| *preload);
@@ -290,7 +290,7 @@ fn start_server(standing: &Standing) -> Result<Connection> {
         descriptors: vec![pidfd::open_own()?],
     };
     // Before the server exists, so that it finds the token.
-    packet::send(mailbox.as_fd(), Kind::Hello, token, &message, Deadline::NOW)?;
+    protocol::send(mailbox.as_fd(), Kind::Hello, token, &message, Deadline::NOW)?;
     let role = Role::Server;
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
@@ -417,7 +417,7 @@ mod tests {
         let standing = Standing::take().unwrap();
         let server = connection(&mut state().unwrap(), &standing).unwrap();
         let ask_for = |server: &Connection, program: &str, input: OwnedFd| {
-            let (mut ours, theirs) = packet::pair().unwrap();
+            let (mut ours, theirs) = protocol::pair().unwrap();
             let [output, error] = [1, 2].map(|it| super::super::settings::own_stream(it).unwrap());
             let work = Work::Program {
                 program: program.into(),
