@@ -58,7 +58,9 @@ mod wait;
 pub use builder::Builder;
 pub use child::Child;
 pub use children::children;
-pub use command::{Command, CommandChild, CommandError, Output, Pipeline, PipelineChild};
+pub use command::{
+    Command, CommandChild, CommandError, Line, Lines, Output, OutputStream, Pipeline, PipelineChild,
+};
 pub use current::{Current, Parent, current, parent};
 pub use exit::{exit, exit_with_signal};
 pub use exit_status::ExitStatus;

@@ -30,10 +30,11 @@ pub(crate) fn types_have_the_traits_of_std() {
             shared::Value<u8>, shared::Array<u8>, shared::Counter, shared::Counters, shm::Segment,
             queue::Sender<u8>, queue::Receiver<u8>, queue::Sender<[u8]>, queue::Receiver<[u8]>,
             pool::Pool, pool::TaskHandle<u8>, pool::JoinError, pool::Stats,
-            process::JoinHandle<u8>, process::Child, process::PidFd, process::Command, Signal;
+            process::JoinHandle<u8>, process::Child, process::PidFd, process::Command,
+            process::CommandChild, process::PipelineChild, Signal;
         travels: channel::Endpoint<u8, u8>, channel::Reader<u8>, channel::Writer<u8>,
             channel::Listener<u8, u8>, queue::IntoIter<queue::Receiver<u8>>, signal::Signals,
-            process::CommandChild, process::PipelineChild;
+            process::Lines;
         is_cloned: procession::Error, Failure, Name, Deadline,
             sync::Mutex<u8>, sync::RwLock<u8>, sync::ReentrantMutex<u8>, sync::Semaphore,
             sync::BoundedSemaphore, sync::Condvar, sync::Event, sync::Barrier, sync::Once,

@@ -8,6 +8,7 @@ mod forged;
 #[cfg(feature = "tokio")]
 mod future;
 mod handles;
+mod lines;
 mod many;
 mod named;
 mod refused;
@@ -188,6 +189,14 @@ fn main() -> std::process::ExitCode {
         shared::a_forked_child_and_a_task_are_shared_as_well,
         shared::the_end_of_the_server_is_the_end_for_all_who_wait,
         shared::input_is_fed_while_somebody_waits,
+        lines::a_line_comes_when_it_is_written,
+        lines::half_a_line_is_kept,
+        lines::a_death_in_the_middle_of_a_line_is_seen,
+        lines::who_is_left_behind_keeps_the_lines_open_or_not,
+        lines::a_program_that_never_reads_has_its_lines,
+        lines::a_line_of_a_hundred_megabytes_takes_no_memory,
+        lines::both_streams_are_read_without_deadlock,
+        lines::lines_that_nobody_wants_end_the_program,
         shell::arguments_reach_a_script_unharmed,
         shell::argument_zero_is_what_is_asked_for,
         shell::several_variables_are_set,

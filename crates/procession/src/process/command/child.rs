@@ -1,7 +1,8 @@
 //! A program that runs.
 
 use super::communicate::{Conversation, Output};
-use super::{CommandError, ExitStatus, OnDrop};
+use super::{CommandError, ExitStatus, Lines, OnDrop};
+use crate::error::Context;
 use crate::os::pipe;
 use crate::process::running::Running;
 use crate::process::{Signal, Stop};
@@ -114,21 +115,62 @@ impl CommandChild {
         self.take_output()
     }
 
-    /// What it is to be fed, and where.
-    fn take_input(&mut self) -> (Vec<u8>, Option<Arc<pipe::Writer>>) {
-        let conversation = self.conversation();
-        let input = std::mem::take(&mut conversation.input);
-        (input, conversation.stdin.take())
+    /// Returns the lines that the program writes to its pipes, as they come. What was set by
+    /// [`input`](super::Command::input) is written meanwhile; standard input, if piped and not
+    /// [taken](CommandChild::take_stdin), is closed behind it.
+    ///
+    /// The lines end when all processes have closed the pipes, those included that the program
+    /// has left behind; see [`lines_until_exit`](CommandChild::lines_until_exit). Reap the
+    /// program afterwards.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput): neither standard output nor standard error
+    /// is a pipe, or both were taken.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Stdio};
+    /// let sorted = Command::new("sort").input("b\na\n").stdout(Stdio::Piped);
+    /// let mut child = sorted.spawn()?;
+    /// for (line, expected) in child.lines()?.zip(["a", "b"]) {
+    ///     assert_eq!(line?.text(), expected);
+    /// }
+    /// assert!(child.wait()?.success());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[doc(alias = "BufRead")]
+    pub fn lines(&mut self) -> Result<Lines> {
+        Lines::new(self.conversation(), None)
+    }
+
+    /// Returns the lines that the program writes, as [`lines`](CommandChild::lines) does, up to
+    /// its end: what is in the pipes when it has ended is read, and what a process that it has
+    /// left behind writes later is not.
+    ///
+    /// # Errors
+    /// As [`lines`](CommandChild::lines), and [`LimitReached`](ErrorKind::LimitReached): no
+    /// descriptor is left for a copy of the pidfd.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Signal, Stdio};
+    /// let leaves = Command::shell("sleep 60 & echo said").stdout(Stdio::Piped).process_group();
+    /// let mut child = leaves.spawn()?;
+    /// let lines: Vec<_> = child.lines_until_exit()?.collect::<Result<_, _>>()?;
+    /// assert_eq!(lines[0].text(), "said");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    pub fn lines_until_exit(&mut self) -> Result<Lines> {
+        let copy = self.running.pidfd().try_clone_to_owned();
+        let pidfd = copy.during("copying pidfd of", self.running.name())?;
+        Lines::new(self.conversation(), Some(pidfd))
     }
 
     /// Feeds the first of the programs before this one, when it communicates, and
     /// collects what they write to their standard errors.
     pub(super) fn take_care_of(&mut self, others: &mut [CommandChild]) {
         if let Some(first) = others.first_mut() {
-            let (input, stdin) = first.take_input();
-            let conversation = self.conversation();
-            conversation.input = input;
-            conversation.stdin = stdin;
+            self.conversation().take_input_of(first.conversation());
         }
         let stderrs = others.iter_mut().map(CommandChild::take_stderr);
         let before = stderrs.map(|reader| (reader, Vec::new())).collect();

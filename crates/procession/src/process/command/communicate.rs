@@ -121,6 +121,13 @@ impl Conversation {
         }
     }
 
+    /// Takes over what the program of another conversation is to be fed, and where.
+    pub(super) fn take_input_of(&mut self, other: &mut Conversation) {
+        self.input = std::mem::take(&mut other.input);
+        self.fed = std::mem::take(&mut other.fed);
+        self.stdin = other.stdin.take();
+    }
+
     /// Gives the program what it takes now, and closes its input when it has all.
     pub(super) fn feed(&mut self) -> Result<()> {
         while let Some(stdin) = &self.stdin {

@@ -9,6 +9,8 @@ mod child;
 mod communicate;
 mod error;
 mod line;
+mod line_buffer;
+mod lines;
 mod pipeline;
 mod run;
 mod shell;
@@ -16,6 +18,7 @@ mod shell;
 pub use child::CommandChild;
 pub use communicate::Output;
 pub use error::CommandError;
+pub use lines::{Line, Lines, OutputStream};
 pub use pipeline::{Pipeline, PipelineChild};
 
 use super::environment::Environment;
@@ -287,7 +290,8 @@ impl Command {
     /// deadlock. A program that does not read all of them is no error.
     ///
     /// What [`spawn`](Command::spawn) starts is given them by
-    /// [`wait`](CommandChild::wait) and [`communicate`](CommandChild::communicate).
+    /// [`wait`](CommandChild::wait), [`communicate`](CommandChild::communicate) and
+    /// [`lines`](CommandChild::lines).
     ///
     /// # Examples
     /// ```
