@@ -42,10 +42,10 @@ const MOST_REDUCED: usize = 1024;
 #[derive(Debug)]
 #[must_use = "nothing is called before `map` or another method that takes arguments"]
 pub struct Calls<'p, A, R> {
-    shared: &'p Arc<Shared>,
-    function: Function<A, R>,
-    options: Options,
-    policy: super::scheduler::chunk::Policy,
+    pub(super) shared: &'p Arc<Shared>,
+    pub(super) function: Function<A, R>,
+    pub(super) options: Options,
+    pub(super) policy: super::scheduler::chunk::Policy,
 }
 
 impl<'p, A, R> Calls<'p, A, R>

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | all results, in order | [`Pool::map`] |
 //! | results as an iterator, arguments taken as needed | [`Pool::imap`], [`Pool::imap_unordered`] |
+//! | all results, in the background | [`Calls::spawn_map`] and [`MapHandle`] |
 //! | one call | [`Pool::call`], [`Pool::spawn`] and [`TaskHandle`] |
 //! | the first of several to end, or to fail | [`wait_any`], [`wait_first_failure`] |
 //! | one result of all | [`Pool::map_reduce`] |
@@ -45,6 +46,7 @@ mod global;
 mod handle;
 mod join_error;
 mod lifecycle;
+mod map_handle;
 mod progress;
 mod results;
 mod scheduler;
@@ -65,6 +67,7 @@ pub use global::global;
 pub use handle::TaskHandle;
 pub use join_error::JoinError;
 pub use lifecycle::Pool;
+pub use map_handle::MapHandle;
 pub use results::Results;
 pub use settings::Stderr;
 pub use stats::{SlowTask, Stats, WorkerStats};

@@ -1,5 +1,6 @@
 //! Pools: results, failures, deaths, and the life of the pool itself.
 
+mod background;
 mod closing;
 mod extremes;
 mod failures;
@@ -57,6 +58,20 @@ fn main() -> std::process::ExitCode {
         results::state_is_made_once_and_ended_once,
         results::a_dropped_handle_lets_the_task_go_on,
         results::the_first_of_several_tasks_is_waited_for,
+        background::results_come_in_order,
+        background::progress_is_told_while_nobody_waits,
+        background::the_first_failure_ends_the_wait,
+        background::an_argument_that_cannot_be_encoded_is_a_failure,
+        background::workers_killed_meanwhile_lose_nothing,
+        background::what_is_cancelled_ends,
+        background::what_is_given_notice_ends_by_itself,
+        background::the_end_of_the_pool_is_the_end_of_the_map,
+        background::a_closed_pool_takes_none,
+        background::a_panicking_iterator_begins_nothing,
+        background::a_dropped_handle_lets_the_calls_go_on,
+        background::a_deadline_ends_it_though_nobody_waits,
+        background::it_is_a_future,
+        background::a_forked_copy_of_the_handle_is_refused,
         failures::a_panic_fails_one_call,
         failures::an_exit_fails_one_call,
         failures::signals_fail_one_call,

@@ -26,7 +26,11 @@ impl Drop for Over<'_> {
 /// Does something while workers are killed at random moments, each time after some task
 /// was done: whoever kills all before they have started leaves nothing to be tested.
 /// How many were killed.
-fn in_a_storm<T>(pool: &Pool, most_wait: Duration, calm: impl FnOnce() -> T) -> (T, u64) {
+pub(crate) fn in_a_storm<T>(
+    pool: &Pool,
+    most_wait: Duration,
+    calm: impl FnOnce() -> T,
+) -> (T, u64) {
     let (over, kills) = (AtomicBool::new(false), AtomicU64::new(0));
     let value = std::thread::scope(|scope| {
         let _over = Over(&over);

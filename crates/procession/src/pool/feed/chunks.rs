@@ -1,6 +1,7 @@
 //! How many arguments go to a worker at once, and taking them from the iterator.
 
-use super::{Building, Feed, Prepared};
+use super::prepared::{CHUNK_TIME, MOST_IN_CHUNK, Prepared};
+use super::{Building, Feed};
 use crate::pool::call::encode;
 use crate::pool::scheduler::chunk::Arguments;
 use crate::pool::worker_ring::LONGEST_POST;
@@ -10,15 +11,8 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a chunk is meant to take, in nanoseconds: long against what it costs to
-/// send it, short against what it costs to wait for it at the end.
-const CHUNK_TIME: u64 = 500_000;
-
 /// How long arguments that are here wait for others of their chunk.
 const PATIENCE: Duration = Duration::from_millis(1);
-
-/// Most arguments in a chunk, unless the caller says otherwise.
-const MOST_IN_CHUNK: u32 = 1 << 16;
 
 impl<I, R> Feed<I, R>
 where

@@ -1,19 +1,23 @@
 //! One function and many arguments, which are taken as they are needed.
 
 mod chunks;
+mod prepared;
+mod whole;
+
+pub(super) use whole::Whole;
 
 use super::TaskError;
 use super::call::{Function, no_thread};
 use super::progress::Progress;
 use super::scheduler::cancel::Running;
-use super::scheduler::chunk::{Arguments, Piece, Policy, first_value, value_of};
+use super::scheduler::chunk::{Piece, Policy, first_value, value_of};
 use super::scheduler::ids::{JobId, RunId};
-use super::scheduler::task_table::Span;
 use super::scheduler::{AHEAD, AHEAD_IN_BULK, Phase};
 use super::shared::Shared;
 use super::trace::RunSpan;
 use crate::Deadline;
 use crate::process::task::record;
+use prepared::Prepared;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, VecDeque};
@@ -32,14 +36,6 @@ pub(super) struct Options {
     pub(super) look_ahead: Option<u64>,
     pub(super) deadline: Option<Deadline>,
     pub(super) shows_progress: bool,
-}
-
-/// Arguments that were taken and not given out yet.
-struct Prepared {
-    first: u64,
-    count: u32,
-    /// Encoded, or why not.
-    what: crate::Result<Arguments>,
 }
 
 /// A chunk whose arguments are being taken.
@@ -343,10 +339,8 @@ where
             if state.is_stopping() || matches!(state.phase(), Phase::Over(_)) {
                 return Shared::refusal(state.phase()).map_or(Ok(()), Err);
             }
-            for Prepared { first, count, what } in chunks {
-                let why = |error| TaskError::codec(error);
-                let what = what.map_err(|error| why(error).at(Some(first)));
-                state.add_to_run((run, job), policy, Span { first, count }, what);
+            for chunk in chunks {
+                chunk.give_to(state, (run, job), policy);
             }
             state.dispatch();
             Ok(())

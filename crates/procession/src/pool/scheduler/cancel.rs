@@ -5,6 +5,7 @@ use super::ids::{ChunkId, Id, RunId};
 use super::ledger::TakenBack;
 use super::task_table::Place;
 use crate::pool::TaskError;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// What becomes of the calls of a run that are under way when it ends.
@@ -45,6 +46,8 @@ impl Scheduler {
             TakenBack::Unknown => return,
             TakenBack::Begun => {}
         }
+        // What it has begun is one call; the others of the chunk need not be killed.
+        live.ask_for_rest_of(chunk);
         let elapsed = live.running_for();
         let now = Instant::now();
         let waited = now.saturating_duration_since(live.front_since());
@@ -70,10 +73,51 @@ impl Scheduler {
         self.dispatch();
     }
 
+    /// Ends all that is left of a run: what runs is given notice, and ended when `grace` is
+    /// over. Results that are here already stay.
+    pub(in crate::pool) fn cancel_run(&mut self, run: RunId, grace: Duration) {
+        for worker in self.ids() {
+            self.collect_from(worker);
+        }
+        let chunks = self.tasks.chunks_of(run);
+        self.fail_queued(&chunks);
+        for chunk in chunks {
+            self.cancel(chunk, grace);
+        }
+        self.dispatch();
+    }
+
+    /// Ends the runs whose time is over; returns when to look again.
+    pub(super) fn end_overdue_runs(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(run) = self.tasks.take_overdue(now) {
+            self.cancel_run(run, Duration::ZERO);
+        }
+        self.tasks.next_deadline()
+    }
+
+    /// Cancels those of the chunks that wait for a worker, all at once: they may be many.
+    fn fail_queued(&mut self, chunks: &[ChunkId]) {
+        let queued = chunks.iter().copied();
+        let queued = queued.filter(|chunk| self.tasks[*chunk].place() == Place::Queued);
+        let queued: HashSet<ChunkId> = queued.collect();
+        if queued.is_empty() {
+            return;
+        }
+        self.queue.retain(|chunk| !queued.contains(&chunk));
+        for chunk in chunks.iter().filter(|chunk| queued.contains(chunk)) {
+            self.fail_rest(*chunk, &cancelled());
+        }
+    }
+
     /// Ends what no worker has begun of a run; of what runs nothing is wanted.
     pub(in crate::pool) fn end_run(&mut self, run: RunId, running: Running) {
-        for chunk in self.tasks.chunks_of(run) {
-            self.tasks.disown(chunk);
+        let chunks = self.tasks.chunks_of(run);
+        chunks.iter().for_each(|chunk| self.tasks.disown(*chunk));
+        self.fail_queued(&chunks);
+        for chunk in chunks {
+            if self.tasks.get(chunk).is_none() {
+                continue;
+            }
             match self.tasks[chunk].place() {
                 Place::Sent(_) if running == Running::Ignored => self.withdraw(chunk),
                 _ => self.cancel(chunk, Duration::ZERO),

@@ -21,7 +21,8 @@ impl Scheduler {
             self.enqueue(chunk);
         }
         self.dispatch();
-        let mut next = self.timers.next_delayed();
+        let next_deadline = self.end_overdue_runs(now);
+        let mut next = earlier(self.timers.next_delayed(), next_deadline);
         for worker in self.ids() {
             next = earlier(next, self.enforce_limits(worker, now));
         }

@@ -5,7 +5,9 @@ use super::chunk::{Arguments, Policy};
 use super::ids::{JobId, RunId};
 use super::task_table::{Owner, Span};
 use crate::pool::TaskError;
+use std::task::Waker;
 use std::thread::ThreadId;
+use std::time::Instant;
 
 impl Scheduler {
     /// Begins a run of a job, whose results `user` takes.
@@ -34,6 +36,28 @@ impl Scheduler {
     pub(in crate::pool) fn remove_run(&mut self, run: RunId, job: JobId) {
         self.tasks.remove_run(run);
         self.release_job(job);
+    }
+
+    /// Begins a run whose arguments are all added now, and which goes on by itself.
+    pub(in crate::pool) fn begin_background_run(
+        &mut self,
+        job: JobId,
+        total: u64,
+        deadline: Option<Instant>,
+    ) -> RunId {
+        self.jobs.retain(job);
+        self.timers.becomes_due(deadline);
+        self.tasks.add_background_run(total, deadline)
+    }
+
+    /// Takes in that nobody wants results of a run, which goes on; returns its waker.
+    pub(in crate::pool) fn detach_run(&mut self, run: RunId, job: JobId) -> Option<Waker> {
+        let waker = self.tasks.unwatch_run(run);
+        for chunk in self.tasks.chunks_of(run) {
+            self.tasks.disown(chunk);
+        }
+        self.remove_run(run, job);
+        waker
     }
 
     /// Returns `true` if nobody is to take more results of a run: whoever waits for the

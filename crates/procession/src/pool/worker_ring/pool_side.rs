@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// descriptors in them.
 const MOST_REVOKED: usize = 16;
 
-/// The pool's side of a ring, for whoever holds the pool's lock.
+/// The pool's side of a ring, for the thread that holds the pool's lock.
 #[derive(Debug)]
 pub(in crate::pool) struct PoolSide {
     ring: worker_ring::PoolSide<Arc<RingMemory>>,

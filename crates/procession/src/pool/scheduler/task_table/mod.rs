@@ -1,5 +1,7 @@
 //! Each argument that was given to a pool, until it has been answered.
 
+mod background;
+mod background_runs;
 mod entry;
 mod handles;
 mod runs;
@@ -10,6 +12,7 @@ use super::chunk::{Arguments, Piece, Policy};
 use super::ids::{ChunkId, JobId, RunId, Table};
 use crate::codec::Arrived;
 use crate::pool::TaskError;
+use background::Background;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::task::Waker;
@@ -19,8 +22,10 @@ use std::thread::ThreadId;
 #[derive(Debug)]
 struct Run {
     ready: VecDeque<Piece>,
-    /// The thread that took its results last.
-    user: ThreadId,
+    /// The thread that took its results last; `None` if it goes on whoever takes them.
+    user: Option<ThreadId>,
+    /// What is known of one that goes on in the background.
+    background: Option<Background>,
 }
 
 /// What to do for an answer, without the lock: it is the user's code.
@@ -213,10 +218,7 @@ impl TaskTable {
                 }
             }
             Owner::Run(run) => {
-                // The run may be over.
-                if let Some(run) = self.runs.get_mut(run) {
-                    run.ready.push_back(piece);
-                }
+                self.add_piece(run, piece);
             }
         }
     }

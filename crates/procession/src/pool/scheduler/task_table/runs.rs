@@ -1,6 +1,6 @@
 //! Runs in a task table: calls of one function for many arguments.
 
-use super::{Owner, Run, TaskTable};
+use super::{Notify, Owner, Run, TaskTable};
 use crate::pool::TaskError;
 use crate::pool::scheduler::chunk::Piece;
 use crate::pool::scheduler::ids::{ChunkId, RunId};
@@ -9,18 +9,43 @@ use std::thread::ThreadId;
 
 impl TaskTable {
     pub(in crate::pool::scheduler) fn add_run(&mut self, user: ThreadId) -> RunId {
-        let ready = VecDeque::new();
-        self.runs.insert(Run { ready, user })
+        self.runs.insert(Run {
+            ready: VecDeque::new(),
+            user: Some(user),
+            background: None,
+        })
+    }
+
+    /// Adds results to a run, which may be over.
+    pub(super) fn add_piece(&mut self, run: RunId, piece: Piece) {
+        let Some(run) = self.runs.get_mut(run) else {
+            return;
+        };
+        let Some(background) = &mut run.background else {
+            return run.ready.push_back(piece);
+        };
+        let waker = background.count(&piece);
+        if background.failure().is_some() {
+            // Nobody takes the others any more.
+            run.ready.clear();
+        } else {
+            run.ready.push_back(piece);
+        }
+        if let Some(waker) = waker {
+            self.watched -= 1;
+            self.notifications.push(Notify::Wake(waker));
+        }
     }
 
     /// Notes which thread takes the results of a run.
     pub(in crate::pool) fn set_user(&mut self, run: RunId, user: ThreadId) {
-        self.runs[run].user = user;
+        self.runs[run].user = Some(user);
     }
 
     /// Returns `true` if `holds` holds for the threads that take the results of all runs.
     pub(in crate::pool::scheduler) fn all_users(&self, holds: impl Fn(ThreadId) -> bool) -> bool {
-        self.runs.iter().all(|(_, run)| holds(run.user))
+        let mut users = self.runs.iter().filter_map(|(_, run)| run.user);
+        users.all(holds)
     }
 
     pub(in crate::pool) fn take_ready(&mut self, run: RunId) -> VecDeque<Piece> {
@@ -29,9 +54,7 @@ impl TaskTable {
 
     /// Answers an argument that never became part of a chunk.
     pub(in crate::pool) fn answer_unsent(&mut self, run: RunId, first: u64, error: TaskError) {
-        self.runs[run]
-            .ready
-            .push_back(Piece::Failed { first, error });
+        self.add_piece(run, Piece::Failed { first, error });
     }
 
     /// Returns the chunks of a run.
