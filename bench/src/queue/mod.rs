@@ -298,7 +298,7 @@ fn fill(sender: &Sender<[u8]>, count: u64) {
 
 /// Options for messages of this length.
 fn options() -> queue::Options {
-    queue::Options::new().usual_message(BYTES)
+    queue::Options::new().inline_bytes(BYTES)
 }
 
 /// Time of a processor that a receiver uses while nothing comes for a second.

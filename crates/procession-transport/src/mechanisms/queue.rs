@@ -49,7 +49,7 @@ pub(crate) struct SharedQueue {
 
 impl SharedQueue {
     fn new() -> Result<SharedQueue> {
-        let options = queue::Options::new().usual_message(LONGEST);
+        let options = queue::Options::new().inline_bytes(LONGEST);
         let (sender, receiver) = options.capacity(CAPACITY).anonymous::<[u8]>()?;
         Ok(SharedQueue { sender, receiver })
     }

@@ -35,7 +35,7 @@ const MAX_WAITING: usize = 1 << 22;
 /// # Examples
 /// ```
 /// use procession::queue;
-/// let options = queue::Options::new().capacity(100_000).usual_message(8).at_most_once();
+/// let options = queue::Options::new().capacity(100_000).inline_bytes(8).at_most_once();
 /// let (sender, receiver) = options.anonymous::<u64>()?;
 /// sender.send(7).unwrap();
 /// assert_eq!(receiver.recv().unwrap(), 7);
@@ -98,21 +98,21 @@ impl Options {
         self
     }
 
-    /// Sets the bytes of a usual message, encoded: each block has room for so many. A block
-    /// takes memory when it is used for the first time, and keeps it.
+    /// Sets how many bytes of a message, encoded, a block has room for. A block takes memory
+    /// when it is used for the first time, and keeps it.
     ///
-    /// Unless set, that is 1,072 bytes for types that own something, as texts and vectors
-    /// do, and twice the bytes of the type for others: a block for a number takes 104 bytes
-    /// in all.
+    /// The default is 1,072 bytes for types that own memory, such as texts and vectors, and
+    /// twice the size of the type for others: a block for a number takes 104 bytes in all.
     ///
-    /// Longer ones, of up to 64 GiB, are given memory of their own when they are
-    /// sent, which costs a system call and its page faults, and is kept for the
-    /// next ones: 2 MiB for each of 60 blocks, 64 MiB for four more.
-    /// What is more is given back when the message is received. They lie in the queue's
-    /// file, one behind the other: blocks and what waits must fit below the limit for
-    /// lengths of files (`RLIMIT_FSIZE`) that the maker of the queue has, or sending fails
-    /// with [`LimitReached`](crate::ErrorKind::LimitReached). Limits of senders do not matter.
-    pub fn usual_message(mut self, bytes: usize) -> Options {
+    /// A longer message, of up to 64 GiB, gets memory of its own when it is sent. That costs
+    /// a system call and its page faults. The memory is kept for later messages, 2 MiB for
+    /// each of 60 blocks and 64 MiB for four more; the rest is freed when the message is
+    /// received. Long messages lie in the queue's file, one behind the other. Blocks and
+    /// waiting messages must fit below the limit for the length of a file (`RLIMIT_FSIZE`)
+    /// of the process that made the queue, or sending fails with
+    /// [`LimitReached`](crate::ErrorKind::LimitReached). Limits of senders do not matter.
+    #[doc(alias = "usual_message")]
+    pub fn inline_bytes(mut self, bytes: usize) -> Options {
         self.inline = Some(bytes);
         self
     }
@@ -310,7 +310,7 @@ impl Options {
     }
 
     fn layout<T: Message<'static> + ?Sized>(self) -> Result<Layout> {
-        let of_type = || match T::usual_bytes() {
+        let of_type = || match T::inline_bytes() {
             Some(bytes) => layout::whole_lines(bytes.min(INLINE)).min(INLINE),
             None => INLINE,
         };

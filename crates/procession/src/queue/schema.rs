@@ -17,7 +17,7 @@ pub trait Message<'de> {
 
     /// About how many bytes it has when it is encoded, if that is not open.
     #[doc(hidden)]
-    fn usual_bytes() -> Option<usize>;
+    fn inline_bytes() -> Option<usize>;
 }
 
 impl<'de, T: Deserialize<'de>> Message<'de> for T {
@@ -30,7 +30,7 @@ impl<'de, T: Deserialize<'de>> Message<'de> for T {
         })
     }
 
-    fn usual_bytes() -> Option<usize> {
+    fn inline_bytes() -> Option<usize> {
         // What owns nothing is encoded in about as many bytes as it has.
         (!std::mem::needs_drop::<T>()).then(|| size_of::<T>().saturating_mul(2))
     }
@@ -45,7 +45,7 @@ impl<'de> Message<'de> for [u8] {
         })
     }
 
-    fn usual_bytes() -> Option<usize> {
+    fn inline_bytes() -> Option<usize> {
         None
     }
 }

@@ -610,7 +610,7 @@ pub(crate) fn all() -> Vec<Operation> {
             check_queue
         );
         "queue_send_and_recv_long": on(
-            queue::Options::new().usual_message(0).capacity(2).anonymous().unwrap(),
+            queue::Options::new().inline_bytes(0).capacity(2).anonymous().unwrap(),
             |(sender, receiver)| {
                 let _ = sender.try_send(7_u64);
                 let _ = receiver.try_recv();

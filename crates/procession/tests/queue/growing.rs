@@ -282,7 +282,7 @@ pub(crate) fn who_is_killed_while_memory_is_added_leaves_a_whole_queue() {
     let mut random = Random::new();
     let mut instructions = None;
     for _ in 0..30 {
-        let options = Options::new().usual_message(4096);
+        let options = Options::new().inline_bytes(4096);
         let (sender, receiver) = options.capacity(100).anonymous::<u64>().unwrap();
         (0..AT_FIRST).for_each(|number| sender.send(number).unwrap());
         let body = || {

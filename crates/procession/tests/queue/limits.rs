@@ -56,7 +56,7 @@ pub(crate) fn many_senders_and_many_receivers() {
 
 pub(crate) fn messages_of_every_length() {
     for longest in [0, 1, 7, 48, 49, 112, 1000] {
-        let options = Options::new().usual_message(longest);
+        let options = Options::new().inline_bytes(longest);
         let (sender, receiver) = options.capacity(3).anonymous::<[u8]>().unwrap();
         let mut bytes = Vec::new();
         // Those behind the boundary go into memory of their own.
@@ -71,7 +71,7 @@ pub(crate) fn messages_of_every_length() {
 
 pub(crate) fn what_cannot_be_is_refused() {
     for (capacity, longest) in [(0, 1), (usize::MAX, 1), (1, usize::MAX), (1 << 24, 1 << 60)] {
-        let options = Options::new().usual_message(longest);
+        let options = Options::new().inline_bytes(longest);
         let error = options.capacity(capacity).anonymous::<u8>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
     }

@@ -53,7 +53,7 @@ fn each_word(words: impl Iterator<Item = u64>) {
     for offset in words {
         for nth in 0.. {
             let options = Options::new()
-                .usual_message(48)
+                .inline_bytes(48)
                 .max_unacked(UNACKED as usize);
             let (sender, receiver) = options.capacity(4).create::<[u8]>("scribbled").unwrap();
             let both = (sender, receiver);
@@ -162,7 +162,7 @@ pub(crate) fn who_waits_for_nobody_is_told_so() {
 /// In a new queue with this value in these words, something fails for that.
 fn corrupts(words: &[u64], value: u64, fails: impl FnOnce(&Sender<[u8]>) -> Error) {
     let options = Options::new()
-        .usual_message(48)
+        .inline_bytes(48)
         .max_unacked(UNACKED as usize);
     let (sender, receiver) = options.capacity(4).create::<[u8]>("nobody").unwrap();
     let file = Scribbled::open(&file_of("nobody"));
@@ -175,7 +175,7 @@ fn corrupts(words: &[u64], value: u64, fails: impl FnOnce(&Sender<[u8]>) -> Erro
 
 pub(crate) fn a_length_that_is_a_lie_takes_no_memory() {
     let options = Options::new()
-        .usual_message(48)
+        .inline_bytes(48)
         .max_unacked(UNACKED as usize);
     let (sender, receiver) = options.capacity(4).create::<[u8]>("lie").unwrap();
     // So that the file reaches behind what will be claimed.

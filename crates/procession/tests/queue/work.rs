@@ -288,7 +288,7 @@ pub(crate) fn a_batch_ends_where_it_has_to() {
     ));
     // Of bytes.
     let (sender, receiver) = Options::new()
-        .usual_message(2)
+        .inline_bytes(2)
         .capacity(4)
         .anonymous::<[u8]>()
         .unwrap();

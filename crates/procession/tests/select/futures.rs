@@ -154,7 +154,7 @@ fn threads() -> usize {
 }
 
 pub(crate) fn a_hundred_queues_take_no_thread_each() {
-    let options = queue::Options::new().usual_message(8);
+    let options = queue::Options::new().inline_bytes(8);
     let queues: Vec<_> = (0..100)
         .map(|_| options.capacity(1).anonymous::<usize>().unwrap())
         .collect();

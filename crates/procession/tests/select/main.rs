@@ -357,7 +357,7 @@ pub(crate) fn what_is_removed_is_not_waited_for() {
 }
 
 pub(crate) fn three_hundred_queues_at_once() {
-    let options = queue::Options::new().usual_message(8);
+    let options = queue::Options::new().inline_bytes(8);
     let queues: Vec<_> = (0..150)
         .map(|_| options.capacity(1).anonymous::<u32>().unwrap())
         .collect();

@@ -336,8 +336,8 @@ pub(crate) fn numbers_up_to_the_largest_are_done_or_refused() {
     });
     let (bytes, _taker) = queue::bytes(4).unwrap();
     each("reserve", &large, |n| error_of(bytes.reserve(size(n))));
-    each("usual_message", &few, |n| {
-        let options = queue::Options::new().usual_message(size(n));
+    each("inline_bytes", &few, |n| {
+        let options = queue::Options::new().inline_bytes(size(n));
         error_of(options.capacity(4).anonymous::<[u8]>())
     });
     each("max_unacked", &few, |n| {

@@ -153,7 +153,7 @@ pub(super) struct Queue<F: Form> {
 
 impl<F: Form> Queue<F> {
     pub(super) fn new(loses: bool) -> Queue<F> {
-        let options = Options::new().usual_message(100);
+        let options = Options::new().inline_bytes(100);
         let options = if loses {
             options.at_most_once()
         } else {
