@@ -58,7 +58,7 @@ impl Host {
     }
 }
 
-/// What other users may do, and what is used of theirs.
+/// What other users may do with the object, and which objects of other users are used.
 #[derive(Args, Debug)]
 pub(crate) struct OtherUsers {
     /// Use the existing FIFO or System V message queue of the user with this id, even if
@@ -123,7 +123,7 @@ impl OtherUsers {
     }
 }
 
-/// What ADDRESS can be.
+/// The forms of ADDRESS.
 pub(crate) const ADDRESSES: &str = "Addresses:\n  \
     file:PATH       lines of a file; sending appends\n  \
     fifo:PATH       a FIFO; created if missing, and removed by the receiver that created it\n  \
@@ -135,7 +135,7 @@ pub(crate) const ADDRESSES: &str = "Addresses:\n  \
     queue:NAME      a queue in shared memory; it is removed with its last user, so sending waits\n                  \
     until everything has been received";
 
-/// What can stand before the colon, for messages.
+/// The kinds of addresses, for messages.
 const KINDS: &str = "file:PATH, fifo:PATH, unix:PATH, tcp:HOST:PORT, udp:HOST:PORT, \
      posix-mq:/NAME, sysv-mq:KEY, queue:NAME";
 

@@ -65,7 +65,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it cannot do without standard output.
+    /// Returns `true` if the command prints to standard output.
     pub(crate) fn prints(&self) -> bool {
         !matches!(self, Command::Send(_))
     }

@@ -22,11 +22,11 @@ pub(crate) enum Failure {
     Jobs { failed: u64, code: i32 },
     /// A signal asked us to stop.
     Signal(Signal),
-    /// Nobody reads our output any more.
+    /// The reader of the output has gone.
     OutputClosed,
     /// Our output could not be written.
     Output(std::io::Error),
-    /// What jobs wrote to standard error could not be written there.
+    /// The standard error of jobs could not be written.
     StandardError(std::io::Error),
     /// A thread of ours has panicked, with these words.
     Panicked(String),
@@ -47,7 +47,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// What went wrong while standard output was written.
+    /// An error while standard output was written.
     pub(crate) fn output(error: std::io::Error) -> Failure {
         match error.kind() {
             // Whoever ignores SIGPIPE wants to hear of it instead.
@@ -118,7 +118,7 @@ impl Failure {
         }
     }
 
-    /// Says on standard error what happened, and what to try.
+    /// Prints on standard error what happened, and what to try.
     pub(crate) fn report(&self) {
         let red = anstyle::AnsiColor::Red.on_default().bold();
         let say = |text: &dyn std::fmt::Display| say!("{red}error:{red:#} {text}");
@@ -160,7 +160,7 @@ impl Failure {
     }
 }
 
-/// An error of the system, with what was being done to what.
+/// An error of the system, with the operation and the object.
 pub(crate) fn system(
     operation: &'static str,
     object: impl std::fmt::Display,

@@ -11,7 +11,7 @@ pub(crate) const PIECE: usize = 1 << 16;
 
 /// Bytes without boundaries.
 pub(crate) enum Stream {
-    /// What it is called, too.
+    /// A file, and its name for messages.
     File(File, String),
     Fifo {
         reader: FifoReader,
@@ -30,7 +30,7 @@ pub(crate) struct Lines {
 }
 
 impl Stream {
-    /// Reads what is there; nothing is the end.
+    /// Reads the bytes that are there; none at the end.
     fn read(&mut self, into: &mut [u8], deadline: Deadline) -> Result<usize, Error> {
         match self {
             Stream::File(file, name) => {

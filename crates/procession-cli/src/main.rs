@@ -42,7 +42,7 @@ fn main() {
     }
 }
 
-/// Prints the help that was asked for; or says what is wrong with the arguments.
+/// Prints the help, or the error in the arguments.
 #[expect(clippy::disallowed_methods, reason = "`main` has its code from here")]
 fn explain(answer: &clap::Error) -> Result<(), Failure> {
     let text = answer.render().ansi().to_string();

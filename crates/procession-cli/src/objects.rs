@@ -24,7 +24,7 @@ pub(crate) struct GcArguments {
     pub(crate) format: FormatArguments,
 }
 
-/// What is printed as JSON.
+/// The JSON output.
 #[derive(Debug, Serialize)]
 struct Report {
     schema: &'static str,

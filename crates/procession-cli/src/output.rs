@@ -46,7 +46,7 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 /// Bytes that a descriptor takes without waiting when it can be written to.
 const PIECE: usize = 4096;
 
-/// Standard output for bytes as they come, whose waits a signal ends.
+/// Standard output for bytes as they come. A signal ends its waits.
 pub(crate) struct Output(());
 
 impl Output {
@@ -59,7 +59,7 @@ impl Output {
         }
     }
 
-    /// Writes all of the bytes, however long somebody takes to read them.
+    /// Writes all of the bytes, blocking while the reader is slow.
     pub(crate) fn write(&mut self, bytes: &[u8], waiting: &mut Waiting) -> Result<(), Failure> {
         write(std::io::stdout(), bytes, waiting)
     }

@@ -18,7 +18,7 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a type of System V messages selects: one type, or the lowest up to one.
+/// A selection of System V messages: one type, or the lowest type up to a limit.
 fn selection(text: &str) -> Result<sysv::Select, String> {
     match text.parse::<i64>() {
         Ok(kind @ 1..) => Ok(sysv::Select::Type(kind)),
@@ -75,7 +75,7 @@ enum Source {
     Queue(Receiver<[u8]>),
 }
 
-/// A message, behind its type if that is to be printed.
+/// A message, with its type if that is printed.
 fn fill(into: &mut Vec<u8>, message: &[u8], kind: Option<i64>) {
     into.clear();
     if let Some(kind) = kind {
@@ -105,7 +105,7 @@ struct Connections {
     follow: bool,
 }
 
-/// What came of receiving; `false` is the end.
+/// The outcome of receiving; `false` at the end.
 fn received(outcome: Result<(), RecvTimeoutError>) -> Result<bool, Error> {
     match outcome {
         Ok(()) => Ok(true),
@@ -140,7 +140,7 @@ impl Connections {
     }
 }
 
-/// What is removed at the end: what was made here, or what was asked to be.
+/// What is removed at the end: objects that were made here, or that the user asked to remove.
 #[derive(Default)]
 struct Leftover(Option<Box<dyn FnOnce()>>);
 

@@ -1,5 +1,5 @@
-//! Words for people, on standard error: one line, whole or not at all, and never a reason
-//! to fail. Whether anybody can read them does not change what a command does.
+//! Text for people, on standard error: one line, whole or not at all. A line that cannot be
+//! written is dropped, and does not change what a command does.
 
 use anstream::ColorChoice;
 use procession::{Deadline, poll};
@@ -9,38 +9,38 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long a line waits for somebody to read those before it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a line waits until the lines before it are read.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Bytes that a pipe takes without waiting when it has room (`PIPE_BUF`).
 const PIECE: usize = 4096;
 
-/// Whether the last line waited in vain: the next one does not wait.
+/// `true` if the last line waited in vain: the next one does not wait.
 static IS_STUCK: AtomicBool = AtomicBool::new(false);
 
-/// Says a line, formatted as by [`format!`].
+/// Prints a line, formatted as by [`format!`].
 macro_rules! say {
     ($($words:tt)*) => { $crate::say::line(format_args!($($words)*)) };
 }
 pub(crate) use say;
 
-/// Says a line, with colours where they are wanted.
+/// Prints a line, with colours if they are wanted.
 pub(crate) fn line(words: impl Display) {
     text(format!("{words}\n"));
 }
 
-/// Says text that has its line ends.
+/// Prints text that has its line ends.
 pub(crate) fn text(text: String) {
     let stderr = std::io::stderr();
     let text = match anstream::AutoStream::choice(&stderr) {
         ColorChoice::Never => anstream::adapter::strip_str(&text).to_string(),
         _ => text,
     };
-    let patience = match IS_STUCK.load(Ordering::Relaxed) {
+    let deadline = match IS_STUCK.load(Ordering::Relaxed) {
         true => Deadline::NOW,
-        false => Deadline::after(PATIENCE),
+        false => Deadline::after(LONGEST_WAIT),
     };
-    let is_stuck = write(stderr.as_fd(), text.as_bytes(), patience).is_err();
+    let is_stuck = write(stderr.as_fd(), text.as_bytes(), deadline).is_err();
     IS_STUCK.store(is_stuck, Ordering::Relaxed);
 }
 
@@ -52,7 +52,7 @@ fn write(to: impl AsFd, mut bytes: &[u8], deadline: Deadline) -> Result<(), proc
             Ok(written) => bytes = &bytes[written..],
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) if !deadline.has_passed() => {}
-            // Full, or gone: nobody could be told.
+            // Full, or closed: there is no other place to report it.
             Err(_) => return Ok(()),
         }
     }

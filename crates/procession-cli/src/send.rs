@@ -214,7 +214,7 @@ impl Sink {
         }
     }
 
-    /// Ends, when what was sent cannot be lost any more.
+    /// Waits until the messages that were sent cannot be lost any more.
     fn finish(self, close: bool, waiting: &mut Waiting) -> Result<(), Failure> {
         if let Sink::Queue(sender, name) = self {
             if close {

@@ -30,7 +30,7 @@ impl RedisArguments {
     }
 }
 
-/// What is printed as JSON.
+/// The JSON output.
 #[derive(Debug, Serialize)]
 struct Report {
     schema: &'static str,

@@ -16,7 +16,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Catches signals, so that what was made is cleared away.
+    /// Catches signals, so that objects that were made are removed.
     pub(crate) fn new(timeout: Option<Duration>) -> Result<Waiting, Failure> {
         let signals = Signals::unless_ignored(&[Signal::INT, Signal::TERM, Signal::HUP])?;
         Ok(Waiting {
@@ -50,7 +50,7 @@ impl Waiting {
         self.attempt_until(Deadline::NEVER, attempt)
     }
 
-    /// Attempts once what cannot be begun anew; for those who catch no signals.
+    /// Attempts once what cannot be repeated. Not for commands that catch signals.
     pub(crate) fn attempt_whole<T>(
         &mut self,
         mut attempt: impl FnMut(Deadline) -> Result<T, Error>,

@@ -135,7 +135,7 @@ impl Job<'_> {
     }
 }
 
-/// Whether the machine, rather than the run, is to blame.
+/// Returns `true` if the machine lacks what the transport needs.
 pub(super) fn is_unavailable(failure: &Failure) -> bool {
     let Failure::Library(error) = failure else {
         return false;
@@ -151,7 +151,7 @@ pub(super) fn is_unavailable(failure: &Failure) -> bool {
     ) || error.operation() == "connecting to Redis"
 }
 
-/// What a worker of a pool does: the sum of a part, and of how many terms.
+/// The task of a worker of a pool: returns the sum of a part, and the number of its terms.
 fn sum_part(part: Range<u64>) -> ([u8; 16], u64) {
     let terms = part.end - part.start;
     (sum_with(Kernel::detect(), part).to_le_bytes(), terms)
@@ -165,7 +165,7 @@ fn stop_on_signal(signals: &mut Signals) -> Result<(), Failure> {
     }
 }
 
-/// What a worker does: sends the sums of its slice, piece by piece.
+/// The task of a worker: sends the sums of its slice, piece by piece.
 fn send_slice(
     terms: u64,
     workers: usize,
@@ -187,7 +187,7 @@ fn parts(slice: Range<u64>) -> impl Iterator<Item = Range<u64>> {
     cuts.map(move |start| start..slice.end.min(start + TERMS_PER_REPORT))
 }
 
-/// What a worker reports: a sum, and of how many terms.
+/// A message of a worker: a sum, and the number of its terms.
 fn read_report(bytes: &[u8]) -> Option<(DoubleDouble, u64)> {
     let (sum, terms) = bytes.split_at_checked(16)?;
     Some((

@@ -19,7 +19,7 @@ pub(super) enum Executor {
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) executor: Executor,
-    /// Asked for by name, so that being unavailable is an error.
+    /// Named by the user, so that it is an error if it is unavailable.
     pub(super) is_required: bool,
 }
 

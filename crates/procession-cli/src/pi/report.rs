@@ -7,7 +7,7 @@ use crate::say::say;
 use serde::Serialize;
 use std::time::Duration;
 
-/// What is printed as JSON.
+/// The JSON output.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) schema: &'static str,
