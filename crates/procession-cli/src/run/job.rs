@@ -5,7 +5,7 @@ use super::common::Common;
 use super::pace::Postponed;
 use super::results::Results;
 use super::template::Line;
-use crate::failure::Failure;
+use crate::failure::{Failure, system};
 use procession::__private::error::ErrorBuilder;
 use procession::process::{
     Command, CommandChild, ExitStatus, LimitedResource, OnDrop, Signal, Stdio,
@@ -307,12 +307,7 @@ fn spawn(
 fn keeping(failure: Failure) -> Error {
     let operation = "keeping results in";
     match failure {
-        Failure::File(path, error) => match error.raw_os_error() {
-            Some(errno) => ErrorBuilder::os(operation, path.display(), errno).build(),
-            None => ErrorBuilder::new(ErrorKind::Other, operation, path.display())
-                .caused_by(error)
-                .build(),
-        },
+        Failure::File(path, error) => system(operation, path.display(), &error),
         Failure::Library(error) => error,
         other => ErrorBuilder::new(ErrorKind::Other, operation, "")
             .because(format!("{other:?}"))
