@@ -1,4 +1,4 @@
-//! Descriptors in messages: SCM_RIGHTS of unix(7).
+//! Descriptors in messages, unix(7) "SCM_RIGHTS".
 
 use crate::poll::repeat;
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -10,23 +10,24 @@ use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Most descriptors in one message, `SCM_MAX_FD` of the kernel.
+/// The largest number of descriptors in one message, `SCM_MAX_FD` of the kernel.
 pub const MAX_DESCRIPTORS: usize = 253;
 
-/// Sends bytes, at least one, and copies of descriptors with them.
+/// Sends `bytes`, at least one, and copies of `descriptors` with them, blocking while the
+/// buffer is full, until `deadline` at most. Returns how many of the bytes were sent.
 ///
 /// # If a process dies
-/// Once sent, the descriptors are in the message: the receiver gets them even
-/// if the sender is gone. If the receiver goes without receiving, the kernel
-/// closes them.
+/// The receiver gets the descriptors of a message even if the sender is gone. If the receiver
+/// ends without receiving it, the kernel closes them.
 ///
 /// # Errors
-/// - [`InvalidInput`](ErrorKind::InvalidInput): no byte, or more than
+/// - [`InvalidInput`](ErrorKind::InvalidInput): `bytes` is empty, or there are more than
 ///   [`MAX_DESCRIPTORS`]
-/// - [`LimitReached`](ErrorKind::LimitReached): too many descriptors in
-///   flight for this user (ETOOMANYREFS)
-/// - [`Disconnected`](ErrorKind::Disconnected): the other side is gone
-/// - the deadline's
+/// - [`LimitReached`](ErrorKind::LimitReached): too many descriptors of this user are in
+///   messages that nobody has received (ETOOMANYREFS)
+/// - [`Disconnected`](ErrorKind::Disconnected): no process has the other side any more
+/// - [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+///   [`Deadline::NOW`]: the buffer was full
 ///
 /// # Cost
 /// One system call if there is room.
@@ -92,22 +93,22 @@ pub(crate) fn send_parts(
     })
 }
 
-/// Receives bytes and exactly `expected` descriptors, close-on-exec; zero
-/// bytes and no descriptors are end of file.
+/// Receives bytes into `buffer` and exactly `expected` descriptors, blocking until a message
+/// arrives, until `deadline` at most. The descriptors are close-on-exec. Zero bytes and no
+/// descriptors are end of file.
 ///
-/// A message with more descriptors, or fewer, or with some that this process
-/// had no room for, is an error, and all that came are closed: a peer cannot
-/// fill our table, and a caller cannot mistake half a message for a whole.
+/// A message with another number of descriptors, or with descriptors for which this process
+/// had no room, is an error, and all of its descriptors are closed.
 ///
 /// # Errors
-/// - [`Corrupt`](ErrorKind::Corrupt): another number of descriptors, or a
-///   message longer than the buffer (message sockets)
-/// - [`LimitReached`](ErrorKind::LimitReached): no room for them in this
-///   process
-/// - the deadline's
+/// - [`Corrupt`](ErrorKind::Corrupt): the message has another number of descriptors, or is
+///   longer than `buffer` (sockets with message boundaries)
+/// - [`LimitReached`](ErrorKind::LimitReached): the process has not enough descriptors left
+/// - [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+///   [`Deadline::NOW`]: no message arrived
 ///
 /// # Cost
-/// One system call if a message is there.
+/// One system call if a message has arrived.
 ///
 /// # Examples
 /// See [`send`].
@@ -137,7 +138,7 @@ pub fn receive(
     Ok((length, received))
 }
 
-/// [`receive_any`], with who sent it, where the socket is one that names senders.
+/// Receives as [`receive_any`] does, and returns the sender if the socket names senders.
 pub(crate) fn receive_from(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],

@@ -7,28 +7,32 @@ use rustix::event::{EventfdFlags, PollFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// What a read takes away.
+/// How much [`EventFd::take`] takes from the counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Everything: the counter becomes zero.
+    /// All of it: the counter becomes zero.
     Counter,
-    /// One: the counter is a semaphore.
+    /// One: the counter works as a semaphore.
     #[doc(alias = "EFD_SEMAPHORE")]
     Semaphore,
 }
 
-/// A counter that processes add to and wait for: the cheapest doorbell there
-/// is, since it can be polled beside other descriptors.
+/// A counter that processes add to and wait for, eventfd(2). It is a descriptor, which can
+/// be polled beside others.
+///
+/// # Units and limits
+/// The counter has 64 bits; its largest value is 2⁶⁴ − 2.
 ///
 /// # If a process dies
-/// The counter keeps what was added; nobody is told. Wait for the process too
-/// ([`Child`](crate::process::Child) is a descriptor).
+/// The counter keeps what was added, and nobody is notified. Wait for the process as well:
+/// [`Child`](crate::process::Child) is a descriptor.
 ///
 /// # Across fork and exec
-/// Inherited by fork, closed by exec.
+/// A forked child inherits the descriptor; exec closes it. The handle can be an argument of
+/// a [task](crate::process::spawn).
 ///
 /// # Cost
-/// One system call per operation that need not wait.
+/// One system call per operation that does not wait.
 ///
 /// # Examples
 /// ```
@@ -47,7 +51,7 @@ impl EventFd {
     /// Creates a counter with an initial value.
     ///
     /// # Errors
-    /// [`LimitReached`](ErrorKind::LimitReached): no descriptor left.
+    /// [`LimitReached`](ErrorKind::LimitReached): the process has no descriptor left.
     pub fn new(value: u32, mode: Mode) -> Result<EventFd> {
         let mut flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         if mode == Mode::Semaphore {
@@ -58,8 +62,7 @@ impl EventFd {
             .map(EventFd)
     }
 
-    /// Adds to the counter, waiting in the unlikely case that the sum would
-    /// exceed 2⁶⁴ − 2.
+    /// Adds `amount` to the counter, blocking while the sum would exceed 2⁶⁴ − 2.
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput): `amount` is `u64::MAX`.
@@ -67,7 +70,7 @@ impl EventFd {
         self.add_deadline(amount, Deadline::NEVER)
     }
 
-    /// Adds to the counter if there is room.
+    /// Adds `amount` to the counter if the sum does not exceed 2⁶⁴ − 2.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock): the sum would exceed 2⁶⁴ − 2.
@@ -75,7 +78,7 @@ impl EventFd {
         self.add_deadline(amount, Deadline::NOW)
     }
 
-    /// Adds to the counter, waiting for room at most `timeout`.
+    /// Adds `amount` to the counter, blocking at most `timeout`.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut).
@@ -83,11 +86,22 @@ impl EventFd {
         self.add_deadline(amount, Deadline::after(timeout))
     }
 
-    /// Adds to the counter, waiting for room until the deadline.
+    /// Adds `amount` to the counter, blocking until `deadline` at most.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), or
     /// [`WouldBlock`](ErrorKind::WouldBlock) with [`Deadline::NOW`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, os::eventfd::{EventFd, Mode}};
+    /// use std::time::Duration;
+    /// let counter = EventFd::new(0, Mode::Counter)?;
+    /// counter.add_deadline(u64::MAX - 1, Deadline::NEVER)?; // now it is full
+    /// assert!(counter.try_add(1).unwrap_err().is_would_block());
+    /// assert!(counter.add_timeout(1, Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn add_deadline(&self, amount: u64, deadline: Deadline) -> Result<()> {
         repeat(
             self.as_fd(),
@@ -100,7 +114,8 @@ impl EventFd {
         Ok(())
     }
 
-    /// Waits until the counter is positive and takes it, all or one.
+    /// Blocks until the counter is positive, takes from it and returns what was taken: all of
+    /// it, or one ([`Mode`]).
     ///
     /// # Errors
     /// None that an event counter can cause; reported all the same.
@@ -108,7 +123,7 @@ impl EventFd {
         self.take_deadline(Deadline::NEVER)
     }
 
-    /// Takes the counter if it is positive.
+    /// Takes from the counter if it is positive.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock): it is zero.
@@ -116,7 +131,7 @@ impl EventFd {
         self.take_deadline(Deadline::NOW)
     }
 
-    /// Waits at most `timeout` for the counter to become positive.
+    /// Takes from the counter, blocking at most `timeout` until it is positive.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut).
@@ -124,11 +139,22 @@ impl EventFd {
         self.take_deadline(Deadline::after(timeout))
     }
 
-    /// Waits until the deadline for the counter to become positive.
+    /// Takes from the counter, blocking until it is positive, until `deadline` at most.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), or
     /// [`WouldBlock`](ErrorKind::WouldBlock) with [`Deadline::NOW`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, os::eventfd::{EventFd, Mode}};
+    /// use std::time::Duration;
+    /// let permits = EventFd::new(2, Mode::Semaphore)?;
+    /// assert_eq!(permits.take_deadline(Deadline::NOW)?, 1);
+    /// assert_eq!(permits.take_timeout(Duration::from_secs(1))?, 1);
+    /// assert!(permits.take_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn take_deadline(&self, deadline: Deadline) -> Result<u64> {
         let operation = "taking from event counter";
         let mut value = [0; 8];
@@ -148,10 +174,19 @@ impl EventFd {
 }
 
 impl EventFd {
-    /// Another descriptor for the same counter.
+    /// Returns another descriptor of the same counter.
     ///
     /// # Errors
-    /// [`LimitReached`](ErrorKind::LimitReached): no descriptor left.
+    /// [`LimitReached`](ErrorKind::LimitReached): the process has no descriptor left.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::eventfd::{EventFd, Mode};
+    /// let counter = EventFd::new(0, Mode::Counter)?;
+    /// counter.try_clone()?.add(7)?;
+    /// assert_eq!(counter.take()?, 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_clone(&self) -> Result<EventFd> {
         let copy = self.0.try_clone();
         copy.during("copying event counter", "").map(EventFd)

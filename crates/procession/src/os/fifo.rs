@@ -1,9 +1,9 @@
 //! FIFOs: pipes with a path, fifo(7).
 //!
-//! Any program can take part: `echo ts > fifo` is a writer, `cat fifo` a
-//! reader. Two traps of the plain calls are taken care of: opening blocks
-//! until the other side opens too, and a reader sees end of file whenever the
-//! last writer leaves, even if the next one is about to come.
+//! Any program can take part: `echo ts > fifo` writes, `cat fifo` reads. Two traps of the
+//! plain calls are taken care of: open(2) blocks until the other side opens too, and a
+//! reader sees end of file whenever the last writer closes, even if another writer is about
+//! to open.
 
 use super::pipe::{Reader, Writer};
 use crate::error::Context;
@@ -14,10 +14,21 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A FIFO's path.
+/// The path of a FIFO.
 ///
-/// Dropping the value removes nothing: a FIFO lives in the file system until
+/// Dropping the value removes nothing: the FIFO stays in the file system until
 /// [`unlink`](Fifo::unlink).
+///
+/// # Units and limits
+/// Capacity and atomic writes are those of a [pipe](super::pipe::pipe()).
+///
+/// # If a process dies
+/// The kernel closes its ends: the reader sees end of file when the last writer is gone, and
+/// writing fails with [`Disconnected`](ErrorKind::Disconnected) when the last reader is. The
+/// path stays.
+///
+/// # Across fork and exec
+/// A forked child inherits the descriptors of readers and writers; exec closes them.
 ///
 /// # Examples
 /// ```
@@ -40,24 +51,24 @@ pub struct Fifo {
     accepted: Accepted,
 }
 
-/// Whose FIFO is used: the path may have another one by now, each time that it is
-/// opened.
+/// The owner that is accepted. It is checked each time that the path is opened, because the
+/// path may lead to another FIFO by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Accepted {
-    /// Ours, that nobody else may write.
+    /// This user, and nobody else may write.
     Own,
-    /// Of this user, whoever may write: that was asked for.
+    /// The user that the caller named; others may write.
     Of(u32),
 }
 
 impl Fifo {
-    /// Creates a FIFO that only this user may open.
+    /// Creates a FIFO that only this user may open (mode 0600), mkfifo(3).
     ///
     /// # Errors
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): something has that path
-    /// - [`NotFound`](ErrorKind::NotFound): no such directory
-    /// - [`PermissionDenied`](ErrorKind::PermissionDenied),
-    ///   [`NoSpace`](ErrorKind::NoSpace)
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): the path exists
+    /// - [`NotFound`](ErrorKind::NotFound): the directory does not exist
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the directory is not writable
+    /// - [`NoSpace`](ErrorKind::NoSpace): the file system is full
     #[doc(alias = "mkfifo")]
     pub fn create(path: impl AsRef<Path>) -> Result<Fifo> {
         let path = path.as_ref();
@@ -70,15 +81,16 @@ impl Fifo {
         })
     }
 
-    /// Creates a FIFO with these permission bits, whatever the umask is: `0o620` is one
-    /// that the group may write to. Whoever may write is believed to be who is meant.
+    /// Creates a FIFO with the permission bits `mode`, independent of the umask. With
+    /// `0o620` the group may write to it.
     ///
     /// # If a process dies
-    /// One that is killed in between leaves a FIFO that only this user may open.
+    /// A process that is killed in the middle leaves a FIFO that only this user may open.
     ///
     /// # Errors
-    /// As [`create`](Fifo::create); [`InvalidInput`](ErrorKind::InvalidInput): bits
-    /// that are no permissions, or not the owner's to read and write.
+    /// - those of [`create`](Fifo::create)
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `mode` has other bits than permissions,
+    ///   or the owner could not read and write
     ///
     /// # Examples
     /// ```
@@ -116,23 +128,49 @@ impl Fifo {
         Ok(fifo)
     }
 
-    /// Uses an existing FIFO.
+    /// Opens an existing FIFO of this user that nobody else may write.
     ///
     /// # Errors
-    /// - [`NotFound`](ErrorKind::NotFound)
-    /// - [`Untrusted`](ErrorKind::Untrusted): not a FIFO (a symbolic link to
-    ///   one is not), another user's, or writable by others
+    /// - [`NotFound`](ErrorKind::NotFound): the path does not exist
+    /// - [`Untrusted`](ErrorKind::Untrusted): the path is no FIFO (a symbolic link to a FIFO
+    ///   is none), another user owns it, or others may write it
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("fifo");
+    /// use procession::{ErrorKind, os::fifo::Fifo};
+    /// assert!(Fifo::open(&path).unwrap_err().is_not_found());
+    /// Fifo::create(&path)?;
+    /// assert_eq!(Fifo::open(&path)?.path(), path);
+    /// std::fs::write(directory.path().join("file"), "no FIFO").unwrap();
+    /// let error = Fifo::open(directory.path().join("file")).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Untrusted);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Fifo> {
         Fifo::open_accepted(path.as_ref(), Accepted::Own)
     }
 
-    /// Uses an existing FIFO that belongs to a user, whoever may read and write it: for
-    /// programs of several users, who know each other.
+    /// Opens an existing FIFO that the user with the id `user` owns, whatever its
+    /// permissions are. This is for programs of several users that trust each other.
     ///
     /// # Errors
-    /// - [`NotFound`](ErrorKind::NotFound),
-    ///   [`PermissionDenied`](ErrorKind::PermissionDenied)
-    /// - [`Untrusted`](ErrorKind::Untrusted): not a FIFO, or yet another user's
+    /// - [`NotFound`](ErrorKind::NotFound): the path does not exist
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the directory is not accessible
+    /// - [`Untrusted`](ErrorKind::Untrusted): the path is no FIFO, or another user owns it
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("fifo");
+    /// use procession::{ErrorKind, os::fifo::Fifo};
+    /// let me = Fifo::create_with_mode(&path, 0o622)?.status()?.uid;
+    /// // Others may write it, so it is not opened without naming its owner.
+    /// assert_eq!(Fifo::open(&path).unwrap_err().kind(), ErrorKind::Untrusted);
+    /// assert!(Fifo::open_of(&path, me).is_ok());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_of(path: impl AsRef<Path>, user: u32) -> Result<Fifo> {
         Fifo::open_accepted(path.as_ref(), Accepted::Of(user))
     }
@@ -145,7 +183,7 @@ impl Fifo {
         fifo.handle("opening FIFO").map(|_| fifo)
     }
 
-    /// A descriptor that is good for nothing but looking, of what is accepted.
+    /// Returns a descriptor (`O_PATH`) of the FIFO, after checking that it is accepted.
     fn handle(&self, operation: &'static str) -> Result<OwnedFd> {
         let object = self.path.display();
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -155,7 +193,7 @@ impl Fifo {
         Ok(handle)
     }
 
-    /// Creates the FIFO for this user alone, or uses the one that is there.
+    /// Creates a FIFO that only this user may open, or opens the existing one.
     ///
     /// # Errors
     /// As [`create`](Fifo::create) and [`open`](Fifo::open).
@@ -166,13 +204,13 @@ impl Fifo {
         }
     }
 
-    /// Where it is.
+    /// Returns the path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Owner, permissions and times.
+    /// Returns owner, permissions and times, stat(2).
     ///
     /// # Errors
     /// As [`open`](Fifo::open).
@@ -185,9 +223,9 @@ impl Fifo {
 
     /// Opens the reading end without waiting for a writer.
     ///
-    /// A read waits for the first byte, and then sees end of file when the
-    /// last writer has left; [`FifoReader::wait_for_writer`] waits for the
-    /// next one.
+    /// A read blocks until the first byte arrives, and returns end of file when the last
+    /// writer has closed its end. [`FifoReader::wait_for_writer`] then prepares the reader
+    /// for the next writer.
     ///
     /// # Errors
     /// As [`open`](Fifo::open).
@@ -200,11 +238,26 @@ impl Fifo {
         })
     }
 
-    /// Opens the reading end and keeps a writing end open beside it, so that
-    /// there is no end of file: reads wait for whichever writer comes next.
+    /// Opens the reading end, and keeps a writing end open beside it. There is no end of
+    /// file: reads block until a writer writes.
     ///
     /// # Errors
     /// As [`open`](Fifo::open).
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("fifo");
+    /// use procession::os::fifo::Fifo;
+    /// let fifo = Fifo::create(&path)?;
+    /// let reader = fifo.persistent_reader()?;
+    /// assert!(reader.is_persistent());
+    /// fifo.writer()?.write_all(b"one")?; // the writer closes its end
+    /// let mut buffer = [0; 8];
+    /// assert_eq!(reader.read(&mut buffer)?, 3);
+    /// assert!(reader.try_read(&mut buffer).unwrap_err().is_would_block());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn persistent_reader(&self) -> Result<FifoReader> {
         let reader = self.open_end(OFlags::RDONLY)?;
         let anchor = Some(Writer::from_nonblocking(self.open_end(OFlags::WRONLY)?));
@@ -215,7 +268,7 @@ impl Fifo {
         })
     }
 
-    /// Opens the writing end, waiting until there is a reader.
+    /// Opens the writing end, blocking until a process has the reading end open.
     ///
     /// # Errors
     /// As [`open`](Fifo::open).
@@ -223,30 +276,49 @@ impl Fifo {
         self.writer_deadline(Deadline::NEVER)
     }
 
-    /// Opens the writing end if there is a reader.
+    /// Opens the writing end if a process has the reading end open.
     ///
     /// # Errors
-    /// [`WouldBlock`](ErrorKind::WouldBlock): there is none.
+    /// - [`WouldBlock`](ErrorKind::WouldBlock): no process has it open
+    /// - those of [`open`](Fifo::open)
     pub fn try_writer(&self) -> Result<Writer> {
         self.writer_deadline(Deadline::NOW)
     }
 
-    /// Opens the writing end, waiting at most `timeout` for a reader.
+    /// Opens the writing end, blocking at most `timeout` until there is a reader.
     ///
     /// # Errors
-    /// [`TimedOut`](ErrorKind::TimedOut).
+    /// - [`TimedOut`](ErrorKind::TimedOut): no reader has come
+    /// - those of [`open`](Fifo::open)
     pub fn writer_timeout(&self, timeout: Duration) -> Result<Writer> {
         self.writer_deadline(Deadline::after(timeout))
     }
 
-    /// Opens the writing end, waiting until the deadline for a reader.
+    /// Opens the writing end, blocking until there is a reader, until `deadline` at most.
     ///
-    /// The kernel has no call for "open when a reader comes" that can be
-    /// bounded, so this asks again every 1 to 20 ms.
+    /// # Cost
+    /// The kernel has no bounded call for this: the library tries again after 1 ms, and
+    /// later after up to 20 ms.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), or
     /// [`WouldBlock`](ErrorKind::WouldBlock) with [`Deadline::NOW`].
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("fifo");
+    /// use procession::{Deadline, os::fifo::Fifo};
+    /// use std::time::Duration;
+    /// let fifo = Fifo::create(&path)?;
+    /// assert!(fifo.try_writer().unwrap_err().is_would_block());
+    /// assert!(fifo.writer_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// let reader = fifo.reader()?;
+    /// let writer = fifo.writer_deadline(Deadline::NOW)?;
+    /// writer.write_all(b"hello")?;
+    /// assert_eq!(reader.into_reader().available()?, 5);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn writer_deadline(&self, deadline: Deadline) -> Result<Writer> {
         let mut pause = Duration::from_millis(1);
         loop {
@@ -266,7 +338,7 @@ impl Fifo {
         }
     }
 
-    /// Removes the path. Processes that have it open keep their pipe.
+    /// Removes the path. Processes that have the FIFO open can go on using it.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound),
@@ -314,7 +386,7 @@ impl Fifo {
     }
 }
 
-/// The reading end of a FIFO.
+/// The reading end of a FIFO, made by [`Fifo::reader`].
 #[derive(Debug)]
 pub struct FifoReader {
     reader: OwnedFd,
@@ -324,8 +396,9 @@ pub struct FifoReader {
 }
 
 impl FifoReader {
-    /// Reads what is there, waiting for the first byte. Zero is end of file:
-    /// every writer has left (never, for a persistent reader).
+    /// Reads up to `buffer.len()` bytes and returns how many, blocking until the first
+    /// arrives. Zero is end of file: every writer has closed its end. A
+    /// [persistent](Fifo::persistent_reader) reader sees no end of file.
     ///
     /// # Errors
     /// Those of read(2).
@@ -333,15 +406,15 @@ impl FifoReader {
         self.read_deadline(buffer, Deadline::NEVER)
     }
 
-    /// Reads what is there without waiting.
+    /// Reads the bytes that have arrived, without blocking.
     ///
     /// # Errors
-    /// [`WouldBlock`](ErrorKind::WouldBlock): nothing is there yet.
+    /// [`WouldBlock`](ErrorKind::WouldBlock): none has arrived.
     pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
         self.read_deadline(buffer, Deadline::NOW)
     }
 
-    /// Reads, waiting at most `timeout` for the first byte.
+    /// Reads, blocking at most `timeout` until the first byte arrives.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut).
@@ -349,13 +422,29 @@ impl FifoReader {
         self.read_deadline(buffer, Deadline::after(timeout))
     }
 
-    /// Reads, waiting for the first byte until the deadline. A reader that no
-    /// writer has ever joined waits for one, where read(2) would report end
-    /// of file.
+    /// Reads, blocking until the first byte arrives, until `deadline` at most. Before the
+    /// first writer has opened the FIFO this blocks, where read(2) reports end of file.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), or
     /// [`WouldBlock`](ErrorKind::WouldBlock) with [`Deadline::NOW`].
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("fifo");
+    /// use procession::{Deadline, os::fifo::Fifo};
+    /// use std::time::Duration;
+    /// let fifo = Fifo::create(&path)?;
+    /// let reader = fifo.reader()?;
+    /// let mut buffer = [0; 8];
+    /// let error = reader.read_timeout(&mut buffer, Duration::from_millis(1)).unwrap_err();
+    /// assert!(error.is_timeout());
+    /// fifo.writer()?.write_all(b"late")?;
+    /// assert_eq!(reader.read_deadline(&mut buffer, Deadline::NEVER)?, 4);
+    /// assert_eq!(reader.read_deadline(&mut buffer, Deadline::NEVER)?, 0); // end of file
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn read_deadline(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
         // A fresh descriptor without a writer is not readable, yet read(2) on
         // it returns zero at once: poll first, always.
@@ -367,13 +456,31 @@ impl FifoReader {
         }
     }
 
-    /// After an end of file: makes the reader ready for the next writer, so
-    /// that a read waits for its bytes. Bytes that the next writer has
-    /// written already are kept.
+    /// Prepares the reader for the next writer after an end of file, so that a read blocks
+    /// until that writer writes. Bytes that the next writer has written already are kept.
+    /// The call itself does not block.
     ///
     /// # Errors
-    /// As [`Fifo::open`]; also if the path is gone, since the next writer
-    /// could not come.
+    /// Those of [`Fifo::open`]; [`NotFound`](ErrorKind::NotFound) also means that no writer
+    /// can come any more.
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("fifo");
+    /// use procession::os::fifo::Fifo;
+    /// let fifo = Fifo::create(&path)?;
+    /// let mut reader = fifo.reader()?;
+    /// let mut buffer = [0; 8];
+    /// for text in ["first", "second"] {
+    ///     fifo.writer()?.write_all(text.as_bytes())?;
+    ///     let length = reader.read(&mut buffer)?;
+    ///     assert_eq!(&buffer[..length], text.as_bytes());
+    ///     assert_eq!(reader.read(&mut buffer)?, 0);
+    ///     reader.wait_for_writer()?;
+    /// }
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_for_writer(&mut self) -> Result<()> {
         // The new end is opened before the old one closes, so the pipe and
         // the bytes in it live on; the kernel reports "hung up" on a reading
@@ -382,13 +489,14 @@ impl FifoReader {
         Ok(())
     }
 
-    /// Whether a writing end is kept open, so that there is no end of file.
+    /// Returns `true` if the reader keeps a writing end open, so that there is no end of file.
     #[must_use]
     pub fn is_persistent(&self) -> bool {
         self.anchor.is_some()
     }
 
-    /// The reading end as that of a pipe.
+    /// Turns the reader into the reading end of a pipe. A persistent reader gives its writing
+    /// end up.
     #[must_use]
     pub fn into_reader(self) -> Reader {
         Reader::from_nonblocking(self.reader)

@@ -7,29 +7,30 @@ use procession_sys::Errno;
 use rustix::fs::{MemfdFlags, SealFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What may no longer be done to a memory file, by anybody, for ever.
+/// Operations that are forbidden on a memory file from now on, for every process,
+/// fcntl(2) "File Sealing".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Seals {
-    /// It cannot become shorter: mappings of it never raise SIGBUS.
+    /// The file cannot become shorter, so that its mappings raise no SIGBUS.
     #[doc(alias = "F_SEAL_SHRINK")]
     pub shrink: bool,
-    /// It cannot become longer.
+    /// The file cannot become longer.
     #[doc(alias = "F_SEAL_GROW")]
     pub grow: bool,
-    /// Nobody can write any more; fails while a writable mapping exists.
+    /// The file cannot be written. Sealing fails while a writable mapping exists.
     #[doc(alias = "F_SEAL_WRITE")]
     pub write: bool,
-    /// Nobody can map it writable or write from now on; mappings that exist
-    /// stay writable.
+    /// The file cannot be written or mapped writable from now on; existing mappings stay
+    /// writable.
     #[doc(alias = "F_SEAL_FUTURE_WRITE")]
     pub future_write: bool,
-    /// Nobody can add seals.
+    /// No seals can be added.
     #[doc(alias = "F_SEAL_SEAL")]
     pub seal: bool,
 }
 
 impl Seals {
-    /// Of fixed size, for good: what shared memory wants.
+    /// The size is fixed, and no other seals can be added: the seals for shared memory.
     pub const FIXED_SIZE: Seals = Seals {
         shrink: true,
         grow: true,
@@ -66,15 +67,14 @@ impl From<SealFlags> for Seals {
     }
 }
 
-/// A file in memory that has no name, so that nothing can leak and nobody can
-/// squat on it; give it to other processes by fork or in a message
-/// ([`descriptors`](super::descriptors)).
+/// A file in memory without a name. Other processes get it by fork, as an argument of a
+/// [task](crate::process::spawn), or in a message ([`descriptors`](super::descriptors)).
 ///
 /// # If a process dies
-/// The memory goes with its last descriptor and mapping.
+/// The kernel frees the memory with the last descriptor and mapping.
 ///
 /// # Across fork and exec
-/// Inherited by fork, closed by exec.
+/// A forked child inherits descriptor and mappings; exec removes both.
 ///
 /// # Examples
 /// ```
@@ -91,15 +91,15 @@ impl From<SealFlags> for Seals {
 pub struct MemFd(OwnedFd);
 
 impl MemFd {
-    /// Creates a memory file of `length` zero bytes, all of them allocated.
-    /// The label shows in `/proc/PID/fd` and `/proc/PID/maps`; it names
-    /// nothing.
+    /// Creates a memory file of `length` zero bytes and allocates them. `label` is shown in
+    /// `/proc/PID/fd` and `/proc/PID/maps`; the file cannot be opened by it.
     ///
     /// # Errors
-    /// - [`NoSpace`](ErrorKind::NoSpace): no memory for that length
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): a label over 249 bytes or
-    ///   with a NUL
-    /// - [`LimitReached`](ErrorKind::LimitReached): no descriptor left
+    /// - [`NoSpace`](ErrorKind::NoSpace): there is not enough memory
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `label` is longer than 249 bytes or
+    ///   contains a NUL
+    /// - [`LimitReached`](ErrorKind::LimitReached): the process has no descriptor left, or a
+    ///   control group or `RLIMIT_FSIZE` allows fewer bytes
     pub fn create(label: &str, length: usize) -> Result<MemFd> {
         let operation = "creating memory file";
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
@@ -110,14 +110,24 @@ impl MemFd {
         Ok(MemFd(file))
     }
 
-    /// [`create`](MemFd::create), in huge pages that the machine keeps ready
-    /// (`vm.nr_hugepages`), of its default size; the length is rounded up to
-    /// whole ones.
+    /// Creates a memory file in huge pages of the default size, which the machine must have
+    /// reserved (`vm.nr_hugepages`). `length` is rounded up to whole pages.
     ///
     /// # Errors
-    /// As [`create`](MemFd::create); [`NoSpace`](ErrorKind::NoSpace) where there
-    /// are not enough of them; [`Unsupported`](ErrorKind::Unsupported): the kernel
-    /// has none.
+    /// - those of [`create`](MemFd::create)
+    /// - [`NoSpace`](ErrorKind::NoSpace): not enough huge pages are free
+    /// - [`Unsupported`](ErrorKind::Unsupported): the kernel has no huge pages
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, os::memfd::MemFd};
+    /// match MemFd::create_huge("table", 1) {
+    ///     Ok(file) => assert!(file.len()? >= 1 << 20),
+    ///     // The machine has reserved none.
+    ///     Err(error) => assert!(matches!(error.kind(), ErrorKind::NoSpace | ErrorKind::Unsupported)),
+    /// }
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "MFD_HUGETLB")]
     pub fn create_huge(label: &str, length: usize) -> Result<MemFd> {
         let operation = "creating memory file of huge pages";
@@ -139,12 +149,26 @@ impl MemFd {
         Ok(MemFd(file))
     }
 
-    /// Takes a descriptor that another process sent, after checking that it
-    /// is a memory file that can no longer shrink.
+    /// Takes a descriptor that another process sent, after checking that it is a memory file
+    /// that is sealed against shrinking.
     ///
     /// # Errors
-    /// [`Untrusted`](ErrorKind::Untrusted): it is something else, or may be
-    /// truncated under our feet.
+    /// [`Untrusted`](ErrorKind::Untrusted): it is no memory file, or it has no such seal.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, os::memfd::{MemFd, Seals}};
+    /// use std::os::fd::OwnedFd;
+    /// let file = MemFd::create("received", 4096)?;
+    /// let error = MemFd::from_sealed(OwnedFd::from(file)).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Untrusted);
+    /// let file = MemFd::create("received", 4096)?;
+    /// file.seal(Seals::FIXED_SIZE)?;
+    /// let file = MemFd::from_sealed(OwnedFd::from(file))?;
+    /// assert_eq!((file.len()?, file.is_empty()?), (4096, false));
+    /// assert_eq!(file.seals()?, Seals::FIXED_SIZE);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn from_sealed(descriptor: OwnedFd) -> Result<MemFd> {
         let operation = "accepting memory file";
         let untrusted = |why| Error::new(ErrorKind::Untrusted, operation, "").because(why);
@@ -156,16 +180,16 @@ impl MemFd {
         }
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     ///
     /// # Errors
-    /// None that a memory file can cause; reported all the same.
+    /// Those of the system call, which a memory file does not cause.
     pub fn len(&self) -> Result<usize> {
         let status = rustix::fs::fstat(&self.0).during("measuring memory file", "")?;
         Ok(usize::try_from(status.st_size).unwrap_or(0))
     }
 
-    /// Whether it has no bytes.
+    /// Returns `true` if the file has no bytes.
     ///
     /// # Errors
     /// As [`len`](MemFd::len).
@@ -173,12 +197,12 @@ impl MemFd {
         Ok(self.len()? == 0)
     }
 
-    /// Changes the length; new bytes are zero and allocated. Memory mapped
-    /// beyond a new, smaller length raises SIGBUS when touched.
+    /// Changes the length to `length` bytes; new bytes are zero and allocated. Touching mapped
+    /// memory behind a smaller length raises SIGBUS.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied): a seal forbids it;
-    /// [`NoSpace`](ErrorKind::NoSpace).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): a seal forbids it
+    /// - [`NoSpace`](ErrorKind::NoSpace): there is not enough memory
     #[expect(clippy::disallowed_methods, reason = "it becomes shorter")]
     pub fn resize(&self, length: usize) -> Result<()> {
         let operation = "resizing memory file";
@@ -188,40 +212,40 @@ impl MemFd {
         rustix::fs::ftruncate(&self.0, length as u64).during(operation, "")
     }
 
-    /// Adds seals.
+    /// Adds seals, which cannot be removed.
     ///
     /// # Errors
-    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): sealing is sealed
-    /// - [`Busy`](ErrorKind::Busy): sealing writes while somebody has a
-    ///   writable mapping
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the file has [`Seals::seal`]
+    /// - [`Busy`](ErrorKind::Busy): `seals` has [`Seals::write`], and a writable mapping
+    ///   exists
     #[doc(alias = "F_ADD_SEALS")]
     pub fn seal(&self, seals: Seals) -> Result<()> {
         rustix::fs::fcntl_add_seals(&self.0, seals.flags()).during("sealing memory file", "")
     }
 
-    /// The seals it has.
+    /// Returns the seals of the file.
     ///
     /// # Errors
-    /// None that a memory file can cause; reported all the same.
+    /// Those of the system call, which a memory file does not cause.
     #[doc(alias = "F_GET_SEALS")]
     pub fn seals(&self) -> Result<Seals> {
         let flags = rustix::fs::fcntl_get_seals(&self.0).during("reading seals", "")?;
         Ok(flags.into())
     }
 
-    /// Maps the whole file, for reading and writing.
+    /// Maps the whole file for reading and writing.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied): writing is sealed;
-    /// [`InvalidInput`](ErrorKind::InvalidInput): it is empty.
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): writing is sealed
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the file is empty
     pub fn map(&self) -> Result<Region> {
         Region::map(self.0.as_fd(), self.len()?, true).during("mapping memory file", "")
     }
 
-    /// Maps the whole file, for reading.
+    /// Maps the whole file for reading.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): it is empty.
+    /// [`InvalidInput`](ErrorKind::InvalidInput): the file is empty.
     pub fn map_read_only(&self) -> Result<Region> {
         Region::map(self.0.as_fd(), self.len()?, false).during("mapping memory file", "")
     }

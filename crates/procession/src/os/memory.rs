@@ -1,9 +1,8 @@
 //! Memory that several processes write.
 //!
-//! A [`Region`] is a mapping, unmapped when dropped; [`SharedBytes`] is a
-//! window on it through which bytes are copied in and out and atomics are
-//! reached. There is no way to a `&[u8]`: another process may write at any
-//! instant, and Rust's references promise that nobody does.
+//! A [`Region`] is a mapping, which is unmapped when it is dropped. [`SharedBytes`] are its
+//! bytes, or a part of them: they are copied in and out, or accessed as atomics. Neither gives
+//! a `&[u8]`, because another process may write at any time, and a reference excludes that.
 //!
 //! # Examples
 //! ```

@@ -8,20 +8,25 @@ use rustix::fs::{FileType, Mode, OFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// A file mapped whole, shared with every process that maps it too.
+/// A file that is mapped as a whole, and shared with every process that maps it.
 ///
 /// # If another process truncates the file
-/// The kernel answers an access beyond the new end with SIGBUS, which ends
-/// the process. [`read`](MappedFile::read) and [`write`](MappedFile::write)
-/// ask for the length first and return [`Corrupt`](ErrorKind::Corrupt), which
-/// leaves the instant between question and access; the `checked_` twins go
-/// through the kernel (pread, pwrite on the same pages) and leave none.
-/// [`bytes`](MappedFile::bytes) asks nothing. Files that cannot be truncated
-/// are [`MemFd`](super::memfd::MemFd)s with seals.
+/// An access beyond the new end raises SIGBUS, which ends the process.
+///
+/// | access | if the file is shorter |
+/// |---|---|
+/// | [`read`](MappedFile::read), [`write`](MappedFile::write) | check the length first and return [`Corrupt`](ErrorKind::Corrupt); a file that is truncated between check and copy raises SIGBUS |
+/// | [`checked_read`](MappedFile::checked_read), [`checked_write`](MappedFile::checked_write) | copy through the kernel and return [`Corrupt`](ErrorKind::Corrupt), without a SIGBUS |
+/// | [`bytes`](MappedFile::bytes) | checks nothing, raises SIGBUS |
+///
+/// A [`MemFd`](super::memfd::MemFd) with seals cannot be truncated.
 ///
 /// # If a process dies
-/// What it wrote to the mapping is in the file, flushed or not; only a crash
-/// of the machine loses pages that were not flushed.
+/// The bytes that it wrote to the mapping are in the file, flushed or not. A crash of the
+/// machine loses pages that were not flushed.
+///
+/// # Across fork and exec
+/// A forked child inherits mapping and descriptor; exec removes both.
 ///
 /// # Examples
 /// ```
@@ -45,13 +50,14 @@ pub struct MappedFile {
 }
 
 impl MappedFile {
-    /// Creates a file of `length` zero bytes, with its space allocated, that
-    /// only this user may open, and maps it.
+    /// Creates a file of `length` zero bytes that only this user may open (mode 0600),
+    /// allocates its space, and maps it.
     ///
     /// # Errors
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): something has that path
-    /// - [`NoSpace`](ErrorKind::NoSpace): not enough room for all of it
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): a length of zero
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): the path exists
+    /// - [`NoSpace`](ErrorKind::NoSpace): the file system has no room for `length` bytes
+    /// - [`LimitReached`](ErrorKind::LimitReached): `length` exceeds `RLIMIT_FSIZE`
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `length` is zero
     pub fn create(path: impl AsRef<Path>, length: usize) -> Result<MappedFile> {
         let path = path.as_ref();
         let operation = "creating mapped file";
@@ -86,11 +92,26 @@ impl MappedFile {
     /// Maps an existing file for reading and writing.
     ///
     /// # Errors
-    /// - [`NotFound`](ErrorKind::NotFound),
-    ///   [`PermissionDenied`](ErrorKind::PermissionDenied)
-    /// - [`Untrusted`](ErrorKind::Untrusted): not a regular file, or a
-    ///   symbolic link
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): it is empty
+    /// - [`NotFound`](ErrorKind::NotFound): the path does not exist
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller may not read and write
+    ///   the file
+    /// - [`Untrusted`](ErrorKind::Untrusted): the path is no regular file, or a symbolic link
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the file is empty
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("share");
+    /// use procession::{ErrorKind, os::mmap::MappedFile};
+    /// std::fs::write(&path, "text").unwrap();
+    /// let file = MappedFile::open(&path)?;
+    /// assert_eq!((file.path(), file.len(), file.is_empty()), (&*path, 4, false));
+    /// file.bytes().write(0, b"T");
+    /// assert_eq!(std::fs::read(&path).unwrap(), b"Text");
+    /// let error = MappedFile::open(directory.path()).unwrap_err();
+    /// assert!(error.raw_os_error().is_some() || error.kind() == ErrorKind::Untrusted);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<MappedFile> {
         MappedFile::open_with(path.as_ref(), true)
     }
@@ -138,31 +159,32 @@ impl MappedFile {
         })
     }
 
-    /// Where the file was when it was opened.
+    /// Returns the path by which the file was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Bytes that are mapped.
+    /// Returns the number of mapped bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.region.bytes().len()
     }
 
-    /// Always false: an empty file cannot be mapped.
+    /// Returns `false`: an empty file cannot be mapped.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// The mapping itself. No call checks the file's length; see the type.
+    /// Returns the mapped bytes, for copies and atomic operations. These do not check the
+    /// length of the file; see [`MappedFile`].
     #[must_use]
     pub fn bytes(&self) -> SharedBytes<'_> {
         self.region.bytes()
     }
 
-    /// Length of the file now, which others may have changed.
+    /// Returns the current length of the file in bytes, which other processes can change.
     ///
     /// # Errors
     /// Those of fstat(2).
@@ -171,11 +193,27 @@ impl MappedFile {
         Ok(usize::try_from(status.st_size).unwrap_or(0))
     }
 
-    /// Makes file and mapping longer, with the space allocated, or maps what
-    /// another process has made longer. A shorter length changes nothing.
+    /// Extends file and mapping to `length` bytes and allocates the space; a file that
+    /// another process has extended already is only mapped. A `length` that is not larger
+    /// changes nothing.
     ///
     /// # Errors
-    /// [`NoSpace`](ErrorKind::NoSpace); the old mapping stays usable.
+    /// [`NoSpace`](ErrorKind::NoSpace): the file system has no room; the old mapping stays
+    /// usable.
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("share");
+    /// use procession::os::mmap::MappedFile;
+    /// let mut file = MappedFile::create(&path, 10)?;
+    /// let other = MappedFile::open(&path)?;
+    /// file.grow(20)?;
+    /// assert_eq!((file.len(), file.file_len()?), (20, 20));
+    /// assert_eq!((other.len(), other.file_len()?), (10, 20));
+    /// assert_eq!(file.status()?.mode, 0o600);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn grow(&mut self, length: usize) -> Result<()> {
         let operation = "growing mapped file";
         if length > self.file_len()? {
@@ -189,10 +227,10 @@ impl MappedFile {
         Ok(())
     }
 
-    /// Owner, permissions and times.
+    /// Returns owner, permissions and times, fstat(2).
     ///
     /// # Errors
-    /// None that an open object can cause; reported all the same.
+    /// Those of fstat(2), which an open file does not cause.
     #[doc(alias = "fstat")]
     pub fn status(&self) -> Result<crate::os::ObjectStatus> {
         crate::os::ObjectStatus::of(
@@ -240,11 +278,11 @@ impl MappedFile {
         ))
     }
 
-    /// Copies bytes out of the mapping.
+    /// Copies bytes from `offset` of the mapping into `into`.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): outside the mapping;
-    /// [`Corrupt`](ErrorKind::Corrupt): the file has been truncated.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the range is outside the mapping
+    /// - [`Corrupt`](ErrorKind::Corrupt): another process truncated the file
     ///
     /// # Cost
     /// One fstat(2) and the copy.
@@ -256,11 +294,12 @@ impl MappedFile {
         Ok(())
     }
 
-    /// Copies bytes into the mapping.
+    /// Copies the bytes of `from` to `offset` of the mapping.
     ///
     /// # Errors
-    /// As [`read`](MappedFile::read), and
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied) if mapped read-only.
+    /// - those of [`read`](MappedFile::read)
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the file is mapped for reading
+    ///   only
     ///
     /// # Cost
     /// One fstat(2) and the copy.
@@ -273,8 +312,8 @@ impl MappedFile {
         Ok(())
     }
 
-    /// Copies bytes out by way of the kernel: a truncated file is an error at
-    /// whatever instant it happens, never a SIGBUS.
+    /// Copies bytes from `offset` into `into` with pread(2), so that a file that is truncated
+    /// in the middle is an error and no SIGBUS.
     ///
     /// # Errors
     /// As [`read`](MappedFile::read).
@@ -298,16 +337,34 @@ impl MappedFile {
         Ok(())
     }
 
-    /// Copies bytes in by way of the kernel. Writing beyond the end of a
-    /// truncated file would make it longer again, so this refuses to.
+    /// Copies the bytes of `from` to `offset` with pwrite(2), so that a truncated file is an
+    /// error and no SIGBUS. A file that is truncated between check and write becomes longer
+    /// again.
     ///
     /// # Errors
-    /// As [`write`](MappedFile::write); [`NoSpace`](ErrorKind::NoSpace);
-    /// [`LimitReached`](ErrorKind::LimitReached): the bytes lie behind what this process
-    /// may write of a file (`RLIMIT_FSIZE`), which a mapping may.
+    /// - those of [`write`](MappedFile::write)
+    /// - [`NoSpace`](ErrorKind::NoSpace): the file system is full
+    /// - [`LimitReached`](ErrorKind::LimitReached): the range ends behind `RLIMIT_FSIZE`,
+    ///   which bounds writes but not mappings
     ///
     /// # Cost
     /// One fstat(2), a look at that limit and one pwrite(2) per piece that the kernel takes.
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("share");
+    /// use procession::{ErrorKind, os::mmap::MappedFile};
+    /// let file = MappedFile::create(&path, 10)?;
+    /// file.checked_write(4, b"middle")?;
+    /// let mut text = [0; 6];
+    /// file.checked_read(4, &mut text)?;
+    /// assert_eq!(&text, b"middle");
+    /// std::fs::write(&path, "cut").unwrap(); // another process truncates the file
+    /// let error = file.checked_read(4, &mut text).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Corrupt);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "pwrite")]
     pub fn checked_write(&self, offset: usize, from: &[u8]) -> Result<()> {
         let operation = "writing mapped file";
@@ -326,10 +383,10 @@ impl MappedFile {
         Ok(())
     }
 
-    /// Writes changed pages to the device and waits until they are there.
+    /// Writes changed pages to the device, blocking until the device has them, msync(2).
     ///
     /// # Errors
-    /// Those of the device.
+    /// The error of the device, such as `EIO`.
     #[doc(alias = "msync")]
     pub fn flush(&self) -> Result<()> {
         self.region
@@ -337,10 +394,11 @@ impl MappedFile {
             .during("flushing mapped file", self.path.display())
     }
 
-    /// Asks that changed pages be written to the device soon.
+    /// Calls msync(2) with `MS_ASYNC`. Linux writes changed pages by itself after a while, and
+    /// this call starts nothing.
     ///
     /// # Errors
-    /// None that a mapped file can cause; reported all the same.
+    /// Those of msync(2), which a mapped file does not cause.
     #[doc(alias = "MS_ASYNC")]
     pub fn flush_async(&self) -> Result<()> {
         self.region
@@ -348,27 +406,54 @@ impl MappedFile {
             .during("flushing mapped file", self.path.display())
     }
 
-    /// Writes the changed pages of one range and waits.
+    /// Writes the changed pages of `length` bytes at `offset` to the device, blocking until
+    /// the device has them.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): outside the mapping.
+    /// [`InvalidInput`](ErrorKind::InvalidInput): the range is outside the mapping.
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("share");
+    /// use procession::os::mmap::MappedFile;
+    /// let file = MappedFile::create(&path, 10_000)?;
+    /// file.write(5000, b"changed")?;
+    /// file.flush_range(5000, 7)?;
+    /// file.flush_async()?;
+    /// assert!(file.flush_range(9_999, 2).is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn flush_range(&self, offset: usize, length: usize) -> Result<()> {
         self.region
             .flush(offset, length, true)
             .during("flushing mapped file", self.path.display())
     }
 
-    /// The mapping without the file.
+    /// Closes the file and returns the mapping, which stays usable.
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("share");
+    /// use procession::os::mmap::MappedFile;
+    /// let file = MappedFile::create(&path, 10)?;
+    /// file.write(0, b"kept")?;
+    /// file.unlink()?;
+    /// let region = file.into_region();
+    /// assert_eq!(region.bytes().to_vec(0, 4), b"kept");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn into_region(self) -> Region {
         self.region
     }
 
-    /// Removes the path; mappings and descriptors stay valid.
+    /// Removes the path; mappings and descriptors stay usable.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// - [`NotFound`](ErrorKind::NotFound): the path does not exist any more
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the directory is not writable
     pub fn unlink(&self) -> Result<()> {
         rustix::fs::unlink(&self.path).during("removing mapped file", self.path.display())
     }

@@ -1,11 +1,10 @@
-//! The kernel's own channels and objects, safe and complete.
+//! The kernel's objects for communication between processes, behind safe handles.
 //!
-//! Each type here is one kernel object behind an owned handle, with nothing
-//! added to its meaning: what the manual page promises is what you get, and
-//! what it leaves to the caller — interrupted calls, wall clocks, short
-//! reads, races between creating and opening — is taken care of.
+//! Each type is one kernel object with the meaning that its manual page gives it. The types
+//! take care of what the manual leaves to the caller: interrupted calls, wall clocks, and
+//! races between creating and opening.
 //!
-//! | object | module | name | lives until |
+//! | object | module | found by | exists until |
 //! |---|---|---|---|
 //! | pipe | [`pipe`] | none | last descriptor |
 //! | FIFO | [`fifo`] | path | unlinked |
@@ -18,19 +17,18 @@
 //! | semaphore | [`posix::Semaphore`], [`sysv::SemaphoreSet`] | name or none, key | unlinked, removed |
 //! | shared memory | [`posix::SharedMemory`], [`sysv::SharedMemory`] | name, key | unlinked and closed, removed and detached |
 //!
-//! TCP, UDP, Unix stream and datagram sockets are std's
-//! ([`std::net`], [`std::os::unix::net`]); what std lacks is in [`socket`].
+//! TCP, UDP, Unix stream and datagram sockets are those of std ([`std::net`],
+//! [`std::os::unix::net`]); [`socket`] has sequenced packets.
 //!
-//! # Rules that hold for all of them
+//! # Rules for all of them
 //!
-//! - Descriptors are close-on-exec; a fork copies them.
-//! - New objects are private to the user (mode 0600).
-//! - `op` waits, `try_op` does not, `op_timeout` and `op_deadline` wait for a
-//!   while, on the monotonic clock ([`Deadline`](crate::Deadline)).
-//! - Dropping a handle closes it and removes nothing; `unlink` and `remove`
-//!   remove, and only when called.
-//! - A full disk or memory file system is found at creation, not at the first
-//!   touch.
+//! - Descriptors are close-on-exec; a forked child inherits them.
+//! - New objects are private to the user (mode 0600), unless the call names a mode.
+//! - `op` blocks, `try_op` does not, `op_timeout` and `op_deadline` block for a limited time,
+//!   on the monotonic clock ([`Deadline`](crate::Deadline)).
+//! - Dropping a handle closes it and removes nothing; `unlink` and `remove` do.
+//! - Memory and files are allocated at creation, so that a full file system is an error there
+//!   and no SIGBUS later. (A System V segment takes its memory when it is touched.)
 
 pub mod descriptors;
 pub mod eventfd;
@@ -50,7 +48,7 @@ use procession_sys::Errno;
 use rustix::fs::FallocateFlags;
 use std::os::fd::BorrowedFd;
 
-/// Whose an object with a descriptor or a path is, and when it was used.
+/// The owner, the permissions and the times of an object, stat(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ObjectStatus {
@@ -60,11 +58,11 @@ pub struct ObjectStatus {
     pub gid: u32,
     /// Permission bits, the lowest nine.
     pub mode: u32,
-    /// Last read, in seconds since 1970; as exact as the file system keeps it.
+    /// Time of the last read, in seconds since 1970, as exact as the file system keeps it.
     pub accessed: i64,
-    /// Last write, in seconds since 1970.
+    /// Time of the last write, in seconds since 1970.
     pub modified: i64,
-    /// Last change of owner, permissions or name, in seconds since 1970.
+    /// Time of the last change of owner, permissions or name, in seconds since 1970.
     pub changed: i64,
 }
 
@@ -102,11 +100,11 @@ pub(crate) fn allocate(
     allocate_part(file, 0, length, operation, object)
 }
 
-/// Makes a file `length` bytes long, of which nothing more is allocated: whoever uses
-/// a part of it allocates that first.
+/// Makes a file `length` bytes long without allocating its space: the user of a part
+/// allocates that part first.
 #[expect(
     clippy::disallowed_methods,
-    reason = "whoever uses a part looks for space first"
+    reason = "the user of a part looks for space first"
 )]
 pub(crate) fn lengthen(
     file: BorrowedFd<'_>,

@@ -1,4 +1,4 @@
-//! Pipes: one-way byte streams, pipe(7).
+//! Pipes: one-way streams of bytes, pipe(7).
 
 use crate::error::Context;
 use crate::poll::repeat;
@@ -11,35 +11,44 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// Writes of up to this many bytes are atomic: the bytes of two writers never
-/// interleave, and a writer that is killed has written all of them or none.
+/// The largest write that is atomic, in bytes (`PIPE_BUF`): up to this length, the bytes of
+/// two writers do not interleave.
+///
+/// # Examples
+/// ```
+/// use procession::os::pipe::{self, ATOMIC_WRITE_BYTES};
+/// let (reader, writer) = pipe::pipe()?;
+/// assert_eq!(writer.write(&[1; ATOMIC_WRITE_BYTES])?, ATOMIC_WRITE_BYTES);
+/// assert_eq!(reader.available()?, 4096);
+/// # Ok::<(), procession::Error>(())
+/// ```
 ///
 /// # References
 /// pipe(7), "PIPE_BUF"
 pub const ATOMIC_WRITE_BYTES: usize = 4096;
 
-/// Creates a pipe.
+/// Creates a pipe and returns its ends, the reading end first as pipe(2) does.
 ///
 /// # Units and limits
-/// Holds 64 KiB until [`Writer::set_capacity`] says otherwise; a user who has
-/// filled `fs.pipe-user-pages-soft` gets 4 KiB.
+/// A pipe holds 64 KiB until [`Writer::set_capacity`] changes that; less if the user has
+/// reached `fs.pipe-user-pages-soft`, pipe(7).
 ///
 /// # If a process dies
-/// When the last writer is gone, by exit or by `kill -9`, the reader reads
-/// what is left and then end of file. When the last reader is gone, writing
-/// fails with [`Disconnected`](crate::ErrorKind::Disconnected) (EPIPE;
-/// Rust programs ignore SIGPIPE). A process that forgets to drop its copy of
-/// the writer keeps the reader waiting: after a fork, drop the half you do
-/// not use.
+/// When the last writer is gone, by exit or by `kill -9`, the reader reads what is left and
+/// then end of file. When the last reader is gone, writing fails with
+/// [`Disconnected`](crate::ErrorKind::Disconnected) (EPIPE; Rust programs ignore SIGPIPE). A
+/// process that keeps its copy of the writer keeps the reader waiting: after a fork, drop
+/// the end that the process does not use.
 ///
 /// # Across fork and exec
-/// Inherited by fork, closed by exec.
+/// A forked child inherits both ends; exec closes them. An end can be an argument of a
+/// [task](crate::process::spawn).
 ///
 /// # Errors
-/// [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor left.
+/// [`LimitReached`](crate::ErrorKind::LimitReached): the process has no descriptor left.
 ///
 /// # Cost
-/// One system call; one per read and write that need not wait.
+/// One system call, and one for each read and write that does not wait.
 ///
 /// # Examples
 /// ```
@@ -68,17 +77,51 @@ pub fn pipe() -> Result<(Reader, Writer)> {
     Ok((Reader(reader), Writer(writer)))
 }
 
-/// The end of a pipe or FIFO that bytes come out of.
+/// The reading end of a pipe or FIFO.
 ///
-/// Its descriptor is non-blocking inside; [`into_blocking`](Reader::into_blocking)
-/// makes it fit for other programs.
+/// The descriptor is non-blocking; [`into_blocking`](Reader::into_blocking) changes that for
+/// programs that do not expect it.
+///
+/// # Examples
+/// ```
+/// use procession::{Deadline, os::pipe};
+/// use std::time::Duration;
+/// let (reader, writer) = pipe::pipe()?;
+/// let mut buffer = [0; 4];
+/// assert!(reader.try_read(&mut buffer).unwrap_err().is_would_block());
+/// let late = reader.read_timeout(&mut buffer, Duration::from_millis(1));
+/// assert!(late.unwrap_err().is_timeout());
+/// writer.write_all(b"abcdef")?;
+/// assert_eq!(reader.available()?, 6);
+/// assert_eq!(reader.read(&mut buffer)?, 4);
+/// assert_eq!(reader.read_deadline(&mut buffer, Deadline::NEVER)?, 2);
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Reader(OwnedFd);
 
-/// The end of a pipe or FIFO that bytes go into.
+/// The writing end of a pipe or FIFO.
 ///
-/// Its descriptor is non-blocking inside; [`into_blocking`](Writer::into_blocking)
-/// makes it fit for other programs.
+/// The descriptor is non-blocking; [`into_blocking`](Writer::into_blocking) changes that for
+/// programs that do not expect it.
+///
+/// # Examples
+/// ```
+/// use procession::{Deadline, os::pipe};
+/// use std::time::Duration;
+/// let (reader, writer) = pipe::pipe()?;
+/// assert_eq!(writer.write(b"one")?, 3);
+/// writer.write_all_timeout(b"two", Duration::from_secs(1))?;
+/// writer.write_all_deadline(b"three", Deadline::NEVER)?;
+/// let full = vec![0; writer.capacity()?];
+/// writer.write_deadline(&full, Deadline::NEVER)?; // writes what there is room for
+/// while writer.try_write(&full).is_ok() {}
+/// let late = writer.write_timeout(b"x", Duration::from_millis(1));
+/// assert!(late.unwrap_err().is_timeout());
+/// drop(reader);
+/// assert!(writer.write(b"x").unwrap_err().is_disconnected());
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Writer(OwnedFd);
 
@@ -88,8 +131,8 @@ impl Reader {
         Reader(descriptor)
     }
 
-    /// Reads what is there, at most `buffer.len()` bytes, waiting for the
-    /// first; zero is end of file.
+    /// Reads up to `buffer.len()` bytes and returns how many, blocking until the first
+    /// arrives. Zero is end of file: no process has a writing end any more.
     ///
     /// # Errors
     /// Those of read(2).
@@ -97,15 +140,15 @@ impl Reader {
         self.read_deadline(buffer, Deadline::NEVER)
     }
 
-    /// Reads what is there without waiting.
+    /// Reads the bytes that have arrived, without blocking.
     ///
     /// # Errors
-    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): nothing is there yet.
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): none has arrived.
     pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
         self.read_deadline(buffer, Deadline::NOW)
     }
 
-    /// Reads, waiting at most `timeout` for the first byte.
+    /// Reads, blocking at most `timeout` until the first byte arrives.
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
@@ -113,7 +156,7 @@ impl Reader {
         self.read_deadline(buffer, Deadline::after(timeout))
     }
 
-    /// Reads, waiting for the first byte until the deadline.
+    /// Reads, blocking until the first byte arrives, until `deadline` at most.
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut), or
@@ -129,7 +172,7 @@ impl Reader {
         )
     }
 
-    /// Bytes that wait to be read.
+    /// Returns how many bytes wait to be read.
     ///
     /// # Errors
     /// None that a pipe can cause; reported all the same.
@@ -139,7 +182,7 @@ impl Reader {
         Ok(usize::try_from(available).unwrap_or(usize::MAX))
     }
 
-    /// Bytes that the pipe holds.
+    /// Returns the capacity in bytes.
     ///
     /// # Errors
     /// None that a pipe can cause; reported all the same.
@@ -148,11 +191,25 @@ impl Reader {
         capacity(self.as_fd())
     }
 
-    /// The descriptor with its non-blocking mode taken off, for a program
-    /// that does not expect it.
+    /// Turns the non-blocking mode off and returns the descriptor, for a program that does
+    /// not expect that mode. The mode belongs to the open file: it changes for copies of the
+    /// descriptor, too.
     ///
     /// # Errors
     /// None that a pipe can cause; reported all the same.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::pipe;
+    /// use std::{fs::File, io::Read};
+    /// let (reader, writer) = pipe::pipe()?;
+    /// writer.write_all(b"text")?;
+    /// drop(File::from(writer.into_blocking()?)); // std can write to it as well
+    /// let mut text = String::new();
+    /// File::from(reader.into_blocking()?).read_to_string(&mut text).unwrap();
+    /// assert_eq!(text, "text");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn into_blocking(self) -> Result<OwnedFd> {
         into_blocking(self.0)
     }
@@ -164,8 +221,8 @@ impl Writer {
         Writer(descriptor)
     }
 
-    /// Writes some of the bytes, waiting until there is room for the first;
-    /// returns how many. Up to [`ATOMIC_WRITE_BYTES`] go all or not at all.
+    /// Writes as many of the bytes as there is room for and returns how many, blocking while
+    /// the pipe is full. Up to [`ATOMIC_WRITE_BYTES`] bytes are written all or not at all.
     ///
     /// # Errors
     /// [`Disconnected`](crate::ErrorKind::Disconnected): no reader is left.
@@ -173,7 +230,7 @@ impl Writer {
         self.write_deadline(bytes, Deadline::NEVER)
     }
 
-    /// Writes what there is room for.
+    /// Writes as many of the bytes as there is room for, without blocking.
     ///
     /// # Errors
     /// [`WouldBlock`](crate::ErrorKind::WouldBlock): the pipe is full.
@@ -181,7 +238,8 @@ impl Writer {
         self.write_deadline(bytes, Deadline::NOW)
     }
 
-    /// Writes some, waiting at most `timeout`.
+    /// Writes as many of the bytes as there is room for, blocking at most `timeout` while the
+    /// pipe is full.
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
@@ -189,7 +247,8 @@ impl Writer {
         self.write_deadline(bytes, Deadline::after(timeout))
     }
 
-    /// Writes some, waiting until the deadline.
+    /// Writes as many of the bytes as there is room for, blocking while the pipe is full,
+    /// until `deadline` at most.
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut), or
@@ -205,7 +264,7 @@ impl Writer {
         )
     }
 
-    /// Writes all of the bytes, waiting as often as needed.
+    /// Writes all of the bytes, blocking whenever the pipe is full.
     ///
     /// # Errors
     /// As [`write`](Writer::write); some of the bytes may have gone.
@@ -213,7 +272,7 @@ impl Writer {
         self.write_all_deadline(bytes, Deadline::NEVER)
     }
 
-    /// Writes all of the bytes, waiting at most `timeout` in all.
+    /// Writes all of the bytes, blocking at most `timeout` in total.
     ///
     /// # Errors
     /// As [`write_timeout`](Writer::write_timeout); some of the bytes may have gone.
@@ -221,7 +280,7 @@ impl Writer {
         self.write_all_deadline(bytes, Deadline::after(timeout))
     }
 
-    /// Writes all of the bytes before the deadline.
+    /// Writes all of the bytes, blocking until `deadline` at most.
     ///
     /// # Errors
     /// As [`write_deadline`](Writer::write_deadline); some of the bytes may
@@ -235,7 +294,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Bytes that the pipe holds.
+    /// Returns the capacity in bytes.
     ///
     /// # Errors
     /// None that a pipe can cause; reported all the same.
@@ -244,13 +303,20 @@ impl Writer {
         capacity(self.as_fd())
     }
 
-    /// Asks for room for `bytes` bytes and returns how many there are then:
-    /// the kernel rounds up to a power of two of pages.
+    /// Sets the capacity to at least `bytes` bytes and returns the new capacity: the kernel
+    /// rounds up to a power of two of pages.
     ///
     /// # Errors
-    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): beyond
-    ///   `fs.pipe-max-size`
-    /// - [`Busy`](crate::ErrorKind::Busy): more than that is waiting inside
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): `bytes` exceeds
+    ///   `fs.pipe-max-size`, and the process lacks `CAP_SYS_RESOURCE`
+    /// - [`Busy`](crate::ErrorKind::Busy): the pipe contains more bytes than `bytes`
+    ///
+    /// # Examples
+    /// ```
+    /// let (_reader, writer) = procession::os::pipe::pipe()?;
+    /// assert!(writer.set_capacity(5000)? >= 5000); // 8192 with pages of 4 KiB
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "F_SETPIPE_SZ")]
     pub fn set_capacity(&self, bytes: usize) -> Result<usize> {
         match rustix::pipe::fcntl_setpipe_size(&self.0, bytes) {
@@ -267,8 +333,9 @@ impl Writer {
         }
     }
 
-    /// The descriptor with its non-blocking mode taken off, for a program
-    /// that does not expect it.
+    /// Turns the non-blocking mode off and returns the descriptor, for a program that does
+    /// not expect that mode. The mode belongs to the open file: it changes for copies of the
+    /// descriptor, too.
     ///
     /// # Errors
     /// None that a pipe can cause; reported all the same.
@@ -317,12 +384,11 @@ impl Write for Writer {
 }
 
 impl Reader {
-    /// Another descriptor for the same end, to give to another process.
-    /// Readers of one pipe share what comes out of it; end of file reaches
-    /// all of them.
+    /// Returns another descriptor of the same end. Each byte is read by one of the readers;
+    /// end of file reaches all of them.
     ///
     /// # Errors
-    /// [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor left.
+    /// [`LimitReached`](crate::ErrorKind::LimitReached): the process has no descriptor left.
     pub fn try_clone(&self) -> Result<Reader> {
         self.0
             .try_clone()
@@ -334,11 +400,25 @@ impl Reader {
 crate::handle::travels!(Reader);
 
 impl Writer {
-    /// Another descriptor for the same end, to give to another process.
-    /// The reader sees end of file when the last copy is gone.
+    /// Returns another descriptor of the same end. The reader sees end of file when the last
+    /// of them is closed.
     ///
     /// # Errors
-    /// [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor left.
+    /// [`LimitReached`](crate::ErrorKind::LimitReached): the process has no descriptor left.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::pipe;
+    /// let (reader, writer) = pipe::pipe()?;
+    /// let copy = writer.try_clone()?;
+    /// drop(writer);
+    /// copy.write(b"x")?; // the pipe is still open
+    /// let mut buffer = [0; 2];
+    /// assert_eq!(reader.try_clone()?.read(&mut buffer)?, 1);
+    /// drop(copy);
+    /// assert_eq!(reader.read(&mut buffer)?, 0);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_clone(&self) -> Result<Writer> {
         self.0
             .try_clone()

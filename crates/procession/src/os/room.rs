@@ -1,12 +1,10 @@
-//! Looking whether memory is there before it is taken.
+//! Checks that memory is available before it is taken.
 //!
-//! To the kernel, memory that nobody has is no reason to refuse: it takes what is
-//! asked for from others, and in the end kills one of them. So whoever is to take
-//! much asks first what there is: to the machine, to the control groups of this
-//! process, and to the file system. What is found can be gone in the next instant;
-//! a part is left to others for that reason, and much is taken by and by, with a
-//! look before each piece. Little is taken without a look, as long as it is little
-//! in all.
+//! The kernel does not refuse memory that it does not have: it takes the memory from other
+//! processes, and in the end kills one of them. So the library checks before it takes much:
+//! the machine, the control groups of this process, and the file system. Other processes can
+//! take the memory after the check; so a part is left to them, and much is taken in pieces
+//! with a check before each. Small amounts are taken without a check, until they add up.
 //!
 //! # References
 //! proc_meminfo(5); cgroup-v2.rst and cgroup-v1/memory.rst of the kernel
@@ -26,7 +24,7 @@ pub(super) const UNASKED: u64 = 1 << 20;
 /// So much is taken without a look in all.
 const UNASKED_IN_ALL: u64 = 16 << 20;
 
-/// Whether to look before so much is taken.
+/// Returns `true` if `bytes` are to be checked before they are taken.
 fn is_to_be_asked(bytes: u64) -> bool {
     static UNASKED_FOR: AtomicU64 = AtomicU64::new(0);
     let so_far = UNASKED_FOR.fetch_add(bytes.min(UNASKED_IN_ALL), Ordering::Relaxed);

@@ -1,11 +1,11 @@
-//! What std's sockets lack: sequenced packets, private socket files, peer
-//! credentials.
+//! Sockets beyond those of std: sequenced packets, private socket files, credentials of the
+//! peer; unix(7).
 //!
 //! TCP, UDP, and Unix stream and datagram sockets, pairs included, are std's:
 //! [`TcpListener`](std::net::TcpListener), [`UdpSocket`](std::net::UdpSocket),
 //! [`UnixStream`](std::os::unix::net::UnixStream),
 //! [`UnixDatagram`](std::os::unix::net::UnixDatagram). They are
-//! close-on-exec, and [`crate::poll`] bounds their waits.
+//! close-on-exec. [`crate::poll`] waits for them with a deadline.
 
 use crate::error::Context;
 use crate::fd::socket_pair;
@@ -23,11 +23,11 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
-/// Who is at the other end of a Unix socket, as the kernel noted when it was
-/// connected (or, for a pair, created). The process may have ended since.
+/// The process at the other end of a Unix socket, as the kernel recorded it when the socket
+/// was connected or the pair was created. That process may have ended since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerCredentials {
-    /// Process id; zero if it lives in a PID namespace we cannot see.
+    /// Process id; zero if the process is not in the PID namespace of the caller.
     pub pid: i32,
     /// Effective user id.
     pub uid: u32,
@@ -35,11 +35,10 @@ pub struct PeerCredentials {
     pub gid: u32,
 }
 
-/// Asks the kernel who is at the other end of a Unix stream or
-/// sequenced-packet socket.
+/// Returns the process at the other end of a Unix stream or sequenced-packet socket.
 ///
 /// # Errors
-/// [`InvalidInput`](ErrorKind::InvalidInput) and others: not a Unix socket.
+/// An error with the kernel's number if `socket` is no Unix socket.
 ///
 /// # Cost
 /// One system call.
@@ -65,13 +64,13 @@ pub fn peer_credentials(socket: impl AsFd) -> Result<PeerCredentials> {
     })
 }
 
-/// Binds a Unix stream socket to a path that only this user may connect to.
-/// std's `bind` leaves that to the umask.
+/// Binds a Unix stream socket to `path` and listens. Only this user may connect: the path
+/// has mode 0600 from the start, while the mode of std's `bind` depends on the umask.
 ///
 /// # Errors
-/// - [`AlreadyExists`](ErrorKind::AlreadyExists) (EADDRINUSE): something has
-///   that path; nothing is ever replaced
-/// - [`LimitReached`](ErrorKind::LimitReached): over 107 bytes
+/// - [`AlreadyExists`](ErrorKind::AlreadyExists) (EADDRINUSE): the path exists; it is not
+///   replaced
+/// - [`LimitReached`](ErrorKind::LimitReached): the path is longer than 107 bytes
 ///
 /// # Examples
 /// ```
@@ -116,21 +115,24 @@ fn new_socket(kind: SocketType, operation: &'static str, path: &Path) -> Result<
         .during(operation, path.display())
 }
 
-/// A connected Unix socket that keeps message boundaries and order, and tells
-/// when the other side is gone: what stream and datagram sockets each do half
-/// of.
+/// A connected Unix socket of sequenced packets: it keeps message boundaries as datagram
+/// sockets do, and order and end of file as stream sockets do.
 ///
 /// # Units and limits
-/// A message fits in the send buffer, some 200 KiB by default
-/// ([`set_send_buffer`](SeqPacket::set_send_buffer)). Empty messages are
-/// refused, because receiving one looks like end of file.
+/// A message must fit into the send buffer, about 200 KiB by default
+/// ([`set_send_buffer`](SeqPacket::set_send_buffer)). Empty messages are refused, because
+/// the receiver could not tell them from end of file.
 ///
 /// # If a process dies
-/// The other side receives what was sent, then end of file; its sends fail
-/// with [`Disconnected`](ErrorKind::Disconnected). A message is never cut.
+/// The other side receives the messages that were sent, then end of file; its sends fail
+/// with [`Disconnected`](ErrorKind::Disconnected). A message is sent whole or not at all.
 ///
 /// # Across fork and exec
-/// Inherited by fork, closed by exec.
+/// A forked child inherits the descriptor; exec closes it. The socket can be an argument of
+/// a [task](crate::process::spawn).
+///
+/// # Cost
+/// One system call per operation that does not wait.
 ///
 /// # Examples
 /// ```
@@ -152,21 +154,21 @@ fn new_socket(kind: SocketType, operation: &'static str, path: &Path) -> Result<
 pub struct SeqPacket(OwnedFd);
 
 impl SeqPacket {
-    /// Creates two sockets connected to each other.
+    /// Creates two sockets that are connected to each other.
     ///
     /// # Errors
-    /// [`LimitReached`](ErrorKind::LimitReached): no descriptor left.
+    /// [`LimitReached`](ErrorKind::LimitReached): the process has no descriptor left.
     #[doc(alias = "socketpair")]
     pub fn pair() -> Result<(SeqPacket, SeqPacket)> {
         let (a, b) = socket_pair::of_packets()?;
         Ok((SeqPacket(a), SeqPacket(b)))
     }
 
-    /// Connects to a listener's path.
+    /// Connects to the listener at `path`, blocking while its queue of connections is full.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound): no such path;
-    /// [`Disconnected`](ErrorKind::Disconnected): nobody listens there.
+    /// - [`NotFound`](ErrorKind::NotFound): the path does not exist
+    /// - [`Disconnected`](ErrorKind::Disconnected): no process listens there
     pub fn connect(path: impl AsRef<Path>) -> Result<SeqPacket> {
         let path = path.as_ref();
         let operation = "connecting to Unix socket";
@@ -177,17 +179,17 @@ impl SeqPacket {
         Ok(SeqPacket(socket))
     }
 
-    /// Sends one message, waiting for room.
+    /// Sends one message, blocking while the buffer is full.
     ///
     /// # Errors
-    /// - [`Disconnected`](ErrorKind::Disconnected): the other side is gone
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): empty, or longer than the
+    /// - [`Disconnected`](ErrorKind::Disconnected): no process has the other side any more
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the message is empty, or longer than the
     ///   send buffer
     pub fn send(&self, message: &[u8]) -> Result<()> {
         self.send_deadline(message, Deadline::NEVER)
     }
 
-    /// Sends one message if there is room.
+    /// Sends one message if there is room for it.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as [`send`](SeqPacket::send).
@@ -195,7 +197,7 @@ impl SeqPacket {
         self.send_deadline(message, Deadline::NOW)
     }
 
-    /// Sends one message, waiting at most `timeout`.
+    /// Sends one message, blocking at most `timeout` while the buffer is full.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as [`send`](SeqPacket::send).
@@ -203,10 +205,24 @@ impl SeqPacket {
         self.send_deadline(message, Deadline::after(timeout))
     }
 
-    /// Sends one message, waiting for room until the deadline.
+    /// Sends one message, blocking while the buffer is full, until `deadline` at most.
     ///
     /// # Errors
-    /// As [`send`](SeqPacket::send), and the deadline's.
+    /// [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+    /// [`Deadline::NOW`]; otherwise as [`send`](SeqPacket::send).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, os::socket::SeqPacket};
+    /// use std::time::Duration;
+    /// let (a, b) = SeqPacket::pair()?;
+    /// a.send_deadline(b"first", Deadline::NEVER)?;
+    /// while a.try_send(&[0; 1000]).is_ok() {}
+    /// assert!(a.send_timeout(&[0; 1000], Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// drop(b);
+    /// assert!(a.try_send(b"x").unwrap_err().is_disconnected());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn send_deadline(&self, message: &[u8], deadline: Deadline) -> Result<()> {
         let operation = "sending to socket";
         if message.is_empty() {
@@ -233,17 +249,17 @@ impl SeqPacket {
         Ok(())
     }
 
-    /// Receives one message into the buffer, waiting for it; `None` is end of
-    /// file.
+    /// Receives one message into `buffer` and returns its length, blocking until a message
+    /// arrives. `None` is end of file.
     ///
     /// # Errors
-    /// [`Corrupt`](ErrorKind::Corrupt): the message is longer than the buffer
-    /// (it is taken away all the same).
+    /// [`Corrupt`](ErrorKind::Corrupt): the message is longer than `buffer`; the message is
+    /// lost.
     pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<usize>> {
         self.receive_deadline(buffer, Deadline::NEVER)
     }
 
-    /// Receives one message if there is one.
+    /// Receives one message if one has arrived.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as
@@ -252,7 +268,7 @@ impl SeqPacket {
         self.receive_deadline(buffer, Deadline::NOW)
     }
 
-    /// Receives one message, waiting at most `timeout`.
+    /// Receives one message, blocking at most `timeout` until it arrives.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as
@@ -261,10 +277,25 @@ impl SeqPacket {
         self.receive_deadline(buffer, Deadline::after(timeout))
     }
 
-    /// Receives one message, waiting until the deadline.
+    /// Receives one message, blocking until it arrives, until `deadline` at most.
     ///
     /// # Errors
-    /// As [`receive`](SeqPacket::receive), and the deadline's.
+    /// [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+    /// [`Deadline::NOW`]; otherwise as [`receive`](SeqPacket::receive).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, os::socket::SeqPacket};
+    /// use std::time::Duration;
+    /// let (a, b) = SeqPacket::pair()?;
+    /// let mut buffer = [0; 8];
+    /// assert!(b.try_receive(&mut buffer).unwrap_err().is_would_block());
+    /// let late = b.receive_timeout(&mut buffer, Duration::from_millis(1));
+    /// assert!(late.unwrap_err().is_timeout());
+    /// a.send(b"now")?;
+    /// assert_eq!(b.receive_deadline(&mut buffer, Deadline::NEVER)?, Some(3));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn receive_deadline(&self, buffer: &mut [u8], deadline: Deadline) -> Result<Option<usize>> {
         let operation = "receiving from socket";
         let capacity = buffer.len();
@@ -288,19 +319,27 @@ impl SeqPacket {
         }
     }
 
-    /// Bytes that the send buffer holds, the kernel's bookkeeping included.
+    /// Returns the size of the send buffer in bytes, the kernel's bookkeeping included.
     ///
     /// # Errors
-    /// None that a socket can cause; reported all the same.
+    /// Those of getsockopt(2) and setsockopt(2), which a socket does not cause.
     pub fn send_buffer(&self) -> Result<usize> {
         sockopt::socket_send_buffer_size(&self.0).during("measuring socket", "")
     }
 
-    /// Asks for room; the kernel doubles the number for its bookkeeping and
-    /// cuts it at `net.core.wmem_max`. Returns what it gave.
+    /// Asks for a send buffer of `bytes` bytes and returns its new size: the kernel limits
+    /// `bytes` to `net.core.wmem_max` and doubles it for its bookkeeping, socket(7).
     ///
     /// # Errors
-    /// None that a socket can cause; reported all the same.
+    /// Those of getsockopt(2) and setsockopt(2), which a socket does not cause.
+    ///
+    /// # Examples
+    /// ```
+    /// let (a, _b) = procession::os::socket::SeqPacket::pair()?;
+    /// let bytes = a.set_send_buffer(64 << 10)?;
+    /// assert_eq!(bytes, a.send_buffer()?);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "SO_SNDBUF")]
     pub fn set_send_buffer(&self, bytes: usize) -> Result<usize> {
         sockopt::set_socket_send_buffer_size(&self.0, bytes).during("enlarging socket", "")?;
@@ -323,8 +362,7 @@ impl From<SeqPacket> for OwnedFd {
 }
 
 impl From<OwnedFd> for SeqPacket {
-    /// Takes over a descriptor; one that is no sequenced-packet socket makes
-    /// its operations fail, nothing worse.
+    /// Takes over a descriptor. If it is no sequenced-packet socket, the operations fail.
     fn from(descriptor: OwnedFd) -> SeqPacket {
         SeqPacket(descriptor)
     }
@@ -334,11 +372,29 @@ impl From<OwnedFd> for SeqPacket {
 ///
 /// Dropping it leaves the path in the file system; remove it with
 /// [`std::fs::remove_file`].
+///
+/// # Examples
+/// ```
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("socket");
+/// use procession::os::socket::{SeqPacket, SeqPacketListener};
+/// use std::time::Duration;
+/// let listener = SeqPacketListener::bind(&path)?;
+/// assert!(listener.try_accept().unwrap_err().is_would_block());
+/// assert!(listener.accept_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+/// let client = SeqPacket::connect(&path)?;
+/// let server = listener.accept()?;
+/// client.send(b"hello")?;
+/// assert_eq!(server.receive(&mut [0; 8])?, Some(5));
+/// drop(listener);
+/// assert!(SeqPacket::connect(&path).unwrap_err().is_disconnected());
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct SeqPacketListener(OwnedFd);
 
 impl SeqPacketListener {
-    /// Binds to a path that only this user may connect to.
+    /// Binds a socket to `path`, to which only this user may connect, and listens.
     ///
     /// # Errors
     /// As [`listen_stream`].
@@ -350,15 +406,15 @@ impl SeqPacketListener {
         Ok(SeqPacketListener(socket))
     }
 
-    /// Waits for a connection.
+    /// Accepts a connection, blocking until one arrives.
     ///
     /// # Errors
-    /// [`LimitReached`](ErrorKind::LimitReached): no descriptor left.
+    /// [`LimitReached`](ErrorKind::LimitReached): the process has no descriptor left.
     pub fn accept(&self) -> Result<SeqPacket> {
         self.accept_deadline(Deadline::NEVER)
     }
 
-    /// Returns a connection that waits.
+    /// Accepts a connection if one has arrived.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as [`accept`](SeqPacketListener::accept).
@@ -366,7 +422,7 @@ impl SeqPacketListener {
         self.accept_deadline(Deadline::NOW)
     }
 
-    /// Waits for a connection at most `timeout`.
+    /// Accepts a connection, blocking at most `timeout` until one arrives.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as [`accept`](SeqPacketListener::accept).
@@ -374,10 +430,22 @@ impl SeqPacketListener {
         self.accept_deadline(Deadline::after(timeout))
     }
 
-    /// Waits for a connection until the deadline.
+    /// Accepts a connection, blocking until one arrives, until `deadline` at most.
     ///
     /// # Errors
-    /// As [`accept`](SeqPacketListener::accept), and the deadline's.
+    /// [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+    /// [`Deadline::NOW`]; otherwise as [`accept`](SeqPacketListener::accept).
+    ///
+    /// # Examples
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("socket");
+    /// use procession::{Deadline, os::socket::{SeqPacket, SeqPacketListener}};
+    /// let listener = SeqPacketListener::bind(&path)?;
+    /// let _client = SeqPacket::connect(&path)?;
+    /// let _server = listener.accept_deadline(Deadline::NOW)?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn accept_deadline(&self, deadline: Deadline) -> Result<SeqPacket> {
         let operation = "accepting connection";
         loop {

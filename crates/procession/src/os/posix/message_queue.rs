@@ -9,55 +9,55 @@ use rustix::fs::OFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// Highest priority of a message (`MQ_PRIO_MAX` − 1).
+/// The highest priority of a message, `MQ_PRIO_MAX` − 1.
 pub const MAX_PRIORITY: u32 = 32_767;
 
-/// Size and fill of a queue.
+/// The limits of a queue, and how many messages it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
-    /// How many messages fit.
+    /// The number of messages that the queue can hold.
     pub max_messages: usize,
-    /// How many bytes one message may have.
+    /// The length of the longest message, in bytes.
     pub max_message_bytes: usize,
-    /// How many messages are waiting now.
+    /// The number of messages that the queue holds now.
     pub messages: usize,
 }
 
-/// How a process hears that a message came into the empty queue.
+/// How [`MessageQueue::notify`] tells a process that a message came into the empty queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notification {
-    /// Not at all; the one registration is taken all the same.
+    /// Not at all, while the one registration is taken (`SIGEV_NONE`).
     Silent,
-    /// By this signal.
+    /// By a signal (`SIGEV_SIGNAL`).
     Signal(crate::signal_number::Signal),
 }
 
 /// A queue of messages with priorities, mq_overview(7).
 ///
-/// Messages are received highest priority first, oldest first within one. On
-/// Linux the queue is a descriptor: poll it beside others
-/// ([`crate::poll`]) to be told of messages or room.
+/// The message of the highest priority is received first, and of several the oldest. On
+/// Linux the queue is a descriptor, which can be polled beside others ([`crate::poll`]).
 ///
 /// # Units and limits
 /// An unprivileged process creates queues of at most `fs.mqueue.msg_max`
-/// messages (10 by default) of `fs.mqueue.msgsize_max` bytes (8,192), within
-/// `RLIMIT_MSGQUEUE` bytes for all queues of the user; errors name the one in
-/// the way. Priorities are 0 to [`MAX_PRIORITY`].
+/// messages (10 by default) of `fs.mqueue.msgsize_max` bytes (8,192 by default). All queues
+/// of a user take at most `RLIMIT_MSGQUEUE` bytes. An error names the limit that was reached.
+/// Priorities are 0 to [`MAX_PRIORITY`].
 ///
 /// # Blocking
-/// The deadline is monotonic, unlike that of `mq_timedsend`.
+/// Deadlines are on the monotonic clock, while those of `mq_timedsend` are on the wall clock.
 ///
 /// # If a process dies
-/// A message is queued whole or not at all. The queue outlives every process
-/// until [`unlink`](MessageQueue::unlink) *and* the last descriptor is
-/// closed; dropping the handle closes and does not unlink.
+/// A message is queued whole or not at all. The queue exists until
+/// [`unlink`](MessageQueue::unlink) was called and the last descriptor is closed. Dropping
+/// the handle closes it and does not unlink.
 ///
 /// # Across fork and exec
-/// The descriptor is inherited by fork and closed by exec. The handle can be
-/// an argument or a result of a [task](crate::process::spawn).
+/// A forked child inherits the descriptor; exec closes it. The handle can be an argument or
+/// a result of a [task](crate::process::spawn).
 ///
 /// # Cost
-/// One system call per operation that need not wait.
+/// One system call per operation that does not wait. Receiving allocates
+/// [`max_message_bytes`](MessageQueue::max_message_bytes).
 ///
 /// # Examples
 /// ```
@@ -81,10 +81,10 @@ pub struct MessageQueue {
 }
 
 impl MessageQueue {
-    /// Another descriptor for the same queue.
+    /// Returns another descriptor of the same queue.
     ///
     /// # Errors
-    /// [`LimitReached`](ErrorKind::LimitReached): no descriptor left.
+    /// [`LimitReached`](ErrorKind::LimitReached): the process has no descriptor left.
     pub fn try_clone(&self) -> Result<MessageQueue> {
         let descriptor = self.descriptor.try_clone();
         Ok(MessageQueue {
@@ -94,14 +94,14 @@ impl MessageQueue {
         })
     }
 
-    /// Creates a queue that only this user may open.
+    /// Creates a queue for `max_messages` messages of up to `max_message_bytes` bytes, which
+    /// only this user may open (mode 0600).
     ///
     /// # Errors
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): the name is taken
-    /// - [`LimitReached`](ErrorKind::LimitReached): a limit of the type's
-    ///   description; the hint names it
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): a bad name, or a size of
-    ///   zero
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): the name exists
+    /// - [`LimitReached`](ErrorKind::LimitReached): one of the limits above is reached; the
+    ///   hint names it
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the name is invalid, or a number is zero
     #[doc(alias = "mq_open")]
     pub fn create(name: &str, max_messages: usize, max_message_bytes: usize) -> Result<Self> {
         MessageQueue::make(name, OFlags::EXCL, max_messages, max_message_bytes)
@@ -110,13 +110,29 @@ impl MessageQueue {
     /// Opens a queue for sending and receiving.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// - [`NotFound`](ErrorKind::NotFound): the name does not exist
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the mode of the queue forbids it
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Name, os::posix::MessageQueue};
+    /// let name = Name::random("procession-doc")?.to_string();
+    /// let queue = MessageQueue::create(&name, 2, 16)?;
+    /// let sender = MessageQueue::open_sender(&name)?;
+    /// let receiver = MessageQueue::open_receiver(&name)?;
+    /// let both = MessageQueue::open(&name)?;
+    /// MessageQueue::unlink(&name)?;
+    /// sender.send(b"one", 0)?;
+    /// assert_eq!(receiver.receive()?.0, b"one");
+    /// assert!(receiver.send(b"two", 0).is_err() && sender.receive().is_err());
+    /// assert_eq!((both.name(), both.max_message_bytes()), (queue.name(), 16));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open(name: &str) -> Result<MessageQueue> {
         MessageQueue::open_as(name, OFlags::RDWR)
     }
 
-    /// Opens a queue for receiving only: its sends fail.
+    /// Opens a queue for receiving; sending through this handle fails.
     ///
     /// # Errors
     /// As [`open`](MessageQueue::open).
@@ -124,7 +140,7 @@ impl MessageQueue {
         MessageQueue::open_as(name, OFlags::RDONLY)
     }
 
-    /// Opens a queue for sending only: its receives fail.
+    /// Opens a queue for sending; receiving through this handle fails.
     ///
     /// # Errors
     /// As [`open`](MessageQueue::open).
@@ -132,13 +148,27 @@ impl MessageQueue {
         MessageQueue::open_as(name, OFlags::WRONLY)
     }
 
-    /// Opens the queue if it exists, with whatever size it has, else creates
-    /// it with this one.
+    /// Opens a queue, or creates it with these limits if it does not exist. An existing queue
+    /// keeps its limits.
     ///
     /// # Errors
-    /// As [`open`](MessageQueue::open) and [`create`](MessageQueue::create);
-    /// [`Untrusted`](ErrorKind::Untrusted) for an existing queue of another
-    /// user or one that others may write.
+    /// - those of [`open`](MessageQueue::open) and [`create`](MessageQueue::create)
+    /// - [`Untrusted`](ErrorKind::Untrusted): another user owns the queue, or others may
+    ///   write it
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Name, os::posix::MessageQueue};
+    /// let name = Name::random("procession-doc")?.to_string();
+    /// let queue = MessageQueue::open_or_create(&name, 2, 16)?;
+    /// queue.try_clone()?.send(b"kept", 0)?;
+    /// let same = MessageQueue::open_or_create(&name, 4, 32)?; // opens it
+    /// MessageQueue::unlink(&name)?;
+    /// let attributes = same.attributes()?;
+    /// assert_eq!((attributes.max_messages, attributes.messages), (2, 1));
+    /// assert_eq!(same.status()?.mode, 0o600);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(
         name: &str,
         max_messages: usize,
@@ -190,34 +220,34 @@ impl MessageQueue {
         })
     }
 
-    /// Removes a name. Processes that have the queue open keep it; nobody
-    /// else can open it, and a new queue may take the name.
+    /// Removes the name. Processes that have the queue open can go on using it, and a new
+    /// queue can be created with the name.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// - [`NotFound`](ErrorKind::NotFound): the name does not exist
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): another user owns it
     #[doc(alias = "mq_unlink")]
     pub fn unlink(name: &str) -> Result<()> {
         let name = Name::new(name)?;
         mq::unlink(name.as_c_str()).during("removing message queue", &name)
     }
 
-    /// The name it was opened by, which may have been removed since.
+    /// Returns the name by which the queue was opened; it may have been removed since.
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.name
     }
 
-    /// Longest message in bytes, fixed at creation.
+    /// Returns the length of the longest message in bytes, which is fixed at creation.
     #[must_use]
     pub fn max_message_bytes(&self) -> usize {
         self.max_message_bytes
     }
 
-    /// Size and fill.
+    /// Returns the limits of the queue, and how many messages it holds.
     ///
     /// # Errors
-    /// None that an open queue can cause; reported all the same.
+    /// Those of mq_getattr(3), which an open queue does not cause.
     #[doc(alias = "mq_getattr")]
     pub fn attributes(&self) -> Result<Attributes> {
         let raw = mq::attributes(self.descriptor.as_fd())
@@ -229,10 +259,10 @@ impl MessageQueue {
         })
     }
 
-    /// Owner, permissions and times.
+    /// Returns owner, permissions and times, fstat(2).
     ///
     /// # Errors
-    /// None that an open object can cause; reported all the same.
+    /// Those of fstat(2), which an open queue does not cause.
     #[doc(alias = "fstat")]
     pub fn status(&self) -> Result<crate::os::ObjectStatus> {
         crate::os::ObjectStatus::of(
@@ -242,17 +272,18 @@ impl MessageQueue {
         )
     }
 
-    /// Sends a message, waiting for room.
+    /// Sends a message of `priority`, blocking while the queue is full.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): too long, or a priority
-    /// beyond [`MAX_PRIORITY`].
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the message is too long, or `priority`
+    ///   exceeds [`MAX_PRIORITY`]
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the handle is for receiving only
     #[doc(alias = "mq_send")]
     pub fn send(&self, message: &[u8], priority: u32) -> Result<()> {
         self.send_deadline(message, priority, Deadline::NEVER)
     }
 
-    /// Sends a message if there is room.
+    /// Sends a message if the queue is not full.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as
@@ -261,7 +292,7 @@ impl MessageQueue {
         self.send_deadline(message, priority, Deadline::NOW)
     }
 
-    /// Sends a message, waiting at most `timeout` for room.
+    /// Sends a message, blocking at most `timeout` while the queue is full.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as [`send`](MessageQueue::send).
@@ -270,10 +301,25 @@ impl MessageQueue {
         self.send_deadline(message, priority, Deadline::after(timeout))
     }
 
-    /// Sends a message, waiting for room until the deadline.
+    /// Sends a message, blocking while the queue is full, until `deadline` at most.
     ///
     /// # Errors
-    /// As [`send`](MessageQueue::send), and the deadline's.
+    /// [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+    /// [`Deadline::NOW`]; otherwise as [`send`](MessageQueue::send).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, Name, os::posix::MessageQueue};
+    /// let name = Name::random("procession-doc")?.to_string();
+    /// use std::time::Duration;
+    /// let queue = MessageQueue::create(&name, 1, 16)?;
+    /// MessageQueue::unlink(&name)?;
+    /// queue.send_deadline(b"one", 0, Deadline::NEVER)?;
+    /// assert!(queue.try_send(b"two", 0).unwrap_err().is_would_block());
+    /// let late = queue.send_timeout(b"two", 0, Duration::from_millis(1));
+    /// assert!(late.unwrap_err().is_timeout());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn send_deadline(&self, message: &[u8], priority: u32, deadline: Deadline) -> Result<()> {
         let operation = "sending to message queue";
         repeat(
@@ -298,17 +344,16 @@ impl MessageQueue {
         })
     }
 
-    /// Receives a message and its priority, waiting for one.
+    /// Receives a message and its priority, blocking while the queue is empty.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied): open for sending
-    /// only.
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied): the handle is for sending only.
     #[doc(alias = "mq_receive")]
     pub fn receive(&self) -> Result<(Vec<u8>, u32)> {
         self.receive_deadline(Deadline::NEVER)
     }
 
-    /// Receives a message if there is one.
+    /// Receives a message if the queue is not empty.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as
@@ -317,7 +362,7 @@ impl MessageQueue {
         self.receive_deadline(Deadline::NOW)
     }
 
-    /// Receives a message, waiting at most `timeout`.
+    /// Receives a message, blocking at most `timeout` while the queue is empty.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as
@@ -327,10 +372,24 @@ impl MessageQueue {
         self.receive_deadline(Deadline::after(timeout))
     }
 
-    /// Receives a message, waiting until the deadline.
+    /// Receives a message, blocking while the queue is empty, until `deadline` at most.
     ///
     /// # Errors
-    /// As [`receive`](MessageQueue::receive), and the deadline's.
+    /// [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+    /// [`Deadline::NOW`]; otherwise as [`receive`](MessageQueue::receive).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, Name, os::posix::MessageQueue};
+    /// let name = Name::random("procession-doc")?.to_string();
+    /// use std::time::Duration;
+    /// let queue = MessageQueue::create(&name, 1, 16)?;
+    /// MessageQueue::unlink(&name)?;
+    /// assert!(queue.receive_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// queue.send(b"one", 3)?;
+    /// assert_eq!(queue.receive_deadline(Deadline::NOW)?, (b"one".to_vec(), 3));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn receive_deadline(&self, deadline: Deadline) -> Result<(Vec<u8>, u32)> {
         let mut buffer = vec![0; self.max_message_bytes];
         let operation = "receiving from message queue";
@@ -352,12 +411,28 @@ impl MessageQueue {
         Ok((buffer, priority))
     }
 
-    /// Registers this process to be told, once, when a message comes into the
-    /// empty queue and no receive is waiting for it. Polling the descriptor
-    /// does the same without the "once".
+    /// Registers this process for one notification: when a message comes into the empty queue
+    /// and no process is blocked in a receive. One process can be registered at a time.
+    /// Polling the descriptor has neither restriction.
     ///
     /// # Errors
     /// [`Busy`](ErrorKind::Busy): another process is registered.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Name, os::posix::{MessageQueue, Notification}};
+    /// use procession::signal::{Signal, Signals};
+    /// let name = Name::random("procession-doc")?.to_string();
+    /// let queue = MessageQueue::create(&name, 1, 16)?;
+    /// MessageQueue::unlink(&name)?;
+    /// let mut signals = Signals::new(&[Signal::USR1])?;
+    /// queue.notify(Notification::Signal(Signal::USR1))?;
+    /// queue.send(b"one", 0)?;
+    /// assert_eq!(signals.wait()?, Signal::USR1);
+    /// queue.notify(Notification::Silent)?; // the first registration was used up
+    /// queue.cancel_notify()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "mq_notify")]
     pub fn notify(&self, how: Notification) -> Result<()> {
         let how = match how {
@@ -367,10 +442,10 @@ impl MessageQueue {
         mq::notify(self.as_fd(), Some(how)).during("registering at message queue", &self.name)
     }
 
-    /// Withdraws this process's registration; none is fine too.
+    /// Removes the registration of this process, if there is one.
     ///
     /// # Errors
-    /// None that an open queue can cause; reported all the same.
+    /// Those of mq_notify(3), which an open queue does not cause.
     pub fn cancel_notify(&self) -> Result<()> {
         mq::notify(self.as_fd(), None).during("withdrawing from message queue", &self.name)
     }

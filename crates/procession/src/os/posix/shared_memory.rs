@@ -7,20 +7,20 @@ use rustix::fs::Mode;
 use rustix::shm::OFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A memory file with a name under `/dev/shm`, shm_overview(7).
+/// A memory file that has a name under `/dev/shm`, shm_overview(7).
 ///
 /// # If a process dies
-/// Its mappings go; name and contents stay until
-/// [`unlink`](SharedMemory::unlink) *and* the last descriptor and mapping are
-/// gone. Dropping the handle closes and does not unlink.
+/// The kernel removes its mappings. The name stays until [`unlink`](SharedMemory::unlink),
+/// and the contents until also the last descriptor and mapping are gone. Dropping the handle
+/// closes it and does not unlink.
 ///
 /// # If another process shrinks it
-/// Touching a mapping beyond the new end raises SIGBUS: the object cannot be
-/// sealed. Share only with programs you trust, or use
-/// [`MemFd`](crate::os::memfd::MemFd).
+/// Touching a mapping beyond the new end raises SIGBUS, because the object cannot be sealed.
+/// A [`MemFd`](crate::os::memfd::MemFd) can be.
 ///
 /// # Across fork and exec
-/// Descriptor and mappings are inherited by fork and gone after exec.
+/// A forked child inherits descriptor and mappings; exec removes both. The handle can be an
+/// argument or a result of a [task](crate::process::spawn).
 ///
 /// # Examples
 /// ```
@@ -42,13 +42,14 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// Creates an object of `length` zero bytes, all allocated, that only
-    /// this user may open.
+    /// Creates an object of `length` zero bytes that only this user may open (mode 0600), and
+    /// allocates the bytes.
     ///
     /// # Errors
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists): the name is taken
-    /// - [`NoSpace`](crate::ErrorKind::NoSpace): `/dev/shm` has no room for
-    ///   all of it; nothing is left behind
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists): the name exists
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): the name is invalid
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): `/dev/shm` has no room for `length` bytes;
+    ///   the name is removed again
     #[doc(alias = "shm_open")]
     pub fn create(name: &str, length: usize) -> Result<SharedMemory> {
         let operation = "creating shared memory";
@@ -70,8 +71,9 @@ impl SharedMemory {
     /// Opens an object for reading and writing.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound),
-    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied).
+    /// - [`NotFound`](crate::ErrorKind::NotFound): the name does not exist
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): the mode of the object
+    ///   forbids it
     pub fn open(name: &str) -> Result<SharedMemory> {
         SharedMemory::open_as(name, OFlags::RDWR)
     }
@@ -80,6 +82,18 @@ impl SharedMemory {
     ///
     /// # Errors
     /// As [`open`](SharedMemory::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Name, os::posix::SharedMemory};
+    /// let name = Name::random("procession-doc")?.to_string();
+    /// SharedMemory::create(&name, 4)?.map()?.bytes().write(0, b"text");
+    /// let memory = SharedMemory::open_read_only(&name)?;
+    /// SharedMemory::unlink(&name)?;
+    /// assert!(memory.map().is_err());
+    /// assert_eq!(memory.map_read_only()?.bytes().to_vec(0, 4), b"text");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_read_only(name: &str) -> Result<SharedMemory> {
         SharedMemory::open_as(name, OFlags::RDONLY)
     }
@@ -91,16 +105,30 @@ impl SharedMemory {
         Ok(SharedMemory { descriptor, name })
     }
 
-    /// Opens an object if it exists, else creates it with `length` bytes.
+    /// Opens an object, or creates it with `length` bytes if it does not exist.
     ///
-    /// An object that its creator has not yet given a length is waited for,
-    /// for at most a second: it may have died in between.
+    /// Blocks for at most a second while the object has no bytes, because its creator sets
+    /// the length after the name.
     ///
     /// # Errors
-    /// As [`create`](SharedMemory::create) and [`open`](SharedMemory::open);
-    /// [`Untrusted`](crate::ErrorKind::Untrusted) for an existing object of
-    /// another user or one that others may write;
-    /// [`Corrupt`](crate::ErrorKind::Corrupt): it exists without bytes.
+    /// - those of [`create`](SharedMemory::create) and [`open`](SharedMemory::open)
+    /// - [`Untrusted`](crate::ErrorKind::Untrusted): another user owns the object, or others
+    ///   may write it
+    /// - [`Corrupt`](crate::ErrorKind::Corrupt): the object still has no bytes; its creator
+    ///   may have died
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Name, os::posix::SharedMemory};
+    /// let name = Name::random("procession-doc")?.to_string();
+    /// let first = SharedMemory::open_or_create(&name, 100)?;
+    /// let second = SharedMemory::open_or_create(&name, 100)?; // opens it
+    /// SharedMemory::unlink(&second.name().to_string())?;
+    /// first.resize(200)?;
+    /// assert_eq!((second.len()?, second.is_empty()?), (200, false));
+    /// assert_eq!(second.status()?.mode, 0o600);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(name: &str, length: usize) -> Result<SharedMemory> {
         let operation = "opening shared memory";
         loop {
@@ -133,34 +161,34 @@ impl SharedMemory {
         }
     }
 
-    /// Removes a name. Processes that have the object open or mapped keep it.
+    /// Removes the name. Processes that have the object open or mapped can go on using it.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound),
-    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied).
+    /// - [`NotFound`](crate::ErrorKind::NotFound): the name does not exist
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): another user owns it
     #[doc(alias = "shm_unlink")]
     pub fn unlink(name: &str) -> Result<()> {
         let name = Name::new(name)?;
         rustix::shm::unlink(name.as_c_str()).during("removing shared memory", &name)
     }
 
-    /// The name it was opened by, which may have been removed since.
+    /// Returns the name by which the object was opened; it may have been removed since.
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.name
     }
 
-    /// Length in bytes now.
+    /// Returns the current length in bytes.
     ///
     /// # Errors
-    /// None that an open object can cause; reported all the same.
+    /// Those of fstat(2), which an open object does not cause.
     pub fn len(&self) -> Result<usize> {
         let status =
             rustix::fs::fstat(&self.descriptor).during("measuring shared memory", &self.name)?;
         Ok(usize::try_from(status.st_size).unwrap_or(0))
     }
 
-    /// Whether it has no bytes.
+    /// Returns `true` if the object has no bytes.
     ///
     /// # Errors
     /// As [`len`](SharedMemory::len).
@@ -168,10 +196,10 @@ impl SharedMemory {
         Ok(self.len()? == 0)
     }
 
-    /// Owner, permissions and times.
+    /// Returns owner, permissions and times, fstat(2).
     ///
     /// # Errors
-    /// None that an open object can cause; reported all the same.
+    /// Those of fstat(2), which an open object does not cause.
     #[doc(alias = "fstat")]
     pub fn status(&self) -> Result<crate::os::ObjectStatus> {
         crate::os::ObjectStatus::of(
@@ -181,12 +209,14 @@ impl SharedMemory {
         )
     }
 
-    /// Changes the length. Existing mappings keep theirs: map again to reach
-    /// new bytes, and do not touch what was cut off.
+    /// Changes the length to `length` bytes; new bytes are zero and allocated. Existing
+    /// mappings keep their length: map again to reach new bytes. Touching mapped memory
+    /// behind a smaller length raises SIGBUS.
     ///
     /// # Errors
-    /// [`NoSpace`](crate::ErrorKind::NoSpace);
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput): open for reading only.
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): `/dev/shm` has no room
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): the object is open for reading
+    ///   only
     #[expect(clippy::disallowed_methods, reason = "it becomes shorter")]
     pub fn resize(&self, length: usize) -> Result<()> {
         let operation = "resizing shared memory";
@@ -196,21 +226,22 @@ impl SharedMemory {
         rustix::fs::ftruncate(&self.descriptor, length as u64).during(operation, &self.name)
     }
 
-    /// Maps all of it, for reading and writing.
+    /// Maps the whole object for reading and writing.
     ///
     /// # Errors
-    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied): open for
-    /// reading only; [`InvalidInput`](crate::ErrorKind::InvalidInput): empty.
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): the object is open for
+    ///   reading only
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): the object is empty
     #[doc(alias = "mmap")]
     pub fn map(&self) -> Result<Region> {
         Region::map(self.descriptor.as_fd(), self.len()?, true)
             .during("mapping shared memory", &self.name)
     }
 
-    /// Maps all of it, for reading.
+    /// Maps the whole object for reading.
     ///
     /// # Errors
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput): it is empty.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput): the object is empty.
     pub fn map_read_only(&self) -> Result<Region> {
         Region::map(self.descriptor.as_fd(), self.len()?, false)
             .during("mapping shared memory", &self.name)

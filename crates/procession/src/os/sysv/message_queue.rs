@@ -10,25 +10,25 @@ use std::time::Duration;
 
 pub use procession_sys::sysv::msg::Status as QueueStatus;
 
-/// Which message to receive.
+/// The message to receive, msgrcv(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Select {
-    /// The oldest, whatever its type (type 0 of msgrcv).
+    /// The oldest message, of any type (`msgtyp` 0).
     First,
-    /// The oldest of this type (a positive type).
+    /// The oldest message of this type (a positive `msgtyp`).
     Type(i64),
-    /// The oldest of the lowest type that is at most this (a negative type):
-    /// the type is then a priority, lowest first.
+    /// The oldest message of the lowest type, up to this type (a negative `msgtyp`): the type
+    /// is then a priority, the lowest first.
     UpTo(i64),
-    /// The oldest of any other type than this (`MSG_EXCEPT`).
+    /// The oldest message of any type but this (`MSG_EXCEPT`).
     Except(i64),
 }
 
-/// Options of a receive.
+/// Options of [`MessageQueue::receive_at_most`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Flags {
-    /// Cut a message that is longer than asked for instead of failing; the
-    /// rest is lost.
+    /// Truncates a message that is longer than the capacity, instead of failing. The rest is
+    /// lost.
     #[doc(alias = "MSG_NOERROR")]
     pub truncate: bool,
 }
@@ -36,25 +36,25 @@ pub struct Flags {
 /// A queue of typed messages, msgget(2).
 ///
 /// # Units and limits
-/// A message has at most `kernel.msgmax` bytes (8,192 by default); a queue
-/// holds `kernel.msgmnb` bytes (16,384) until
-/// [`set_max_bytes`](MessageQueue::set_max_bytes). Types are positive.
+/// A message has at most `kernel.msgmax` bytes (8,192 by default). A queue holds
+/// `kernel.msgmnb` bytes (16,384 by default), unless
+/// [`set_max_bytes`](MessageQueue::set_max_bytes) changes that. Types are positive.
 ///
 /// # Blocking
-/// The kernel's waits cannot be bounded, so the timed forms ask again, every
-/// 20 µs at first and every millisecond later: a message may be received up
-/// to 1 ms after it was sent. The endless forms sleep in the kernel.
+/// `send` and `receive` sleep in the kernel. The kernel has no bounded wait, so the forms with
+/// a timeout or a deadline try again, after 20 µs at first and after up to 1 ms later.
 ///
 /// # If a process dies
-/// A message is queued whole or not at all. The queue and what is in it
-/// outlive every process, until [`remove`](MessageQueue::remove): whoever
-/// waits then gets [`Removed`](ErrorKind::Removed).
+/// A message is queued whole or not at all. The queue and its messages stay until
+/// [`remove`](MessageQueue::remove). Processes that are blocked in it then get
+/// [`Removed`](ErrorKind::Removed).
 ///
 /// # Across fork and exec
-/// The id stays valid: it is a number of the IPC namespace, not a descriptor.
+/// The id stays valid: it is a number of the IPC namespace, not a descriptor. The handle can
+/// be an argument or a result of a [task](crate::process::spawn).
 ///
 /// # Cost
-/// One system call per operation that need not wait.
+/// One system call per operation that does not wait.
 ///
 /// # Examples
 /// ```
@@ -75,11 +75,11 @@ pub struct MessageQueue {
 }
 
 impl MessageQueue {
-    /// Creates a queue that only this user may use.
+    /// Creates a queue that only this user may use (mode 0600).
     ///
     /// # Errors
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists): the key is taken;
-    /// [`LimitReached`](ErrorKind::LimitReached): `kernel.msgmni` queues exist.
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): a queue has the key
+    /// - [`LimitReached`](ErrorKind::LimitReached): `kernel.msgmni` queues exist
     #[doc(alias = "msgget")]
     pub fn create(key: Key) -> Result<MessageQueue> {
         MessageQueue::get(
@@ -89,29 +89,42 @@ impl MessageQueue {
         )
     }
 
-    /// Finds a queue of this user that nobody else may write.
+    /// Opens a queue of this user that nobody else may write.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
-    /// [`Untrusted`](ErrorKind::Untrusted): another user owns it or has made it, or
-    /// others may send to it.
+    /// - [`NotFound`](ErrorKind::NotFound): no queue has the key
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): its mode forbids it
+    /// - [`Untrusted`](ErrorKind::Untrusted): another user owns the queue or has created it, or
+    ///   others may write it
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::{Key, MessageQueue};
+    /// let key = Key::random()?;
+    /// assert!(MessageQueue::open(key).unwrap_err().is_not_found());
+    /// let queue = MessageQueue::open_or_create(key)?;
+    /// let me = queue.status()?.permissions.uid;
+    /// assert_eq!(MessageQueue::open(key)?, MessageQueue::open_of(key, me)?);
+    /// assert_eq!(MessageQueue::from_id(queue.id()).id(), queue.id());
+    /// assert_eq!(queue.key(), key);
+    /// queue.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open(key: Key) -> Result<MessageQueue> {
         MessageQueue::find(key, 0, Accepted::Own)
     }
 
-    /// Finds a queue that belongs to a user, whoever may send to it and receive from
-    /// it.
+    /// Opens a queue that the user with the id `user` owns, whatever its permissions are.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
-    /// [`Untrusted`](ErrorKind::Untrusted): it is yet another user's.
+    /// - [`NotFound`](ErrorKind::NotFound): no queue has the key
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): its mode forbids it
+    /// - [`Untrusted`](ErrorKind::Untrusted): another user than `user` owns the queue
     pub fn open_of(key: Key, user: u32) -> Result<MessageQueue> {
         MessageQueue::find(key, 0, Accepted::Of(user))
     }
 
-    /// Finds a queue, or creates it.
+    /// Opens a queue, or creates it if no queue has the key.
     ///
     /// # Errors
     /// As [`open`](MessageQueue::open) and [`create`](MessageQueue::create).
@@ -132,7 +145,7 @@ impl MessageQueue {
         }
     }
 
-    /// The queue with this id, as `ipcs -q` shows it; nothing is checked.
+    /// Returns the queue with this id, which `ipcs -q` shows. Nothing is checked.
     #[must_use]
     pub fn from_id(id: i32) -> MessageQueue {
         MessageQueue {
@@ -157,32 +170,31 @@ impl MessageQueue {
         }
     }
 
-    /// The id, valid in every process of the IPC namespace.
+    /// Returns the id, which is valid in every process of the IPC namespace.
     #[must_use]
     pub fn id(&self) -> i32 {
         self.id
     }
 
-    /// The key it was found by.
+    /// Returns the key of the queue.
     #[must_use]
     pub fn key(&self) -> Key {
         self.key
     }
 
-    /// Sends a message of a positive type, waiting for room.
+    /// Sends a message of the type `kind`, blocking while the queue is full.
     ///
     /// # Errors
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): a type that is not
-    ///   positive
-    /// - [`LimitReached`](ErrorKind::LimitReached): longer than
-    ///   `kernel.msgmax` or than the whole queue
-    /// - [`Removed`](ErrorKind::Removed)
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `kind` is not positive
+    /// - [`LimitReached`](ErrorKind::LimitReached): the message is longer than
+    ///   `kernel.msgmax`, or than the queue
+    /// - [`Removed`](ErrorKind::Removed): the queue does not exist any more
     #[doc(alias = "msgsnd")]
     pub fn send(&self, kind: i64, message: &[u8]) -> Result<()> {
         self.send_deadline(kind, message, Deadline::NEVER)
     }
 
-    /// Sends a message if there is room.
+    /// Sends a message if the queue has room for it.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as
@@ -191,7 +203,7 @@ impl MessageQueue {
         self.send_deadline(kind, message, Deadline::NOW)
     }
 
-    /// Sends a message, waiting at most `timeout`.
+    /// Sends a message, blocking at most `timeout` while the queue is full.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as [`send`](MessageQueue::send).
@@ -199,10 +211,25 @@ impl MessageQueue {
         self.send_deadline(kind, message, Deadline::after(timeout))
     }
 
-    /// Sends a message, waiting for room until the deadline.
+    /// Sends a message, blocking while the queue is full, until `deadline` at most.
     ///
     /// # Errors
-    /// As [`send`](MessageQueue::send), and the deadline's.
+    /// [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+    /// [`Deadline::NOW`]; otherwise as [`send`](MessageQueue::send).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, os::sysv::{Key, MessageQueue}};
+    /// use std::time::Duration;
+    /// let queue = MessageQueue::create(Key::PRIVATE)?;
+    /// queue.set_max_bytes(8)?;
+    /// queue.send_deadline(1, b"5 bytes", Deadline::NEVER)?;
+    /// assert!(queue.try_send(1, b"more").unwrap_err().is_would_block());
+    /// let late = queue.send_timeout(1, b"more", Duration::from_millis(1));
+    /// assert!(late.unwrap_err().is_timeout());
+    /// queue.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn send_deadline(&self, kind: i64, message: &[u8], deadline: Deadline) -> Result<()> {
         let operation = "sending to System V message queue";
         if kind <= 0 {
@@ -250,16 +277,17 @@ impl MessageQueue {
             .with_hint(limit.hint())
     }
 
-    /// Receives a message and its type, waiting for one.
+    /// Receives the selected message and its type, blocking until there is one.
     ///
     /// # Errors
-    /// [`Removed`](ErrorKind::Removed).
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the type in `select` is not positive
+    /// - [`Removed`](ErrorKind::Removed): the queue does not exist any more
     #[doc(alias = "msgrcv")]
     pub fn receive(&self, select: Select) -> Result<(Vec<u8>, i64)> {
         self.receive_deadline(select, Deadline::NEVER)
     }
 
-    /// Receives a message if there is one.
+    /// Receives the selected message if there is one.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as
@@ -268,7 +296,7 @@ impl MessageQueue {
         self.receive_deadline(select, Deadline::NOW)
     }
 
-    /// Receives a message, waiting at most `timeout`.
+    /// Receives the selected message, blocking at most `timeout` until there is one.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as
@@ -277,21 +305,50 @@ impl MessageQueue {
         self.receive_deadline(select, Deadline::after(timeout))
     }
 
-    /// Receives a message, waiting until the deadline.
+    /// Receives the selected message, blocking until there is one, until `deadline` at most.
     ///
     /// # Errors
-    /// As [`receive`](MessageQueue::receive), and the deadline's.
+    /// [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+    /// [`Deadline::NOW`]; otherwise as [`receive`](MessageQueue::receive).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, os::sysv::{Key, MessageQueue, Select}};
+    /// use std::time::Duration;
+    /// let queue = MessageQueue::create(Key::PRIVATE)?;
+    /// queue.send(5, b"five")?;
+    /// let late = queue.receive_timeout(Select::Type(4), Duration::from_millis(1));
+    /// assert!(late.unwrap_err().is_timeout());
+    /// assert_eq!(queue.receive_deadline(Select::UpTo(9), Deadline::NOW)?.1, 5);
+    /// queue.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn receive_deadline(&self, select: Select, deadline: Deadline) -> Result<(Vec<u8>, i64)> {
         let capacity = limits::sysv_message_bytes().value().unwrap_or(8192) as usize;
         self.receive_at_most(select, capacity, Flags::default(), deadline)
     }
 
-    /// Receives a message of at most `capacity` bytes, waiting until the
-    /// deadline.
+    /// Receives the selected message of at most `capacity` bytes, blocking until there is one,
+    /// until `deadline` at most.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) (E2BIG): the message is
-    /// longer and stays in the queue, unless `truncate` is set.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput) (E2BIG): the message is longer than
+    ///   `capacity` and stays in the queue, unless [`Flags::truncate`] is set
+    /// - those of [`receive_deadline`](MessageQueue::receive_deadline)
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, os::sysv::{Flags, Key, MessageQueue, Select}};
+    /// let queue = MessageQueue::create(Key::PRIVATE)?;
+    /// queue.send(1, b"long message")?;
+    /// let whole = queue.receive_at_most(Select::First, 4, Flags::default(), Deadline::NOW);
+    /// assert_eq!(whole.unwrap_err().errno_name(), Some("E2BIG"));
+    /// let cut = Flags { truncate: true };
+    /// let (text, _) = queue.receive_at_most(Select::First, 4, cut, Deadline::NOW)?;
+    /// assert_eq!(text, b"long");
+    /// queue.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn receive_at_most(
         &self,
         select: Select,
@@ -339,12 +396,26 @@ impl MessageQueue {
         })
     }
 
-    /// Copies the message at a position and leaves it in the queue; `None`
-    /// when there are fewer messages.
+    /// Copies the message at `position`, counted from zero, and leaves it in the queue.
+    /// Returns `None` if the queue has fewer messages.
     ///
     /// # Errors
     /// [`Unsupported`](ErrorKind::Unsupported): the kernel was built without
     /// `CONFIG_CHECKPOINT_RESTORE`.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, os::sysv::{Key, MessageQueue}};
+    /// let queue = MessageQueue::create(Key::PRIVATE)?;
+    /// queue.send(1, b"first")?;
+    /// match queue.peek(0) {
+    ///     Ok(message) => assert_eq!(message, Some((b"first".to_vec(), 1))),
+    ///     Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported),
+    /// }
+    /// assert_eq!(queue.status()?.messages, 1);
+    /// queue.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "MSG_COPY")]
     pub fn peek(&self, position: usize) -> Result<Option<(Vec<u8>, i64)>> {
         let capacity = limits::sysv_message_bytes().value().unwrap_or(8192) as usize;
@@ -391,22 +462,22 @@ impl MessageQueue {
         }
     }
 
-    /// Fill, owner, and who did what when.
+    /// Returns size, owner, and the last operations, msgctl(2).
     ///
     /// # Errors
-    /// [`Removed`](ErrorKind::Removed),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller may not read the queue
+    /// - [`Removed`](ErrorKind::Removed): the queue does not exist any more
     #[doc(alias = "msgctl", alias = "IPC_STAT")]
     pub fn status(&self) -> Result<QueueStatus> {
         msg::status(self.id)
             .map_err(|errno| gone("inspecting System V message queue", self.id, errno))
     }
 
-    /// Changes how many bytes the queue holds.
+    /// Changes how many bytes the queue can hold.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied): beyond
-    /// `kernel.msgmnb` without CAP_SYS_RESOURCE; the hint says so.
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied): `bytes` exceeds `kernel.msgmnb`, and
+    /// the process lacks `CAP_SYS_RESOURCE`; the hint names the limit.
     #[doc(alias = "IPC_SET")]
     pub fn set_max_bytes(&self, bytes: u64) -> Result<()> {
         msg::set(self.id, Some(bytes), None, None).map_err(|errno| {
@@ -418,17 +489,30 @@ impl MessageQueue {
         })
     }
 
-    /// Changes the permission bits.
+    /// Changes the permission bits to `mode`.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
-    /// [`Removed`](ErrorKind::Removed).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller neither owns nor has
+    ///   created the queue
+    /// - [`Removed`](ErrorKind::Removed): the queue does not exist any more
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::{Key, MessageQueue};
+    /// let queue = MessageQueue::create(Key::PRIVATE)?;
+    /// queue.set_mode(0o640)?;
+    /// let permissions = queue.status()?.permissions;
+    /// assert_eq!(permissions.mode, 0o640);
+    /// queue.set_owner(permissions.uid, permissions.gid)?;
+    /// queue.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn set_mode(&self, mode: u32) -> Result<()> {
         msg::set(self.id, None, None, Some(mode))
             .map_err(|errno| gone("changing System V message queue", self.id, errno))
     }
 
-    /// Gives the queue to another user and group.
+    /// Changes the owner to the user `uid` and the group `gid`.
     ///
     /// # Errors
     /// As [`set_mode`](MessageQueue::set_mode).
@@ -437,11 +521,12 @@ impl MessageQueue {
             .map_err(|errno| gone("changing System V message queue", self.id, errno))
     }
 
-    /// Removes the queue and what is in it, for everybody, at once.
+    /// Removes the queue and its messages at once, for all processes.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
-    /// [`Removed`](ErrorKind::Removed).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller neither owns nor has
+    ///   created the queue
+    /// - [`Removed`](ErrorKind::Removed): the queue does not exist any more
     #[doc(alias = "IPC_RMID")]
     pub fn remove(self) -> Result<()> {
         msg::remove(self.id)

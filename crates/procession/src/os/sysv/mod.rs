@@ -1,12 +1,12 @@
 //! System V message queues, semaphore sets and shared memory, sysvipc(7).
 //!
-//! Objects have an integer id, found through an integer [`Key`], and live in
-//! the IPC namespace until they are removed: dropping a handle removes
-//! nothing, and no process's death does. `ipcs` lists them.
+//! An object has an integer id, which is found through an integer [`Key`]. It stays in the
+//! IPC namespace until it is removed: neither dropping a handle nor the death of a process
+//! removes it. `ipcs` lists the objects.
 //!
-//! Any user can be the first to make an object with a key. So `open` and
-//! `open_or_create` refuse one that another user owns or has made, or may write;
-//! `open_of` takes that of a user whom the caller names, and `from_id` any.
+//! Any user can be the first to create an object with a key. So `open` and `open_or_create`
+//! refuse an object that another user owns or has created, or that others may write.
+//! `open_of` accepts an object of the user that the caller names, and `from_id` any object.
 
 mod message_queue;
 mod operation;
@@ -31,7 +31,7 @@ const CREATE: i32 = 0o1000;
 const EXCLUSIVE: i32 = 0o2000;
 const PRIVATE_MODE: i32 = 0o600;
 
-/// What a System V object is found by.
+/// The key of a System V object, by which processes find it.
 ///
 /// # Examples
 /// ```
@@ -45,24 +45,24 @@ const PRIVATE_MODE: i32 = 0o600;
 pub struct Key(i32);
 
 impl Key {
-    /// The key under which every creation makes a new object that nobody can
-    /// look up: hand its id to others.
+    /// The key `IPC_PRIVATE`: every creation makes a new object, which cannot be found by its
+    /// key. Other processes use its id.
     pub const PRIVATE: Key = Key(procession_sys::sysv::PRIVATE);
 
-    /// A number agreed on by other means; zero is [`PRIVATE`](Key::PRIVATE).
+    /// Returns the key with this number; zero is [`PRIVATE`](Key::PRIVATE).
     #[must_use]
     pub fn from_raw(key: i32) -> Key {
         Key(key)
     }
 
-    /// The key that unrelated programs derive from an existing file and a
-    /// project number. It is 8 bits of the project, 8 of the device and 16 of
-    /// the inode, so two files may well collide; create exclusively.
+    /// Derives a key from an existing file and a project number, ftok(3). The key has 8 bits
+    /// of the project, 8 bits of the device and 16 bits of the inode, so two files can have
+    /// the same key.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound);
-    /// [`InvalidInput`](ErrorKind::InvalidInput): project zero, which the
-    /// manual leaves undefined.
+    /// - [`NotFound`](ErrorKind::NotFound): the file does not exist
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `project` is zero, which ftok(3) leaves
+    ///   undefined
     #[doc(alias = "ftok")]
     pub fn from_path(path: impl AsRef<Path>, project: u8) -> Result<Key> {
         let path = path.as_ref();
@@ -79,10 +79,19 @@ impl Key {
             .map(Key)
     }
 
-    /// A key that nobody can guess and that is not [`PRIVATE`](Key::PRIVATE).
+    /// Returns a random positive key of 31 bits.
     ///
     /// # Errors
-    /// The kernel has no random numbers to give.
+    /// Those of getrandom(2).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::Key;
+    /// let key = Key::random()?;
+    /// assert!(key.as_raw() > 0);
+    /// assert_eq!(key.to_string().parse::<Key>()?, key);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn random() -> Result<Key> {
         loop {
             let key = i32::from_ne_bytes(crate::name::random_bytes()?) & i32::MAX;
@@ -92,24 +101,25 @@ impl Key {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub fn as_raw(self) -> i32 {
         self.0
     }
 }
 
-/// Whose objects are accepted by their key: anybody may be the first to have it.
+/// The owner whose objects are accepted: any user can be the first to create an object with a
+/// key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Accepted {
-    /// Ours, that nobody else may write.
+    /// This user, and nobody else may write.
     Own,
-    /// Of this user, whoever may use them: that was asked for.
+    /// The user that the caller named; others may use the object.
     Of(u32),
 }
 
-/// Refuses an object that was found by its key and is not to be trusted. Who has
-/// created one keeps the owner's rights, whomever it was given to.
+/// Refuses an object that was found by its key and is not to be trusted. The creator of an
+/// object keeps the rights of its owner, also after it was given to another user.
 fn require_accepted(
     permissions: procession_sys::Result<Permissions>,
     accepted: Accepted,
@@ -167,7 +177,7 @@ impl fmt::Display for Key {
 impl std::str::FromStr for Key {
     type Err = Error;
 
-    /// Takes what [`Display`](fmt::Display) writes, and decimal numbers.
+    /// Parses the text that [`Display`](fmt::Display) writes, and decimal numbers.
     fn from_str(text: &str) -> Result<Key> {
         let number = match text.strip_prefix("0x") {
             // All 32 bits are written, so that the sign is one of them.

@@ -1,15 +1,22 @@
-//! Steps of an operation on System V semaphores.
+//! Steps of an operation on System V semaphores, semop(2).
 
 use procession_sys::sysv::sem;
 
-/// One step of an atomic operation on a set.
+/// One step of an atomic operation on a [`SemaphoreSet`](super::SemaphoreSet).
 ///
 /// # Examples
 /// ```
-/// use procession::os::sysv::Operation;
-/// let take_three = Operation::take(0, 3).with_undo();
-/// let wait_for_zero = Operation::wait_for_zero(1);
-/// # let _ = (take_three, wait_for_zero);
+/// use procession::os::sysv::{Key, Operation, SemaphoreSet};
+/// let set = SemaphoreSet::create(Key::PRIVATE, &[3, 0])?;
+/// // All three steps at once, and only when all are possible.
+/// set.operate(&[
+///     Operation::take(0, 3).with_undo(),
+///     Operation::wait_for_zero(1),
+///     Operation::add(1, 7),
+/// ])?;
+/// assert_eq!(set.values()?, [0, 7]);
+/// set.remove()?;
+/// # Ok::<(), procession::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
@@ -22,8 +29,9 @@ pub struct Operation {
 const LARGEST: u16 = i16::MAX.cast_unsigned();
 
 impl Operation {
-    /// Adds `amount` to the semaphore at `index`; never waits. More than 32,767, the
-    /// largest value there is, is an error when it is performed.
+    /// Returns a step that adds `amount` to the semaphore at `index`. This step does not
+    /// block. An `amount` over 32,767, the largest value, is an error when the operation is
+    /// performed.
     #[must_use]
     pub fn add(index: u16, amount: u16) -> Operation {
         Operation {
@@ -32,9 +40,9 @@ impl Operation {
         }
     }
 
-    /// Takes `amount` from the semaphore at `index`, waiting until its value
-    /// is at least that. More than 32,767, the largest value there is, is an error
-    /// when it is performed.
+    /// Returns a step that takes `amount` from the semaphore at `index`, blocking until its
+    /// value is at least `amount`. An `amount` over 32,767, the largest value, is an error
+    /// when the operation is performed.
     #[must_use]
     pub fn take(index: u16, amount: u16) -> Operation {
         Operation {
@@ -43,7 +51,7 @@ impl Operation {
         }
     }
 
-    /// Waits until the semaphore at `index` is zero.
+    /// Returns a step that blocks until the semaphore at `index` is zero.
     #[must_use]
     pub fn wait_for_zero(index: u16) -> Operation {
         Operation::change(index, 0)
@@ -61,9 +69,9 @@ impl Operation {
         }
     }
 
-    /// Undone by the kernel when this process ends, however it ends. Setting
-    /// a value with [`set_value`](super::SemaphoreSet::set_value) or
-    /// [`set_values`](super::SemaphoreSet::set_values) forgets what is to be undone.
+    /// Returns the step with `SEM_UNDO`: the kernel undoes it when this process ends, also by
+    /// a signal. [`set_value`](super::SemaphoreSet::set_value) and
+    /// [`set_values`](super::SemaphoreSet::set_values) discard what is to be undone.
     #[doc(alias = "SEM_UNDO")]
     #[must_use]
     pub fn with_undo(mut self) -> Operation {

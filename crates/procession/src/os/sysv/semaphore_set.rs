@@ -10,25 +10,25 @@ use std::time::Duration;
 
 pub use procession_sys::sysv::sem::Status as SetStatus;
 
-/// An array of counters that change together or not at all, semget(2).
+/// An array of counters that are changed together or not at all, semget(2).
 ///
 /// # Units and limits
-/// Values are 0 to 32,767. `kernel.sem` limits semaphores per set, in all,
-/// operations per call, and sets.
+/// Values are 0 to 32,767. `kernel.sem` limits the semaphores of a set, all semaphores, the
+/// steps of an operation, and the sets.
 ///
 /// # Blocking
-/// An operation waits until all of its steps are possible at once; others may
-/// pass it meanwhile. The deadline is monotonic.
+/// An operation blocks until all of its steps are possible at once. Other operations can
+/// overtake it. Deadlines are on the monotonic clock.
 ///
 /// # If a process dies
-/// Steps made [`with_undo`](Operation::with_undo) are given back by the
-/// kernel. The set outlives every process until
-/// [`remove`](SemaphoreSet::remove): whoever waits then gets
+/// The kernel undoes steps that were made [`with_undo`](Operation::with_undo). The set stays
+/// until [`remove`](SemaphoreSet::remove). Processes that are blocked in it then get
 /// [`Removed`](ErrorKind::Removed).
 ///
 /// # Across fork and exec
-/// The id stays valid. A forked child does not inherit what its parent has to
-/// undo; exec keeps it.
+/// The id stays valid. A forked child does not inherit what the kernel has to undo for its
+/// parent; exec keeps it. The handle can be an argument or a result of a
+/// [task](crate::process::spawn).
 ///
 /// # Cost
 /// One system call per operation.
@@ -51,14 +51,14 @@ pub struct SemaphoreSet {
 }
 
 impl SemaphoreSet {
-    /// Creates a set of `values.len()` semaphores with these values, for this
-    /// user alone.
+    /// Creates a set of `values.len()` semaphores with these values, which only this user may
+    /// use (mode 0600).
     ///
     /// # Errors
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): the key is taken
-    /// - [`LimitReached`](ErrorKind::LimitReached): one of `kernel.sem`
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): no semaphore, or a value
-    ///   over 32,767
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): a set has the key
+    /// - [`LimitReached`](ErrorKind::LimitReached): a limit in `kernel.sem` is reached
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `values` is empty, or a value exceeds
+    ///   32,767
     #[doc(alias = "semget")]
     pub fn create(key: Key, values: &[u16]) -> Result<SemaphoreSet> {
         let operation = "creating System V semaphores";
@@ -83,25 +83,25 @@ impl SemaphoreSet {
         }
     }
 
-    /// Finds a set of this user that nobody else may change. It may not have been
-    /// given its values yet: programs that create and open at the same time should
-    /// all use [`open_or_create`](SemaphoreSet::open_or_create).
+    /// Opens a set of this user that nobody else may change. The creator sets the values after
+    /// it has created the set: processes that create and open at the same time should all use
+    /// [`open_or_create`](SemaphoreSet::open_or_create).
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
-    /// [`Untrusted`](ErrorKind::Untrusted): another user owns it or has made it, or
-    /// others may change it.
+    /// - [`NotFound`](ErrorKind::NotFound): no set has the key
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): its mode forbids it
+    /// - [`Untrusted`](ErrorKind::Untrusted): another user owns the set or has created it, or
+    ///   others may change it
     pub fn open(key: Key) -> Result<SemaphoreSet> {
         SemaphoreSet::open_accepted(key, Accepted::Own)
     }
 
-    /// Finds a set that belongs to a user, whoever may use it.
+    /// Opens a set that the user with the id `user` owns, whatever its permissions are.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
-    /// [`Untrusted`](ErrorKind::Untrusted): it is yet another user's.
+    /// - [`NotFound`](ErrorKind::NotFound): no set has the key
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): its mode forbids it
+    /// - [`Untrusted`](ErrorKind::Untrusted): another user than `user` owns the set
     pub fn open_of(key: Key, user: u32) -> Result<SemaphoreSet> {
         SemaphoreSet::open_accepted(key, Accepted::Of(user))
     }
@@ -120,19 +120,31 @@ impl SemaphoreSet {
         Ok(SemaphoreSet { id, key, count })
     }
 
-    /// Finds a set, or creates it with these values, without the race between
-    /// creating and initialising that semget(2) warns of.
+    /// Opens a set, or creates it with these values if no set has the key. This has no race
+    /// between creating and initialising, which semget(2) warns of.
     ///
-    /// The set gets one semaphore more than `values` has, the last: it is the
-    /// mark that says "initialised". Values and mark are added by *one*
-    /// operation that is possible only while the mark is zero, so whoever
-    /// comes first initialises the set, exactly once, and a process killed
-    /// between creating and initialising leaves the work to the next.
+    /// The set gets one semaphore more than `values` has. The last semaphore marks the set as
+    /// initialised: values and mark are added by one operation, which is possible only while
+    /// the mark is zero. So the first process initialises the set, and if it is killed
+    /// before, the next process does.
     ///
     /// # Errors
-    /// As [`create`](SemaphoreSet::create) and [`open`](SemaphoreSet::open);
-    /// [`InvalidInput`](ErrorKind::InvalidInput): the set exists with another
-    /// number of semaphores.
+    /// - those of [`create`](SemaphoreSet::create) and [`open`](SemaphoreSet::open)
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the set has another number of semaphores
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::{Key, SemaphoreSet};
+    /// let key = Key::random()?;
+    /// let set = SemaphoreSet::open_or_create(key, &[2, 0])?;
+    /// let same = SemaphoreSet::open_or_create(key, &[9, 9])?; // opens it
+    /// assert_eq!((same.value(0)?, same.len(), same.is_empty()), (2, 3, false));
+    /// let me = set.status()?.permissions.uid;
+    /// assert_eq!(SemaphoreSet::open(key)?, SemaphoreSet::open_of(key, me)?);
+    /// assert_eq!(SemaphoreSet::from_id(set.id())?.key(), set.key());
+    /// set.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(key: Key, values: &[u16]) -> Result<SemaphoreSet> {
         let operation = "opening System V semaphores";
         require_values(operation, key, values)?;
@@ -177,10 +189,10 @@ impl SemaphoreSet {
         }
     }
 
-    /// The set with this id, as `ipcs -s` shows it.
+    /// Returns the set with this id, which `ipcs -s` shows.
     ///
     /// # Errors
-    /// [`Removed`](ErrorKind::Removed): no set has it.
+    /// [`Removed`](ErrorKind::Removed): no set has the id.
     pub fn from_id(id: i32) -> Result<SemaphoreSet> {
         let status =
             sem::status(id).map_err(|errno| gone("opening System V semaphores", id, errno))?;
@@ -191,44 +203,45 @@ impl SemaphoreSet {
         })
     }
 
-    /// The id, valid in every process of the IPC namespace.
+    /// Returns the id, which is valid in every process of the IPC namespace.
     #[must_use]
     pub fn id(&self) -> i32 {
         self.id
     }
 
-    /// The key it was found by.
+    /// Returns the key of the set.
     #[must_use]
     pub fn key(&self) -> Key {
         self.key
     }
 
-    /// Semaphores in the set, the mark of
+    /// Returns the number of semaphores, the mark of
     /// [`open_or_create`](SemaphoreSet::open_or_create) included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Always false: a set has at least one semaphore.
+    /// Returns `false`: a set has at least one semaphore.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Performs all steps at once, waiting until that is possible.
+    /// Performs all steps at once, blocking until that is possible.
     ///
     /// # Errors
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): no step, an index outside
-    ///   the set, or a value beyond 32,767
-    /// - [`LimitReached`](ErrorKind::LimitReached): too many steps
-    /// - [`Removed`](ErrorKind::Removed)
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `steps` is empty, an index is outside the
+    ///   set, or a value would exceed 32,767
+    /// - [`LimitReached`](ErrorKind::LimitReached): there are more steps than `kernel.sem`
+    ///   allows
+    /// - [`Removed`](ErrorKind::Removed): the set does not exist any more
     #[doc(alias = "semop")]
     pub fn operate(&self, steps: &[Operation]) -> Result<()> {
         self.operate_deadline(steps, Deadline::NEVER)
     }
 
-    /// Performs all steps if that is possible now.
+    /// Performs all steps at once if that is possible now.
     ///
     /// # Errors
     /// [`WouldBlock`](ErrorKind::WouldBlock), and as
@@ -237,7 +250,7 @@ impl SemaphoreSet {
         self.operate_deadline(steps, Deadline::NOW)
     }
 
-    /// Performs all steps at once, waiting at most `timeout`.
+    /// Performs all steps at once, blocking at most `timeout` until that is possible.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as
@@ -247,10 +260,25 @@ impl SemaphoreSet {
         self.operate_deadline(steps, Deadline::after(timeout))
     }
 
-    /// Performs all steps at once, waiting until the deadline.
+    /// Performs all steps at once, blocking until that is possible, until `deadline` at most.
     ///
     /// # Errors
-    /// As [`operate`](SemaphoreSet::operate), and the deadline's.
+    /// [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+    /// [`Deadline::NOW`]; otherwise as [`operate`](SemaphoreSet::operate).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, os::sysv::{Key, Operation, SemaphoreSet}};
+    /// use std::time::Duration;
+    /// let set = SemaphoreSet::create(Key::PRIVATE, &[1, 0])?;
+    /// let both = [Operation::take(0, 1), Operation::take(1, 1)];
+    /// let late = set.operate_timeout(&both, Duration::from_millis(1));
+    /// assert!(late.unwrap_err().is_timeout());
+    /// set.post(1)?;
+    /// set.operate_deadline(&both, Deadline::NEVER)?;
+    /// set.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn operate_deadline(&self, steps: &[Operation], deadline: Deadline) -> Result<()> {
         let operation = "operating on System V semaphores";
         let raw: Vec<sem::Operation> = steps
@@ -283,7 +311,7 @@ impl SemaphoreSet {
         }
     }
 
-    /// Adds one to a semaphore.
+    /// Adds one to the semaphore at `index`.
     ///
     /// # Errors
     /// As [`operate`](SemaphoreSet::operate).
@@ -291,7 +319,7 @@ impl SemaphoreSet {
         self.operate(&[Operation::add(index, 1)])
     }
 
-    /// Takes one from a semaphore, waiting until it is positive.
+    /// Takes one from the semaphore at `index`, blocking until it is positive.
     ///
     /// # Errors
     /// As [`operate`](SemaphoreSet::operate).
@@ -299,7 +327,7 @@ impl SemaphoreSet {
         self.operate(&[Operation::take(index, 1)])
     }
 
-    /// Takes one from a semaphore, if it is positive.
+    /// Takes one from the semaphore at `index` if it is positive.
     ///
     /// # Errors
     /// As [`try_operate`](SemaphoreSet::try_operate).
@@ -307,7 +335,7 @@ impl SemaphoreSet {
         self.try_operate(&[Operation::take(index, 1)])
     }
 
-    /// Takes one from a semaphore, waiting at most `timeout`.
+    /// Takes one from the semaphore at `index`, blocking at most `timeout` until it is positive.
     ///
     /// # Errors
     /// As [`operate_timeout`](SemaphoreSet::operate_timeout).
@@ -315,31 +343,56 @@ impl SemaphoreSet {
         self.operate_timeout(&[Operation::take(index, 1)], timeout)
     }
 
-    /// Takes one from a semaphore, waiting until `deadline`.
+    /// Takes one from the semaphore at `index`, blocking until it is positive, until `deadline`
+    /// at most.
     ///
     /// # Errors
     /// As [`operate_deadline`](SemaphoreSet::operate_deadline).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, os::sysv::{Key, SemaphoreSet}};
+    /// use std::time::Duration;
+    /// let set = SemaphoreSet::create(Key::PRIVATE, &[3])?;
+    /// set.wait(0)?;
+    /// set.try_wait(0)?;
+    /// set.wait_deadline(0, Deadline::NEVER)?;
+    /// assert!(set.wait_timeout(0, Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// set.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_deadline(&self, index: u16, deadline: Deadline) -> Result<()> {
         self.operate_deadline(&[Operation::take(index, 1)], deadline)
     }
 
-    /// All values at one instant.
+    /// Returns all values, read at the same time.
     ///
     /// # Errors
-    /// [`Removed`](ErrorKind::Removed),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller may not read the set
+    /// - [`Removed`](ErrorKind::Removed): the set does not exist any more
     #[doc(alias = "GETALL")]
     pub fn values(&self) -> Result<Vec<u16>> {
         sem::values(self.id, self.count)
             .map_err(|errno| gone("reading System V semaphores", self.id, errno))
     }
 
-    /// Sets all values at one instant. What processes have to undo is
-    /// forgotten; waiters whose operation is possible now go on.
+    /// Sets all values at the same time, and discards what the kernel has to undo. Blocked
+    /// operations that have become possible go on.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): not one value per semaphore,
-    /// or one over 32,767.
+    /// [`InvalidInput`](ErrorKind::InvalidInput): there is not one value for each semaphore, or
+    /// a value exceeds 32,767.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::{Key, SemaphoreSet};
+    /// let set = SemaphoreSet::create(Key::PRIVATE, &[0, 0])?;
+    /// set.set_values(&[1, 2])?;
+    /// set.set_value(0, 7)?;
+    /// assert_eq!(set.values()?, [7, 2]);
+    /// set.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "SETALL")]
     pub fn set_values(&self, values: &[u16]) -> Result<()> {
         let operation = "setting System V semaphores";
@@ -356,21 +409,22 @@ impl SemaphoreSet {
             .map_err(|errno| explain_operation(gone(operation, self.id, errno), errno))
     }
 
-    /// One value.
+    /// Returns the value of the semaphore at `index`.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): an index outside the set;
-    /// [`Removed`](ErrorKind::Removed).
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `index` is outside the set
+    /// - [`Removed`](ErrorKind::Removed): the set does not exist any more
     #[doc(alias = "GETVAL")]
     pub fn value(&self, index: u16) -> Result<u16> {
         let value = self.query(index, Query::Value)?;
         Ok(u16::try_from(value).unwrap_or(0))
     }
 
-    /// Sets one value; see [`set_values`](SemaphoreSet::set_values).
+    /// Sets the value of the semaphore at `index`; see [`set_values`](SemaphoreSet::set_values).
     ///
     /// # Errors
-    /// As [`value`](SemaphoreSet::value), and for a value over 32,767.
+    /// - those of [`value`](SemaphoreSet::value)
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `value` exceeds 32,767
     #[doc(alias = "SETVAL")]
     pub fn set_value(&self, index: u16, value: u16) -> Result<()> {
         let operation = "setting System V semaphore";
@@ -379,16 +433,28 @@ impl SemaphoreSet {
             .map_err(|errno| explain_operation(gone(operation, self.id, errno), errno))
     }
 
-    /// The process that operated on a semaphore last; zero if none has.
+    /// Returns the id of the process that changed the semaphore at `index` last, zero if none
+    /// did.
     ///
     /// # Errors
     /// As [`value`](SemaphoreSet::value).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::{Key, SemaphoreSet};
+    /// let set = SemaphoreSet::create(Key::PRIVATE, &[0])?;
+    /// set.post(0)?;
+    /// assert_eq!(set.last_pid(0)?, std::process::id() as i32);
+    /// assert_eq!((set.waiting_for_increase(0)?, set.waiting_for_zero(0)?), (0, 0));
+    /// set.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "GETPID")]
     pub fn last_pid(&self, index: u16) -> Result<i32> {
         self.query(index, Query::LastPid)
     }
 
-    /// Processes that wait for a semaphore to grow.
+    /// Returns how many processes are blocked until the semaphore at `index` increases.
     ///
     /// # Errors
     /// As [`value`](SemaphoreSet::value).
@@ -397,7 +463,7 @@ impl SemaphoreSet {
         Ok(usize::try_from(self.query(index, Query::WaitingForIncrease)?).unwrap_or(0))
     }
 
-    /// Processes that wait for a semaphore to become zero.
+    /// Returns how many processes are blocked until the semaphore at `index` is zero.
     ///
     /// # Errors
     /// As [`value`](SemaphoreSet::value).
@@ -420,28 +486,41 @@ impl SemaphoreSet {
             .because(format!("index {index} in a set of {}", self.count)))
     }
 
-    /// Owner, size and times.
+    /// Returns owner, size and times, semctl(2).
     ///
     /// # Errors
-    /// [`Removed`](ErrorKind::Removed),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller may not read the set
+    /// - [`Removed`](ErrorKind::Removed): the set does not exist any more
     #[doc(alias = "semctl", alias = "IPC_STAT")]
     pub fn status(&self) -> Result<SetStatus> {
         sem::status(self.id).map_err(|errno| gone("inspecting System V semaphores", self.id, errno))
     }
 
-    /// Changes the permission bits.
+    /// Changes the permission bits to `mode`.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
-    /// [`Removed`](ErrorKind::Removed).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller neither owns nor has
+    ///   created the set
+    /// - [`Removed`](ErrorKind::Removed): the set does not exist any more
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::{Key, SemaphoreSet};
+    /// let set = SemaphoreSet::create(Key::PRIVATE, &[0])?;
+    /// set.set_mode(0o640)?;
+    /// let permissions = set.status()?.permissions;
+    /// assert_eq!(permissions.mode, 0o640);
+    /// set.set_owner(permissions.uid, permissions.gid)?;
+    /// set.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "IPC_SET")]
     pub fn set_mode(&self, mode: u32) -> Result<()> {
         sem::set(self.id, None, Some(mode))
             .map_err(|errno| gone("changing System V semaphores", self.id, errno))
     }
 
-    /// Gives the set to another user and group.
+    /// Changes the owner to the user `uid` and the group `gid`.
     ///
     /// # Errors
     /// As [`set_mode`](SemaphoreSet::set_mode).
@@ -450,11 +529,12 @@ impl SemaphoreSet {
             .map_err(|errno| gone("changing System V semaphores", self.id, errno))
     }
 
-    /// Removes the set for everybody, at once.
+    /// Removes the set at once, for all processes.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
-    /// [`Removed`](ErrorKind::Removed).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller neither owns nor has
+    ///   created the set
+    /// - [`Removed`](ErrorKind::Removed): the set does not exist any more
     #[doc(alias = "IPC_RMID")]
     pub fn remove(self) -> Result<()> {
         sem::remove(self.id).map_err(|errno| gone("removing System V semaphores", self.id, errno))

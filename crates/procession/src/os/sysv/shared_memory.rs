@@ -12,17 +12,17 @@ pub use procession_sys::sysv::shm::Status as SegmentStatus;
 
 /// A segment of memory, shmget(2).
 ///
-/// The kernel reserves the memory at creation; a full machine is an error
-/// there. A segment cannot change its length, so an attachment never raises
-/// SIGBUS.
+/// A segment cannot change its length, so it cannot be truncated. The kernel takes memory for
+/// it when it is touched.
 ///
 /// # If a process dies
-/// It is detached. The segment outlives every process until
-/// [`remove`](SharedMemory::remove), which takes effect when the last
-/// attachment is gone: attach everywhere, then remove, and nothing can leak.
+/// The kernel detaches it. The segment stays until [`remove`](SharedMemory::remove), which
+/// takes effect when the last attachment is gone: a segment that all processes have attached
+/// and one has removed goes with its last user.
 ///
 /// # Across fork and exec
-/// Attachments are inherited by fork (and counted), and gone after exec.
+/// A forked child inherits attachments, which are counted; exec removes them. The id stays
+/// valid.
 ///
 /// # Examples
 /// ```
@@ -42,15 +42,14 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// Creates a segment of `length` zero bytes that only this user may
-    /// attach.
+    /// Creates a segment of `length` zero bytes that only this user may attach (mode 0600).
     ///
     /// # Errors
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): the key is taken
-    /// - [`LimitReached`](ErrorKind::LimitReached): `kernel.shmmax`, `shmall`
-    ///   or `shmmni`; the hint names the one; or a control group may have no more
-    /// - [`NoSpace`](ErrorKind::NoSpace): not so much memory is there, and
-    ///   [`InvalidInput`](ErrorKind::InvalidInput) for a length of zero
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): a segment has the key
+    /// - [`LimitReached`](ErrorKind::LimitReached): `kernel.shmmax`, `shmall` or `shmmni` is
+    ///   reached, which the hint names; or a control group allows fewer bytes
+    /// - [`NoSpace`](ErrorKind::NoSpace): there is not enough memory
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `length` is zero
     #[doc(alias = "shmget")]
     pub fn create(key: Key, length: usize) -> Result<SharedMemory> {
         let operation = "creating System V shared memory";
@@ -66,28 +65,42 @@ impl SharedMemory {
         Ok(SharedMemory { id, key, length })
     }
 
-    /// Finds a segment of this user that nobody else may write.
+    /// Opens a segment of this user that nobody else may write.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
-    /// [`Untrusted`](ErrorKind::Untrusted): another user owns it or has made it, or
-    /// others may write it.
+    /// - [`NotFound`](ErrorKind::NotFound): no segment has the key
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): its mode forbids it
+    /// - [`Untrusted`](ErrorKind::Untrusted): another user owns the segment or has created it, or
+    ///   others may write it
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::{Key, SharedMemory};
+    /// let key = Key::random()?;
+    /// assert!(SharedMemory::open(key).unwrap_err().is_not_found());
+    /// let segment = SharedMemory::open_or_create(key, 100)?;
+    /// let me = segment.status()?.permissions.uid;
+    /// assert_eq!(SharedMemory::open(key)?, SharedMemory::open_of(key, me)?);
+    /// assert_eq!(SharedMemory::from_id(segment.id())?.key(), key);
+    /// assert_eq!((segment.len(), segment.is_empty(), segment.key()), (100, false, key));
+    /// segment.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open(key: Key) -> Result<SharedMemory> {
         SharedMemory::open_accepted(key, Some(Accepted::Own))
     }
 
-    /// Finds a segment that belongs to a user, whoever may read and write it.
+    /// Opens a segment that the user with the id `user` owns, whatever its permissions are.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied);
-    /// [`Untrusted`](ErrorKind::Untrusted): it is yet another user's.
+    /// - [`NotFound`](ErrorKind::NotFound): no segment has the key
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): its mode forbids it
+    /// - [`Untrusted`](ErrorKind::Untrusted): another user than `user` owns the segment
     pub fn open_of(key: Key, user: u32) -> Result<SharedMemory> {
         SharedMemory::open_accepted(key, Some(Accepted::Of(user)))
     }
 
-    /// Finds a segment, whosever it is.
+    /// Opens a segment of any user.
     pub(crate) fn find(key: Key) -> Result<SharedMemory> {
         SharedMemory::open_accepted(key, None)
     }
@@ -108,11 +121,11 @@ impl SharedMemory {
         Ok(SharedMemory { id, key, length })
     }
 
-    /// Finds a segment of at least `length` bytes, or creates it.
+    /// Opens a segment of at least `length` bytes, or creates it if no segment has the key.
     ///
     /// # Errors
-    /// As [`open`](SharedMemory::open) and [`create`](SharedMemory::create);
-    /// [`InvalidInput`](ErrorKind::InvalidInput): it exists and is shorter.
+    /// - those of [`open`](SharedMemory::open) and [`create`](SharedMemory::create)
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the segment is shorter than `length`
     pub fn open_or_create(key: Key, length: usize) -> Result<SharedMemory> {
         loop {
             match SharedMemory::create(key, length) {
@@ -138,10 +151,10 @@ impl SharedMemory {
         }
     }
 
-    /// The segment with this id, as `ipcs -m` shows it.
+    /// Returns the segment with this id, which `ipcs -m` shows.
     ///
     /// # Errors
-    /// [`Removed`](ErrorKind::Removed): no segment has it.
+    /// [`Removed`](ErrorKind::Removed): no segment has the id.
     pub fn from_id(id: i32) -> Result<SharedMemory> {
         let operation = "opening System V shared memory";
         let status = shm::status(id).map_err(|errno| gone(operation, id, errno))?;
@@ -152,25 +165,25 @@ impl SharedMemory {
         })
     }
 
-    /// The id, valid in every process of the IPC namespace.
+    /// Returns the id, which is valid in every process of the IPC namespace.
     #[must_use]
     pub fn id(&self) -> i32 {
         self.id
     }
 
-    /// The key it was found by.
+    /// Returns the key of the segment.
     #[must_use]
     pub fn key(&self) -> Key {
         self.key
     }
 
-    /// Length in bytes, fixed at creation.
+    /// Returns the length in bytes, which is fixed at creation.
     #[must_use]
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Always false: a segment has at least one byte.
+    /// Returns `false`: a segment has at least one byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
@@ -179,8 +192,9 @@ impl SharedMemory {
     /// Attaches the segment for reading and writing.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
-    /// [`Removed`](ErrorKind::Removed), [`NoSpace`](ErrorKind::NoSpace).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): its mode forbids it
+    /// - [`Removed`](ErrorKind::Removed): the segment does not exist any more
+    /// - [`NoSpace`](ErrorKind::NoSpace): there is no address space
     #[doc(alias = "shmat")]
     pub fn attach(&self) -> Result<Attachment> {
         self.attach_as(false)
@@ -190,6 +204,18 @@ impl SharedMemory {
     ///
     /// # Errors
     /// As [`attach`](SharedMemory::attach).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::{Key, SharedMemory};
+    /// let segment = SharedMemory::create(Key::PRIVATE, 100)?;
+    /// segment.attach()?.bytes().write(0, b"text");
+    /// let memory = segment.attach_read_only()?;
+    /// segment.remove()?;
+    /// assert!(!memory.bytes().is_writable());
+    /// assert_eq!(memory.bytes().to_vec(0, 4), b"text");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "SHM_RDONLY")]
     pub fn attach_read_only(&self) -> Result<Attachment> {
         self.attach_as(true)
@@ -201,29 +227,42 @@ impl SharedMemory {
         Ok(Attachment(Arc::new(region)))
     }
 
-    /// Size, owner, attachments, and who did what when.
+    /// Returns size, owner, attachments, and the last operations, shmctl(2).
     ///
     /// # Errors
-    /// [`Removed`](ErrorKind::Removed),
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller may not read the segment
+    /// - [`Removed`](ErrorKind::Removed): the segment does not exist any more
     #[doc(alias = "shmctl", alias = "IPC_STAT")]
     pub fn status(&self) -> Result<SegmentStatus> {
         shm::status(self.id)
             .map_err(|errno| gone("inspecting System V shared memory", self.id, errno))
     }
 
-    /// Changes the permission bits.
+    /// Changes the permission bits to `mode`.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
-    /// [`Removed`](ErrorKind::Removed).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller neither owns nor has
+    ///   created the segment
+    /// - [`Removed`](ErrorKind::Removed): the segment does not exist any more
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::{Key, SharedMemory};
+    /// let segment = SharedMemory::create(Key::PRIVATE, 100)?;
+    /// segment.set_mode(0o640)?;
+    /// let permissions = segment.status()?.permissions;
+    /// assert_eq!(permissions.mode, 0o640);
+    /// segment.set_owner(permissions.uid, permissions.gid)?;
+    /// segment.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "IPC_SET")]
     pub fn set_mode(&self, mode: u32) -> Result<()> {
         shm::set(self.id, None, Some(mode))
             .map_err(|errno| gone("changing System V shared memory", self.id, errno))
     }
 
-    /// Gives the segment to another user and group.
+    /// Changes the owner to the user `uid` and the group `gid`.
     ///
     /// # Errors
     /// As [`set_mode`](SharedMemory::set_mode).
@@ -232,34 +271,49 @@ impl SharedMemory {
             .map_err(|errno| gone("changing System V shared memory", self.id, errno))
     }
 
-    /// Keeps the segment in memory, away from swap, once it has been touched.
+    /// Prevents the kernel from swapping out the segment. Pages that have not been touched are
+    /// locked when they are.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied) and
-    /// [`NoSpace`](ErrorKind::NoSpace): beyond `RLIMIT_MEMLOCK`.
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied) or [`NoSpace`](ErrorKind::NoSpace):
+    /// `RLIMIT_MEMLOCK` is reached.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::os::sysv::{Key, SharedMemory};
+    /// let segment = SharedMemory::create(Key::PRIVATE, 4096)?;
+    /// match segment.lock_in_memory() {
+    ///     Ok(()) => segment.unlock_from_memory()?,
+    ///     Err(error) => println!("{error}"), // RLIMIT_MEMLOCK
+    /// }
+    /// segment.remove()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "SHM_LOCK")]
     pub fn lock_in_memory(&self) -> Result<()> {
         shm::lock(self.id, true)
             .map_err(|errno| gone("locking System V shared memory", self.id, errno))
     }
 
-    /// Lets the segment be swapped out again.
+    /// Allows the kernel to swap out the segment again.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
-    /// [`Removed`](ErrorKind::Removed).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller neither owns nor has
+    ///   created the segment
+    /// - [`Removed`](ErrorKind::Removed): the segment does not exist any more
     #[doc(alias = "SHM_UNLOCK")]
     pub fn unlock_from_memory(&self) -> Result<()> {
         shm::lock(self.id, false)
             .map_err(|errno| gone("unlocking System V shared memory", self.id, errno))
     }
 
-    /// Marks the segment for removal: its key is free at once, its memory
-    /// goes with the last attachment.
+    /// Marks the segment for removal: its key is free at once, and its memory is freed with
+    /// the last attachment.
     ///
     /// # Errors
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied),
-    /// [`Removed`](ErrorKind::Removed).
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the caller neither owns nor has
+    ///   created the segment
+    /// - [`Removed`](ErrorKind::Removed): the segment does not exist any more
     #[doc(alias = "IPC_RMID")]
     pub fn remove(self) -> Result<()> {
         shm::remove(self.id)
@@ -287,26 +341,39 @@ fn explain_creation(error: Error, errno: Errno, length: usize) -> Error {
         .with_hint(limit.hint())
 }
 
-/// A segment attached to this process, detached when the last clone is
-/// dropped.
+/// A segment that is attached to this process, made by [`SharedMemory::attach`]. It is
+/// detached when the last clone is dropped.
+///
+/// # Examples
+/// ```
+/// use procession::os::{posix::Semaphore, sysv::{Key, SharedMemory}};
+/// use std::sync::Arc;
+/// let segment = SharedMemory::create(Key::PRIVATE, 4096)?;
+/// let memory = segment.attach()?;
+/// segment.remove()?;
+/// let semaphore = Semaphore::init_in(Arc::clone(memory.region()), 0, 1)?;
+/// memory.detach(); // the semaphore keeps the segment attached
+/// semaphore.wait()?;
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Attachment(Arc<Region>);
 
 impl Attachment {
-    /// The bytes, for copying in and out.
+    /// Returns the bytes, for copies and atomic operations.
     #[must_use]
     pub fn bytes(&self) -> SharedBytes<'_> {
         self.0.bytes()
     }
 
-    /// The memory, to place a
-    /// [`Semaphore`](crate::os::posix::Semaphore::init_in) in.
+    /// Returns the memory, in which a
+    /// [`Semaphore`](crate::os::posix::Semaphore::init_in) can be placed.
     #[must_use]
     pub fn region(&self) -> &Arc<Region> {
         &self.0
     }
 
-    /// Detaches now, unless a clone is still in use.
+    /// Drops this handle, which detaches the segment unless there are clones, shmdt(2).
     #[doc(alias = "shmdt")]
     pub fn detach(self) {}
 }
