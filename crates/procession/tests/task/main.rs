@@ -1,5 +1,6 @@
 //! Tasks: functions in other processes, by every start method.
 
+mod attributes;
 mod builder;
 mod commands;
 mod entry;
@@ -16,7 +17,6 @@ mod results;
 mod scope;
 mod shared;
 mod shell;
-mod standing;
 mod waiting;
 
 use procession::process::{Builder, StartMethod};
@@ -138,17 +138,17 @@ fn main() -> std::process::ExitCode {
         family::the_first_process_of_a_container_reaps_what_a_killed_server_leaves,
         refused::a_call_that_is_not_permitted_is_an_error_or_does_not_matter,
         refused::a_call_that_is_not_implemented_is_an_error_or_does_not_matter,
-        standing::nobody_has_more_than_its_caller,
-        standing::who_becomes_another_user_for_a_while_has_its_tasks,
-        standing::threads_of_several_rights_have_each_their_own,
-        standing::threads_with_as_many_filters_have_each_their_own,
-        standing::who_is_confined_has_confined_tasks,
-        standing::tasks_from_before_are_joined_and_ended_afterwards,
-        standing::another_user_does_not_outlive_the_server,
-        standing::pools_outlive_the_rights_of_their_caller,
-        standing::nobody_leaves_a_sandbox_in_a_namespace_of_users,
-        standing::whose_children_would_be_elsewhere_starts_none,
-        standing::who_hides_later_has_tasks_that_have_tasks,
+        attributes::nobody_has_more_than_its_caller,
+        attributes::who_becomes_another_user_for_a_while_has_its_tasks,
+        attributes::threads_of_several_rights_have_each_their_own,
+        attributes::threads_with_as_many_filters_have_each_their_own,
+        attributes::who_is_confined_has_confined_tasks,
+        attributes::tasks_from_before_are_joined_and_ended_afterwards,
+        attributes::another_user_does_not_outlive_the_server,
+        attributes::pools_outlive_the_rights_of_their_caller,
+        attributes::nobody_leaves_a_sandbox_in_a_namespace_of_users,
+        attributes::whose_children_would_be_elsewhere_starts_none,
+        attributes::who_hides_later_has_tasks_that_have_tasks,
         entry::a_program_replaced_or_deleted_still_starts_tasks,
         entry::a_variable_that_leaked_is_harmless,
         entry::a_program_that_comes_late_to_init_is_told,

@@ -1,10 +1,10 @@
 //! A way to a server.
 
+use super::attributes::{self, Adjustable, Attributes};
 use super::protocol::{self, Kind, Mailbox};
 use super::protocol::{SendSignal, Start, Work};
-use super::rights;
 use super::settings::Settings;
-use super::standing::{self, Manners, Standing};
+use super::thread_status;
 use crate::codec::{self, Encoded};
 use crate::error::Context;
 use crate::process::environment::Environment;
@@ -27,16 +27,16 @@ pub(crate) struct Connection {
     pub(super) admission: OwnedFd,
     /// The server's pidfd, if it is our child.
     pub(super) server: Option<OwnedFd>,
-    /// How we were when we started it, or how it is.
-    pub(super) standing: Standing,
+    /// Those of the thread that started it, or its own.
+    pub(super) attributes: Attributes,
     /// Who the server is, if the thread that came to it might look into it.
     pub(super) number: Option<u32>,
     /// The thread that started it; nobody, where it was there before.
     pub(super) started_by: Option<u64>,
     /// Whether it serves that thread alone, which may be confined where others are not.
     pub(super) is_private: AtomicBool,
-    /// What its children are like unless they are told otherwise.
-    pub(super) manners: Manners,
+    /// Those that its children have unless they are told otherwise.
+    pub(super) adjustable: Adjustable,
     /// What the server was started with, if it was by us.
     pub(super) inherited: Option<Surroundings>,
 }
@@ -64,8 +64,8 @@ impl Surroundings {
     }
 }
 
-/// The number of the calling thread.
-pub(super) fn this_thread() -> u32 {
+/// The thread id of the calling thread.
+pub(super) fn thread_id() -> u32 {
     let thread = rustix::thread::gettid().as_raw_nonzero().get();
     thread.cast_unsigned()
 }
@@ -81,12 +81,13 @@ impl Connection {
     /// nobody of Landlock's rules, but lets nobody who is below some look into those who
     /// are not.
     pub(super) fn is_in_sight(&self) -> bool {
-        self.number.is_none_or(rights::may_look_into)
+        self.number.is_none_or(thread_status::may_inspect)
     }
 
     /// Whether it may serve the calling thread.
     pub(super) fn is_for_this_thread(&self) -> bool {
-        !self.is_private.load(Ordering::Relaxed) || self.started_by == Some(standing::this_thread())
+        !self.is_private.load(Ordering::Relaxed)
+            || self.started_by == Some(attributes::thread_key())
     }
 
     /// Has it not asked again but by the thread that started it: it has refused another
@@ -105,11 +106,11 @@ impl Connection {
         &self,
         settings: &Settings,
         surroundings: &Surroundings,
-        standing: &Standing,
+        attributes: &Attributes,
     ) -> Settings {
         let inherited = self.inherited.as_ref();
         let mut settings = settings.clone();
-        settings.caller = standing.manners.beside(&self.manners);
+        settings.caller = attributes.adjustable.adjustments_from(&self.adjustable);
         if inherited.is_none_or(|has| has.environment != surroundings.environment) {
             settings.environment = Some(surroundings.environment.clone());
         }
@@ -127,7 +128,7 @@ impl Connection {
         descriptors: Vec<OwnedFd>,
     ) -> Result<()> {
         let start = Start {
-            thread: this_thread(),
+            thread: thread_id(),
             settings,
             work,
         };

@@ -27,7 +27,7 @@
 use super::protocol::Prepare;
 use super::protocol::{Kind, Mailbox};
 use super::reexec::{Boot, Role};
-use super::{prepare, reexec, server, settings, standing, worker};
+use super::{attributes, prepare, reexec, server, settings, worker};
 use crate::error::Context;
 use crate::process::{StartMethod, current, inherited, task};
 use crate::process_token;
@@ -63,7 +63,7 @@ static PENDING: Mutex<Option<Pending>> = Mutex::new(None);
 
 extern "C" fn hook() {
     reexec::note_entry();
-    standing::remember_beginning();
+    attributes::remember_beginning();
     inherited::remember();
     let Some(text) = std::env::var_os(reexec::VARIABLE) else {
         return;

@@ -1,6 +1,6 @@
 //! What a process is given at its start, beside its work.
 
-use super::standing::{self, Changes};
+use super::attributes::{self, Adjustments};
 use crate::error::Context;
 use crate::process::task::Hook;
 use crate::{Error, ErrorKind, Result, limits};
@@ -28,7 +28,7 @@ pub(crate) enum Group {
 pub(crate) struct Settings {
     pub(crate) name: String,
     /// What the caller is like and the server is not; what is set comes after it.
-    pub(crate) caller: Changes,
+    pub(crate) caller: Adjustments,
     /// The whole environment; `None` where it is the server's.
     pub(crate) environment: Option<Vec<(OsString, OsString)>>,
     /// `None` where it is the server's.
@@ -50,7 +50,7 @@ impl Settings {
     pub(crate) fn new() -> Settings {
         Settings {
             name: String::new(),
-            caller: Changes::default(),
+            caller: Adjustments::default(),
             environment: None,
             directory: None,
             limits: Vec::new(),
@@ -137,7 +137,7 @@ pub(crate) fn apply(settings: &Settings) -> Result<()> {
             .during("setting niceness", niceness)?;
     }
     if let Some(cpus) = &settings.cpus {
-        standing::bind(cpus)?;
+        attributes::bind(cpus)?;
     }
     if settings.user.is_some() || settings.user_group.is_some() {
         sys::become_user(settings.user, settings.user_group).map_err(|errno| {

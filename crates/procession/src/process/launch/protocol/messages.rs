@@ -2,7 +2,7 @@
 
 use super::Token;
 use crate::process::inherited::InheritedSignals;
-use crate::process::launch::rights::Rights;
+use crate::process::launch::credentials::Credentials;
 use crate::process::launch::settings::Settings;
 use crate::process::task::Hook;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub(crate) struct Hello {
     pub(crate) key: Option<[u64; 2]>,
     /// What the thread that starts the server may do; of others that ask to be clients, the
     /// kernel tells the server with each request.
-    pub(crate) rights: Option<Rights>,
+    pub(crate) credentials: Option<Credentials>,
     /// A function to call before anything is started.
     pub(crate) preload: Option<Hook>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Hello {
 /// more, which its exec closes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Start {
-    /// Which thread of the sender asks: rights are those of threads.
+    /// Which thread of the sender asks: credentials are those of threads.
     pub(crate) thread: u32,
     pub(crate) settings: Settings,
     pub(crate) work: Work,

@@ -2,10 +2,10 @@
 
 use super::clients::Client;
 use super::state::Server;
-use crate::process::launch::place::Place;
+use crate::process::launch::isolation::Isolation;
 use crate::process::launch::protocol::Hello;
 use crate::process::launch::protocol::{Kind, Mailbox};
-use crate::process::launch::rights::{self, Status};
+use crate::process::launch::thread_status::{self, ThreadStatus};
 use crate::{Deadline, Result, codec};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -31,10 +31,10 @@ impl Server {
                 pidfd,
                 pid: hello.pid,
                 number_here: sender,
-                place: self.place.clone(),
+                isolation: self.isolation.clone(),
             };
             // What the server is like, and who it is.
-            let welcome = (&self.standing, std::process::id());
+            let welcome = (&self.attributes, std::process::id());
             let greeted = client
                 .mailbox
                 .name_senders()
@@ -54,10 +54,10 @@ impl Server {
     fn sees(sender: i32, thread: u32, pidfd: &OwnedFd) -> Result<bool> {
         let look = || {
             // Whoever holds out another's pidfd could have its number be that of a third.
-            let is_itself = rights::number_of(pidfd.as_fd())? == Some(sender);
-            let place = Place::of(&Status::of(sender, thread)?)?;
-            Ok(is_itself && place.is_seen())
+            let is_itself = thread_status::pid_of(pidfd.as_fd())? == Some(sender);
+            let isolation = Isolation::of(&ThreadStatus::of(sender, thread)?)?;
+            Ok(is_itself && isolation.is_visible())
         };
-        Ok(rights::unless_hidden(look())?.unwrap_or(false))
+        Ok(thread_status::unless_hidden(look())?.unwrap_or(false))
     }
 }

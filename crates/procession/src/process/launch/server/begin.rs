@@ -7,12 +7,13 @@ use super::privileges;
 use super::state::Server;
 use crate::error::Context;
 use crate::process::exit::flush_output;
-use crate::process::launch::place::Place;
+use crate::process::launch::attributes::{self, Attributes};
+use crate::process::launch::credentials::Credentials;
+use crate::process::launch::isolation::Isolation;
 use crate::process::launch::protocol::Hello;
 use crate::process::launch::protocol::{self, Kind, Mailbox};
-use crate::process::launch::rights::{self, Rights, Status};
 use crate::process::launch::settings;
-use crate::process::launch::standing::{self, Standing};
+use crate::process::launch::thread_status::{self, ThreadStatus};
 use crate::process::launch::title::Title;
 use crate::process::task::Hook;
 use crate::process::{panic, task};
@@ -57,7 +58,7 @@ impl Server {
             pid,
             thread,
             key,
-            rights,
+            credentials,
             preload,
         } = codec::decode(&hello.body, Vec::new())?;
         if let Some(key) = key {
@@ -65,12 +66,13 @@ impl Server {
         }
         let pidfd = hello.descriptors.pop().ok_or_else(gone)?;
         mailbox.send_word(Kind::Booted)?;
-        let prepared = prepare_itself(rights, preload);
-        let (client_rights, standing) = prepared?;
-        let place = Place::of(&Status::own()?)?;
+        let prepared = prepare_itself(credentials, preload);
+        let (client_credentials, attributes) = prepared?;
+        let isolation = Isolation::of(&ThreadStatus::own()?)?;
         // Without a look at it now, there is none when it asks.
-        let seen = Status::of(pid.cast_signed(), thread).and_then(|status| Place::of(&status));
-        let seen = rights::unless_hidden(seen)?;
+        let seen =
+            ThreadStatus::of(pid.cast_signed(), thread).and_then(|status| Isolation::of(&status));
+        let seen = thread_status::unless_hidden(seen)?;
         // Or every task would write it again.
         flush_output();
         // Whoever reads what the program writes shall not wait for us.
@@ -86,13 +88,13 @@ impl Server {
             pidfd,
             pid,
             number_here: pid.cast_signed(),
-            place: seen.unwrap_or_else(|| place.clone()),
+            isolation: seen.unwrap_or_else(|| isolation.clone()),
         };
         first.mailbox.name_senders()?;
         admissions.name_senders()?;
         require_waitid()?;
         let ready = codec::Encoded {
-            body: codec::encode(&(&standing, std::process::id()))?.body,
+            body: codec::encode(&(&attributes, std::process::id()))?.body,
             descriptors: vec![admission.try_clone().during(operation, "")?],
         };
         let server = Server {
@@ -106,9 +108,9 @@ impl Server {
             title: Title::find(),
             oom_kills: OomKills::new(),
             stack: ChildStack::new().during(operation, "")?,
-            client_rights,
-            standing,
-            place,
+            client_credentials,
+            attributes,
+            isolation,
             is_retired: false,
         };
         // From here on it serves.
@@ -119,10 +121,13 @@ impl Server {
 
 /// Gives up what the client has not, and loads what it wants; returns what the client
 /// might do, and what the server is like then.
-fn prepare_itself(rights: Option<Rights>, preload: Option<Hook>) -> Result<(Rights, Standing)> {
+fn prepare_itself(
+    credentials: Option<Credentials>,
+    preload: Option<Hook>,
+) -> Result<(Credentials, Attributes)> {
     let missing = || Error::new(ErrorKind::Corrupt, "starting server", "");
-    let rights = rights.ok_or_else(missing)?;
-    privileges::drop_to(&rights)?;
+    let credentials = credentials.ok_or_else(missing)?;
+    privileges::drop_to(&credentials)?;
     if let Some(hook) = preload {
         let loaded = std::panic::catch_unwind(|| hook.call());
         loaded.unwrap_or_else(|payload| {
@@ -131,8 +136,8 @@ fn prepare_itself(rights: Option<Rights>, preload: Option<Hook>) -> Result<(Righ
         })?;
     }
     // Also those that the hook has laid down, which all tasks will have.
-    standing::remember_filters();
-    Ok((rights, Standing::take()?))
+    attributes::remember_filters();
+    Ok((credentials, Attributes::read()?))
 }
 
 /// Refuses to serve where a filter of system calls would keep it from hearing of ends.

@@ -1,6 +1,6 @@
 //! The processes that may ask the server for others.
 
-use crate::process::launch::place::Place;
+use crate::process::launch::isolation::Isolation;
 use crate::process::launch::protocol::Mailbox;
 use std::ops::{Index, IndexMut};
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ pub(super) struct Client {
     /// As the server calls it.
     pub(super) number_here: i32,
     /// Where the server has first seen it.
-    pub(super) place: Place,
+    pub(super) isolation: Isolation,
 }
 
 /// The clients, in no order.

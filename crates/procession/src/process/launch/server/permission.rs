@@ -2,19 +2,20 @@
 
 use super::clients::Client;
 use super::state::Server;
-use crate::process::launch::place::Place;
-use crate::process::launch::rights::Status;
+use crate::process::launch::credentials::Credentials;
+use crate::process::launch::isolation::Isolation;
+use crate::process::launch::thread_status::ThreadStatus;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use procession_sys::socket::Sender;
 
 impl Server {
     /// Refuses whoever may not do what a server may, or is not where it is, or did not
-    /// when it asked: it may have given up rights, or been taken over, and have kept the
+    /// when it asked: it may have dropped privileges, or been taken over, and have kept the
     /// socket.
     ///
     /// The message says which thread of its sender asks. That is no hole: threads share
     /// memory, so whoever has taken over one has them all. Only those that have ended
-    /// keep rights that the others have laid down.
+    /// keep privileges that the others have dropped.
     pub(super) fn require_permission(
         &self,
         client: &Client,
@@ -25,7 +26,7 @@ impl Server {
         let refuse = |why: &'static str| {
             Error::new(ErrorKind::PermissionDenied, operation, "")
                 .because(why)
-                .with_hint("try again: a process with other rights gets another server")
+                .with_hint("try again: a process with other credentials gets another server")
         };
         if self.is_retired && client.number == 0 {
             return Err(refuse("the server has been left for another one"));
@@ -33,8 +34,8 @@ impl Server {
         let sender = sender
             .filter(|sender| sender.pid == client.number_here)
             .ok_or_else(|| refuse("it is not its client who asks the server"))?;
-        let status = Status::of(sender.pid, thread)?;
-        let (now, place) = (status.rights()?, Place::of(&status)?);
+        let status = ThreadStatus::of(sender.pid, thread)?;
+        let (now, isolation) = (Credentials::of(&status)?, Isolation::of(&status)?);
         // Until now the number was the client's.
         let is_over = match poll::readable(&client.pidfd, Deadline::NOW) {
             Ok(()) => true,
@@ -44,19 +45,19 @@ impl Server {
         if status.has_ended() || is_over {
             return Err(refuse("the calling thread has ended"));
         }
-        if !place.is_among([&self.place, &client.place]) {
+        if !isolation.is_among([&self.isolation, &client.isolation]) {
             return Err(refuse(
                 "the calling thread is in other namespaces, another control group or root directory than the server, or hides itself",
             ));
         }
-        let own = &self.standing.rights;
+        let own = &self.attributes.credentials;
         let has_capabilities = own.capabilities.permitted != 0;
-        let is_known = [&self.client_rights, own]
+        let is_known = [&self.client_credentials, own]
             .into_iter()
             .any(|known| now.are(known, has_capabilities));
         if !is_known || [sender.user, sender.group] != [now.users[0], now.groups[0]] {
             return Err(refuse(
-                "the calling thread has not the rights that the server was started with",
+                "the calling thread does not have the credentials that the server was started with",
             ));
         }
         Ok(())

@@ -2,15 +2,16 @@
 
 use crate::Result;
 use crate::error::Context;
-use crate::process::launch::rights::{Rights, Status};
+use crate::process::launch::credentials::Credentials;
+use crate::process::launch::thread_status::ThreadStatus;
 use procession_sys::credentials as sys;
 
 /// Drops what executing the server has added to the credentials of the thread that
 /// started it: the kernel gives the superuser's programs all capabilities that are
 /// not out of bounds, those too that their caller has laid down.
-pub(super) fn drop_to(client: &Rights) -> Result<()> {
+pub(super) fn drop_to(client: &Credentials) -> Result<()> {
     let operation = "dropping privileges";
-    let own = Status::own()?.rights()?;
+    let own = Credentials::of(&ThreadStatus::own()?)?;
     let (has, may) = (own.capabilities, client.capabilities);
     // What the program of a superuser gets by being executed, our programs would get
     // again.

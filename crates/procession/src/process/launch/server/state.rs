@@ -3,10 +3,10 @@
 use super::clients::Clients;
 use super::oom_kills::OomKills;
 use super::poller::Poller;
-use crate::process::launch::place::Place;
+use crate::process::launch::attributes::Attributes;
+use crate::process::launch::credentials::Credentials;
+use crate::process::launch::isolation::Isolation;
 use crate::process::launch::protocol::Mailbox;
-use crate::process::launch::rights::Rights;
-use crate::process::launch::standing::Standing;
 use crate::process::launch::title::Title;
 use crate::signal::Signals;
 use procession_sys::vfork::ChildStack;
@@ -32,10 +32,10 @@ pub(super) struct Server {
     /// For children that execute a program.
     pub(super) stack: ChildStack,
     /// What the thread that started it might do then.
-    pub(super) client_rights: Rights,
+    pub(super) client_credentials: Credentials,
     /// What it passes on.
-    pub(super) standing: Standing,
-    pub(super) place: Place,
+    pub(super) attributes: Attributes,
+    pub(super) isolation: Isolation,
     /// The first client starts nothing here any more.
     pub(super) is_retired: bool,
 }

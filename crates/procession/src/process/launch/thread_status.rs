@@ -1,74 +1,47 @@
-//! What the kernel lets a thread do, as far as another process can see it.
+//! What proc(5) says of a thread, of this process or another one.
 
 use crate::error::Context;
 use crate::{Error, ErrorKind, Result};
 use procession_sys::Errno;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
-use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-const OPERATION: &str = "looking at the rights of a thread";
-
-/// Rights of a thread: who it is, and what was given to it or taken from it. The
-/// kernel keeps them for each thread.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Rights {
-    /// Real, effective, saved, and for files.
-    pub(crate) users: [u32; 4],
-    pub(crate) groups: [u32; 4],
-    supplementary: Vec<u32>,
-    pub(crate) capabilities: Capabilities,
-    no_new_privileges: u32,
-    /// Mode, and how many filters.
-    seccomp: [u32; 2],
-    /// 0 where we may not look. Capabilities are about one namespace of users.
-    pub(crate) user_namespace: u64,
-}
-
-/// The five sets of capabilities(7), a bit for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Capabilities {
-    pub(crate) inheritable: u64,
-    pub(crate) permitted: u64,
-    pub(crate) effective: u64,
-    pub(crate) bounding: u64,
-    pub(crate) ambient: u64,
-}
+const OPERATION: &str = "reading the status of thread";
 
 /// What proc(5) says of a thread.
-pub(crate) struct Status {
+pub(crate) struct ThreadStatus {
     text: String,
     directory: OwnedFd,
 }
 
-impl Status {
+impl ThreadStatus {
     /// Looks at the calling thread.
-    pub(crate) fn own() -> Result<Status> {
-        Status::at("/proc/thread-self").map_err(|error| {
+    pub(crate) fn own() -> Result<ThreadStatus> {
+        ThreadStatus::at("/proc/thread-self").map_err(|error| {
             error.with_hint("mount /proc, for what this thread may do is read there")
         })
     }
 
     /// Looks at a thread of another process, by numbers of our namespace of pids.
-    pub(crate) fn of(process: i32, thread: u32) -> Result<Status> {
+    pub(crate) fn of(process: i32, thread: u32) -> Result<ThreadStatus> {
         let own = rustix::process::getpid().as_raw_nonzero().to_string();
         let shown = std::fs::read_link("/proc/self").during("looking at", "/proc/self")?;
         if shown.as_os_str() == own.as_str() {
-            return Status::at(&format!("/proc/{process}/task/{thread}"));
+            return ThreadStatus::at(&format!("/proc/{process}/task/{thread}"));
         }
         // What is mounted there shows the numbers of a namespace above ours.
-        let level = Status::own()?.line("NSpid").count();
+        let level = ThreadStatus::own()?.line("NSpid").count();
         let [process, thread] = [process.to_string(), thread.to_string()];
         let process = numbered("/proc", level, &process)?;
         let threads = format!("/proc/{process}/task");
         let thread = numbered(&threads, level, &thread)?;
-        Status::at(&format!("{threads}/{thread}"))
+        ThreadStatus::at(&format!("{threads}/{thread}"))
     }
 
-    fn at(path: &str) -> Result<Status> {
+    fn at(path: &str) -> Result<ThreadStatus> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(path, flags, Mode::empty()).during(OPERATION, path)?;
-        let mut status = Status {
+        let mut status = ThreadStatus {
             text: String::new(),
             directory,
         };
@@ -131,7 +104,7 @@ impl Status {
         Ok(root.during(OPERATION, "root")?.unwrap_or_default())
     }
 
-    /// Whether it has ended: its rights, which nobody lowers any more, are still there.
+    /// Whether it has ended: its credentials, which no thread drops any more, are still there.
     pub(crate) fn has_ended(&self) -> bool {
         self.line("State")
             .next()
@@ -150,48 +123,6 @@ impl Status {
         let mut lines = self.text.lines();
         let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.unwrap_or_default().split_whitespace()
-    }
-
-    fn decimal<const N: usize>(&self, name: &str) -> Option<[u32; N]> {
-        let words = self.line(name).map(|word| word.parse().ok());
-        words.collect::<Option<Vec<u32>>>()?.try_into().ok()
-    }
-
-    fn hexadecimal(&self, name: &str) -> Option<u64> {
-        u64::from_str_radix(self.line(name).next()?, 16).ok()
-    }
-
-    pub(crate) fn rights(&self) -> Result<Rights> {
-        let user_namespace = self.namespace("ns/user")?;
-        let read = || {
-            Some(Rights {
-                users: self.decimal("Uid")?,
-                groups: self.decimal("Gid")?,
-                supplementary: self
-                    .line("Groups")
-                    .map(|word| word.parse().ok())
-                    .collect::<Option<_>>()?,
-                capabilities: Capabilities {
-                    inheritable: self.hexadecimal("CapInh")?,
-                    permitted: self.hexadecimal("CapPrm")?,
-                    effective: self.hexadecimal("CapEff")?,
-                    bounding: self.hexadecimal("CapBnd")?,
-                    ambient: self.hexadecimal("CapAmb")?,
-                },
-                no_new_privileges: self.decimal::<1>("NoNewPrivs")?[0],
-                // Kernels without seccomp have no such lines, the count is there
-                // since Linux 5.9.
-                seccomp: [
-                    self.decimal::<1>("Seccomp").unwrap_or([0])[0],
-                    self.decimal::<1>("Seccomp_filters").unwrap_or([0])[0],
-                ],
-                user_namespace,
-            })
-        };
-        read().ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, OPERATION, "")
-                .because("unknown format of /proc/PID/status")
-        })
     }
 }
 
@@ -250,8 +181,8 @@ pub(super) fn root_at(directory: BorrowedFd<'_>, path: &str) -> rustix::io::Resu
 
 /// The number of the process that a pidfd holds, in our namespace of pids; none if it
 /// is not to be seen from there, or the descriptor is something else.
-pub(super) fn number_of(pidfd: BorrowedFd<'_>) -> Result<Option<i32>> {
-    let own = Status::own()?;
+pub(super) fn pid_of(pidfd: BorrowedFd<'_>) -> Result<Option<i32>> {
+    let own = ThreadStatus::own()?;
     let text = own.read_if_any(&format!("fdinfo/{}", pidfd.as_raw_fd()))?;
     // From the namespace whose /proc that is down to the process's own.
     let level = own.line("NSpid").count().checked_sub(1);
@@ -262,7 +193,7 @@ pub(super) fn number_of(pidfd: BorrowedFd<'_>) -> Result<Option<i32>> {
 }
 
 /// Whether the calling thread may look into a process of its own user.
-pub(super) fn may_look_into(process: u32) -> bool {
+pub(super) fn may_inspect(process: u32) -> bool {
     let own = rustix::process::getpid().as_raw_nonzero().to_string();
     let shown = std::fs::read_link("/proc/self");
     if shown.is_ok_and(|shown| shown.as_os_str() == own.as_str()) {
@@ -270,7 +201,7 @@ pub(super) fn may_look_into(process: u32) -> bool {
         return namespace_at(rustix::fs::CWD, &path).is_ok_and(|number| number != 0);
     }
     // What is mounted there shows other numbers.
-    let status = Status::of(process.cast_signed(), process);
+    let status = ThreadStatus::of(process.cast_signed(), process);
     let number = status.and_then(|status| status.namespace("ns/user"));
     number.is_ok_and(|number| number != 0)
 }
@@ -294,7 +225,7 @@ pub(super) fn own_user_namespace() -> u64 {
 /// this number in the namespace at this level.
 fn numbered(directory: &str, level: usize, number: &str) -> Result<String> {
     // Others below an ancestor of ours may have the same number.
-    let namespace = Status::own()?.namespace("ns/pid")?;
+    let namespace = ThreadStatus::own()?.namespace("ns/pid")?;
     for entry in std::fs::read_dir(directory).during(OPERATION, directory)? {
         let name = entry.during(OPERATION, directory)?.file_name();
         let Some(name) = name.to_str() else { continue };
@@ -302,7 +233,7 @@ fn numbered(directory: &str, level: usize, number: &str) -> Result<String> {
             continue;
         }
         // It may have ended since it was listed.
-        let Some(status) = unless_hidden(Status::at(&format!("{directory}/{name}")))? else {
+        let Some(status) = unless_hidden(ThreadStatus::at(&format!("{directory}/{name}")))? else {
             continue;
         };
         if status.line("NSpid").nth(level - 1) == Some(number)
@@ -314,97 +245,26 @@ fn numbered(directory: &str, level: usize, number: &str) -> Result<String> {
     Err(Error::new(ErrorKind::NotFound, OPERATION, number))
 }
 
-impl Rights {
-    /// Whether a thread with these rights could never have got the others back.
-    pub(crate) fn are_for_good_unlike(&self, others: &Rights) -> bool {
-        let lasting = |rights: &Rights| {
-            let capabilities = rights.capabilities;
-            (
-                [rights.users[0], rights.users[2]],
-                [rights.groups[0], rights.groups[2]],
-                [capabilities.permitted, capabilities.bounding],
-                rights.no_new_privileges,
-                rights.seccomp,
-                rights.user_namespace,
-            )
-        };
-        lasting(self) != lasting(others)
-    }
-
-    /// Whether they are the same, as far as a server may look that has capabilities,
-    /// or none.
-    ///
-    /// It may not look in which namespace of users a thread is that hides itself;
-    /// where it has no capabilities to give, that does not matter.
-    pub(crate) fn are(&self, known: &Rights, has_capabilities: bool) -> bool {
-        let namespaces = [self.user_namespace, known.user_namespace];
-        if namespaces.contains(&0) && has_capabilities {
-            return false;
-        }
-        let mut seen = self.clone();
-        if namespaces.contains(&0) {
-            seen.user_namespace = known.user_namespace;
-        }
-        seen == *known
-    }
-
-    /// How many filters of system calls there are; one stands for any number where the
-    /// kernel does not count them.
-    pub(super) fn filters(&self) -> u32 {
-        let [mode, count] = self.seccomp;
-        count.max(mode.min(1))
-    }
-
-    /// Whether it is one user and one group throughout.
-    pub(crate) fn are_of_one_user(&self) -> bool {
-        self.users == [self.users[1]; 4] && self.groups == [self.groups[1]; 4]
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::credentials::Credentials;
+    use super::super::isolation::Isolation;
     use super::*;
 
     #[test]
-    fn one_sees_the_same_of_oneself_as_others_do() {
-        let own = Status::own().unwrap().rights().unwrap();
-        let thread = rustix::thread::gettid().as_raw_nonzero().get();
-        let process = std::process::id().cast_signed();
-        let theirs = Status::of(process, thread.cast_unsigned()).unwrap();
-        assert_eq!(theirs.rights().unwrap(), own);
-        assert!(own.are(&own, true) && !own.are_for_good_unlike(&own));
-        assert_eq!(own.users[1], rustix::process::geteuid().as_raw());
-        assert_ne!(own.user_namespace, 0);
-        // No thread of this process.
-        assert!(Status::of(process, 1).is_err());
-    }
-
-    #[test]
-    fn who_cannot_look_has_not_seen_another_place() {
-        let own = Status::own().unwrap();
+    fn a_failure_to_look_is_not_an_answer() {
+        let own = ThreadStatus::own().unwrap();
         // No such file is an answer.
         assert_eq!(own.read_if_any("no such file").unwrap(), "");
         assert!(if_seen::<()>(Err(Errno::MFILE)).is_err());
         // Every look into this fails, and none says that there is nothing.
-        let broken = Status {
+        let broken = ThreadStatus {
             text: own.text.clone(),
             directory: std::fs::File::open("/dev/null").unwrap().into(),
         };
         assert!(broken.read_if_any("cgroup").is_err());
         assert!(broken.namespaces().is_err() && broken.root().is_err());
-        assert!(broken.rights().is_err());
-        assert!(super::super::place::Place::of(&broken).is_err());
-    }
-
-    #[test]
-    fn less_is_not_the_same() {
-        let own = Status::own().unwrap().rights().unwrap();
-        let mut less = own.clone();
-        less.capabilities.bounding ^= 1;
-        assert!(!less.are(&own, false) && less.are_for_good_unlike(&own));
-        let mut other = own.clone();
-        other.users[1] ^= 1;
-        assert!(!other.are(&own, false) && !other.are_for_good_unlike(&own));
-        assert!(!other.are_of_one_user());
+        assert!(Credentials::of(&broken).is_err());
+        assert!(Isolation::of(&broken).is_err());
     }
 }

@@ -2,12 +2,13 @@
 //! only how it was when the server was started.
 //!
 //! A task or a program never has more than the thread that starts it has at that
-//! moment. So each start looks at the calling thread ([`Standing`]), and is asked of
-//! a server that was started by a thread of the same standing; if there is none, one
+//! moment. So each start looks at the calling thread ([`Attributes`]), and is asked of
+//! a server that was started by a thread with the same attributes; if there is none, one
 //! is started, which inherits everything, known to us or not. What each process may
-//! set for itself as it likes ([`Manners`]) travels with the request instead.
+//! set for itself as it likes ([`Adjustable`]) travels with the request instead.
 
-use super::rights::{self, Rights, Status};
+use super::credentials::Credentials;
+use super::thread_status::{self, ThreadStatus};
 use crate::error::Context;
 use crate::{Result, limits};
 use procession_sys::{credentials as sys, process};
@@ -23,7 +24,7 @@ const CAP_SYS_NICE: u32 = 23;
 const CAP_SYS_RESOURCE: u32 = 24;
 
 /// Whether this process could ever have gone into other namespaces and come back to
-/// the same rights.
+/// the same credentials.
 static BEGAN_AS_ADMINISTRATOR: AtomicBool = AtomicBool::new(true);
 
 /// The namespace of users that the process began in; 0 if nobody knows.
@@ -39,7 +40,7 @@ pub(super) fn remember_beginning() {
     let has = is_administrator(sys::permitted_capabilities());
     BEGAN_AS_ADMINISTRATOR.store(has, Ordering::Relaxed);
     if !has {
-        BEGAN_IN.store(rights::own_user_namespace(), Ordering::Relaxed);
+        BEGAN_IN.store(thread_status::own_user_namespace(), Ordering::Relaxed);
     }
     remember_filters();
 }
@@ -50,15 +51,15 @@ pub(super) fn remember_filters() {
     let is_alone = || process::is_single_threaded() == Ok(true);
     let filters = match sys::has_filter() && is_alone() {
         false => 0,
-        true => Status::own()
-            .and_then(|status| status.rights())
-            .map_or(0, |rights| rights.filters()),
+        true => ThreadStatus::own()
+            .and_then(|status| Credentials::of(&status))
+            .map_or(0, |credentials| credentials.filters()),
     };
     BEGAN_WITH_FILTERS.store(filters, Ordering::Relaxed);
 }
 
-/// The calling thread, among those that this process has and had.
-pub(super) fn this_thread() -> u64 {
+/// What tells the calling thread from all others that this process has and had.
+pub(super) fn thread_key() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     thread_local! {
         static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -70,20 +71,20 @@ fn is_administrator(permitted: u64) -> bool {
     permitted >> CAP_SYS_ADMIN & 1 == 1
 }
 
-/// Whether a thread of this process with these rights may be in other namespaces than
+/// Whether a thread of this process with these credentials may be in other namespaces than
 /// the process began in.
-fn may_have_moved(rights: &Rights) -> bool {
+fn may_have_moved(credentials: &Credentials) -> bool {
     BEGAN_AS_ADMINISTRATOR.load(Ordering::Relaxed)
-        || is_administrator(rights.capabilities.permitted)
+        || is_administrator(credentials.capabilities.permitted)
         // There it was administrator once.
-        || rights.user_namespace == 0
-        || rights.user_namespace != BEGAN_IN.load(Ordering::Relaxed)
+        || credentials.user_namespace == 0
+        || credentials.user_namespace != BEGAN_IN.load(Ordering::Relaxed)
 }
 
-/// What a thread passes on, at one instant.
+/// What a thread passes on to a process that it executes, at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Standing {
-    pub(crate) rights: Rights,
+pub(crate) struct Attributes {
+    pub(crate) credentials: Credentials,
     /// The thread, if it has filters of system calls that others need not have: the
     /// kernel tells how many, and not which.
     filtered: Option<u64>,
@@ -91,22 +92,22 @@ pub(crate) struct Standing {
     protections: [i32; 4],
     personality: i32,
     /// By which the kernel chooses whom it kills when memory is short.
-    badness: i32,
+    oom_score_adj: i32,
     /// Where they may be others than those of the beginning.
     namespaces: Option<[u64; 7]>,
     /// Device, file and mount of the root directory.
     root: [u64; 3],
     cgroup: String,
     /// Of security modules that give one.
-    label: String,
+    security_label: String,
     keyring: i64,
     scheduler: (i32, i32),
-    pub(crate) manners: Manners,
+    pub(crate) adjustable: Adjustable,
 }
 
-/// What a process may make as it likes, within its rights.
+/// Attributes that a process may set for itself, within its credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Manners {
+pub(crate) struct Adjustable {
     umask: u32,
     /// Soft and hard, by the number of the resource.
     limits: Vec<(u64, u64)>,
@@ -117,9 +118,9 @@ pub(crate) struct Manners {
     is_hidden: bool,
 }
 
-/// Manners of a process that are not those of its server.
+/// Attributes of a process that are not those of its server.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Changes {
+pub(crate) struct Adjustments {
     umask: Option<u32>,
     limits: Vec<(u32, (u64, u64))>,
     cpus: Option<Vec<usize>>,
@@ -128,84 +129,87 @@ pub(crate) struct Changes {
     is_hidden: bool,
 }
 
-impl Standing {
+impl Attributes {
     /// Looks at the calling thread.
     ///
     /// # Cost
     /// 107 µs, 87 for one that cannot have entered namespaces: the median of 300 in an
     /// unoptimised build.
-    pub(crate) fn take() -> Result<Standing> {
+    pub(crate) fn read() -> Result<Attributes> {
         /// The flag SCHED_RESET_ON_FORK.
         const RESET_ON_FORK: i32 = 0x4000_0000;
-        let status = Status::own()?;
-        let rights = status.rights()?;
-        let is_filtered = rights.filters() > BEGAN_WITH_FILTERS.load(Ordering::Relaxed);
-        let badness = status.read_if_any("oom_score_adj")?;
-        let namespaces = may_have_moved(&rights).then(|| status.namespaces());
+        let status = ThreadStatus::own()?;
+        let credentials = Credentials::of(&status)?;
+        let is_filtered = credentials.filters() > BEGAN_WITH_FILTERS.load(Ordering::Relaxed);
+        let oom_score_adj = status.read_if_any("oom_score_adj")?;
+        let namespaces = may_have_moved(&credentials).then(|| status.namespaces());
         let namespaces = namespaces.transpose()?;
         let scheduler = match sys::scheduler() {
             (policy, _) if policy & RESET_ON_FORK != 0 => (0, 0),
             other => other,
         };
-        Ok(Standing {
-            rights,
-            filtered: is_filtered.then(this_thread),
+        Ok(Attributes {
+            credentials,
+            filtered: is_filtered.then(thread_key),
             secure_bits: sys::secure_bits(),
             protections: sys::protections(),
             personality: sys::personality(),
-            badness: badness.trim_end().parse().unwrap_or_default(),
+            oom_score_adj: oom_score_adj.trim_end().parse().unwrap_or_default(),
             namespaces,
-            root: rights::root_at(CWD, "/").during("looking at", "/")?,
+            root: thread_status::root_at(CWD, "/").during("looking at", "/")?,
             // Kernels without either have no such file.
             cgroup: status.read_if_any("cgroup")?,
-            label: status.read_if_any("attr/current")?,
+            security_label: status.read_if_any("attr/current")?,
             keyring: sys::session_keyring(),
             scheduler,
-            manners: Manners::of(&status)?,
+            adjustable: Adjustable::of(&status)?,
         })
     }
 
-    /// Whether a server of that standing still sees where the thread is, or never did.
-    fn shows_to(&self, server: &Standing) -> bool {
-        let effective = server.rights.capabilities.effective;
-        !self.manners.is_hidden || server.manners.is_hidden || effective >> CAP_SYS_PTRACE & 1 == 1
+    /// Whether a server with those attributes still sees the isolation of the thread, or never
+    /// did.
+    fn are_visible_to(&self, server: &Attributes) -> bool {
+        let effective = server.credentials.capabilities.effective;
+        !self.adjustable.is_hidden
+            || server.adjustable.is_hidden
+            || effective >> CAP_SYS_PTRACE & 1 == 1
     }
 
-    /// Whether a thread of the next standing has left this one behind: programs go to
-    /// and fro between users, and seldom between these.
-    pub(crate) fn is_left_for(&self, next: &Standing) -> bool {
-        next.rights.are_for_good_unlike(&self.rights)
+    /// Whether a thread that has the next attributes is not expected to have these again:
+    /// programs go to and fro between users, and seldom between the others.
+    pub(crate) fn are_abandoned_for(&self, next: &Attributes) -> bool {
+        next.credentials.are_for_good_unlike(&self.credentials)
             || self.secure_bits != next.secure_bits
             || self.protections != next.protections
             || self.namespaces != next.namespaces
             || self.root != next.root
             || self.cgroup != next.cgroup
-            || self.label != next.label
+            || self.security_label != next.security_label
             || self.keyring != next.keyring
     }
 
-    /// Has those who hide themselves not served by that server, which could not see
-    /// where they are.
-    pub(crate) fn require_sight(&mut self) {
-        self.manners.is_hidden = false;
+    /// Has threads that hide themselves not served by that server, which could not see
+    /// their isolation.
+    pub(crate) fn require_visibility(&mut self) {
+        self.adjustable.is_hidden = false;
     }
 
-    /// Whether a server of that standing can start processes of ours.
-    pub(crate) fn fits(&self, server: &Standing) -> bool {
-        let has = |capability: u32| self.rights.capabilities.effective >> capability & 1 == 1;
-        let (mine, its) = (&self.manners, &server.manners);
+    /// Whether a server with those attributes can start processes for a thread with these.
+    pub(crate) fn are_served_by(&self, server: &Attributes) -> bool {
+        let has = |capability: u32| self.credentials.capabilities.effective >> capability & 1 == 1;
+        let (mine, its) = (&self.adjustable, &server.adjustable);
         let mut hard = mine.limits.iter().zip(&its.limits);
-        self.rights == server.rights
-            && self.shows_to(server)
+        self.credentials == server.credentials
+            && self.are_visible_to(server)
             && self.filtered == server.filtered
             && self.secure_bits == server.secure_bits
             && self.protections == server.protections
             && self.personality == server.personality
-            && self.badness == server.badness
+            && self.oom_score_adj == server.oom_score_adj
             && self.namespaces == server.namespaces
             && self.root == server.root
             && self.cgroup == server.cgroup
-            && self.label == server.label
+            && self.security_label == server.security_label
             && self.keyring == server.keyring
             && self.scheduler == server.scheduler
             // What others have given us, the server cannot give.
@@ -214,13 +218,13 @@ impl Standing {
     }
 }
 
-impl Manners {
-    fn of(status: &Status) -> Result<Manners> {
+impl Adjustable {
+    fn of(status: &ThreadStatus) -> Result<Adjustable> {
         let operation = "looking at the settings of a thread";
         let umask = status.line("Umask").next();
         let limits = (0..sys::LIMITS).map(sys::limit);
         let niceness = rustix::process::getpriority_process(None);
-        Ok(Manners {
+        Ok(Adjustable {
             umask: umask
                 .and_then(|digits| u32::from_str_radix(digits, 8).ok())
                 .unwrap_or(0o22),
@@ -234,10 +238,10 @@ impl Manners {
         })
     }
 
-    /// How they are unlike those of a server.
-    pub(crate) fn beside(&self, server: &Manners) -> Changes {
+    /// Those that are unlike the server's.
+    pub(crate) fn adjustments_from(&self, server: &Adjustable) -> Adjustments {
         let limits = (0..).zip(self.limits.iter().zip(&server.limits));
-        Changes {
+        Adjustments {
             umask: (self.umask != server.umask).then_some(self.umask),
             limits: limits
                 .filter(|(_, (mine, its))| mine != its)
@@ -263,7 +267,7 @@ fn cpus(mask: &str) -> Vec<usize> {
     each.collect()
 }
 
-impl Changes {
+impl Adjustments {
     /// Makes the calling process, a newborn, what they say. Limits may keep it from
     /// what is still to be done for it, and come last.
     pub(crate) fn apply(&self) -> Result<()> {
@@ -290,7 +294,7 @@ impl Changes {
     }
 }
 
-impl Changes {
+impl Adjustments {
     /// Keeps others of its user from looking into the calling process, a task, if
     /// they may not look into its caller. Programs decide by being executed; until
     /// then they use the server's memory, which this is about.
@@ -323,12 +327,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_standing_fits_itself_and_changes_nothing() {
-        let now = Standing::take().unwrap();
-        assert_eq!(now, Standing::take().unwrap());
-        assert!(now.fits(&now));
-        let changes = now.manners.beside(&now.manners);
-        assert!(changes.umask.is_none() && changes.limits.is_empty() && changes.cpus.is_none());
+    fn a_server_with_the_same_attributes_serves_and_adjusts_nothing() {
+        let now = Attributes::read().unwrap();
+        assert_eq!(now, Attributes::read().unwrap());
+        assert!(now.are_served_by(&now));
+        let adjustments = now.adjustable.adjustments_from(&now.adjustable);
+        assert!(
+            adjustments.umask.is_none()
+                && adjustments.limits.is_empty()
+                && adjustments.cpus.is_none()
+        );
     }
 
     #[test]
@@ -340,16 +348,16 @@ mod tests {
 
     #[test]
     fn a_limit_that_others_have_raised_needs_a_server_of_its_own() {
-        let mut server = Standing::take().unwrap();
+        let mut server = Attributes::read().unwrap();
         let mut now = server.clone();
-        now.rights.capabilities.effective = 0;
-        server.rights.capabilities.effective = 0;
-        assert!(now.fits(&server));
-        server.manners.limits[7].1 -= 1;
-        assert!(!now.fits(&server));
-        now.manners.limits[7].1 -= 2;
-        assert!(now.fits(&server));
-        let changes = now.manners.beside(&server.manners);
-        assert_eq!(changes.limits.len(), 1);
+        now.credentials.capabilities.effective = 0;
+        server.credentials.capabilities.effective = 0;
+        assert!(now.are_served_by(&server));
+        server.adjustable.limits[7].1 -= 1;
+        assert!(!now.are_served_by(&server));
+        now.adjustable.limits[7].1 -= 2;
+        assert!(now.are_served_by(&server));
+        let adjustments = now.adjustable.adjustments_from(&server.adjustable);
+        assert_eq!(adjustments.limits.len(), 1);
     }
 }
