@@ -1,7 +1,7 @@
 //! The documents name nothing that is not there: neither a source file, nor a
 //! function by its path, such as a test by `queue::death::its_name`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -129,4 +129,88 @@ fn each_function_that_documents_name_is_there() {
         }
     }
     require_none(&missing);
+}
+
+/// The last part of a path, if the part before it is a module or a type of the library, by
+/// what documents call it: `pool::wait_any`, `Options::capacity(n)`, `TaskError::TimedOut`.
+fn item<'a>(code: &'a str, owners: &BTreeSet<String>) -> Option<&'a str> {
+    let end = code.find(['(', '<', ' ', '!', '{', '`']);
+    let path = code[..end.unwrap_or(code.len())].trim_end_matches("::");
+    let (before, last) = path.rsplit_once("::")?;
+    let owner = before.rsplit("::").next()?;
+    let is_foreign = ["std", "core"].iter().any(|it| before.starts_with(it));
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let is_path =
+        last.chars().all(is_name) && last.starts_with(|it: char| it.is_ascii_alphabetic());
+    (owners.contains(owner) && is_path && !is_foreign).then_some(last)
+}
+
+/// Names that sources define, as far as lines show it.
+fn defined(sources: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let keywords = [
+        "fn ",
+        "struct ",
+        "enum ",
+        "trait ",
+        "type ",
+        "const ",
+        "static ",
+        "mod ",
+        "macro_rules! ",
+    ];
+    let word = |text: &str| {
+        let is_end = |letter: char| !(letter.is_ascii_alphanumeric() || letter == '_');
+        text.split(is_end).next().unwrap_or_default().to_owned()
+    };
+    for line in sources.values().flat_map(|text| text.lines()) {
+        for keyword in keywords {
+            names.extend(line.split(keyword).skip(1).map(word));
+        }
+        // A variant or a field, or what a macro makes a function of.
+        names.insert(word(line.trim_start().trim_start_matches("pub ")));
+    }
+    for path in sources.keys() {
+        let stem = path.trim_end_matches("/mod.rs").trim_end_matches(".rs");
+        names.extend(stem.rsplit('/').next().map(str::to_owned));
+    }
+    names
+}
+
+#[test]
+fn each_item_that_documents_name_by_its_module_or_type_is_there() {
+    let sources = sources();
+    let names = defined(&sources);
+    let library = sources
+        .iter()
+        .filter(|(path, _)| path.starts_with("/procession"));
+    let types = ["struct ", "enum ", "trait "];
+    let mut owners = BTreeSet::new();
+    for (path, text) in library {
+        let words = types.iter().flat_map(|word| text.split(word).skip(1));
+        owners.extend(words.filter_map(|rest| {
+            let end = rest.find(|it: char| !it.is_ascii_alphanumeric())?;
+            Some(rest[..end].to_owned())
+        }));
+        let stem = path.trim_end_matches("/mod.rs").trim_end_matches(".rs");
+        owners.extend(stem.rsplit('/').next().map(str::to_owned));
+    }
+    let (mut missing, mut checked) = (Vec::new(), 0);
+    // The changelog speaks of what was there.
+    for (document, code) in documents() {
+        if document.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        for item in code.iter().filter_map(|code| item(code, &owners)) {
+            checked += 1;
+            if !names.contains(item) {
+                missing.push(format!("{}: no {item}", document.display()));
+            }
+        }
+    }
+    require_none(&missing);
+    // Or else this would hold of documents that it does not understand.
+    assert!(checked > 100, "{checked}");
+    assert_eq!(item("pool::wait_never(&tasks)", &owners), Some("wait_never"));
+    assert!(!names.contains("wait_never"));
 }
