@@ -9,7 +9,7 @@ pub(crate) struct Package {
     pub(crate) version: String,
     /// Without `default`.
     pub(crate) features: Vec<String>,
-    /// Whether others can depend on it.
+    /// `true` if other packages can depend on it.
     pub(crate) is_library: bool,
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn all() -> Result<Vec<Value>, String> {
     }
 }
 
-/// Whether a package is published.
+/// Returns `true` if a package is published.
 pub(crate) fn is_published(package: &Value) -> bool {
     package["publish"].is_null()
 }

@@ -1,5 +1,5 @@
-//! The oldest versions that the manifests of the libraries allow are new enough:
-//! whoever has one of them in a lock file gets no error from the compiler.
+//! The oldest versions that the manifests of the libraries allow are new enough: a program that
+//! has one of them in its lock file builds.
 //!
 //! Programs are left out: they are installed with what is newest, or with their
 //! own lock file.

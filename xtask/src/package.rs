@@ -91,7 +91,7 @@ fn are_built() -> bool {
     }
 }
 
-/// Packages as whoever downloads them has them, in a workspace of their own.
+/// Packages as they are downloaded, in a workspace of their own.
 pub(crate) struct Unpacked {
     directory: PathBuf,
     target: PathBuf,

@@ -211,6 +211,9 @@ fn each_item_that_documents_name_by_its_module_or_type_is_there() {
     require_none(&missing);
     // Or else this would hold of documents that it does not understand.
     assert!(checked > 100, "{checked}");
-    assert_eq!(item("pool::wait_never(&tasks)", &owners), Some("wait_never"));
+    assert_eq!(
+        item("pool::wait_never(&tasks)", &owners),
+        Some("wait_never")
+    );
     assert!(!names.contains("wait_never"));
 }

@@ -1,5 +1,5 @@
 //! No type of another crate stands in the library's public API, but for those that are there on
-//! purpose: whoever uses the library would depend on the version of that crate as well.
+//! purpose: users of the library would depend on the version of that crate as well.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -139,7 +139,7 @@ impl<'ast> Visit<'ast> for Foreign {
     }
 }
 
-/// Whether paths may begin with the name of this crate: those that the library depends on.
+/// Returns `true` for crates that the library depends on, whose names paths may begin with.
 fn is_foreign(name: &str) -> bool {
     static DEPENDENCIES: LazyLock<Vec<String>> = LazyLock::new(|| {
         let manifest = include_str!("../../crates/procession/Cargo.toml");

@@ -83,7 +83,7 @@ fn constructions(line: &str) -> Vec<&'static str> {
     found
 }
 
-/// Whether the documentation of a function begins with what the function does.
+/// Returns `true` if the documentation of a function begins with a verb in the third person.
 fn begins_with_verb(doc: &str) -> bool {
     let first = doc.split_whitespace().next().unwrap_or_default();
     let word = first.trim_end_matches([',', '.', ';', ':']);

@@ -1,4 +1,4 @@
-//! Who uses whom: every path in a crate that leads to another of its files.
+//! Which file uses which: every path in a crate that leads to another of its files.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};

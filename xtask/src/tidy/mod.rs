@@ -1,7 +1,6 @@
-//! Questions that the compiler does not ask: whether modules use only what is
-//! below them, whether comments and documents say what the code says. What is
-//! not yet so stands in `tidy.toml`, with the reason; nothing may be added to it
-//! in silence, and nothing stays there that is no longer needed.
+//! Checks that the compiler does not make: modules use only what is below them, and
+//! comments and documents agree with the code. `tidy.toml` lists what does not hold yet,
+//! with the reasons. An entry that is no longer needed is an error, too.
 
 mod circles;
 mod documents;
@@ -27,8 +26,8 @@ use table::Table;
 /// What is wrong, a line each.
 type Problems = Vec<String>;
 
-/// Asks all questions about the workspace at `root`; prints what is wrong.
-/// Whether nothing is.
+/// Makes all checks of the workspace at `root` and prints what is wrong. Returns `true` if
+/// nothing is.
 pub(crate) fn check(root: &Path) -> bool {
     let problems = match problems(root) {
         Ok(problems) => problems,

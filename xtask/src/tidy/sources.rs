@@ -36,7 +36,7 @@ pub(crate) struct Import {
     pub(crate) line: usize,
 }
 
-/// Whether only tests compile it.
+/// Returns `true` if only tests compile it.
 pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let syn::Meta::List(list) = &attribute.meta else {
@@ -319,7 +319,7 @@ impl Module {
     }
 }
 
-/// Whether others see what the item brings in.
+/// Returns `true` if other modules do not see what the item brings in.
 pub(crate) fn is_private(item: &ItemUse) -> bool {
     matches!(item.vis, Visibility::Inherited)
 }

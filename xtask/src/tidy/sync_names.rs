@@ -57,7 +57,7 @@ pub(super) fn module_of(path: &str) -> String {
     format!("{}/{module}", name.unwrap_or_default())
 }
 
-/// Whether two operations are the two ends of an order.
+/// Returns `true` if two of the operations can be the two ends of an order.
 fn are_ends(sites: &[Site]) -> bool {
     sites.iter().enumerate().any(|(index, one)| {
         let mut others = sites
