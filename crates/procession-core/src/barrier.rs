@@ -32,15 +32,12 @@ mod outcomes;
 use crate::atomics::{AtomicU64, Ordering, low};
 use crate::platform::Losses;
 use crate::{Failure, Owner, Platform};
-use outcomes::Outcomes;
+use outcomes::{GENERATION_BITS, Outcomes};
 
 const BROKEN: u64 = 1;
 const SLEEPERS: u64 = 2;
 const GENERATION: u64 = 4;
 const ARRIVAL: u64 = 1 << 52;
-
-/// Bits of a generation.
-const GENERATION_BITS: u32 = 50;
 
 /// Most parties that a barrier can have.
 pub const MAX_PARTIES: usize = (1 << 12) - 1;

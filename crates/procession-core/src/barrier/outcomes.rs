@@ -9,9 +9,11 @@
 //! earlier than its own was forgotten: where that cannot be told from what it is
 //! taken for.
 
-use super::GENERATION_BITS;
 use crate::atomics::{AtomicU64, Ordering};
 use crate::platform::Losses;
+
+/// Bits of a generation.
+pub(super) const GENERATION_BITS: u32 = 50;
 
 /// The first cell, and those of the remainders.
 pub(super) struct Outcomes<'a>(pub(super) &'a [AtomicU64]);

@@ -10,8 +10,10 @@
 //! proc_meminfo(5); cgroup-v2.rst and cgroup-v1/memory.rst of the kernel
 
 mod groups;
+mod left;
 
 use crate::{Error, ErrorKind, Result};
+use left::{Room, spared};
 use procession_sys::Errno;
 use std::fmt::Display;
 use std::os::fd::BorrowedFd;
@@ -33,25 +35,6 @@ fn is_to_be_asked(bytes: u64) -> bool {
         UNASKED_FOR.store(0, Ordering::Relaxed);
     }
     is_much
-}
-
-/// At most so much is left to others, or this part of all.
-const LEFT_TO_OTHERS: u64 = 256 << 20;
-const PART_LEFT: u64 = 32;
-
-/// What can still be taken, and from what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Room {
-    bytes: u64,
-    of: String,
-    errno: Errno,
-    kind: ErrorKind,
-    hint: &'static str,
-}
-
-/// What may be taken of something that is limited, where so much is left.
-fn spared(left: u64, limit: u64) -> u64 {
-    left.saturating_sub((limit / PART_LEFT).min(LEFT_TO_OTHERS))
 }
 
 /// A number of kibibytes in a table of those, as bytes.
@@ -233,7 +216,7 @@ mod tests {
     #[test]
     fn the_machine_keeps_some() {
         let room = of_machine(TABLE).unwrap();
-        assert_eq!(room.bytes, 16_385_000 * 1024 - LEFT_TO_OTHERS);
+        assert_eq!(room.bytes, 16_385_000 * 1024 - left::LEFT_TO_OTHERS);
         assert_eq!(of_machine("MemTotal: 5 kB"), None);
         assert_eq!(spared(100, 3200), 0);
         assert_eq!(spared(1000, 3200), 900);

@@ -1,7 +1,8 @@
 //! A thread that uses a shared object, for the time of one call: what the
 //! algorithms of `procession-core` need of the system.
 
-use super::{Registry, thread};
+use super::table::Registry;
+use super::thread;
 use crate::spin;
 use crate::{Deadline, Result};
 use procession_core::{Owner, Platform, Slept};

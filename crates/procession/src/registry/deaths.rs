@@ -18,8 +18,8 @@
 //! is one system call, and only marked places are asked about: while nobody dies,
 //! nothing here runs.
 
-use super::identity::Identity;
-use super::{CHANGED, Participant, Registry, UNSIGNED};
+use super::identity::{Identity, Participant};
+use super::table::{CHANGED, Registry, UNSIGNED};
 use procession_core::registry::{self as core, Life};
 use procession_sys::{futex, presence};
 use std::os::fd::AsFd;

@@ -1,7 +1,6 @@
 //! Which process has a place: for people, and as proof of its end where it could put
 //! up no sign of life.
 
-use super::PID;
 use crate::Result;
 use crate::error::Context;
 use rustix::fd::OwnedFd;
@@ -9,6 +8,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Offsets within a place, behind those of [`table`](super::table).
+const PID: usize = 24;
 const NAMESPACE: usize = 32;
 const PIDFS: usize = 40;
 const STARTED: usize = 48;
@@ -19,9 +20,9 @@ const STARTED: usize = 48;
 pub struct Participant {
     /// Its number, in its own namespace of pids.
     pub pid: u32,
-    /// Whether that is also our namespace.
+    /// `true` if that is also our namespace.
     pub in_our_namespace: bool,
-    /// Whether it lives.
+    /// `true` if it lives.
     pub alive: bool,
 }
 
@@ -85,7 +86,7 @@ impl Identity {
         self.namespace != 0 && own_namespace() == Some(self.namespace)
     }
 
-    /// Whether there is proof that it has ended: that all its threads have. A process
+    /// Returns `true` if there is proof that it has ended: that all its threads have. A process
     /// that executed another program has not.
     pub(super) fn has_ended(&self) -> bool {
         // What another process wrote there may be no number of a process.
@@ -104,7 +105,7 @@ impl Identity {
         }
     }
 
-    /// Whether what has the number now is another process.
+    /// Returns `true` if what has the number now is another process.
     fn is_another(&self, pid: Pid, pidfd: &OwnedFd) -> bool {
         let other = pidfs_inode(pidfd);
         if self.pidfs != 0 && other != 0 {
@@ -151,8 +152,8 @@ fn pidfs_inode(pidfd: &OwnedFd) -> u64 {
     }
 }
 
-/// Whether the clock of boots, as this process sees it, is the machine's: what
-/// stat(5) says of starts depends on who reads it.
+/// Returns `true` if the clock of boots, as this process sees it, is the machine's: what
+/// stat(5) says of starts depends on the process that reads it.
 fn has_clock_of_machine() -> bool {
     /// `PROC_TIME_INIT_INO`
     const MACHINE: u64 = 0xeffffffa;

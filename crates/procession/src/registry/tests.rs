@@ -2,8 +2,13 @@
 
 use super::identity::Identity;
 use super::*;
-use procession_core::registry::{DIED, WATCHED};
+use crate::os::memory::Region;
+use procession_core::Owner;
+use procession_core::registry::{self as core, DIED, WATCHED};
 use std::cell::Cell;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// One with eight places, in no file that it knows.
 fn registry() -> Arc<Registry> {

@@ -16,8 +16,10 @@
 //! The kernel marks 2,048 places of one thread. A process that has more starts another
 //! thread for each 2,000, which does nothing at all.
 
-use super::watches::{self, Watch};
-use super::{CHANGED, Claimed, Registry, wakers};
+use super::claimed::{Claimed, Marker};
+use super::table::{CHANGED, Registry};
+use super::wakers;
+use super::watch::{self, Watch};
 use crate::error::Context;
 use crate::{Error, ErrorKind, Result};
 use procession_sys::fork_local::ForkLocal;
@@ -73,13 +75,6 @@ pub(crate) struct Watcher {
     markers: Vec<Marker>,
     watched: Vec<Watched>,
     pub(super) watches: Vec<Watch>,
-}
-
-/// A thread with a list of places that the kernel marks when the process ends.
-#[derive(Clone, Debug)]
-pub(super) struct Marker {
-    pub(super) list: Arc<RobustList>,
-    pub(super) thread_id: u32,
 }
 
 /// A place of this process, and whom it watches.
@@ -284,7 +279,7 @@ fn keep(process: &Process) -> ! {
         let changed = process.changed.load(Ordering::Acquire);
         watched.clear();
         if let Some(watcher) = &*watcher {
-            watches::pass_on(&waits, &watcher.watches);
+            watch::pass_on(&waits, &watcher.watches);
         }
         waits.clear();
         let is_time = told.elapsed() >= SLICE;

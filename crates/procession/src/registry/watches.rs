@@ -5,54 +5,20 @@
 //! other people's code, are called by [`wakers`](super::wakers).
 
 use super::wakers;
+use super::watch::Watch;
 use super::watcher::{announce_change, started};
 use crate::Result;
-use crate::os::eventfd::EventFd;
-use procession_sys::futex;
 use procession_sys::memory::Word;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
 
-/// Whom to tell.
-#[derive(Debug)]
-pub(crate) enum Notify {
-    Doorbell(Arc<EventFd>),
-    Waker(Waker),
-}
-
-impl Notify {
-    /// Runs nobody else's code.
-    pub(super) fn notify(self) {
-        match self {
-            Notify::Doorbell(doorbell) => drop(doorbell.try_add(1)),
-            Notify::Waker(waker) => wakers::call(waker),
-        }
-    }
-}
-
-/// Somebody who wants to be told, once, that one of some words is no more what it
-/// was.
-#[derive(Debug)]
-pub(super) struct Watch {
-    number: u64,
-    pub(super) words: Vec<(Word, u32)>,
-    pub(super) notify: Notify,
-}
-
-impl Watch {
-    pub(super) fn is_over(&self) -> bool {
-        let differs = |(word, seen): &(Word, u32)| word.load(Ordering::SeqCst) as u32 != *seen;
-        self.words.iter().any(differs)
-    }
-}
+pub(crate) use super::watch::Notify;
 
 /// A watch, as its owner has it.
 #[derive(Debug)]
 pub(crate) struct Watching(u64);
 
 impl Watching {
-    /// Ends it. Whether it was told before.
+    /// Ends it. Returns `true` if it was told before.
     pub(crate) fn end(self) -> bool {
         let number = self.0;
         std::mem::forget(self);
@@ -96,17 +62,4 @@ pub(crate) fn watch(words: Vec<(Word, u32)>, notify: Notify) -> Result<Watching>
     drop(watcher);
     announce_change();
     Ok(Watching(number))
-}
-
-/// Wakes others in place of those whose watches ended while the watcher slept for
-/// them, and may have been woken for them.
-pub(super) fn pass_on(slept_on: &[(Word, u32)], watches: &[Watch]) {
-    for (word, seen) in slept_on {
-        let is_same =
-            |(other, _): &(Word, u32)| std::ptr::eq(&raw const **other, &raw const **word);
-        let is_wanted = || watches.iter().any(|watch| watch.words.iter().any(is_same));
-        if word.load(Ordering::Relaxed) as u32 != *seen && !is_wanted() {
-            futex::wake(word, 1);
-        }
-    }
 }

@@ -1,10 +1,9 @@
 //! The directory of a user's named objects, and its lock.
 
-use super::attached;
-use super::backing::{Backing, require_own_file};
-use super::named::Published;
-use super::object::{Class, Object};
+use super::backing::require_own_file;
+use super::object::Object;
 use super::ticket;
+use super::trusted_directory::{directory_path, open_trusted};
 use crate::error::Context;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::Errno;
@@ -22,23 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// are stored behind a letter.
 const LOCK: &str = "lock";
 
-/// Why there is no object in memory that others find.
-enum Absent {
-    /// Nobody uses it, so nobody may any more.
-    Unused,
-    Failed(Error),
-}
-
-impl From<Error> for Absent {
-    fn from(error: Error) -> Absent {
-        match error.kind() {
-            // It was made before the machine last started.
-            ErrorKind::Removed => Absent::Unused,
-            _ => Absent::Failed(error),
-        }
-    }
-}
-
 /// The directory of named objects, locked.
 pub(super) struct Directory {
     pub(super) path: OwnedFd,
@@ -51,29 +33,8 @@ pub(super) struct Directory {
     kept: RefCell<Vec<Arc<Object>>>,
 }
 
-pub(super) fn directory_path() -> String {
-    let uid = rustix::process::geteuid().as_raw();
-    format!("/dev/shm/procession-{uid}")
-}
-
 pub(super) fn file_name(name: &str) -> String {
     format!("o{name}")
-}
-
-/// Opens the directory, if there is one; refuses it if it is not this user's alone.
-pub(super) fn open_trusted(path: &str, operation: &'static str) -> Result<Option<OwnedFd>> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    let directory = match rustix::fs::open(path, flags, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(None),
-        outcome => outcome.during(operation, path)?,
-    };
-    let status = rustix::fs::fstat(&directory).during(operation, path)?;
-    if status.st_uid != rustix::process::geteuid().as_raw() || status.st_mode & 0o077 != 0 {
-        return Err(Error::new(ErrorKind::Untrusted, operation, path)
-            .because("it belongs to somebody else, or others may use it")
-            .with_hint("remove it, or have its owner remove it"));
-    }
-    Ok(Some(directory))
 }
 
 /// Opens the directory, made if there is none, and takes its lock; `None` if
@@ -174,33 +135,6 @@ impl Directory {
             }
         }
         rustix::fs::unlinkat(&self.path, path, AtFlags::empty()).during(operation, name)
-    }
-
-    /// The object in memory that others find, as this process has it from now on, or
-    /// has it already; `None` if nobody uses it.
-    pub(super) fn attached(
-        &self,
-        backing: Backing,
-        published: Published,
-        class: Class,
-        operation: &'static str,
-    ) -> Result<Option<Arc<Object>>> {
-        let found = attached::find_or(backing.key()?, || {
-            let object = Object::open(backing, operation)?;
-            if !object.is_in_use(self)? {
-                return Err(Absent::Unused);
-            }
-            object.expect(class, operation)?;
-            Ok(object.of(class, Some(published)))
-        });
-        let object = match found {
-            Ok(object) => self.keep(object),
-            Err(Absent::Unused) => return Ok(None),
-            Err(Absent::Failed(error)) => return Err(error),
-        };
-        object.expect(class, operation)?;
-        object.join()?;
-        Ok(Some(object))
     }
 
     /// Keeps an object until the lock is gone, because its last handle takes the

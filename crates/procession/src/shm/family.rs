@@ -1,8 +1,7 @@
 //! The registry that objects without a name share.
 
 use super::backing::{Backing, Extent};
-use super::header::{self, Header, Kind};
-use super::object::{new_id, now};
+use super::header::{self, Header, Kind, new_id, now};
 use super::safe::Fingerprint;
 use crate::registry::{self, Registry};
 use crate::{Error, ErrorKind, Result};

@@ -4,8 +4,9 @@
 use super::attached;
 use super::backing::{Backing, Extent, require_own_file};
 use super::directory::Directory;
-use super::named::{PLACES, Published, link};
+use super::named::{PLACES, link};
 use super::object::{Class, Object};
+use super::published::Published;
 use crate::error::Context;
 use crate::{Error, ErrorKind, Result};
 use procession_sys::Errno;

@@ -19,6 +19,7 @@
 //! 32 bits each.
 
 use super::safe::Fingerprint;
+use crate::name::random_bytes;
 use crate::{Error, ErrorKind, Result};
 use procession_sys::memory::SharedBytes;
 use std::sync::atomic::Ordering;
@@ -129,6 +130,21 @@ pub(super) fn id_of(bytes: [u8; 16]) -> u128 {
     } else {
         number
     }
+}
+
+/// A new id of an object.
+pub(super) fn new_id() -> Result<u128> {
+    Ok(u128::from_ne_bytes(random_bytes()?))
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "shown to people, and not measured"
+    )]
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
 }
 
 impl Header {

@@ -2,10 +2,11 @@
 
 use super::Kind;
 use super::backing::Backing;
-use super::directory::{Directory, directory_path};
+use super::directory::Directory;
 use super::object::Object;
 use super::system_v;
 use super::ticket::is_on_its_way;
+use super::trusted_directory::directory_path;
 use crate::error::Context;
 use crate::os::sysv::{Key, SharedMemory};
 use crate::registry::Participant;

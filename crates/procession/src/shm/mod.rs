@@ -18,13 +18,16 @@ mod family;
 mod file;
 mod header;
 mod listing;
+mod lookup;
 mod named;
 mod object;
+mod published;
 mod safe;
 mod segment;
 mod system_v;
 mod ticket;
 mod travel;
+mod trusted_directory;
 
 pub use crate::registry::Participant;
 pub use listing::{NamedObject, collect_garbage, list};

@@ -18,70 +18,16 @@
 use super::backing::{Backing, Extent};
 use super::directory::{Directory, file_name};
 use super::object::{Class, Object};
-use super::ticket;
+use super::published::Published;
 use crate::error::Context;
 use crate::{Error, ErrorKind, Name, Result};
 use procession_sys::Errno;
 use rustix::fs::{AtFlags, Mode, OFlags};
-use serde::{Deserialize, Serialize};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Places in the registry of an object that others find by themselves.
 pub(super) const PLACES: usize = 256;
-
-/// Where an object is found, by processes that were not given it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Published {
-    /// In the directory of names; its last user removes it.
-    Name(String),
-    /// At a path of the user's choice, where it stays.
-    File(PathBuf),
-    /// By a System V key; its last user removes it.
-    SystemV,
-}
-
-impl Published {
-    pub(super) fn name(&self) -> Option<&str> {
-        match self {
-            Published::Name(name) => Some(name),
-            Published::File(path) => path.to_str(),
-            Published::SystemV => None,
-        }
-    }
-
-    /// Leaves the object, and removes what others find it by, if nobody else uses
-    /// it.
-    pub(super) fn leave(&self, object: &Object) {
-        if let Published::File(_) = self {
-            object.registry().leave();
-            return;
-        }
-        // Whatever goes wrong here, the next one who asks for the name, or the
-        // garbage collection, can do it as well.
-        let directory = Directory::lock();
-        object.registry().leave();
-        if let Ok(identity) = object.backing().identity() {
-            ticket::let_go(identity);
-        }
-        let Ok(directory) = directory else {
-            return;
-        };
-        if object.is_in_use(&directory).unwrap_or(true) {
-            return;
-        }
-        match (self, object.backing()) {
-            (Published::Name(name), Backing::File(file)) => {
-                let _ = directory.remove(name, Some(file));
-            }
-            (_, Backing::SystemV(segment)) => {
-                let _ = segment.clone().remove();
-            }
-            _ => {}
-        }
-    }
-}
 
 fn check_name(name: &str) -> Result<&str> {
     Name::new(name)?;

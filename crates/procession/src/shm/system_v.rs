@@ -9,8 +9,9 @@
 use super::backing::{Backing, Extent};
 use super::directory::Directory;
 use super::header;
-use super::named::{PLACES, Published};
+use super::named::PLACES;
 use super::object::{Class, Object};
+use super::published::Published;
 use crate::error::Context;
 use crate::os::sysv::{Key, SharedMemory};
 use crate::{Error, ErrorKind, Result};

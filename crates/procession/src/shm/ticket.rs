@@ -21,7 +21,7 @@
 
 use super::attached;
 use super::backing::Identity;
-use super::directory::{directory_path, open_trusted};
+use super::trusted_directory::{directory_path, open_trusted};
 use crate::error::Context;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::{Errno, record_lock};

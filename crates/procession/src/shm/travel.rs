@@ -1,8 +1,8 @@
 //! Shared objects as arguments, captures, messages and results.
 
 use super::backing::Backing;
-use super::named::Published;
 use super::object::{Class, Object};
+use super::published::Published;
 use super::ticket::Ticket;
 use crate::codec;
 use crate::os::sysv::SharedMemory;

@@ -14,8 +14,8 @@
 //! References to the values exist only in guards, which hold the lock.
 #![allow(unsafe_code)]
 
+use super::LockError;
 use super::error::failed;
-use super::{LockError, MutexGuard, RecoveryGuard};
 use crate::registry::thread;
 use crate::shm::{Class, Exclusive, Extent, Fingerprint, Kind, Object, ShmSafe, Values};
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -395,15 +395,4 @@ impl<T: ShmSafe> Drop for Orphan<'_, T> {
         guard.locked.give_up(guard.owner);
         std::mem::forget(guard);
     }
-}
-
-/// Turns guards of [`Locked`] into those of [`Mutex`](super::Mutex).
-pub(super) fn of_mutex<'a, T: ShmSafe>(
-    outcome: std::result::Result<LockedGuard<'a, T>, LockError<LockedGuard<'a, T>, Orphan<'a, T>>>,
-) -> std::result::Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>, RecoveryGuard<'a, T>>> {
-    outcome.map(MutexGuard::of).map_err(|error| match error {
-        LockError::OwnerDied(orphan) => LockError::OwnerDied(RecoveryGuard::of(orphan)),
-        LockError::Poisoned(guard) => LockError::Poisoned(MutexGuard::of(guard)),
-        LockError::Failed(error) => LockError::Failed(error),
-    })
 }

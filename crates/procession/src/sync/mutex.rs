@@ -246,7 +246,7 @@ impl<T: ShmSafe> Mutex<T> {
     /// ```
     #[inline]
     pub fn lock_deadline(&self, deadline: Deadline) -> LockResult<'_, T> {
-        locked::of_mutex(self.locked.lock(deadline, "locking mutex"))
+        from_locked(self.locked.lock(deadline, "locking mutex"))
     }
 
     /// Returns `true` if a thread of any process holds the lock at this moment, even if
@@ -443,6 +443,17 @@ impl<T: ShmSafe> Clone for Mutex<T> {
         let locked = self.locked.clone();
         Mutex { locked }
     }
+}
+
+/// Turns guards of [`Locked`] into those of [`Mutex`].
+pub(super) fn from_locked<'a, T: ShmSafe>(
+    outcome: std::result::Result<LockedGuard<'a, T>, LockError<LockedGuard<'a, T>, Orphan<'a, T>>>,
+) -> std::result::Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>, RecoveryGuard<'a, T>>> {
+    outcome.map(MutexGuard::of).map_err(|error| match error {
+        LockError::OwnerDied(orphan) => LockError::OwnerDied(RecoveryGuard::of(orphan)),
+        LockError::Poisoned(guard) => LockError::Poisoned(MutexGuard::of(guard)),
+        LockError::Failed(error) => LockError::Failed(error),
+    })
 }
 
 shared_object!(Mutex<T: ShmSafe>, locked::class::<T>(Kind::Mutex));

@@ -1,7 +1,6 @@
 //! The guards that a condition variable accepts, and the results of its waits.
 
-use super::locked;
-use super::mutex::MutexGuard;
+use super::mutex::{self, MutexGuard};
 use super::reentrant::ReentrantMutexGuard;
 use super::{LockError, RecoveryGuard};
 use crate::Deadline;
@@ -85,7 +84,7 @@ impl<'a, T: ShmSafe> WaitGuard for MutexGuard<'a, T> {
         let locked = self.locked();
         drop(self);
         wait();
-        locked::of_mutex(locked.lock(Deadline::NEVER, "locking mutex"))
+        mutex::from_locked(locked.lock(Deadline::NEVER, "locking mutex"))
     }
 
     fn seen(&mut self) -> &mut T {

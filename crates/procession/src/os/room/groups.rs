@@ -1,6 +1,6 @@
 //! What the control groups of this process may still have, of both versions.
 
-use super::{Room, spared};
+use super::left::{Room, spared};
 use crate::ErrorKind;
 use procession_sys::Errno;
 use std::path::{Path, PathBuf};

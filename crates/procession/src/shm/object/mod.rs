@@ -1,23 +1,21 @@
 //! A segment with one shared object in it, as one process has it.
 
-use super::attached;
+mod growing;
+mod leave;
+mod origin;
+
 use super::backing::{Backing, Extent, Identity};
-use super::directory::Directory;
-use super::family::FamilyRegistry;
-use super::header::{self, Header, Kind};
-use super::named::Published;
+use super::header::{self, Header, Kind, new_id, now};
+use super::published::Published;
 use super::safe::Fingerprint;
-use super::ticket;
-use crate::name::random_bytes;
 use crate::os::memory::Region;
 use crate::registry::{self, Caller, Registry, thread};
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_core::Owner;
 use procession_sys::memory::{SharedBytes, Word, Words};
-use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 /// What a type does with what this process still holds of an object when its last
 /// handle goes.
@@ -55,20 +53,6 @@ pub(crate) struct Class {
     pub(crate) lends: Lends,
 }
 
-pub(super) fn new_id() -> Result<u128> {
-    Ok(u128::from_ne_bytes(random_bytes()?))
-}
-
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "shown to people, and not measured"
-    )]
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |now| now.as_secs())
-}
-
 /// Where the body of an object begins that has a registry of its own, of so many
 /// places.
 fn body_behind_registry(places: usize) -> usize {
@@ -90,42 +74,6 @@ fn length_of(body_at: usize, extent: Extent) -> Result<usize> {
 }
 
 impl Object {
-    /// Makes an object without a name. `fill` writes its body, which is zero.
-    pub(crate) fn anonymous(
-        class: Class,
-        extent: Extent,
-        fill: impl FnOnce(&Object) -> Result<()>,
-    ) -> Result<Arc<Object>> {
-        let family = FamilyRegistry::own()?;
-        let length = length_of(header::BYTES, extent)?;
-        let label = format!("procession-{}", class.kind.word());
-        let backing = Backing::anonymous(&label, length, extent)?;
-        let operation = "creating shared object";
-        let length = match extent.overflow {
-            // What is behind is mapped by and by.
-            true => length,
-            false => backing.length(operation)?,
-        };
-        let header = Header {
-            kind: class.kind,
-            fingerprint: class.fingerprint.number(),
-            length,
-            id: new_id()?,
-            registry_id: family.id,
-            registry_at: None,
-            body_at: header::BYTES,
-            body_length: extent.body,
-            longest_body: extent.longest_body,
-            made_at: now(),
-        };
-        let memory = backing.map(header.mapped_length(length), operation)?;
-        let mut object = Object::new(memory, header, backing, family.registry);
-        object.registry_backing = Some(family.backing);
-        fill(&object)?;
-        object.header.write(object.memory.bytes());
-        object.publish(None, class)
-    }
-
     /// Makes an object with a registry of its own in memory that nobody can find
     /// yet, or that nobody opens before this is done. `fill` writes its body,
     /// which is zero; the directory of names may be locked, so that no code of others
@@ -252,44 +200,6 @@ impl Object {
         Ok(())
     }
 
-    /// The object of another process whose registry is with it.
-    pub(super) fn receive_whole(
-        backing: Backing,
-        published: Option<Published>,
-        class: Class,
-    ) -> Result<Arc<Object>> {
-        let operation = "receiving shared object";
-        let object = attached::find_or(backing.key()?, || {
-            let object = Object::open(backing, operation)?;
-            object.expect(class, operation)?;
-            Ok::<_, Error>(object.of(class, published))
-        })?;
-        object.expect(class, operation)?;
-        object.join()?;
-        Ok(object)
-    }
-
-    /// The object of another process that came with the registry that it shares.
-    pub(super) fn receive_part(
-        file: OwnedFd,
-        registry: OwnedFd,
-        class: Class,
-    ) -> Result<Arc<Object>> {
-        let operation = "receiving shared object";
-        let backing = Backing::File(file.into());
-        let object = attached::find_or(backing.key()?, || {
-            backing.require_sealed(operation)?;
-            let (memory, header, _) = Object::look(&backing, operation)?;
-            header.expect(class.kind, class.fingerprint, operation)?;
-            let family = FamilyRegistry::received(registry, header.registry_id)?;
-            let mut object = Object::new(memory, header, backing, family.registry);
-            object.registry_backing = Some(family.backing);
-            Ok::<_, Error>(object.of(class, None))
-        })?;
-        object.expect(class, operation)?;
-        Ok(object)
-    }
-
     /// Refuses an object of another kind or type.
     pub(super) fn expect(&self, class: Class, operation: &'static str) -> Result<()> {
         self.header.expect(class.kind, class.fingerprint, operation)
@@ -314,14 +224,6 @@ impl Object {
         self
     }
 
-    /// A new object, for its maker.
-    pub(super) fn publish(self, published: Option<Published>, class: Class) -> Result<Arc<Object>> {
-        // The last thing that can fail: a published object that goes takes the
-        // lock of the directory.
-        let identity = self.backing.identity()?;
-        Ok(attached::remember(self.of(class, published), identity))
-    }
-
     /// The bytes behind the header.
     #[inline]
     pub(crate) fn body(&self) -> SharedBytes<'_> {
@@ -331,96 +233,6 @@ impl Object {
             ..
         } = self.header;
         self.memory.bytes().slice(body_at, body_length)
-    }
-
-    /// How long the body is now, of an object that grows.
-    ///
-    /// What the memory says is believed as far as the file reaches.
-    pub(super) fn grown_length(&self) -> usize {
-        let known = self.grown.load(Ordering::Acquire);
-        let said = self.memory.bytes().atomic_u64(header::BODY_LENGTH);
-        // SYNC(grow): what is behind the old end is allocated.
-        let said = usize::try_from(said.load(Ordering::Acquire)).unwrap_or(usize::MAX);
-        if said <= known {
-            return known;
-        }
-        let longest = self.header.longest_body.unwrap_or(known);
-        let reaches = self.backing.length("measuring segment").unwrap_or(0);
-        let reaches = reaches.saturating_sub(self.header.body_at);
-        let now = said.min(longest).min(reaches);
-        self.grown.fetch_max(now, Ordering::AcqRel).max(now)
-    }
-
-    /// Makes the body so long, if it is shorter.
-    pub(super) fn grow(&self, length: usize) -> Result<()> {
-        let operation = "growing segment";
-        let refuse = |kind, why: String| {
-            Err(Error::new(kind, operation, self.label())
-                .because(why)
-                .with_hint("make it with `Segment::options().longest(..)`"))
-        };
-        match self.header.longest_body {
-            None => return refuse(ErrorKind::Unsupported, "its length is fixed".to_owned()),
-            Some(longest) if length > longest => {
-                let why = format!("{length} bytes are wanted, it can have {longest}");
-                return refuse(ErrorKind::LimitReached, why);
-            }
-            Some(_) => {}
-        }
-        self.backing
-            .allocate(self.header.body_at + length, operation)?;
-        let said = self.memory.bytes().atomic_u64(header::BODY_LENGTH);
-        // SYNC(grow): whoever is killed before this has made the file longer, and
-        // that is all.
-        said.fetch_max(length as u64, Ordering::Release);
-        Ok(())
-    }
-
-    /// So many bytes behind the header, of an object that grows.
-    pub(super) fn body_of(&self, length: usize) -> SharedBytes<'_> {
-        self.memory.bytes().slice(self.header.body_at, length)
-    }
-
-    /// Allocates memory of the file, behind what the object is.
-    pub(crate) fn allocate_overflow(&self, offset: u64, length: usize) -> Result<()> {
-        let operation = "making room for message";
-        self.backing
-            .allocate_part(offset, length, operation)
-            .map_err(|error| error.about(self.label()))
-    }
-
-    /// Allocates a part of a body of which not all was allocated at first. What was is
-    /// as it is.
-    pub(crate) fn allocate_body(&self, offset: usize, length: usize) -> Result<()> {
-        let operation = "allocating shared memory";
-        let at = self.header.body_at + offset;
-        self.backing
-            .allocate_part(at as u64, length, operation)
-            .map_err(|error| error.about(self.label()))
-    }
-
-    /// Bytes of memory that the object has taken.
-    pub(crate) fn taken(&self) -> Result<u64> {
-        self.backing.taken("measuring shared object")
-    }
-
-    /// Gives such memory back.
-    pub(crate) fn clear_overflow(&self, offset: u64, length: u64) {
-        self.backing.clear_part(offset, length);
-    }
-
-    /// Maps such memory, whose offset is a multiple of the page size.
-    pub(crate) fn map_overflow(&self, offset: u64, length: usize) -> Result<Arc<Region>> {
-        let operation = "mapping message";
-        self.backing.map_part(offset, length, operation)
-    }
-
-    /// Where the file goes on behind what the object is, at a page, and how far.
-    pub(crate) fn behind(&self) -> Result<(u64, u64)> {
-        let page = rustix::param::page_size();
-        let first = self.header.length.next_multiple_of(page) as u64;
-        let end = self.backing.length("measuring queue")? as u64;
-        Ok((first, end.saturating_sub(first)))
     }
 
     /// The memory, and where the body begins in it.
@@ -492,14 +304,6 @@ impl Object {
         }
     }
 
-    /// Whether somebody uses it, or has it and has not opened it yet. The directory of
-    /// names is locked.
-    pub(super) fn is_in_use(&self, directory: &Directory) -> Result<bool> {
-        let identity = self.backing.identity()?;
-        let is_on_its_way = || ticket::is_on_its_way(&directory.path, identity);
-        Ok(self.registry.is_in_use(is_on_its_way))
-    }
-
     /// Whether this process has references into the memory, or had and leaked them.
     pub(super) fn is_lent(&self) -> bool {
         let process = Caller::of_process(&self.registry);
@@ -542,24 +346,5 @@ impl Object {
     #[inline]
     pub(crate) fn holder(&self) -> Option<Caller<'_>> {
         Caller::if_joined(&self.registry)
-    }
-}
-
-impl Drop for Object {
-    fn drop(&mut self) {
-        if let Some(identity) = self.attached {
-            // Guards borrow handles: what is still held was forgotten.
-            attached::forget(self, identity, || {
-                if let Some(process) = Caller::of_process(&self.registry) {
-                    (self.abandon)(self, &process);
-                }
-            });
-        }
-        // The registry of a named object is in it, and goes with it.
-        if let Some(published) = self.published.take() {
-            published.leave(self);
-        } else if self.header.registry_at.is_some() {
-            self.registry.leave();
-        }
     }
 }
