@@ -35,7 +35,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "`spawn` gives a handle that has the forms",
     ),
     (
-        "pool::Call::call",
+        "pool::Calls::call",
         "`spawn` gives a handle that has the forms",
     ),
     ("pool::Results::next", "it is that of `Iterator`"),
@@ -93,7 +93,6 @@ const OTHERS: &[&str] = &[
     "os::Writer::into_blocking",
     "pool::Builder::idle",
     "pool::Builder::start",
-    "pool::Call::backoff",
     "pool::Calls::backoff",
     "pool::TaskHandle::on_done",
     "process::Builder::start",

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Err(error) => println!("task {}: {}", error.index().unwrap(), reason(&error)),
         }
     }
-    let flaky = pool.task(|()| -> u32 { panic!("again") }, ()).retries(2);
-    println!("attempts: {}", flaky.call().unwrap_err().attempts());
+    let flaky = pool.calls(|()| -> u32 { panic!("again") }).retries(2);
+    println!("attempts: {}", flaky.call(()).unwrap_err().attempts());
     Ok(())
 }

@@ -178,3 +178,8 @@ pub use wait::Selectable;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/from-python.md")]
 struct FromPython;
+
+/// Compiles, or refuses, what a decision rests on.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/design.md")]
+struct Design;

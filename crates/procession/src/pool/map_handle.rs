@@ -1,9 +1,9 @@
 //! A function over many arguments, in the background.
 
 use super::TaskError;
-use super::call::no_thread;
 use super::calls::Calls;
 use super::feed::Whole;
+use super::function::no_thread;
 use super::scheduler::after;
 use super::scheduler::cancel::Running;
 use super::scheduler::chunk::{Piece, value_of};

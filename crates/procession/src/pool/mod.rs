@@ -10,8 +10,8 @@
 //! | one call | [`Pool::call`], [`Pool::spawn`] and [`TaskHandle`] |
 //! | the first of several to end, or to fail | [`wait_any`], [`wait_first_failure`] |
 //! | one result of all | [`Pool::map_reduce`] |
-//! | timeouts, retries, priorities | [`Pool::task`], [`Pool::calls`] |
-//! | with captured values, or by name | [`Task`] and the methods with `_task` |
+//! | timeouts, retries, priorities | [`Pool::calls`], [`Calls`] |
+//! | with captured values, or by name | [`Task`], [`Pool::task`] |
 //! | state of each worker; recycling, limits | [`Pool::builder`] |
 //! | see what goes on | [`Pool::stats`] |
 //!
@@ -37,11 +37,11 @@
 //! ```
 
 mod builder;
-mod call;
 mod calls;
 mod doorbell;
 mod executor;
 mod feed;
+mod function;
 mod global;
 mod handle;
 mod join_error;
@@ -61,7 +61,6 @@ mod worker;
 mod worker_ring;
 
 pub use builder::{Builder, default_workers};
-pub use call::Call;
 pub use calls::Calls;
 pub use global::global;
 pub use handle::TaskHandle;
@@ -77,13 +76,13 @@ pub use worker::{stop_requested, with_state, worker_number};
 pub use crate::process::TaskError;
 
 use crate::process::Task;
-use call::Function;
+use function::Function;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 impl Pool {
-    /// Calls the function for each argument; all results, in order. The first failure
-    /// ends it.
+    /// Calls the function for each argument, and returns all results, in order. The first
+    /// failure ends it.
     ///
     /// # Blocking
     /// Until all results are there.
@@ -120,8 +119,9 @@ impl Pool {
         self.calls(function).map(arguments)
     }
 
-    /// Calls the function for each argument, as results are taken; results in order.
-    /// The arguments may be without end: only some are taken in advance.
+    /// Calls the function for each argument as results are taken, and returns an iterator
+    /// over the results, in order. The arguments may be without end: only some are taken in
+    /// advance.
     ///
     /// # Errors
     /// Each item is a result or a failure.
@@ -143,7 +143,8 @@ impl Pool {
         self.calls(function).imap(arguments)
     }
 
-    /// [`imap`](Pool::imap), with results as they come.
+    /// Calls the function for each argument as results are taken, and returns an iterator
+    /// over the results, in the order in which the calls end.
     ///
     /// # Errors
     /// As [`imap`](Pool::imap).
@@ -181,11 +182,10 @@ impl Pool {
     ///
     /// # Examples
     /// ```
-    /// use procession::{pool::Pool, shared::Counter, process::Task};
+    /// use procession::{pool::Pool, shared::Counter};
     /// let (pool, total) = (Pool::new(2)?, Counter::new(0)?);
-    /// let add = Task::lend(total.clone(), |total: &Counter, x: i64| { total.add(x); })?;
-    /// pool.calls_task(&add).for_each(1..=100)?;
-    /// assert_eq!(total.get(), 5050);
+    /// pool.for_each(|total: Counter| { total.add(1); }, vec![total.clone(); 100])?;
+    /// assert_eq!(total.get(), 100);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn for_each<A, I>(
@@ -200,8 +200,8 @@ impl Pool {
         self.calls(function).for_each(arguments)
     }
 
-    /// Calls the function for each argument and puts the results together, in the
-    /// workers and at last here; see [`Calls::map_reduce`].
+    /// Calls the function for each argument and combines the results two by two with
+    /// `reduce`, in the workers and at last here; see [`Calls::map_reduce`].
     ///
     /// # Errors
     /// As [`map`](Pool::map).
@@ -241,7 +241,13 @@ impl Pool {
     /// The pool is closed or over; the argument cannot be encoded.
     ///
     /// # Examples
-    /// See [`TaskHandle`].
+    /// ```
+    /// use procession::pool::Pool;
+    /// let pool = Pool::new(2)?;
+    /// let task = pool.spawn(|x: u64| x * x, 12)?;
+    /// assert_eq!(task.join()?, 144);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn<A, R>(
         &self,
         function: fn(A) -> R,
@@ -251,13 +257,13 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        self.task(function, argument).spawn()
+        self.calls(function).spawn(argument)
     }
 
     /// Has a worker call the function, and waits for the result.
     ///
     /// # Errors
-    /// How the call failed, or as [`spawn`](Pool::spawn).
+    /// The failure of the call, or as [`spawn`](Pool::spawn).
     ///
     /// # Cost
     /// If the worker is awake, less than a system call.
@@ -275,57 +281,25 @@ impl Pool {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        self.task(function, argument).call()
+        self.calls(function).call(argument)
     }
 
-    /// [`call`](Pool::call) of a task, which may capture values.
+    /// Returns calls of a function, to say how they are to go, and then to make them.
     ///
-    /// # Errors
-    /// As [`call`](Pool::call).
-    ///
-    /// # Examples
-    /// See [`Task::lend`].
-    pub fn call_task<A, R>(
-        &self,
-        task: &Task<A, R>,
-        argument: A,
-    ) -> std::result::Result<R, TaskError>
-    where
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
-        Call::new(&self.shared, Function::Task(task.clone()), argument).call()
-    }
-
-    /// One call, with more to be said about it.
-    pub fn task<A, R>(&self, function: fn(A) -> R, argument: A) -> Call<'_, A, R>
-    where
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
-        Call::new(&self.shared, Function::Plain(function), argument)
-    }
-
-    /// One call of a task that may capture values, with more to be said about it.
+    /// The function is an `fn` or a closure that captures nothing; one that captures values
+    /// is a [`Task`], for [`task`](Pool::task).
     ///
     /// # Examples
     /// ```
-    /// use procession::{pool::Pool, task};
-    /// let pool = Pool::new(1)?;
-    /// let factor = 3;
-    /// let scale = task!([factor] |x: u64| x * factor);
-    /// assert_eq!(pool.task_of(&scale, 5).retries(1).call()?, 15);
+    /// use procession::pool::Pool;
+    /// use std::time::Duration;
+    /// fn fetch(page: u32) -> String { format!("page {page}") }
+    /// let pool = Pool::new(2)?;
+    /// let fetch = pool.calls(fetch).timeout(Duration::from_secs(10)).retries(3);
+    /// assert_eq!(fetch.call(7)?, "page 7");
+    /// assert_eq!(fetch.map(1..=2)?, ["page 1", "page 2"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn task_of<A, R>(&self, task: &Task<A, R>, argument: A) -> Call<'_, A, R>
-    where
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
-        Call::new(&self.shared, Function::Task(task.clone()), argument)
-    }
-
-    /// Many calls of a function, with more to be said about them.
     pub fn calls<A, R>(&self, function: fn(A) -> R) -> Calls<'_, A, R>
     where
         A: Serialize + DeserializeOwned,
@@ -334,7 +308,8 @@ impl Pool {
         Calls::new(&self.shared, Function::Plain(function))
     }
 
-    /// Many calls of a task, which may capture values.
+    /// Returns calls of a [`Task`], which may capture values, or name a function: the same
+    /// as [`calls`](Pool::calls), for tasks.
     ///
     /// # Examples
     /// ```
@@ -342,10 +317,14 @@ impl Pool {
     /// let pool = Pool::new(2)?;
     /// let factor = 3;
     /// let scale = task!([factor] |x: u64| x * factor);
-    /// assert_eq!(pool.calls_task(&scale).map(1..=3)?, [3, 6, 9]);
+    /// assert_eq!(pool.task(&scale).call(5)?, 15);
+    /// assert_eq!(pool.task(&scale).retries(1).map(1..=3)?, [3, 6, 9]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn calls_task<A, R>(&self, task: &Task<A, R>) -> Calls<'_, A, R>
+    #[doc(alias = "call_task")]
+    #[doc(alias = "task_of")]
+    #[doc(alias = "calls_task")]
+    pub fn task<A, R>(&self, task: &Task<A, R>) -> Calls<'_, A, R>
     where
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,

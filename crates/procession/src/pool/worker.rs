@@ -70,14 +70,14 @@ pub fn worker_number() -> Option<usize> {
 
 /// Whether the task that this worker runs has been given notice: it was
 /// [cancelled](super::TaskHandle::cancel_after), or the time after which it
-/// [should end](super::Call::notice_after) has passed. A task that runs for long
+/// [should end](super::Calls::notice_after) has passed. A task that runs for long
 /// looks now and then, and returns what it has.
 ///
 /// # Cost
 /// Two loads; none in other processes.
 ///
 /// # Examples
-/// See [`Call::notice_after`](super::Call::notice_after).
+/// See [`Calls::notice_after`](super::Calls::notice_after).
 #[must_use]
 pub fn stop_requested() -> bool {
     ME.get().is_some_and(|me| me.ring.has_notice())

@@ -51,11 +51,7 @@ pub(crate) fn progress_is_told_while_nobody_waits() {
         x
     });
     let wait = wait.unwrap();
-    let mut map = pool
-        .calls_task(&wait)
-        .chunk_size(2)
-        .spawn_map(0..10)
-        .unwrap();
+    let mut map = pool.task(&wait).chunk_size(2).spawn_map(0..10).unwrap();
     for sent in 0..10 {
         assert_eq!((map.done(), map.is_finished()), (sent, false));
         assert!(map.try_join().unwrap_err().is_would_block());
@@ -153,7 +149,7 @@ pub(crate) fn what_is_cancelled_ends() {
     for size in [1, 3, 1000] {
         let counter = Counter::new(0).unwrap();
         let task = Task::lend(counter.clone(), count_and_hang).unwrap();
-        let calls = pool.calls_task(&task).chunk_size(size);
+        let calls = pool.task(&task).chunk_size(size);
         let map = calls.spawn_map(0..10_000).unwrap();
         until(|| counter.get() > 10);
         map.cancel();
@@ -182,7 +178,7 @@ pub(crate) fn what_is_given_notice_ends_by_itself() {
         until(pool::stop_requested);
     });
     let map = pool
-        .calls_task(&task.unwrap())
+        .task(&task.unwrap())
         .chunk_size(10)
         .spawn_map(0..100)
         .unwrap();
@@ -243,15 +239,11 @@ pub(crate) fn a_panicking_iterator_begins_nothing() {
     std::panic::set_hook(Box::new(|_| {}));
     let spawn = AssertUnwindSafe(|| {
         let arguments = (0..1000).inspect(|number| assert!(*number < 999));
-        pool.calls_task(&task).spawn_map(arguments).map(drop)
+        pool.task(&task).spawn_map(arguments).map(drop)
     });
     assert!(std::panic::catch_unwind(spawn).is_err());
     let _ = std::panic::take_hook();
-    pool.calls_task(&task)
-        .spawn_map(0..10)
-        .unwrap()
-        .join()
-        .unwrap();
+    pool.task(&task).spawn_map(0..10).unwrap().join().unwrap();
     assert_eq!(counter.get(), 10);
     assert_eq!(pool.stats().queued, 0);
 }
@@ -263,7 +255,7 @@ pub(crate) fn a_dropped_handle_lets_the_calls_go_on() {
         sender.send(x).unwrap();
     });
     let send = send.unwrap();
-    pool.calls_task(&send).spawn_map(0..500).unwrap().detach();
+    pool.task(&send).spawn_map(0..500).unwrap().detach();
     // Its number is another's now.
     let map = pool.calls(increment).spawn_map(0..500).unwrap();
     let mut all: Vec<u64> = (0..500).map(|_| receiver.recv().unwrap()).collect();

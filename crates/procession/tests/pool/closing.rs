@@ -63,7 +63,7 @@ pub(crate) fn workers_that_die_are_replaced_until_all_is_done() {
         let pool = Pool::builder().workers(2).stderr(Stderr::Keep).build();
         let pool = pool.unwrap();
         let tasks: Vec<_> = (0..8)
-            .map(|n| pool.task(die, n).retries(1).spawn().unwrap())
+            .map(|n| pool.calls(die).retries(1).spawn(n).unwrap())
             .collect();
         join(pool);
         for (number, task) in (0..).zip(tasks) {

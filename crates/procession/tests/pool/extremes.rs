@@ -35,16 +35,13 @@ pub(crate) fn no_duration_is_too_long() {
         let calls = || pool.calls(increment).timeout(long).notice_after(long);
         assert_eq!(calls().map(0..3).unwrap(), [1, 2, 3]);
         assert_eq!(calls().backoff(long).imap(0..3).count(), 3);
-        let call = || pool.task(increment, 1).timeout(long).notice_after(long);
-        assert_eq!(call().backoff(long).call().unwrap(), 2);
-        assert_eq!(
-            call().spawn().unwrap().join_timeout(long).unwrap().unwrap(),
-            2
-        );
+        assert_eq!(calls().backoff(long).call(1).unwrap(), 2);
+        let mut spawned = calls().spawn(1).unwrap();
+        assert_eq!(spawned.join_timeout(long).unwrap().unwrap(), 2);
         let mut results = pool.imap(increment, 0..2);
         assert!(results.next_timeout(long).unwrap().unwrap().is_ok());
         // It waits for ever for its second attempt, and in nobody's way.
-        let mut waiting = pool.task(fail, 3).retries(1).backoff(long).spawn().unwrap();
+        let mut waiting = pool.calls(fail).retries(1).backoff(long).spawn(3).unwrap();
         testkit::eventually("it waits", || pool.stats().queued == 1);
         assert_eq!(pool.map(increment, 0..3).unwrap(), [1, 2, 3]);
         assert!(waiting.try_join().is_err());

@@ -294,7 +294,7 @@ pub(crate) fn an_argument_that_does_not_encode_fails_one_call() {
 pub(crate) fn a_captured_value_that_kills_when_decoded_fails_its_calls() {
     let pool = pool();
     let task = Task::lend(Tricky::<0, ABORT>(42), |_: &Tricky<0, ABORT>, x: u64| x).unwrap();
-    let results: Vec<_> = pool.calls_task(&task).imap(0..4).collect();
+    let results: Vec<_> = pool.task(&task).imap(0..4).collect();
     assert!(results.iter().all(Result::is_err));
     assert_eq!(pool.call(increment, 1).unwrap(), 2);
 }
@@ -534,7 +534,7 @@ pub(crate) fn results_of_the_same_batch_survive() {
         x
     });
     let results: Vec<_> = pool
-        .calls_task(&count.unwrap())
+        .task(&count.unwrap())
         .chunk_size(1000)
         .imap(0..1000)
         .collect();
@@ -573,9 +573,9 @@ pub(crate) fn spoilt_memory_costs_its_worker() {
     for seed in 0..40 {
         // Whatever comes, it comes to an end, ...
         let spoilt = pool
-            .task(scribble, seed)
+            .calls(scribble)
             .timeout(std::time::Duration::from_millis(50));
-        drop(spoilt.call());
+        drop(spoilt.call(seed));
         // ... and other workers, and its successor, know nothing of it.
         pool.pids().into_iter().for_each(|pid| {
             let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();

@@ -57,10 +57,10 @@ pub(crate) fn a_judge_that_panics_has_not_said_yes() {
 pub(crate) fn a_judge_may_use_the_pool() {
     fn judge(error: &TaskError) -> bool {
         ASKED.fetch_add(1, Ordering::Relaxed);
-        let nested = the_pool().task(fail, 3).retries(1);
+        let nested = the_pool().calls(fail).retries(1);
         if error.index().is_some() {
             // Whose failure is judged as well, meanwhile.
-            assert!(nested.retry_if(judge).call().is_err());
+            assert!(nested.retry_if(judge).call(3).is_err());
         }
         the_pool().call(increment, 1).unwrap() == 2 && the_pool().stats().tasks() > 0
     }
@@ -82,7 +82,7 @@ pub(crate) fn a_pool_ends_while_a_failure_is_judged() {
     }
     let pool = Pool::builder().workers(1).stderr(Stderr::Keep).build();
     let pool = pool.unwrap();
-    let task = pool.task(fail, 3).retries(1).retry_if(slowly).spawn();
+    let task = pool.calls(fail).retries(1).retry_if(slowly).spawn(3);
     let task = task.unwrap();
     testkit::eventually("it is judged", || ASKED.load(Ordering::Relaxed) == 1);
     task.cancel();
@@ -173,8 +173,8 @@ pub(crate) fn captured_values_may_use_the_pool() {
     for round in 0..20 {
         let guest = Guest(round);
         let task = Task::lend(guest, |guest: &Guest, x: u32| guest.0.min(1) + x).unwrap();
-        assert_eq!(the_pool().call_task(&task, 1).unwrap(), 2);
-        let handle = the_pool().task_of(&task, 2).spawn().unwrap();
+        assert_eq!(the_pool().task(&task).call(1).unwrap(), 2);
+        let handle = the_pool().task(&task).spawn(2).unwrap();
         drop(task);
         assert_eq!(handle.join().unwrap(), 3);
     }

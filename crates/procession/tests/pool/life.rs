@@ -542,8 +542,8 @@ pub(crate) fn a_pool_goes_on_and_ends_when_its_process_has_become_another_user()
             become_nobody();
             assert_eq!(pool.call(increment, 2).unwrap(), 3);
             // Of one that hangs in a worker from before there is an answer.
-            let hangs = pool.task(sleep_for_ever::<()>, ()).timeout(SHORT);
-            assert!(hangs.call().unwrap_err().is_timeout());
+            let hangs = pool.calls(sleep_for_ever::<()>).timeout(SHORT);
+            assert!(hangs.call(()).unwrap_err().is_timeout());
             assert_eq!(pool.map(increment, 0..10).unwrap().len(), 10);
             if end < 2 {
                 pool.spawn(sleep_for_ever::<()>, ()).unwrap().detach();

@@ -105,5 +105,5 @@ pub(crate) fn arguments_that_are_here_do_not_wait_for_others() {
             testkit::eventually("they are done", || done.get() >= before);
         }
     });
-    pool.calls_task(&task).for_each(arguments).unwrap();
+    pool.task(&task).for_each(arguments).unwrap();
 }

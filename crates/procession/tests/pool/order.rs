@@ -26,8 +26,8 @@ pub(crate) fn priorities_hold_for_all_that_was_not_begun() {
         let tasks: Vec<_> = priorities
             .iter()
             .map(|&priority| {
-                let task = pool.task(note, (order.clone(), priority));
-                task.priority(priority).spawn().unwrap()
+                let calls = pool.calls(note).priority(priority);
+                calls.spawn((order.clone(), priority)).unwrap()
             })
             .collect();
         go.send(()).unwrap();
@@ -57,7 +57,7 @@ pub(crate) fn a_chunk_of_low_priority_is_given_back() {
         });
         runs.recv().unwrap();
         // It does not wait for the whole chunk, nor do many.
-        assert_eq!(pool.task(increment, 1).call().unwrap(), 2);
+        assert_eq!(pool.calls(increment).call(1).unwrap(), 2);
         assert_eq!(pool.map(increment, 0..50).unwrap().len(), 50);
         assert!(runs.len() < 190, "after {}", runs.len());
         assert!(many.join().unwrap().into_iter().eq(0..200));
@@ -90,7 +90,7 @@ pub(crate) fn what_is_given_back_takes_nobodys_place() {
             runs.recv().unwrap();
             // More than the worker takes: some of them wait in the queue when the rest of
             // the chunk comes back to it.
-            let urgent = |x| pool.task(increment, x).priority(5).spawn().unwrap();
+            let urgent = |x| pool.calls(increment).priority(5).spawn(x).unwrap();
             let tasks: Vec<_> = (0..6).map(urgent).collect();
             go.send(()).unwrap();
             for (x, mut task) in (0..).zip(tasks) {
@@ -110,7 +110,7 @@ pub(crate) fn a_hang_is_work_and_slow() {
     let pool = pool.unwrap();
     assert_eq!(pool.call(increment, 1).unwrap(), 2);
     let time = Duration::from_millis(300);
-    let task = pool.task(sleep_for_ever::<()>, ()).timeout(time).spawn();
+    let task = pool.calls(sleep_for_ever::<()>).timeout(time).spawn(());
     let task = task.unwrap();
     testkit::eventually("it is seen while it hangs", || {
         let stats = pool.stats();

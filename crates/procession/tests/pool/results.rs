@@ -74,24 +74,21 @@ pub(crate) fn captured_and_lent_values_are_there() {
     let pool = pool();
     let offset = 1000_u64;
     let shift = task!([offset] |x: u64| x + offset);
-    assert_eq!(
-        pool.calls_task(&shift).map(0..3).unwrap(),
-        [1000, 1001, 1002]
-    );
+    assert_eq!(pool.task(&shift).map(0..3).unwrap(), [1000, 1001, 1002]);
     let table: Vec<u64> = (0..100_000).map(|x| x * x).collect();
     let look_up = Task::lend(table, |table: &Vec<u64>, x: usize| table[x]).unwrap();
-    let found = pool.calls_task(&look_up).map(0..1000).unwrap();
+    let found = pool.task(&look_up).map(0..1000).unwrap();
     assert!(found.into_iter().eq((0..1000).map(|x| x * x)));
-    assert_eq!(pool.call_task(&shift, 1).unwrap(), 1001);
+    assert_eq!(pool.task(&shift).call(1).unwrap(), 1001);
     // Tasks that come and go are forgotten, here and there.
     for number in 0..2000_u64 {
         let task = task!([number] |x: u64| x + number);
-        assert_eq!(pool.call_task(&task, 1).unwrap(), number + 1);
+        assert_eq!(pool.task(&task).call(1).unwrap(), number + 1);
     }
     let file = Handle::new(tempfile::tempfile().unwrap());
     let write = task!([file] |text: String| (&*file).write_all(text.as_bytes()).unwrap());
     let texts = ["a", "b", "c"].map(str::to_owned);
-    pool.calls_task(&write).for_each(texts).unwrap();
+    pool.task(&write).for_each(texts).unwrap();
 }
 
 #[process::task(name = "pool-test-triple")]
@@ -101,7 +98,7 @@ fn triple(x: u64) -> u64 {
 
 pub(crate) fn named_tasks_run() {
     let task = Task::<u64, u64>::named("pool-test-triple").unwrap();
-    assert_eq!(pool().calls_task(&task).map(0..4).unwrap(), [0, 3, 6, 9]);
+    assert_eq!(pool().task(&task).map(0..4).unwrap(), [0, 3, 6, 9]);
 }
 
 pub(crate) fn results_are_reduced() {
@@ -119,6 +116,34 @@ pub(crate) fn results_are_reduced() {
     let arguments = (0_u64..).take_while(|x| *x < 10_000);
     let most = pool.map_reduce(increment, u64::max, arguments).unwrap();
     assert_eq!(most, Some(10_000));
+}
+
+pub(crate) fn results_of_tasks_are_reduced() {
+    let pool = pool();
+    let sum = |a: u64, b: u64| a + b;
+    let offset = 5_u64;
+    let shift = task!([offset] |x: u64| x + offset);
+    let shifted = pool.task(&shift).map_reduce(sum, 0..1000);
+    assert_eq!(shifted.unwrap(), Some(499_500 + 5000));
+    assert_eq!(pool.task(&shift).map_reduce(sum, []).unwrap(), None);
+    let named = Task::<u64, u64>::named("pool-test-triple").unwrap();
+    let tripled = pool.task(&named).map_reduce(sum, 0..1000);
+    assert_eq!(tripled.unwrap(), Some(3 * 499_500));
+    let plain = Task::new(increment).unwrap();
+    let plain = pool.task(&plain).map_reduce(sum, 0..1000);
+    assert_eq!(plain.unwrap(), Some(499_500 + 1000));
+    let zero = 0_u64;
+    let divide = task!([zero] |x: u64| 1 / (x * (1 - zero)));
+    let error = pool.task(&divide).map_reduce(sum, [1, 0, 1]).unwrap_err();
+    assert!(error.panic().is_some() && error.index() == Some(1));
+    // `Task::new` is reduced by workers.
+    let lost = Task::new(divide_into_one).unwrap();
+    let error = pool.task(&lost).map_reduce(sum, [1, 0, 1]).unwrap_err();
+    assert!(error.panic().is_some());
+}
+
+fn divide_into_one(x: u64) -> u64 {
+    1 / x
 }
 
 /// The compiler may make one function of the two.
@@ -245,8 +270,8 @@ pub(crate) fn priorities_are_heeded() {
     let tasks: Vec<_> = (0..20)
         .map(|number| {
             let priority = number % 4;
-            let task = pool.task(place_in_order, ()).priority(priority);
-            (priority, task.spawn().unwrap())
+            let task = pool.calls(place_in_order).priority(priority);
+            (priority, task.spawn(()).unwrap())
         })
         .collect();
     writer.write_all(b"x").unwrap();
@@ -324,7 +349,7 @@ pub(crate) fn a_dropped_handle_lets_the_task_go_on() {
     });
     let send = send.unwrap();
     for number in 0..50 {
-        pool.task_of(&send, number).spawn().unwrap().detach();
+        pool.task(&send).spawn(number).unwrap().detach();
     }
     let mut all: Vec<u64> = (0..50).map(|_| receiver.recv().unwrap()).collect();
     all.sort_unstable();

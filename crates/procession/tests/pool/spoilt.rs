@@ -91,7 +91,7 @@ pub(crate) fn whatever_a_word_becomes_there_is_an_answer() {
     while changed < 300 {
         let quick: Vec<_> = (0..6).map(|n| pool.spawn(increment, n)).collect();
         let slow: Vec<_> = (0..6).map(|n| pool.spawn(doze, n)).collect();
-        let timed = (0..2).map(|n| pool.task(increment, n).timeout(FOREVER).spawn());
+        let timed = (0..2).map(|n| pool.calls(increment).timeout(FOREVER).spawn(n));
         let timed: Vec<_> = timed.collect();
         std::thread::sleep(random.moment(Duration::from_millis(1)));
         changed += u32::from(change_a_word(&pool, &mut random));

@@ -186,8 +186,8 @@ pub(crate) fn panics_in_a_storm_are_told_and_nothing_is_lost() {
             let mut given = 0;
             while !over.load(Ordering::Relaxed) {
                 let sender = sender.clone();
-                let task = pool.task(risky, given).retries(1);
-                let judged = task.retry_if(|_| panic!("in retry_if")).spawn();
+                let task = pool.calls(risky).retries(1);
+                let judged = task.retry_if(|_| panic!("in retry_if")).spawn(given);
                 judged.unwrap().on_done(move |_| {
                     sender.send(()).unwrap();
                     panic!("in a callback");

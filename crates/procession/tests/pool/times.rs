@@ -28,9 +28,9 @@ pub(crate) fn a_task_that_takes_too_long_is_killed_alone() {
             Err(error) => assert!(error.is_timeout() && index == 42, "{error}"),
         }
     }
-    let error = pool.task(sleep_if, 42).timeout(SHORT).call().unwrap_err();
+    let error = pool.calls(sleep_if).timeout(SHORT).call(42).unwrap_err();
     assert!(error.is_timeout() && error.pid().is_some());
-    assert_eq!(pool.task(sleep_if, 1).timeout(LONG).call().unwrap(), 2);
+    assert_eq!(pool.calls(sleep_if).timeout(LONG).call(1).unwrap(), 2);
 }
 
 pub(crate) fn whoever_ignores_sigterm_is_killed_too() {
@@ -38,7 +38,7 @@ pub(crate) fn whoever_ignores_sigterm_is_killed_too() {
         procession::signal::ignore(Signal::TERM).unwrap();
         sleep_for_ever(());
     };
-    let error = pool().task(stubborn, ()).timeout(SHORT).call().unwrap_err();
+    let error = pool().calls(stubborn).timeout(SHORT).call(()).unwrap_err();
     assert!(error.is_timeout());
 }
 
@@ -51,9 +51,9 @@ pub(crate) fn grandchildren_are_killed_with_their_task() {
         child.wait().unwrap();
     };
     let error = pool()
-        .task(parent, writer)
+        .calls(parent)
         .timeout(SHORT)
-        .call()
+        .call(writer)
         .unwrap_err();
     assert!(error.is_timeout());
     // The end of the pipe is the end of the grandchild.
@@ -69,11 +69,8 @@ fn until_noticed((): ()) -> u32 {
 
 pub(crate) fn notice_is_seen() {
     let pool = pool();
-    let task = pool
-        .task(until_noticed, ())
-        .notice_after(SHORT)
-        .timeout(LONG);
-    assert_eq!(task.call().unwrap(), 7);
+    let calls = pool.calls(until_noticed).notice_after(SHORT).timeout(LONG);
+    assert_eq!(calls.call(()).unwrap(), 7);
     let calls = pool
         .calls(until_noticed)
         .notice_after(Duration::from_millis(2));
@@ -176,16 +173,34 @@ pub(crate) fn retries_come_to_a_result_or_the_last_error() {
         }
         counter.get()
     };
-    let task = pool.task(moody, counter.clone()).retries(5).timeout(SHORT);
-    let result = task.backoff(Duration::from_millis(1)).call();
+    let task = pool.calls(moody).retries(5).timeout(SHORT);
+    let result = task.backoff(Duration::from_millis(1)).call(counter.clone());
     assert_eq!(result.unwrap(), 4);
-    let hopeless = pool.task(|()| -> u8 { panic!("always") }, ()).retries(3);
-    let error = hopeless.call().unwrap_err();
+    let hopeless = pool.calls(|()| -> u8 { panic!("always") }).retries(3);
+    let error = hopeless.call(()).unwrap_err();
     assert_eq!(error.attempts(), 4);
     let calls = pool.calls(sleep_if).chunk_size(7).timeout(SHORT).retries(1);
     let results: Vec<_> = calls.imap(0..60).collect();
     assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
     assert_eq!(results[42].as_ref().unwrap_err().attempts(), 2);
+}
+
+pub(crate) fn a_deadline_ends_one_call() {
+    let pool = pool();
+    let calls = pool.calls(sleep_if).deadline(Deadline::after(SHORT));
+    let error = calls.call(42).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    // It has passed for the next one too, which is not begun.
+    assert!(calls.call(1).is_err_and(|error| error.is_timeout()));
+    // What ran was killed, and the worker replaced.
+    testkit::eventually("its worker is killed", || pool.stats().deaths > 0);
+    assert_eq!(pool.map(sleep_if, [1, 2]).unwrap(), [2, 3]);
+    let calls = pool.calls(sleep_if).deadline(Deadline::after(LONG));
+    assert_eq!(calls.call(1).unwrap(), 2);
+    assert_eq!(calls.call(2).unwrap(), 3);
+    // A handle has a deadline of its own.
+    let calls = pool.calls(sleep_if).deadline(Deadline::NOW);
+    assert_eq!(calls.spawn(1).unwrap().join().unwrap(), 2);
 }
 
 pub(crate) fn a_deadline_ends_all_calls() {
@@ -253,7 +268,7 @@ pub(crate) fn waiting_for_a_result_has_an_end() {
 pub(crate) fn a_stopped_worker_runs_out_of_time() {
     let pool = Pool::new(1).unwrap();
     let stop = |()| process::send_signal_to_self(Signal::STOP).unwrap();
-    let error = pool.task(stop, ()).timeout(SHORT).call().unwrap_err();
+    let error = pool.calls(stop).timeout(SHORT).call(()).unwrap_err();
     assert!(error.is_timeout(), "{error}");
     // Ready, and before it has begun anything.
     assert_eq!(pool.call(increment, 1).unwrap(), 2);
@@ -261,7 +276,7 @@ pub(crate) fn a_stopped_worker_runs_out_of_time() {
         let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
     }
-    let error = pool.task(increment, 1).timeout(SHORT).call();
+    let error = pool.calls(increment).timeout(SHORT).call(1);
     assert!(error.is_err() || error.is_ok_and(|sum| sum == 2));
-    assert_eq!(pool.task(increment, 1).timeout(LONG).call().unwrap(), 2);
+    assert_eq!(pool.calls(increment).timeout(LONG).call(1).unwrap(), 2);
 }

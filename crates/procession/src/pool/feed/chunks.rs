@@ -2,7 +2,7 @@
 
 use super::prepared::{CHUNK_TIME, MOST_IN_CHUNK, Prepared};
 use super::{Building, Feed};
-use crate::pool::call::encode;
+use crate::pool::function::encode;
 use crate::pool::scheduler::chunk::Arguments;
 use crate::pool::worker_ring::LONGEST_POST;
 use crate::process::task::record;

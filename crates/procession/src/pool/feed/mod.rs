@@ -7,7 +7,7 @@ mod whole;
 pub(super) use whole::Whole;
 
 use super::TaskError;
-use super::call::{Function, no_thread};
+use super::function::{Function, no_thread};
 use super::progress::Progress;
 use super::scheduler::cancel::Running;
 use super::scheduler::chunk::{Piece, Policy, first_value, value_of};

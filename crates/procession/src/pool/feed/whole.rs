@@ -1,7 +1,7 @@
 //! All arguments of a call, taken and encoded before the first goes to a worker.
 
 use super::prepared::{CHUNK_TIME, MOST_IN_CHUNK, Prepared};
-use crate::pool::call::encode;
+use crate::pool::function::encode;
 use crate::pool::scheduler::chunk::Arguments;
 use crate::pool::worker_ring::LONGEST_POST;
 use serde::Serialize;

@@ -131,7 +131,7 @@ where
     /// let prices = HashMap::from([("tea".to_owned(), 3), ("bread".to_owned(), 5)]);
     /// let price = Task::lend(prices, |prices: &HashMap<String, u32>, item: String| prices[&item])?;
     /// let pool = Pool::new(2)?;
-    /// assert_eq!(pool.call_task(&price, "bread".to_owned())?, 5);
+    /// assert_eq!(pool.task(&price).call("bread".to_owned())?, 5);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lend<C>(captured: C, function: fn(&C, A) -> R) -> Result<Task<A, R>>
