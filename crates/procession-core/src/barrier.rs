@@ -9,17 +9,16 @@
 //!   generation
 //! ```
 //!
-//! One word holds all that changes when a party arrives, so that to arrive, to
-//! complete and to break are each one compare-and-swap. Beside it stands one cell
-//! for each process that takes part: who waits looks there whether somebody has
-//! died, in which case the missing arrival will never come, and breaks the
-//! barrier.
+//! One word holds all that changes when a party arrives, so that arriving, completing and
+//! breaking are one compare-and-swap each. Beside it stands one cell for each process that
+//! takes part. A waiting thread looks there whether one of them has died, in which case the
+//! missing arrival will not come, and breaks the barrier.
 //!
 //! # What became of a generation
 //! A party that was stopped may look only after any number of further
 //! generations. So each generation that was broken is written down
 //! (`barrier/outcomes.rs`), before a reset leaves it: to reset is to break, to
-//! write that down, and to go on. Who is killed in between leaves the barrier
+//! write that down, and to go on. A process that is killed in between leaves the barrier
 //! broken. A generation that is over and is not written down was completed.
 //!
 //! Generations have 50 bits, which no machine counts through in its life; the
@@ -112,7 +111,7 @@ impl<'a> RawBarrier<'a> {
             });
     }
 
-    /// Whether a member died, and not while all others wait for its action.
+    /// Returns `true` if a member died, unless all others wait for its action.
     fn is_forgettable(&self, member: u64, platform: &impl Platform) -> bool {
         // First its death, then the state: it changes nothing after that.
         Owner::of(member).is_some_and(|owner| !platform.is_alive(owner))
@@ -273,8 +272,8 @@ impl<'a> RawBarrier<'a> {
         timed_out
     }
 
-    /// Whether somebody died whom nobody has replaced, or whose action all the
-    /// others wait for.
+    /// Returns `true` if a process died that no other one has replaced, or for whose action
+    /// all the others wait.
     fn misses_somebody(&self, platform: &impl Platform) -> bool {
         let (mut dead, mut alive) = (None, 0);
         for cell in self.cells() {
@@ -295,7 +294,7 @@ impl<'a> RawBarrier<'a> {
         true
     }
 
-    /// Breaks the barrier if this is still its generation. Whether it was.
+    /// Breaks the barrier if this is still its generation. Returns `true` if it was.
     fn break_generation(&self, ours: u64, platform: &impl Platform) -> bool {
         let mut word = self.state.load(Ordering::Relaxed);
         let mut losses = Losses::default();
@@ -331,8 +330,8 @@ impl<'a> RawBarrier<'a> {
         {}
     }
 
-    /// Lets those who wait go with [`Broken`](Failure::Broken), forgets the
-    /// dead, and begins anew.
+    /// Ends all waits with [`Broken`](Failure::Broken), forgets dead processes, and begins
+    /// anew.
     pub fn reset(&self, platform: &impl Platform) {
         for cell in self.cells() {
             let seen = cell.load(Ordering::Relaxed);
@@ -365,13 +364,13 @@ impl<'a> RawBarrier<'a> {
         }
     }
 
-    /// Whether it is broken.
+    /// Returns `true` if it is broken.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.state.load(Ordering::Relaxed) & BROKEN != 0
     }
 
-    /// How many have arrived and wait.
+    /// Returns the number of parties that have arrived and wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
         let word = self.state.load(Ordering::Relaxed);

@@ -10,7 +10,7 @@
 //! A notification that finds as many asleep as it is for is theirs: the kernel
 //! ends exactly their sleeps, and they know it by that. It changes the sequence,
 //! so that nobody falls asleep on an old one, and no more. A notification that
-//! finds fewer is also for those who are on their way to sleep: it changes
+//! finds fewer is also for threads on their way to sleep: it changes
 //! `missed`, which each of them compares with what it was when its wait began.
 //! So a sleep that ends for another reason, such as that it is time to look
 //! whether others live, ends no wait, and one notification does not end the
@@ -18,10 +18,9 @@
 //! may end the waits of more than it is for.
 //!
 //! A wait begins with [`begin`](RawCondvar::begin), while the caller has the lock
-//! under which it looked at its condition. What a process did that changed the
-//! condition after that and was killed before it notified is made up for by its
-//! death, which ends all waits, as does the death of one who was woken and did
-//! not come to act.
+//! under which it looked at its condition. If a process changes the condition after that
+//! and is killed before it notifies, its death ends all waits. So does the death of a
+//! process that was woken and did not act yet.
 
 use crate::atomics::{AtomicU64, Ordering, low};
 use crate::platform::{Losses, Slept};
@@ -47,7 +46,7 @@ pub struct Begun {
 pub enum Ended {
     /// Somebody notified.
     Notified,
-    /// Somebody died, who perhaps was about to notify, or had been notified.
+    /// A process died that perhaps was about to notify, or had been notified.
     SomebodyDied,
 }
 

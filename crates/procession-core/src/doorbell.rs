@@ -5,7 +5,7 @@
 //!
 //! | word | changed by | meaning |
 //! |---|---|---|
-//! | `rung` | whoever rings | how often it was rung; the waiters sleep on it |
+//! | `rung` | any ringer | how often it was rung; the waiters sleep on it |
 //! | `eager` | waiters | how many want to be woken after each batch |
 //! | `lazy` | waiters | how many want to be woken when a worker has nothing left to do |
 //! | `forced` | waiters | how many want to be woken only when somebody rings for everybody |

@@ -1,4 +1,4 @@
-//! Set or not, and those who wait for it.
+//! A flag, and the threads that wait for it.
 //!
 //! ```text
 //!  31                      2   1   0
@@ -7,9 +7,9 @@
 //! └─────────────────────────┴───┴─────┘
 //! ```
 //!
-//! The count lets those who wait see that it was set even if it was cleared
-//! again before they looked. Each change is one compare-and-swap: whoever is
-//! killed has set it or has not.
+//! By the count, waiting threads see that it was set even if it was cleared again before
+//! they looked. Each change is one compare-and-swap: a process that is killed has set it
+//! or has not.
 
 use crate::atomics::{AtomicU64, Ordering, low};
 use crate::platform::Losses;
@@ -24,14 +24,14 @@ const ONCE: u64 = 4;
 pub struct RawEvent<'a>(pub &'a AtomicU64);
 
 impl RawEvent<'_> {
-    /// Whether it is set now.
+    /// Returns `true` if it is set now.
     #[must_use]
     pub fn is_set(&self) -> bool {
         // SYNC(event): what came before the setting is visible.
         self.0.load(Ordering::Acquire) & SET != 0
     }
 
-    /// Sets it and wakes all who wait.
+    /// Sets it and wakes all waiting threads.
     pub fn set(&self, platform: &impl Platform) {
         let mut word = self.0.load(Ordering::Relaxed);
         let mut losses = Losses::default();
@@ -57,16 +57,16 @@ impl RawEvent<'_> {
         }
     }
 
-    /// Sets it for one who takes the setting back, and wakes one of those who
-    /// wait. Whether that is all: if not, [`wake_one`](RawEvent::wake_one) is
-    /// still to be called.
+    /// Sets it for one thread that takes the setting back. Returns `true` if that is all;
+    /// otherwise a thread waits, and the caller must call
+    /// [`wake_one`](RawEvent::wake_one).
     #[inline]
     pub fn set_for_one(&self) -> bool {
         // SYNC(event): see `is_set`.
         self.0.fetch_or(SET, Ordering::Release) & SLEEPERS == 0
     }
 
-    /// Wakes one of those who wait. The others stay asleep, and announced.
+    /// Wakes one of the waiting threads. The others stay asleep, and announced.
     pub fn wake_one(&self, platform: &impl Platform) {
         let word = self.0.load(Ordering::Relaxed);
         if word & SLEEPERS == 0 || platform.wake(self.0, 1) > 0 {
@@ -82,7 +82,7 @@ impl RawEvent<'_> {
         }
     }
 
-    /// Takes the setting back. Whether it was set.
+    /// Takes the setting back. Returns `true` if it was set.
     pub fn clear(&self) -> bool {
         // SYNC(event): who takes it sees what came before the setting.
         self.0.fetch_and(!SET, Ordering::Acquire) & SET != 0
@@ -103,8 +103,8 @@ impl RawEvent<'_> {
         })
     }
 
-    /// Says that the caller is going to sleep, unless it is set: the lower half of
-    /// the word, and the count of deaths, while which are so nothing has happened.
+    /// Announces that the caller will sleep, unless it is set. Returns the lower half of
+    /// the word and the count of deaths: while both stay the same, nothing has happened.
     pub fn announce(&self, platform: &impl Platform) -> Option<(u32, u32)> {
         let deaths = platform.deaths();
         // SYNC(event): see `is_set`.

@@ -1,8 +1,8 @@
 //! Sleepers and wake-ups for conditions that are elsewhere.
 //!
-//! Who waits announces itself, looks at its condition once more, and sleeps.
-//! Who makes a condition true notifies, which costs nothing while nobody is
-//! announced. The word's lower half is a sequence number and one flag:
+//! A thread that waits announces itself, looks at its condition once more, and sleeps. A
+//! thread that makes a condition true notifies, which costs no system call while no thread
+//! is announced. The word's lower half is a sequence number and one flag:
 //!
 //! ```text
 //!  31                     1  0
@@ -30,7 +30,7 @@ const STEP: u64 = 2;
 #[derive(Clone, Copy, Debug)]
 pub struct EventCount<'a>(pub &'a AtomicU64);
 
-/// What the word was when its holder announced itself.
+/// The word as it was when a thread announced itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
     seen: u32,
@@ -38,7 +38,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The lower half of the word, and the count of deaths: while both are so,
+    /// Returns the lower half of the word and the count of deaths: while both stay the same,
     /// nothing has happened.
     #[must_use]
     pub fn seen(&self) -> (u32, u32) {
@@ -47,8 +47,7 @@ impl Key {
 }
 
 impl EventCount<'_> {
-    /// Says that the caller is going to sleep, unless its condition, which it
-    /// must look at after this, is true by now.
+    /// Announces that the caller will sleep. It must look at its condition after this.
     pub fn announce(&self, platform: &impl Platform) -> Key {
         let deaths = platform.deaths();
         let word = self.0.fetch_or(SLEEPERS, Ordering::Relaxed) | SLEEPERS;
@@ -76,8 +75,8 @@ impl EventCount<'_> {
         }
     }
 
-    /// [`notify`](EventCount::notify), where what was made true was so by a sequentially
-    /// consistent read-modify-write: that saves the fence.
+    /// Wakes sleepers as [`notify`](EventCount::notify) does, after the condition was made
+    /// true by a sequentially consistent read-modify-write: that saves the fence.
     #[inline]
     pub fn notify_after_swap(&self, count: u32, platform: &impl Platform) {
         if self.has_sleepers_after_swap() {
@@ -85,7 +84,7 @@ impl EventCount<'_> {
         }
     }
 
-    /// Whether somebody has to be notified, after such an operation.
+    /// Returns `true` if a thread must be notified, after such an operation.
     #[inline]
     #[must_use]
     pub fn has_sleepers_after_swap(&self) -> bool {
@@ -137,7 +136,7 @@ impl EventCount<'_> {
         }
     }
 
-    /// Waits until `ready` gives something.
+    /// Waits until `ready` returns something.
     ///
     /// # Errors
     /// What `ready` says, and [`TimedOut`](crate::Failure::TimedOut).

@@ -4,25 +4,24 @@
 //!
 //! # The idea
 //!
-//! Whatever can be held is a 64-bit word that says *who* holds it: an
-//! [`Owner`], which is a place in a [`registry`] of processes, the
-//! generation of that place, and a thread. Taking and giving back are one
-//! compare-and-swap each, so a holder that is killed leaves nothing half done:
-//! its name stays in the word, and whoever needs the word next asks the
-//! registry whether that owner lives. No sweep has to find what the dead held,
-//! no timeout has to guess, and a place that was given to a new process has
-//! another generation, so that nobody is mistaken for its predecessor.
+//! Everything that can be held is a 64-bit word that names its holder, an [`Owner`]: a
+//! place in a [`registry`] of processes, the generation of that place, and a thread.
+//! Taking and giving back are one compare-and-swap each, so a holder that is killed leaves
+//! nothing half done. Its name stays in the word, and the next process that needs the
+//! word asks the registry whether that owner lives. No sweep has to find what dead
+//! processes held, no timeout has to guess, and a place that was given to a new process
+//! has another generation, so that the process is not mistaken for its predecessor.
 //!
-//! Sleeping is on the lower half of such a word, and at the same time on the
-//! registry's count of deaths: a wake-up that a dying process has taken with it
-//! is made up for by its death.
+//! Threads sleep on the lower half of such a word, and at the same time on the registry's
+//! count of deaths. If a process dies with a wake-up that it got, its death wakes the
+//! others.
 //!
 //! # What is here
 //!
 //! | module | words | used by |
 //! |---|---|---|
-//! | [`owner`] | who holds | all |
-//! | [`registry`] | who lives | all |
+//! | [`owner`] | the holder of a word | all |
+//! | [`registry`] | the processes that take part, and their lives | all |
 //! | [`mutex`] | one holder | `Mutex`, `ReentrantMutex`, `Once`, `Value`, `Array` |
 //! | [`event_count`] | sleepers and wake-ups | `Semaphore`, `RwLock`, `queue` |
 //! | [`doorbell`] | waiters for results, and how soon they want them | `pool` |
@@ -31,15 +30,15 @@
 //! | [`permits`] | many holders | `Semaphore`, `BoundedSemaphore`, readers |
 //! | [`rwlock`] | readers or a writer | `RwLock` |
 //! | [`event`] | set or not | `Event` |
-//! | [`barrier`] | who has arrived | `Barrier` |
-//! | [`queue`] | who has which message | `queue` |
+//! | [`barrier`] | the parties that have arrived | `Barrier` |
+//! | [`queue`] | the holder of each message | `queue` |
 //!
 //! # How it is proved
 //!
 //! All atomics come from [`atomics`]: std's, loom's for models, and, in this
-//! crate's own tests, one that abandons an actor at every operation. Whatever the
-//! algorithms need of the system is the [`Platform`], or a [`Futex`] where no death
-//! has to end a sleep.
+//! crate's own tests, one that abandons an actor at every operation. The algorithms use the
+//! system through a [`Platform`], or through a [`Futex`] where no death has to end a
+//! sleep.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 

@@ -1,4 +1,4 @@
-//! One holder at a time, who may die.
+//! One holder at a time, which may die.
 //!
 //! The word is free when its owner bits are zero. A holder that died stays in
 //! the word until somebody else needs it, asks the registry, and puts itself
@@ -68,28 +68,28 @@ impl Acquired {
 pub struct RawMutex<'a>(pub &'a AtomicU64);
 
 impl RawMutex<'_> {
-    /// The word as it is now.
+    /// Returns the word as it is now.
     #[inline]
     #[must_use]
     pub fn word(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The word, in the one order of all sequentially consistent operations.
+    /// Returns the word, in the one order of all sequentially consistent operations.
     #[inline]
     #[must_use]
     pub fn word_in_order(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Who holds it now, dead or alive.
+    /// Returns the holder, dead or alive.
     #[inline]
     #[must_use]
     pub fn owner(&self) -> Option<Owner> {
         Owner::of(self.word())
     }
 
-    /// Takes the lock, waiting for it as long as the platform lets us.
+    /// Takes the lock, waiting for it as long as the platform allows.
     ///
     /// # Errors
     /// [`TimedOut`](Failure::TimedOut), [`WouldDeadlock`](Failure::WouldDeadlock),
@@ -120,7 +120,7 @@ impl RawMutex<'_> {
             .is_ok()
     }
 
-    /// [`lock`](RawMutex::lock), where our death is to harm nothing until
+    /// Takes the lock as [`lock`](RawMutex::lock) does; the caller's death harms nothing until
     /// [`commit`](RawMutex::commit).
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl RawMutex<'_> {
         self.lock_slow(platform, TENTATIVE)
     }
 
-    /// From now on our death leaves what the lock protects inconsistent.
+    /// Declares that from now on the caller's death leaves the protected data inconsistent.
     pub fn commit(&self) {
         // SYNC(mutex): before any change of what is protected, or else our
         // death in the middle of one would be taken for harmless.
@@ -137,7 +137,7 @@ impl RawMutex<'_> {
         fence(Ordering::SeqCst);
     }
 
-    /// Takes the lock if nobody who lives holds it.
+    /// Takes the lock unless a living process holds it.
     ///
     /// # Errors
     /// [`TimedOut`](Failure::TimedOut) if somebody does; and as
@@ -236,7 +236,7 @@ impl RawMutex<'_> {
         }
     }
 
-    /// Gives the lock back. Whether it was the caller's to give.
+    /// Gives the lock back. Returns `true` if the caller held it.
     pub fn unlock(&self, platform: &impl Platform) -> bool {
         self.release_free(platform.me())
             || self.release(platform, self.word(), |word| word & STICKY)
@@ -305,8 +305,7 @@ impl RawMutex<'_> {
         self.0.fetch_and(!POISONED, Ordering::Relaxed);
     }
 
-    /// Makes a lost lock one that is free and inconsistent. Whether it was
-    /// lost.
+    /// Makes a lost lock free and inconsistent. Returns `true` if it was lost.
     pub fn reset(&self, platform: &impl Platform) -> bool {
         let word = self.word();
         let reset = word & LOST != 0
@@ -326,11 +325,11 @@ impl RawMutex<'_> {
     }
 }
 
-/// What came of one try.
+/// The outcome of one try.
 enum Attempt {
     Acquired(Acquired),
     /// Another one was faster; the word is this now.
     Changed(u64),
-    /// Somebody who lives holds it.
+    /// A living process holds it.
     Held,
 }

@@ -1,8 +1,8 @@
-//! Who holds a word.
+//! The holder of a word.
 
 use std::num::NonZeroU64;
 
-/// A thread of a process, as the words that it holds say it.
+/// A thread of a process, as it is written in the words that it holds.
 ///
 /// ```text
 ///  63            32 31           17 16         5 4      0
@@ -25,7 +25,7 @@ pub const MAX_PLACES: usize = (1 << 12) - 1;
 pub const MAX_THREAD: u16 = (1 << 15) - 1;
 
 impl Owner {
-    /// The process at a place of the registry, no thread of it in particular.
+    /// Makes an owner of the process at a place of the registry, without a thread.
     ///
     /// # Panics
     /// If there can be no such place.
@@ -36,7 +36,7 @@ impl Owner {
         Owner(NonZeroU64::new(word).expect("a place is counted from one"))
     }
 
-    /// One of the process's threads, from 1 to [`MAX_THREAD`].
+    /// Returns the owner for a thread of the process, from 1 to [`MAX_THREAD`].
     #[inline]
     #[must_use]
     pub fn with_thread(self, thread: u16) -> Owner {
@@ -44,7 +44,7 @@ impl Owner {
         Owner(self.0 | thread)
     }
 
-    /// The process alone.
+    /// Returns the owner without its thread.
     #[inline]
     #[must_use]
     pub fn process(self) -> Owner {
@@ -52,7 +52,7 @@ impl Owner {
         Owner(NonZeroU64::new(word).expect("the place stays"))
     }
 
-    /// Who holds a word; nobody if its owner bits are zero.
+    /// Returns the holder of a word, `None` if its owner bits are zero.
     #[inline]
     #[must_use]
     pub fn of(word: u64) -> Option<Owner> {
@@ -62,28 +62,28 @@ impl Owner {
         NonZeroU64::new(word & !FLAGS).map(Owner)
     }
 
-    /// As it stands in a word without flags.
+    /// Returns the word of this owner, without flags.
     #[inline]
     #[must_use]
     pub fn word(self) -> u64 {
         self.0.get()
     }
 
-    /// The place in the registry.
+    /// Returns the place in the registry.
     #[inline]
     #[must_use]
     pub fn place(self) -> usize {
         (self.word() >> 5) as usize % (MAX_PLACES + 1) - 1
     }
 
-    /// The generation of the place.
+    /// Returns the generation of the place.
     #[inline]
     #[must_use]
     pub fn generation(self) -> u32 {
         (self.word() >> 32) as u32
     }
 
-    /// The thread, 0 for none in particular.
+    /// Returns the thread, 0 for none in particular.
     #[inline]
     #[must_use]
     pub fn thread(self) -> u16 {

@@ -1,8 +1,8 @@
-//! A number of permits, each of which says who holds it.
+//! A number of permits, each of which names its holder.
 //!
-//! One word for each permit, so that taking, giving back, adding and using one
-//! up are each one compare-and-swap: whoever is killed has done it or has not,
-//! and the permits of the dead are found by whoever needs one.
+//! There is one word for each permit, so that taking, giving back, adding and using up are
+//! one compare-and-swap each: a process that is killed has done it or has not, and a process
+//! that needs a permit finds those of dead processes.
 //!
 //! | word | meaning |
 //! |---|---|
@@ -20,7 +20,7 @@ pub const PERMIT: u64 = 1;
 /// The words of a set of permits.
 #[derive(Clone, Copy, Debug)]
 pub struct Permits<'a> {
-    /// Where those sleep who find none free.
+    /// Where threads sleep that find none free.
     pub waiters: EventCount<'a>,
     /// How many cells from the first have ever had a permit.
     pub used: &'a AtomicU64,
@@ -105,7 +105,7 @@ impl Permits<'_> {
         }
     }
 
-    /// Gives a permit back. Whether it was the caller's to give.
+    /// Gives a permit back. Returns `true` if the caller held it.
     pub fn release(&self, place: usize, owner: Owner, platform: &impl Platform) -> bool {
         let given = self.put_back(place, owner);
         if given {
@@ -114,8 +114,8 @@ impl Permits<'_> {
         given
     }
 
-    /// Gives a permit back; whether that is all, and nobody waits for it. The
-    /// first thing to try: if it is not all, the event count has to be notified.
+    /// Gives a permit back. Returns `true` if no thread waits for it; otherwise the caller
+    /// must notify the event count.
     #[inline]
     pub fn give_back(&self, place: usize, owner: Owner) -> bool {
         !self.put_back(place, owner) || !self.waiters.has_sleepers_after_swap()
@@ -135,7 +135,7 @@ impl Permits<'_> {
         })
     }
 
-    /// Uses a held permit up: there is one less. Whether it was the caller's.
+    /// Uses a held permit up: there is one less. Returns `true` if the caller held it.
     pub fn forget(&self, place: usize, owner: Owner) -> bool {
         self.cells.get(place).is_some_and(|cell| {
             cell.compare_exchange(
@@ -177,7 +177,7 @@ impl Permits<'_> {
         Ok(())
     }
 
-    /// How many permits are free, or held by the dead.
+    /// Returns the number of permits that are free, or held by dead processes.
     #[must_use]
     pub fn available(&self, platform: &impl Platform) -> usize {
         let free = |word: u64| {
@@ -190,7 +190,7 @@ impl Permits<'_> {
         words.filter(|&word| free(word)).count()
     }
 
-    /// How many permits there are, held or not.
+    /// Returns the number of permits, held or not.
     #[must_use]
     pub fn total(&self) -> usize {
         let words = self

@@ -1,32 +1,32 @@
-//! What the algorithms need of the system around them.
+//! What the algorithms need from the system around them.
 
 use crate::Owner;
 use crate::atomics::AtomicU64;
 
 /// A thread of a process that takes part, for the time of one call.
 pub trait Platform {
-    /// The calling thread, as it stands in words.
+    /// Returns the owner that stands for the calling thread in words.
     fn me(&self) -> Owner;
 
-    /// Whether a process lives; an answer of `false` is proof.
+    /// Returns `true` if a process lives, `false` if there is proof that it does not.
     fn is_alive(&self, owner: Owner) -> bool;
 
-    /// Whether a process lives that is known by its place and the lower
-    /// [`GENERATION_BITS`](crate::queue::GENERATION_BITS) of its generation; an
-    /// answer of `false` is proof.
+    /// Returns `true` if a process lives that is known by its place and the lower
+    /// [`GENERATION_BITS`](crate::queue::GENERATION_BITS) of its generation, `false` if
+    /// there is proof that it does not.
     fn lives(&self, place: usize, generation: u32) -> bool;
 
-    /// Whether the caller would wait without a limit for somebody who lives and never
-    /// gives back: a thread of its own process that has ended.
+    /// Returns `true` if the caller would wait without a limit for an owner that lives and
+    /// gives nothing back: a thread of its own process that has ended.
     fn waits_in_vain(&self, _owner: Owner) -> bool {
         false
     }
 
-    /// A count that changes whenever somebody notices that a process died.
+    /// Returns a count that changes when a process notices that another one died.
     fn deaths(&self) -> u32;
 
-    /// Whether the caller's time is over. Asked only where others were faster than
-    /// the caller, now and then.
+    /// Returns `true` if the caller's time is over. Asked now and then, where others were
+    /// faster than the caller.
     fn is_over(&self) -> bool {
         false
     }
@@ -35,11 +35,10 @@ pub trait Platform {
     /// deaths is `deaths`, until woken, for a limited while, or for no reason.
     fn sleep(&self, word: &AtomicU64, expected: u32, deaths: u32) -> Slept;
 
-    /// Wakes up to `count` of those who sleep on a word; returns how many.
+    /// Wakes up to `count` threads that sleep on a word. Returns their number.
     fn wake(&self, word: &AtomicU64, count: u32) -> u32;
 
-    /// Looks again and again whether `ready`, for as long as that is cheaper
-    /// than to sleep.
+    /// Calls `ready` again and again, for as long as that is cheaper than sleeping.
     fn spin(&self, ready: impl FnMut() -> bool) -> bool;
 }
 
@@ -50,19 +49,19 @@ pub trait Futex {
     /// while, or for no reason.
     fn wait(&self, word: &AtomicU64, expected: u32);
 
-    /// Wakes up to `count` of those who sleep on a word; returns how many.
+    /// Wakes up to `count` threads that sleep on a word. Returns their number.
     fn wake(&self, word: &AtomicU64, count: u32) -> u32;
 
-    /// Looks again and again whether `ready`, for as long as that is cheaper than to
-    /// sleep. Returns `true` if it was.
+    /// Calls `ready` again and again, for as long as that is cheaper than sleeping. Returns
+    /// `true` if it was ready.
     fn spin(&self, ready: impl FnMut() -> bool) -> bool;
 }
 
-/// Counts how often somebody else was faster.
+/// Counts how often another process was faster.
 ///
-/// Each time that a compare-and-swap fails, somebody else got on, so honest
-/// processes need no bound. But who changes a word again and again against all
-/// rules must keep nobody beyond its time, and not for ever where there is none.
+/// Each time that a compare-and-swap fails, another process made progress, so honest
+/// processes need no bound. But a process that changes a word again and again against the
+/// rules must not keep others beyond their time, and not for ever where there is none.
 #[derive(Debug, Default)]
 pub(crate) struct Losses(u32);
 
@@ -73,15 +72,15 @@ impl Losses {
     /// More in a row are not bad luck.
     const MOST: u32 = 10_000;
 
-    /// One more. Whether the caller is to give up, because its time is over.
+    /// Counts one more. Returns `true` if the caller must give up because its time is over.
     #[inline]
     pub(crate) fn are_over_time(&mut self, platform: &impl Platform) -> bool {
         self.0 = self.0.wrapping_add(1);
         self.0.is_multiple_of(Losses::UNASKED) && platform.is_over()
     }
 
-    /// One more. Whether they are too many for somebody whose operation has no time
-    /// and does not wait.
+    /// Counts one more. Returns `true` if they are too many for an operation that has no
+    /// time and does not wait.
     #[inline]
     pub(crate) fn are_too_many(&mut self) -> bool {
         self.0 += 1;
@@ -101,7 +100,7 @@ pub enum Slept {
     TimedOut,
 }
 
-/// Why something could not be had.
+/// Why an operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The caller's time is over.
@@ -120,7 +119,7 @@ pub enum Failure {
 }
 
 impl Slept {
-    /// The end of the caller's time, as an error.
+    /// Returns an error if the caller's time is over.
     ///
     /// # Errors
     /// [`Failure::TimedOut`], if it was that.

@@ -1,15 +1,15 @@
-//! Who lives.
+//! The processes that take part, and which of them live.
 //!
 //! A process that takes part has a place. The lower half of the place's word
 //! is the kernel's: a thread of the process has it in its robust list with its
-//! own number in it, and when that thread ends, because the process does, the
-//! kernel puts [`DIED`] there and wakes whoever watches. The upper half counts the
-//! generations of the place.
+//! own number in it, and when that thread ends, because the process does, the kernel puts
+//! [`DIED`] there and wakes a watcher. The upper half counts the generations of the
+//! place.
 //!
 //! That mark is no proof: other threads of the process may still be in the kernel,
-//! which goes on writing for them. It makes others ask for proof, which they get
-//! when nothing of the process can write any more; whoever has it says so by one
-//! compare-and-swap, for everybody.
+//! which goes on writing for them. It makes others ask for proof, which they get when nothing
+//! of the process can write any more. The process that has the proof records it by one
+//! compare-and-swap, for all others.
 //!
 //! ```text
 //!  63            32 31  30  29            0
@@ -31,7 +31,7 @@
 //! another one, or the lower half says free or dead.
 //!
 //! The places form a ring of watchers: each process sleeps on the next living
-//! place's word. Who finds a death tells everybody by the count of deaths, then
+//! place's word. A process that finds a death tells all others by the count of deaths, then
 //! frees the place; if it is killed in between, its own watcher finds both.
 //!
 //! # References
@@ -40,7 +40,7 @@
 use crate::Owner;
 use crate::atomics::{AtomicU64, Ordering, fence, low};
 
-/// Wake one who sleeps on the word when its owner dies (`FUTEX_WAITERS`).
+/// Wake a thread that sleeps on the word when its owner dies (`FUTEX_WAITERS`).
 pub const WATCHED: u32 = 0x8000_0000;
 /// The owner died (`FUTEX_OWNER_DIED`).
 pub const DIED: u32 = 0x4000_0000;
@@ -79,14 +79,14 @@ impl Life {
     }
 }
 
-/// The generation of a place's word.
+/// Returns the generation of a place's word.
 #[inline]
 #[must_use]
 pub fn generation(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-/// What a place says of somebody who had it.
+/// What a place says about an owner that had it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It lives, as far as the kernel has said.
@@ -110,7 +110,7 @@ impl Standing {
     }
 }
 
-/// What has become of an owner, by the word of its place.
+/// Returns what has become of an owner, by the word of its place.
 #[inline]
 #[must_use]
 pub fn standing(life: &AtomicU64, owner: Owner) -> Standing {
@@ -120,7 +120,7 @@ pub fn standing(life: &AtomicU64, owner: Owner) -> Standing {
     Standing::of(word, generation(word) == owner.generation())
 }
 
-/// [`standing`], by the lower bits of a generation.
+/// Returns the [`standing`] of an owner, by the lower bits of a generation.
 #[inline]
 #[must_use]
 pub fn standing_in_part(life: &AtomicU64, part: u32) -> Standing {
@@ -145,7 +145,7 @@ pub fn claim(life: &AtomicU64, thread_id: u32) -> Option<u32> {
     taken.is_ok().then_some(next)
 }
 
-/// Frees a place, of a process that died or leaves; `seen` is its word. Whether
+/// Frees the place of a process that died or leaves; `seen` is its word. Returns `true` if
 /// this call did it.
 pub fn free(life: &AtomicU64, seen: u64) -> bool {
     let freed = u64::from(generation(seen)) << 32;
@@ -153,22 +153,22 @@ pub fn free(life: &AtomicU64, seen: u64) -> bool {
         .is_ok()
 }
 
-/// Says that somebody whose word is `seen` is dead: the caller has proof. Whether
-/// this call said it.
+/// Declares that the owner whose word is `seen` is dead: the caller has proof. Returns
+/// `true` if this call did it.
 pub fn declare_dead(life: &AtomicU64, seen: u64) -> bool {
     // SYNC(life): what the caller saw of the end comes with the word.
     life.compare_exchange(seen, dead(seen), Ordering::AcqRel, Ordering::Relaxed)
         .is_ok()
 }
 
-/// The word of a place whose owner, by `seen`, is dead.
+/// Returns the word of a place whose owner, by `seen`, is dead.
 #[must_use]
 pub fn dead(seen: u64) -> u64 {
     u64::from(generation(seen)) << 32 | u64::from(DIED)
 }
 
-/// Takes a mark away that was made by mistake; the caller is the owner, and lives.
-/// Whether there was one.
+/// Takes a mark away that was made by mistake; the caller is the owner, and lives. Returns
+/// `true` if there was one.
 pub fn unmark(life: &AtomicU64, owner: Owner, thread_id: u32) -> bool {
     let theirs = u64::from(owner.generation()) << 32;
     life.compare_exchange(
@@ -180,7 +180,7 @@ pub fn unmark(life: &AtomicU64, owner: Owner, thread_id: u32) -> bool {
     .is_ok()
 }
 
-/// The place before `from`, around the ring, of somebody who lives.
+/// Returns the place before `from`, around the ring, whose owner lives.
 pub fn previous_alive(places: usize, from: usize, word: impl Fn(usize) -> u64) -> Option<usize> {
     let around = (0..from.min(places)).rev().chain((from + 1..places).rev());
     around

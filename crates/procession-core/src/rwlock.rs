@@ -76,7 +76,7 @@ impl RawRwLock<'_> {
         }
     }
 
-    /// Whether a writer who lives has the lock, or waits for readers to leave.
+    /// Returns `true` if a living writer has the lock, or waits for readers to leave.
     #[inline]
     fn is_barred(&self, platform: &impl Platform) -> Result<bool, Failure> {
         let word = self.writer.word_in_order();
@@ -116,7 +116,7 @@ impl RawRwLock<'_> {
         })
     }
 
-    /// Leaves as a reader. Whether the cell was the caller's.
+    /// Leaves as a reader. Returns `true` if the cell was the caller's.
     #[inline]
     pub fn leave(&self, place: usize, me: Owner, platform: &impl Platform) -> bool {
         // SYNC(reader): what the reader read, it read before the next writer
@@ -160,7 +160,7 @@ impl RawRwLock<'_> {
         }
     }
 
-    /// Whether every reader has left or died.
+    /// Returns `true` if every reader has left or died.
     #[inline]
     fn has_left(&self, platform: &impl Platform) -> Result<Option<()>, Failure> {
         for cell in self.readers {
@@ -186,8 +186,8 @@ impl RawRwLock<'_> {
         Ok(Some(()))
     }
 
-    /// Gives the lock back as its writer, after a panic or not. Whether it was
-    /// the caller's.
+    /// Gives the lock back as its writer, after a panic or not. Returns `true` if the caller
+    /// held it.
     #[inline]
     pub fn unlock(&self, panicked: bool, platform: &impl Platform) -> bool {
         let given = if panicked {

@@ -22,15 +22,15 @@ fn entry(generation: u64) -> u64 {
     generation << 1 | 1
 }
 
-/// Whether an entry says that this generation, or a later one, was broken.
+/// Returns `true` if an entry says that this generation, or a later one, was broken.
 fn is_not_before(entry: u64, generation: u64) -> bool {
     let later_by = (entry >> 1).wrapping_sub(generation) % (1 << GENERATION_BITS);
     entry & 1 != 0 && later_by < 1 << (GENERATION_BITS - 1)
 }
 
 impl Outcomes<'_> {
-    /// Writes down that a generation was broken; whoever is killed meanwhile has
-    /// forgotten too much at most.
+    /// Writes down that a generation was broken. A process that is killed meanwhile has at
+    /// most forgotten too much.
     pub(super) fn write_down(&self, generation: u64) {
         let Some((forgotten, cells)) = self.0.split_first() else {
             return;
@@ -47,7 +47,7 @@ impl Outcomes<'_> {
         raise(cell, generation);
     }
 
-    /// Whether a generation that is over was broken.
+    /// Returns `true` if a generation that is over was broken.
     pub(super) fn was_broken(&self, generation: u64) -> bool {
         let Some((forgotten, cells)) = self.0.split_first() else {
             return false;
