@@ -38,26 +38,26 @@ impl DoubleDouble {
         low: 1.224_646_799_147_353_2e-16,
     };
 
-    /// From both parts, in any order of size.
+    /// Makes a number from both parts, in any order of size.
     #[must_use]
     pub fn new(a: f64, b: f64) -> DoubleDouble {
         let (high, low) = two_sum(a, b);
         DoubleDouble { high, low }
     }
 
-    /// The larger part: the number rounded to a double.
+    /// Returns the larger part: the number rounded to a double.
     #[must_use]
     pub fn to_f64(self) -> f64 {
         self.high
     }
 
-    /// What rounding to a double loses.
+    /// Returns what rounding to a double loses.
     #[must_use]
     pub fn low(self) -> f64 {
         self.low
     }
 
-    /// The square root, by one Newton step from that of the larger part.
+    /// Returns the square root, by one Newton step from that of the larger part.
     #[must_use]
     pub fn sqrt(self) -> DoubleDouble {
         if self.high <= 0.0 {
@@ -68,7 +68,7 @@ impl DoubleDouble {
         guess + DoubleDouble::from(error.high / (2.0 * guess.high))
     }
 
-    /// Both parts, little-endian, larger first.
+    /// Returns both parts, little-endian, the larger one first.
     #[must_use]
     pub fn to_le_bytes(self) -> [u8; 16] {
         let mut bytes = [0; 16];
@@ -77,7 +77,7 @@ impl DoubleDouble {
         bytes
     }
 
-    /// From what [`to_le_bytes`](DoubleDouble::to_le_bytes) made; `None` for
+    /// Makes a number from the bytes of [`to_le_bytes`](DoubleDouble::to_le_bytes); `None` for
     /// another number of bytes.
     #[must_use]
     pub fn from_le_bytes(bytes: &[u8]) -> Option<DoubleDouble> {

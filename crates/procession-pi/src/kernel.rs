@@ -34,7 +34,7 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// The fastest that this processor has.
+    /// Returns the fastest kernel that this processor supports.
     ///
     /// # Cost
     /// The first call in a process executes CPUID, which a virtual machine
@@ -44,7 +44,7 @@ impl Kernel {
         *Kernel::available().last().unwrap_or(&Kernel::Portable)
     }
 
-    /// All that this processor has, slowest first.
+    /// Returns all kernels that this processor supports, slowest first.
     #[must_use]
     pub fn available() -> Vec<Kernel> {
         #[allow(unused_mut, reason = "only x86-64 adds to it")]

@@ -65,7 +65,7 @@ pub fn sum(slice: Range<u64>) -> DoubleDouble {
     sum_with(Kernel::detect(), slice)
 }
 
-/// [`sum`] with a given kernel.
+/// Computes [`sum`] with a given kernel.
 ///
 /// # Panics
 /// If the slice ends beyond [`MAX_TERMS`].
@@ -99,7 +99,7 @@ fn precise_term(k: u64) -> DoubleDouble {
     DoubleDouble::from(1.0) / (odd * odd)
 }
 
-/// π from the whole sum, rounded once.
+/// Computes π from the whole sum, rounded once.
 #[must_use]
 pub fn pi_from(sum: DoubleDouble) -> f64 {
     (DoubleDouble::from(8.0) * sum).sqrt().to_f64()

@@ -6,7 +6,7 @@ use crate::{Result, check};
 /// Number of resources that the kernel bounds for each process.
 pub const LIMITS: u32 = 16;
 
-/// The secure bits of the calling thread.
+/// Returns the secure bits of the calling thread.
 ///
 /// # References
 /// PR_GET_SECUREBITS(2const), capabilities(7)
@@ -16,7 +16,7 @@ pub fn secure_bits() -> i32 {
     unsafe { libc::prctl(libc::PR_GET_SECUREBITS) }
 }
 
-/// Whether other processes of the user may look into the calling one.
+/// Returns `true` if other processes of the user may look into the calling one.
 ///
 /// # References
 /// PR_GET_DUMPABLE(2const)
@@ -66,8 +66,8 @@ pub fn protections() -> [i32; 4] {
     [mdwe, store, branch, cache]
 }
 
-/// The personality of the calling thread: a number of flags, such as that addresses are
-/// not random.
+/// Returns the personality of the calling thread: a number of flags, such as that addresses
+/// are not random.
 ///
 /// # References
 /// personality(2)
@@ -77,7 +77,7 @@ pub fn personality() -> i32 {
     unsafe { libc::personality(0xffff_ffff) }
 }
 
-/// The serial number of the calling thread's session keyring; 0 where there are no
+/// Returns the serial number of the calling thread's session keyring; 0 where there are no
 /// keyrings.
 ///
 /// # References
@@ -90,7 +90,7 @@ pub fn session_keyring() -> i64 {
     unsafe { libc::syscall(libc::SYS_keyctl, GET_KEYRING_ID, SESSION, 0) }.max(0)
 }
 
-/// Scheduling policy and real-time priority of the calling thread, as numbers.
+/// Returns the scheduling policy and real-time priority of the calling thread, as numbers.
 ///
 /// # References
 /// sched_getscheduler(2), sched_getparam(2)
@@ -198,7 +198,7 @@ pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Res
     Ok(())
 }
 
-/// The permitted capabilities of the calling thread; none where the kernel does not
+/// Returns the permitted capabilities of the calling thread; none where the kernel does not
 /// say.
 ///
 /// # References

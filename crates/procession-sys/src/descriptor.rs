@@ -3,15 +3,15 @@
 use crate::{Result, check};
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// Whether a number is that of an open descriptor.
+/// Returns `true` if a number is that of an open descriptor.
 #[must_use]
 pub fn is_open(number: RawFd) -> bool {
     // SAFETY: a question about a number, which changes nothing.
     unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
 }
 
-/// A copy of the descriptor with this number, if programs that the process executes
-/// would inherit it; the copy itself they do not.
+/// Copies the descriptor with this number, if programs that the process executes would
+/// inherit it. They do not inherit the copy.
 ///
 /// # Errors
 /// `EMFILE`.

@@ -23,7 +23,7 @@ pub struct ForkLocal<T: 'static> {
 }
 
 impl<T: Sync> ForkLocal<T> {
-    /// A value that is made by `new` when first used in a process.
+    /// Makes a value that `new` initialises when it is first used in a process.
     #[must_use]
     pub const fn new(new: fn() -> T) -> ForkLocal<T> {
         // Values are told apart by their addresses, which those without a size share.
@@ -35,7 +35,7 @@ impl<T: Sync> ForkLocal<T> {
         }
     }
 
-    /// The value of this process.
+    /// Returns the value of this process.
     ///
     /// # Errors
     /// As [`words_wiped_by_fork`].
@@ -75,8 +75,8 @@ impl<T: Sync> ForkLocal<T> {
         }
     }
 
-    /// A number that tells this process from all that it was forked from; 0 if
-    /// the value has not been used in it.
+    /// Returns a number that tells this process from all that it was forked from; 0 if the
+    /// value has not been used in it.
     #[inline]
     #[must_use]
     pub fn token(&self) -> u64 {
@@ -96,7 +96,7 @@ pub struct WipedWord(&'static AtomicU64);
 static UNUSED: Mutex<Vec<&'static AtomicU64>> = Mutex::new(Vec::new());
 
 impl WipedWord {
-    /// A word that is zero.
+    /// Makes a word that is zero.
     ///
     /// # Errors
     /// As [`words_wiped_by_fork`].

@@ -148,8 +148,8 @@ fn timespec(duration: Duration) -> libc::timespec {
     }
 }
 
-/// Wakes up to `count` of those who sleep on a word; returns how many. It needs
-/// no more of the word than its address.
+/// Wakes up to `count` threads that sleep on a word. Returns their number. It needs only the
+/// address of the word.
 ///
 /// # References
 /// futex(2) "FUTEX_WAKE"

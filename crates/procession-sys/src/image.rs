@@ -115,15 +115,15 @@ fn build_id(mut notes: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Image {
-    /// What tells this build from others: the linker's build id, or a hash of
-    /// the code.
+    /// Returns what tells this build from others: the linker's build id, or a hash of the
+    /// code.
     #[must_use]
     pub fn build_id(&self) -> &[u8] {
         &self.build_id
     }
 
-    /// The function's distance from the load address, if it is code of the
-    /// main program; `None` for code of a shared library, or made at run time.
+    /// Returns the function's distance from the load address, if it is code of the main
+    /// program; `None` for code of a shared library, or made at run time.
     #[must_use]
     pub fn offset(&self, function: *const ()) -> Option<u64> {
         let address = function.addr();
@@ -158,9 +158,9 @@ impl Image {
         Some(unsafe { std::mem::transmute_copy(&pointer) })
     }
 
-    /// Whether the kernel itself loaded the program, rather than a dynamic
-    /// loader that was started with the program as argument; in that case
-    /// `/proc/self/exe` is the loader.
+    /// Returns `true` if the kernel itself loaded the program, and `false` if a dynamic
+    /// loader did that was started with the program as argument; `/proc/self/exe` is then
+    /// the loader.
     ///
     /// # Errors
     /// Those of looking into `/proc/self`.
@@ -177,7 +177,7 @@ impl Image {
         }))
     }
 
-    /// Whether the program's headers were mapped from the file that was executed.
+    /// Returns `true` if the program's headers were mapped from the file that was executed.
     fn is_in_executed_file(&self) -> std::io::Result<bool> {
         use std::os::unix::ffi::OsStrExt;
         let executed = std::fs::read_link("/proc/self/exe")?;
@@ -208,7 +208,7 @@ fn auxiliary_vector() -> Option<Vec<u8>> {
     Some(vector)
 }
 
-/// Whether the program was given more rights than its caller has (set-uid,
+/// Returns `true` if the program was given more rights than its caller has (set-uid,
 /// set-gid, file capabilities).
 ///
 /// # References

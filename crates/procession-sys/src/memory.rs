@@ -157,7 +157,7 @@ impl Region {
         };
     }
 
-    /// The bytes, for copying in and out.
+    /// Returns the bytes, for copying in and out.
     #[inline]
     #[must_use]
     pub fn bytes(&self) -> SharedBytes<'_> {
@@ -258,25 +258,25 @@ unsafe impl Send for SharedBytes<'_> {}
 unsafe impl Sync for SharedBytes<'_> {}
 
 impl<'a> SharedBytes<'a> {
-    /// Length in bytes.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether the window has no bytes.
+    /// Returns `true` if the window has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Whether the window may be written.
+    /// Returns `true` if the window may be written.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.writable
     }
 
-    /// A window on `length` bytes from `offset`.
+    /// Returns a window on `length` bytes from `offset`.
     #[inline]
     #[must_use]
     pub fn slice(&self, offset: usize, length: usize) -> SharedBytes<'a> {
@@ -309,8 +309,8 @@ impl<'a> SharedBytes<'a> {
         self.at(offset, length)
     }
 
-    /// The 32-bit word at `offset`, which must be a multiple of four from the
-    /// start of the region.
+    /// Returns the 32-bit word at `offset`, which must be a multiple of four from the start
+    /// of the region.
     #[inline]
     #[must_use]
     pub fn atomic_u32(&self, offset: usize) -> &'a AtomicU32 {
@@ -321,8 +321,8 @@ impl<'a> SharedBytes<'a> {
         unsafe { AtomicU32::from_ptr(address.as_ptr()) }
     }
 
-    /// The 64-bit word at `offset`, which must be a multiple of eight from
-    /// the start of the region.
+    /// Returns the 64-bit word at `offset`, which must be a multiple of eight from the start
+    /// of the region.
     #[inline]
     #[must_use]
     pub fn atomic_u64(&self, offset: usize) -> &'a AtomicU64 {
@@ -332,7 +332,7 @@ impl<'a> SharedBytes<'a> {
         unsafe { AtomicU64::from_ptr(address.as_ptr()) }
     }
 
-    /// `count` 64-bit words from `offset` on.
+    /// Returns `count` 64-bit words from `offset` on.
     #[inline]
     #[must_use]
     pub fn atomic_u64s(&self, offset: usize, count: usize) -> &'a [AtomicU64] {
@@ -456,8 +456,8 @@ unsafe impl Send for Words {}
 unsafe impl Sync for Words {}
 
 impl Words {
-    /// So many words from an offset on; `None` if they are not there, or may not
-    /// be written.
+    /// Returns `count` words from an offset on; `None` if they are not there, or may not be
+    /// written.
     #[must_use]
     pub fn at(region: &Arc<Region>, offset: usize, count: usize) -> Option<Words> {
         Some(Words {
@@ -484,7 +484,7 @@ impl std::ops::Deref for Words {
 pub struct Word(Words);
 
 impl Word {
-    /// The word at an offset; `None` if there is none, or it may not be written.
+    /// Returns the word at an offset; `None` if there is none, or it may not be written.
     #[must_use]
     pub fn at(region: &Arc<Region>, offset: usize) -> Option<Word> {
         Words::at(region, offset, 1).map(Word)

@@ -12,7 +12,7 @@
 //!   then the sign is there as long as that copy is.
 //! - No descriptor has to stay open, and closing others of the same file drops
 //!   nothing, as it would with the record locks of POSIX.
-//! - Whoever has the file can ask, in whatever namespace of pids, of time or of
+//! - Every process that has the file can ask, in whatever namespaces of pids, time and
 //!   users it is, with whatever mounted at `/proc`.
 //!
 //! # Safety
@@ -133,8 +133,8 @@ impl Drop for Presence {
     }
 }
 
-/// Whether somebody has a sign at a place of a file; an answer of `false` is proof
-/// that whoever put one there has left, or has no memory any more.
+/// Returns `true` if a process has a sign at a place of a file. An answer of `false` is proof
+/// that the process that put one there has left, or has no memory any more.
 ///
 /// # Errors
 /// As fcntl(2), where the file system has no record locks.

@@ -38,8 +38,8 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Whether the calling process has exactly one thread, asked of the kernel in
-/// one call: `unshare(CLONE_THREAD)` changes nothing and succeeds only then.
+/// Returns `true` if the calling process has exactly one thread. One call asks the kernel:
+/// `unshare(CLONE_THREAD)` changes nothing and succeeds only then.
 ///
 /// # Errors
 /// `EPERM` or `ENOSYS` where a seccomp filter forbids `unshare`; count the
@@ -217,7 +217,7 @@ pub fn become_user(user: Option<u32>, group: Option<u32>) -> Result<()> {
     Ok(())
 }
 
-/// The wait status of a process that has been reaped, by anybody; `None` where
+/// Returns the wait status of a process that has been reaped, by any process; `None` where
 /// it has not been, or the kernel does not keep it (before Linux 6.15).
 ///
 /// # References
@@ -248,8 +248,8 @@ pub fn status_after_reaping(pidfd: std::os::fd::BorrowedFd<'_>) -> Option<i32> {
     (answer == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }
 
-/// Whether processes below this one become its children when their parents end: it is
-/// the first process of its namespace, or has asked for that.
+/// Returns `true` if processes below this one become its children when their parents end: it
+/// is the first process of its namespace, or has asked for that.
 ///
 /// # References
 /// PR_GET_CHILD_SUBREAPER(2const)

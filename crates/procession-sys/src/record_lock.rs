@@ -26,7 +26,7 @@ fn set(file: BorrowedFd<'_>, kind: libc::c_int, byte: Option<i64>) -> Result<()>
     check(outcome).map(drop)
 }
 
-/// Locks a byte together with whoever else does.
+/// Locks a byte, together with other processes that do the same.
 ///
 /// # Errors
 /// `EAGAIN`, `EACCES`: somebody has locked it alone.
@@ -50,7 +50,7 @@ pub fn take_all(file: BorrowedFd<'_>) -> Result<()> {
     set(file, libc::F_WRLCK, None)
 }
 
-/// Whether another description has locked a byte.
+/// Returns `true` if another description has locked a byte.
 ///
 /// # Errors
 /// None that Linux can cause.

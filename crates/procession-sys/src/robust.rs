@@ -136,14 +136,14 @@ impl RobustList {
         std::ptr::from_ref(self.head).expose_provenance()
     }
 
-    /// How many words are in the list.
+    /// Returns the number of words in the list.
     #[must_use]
     pub fn len(&self) -> usize {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.len()
     }
 
-    /// Whether no word is in the list.
+    /// Returns `true` if no word is in the list.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -35,7 +35,7 @@ pub fn set_disposition(signal: i32, disposition: Disposition) -> Result<()> {
     Ok(())
 }
 
-/// The signal's current disposition, or `None` where a handler is installed.
+/// Returns the signal's current disposition, `None` where a handler is installed.
 ///
 /// # Errors
 /// `EINVAL`: no such signal.
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// The set of the given signals; numbers that name no signal are ignored.
+    /// Makes the set of the given signals; numbers that name no signal are ignored.
     #[must_use]
     pub fn of(signals: &[i32]) -> Mask {
         let mut set = MaybeUninit::uninit();
@@ -80,7 +80,7 @@ impl Mask {
         Mask(set)
     }
 
-    /// Every signal that can be blocked.
+    /// Makes the set of every signal that can be blocked.
     #[must_use]
     pub fn all() -> Mask {
         let mut set = MaybeUninit::uninit();
@@ -96,7 +96,7 @@ impl Mask {
         unsafe { libc::sigdelset(&raw mut self.0, signal) };
     }
 
-    /// Whether the set holds `signal`.
+    /// Returns `true` if the set holds `signal`.
     #[must_use]
     pub fn contains(&self, signal: i32) -> bool {
         // SAFETY: the set is initialised; a bad number is answered by -1.
@@ -235,7 +235,7 @@ impl Caught {
         }
     }
 
-    /// The signal.
+    /// Returns the signal.
     #[must_use]
     pub fn signal(&self) -> i32 {
         self.signal
@@ -278,9 +278,9 @@ fn restore(signal: i32, action: &libc::sigaction) {
     unsafe { libc::sigaction(signal, std::ptr::from_ref(action), std::ptr::null_mut()) };
 }
 
-/// In a forked child: gives every signal that the parent was counting back to
-/// its default action, so that the child neither swallows signals nor rings
-/// the parent's bell. Call with all signals blocked.
+/// Restores, in a forked child, the default action of every signal that the parent was
+/// counting, so that the child neither swallows signals nor writes to the parent's event
+/// counter. Call it with all signals blocked.
 pub fn forget_caught() {
     for (signal, bell) in (0..).zip(&BELLS) {
         if bell.swap(-1, Ordering::SeqCst) >= 0 {
@@ -291,7 +291,7 @@ pub fn forget_caught() {
     RUNNING.store(0, Ordering::SeqCst);
 }
 
-/// Whether a [`Caught`] holds the signal.
+/// Returns `true` if a [`Caught`] holds the signal.
 #[must_use]
 pub fn is_caught(signal: i32) -> bool {
     let index = usize::try_from(signal).unwrap_or(usize::MAX);

@@ -57,8 +57,8 @@ pub fn unsent(socket: BorrowedFd<'_>) -> Result<usize> {
     Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
-/// Whether the kernel of a TCP socket's peer owes an answer, and how long it has
-/// been silent.
+/// Returns whether the kernel of a TCP socket's peer owes an answer, and how long it has been
+/// silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Silence {
     /// Something that was sent has not been acknowledged, or a probe has not been
@@ -125,12 +125,12 @@ pub struct Message {
     pub lacks_descriptors: bool,
     /// Descriptors, close-on-exec.
     pub descriptors: Vec<OwnedFd>,
-    /// Who sent it, if [`name_senders`] was called before that.
+    /// Its sender, if [`name_senders`] was called before that.
     pub sender: Option<Sender>,
 }
 
-/// Has the kernel say of each message that is sent to this socket from now on who
-/// sent it.
+/// Asks the kernel to name the sender of each message that is sent to this socket from now
+/// on.
 ///
 /// # References
 /// unix(7), SO_PASSCRED

@@ -26,7 +26,7 @@ pub struct ThreadEnd {
 }
 
 impl ThreadEnd {
-    /// That function. It must not panic.
+    /// Makes one that calls `run`, which must not panic.
     #[must_use]
     pub const fn new(run: fn()) -> ThreadEnd {
         ThreadEnd {

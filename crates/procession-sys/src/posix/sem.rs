@@ -74,7 +74,7 @@ impl Semaphore {
         Ok(semaphore)
     }
 
-    /// The semaphore that another process initialised at `offset`.
+    /// Returns the semaphore that another process initialised at `offset`.
     ///
     /// # Errors
     /// `EINVAL`: the place is outside the region, unaligned or read-only.
@@ -151,8 +151,7 @@ impl Semaphore {
         Ok(())
     }
 
-    /// The current value; another process may change it before the caller
-    /// looks.
+    /// Returns the current value; another process may change it before the caller looks.
     ///
     /// # Errors
     /// None that a valid semaphore can cause; reported all the same.

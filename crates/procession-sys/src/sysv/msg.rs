@@ -40,7 +40,7 @@ impl Buffer {
         }
     }
 
-    /// The first `length` bytes of the last message received into the buffer.
+    /// Returns the first `length` bytes of the last message received into the buffer.
     ///
     /// # Panics
     /// If `length` exceeds what the buffer was made to hold.
