@@ -16,6 +16,8 @@ const NOT_PARSED: &[(&str, &str)] = &[
         "process::Command",
         "a command line for people, without what it inherits",
     ),
+    ("process::ChildExit", "a report"),
+    ("process::SupervisorEvent", "a report"),
     ("process::ExitStatus", "a report; the number is `from_raw`"),
     ("process::Panic", "an error"),
     (

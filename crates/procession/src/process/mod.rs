@@ -8,6 +8,7 @@
 //! | stop one, step by step | [`JoinHandle::stop`], [`Stop`] |
 //! | know oneself and one's parent, in a task | [`current`], [`parent`] |
 //! | run another program | [`Command`], [`Pipeline`] |
+//! | keep services running, and restart those that die | [`Supervisor`], [`ChildSpec`] |
 //! | fork, as Unix has it | [`fork`](fork()), [`Child`] |
 //! | signal or watch any process: parent, sibling, stranger | [`PidFd`], [`Parent`] |
 //! | look at processes, zombies included | [`children`], [`inspect`] |
@@ -49,6 +50,7 @@ mod spawn;
 mod start_method;
 mod stdio;
 mod stop;
+mod supervisor;
 pub(crate) mod task;
 mod task_error;
 mod task_report;
@@ -79,6 +81,9 @@ pub use spawn::{preload, spawn, spawn_task};
 pub use start_method::StartMethod;
 pub use stdio::Stdio;
 pub use stop::Stop;
+pub use supervisor::{
+    ChildExit, ChildSpec, Restart, Stopper, Supervise, Supervisor, SupervisorError, SupervisorEvent,
+};
 #[doc(hidden)]
 pub use task::NAMED_TASKS;
 pub(crate) use task::{Definition, Outcome, finalizer, initializer, key_of, pair_of};

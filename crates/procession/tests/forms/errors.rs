@@ -67,6 +67,7 @@ pub(crate) fn errors_convert_with_a_question_mark() {
     converts::<queue::RecvTimeoutError>();
     converts::<process::TaskError>();
     converts::<process::CommandError>();
+    converts::<process::SupervisorError>();
     converts::<pool::TaskError>();
     converts_whatever_it_has::<queue::SendError<Opaque>>();
     converts_whatever_it_has::<queue::TrySendError<Opaque>>();

@@ -34,7 +34,7 @@ pub(crate) fn types_have_the_traits_of_std() {
             process::CommandChild, process::PipelineChild, Signal;
         travels: channel::Endpoint<u8, u8>, channel::Reader<u8>, channel::Writer<u8>,
             channel::Listener<u8, u8>, queue::IntoIter<queue::Receiver<u8>>, signal::Signals,
-            process::Lines;
+            process::Lines, process::Supervisor;
         is_cloned: procession::Error, Failure, Name, Deadline,
             sync::Mutex<u8>, sync::RwLock<u8>, sync::ReentrantMutex<u8>, sync::Semaphore,
             sync::BoundedSemaphore, sync::Condvar, sync::Event, sync::Barrier, sync::Once,

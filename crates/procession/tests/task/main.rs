@@ -17,6 +17,7 @@ mod results;
 mod scope;
 mod shared;
 mod shell;
+mod supervisor;
 mod waiting;
 
 use procession::process::{Builder, StartMethod};
@@ -189,6 +190,15 @@ fn main() -> std::process::ExitCode {
         shared::a_forked_child_and_a_task_are_shared_as_well,
         shared::the_end_of_the_server_is_the_end_for_all_who_wait,
         shared::input_is_fed_while_somebody_waits,
+        supervisor::who_is_killed_at_random_is_restarted,
+        supervisor::who_dies_at_once_reaches_the_limit,
+        supervisor::a_policy_says_who_is_restarted,
+        supervisor::who_ignores_sigterm_is_killed,
+        supervisor::a_stop_while_a_child_restarts_is_heeded,
+        supervisor::nobody_outlives_the_process_of_the_supervisor,
+        supervisor::a_panic_of_a_handler_kills_the_children,
+        supervisor::who_cannot_be_started_is_told,
+        supervisor::children_of_a_killed_server_are_restarted,
         lines::a_line_comes_when_it_is_written,
         lines::half_a_line_is_kept,
         lines::a_death_in_the_middle_of_a_line_is_seen,

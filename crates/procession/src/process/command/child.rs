@@ -54,6 +54,11 @@ impl CommandChild {
         }
     }
 
+    /// Whether this is the process that started it, not a forked copy.
+    pub(in crate::process) fn is_ours(&self) -> bool {
+        self.running.is_ours()
+    }
+
     /// The program's process id. When it has ended, the number may be given
     /// to another process.
     #[doc(alias = "id")]

@@ -123,7 +123,7 @@ impl Line {
 /// The lines that a program writes to its pipes, as they come; from
 /// [`CommandChild::lines`](super::CommandChild::lines).
 ///
-/// Both pipes are read by whoever asks for the next line, so that a program that fills one of
+/// The thread that asks for the next line reads both pipes, so that a program that fills one of
 /// them does not stand still, and what was set by [`Command::input`](super::Command::input) is
 /// written at the same time. The lines of one stream are in order; how the lines of two
 /// streams follow each other says nothing about when they were written. Merge the streams
