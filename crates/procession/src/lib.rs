@@ -13,6 +13,7 @@
 //! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share, and the trait of the types that may lie there |
 //! | [`channel`] | messages between two ends, with descriptors and handles in them; connections between programs |
 //! | [`queue`] | messages between processes; unacknowledged ones of the dead come again |
+//! | [`manager`] | dictionaries, lists, values, queues and locks that one process owns and others use |
 //! | [`Select`] | the first of several queues, channels, events, processes, descriptors, times |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
@@ -36,7 +37,7 @@
 //!
 //! # What it refuses
 //!
-//! Systems other than 64-bit Linux (it fails to compile), abstract sockets,
+//! Systems other than 64-bit Linux (it fails to compile), abstract sockets as addresses,
 //! waiting for children that are not its own, `SIGCHLD` handlers, timeouts as
 //! proof that a process is dead. (That another host is lost is concluded from the silence
 //! of its kernel; see [`channel`].)
@@ -106,6 +107,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`manager`] has a process that owns objects, and proxies that travel:
+//! ```
+//! use procession::manager::{Dict, Manager};
+//! use procession::process;
+//! let manager = Manager::start()?;
+//! let stock: Dict<String, u32> = manager.dict()?;
+//! stock.insert("tea".to_owned(), 3)?;
+//! let count = |stock: Dict<String, u32>| stock.get("tea").unwrap();
+//! assert_eq!(process::spawn(count, stock)?.join()?, Some(3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! [`os`] has what the kernel has, here a pipe beside a [`fork`](process::fork()):
 //! ```
 //! use procession::process::{self, Fork};
@@ -143,6 +156,7 @@ mod failure;
 mod fd;
 mod handle;
 pub mod limits;
+pub mod manager;
 mod name;
 pub mod os;
 mod packet;

@@ -1,0 +1,157 @@
+//! Calls that wait for their replies, and which thread reads for all.
+
+use crate::manager::frame::{Incoming, Kind};
+use crate::manager::reply::Reply;
+use crate::{Error, ErrorKind, Result};
+use std::collections::HashMap;
+use std::thread::Thread;
+
+#[derive(Debug)]
+struct Waiting {
+    thread: Thread,
+    reply: Option<Reply>,
+}
+
+/// What a thread that waits for a reply is to do.
+#[derive(Debug)]
+pub(super) enum Turn {
+    Answered(Reply),
+    /// It is the reader now, until it says [`stop_reading`](Calls::stop_reading).
+    Read,
+    /// Another one reads, and wakes it.
+    Wait,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    latest: u64,
+    waiting: HashMap<u64, Waiting>,
+    /// The call whose thread reads.
+    reader: Option<u64>,
+    incoming: Incoming,
+    server: Option<u64>,
+    failure: Option<Error>,
+}
+
+impl Calls {
+    /// Gives a call a number, which no other call of the connection has.
+    pub(super) fn begin(&mut self) -> Result<u64> {
+        if let Some(failure) = self.failure() {
+            return Err(failure);
+        }
+        self.latest += 1;
+        let waiting = Waiting {
+            thread: std::thread::current(),
+            reply: None,
+        };
+        self.waiting.insert(self.latest, waiting);
+        Ok(self.latest)
+    }
+
+    pub(super) fn forget(&mut self, call: u64) {
+        self.waiting.remove(&call);
+    }
+
+    /// # Errors
+    /// The connection has failed.
+    pub(super) fn turn(&mut self, call: u64) -> Result<Turn> {
+        if let Some(waiting) = self.waiting.get_mut(&call)
+            && let Some(reply) = waiting.reply.take()
+        {
+            self.waiting.remove(&call);
+            return Ok(Turn::Answered(reply));
+        }
+        if let Some(failure) = self.failure() {
+            self.waiting.remove(&call);
+            return Err(failure);
+        }
+        match self.reader {
+            None => {
+                self.reader = Some(call);
+                Ok(Turn::Read)
+            }
+            Some(_) => Ok(Turn::Wait),
+        }
+    }
+
+    /// Another one that waits reads now.
+    pub(super) fn stop_reading(&mut self, call: u64) {
+        if self.reader != Some(call) {
+            return;
+        }
+        self.reader = None;
+        let is_answered = |waiting: &Waiting| waiting.reply.is_some();
+        if self.waiting.get(&call).is_none_or(is_answered) {
+            let mut others = self.waiting.values();
+            if let Some(next) = others.find(|waiting| waiting.reply.is_none()) {
+                next.thread.unpark();
+            }
+        }
+    }
+
+    pub(super) fn incoming(&mut self) -> &mut Incoming {
+        &mut self.incoming
+    }
+
+    /// Gives out what has come.
+    pub(super) fn take_in(&mut self) {
+        loop {
+            let (kind, call, reply) = match self.incoming.next() {
+                Ok(None) => return,
+                Err(error) => return self.fail(error),
+                Ok(Some(frame)) => match frame.kind {
+                    Kind::Reply => match Reply::read(frame.body) {
+                        Ok(reply) => (Kind::Reply, frame.call, Some(reply)),
+                        Err(error) => return self.fail(error),
+                    },
+                    Kind::Welcome => {
+                        let number = frame.body.try_into().map(u64::from_le_bytes);
+                        self.server = number.ok();
+                        continue;
+                    }
+                    kind => (kind, frame.call, None),
+                },
+            };
+            match (kind, reply) {
+                (Kind::Reply, Some(reply)) => {
+                    if let Some(waiting) = self.waiting.get_mut(&call) {
+                        waiting.reply = Some(reply);
+                        waiting.thread.unpark();
+                    }
+                }
+                (Kind::Goodbye, _) => {
+                    return self.fail(
+                        Error::new(ErrorKind::Disconnected, "calling manager", "")
+                            .because("the manager was shut down"),
+                    );
+                }
+                _ => {
+                    return self.fail(
+                        Error::new(ErrorKind::Corrupt, "calling manager", "")
+                            .because("it is no manager of this version"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// The server that it is, once that is known.
+    pub(super) fn welcome(&mut self) -> Result<Option<u64>> {
+        match self.failure() {
+            Some(failure) => Err(failure),
+            None => Ok(self.server),
+        }
+    }
+
+    /// Fails all calls, those of the future included.
+    pub(super) fn fail(&mut self, failure: Error) {
+        self.failure.get_or_insert(failure);
+        for waiting in self.waiting.values() {
+            waiting.thread.unpark();
+        }
+    }
+
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failure.clone()
+    }
+}

@@ -1,0 +1,38 @@
+//! What a manager owns: the server's side of each kind of object.
+//!
+//! An object answers a call at once, or keeps its [`Caller`] and answers it when another call, or
+//! the end of a session, makes that possible. It runs on the server's only thread, does a bounded amount of
+//! work for each call, and never waits.
+
+pub(super) mod dict;
+pub(super) mod event;
+pub(super) mod list;
+pub(super) mod mutex;
+mod object;
+pub(super) mod queue;
+mod shape;
+pub(super) mod value;
+
+pub(super) use object::{Caller, Object, Replies, SessionId};
+pub(super) use shape::Shape;
+pub(super) use shape::{Initial, ObjectKind};
+
+use crate::{Error, ErrorKind, Result};
+
+/// Makes an object.
+///
+/// # Errors
+/// Objects of this kind do not begin so.
+pub(super) fn make(kind: ObjectKind, initial: Initial) -> Result<Box<dyn Object>> {
+    Ok(match (kind, initial) {
+        (ObjectKind::Dict, Initial::Empty) => Box::<dict::Dict>::default(),
+        (ObjectKind::List, Initial::Empty) => Box::<list::List>::default(),
+        (ObjectKind::Event, Initial::Empty) => Box::<event::Event>::default(),
+        (ObjectKind::Value, Initial::Value(value)) => Box::new(value::Value::new(value)),
+        (ObjectKind::Mutex, Initial::Value(value)) => Box::new(mutex::Mutex::new(value)),
+        (ObjectKind::Queue, Initial::Capacity(capacity)) => Box::new(queue::Queue::new(capacity)),
+        _ => {
+            return Err(Error::new(ErrorKind::InvalidInput, "creating object", ""));
+        }
+    })
+}

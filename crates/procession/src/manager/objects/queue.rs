@@ -1,0 +1,204 @@
+//! The server's side of a queue.
+//!
+//! What was received is remembered until it is acknowledged: if the session of its receiver ends
+//! before, it goes to the front again, and is marked.
+
+use super::object::{Caller, Object, Replies, SessionId, Waiting};
+use crate::Result;
+use crate::manager::value::{Blob, decode};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::manager) enum Request {
+    /// `u64`: how many of them were taken in, which is at least one; answered when there is room
+    /// for one.
+    Send(Vec<Blob>),
+    /// [`Delivered`], when there is one.
+    Recv,
+    /// The message was dealt with.
+    Ack(u64),
+    /// Another receiver is to have the message.
+    Requeue(u64),
+    /// `u64`: how many wait for a receiver.
+    Len,
+    /// Answered when every message was dealt with.
+    Join,
+}
+
+/// A message on its way to a receiver.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::manager) struct Delivered {
+    pub(in crate::manager) number: u64,
+    pub(in crate::manager) message: Blob,
+    /// It was delivered before, to a receiver that did not acknowledge it.
+    pub(in crate::manager) is_redelivered: bool,
+}
+
+#[derive(Debug)]
+struct Message {
+    bytes: Blob,
+    is_redelivered: bool,
+}
+
+#[derive(Debug)]
+pub(in crate::manager) struct Queue {
+    /// 0: as many as come.
+    capacity: u64,
+    messages: VecDeque<Message>,
+    unacknowledged: BTreeMap<u64, (SessionId, Message)>,
+    latest: u64,
+    receivers: Waiting<()>,
+    senders: Waiting<Vec<Blob>>,
+    joining: Waiting<()>,
+}
+
+impl Queue {
+    pub(super) fn new(capacity: u64) -> Queue {
+        Queue {
+            capacity,
+            messages: VecDeque::new(),
+            unacknowledged: BTreeMap::new(),
+            latest: 0,
+            receivers: Waiting::default(),
+            senders: Waiting::default(),
+            joining: Waiting::default(),
+        }
+    }
+
+    fn room(&self) -> u64 {
+        match self.capacity {
+            0 => u64::MAX,
+            capacity => capacity.saturating_sub(self.messages.len() as u64),
+        }
+    }
+
+    fn send(&mut self, caller: Caller, messages: Vec<Blob>, replies: &mut Replies) {
+        match self.room() == 0 || self.senders.len() > 0 {
+            true => self.senders.push(caller, messages, replies),
+            false => self.take_in(caller, messages, replies),
+        }
+    }
+
+    /// Takes in as many as there is room for.
+    fn take_in(&mut self, caller: Caller, messages: Vec<Blob>, replies: &mut Replies) {
+        let before = self.messages.len();
+        let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
+        let taken = messages.into_iter().take(room).map(|bytes| Message {
+            bytes,
+            is_redelivered: false,
+        });
+        self.messages.extend(taken);
+        replies.done(caller, &((self.messages.len() - before) as u64));
+    }
+
+    fn deliver(&mut self, caller: Caller, message: Message, replies: &mut Replies) {
+        self.latest += 1;
+        let delivered = Delivered {
+            number: self.latest,
+            message: message.bytes.clone(),
+            is_redelivered: message.is_redelivered,
+        };
+        replies.done(caller, &delivered);
+        let held = (caller.session, message);
+        self.unacknowledged.insert(self.latest, held);
+    }
+
+    /// Gives messages to those that wait for them, takes in what waited for room, and answers
+    /// those that wait for the end.
+    fn settle(&mut self, replies: &mut Replies) {
+        loop {
+            while !self.messages.is_empty()
+                && let Some((receiver, ())) = self.receivers.pop()
+                && let Some(message) = self.messages.pop_front()
+            {
+                self.deliver(receiver, message, replies);
+            }
+            if self.room() == 0 {
+                break;
+            }
+            let Some((sender, messages)) = self.senders.pop() else {
+                break;
+            };
+            self.take_in(sender, messages, replies);
+        }
+        if self.is_done() {
+            for (joining, ()) in self.joining.drain() {
+                replies.done(joining, &());
+            }
+        }
+    }
+
+    /// Every message was dealt with.
+    fn is_done(&self) -> bool {
+        self.messages.is_empty() && self.unacknowledged.is_empty()
+    }
+
+    fn requeue(&mut self, mut message: Message) {
+        message.is_redelivered = true;
+        self.messages.push_front(message);
+    }
+}
+
+impl Object for Queue {
+    fn call(&mut self, caller: Caller, request: &[u8], replies: &mut Replies) -> Result<()> {
+        match decode(request)? {
+            Request::Send(messages) => self.send(caller, messages, replies),
+            Request::Recv => match self.messages.pop_front() {
+                Some(message) => self.deliver(caller, message, replies),
+                None => self.receivers.push(caller, (), replies),
+            },
+            Request::Ack(number) => {
+                self.take_from(caller.session, number);
+                replies.done(caller, &());
+            }
+            Request::Requeue(number) => {
+                if let Some(message) = self.take_from(caller.session, number) {
+                    self.requeue(message);
+                }
+                replies.done(caller, &());
+            }
+            Request::Len => replies.done(caller, &(self.messages.len() as u64)),
+            Request::Join if self.is_done() => replies.done(caller, &()),
+            Request::Join => self.joining.push(caller, (), replies),
+        }
+        self.settle(replies);
+        Ok(())
+    }
+
+    fn cancel(&mut self, session: SessionId, call: u64) -> bool {
+        self.receivers.cancel(session, call)
+            || self.senders.cancel(session, call)
+            || self.joining.cancel(session, call)
+    }
+
+    fn end_session(&mut self, session: SessionId, replies: &mut Replies) {
+        self.receivers.end_session(session);
+        self.senders.end_session(session);
+        self.joining.end_session(session);
+        let held: Vec<u64> = self
+            .unacknowledged
+            .iter()
+            .filter(|(_, (holder, _))| *holder == session)
+            .map(|(number, _)| *number)
+            .collect();
+        // The oldest is to be the first again.
+        for number in held.into_iter().rev() {
+            if let Some((_, message)) = self.unacknowledged.remove(&number) {
+                self.requeue(message);
+            }
+        }
+        self.settle(replies);
+    }
+}
+
+impl Queue {
+    fn take_from(&mut self, session: SessionId, number: u64) -> Option<Message> {
+        let (holder, _) = self.unacknowledged.get(&number)?;
+        if *holder != session {
+            return None;
+        }
+        let (_, message) = self.unacknowledged.remove(&number)?;
+        Some(message)
+    }
+}

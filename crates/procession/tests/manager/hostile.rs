@@ -1,0 +1,192 @@
+//! Clients that do not keep to the protocol, do not read, or are many.
+
+use crate::LONG;
+use procession::manager::{Manager, Value};
+use procession::process;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use testkit::random::Random;
+
+/// A manager at a path, for clients that speak without the library.
+fn serve(path: std::path::PathBuf) {
+    Manager::serve(path).unwrap();
+}
+
+struct Served {
+    manager: Manager,
+    path: std::path::PathBuf,
+    process: process::JoinHandle<()>,
+    _directory: tempfile::TempDir,
+}
+
+fn served() -> Served {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    let process = process::spawn(serve, path.clone()).unwrap();
+    let mut manager = None;
+    testkit::eventually("it listens", || {
+        manager = Manager::connect(&path).ok();
+        manager.is_some()
+    });
+    Served {
+        manager: manager.unwrap(),
+        path,
+        process,
+        _directory: directory,
+    }
+}
+
+impl Served {
+    fn end(mut self) {
+        self.manager.shutdown().unwrap();
+        self.process.join_timeout(LONG).unwrap().unwrap();
+    }
+}
+
+fn frame(kind: u8, call: u64, body: &[u8]) -> Vec<u8> {
+    let mut frame = vec![kind, 0];
+    frame.extend_from_slice(&call.to_le_bytes());
+    frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    frame.extend_from_slice(body);
+    frame
+}
+
+fn connect(path: &std::path::Path) -> UnixStream {
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream.write_all(&frame(0, 0, b"procman1")).unwrap();
+    let mut welcome = [0; 14 + 8];
+    stream.read_exact(&mut welcome).unwrap();
+    assert_eq!(welcome[0], 1);
+    stream
+}
+
+pub(crate) fn any_bytes_end_one_session_only() {
+    let served = served();
+    let value: Value<u32> = served.manager.value(&1).unwrap();
+    let mut random = Random::new();
+    for round in 0..500 {
+        let mut stream = match round % 2 {
+            0 => UnixStream::connect(&served.path).unwrap(),
+            _ => connect(&served.path),
+        };
+        for number in 0..3 {
+            let mut bytes = random.bytes(200);
+            if round % 3 > 0 {
+                // A frame that is one, to an object that is there or not, of nonsense.
+                let object = random.below(3);
+                bytes.splice(..8, object.to_le_bytes());
+                let length = random.below(200) as usize;
+                bytes = frame(random.below(8) as u8, number, &bytes[..length]);
+            }
+            let _ = stream.write_all(&bytes);
+        }
+    }
+    assert_eq!(value.get().unwrap(), 1);
+    testkit::eventually("they have gone", || {
+        served.manager.statistics().unwrap().clients == 1
+    });
+    served.end();
+}
+
+pub(crate) fn a_client_that_does_not_read_slows_nobody() {
+    let served = served();
+    let value: Value<Vec<u8>> = served.manager.value(&vec![7; 100_000]).unwrap();
+    let mut stream = connect(&served.path);
+    stream.set_nonblocking(true).unwrap();
+    // `Get` of the first object, again and again, until nobody takes it any more.
+    let mut body = 1u64.to_le_bytes().to_vec();
+    body.extend_from_slice(&[0; 8]);
+    body.push(0);
+    let mut asked = 0u64;
+    while stream.write_all(&frame(2, asked + 1, &body)).is_ok() && asked < 1_000_000 {
+        asked += 1;
+    }
+    assert!(asked < 1_000_000, "all was heard");
+    for _ in 0..100 {
+        assert_eq!(value.get().unwrap().len(), 100_000);
+    }
+    drop(stream);
+    testkit::eventually("it has gone", || {
+        served.manager.statistics().unwrap().clients == 1
+    });
+    served.end();
+}
+
+pub(crate) fn a_thousand_clients_and_ten_thousand_waits() {
+    rustix::process::setrlimit(
+        rustix::process::Resource::Nofile,
+        rustix::process::Rlimit {
+            current: Some(4096),
+            maximum: rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum,
+        },
+    )
+    .unwrap();
+    let served = served();
+    let event = served.manager.event().unwrap();
+    // `Wait` of the first object, ten times by each client.
+    let mut body = 1u64.to_le_bytes().to_vec();
+    body.extend_from_slice(&[0; 8]);
+    body.push(3);
+    let mut clients: Vec<UnixStream> = (0..1000).map(|_| connect(&served.path)).collect();
+    for client in &mut clients {
+        for call in 1..=10 {
+            client.write_all(&frame(2, call, &body)).unwrap();
+        }
+    }
+    assert_eq!(served.manager.statistics().unwrap().clients, 1001);
+    event.set().unwrap();
+    for client in &mut clients {
+        client.set_read_timeout(Some(LONG)).unwrap();
+        // Ten times "done", with nothing.
+        let mut answers = [0; 10 * 15];
+        client.read_exact(&mut answers).unwrap();
+        assert!(
+            answers
+                .chunks(15)
+                .all(|answer| (answer[0], answer[14]) == (5, 0))
+        );
+    }
+    drop(clients);
+    testkit::eventually("they have gone", || {
+        served.manager.statistics().unwrap().clients == 1
+    });
+    served.end();
+}
+
+pub(crate) fn another_user_is_refused() {
+    use std::os::linux::net::SocketAddrExt;
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return println!("NOT TESTED: needs root");
+    }
+    let manager = crate::manager();
+    let value: Value<u32> = manager.value(&1).unwrap();
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let names = sockets.lines().filter_map(|line| line.split_once('@'));
+    let names: Vec<&str> = names
+        .map(|(_, name)| name)
+        .filter(|name| name.starts_with("procession-manager-"))
+        .collect();
+    assert!(!names.is_empty());
+    match process::fork().unwrap() {
+        process::Fork::Child => {
+            let user = rustix::process::Uid::from_raw(NOBODY);
+            rustix::thread::set_thread_uid(user).unwrap();
+            let refused = names.iter().all(|name| {
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+                let Ok(mut stream) = UnixStream::connect_addr(&address) else {
+                    return true;
+                };
+                let _ = stream.write_all(&frame(0, 0, b"procman1"));
+                // The end of the connection, or its reset.
+                stream.read(&mut [0; 100]).unwrap_or(0) == 0
+            });
+            // A proxy that was forked connects anew, and is another user's then.
+            let error = value.get().unwrap_err();
+            let untrusted = error.kind() == procession::ErrorKind::Untrusted;
+            process::exit(i32::from(!(refused && untrusted)));
+        }
+        process::Fork::Parent(child) => assert!(child.wait().unwrap().success()),
+    }
+    assert_eq!(value.get().unwrap(), 1);
+}

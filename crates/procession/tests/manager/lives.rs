@@ -1,0 +1,175 @@
+//! How long objects live, and how proxies travel.
+
+use crate::{LONG, manager};
+use procession::ErrorKind;
+use procession::manager::{Dict, List, Manager, Queue, Value};
+use procession::process::{self, Fork};
+
+pub(crate) fn an_object_goes_with_its_last_proxy() {
+    let manager = manager();
+    let list: List<u32> = manager.list().unwrap();
+    let other = list.clone();
+    assert_eq!(manager.statistics().unwrap().objects, 1);
+    drop(list);
+    other.push(1).unwrap();
+    drop(other);
+    assert_eq!(manager.statistics().unwrap().objects, 0);
+    // One that is lent to a process that ends with it.
+    fn take(list: List<u32>) -> usize {
+        list.len().unwrap()
+    }
+    let list: List<u32> = manager.list().unwrap();
+    assert_eq!(
+        process::spawn(take, list.clone()).unwrap().join().unwrap(),
+        0
+    );
+    assert_eq!(manager.statistics().unwrap().travelling, 0);
+    drop(list);
+    testkit::eventually("all is given back", || {
+        let statistics = manager.statistics().unwrap();
+        (statistics.objects, statistics.clients) == (0, 1)
+    });
+}
+
+pub(crate) fn a_proxy_travels_three_times() {
+    fn third(list: List<u32>) -> List<u32> {
+        list.push(3).unwrap();
+        list
+    }
+    fn second(list: List<u32>) -> usize {
+        list.push(2).unwrap();
+        let mut task = process::spawn(third, list).unwrap();
+        let list = task.join().unwrap();
+        list.len().unwrap()
+    }
+    let manager = manager();
+    let list: List<u32> = manager.list().unwrap();
+    list.push(1).unwrap();
+    assert_eq!(
+        process::spawn(second, list.clone())
+            .unwrap()
+            .join()
+            .unwrap(),
+        3
+    );
+    assert_eq!(list.snapshot().unwrap(), [1, 2, 3]);
+}
+
+pub(crate) fn a_proxy_is_a_value_of_another_object() {
+    let manager = manager();
+    let lists: Dict<String, List<u32>> = manager.dict().unwrap();
+    let list: List<u32> = manager.list().unwrap();
+    lists.insert("one".to_owned(), list.clone()).unwrap();
+    lists.get("one").unwrap().unwrap().push(7).unwrap();
+    assert_eq!(list.snapshot().unwrap(), [7]);
+}
+
+pub(crate) fn names_keep_objects_and_types() {
+    let manager = manager();
+    let list: List<u32> = manager.list().unwrap();
+    list.push(4).unwrap();
+    manager.register("numbers", &list).unwrap();
+    let taken = manager.register("numbers", &list).unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AlreadyExists, "{taken}");
+    drop(list);
+    assert_eq!(
+        manager
+            .get::<List<u32>>("numbers")
+            .unwrap()
+            .snapshot()
+            .unwrap(),
+        [4]
+    );
+    for error in [
+        manager.get::<List<String>>("numbers").unwrap_err(),
+        manager.get::<Value<u32>>("numbers").unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Incompatible, "{error}");
+        assert!(error.to_string().contains("list of `u32`"), "{error}");
+    }
+    let unknown = manager.get::<List<u32>>("letters").unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound, "{unknown}");
+    assert_eq!(
+        manager.names().unwrap(),
+        [("numbers".to_owned(), "list of `u32`".to_owned())]
+    );
+    assert!(manager.unregister("numbers").unwrap());
+    assert!(!manager.unregister("numbers").unwrap());
+    testkit::eventually("it goes", || manager.statistics().unwrap().objects == 0);
+}
+
+pub(crate) fn a_forked_child_has_a_session_of_its_own() {
+    let manager = manager();
+    let value: Value<u32> = manager.value(&1).unwrap();
+    match process::fork().unwrap() {
+        Fork::Child => {
+            let done = value.update(|value| *value += 1).is_ok();
+            let clients = manager
+                .statistics()
+                .map_or(0, |statistics| statistics.clients);
+            process::exit(i32::from(!(done && clients == 2)));
+        }
+        Fork::Parent(child) => {
+            assert!(child.wait().unwrap().success());
+            assert_eq!(value.get().unwrap(), 2);
+            testkit::eventually("it has gone", || manager.statistics().unwrap().clients == 1);
+        }
+    }
+}
+
+fn serve(path: std::path::PathBuf) {
+    Manager::serve(path).unwrap();
+}
+
+fn connect(path: &std::path::Path) -> Manager {
+    let mut manager = None;
+    testkit::eventually("it listens", || {
+        manager = Manager::connect(path).ok();
+        manager.is_some()
+    });
+    manager.unwrap()
+}
+
+pub(crate) fn a_manager_serves_at_a_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    assert_eq!(
+        Manager::connect(&path).unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    let mut server = process::spawn(serve, path.clone()).unwrap();
+    let manager = connect(&path);
+    let queue: Queue<u32> = manager.queue().unwrap();
+    manager.register("jobs", &queue).unwrap();
+    fn work(path: std::path::PathBuf) {
+        let manager = Manager::connect(path).unwrap();
+        let queue = manager.get::<Queue<u32>>("jobs").unwrap();
+        queue.send(5).unwrap();
+    }
+    let mut client = process::spawn(work, path.clone()).unwrap();
+    assert_eq!(queue.recv_timeout(LONG).unwrap(), 5);
+    client.join().unwrap();
+    manager.shutdown().unwrap();
+    server.join().unwrap();
+    assert!(!path.exists());
+}
+
+pub(crate) fn another_manager_at_the_same_path_is_not_taken_for_the_old_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    let mut server = process::spawn(serve, path.clone()).unwrap();
+    let manager = connect(&path);
+    let value: Value<u32> = manager.value(&1).unwrap();
+    manager.shutdown().unwrap();
+    server.join().unwrap();
+    let mut server = process::spawn(serve, path.clone()).unwrap();
+    let other = connect(&path);
+    let _first: Value<u32> = other.value(&7).unwrap();
+    // It has the number of the one that was there, and is not it.
+    let error = value.get().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+    let list: List<Value<u32>> = other.list().unwrap();
+    assert!(list.push(value).is_err());
+    other.shutdown().unwrap();
+    server.join().unwrap();
+}

@@ -1,0 +1,51 @@
+//! Objects of managers, and what becomes of them when somebody dies.
+
+mod death;
+mod hostile;
+mod lives;
+mod objects;
+
+use procession::manager::Manager;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Far beyond any bound that is promised.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+pub(crate) fn manager() -> Manager {
+    Manager::start().unwrap()
+}
+
+fn main() -> ExitCode {
+    procession::init();
+    testkit::run(testkit::tests![
+        objects::a_dictionary_keeps_order_and_types,
+        objects::a_list_is_changed_as_a_whole_at_one_moment,
+        objects::updates_of_many_processes_are_not_lost,
+        objects::iteration_takes_chunks,
+        objects::a_queue_is_bounded_and_joined,
+        objects::a_wait_that_gave_up_has_taken_nothing,
+        objects::events_wake_all,
+        objects::values_that_cannot_be_kept_are_refused,
+        objects::many_threads_share_one_connection,
+        lives::an_object_goes_with_its_last_proxy,
+        lives::a_proxy_travels_three_times,
+        lives::a_proxy_is_a_value_of_another_object,
+        lives::names_keep_objects_and_types,
+        lives::a_forked_child_has_a_session_of_its_own,
+        lives::a_manager_serves_at_a_path,
+        lives::another_manager_at_the_same_path_is_not_taken_for_the_old_one,
+        death::a_killed_holder_leaves_the_lock_to_the_next,
+        death::a_killed_receiver_leaves_its_message_to_the_next,
+        death::a_forked_copy_of_a_dead_client_keeps_nothing,
+        death::a_client_killed_at_any_system_call_takes_nothing_along,
+        death::a_manager_that_dies_fails_all_that_wait,
+        death::a_manager_that_is_shut_down_says_so,
+        death::a_manager_that_is_stopped_gives_up_nobody,
+        death::a_panicking_holder_poisons,
+        hostile::another_user_is_refused,
+        hostile::any_bytes_end_one_session_only,
+        hostile::a_client_that_does_not_read_slows_nobody,
+        hostile::a_thousand_clients_and_ten_thousand_waits,
+    ])
+}
