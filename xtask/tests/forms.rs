@@ -84,11 +84,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 /// Operations that do not wait, though their names or their documentation sound so.
 const OTHERS: &[&str] = &[
     "os::Fifo::reader",
-    "os::FifoReader::wait_for_writer",
-    "os::MessageQueue::notify",
-    "os::Operation::add",
     "os::Operation::take",
-    "os::Operation::wait_for_zero",
     "os::Reader::into_blocking",
     "os::Writer::into_blocking",
     "pool::Builder::idle",

@@ -164,7 +164,9 @@ impl SeqPacket {
         Ok((SeqPacket(a), SeqPacket(b)))
     }
 
-    /// Connects to the listener at `path`, blocking while its queue of connections is full.
+    /// Connects to the listener at `path`.
+    ///
+    /// While the listener's queue of connections is full, it blocks.
     ///
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound): the path does not exist
