@@ -70,6 +70,8 @@ impl Registry {
             // Not the pidfd as well: who shares the memory may write when the process has ended.
             return !is_there;
         }
+        // SYNC(settle): the caller has seen the mark in `seen`. If the owner has not, then what
+        // it wrote before it looked for one is visible here.
         let identity = Identity::read(|field| self.word(place, field));
         let holds_nothing = self.file.is_none() || identity.generation != generation;
         if holds_nothing && Life::of(seen) == Life::Dying {
