@@ -4,9 +4,9 @@
 use super::encrypted;
 use super::packets::Packets;
 use super::stream::{self, Reads, Writes};
-use crate::ends::Ends;
 use crate::error::Context;
 use crate::os::socket::SeqPacket;
+use crate::peer::Peer;
 use crate::queue::{self, Hindrance, Messages, Outcome, Receiver, Sender};
 use crate::{Deadline, Result};
 use rustix::pipe::PipeFlags;
@@ -66,7 +66,7 @@ pub(super) fn direction(flavor: Flavor, capacity: usize) -> Result<(Outlet, Inle
         Flavor::Pipe => {
             let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
             let (reads, writes) = rustix::pipe::pipe_with(flags).during("creating channel", "")?;
-            let (reads, writes) = (Reads::new(Ends::of(reads)), Writes::new(Ends::of(writes)));
+            let (reads, writes) = (Reads::new(Peer::of(reads)), Writes::new(Peer::of(writes)));
             (Outlet::Pipe(writes), Inlet::Pipe(reads))
         }
     })
@@ -125,20 +125,20 @@ impl Inlet {
     }
 
     /// The descriptor that tells of messages, or of the end.
-    fn ends(&self) -> &Ends {
+    fn peer(&self) -> &Peer {
         match self {
-            Inlet::Shared(direction) => direction.ends(),
-            Inlet::Packets(direction) => &direction.ends,
-            Inlet::Pipe(direction) => &direction.ends,
+            Inlet::Shared(direction) => direction.peer(),
+            Inlet::Packets(direction) => &direction.peer,
+            Inlet::Pipe(direction) => &direction.peer,
             #[cfg(feature = "network")]
-            Inlet::Encrypted(direction) => &direction.reads.ends,
+            Inlet::Encrypted(direction) => &direction.reads.peer,
         }
     }
 
     pub(super) fn descriptor(&self) -> Result<OwnedFd> {
         let copy = |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned();
-        self.ends()
-            .with_socket(|descriptor| copy(descriptor).during("waiting for message", ""))
+        self.peer()
+            .with_descriptor(|descriptor| copy(descriptor).during("waiting for message", ""))
     }
 
     /// Whether part of something was read.
@@ -163,8 +163,8 @@ impl Inlet {
         if self.has_some() {
             return Ok(());
         }
-        self.ends()
-            .with_socket(|descriptor| crate::poll::readable(descriptor, deadline))
+        self.peer()
+            .with_descriptor(|descriptor| crate::poll::readable(descriptor, deadline))
             .map_err(Hindrance::of_descriptor)
     }
 }
@@ -201,7 +201,7 @@ mod tests {
                     let _ = rustix::net::send(socket, packet, SendFlags::DONTWAIT);
                     Ok(())
                 };
-                sender.ends().with_socket(send).unwrap();
+                sender.peer().with_descriptor(send).unwrap();
             }
             for message in &messages {
                 let _ = sender.send_encoded(message, &[], Deadline::NOW);
@@ -222,7 +222,7 @@ mod tests {
                     let _ = rustix::net::send(socket, packet, SendFlags::DONTWAIT);
                     Ok(())
                 };
-                ours.ends.with_socket(send).unwrap();
+                ours.peer.with_descriptor(send).unwrap();
             }
             receive(&mut inlet);
         }

@@ -134,7 +134,7 @@ impl Drop for Outlet {
         encrypt(&mut self.cipher, END, &[], &mut frame);
         // Where there is no room now, the other side finds the connection cut.
         let _ = self.writes.write(&frame, Deadline::NOW);
-        let _ = self.writes.ends.with_socket(|socket| {
+        let _ = self.writes.peer.with_descriptor(|socket| {
             let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
             Ok(())
         });
@@ -246,7 +246,7 @@ fn too_long(operation: &'static str, max_bytes: usize) -> Error {
 mod tests {
     use super::*;
     use crate::channel::cipher::DirectionKey;
-    use crate::ends::Ends;
+    use crate::peer::Peer;
     use proptest::prelude::*;
 
     fn cipher() -> Cipher {
@@ -257,9 +257,9 @@ mod tests {
     fn pair() -> (Writes, Inlet) {
         let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
         let (reads, writes) = rustix::pipe::pipe_with(flags).unwrap();
-        let reads = Reads::new(Ends::of(reads));
+        let reads = Reads::new(Peer::of(reads));
         (
-            Writes::new(Ends::of(writes)),
+            Writes::new(Peer::of(writes)),
             Inlet::new(reads, cipher(), 1 << 20),
         )
     }

@@ -2,8 +2,8 @@
 //! more in a sealed memory file that it brings.
 
 use crate::codec::Encoder;
-use crate::ends::Ends;
 use crate::packet::{self, Assembly};
+use crate::peer::Peer;
 use crate::queue::{Hindrance, Outcome};
 use crate::{Deadline, Error, ErrorKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,14 +22,14 @@ packet::kinds! {
 
 #[derive(Debug)]
 pub(super) struct Packets {
-    pub(super) ends: Ends,
+    pub(super) peer: Peer,
     assembly: Assembly<Kind>,
 }
 
 impl Packets {
     pub(super) fn new(socket: OwnedFd) -> Packets {
         Packets {
-            ends: Ends::of(socket),
+            peer: Peer::of(socket),
             assembly: Assembly::default(),
         }
     }
@@ -43,9 +43,9 @@ impl Packets {
         let mut encoder = Encoder::new();
         encoder.encoded(message, descriptors)?;
         let encoded = encoder.finish()?;
-        let sent = self
-            .ends
-            .with_socket(|socket| packet::send(socket, Kind::Message, [0; 16], &encoded, deadline));
+        let sent = self.peer.with_descriptor(|socket| {
+            packet::send(socket, Kind::Message, [0; 16], &encoded, deadline)
+        });
         sent.map_err(Hindrance::of_descriptor)
     }
 
@@ -56,8 +56,8 @@ impl Packets {
     ) -> Outcome<Vec<OwnedFd>> {
         let assembly = &mut self.assembly;
         let packet = self
-            .ends
-            .with_socket(|socket| assembly.receive(socket, deadline));
+            .peer
+            .with_descriptor(|socket| assembly.receive(socket, deadline));
         let packet = packet.map_err(Hindrance::of_descriptor)?;
         let packet = packet.ok_or(Hindrance::Disconnected)?;
         if packet.kind != Kind::Message {
@@ -77,14 +77,14 @@ impl Serialize for Packets {
                 "part of a message has been received",
             ));
         }
-        self.ends.serialize(serializer)
+        self.peer.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Packets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Packets, D::Error> {
         Ok(Packets {
-            ends: Ends::deserialize(deserializer)?,
+            peer: Peer::deserialize(deserializer)?,
             assembly: Assembly::default(),
         })
     }

@@ -17,8 +17,8 @@
 //! a living host whose process reads slowly, since the kernel takes a closed window
 //! that lasts for silence, answered or not.
 
-use crate::ends::Ends;
 use crate::error::Context;
+use crate::peer::Peer;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::Errno;
 use rustix::event::PollFlags;
@@ -73,13 +73,13 @@ impl Silence {
     /// passes or the other host is lost.
     pub(super) fn repeat<T>(
         &self,
-        ends: &Ends,
+        peer: &Peer,
         events: PollFlags,
         deadline: Deadline,
         operation: &'static str,
         mut call: impl FnMut(BorrowedFd<'_>) -> procession_sys::Result<T>,
     ) -> Result<T> {
-        ends.with_socket(|socket| {
+        peer.with_descriptor(|socket| {
             loop {
                 let slice = match self.is_lost() {
                     true => Deadline::NOW,
@@ -112,8 +112,8 @@ impl Silence {
     }
 
     /// Has the kernel limit the silence if all that was written is under way.
-    pub(super) fn written(&self, ends: &Ends) {
-        let _ = ends.with_socket(|socket| {
+    pub(super) fn written(&self, peer: &Peer) {
+        let _ = peer.with_descriptor(|socket| {
             self.choose_user_timeout(socket);
             Ok(())
         });

@@ -12,7 +12,7 @@
 
 #[cfg(feature = "network")]
 use super::silence::Silence;
-use crate::ends::Ends;
+use crate::peer::Peer;
 use crate::queue::{Hindrance, Outcome};
 use crate::{Deadline, Error, ErrorKind, Result};
 use rustix::event::PollFlags;
@@ -35,7 +35,7 @@ const TAKEN_BACK: u8 = 1;
 /// The writing end of a stream.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Writes {
-    pub(super) ends: Ends,
+    pub(super) peer: Peer,
     /// Of a frame that was taken back, what is to be written before the next one.
     rest: Vec<u8>,
     /// Part of something was written that cannot be taken back.
@@ -49,22 +49,22 @@ pub(super) struct Writes {
 /// Repeats a call that does not block until it succeeds, fails or the deadline
 /// passes.
 fn repeat<T>(
-    ends: &Ends,
+    peer: &Peer,
     events: PollFlags,
     deadline: Deadline,
     operation: &'static str,
     mut call: impl FnMut(BorrowedFd<'_>) -> procession_sys::Result<T>,
 ) -> Result<T> {
-    ends.with_socket(|descriptor| {
+    peer.with_descriptor(|descriptor| {
         let call = || call(descriptor);
         crate::poll::repeat(descriptor, events, deadline, operation, &"", call)
     })
 }
 
 impl Writes {
-    pub(super) fn new(ends: Ends) -> Writes {
+    pub(super) fn new(peer: Peer) -> Writes {
         Writes {
-            ends,
+            peer,
             rest: Vec::new(),
             #[cfg(feature = "network")]
             broken: false,
@@ -75,10 +75,10 @@ impl Writes {
 
     /// Of a connection to another host.
     #[cfg(feature = "network")]
-    pub(super) fn limited(ends: Ends, silence: Silence) -> Writes {
+    pub(super) fn limited(peer: Peer, silence: Silence) -> Writes {
         Writes {
             silence: Some(silence),
-            ..Writes::new(ends)
+            ..Writes::new(peer)
         }
     }
 
@@ -90,9 +90,9 @@ impl Writes {
         let operation = "sending message";
         #[cfg(feature = "network")]
         if let Some(silence) = &self.silence {
-            return silence.repeat(&self.ends, PollFlags::OUT, deadline, operation, call);
+            return silence.repeat(&self.peer, PollFlags::OUT, deadline, operation, call);
         }
-        repeat(&self.ends, PollFlags::OUT, deadline, operation, call)
+        repeat(&self.peer, PollFlags::OUT, deadline, operation, call)
     }
 
     /// Whether part of something was written, so that nothing can follow.
@@ -152,7 +152,7 @@ impl Writes {
         self.broken = written > 0 && written < bytes.len();
         outcome?;
         if let Some(silence) = &self.silence {
-            silence.written(&self.ends);
+            silence.written(&self.peer);
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Writes {
 /// The reading end of a stream.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Reads {
-    pub(super) ends: Ends,
+    pub(super) peer: Peer,
     /// What has come and was not taken.
     buffer: Vec<u8>,
     /// The last look found less than it wanted.
@@ -172,9 +172,9 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    pub(super) fn new(ends: Ends) -> Reads {
+    pub(super) fn new(peer: Peer) -> Reads {
         Reads {
-            ends,
+            peer,
             buffer: Vec::new(),
             lacks_more: false,
             #[cfg(feature = "network")]
@@ -184,10 +184,10 @@ impl Reads {
 
     /// Of a connection to another host.
     #[cfg(feature = "network")]
-    pub(super) fn limited(ends: Ends, silence: Silence) -> Reads {
+    pub(super) fn limited(peer: Peer, silence: Silence) -> Reads {
         Reads {
             silence: Some(silence),
-            ..Reads::new(ends)
+            ..Reads::new(peer)
         }
     }
 
@@ -200,17 +200,17 @@ impl Reads {
         #[cfg(feature = "network")]
         let outcome = match &self.silence {
             Some(silence) => {
-                let read = silence.repeat(&self.ends, PollFlags::IN, deadline, operation, read);
+                let read = silence.repeat(&self.peer, PollFlags::IN, deadline, operation, read);
                 match read {
                     // The kernel tells of a loss once, and then of an end.
                     Ok(0) if silence.is_lost() => Err(silence.loss(operation)),
                     read => read,
                 }
             }
-            None => repeat(&self.ends, PollFlags::IN, deadline, operation, read),
+            None => repeat(&self.peer, PollFlags::IN, deadline, operation, read),
         };
         #[cfg(not(feature = "network"))]
-        let outcome = repeat(&self.ends, PollFlags::IN, deadline, operation, read);
+        let outcome = repeat(&self.peer, PollFlags::IN, deadline, operation, read);
         self.buffer.truncate(have + *outcome.as_ref().unwrap_or(&0));
         outcome
     }

@@ -10,8 +10,8 @@ use super::silence::Silence;
 use super::stream::{Reads, Writes};
 use super::types::{TIME, Types, check_types};
 use super::{Address, Endpoint, Key, Reader, Writer};
-use crate::ends::Ends;
 use crate::error::Context;
+use crate::peer::Peer;
 use crate::queue::Hindrance;
 use crate::{Deadline, Error, ErrorKind, Result};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -44,8 +44,8 @@ impl Streams {
         let (of_writes, of_reads) = Silence::limited(&socket, limits.lost_after)?;
         let other = socket.try_clone().during(operation, "")?;
         Ok(Streams {
-            writes: Writes::limited(Ends::of(socket), of_writes),
-            reads: Reads::limited(Ends::of(other), of_reads),
+            writes: Writes::limited(Peer::of(socket), of_writes),
+            reads: Reads::limited(Peer::of(other), of_reads),
         })
     }
 

@@ -14,8 +14,8 @@ use super::stdio::open_stdio;
 use super::task::{self, Call, Outcome, Task};
 use super::{Fork, JoinHandle, OnDrop, StartMethod, Stdio, current, exit, fork};
 use crate::codec::{Arrived, Encoded};
-use crate::ends;
 use crate::error::Context;
+use crate::peer;
 use crate::process_token;
 use crate::signal::{self, Signal};
 use crate::{Result, codec, name};
@@ -244,7 +244,7 @@ impl Builder {
     {
         // Without encoding it, if the child need not let go of handles that the
         // argument may have or not.
-        if self.method == StartMethod::Fork && !ends::are_there_any() {
+        if self.method == StartMethod::Fork && !peer::has_any() {
             return self.spawn_forked(false, move || Outcome::of(function(argument)));
         }
         self.spawn_task(&Task::new(function)?, argument)
@@ -322,7 +322,7 @@ impl Builder {
             Fork::Child => {
                 drop((mailbox, pipes));
                 if is_encoded {
-                    ends::forget_inherited();
+                    peer::close_inherited();
                 }
                 let task = current::Task {
                     name: settings.name.clone(),

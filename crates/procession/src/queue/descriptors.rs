@@ -22,10 +22,10 @@
 use super::layout;
 use super::ring::Ring;
 use super::{Hindrance, Outcome};
-use crate::ends::Ends;
 use crate::error::Context;
 use crate::os::descriptors::{MAX_DESCRIPTORS, despite_reset, receive_any, send_parts};
 use crate::os::socket::SeqPacket;
+use crate::peer::Peer;
 use crate::registry::Caller;
 use crate::sync::failed;
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -55,7 +55,7 @@ const RECEIVING: &str = "receiving descriptors";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DescriptorSocket<'a> {
     pub(super) ring: &'a Ring,
-    pub(super) ends: &'a Ends,
+    pub(super) peer: &'a Peer,
 }
 
 /// What a packet says of itself.
@@ -94,7 +94,7 @@ impl DescriptorSocket<'_> {
             return Ok(0);
         }
         let label = self.ring.object.label();
-        if self.ends.are_none() {
+        if self.peer.is_none() {
             return Err(Error::new(ErrorKind::Unsupported, SENDING, label)
                 .because("a queue with a name carries no descriptors")
                 .with_hint("make one without a name, and give it away"));
@@ -130,7 +130,7 @@ impl DescriptorSocket<'_> {
             vec![parcel.as_fd()]
         };
         let bytes = packet.bytes();
-        let sent = self.ends.with_socket(|socket| {
+        let sent = self.peer.with_descriptor(|socket| {
             let parts = [IoSlice::new(&bytes)];
             send_parts(socket, &parts, &packed, Deadline::NOW, SENDING)
         });
@@ -212,7 +212,7 @@ impl DescriptorSocket<'_> {
             // Whoever has it begins by saying where to look.
             lock.mark_consistent();
         }
-        let outcome = self.ends.with_socket(code);
+        let outcome = self.peer.with_descriptor(code);
         lock.unlock(&caller);
         outcome.map_err(|error| error.about(object.label()))
     }

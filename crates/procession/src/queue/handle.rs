@@ -3,7 +3,7 @@
 use super::descriptors::DescriptorSocket;
 use super::ring::{self, Ring};
 use super::schema::{Message, REMEDY};
-use crate::ends::Ends;
+use crate::peer::Peer;
 use crate::shm::{Fingerprint, Object};
 use crate::{Error, ErrorKind};
 use procession_core::Owner;
@@ -15,16 +15,16 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Side {
     pub(super) ring: Ring,
-    ends: Option<Ends>,
+    peer: Option<Peer>,
 }
 
 impl Side {
-    pub(super) fn new(ring: Ring, ends: Ends) -> Arc<Side> {
-        if ends.are_none() {
+    pub(super) fn new(ring: Ring, peer: Peer) -> Arc<Side> {
+        if peer.is_none() {
             ring.never_look();
         }
-        let ends = Some(ends);
-        Arc::new(Side { ring, ends })
+        let peer = Some(peer);
+        Arc::new(Side { ring, peer })
     }
 
     /// This process, as blocks know it; `None` until it has joined, and in a fork.
@@ -34,20 +34,20 @@ impl Side {
     }
 
     /// What it holds as long as it is there.
-    pub(super) fn ends(&self) -> &Ends {
-        self.ends.as_ref().unwrap_or(&Ends::NONE)
+    pub(super) fn peer(&self) -> &Peer {
+        self.peer.as_ref().unwrap_or(&Peer::NONE)
     }
 
     /// Where descriptors of messages go.
     pub(super) fn descriptor_socket(&self) -> DescriptorSocket<'_> {
         DescriptorSocket {
             ring: &self.ring,
-            ends: self.ends(),
+            peer: self.peer(),
         }
     }
 
     pub(super) fn is_other_side_gone(&self) -> bool {
-        self.ends.as_ref().is_some_and(Ends::is_other_side_gone)
+        self.peer.as_ref().is_some_and(Peer::has_hung_up)
     }
 
     /// Whether no receiver is left, of a sender: then none will ever be, and the queue
@@ -64,8 +64,8 @@ impl Side {
 
 impl Drop for Side {
     fn drop(&mut self) {
-        // First the ends, so that whoever is told finds them gone.
-        drop(self.ends.take());
+        // First the end, so that a process that is told finds it gone.
+        drop(self.peer.take());
         self.ring.handle_went();
     }
 }
@@ -76,9 +76,9 @@ impl Drop for Side {
 struct Travelling<'a, T: ?Sized> {
     object: Queue<T>,
     #[serde(skip_deserializing)]
-    borrowed: Option<&'a Ends>,
+    borrowed: Option<&'a Peer>,
     #[serde(skip_serializing)]
-    ends: Option<Ends>,
+    peer: Option<Peer>,
 }
 
 /// The object of a queue of `T`.
@@ -113,8 +113,8 @@ pub(super) fn serialize<T: ?Sized, S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     let travelling = Travelling::<T> {
         object: Queue(Arc::clone(&side.ring.object), PhantomData),
-        borrowed: side.ends.as_ref(),
-        ends: None,
+        borrowed: side.peer.as_ref(),
+        peer: None,
     };
     travelling.serialize(serializer)
 }
@@ -125,7 +125,7 @@ pub(super) fn deserialize<'de, T: Message<'de> + ?Sized, D: Deserializer<'de>>(
     let travelling = Travelling::<T>::deserialize(deserializer)?;
     let ring = Ring::of(travelling.object.0)
         .map_err(|error| serde::de::Error::custom(crate::codec::reason(error)))?;
-    Ok(Side::new(ring, travelling.ends.unwrap_or(Ends::NONE)))
+    Ok(Side::new(ring, travelling.peer.unwrap_or(Peer::NONE)))
 }
 
 /// What both halves can be asked and told.

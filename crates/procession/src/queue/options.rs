@@ -9,7 +9,7 @@ use super::ring::{Origin, Ring};
 use super::schema::{Message, Schema};
 use super::{Halves, Receiver, Sender};
 use crate::Result;
-use crate::ends::Ends;
+use crate::peer::Peer;
 use crate::shm::Object;
 use procession_core::queue::Orphans;
 use std::sync::Arc;
@@ -217,7 +217,7 @@ impl Options {
     #[doc(alias = "unbounded")]
     #[doc(alias = "bytes")]
     pub fn anonymous<T: Message<'static> + ?Sized>(self) -> Result<Halves<T>> {
-        self.make(Origin::Anonymous, Ends::pair()?)
+        self.make(Origin::Anonymous, Peer::pair()?)
     }
 
     /// Makes a queue with a name.
@@ -237,7 +237,7 @@ impl Options {
     #[doc(alias = "create_bytes")]
     #[doc(alias = "create_unbounded")]
     pub fn create<T: Message<'static> + ?Sized>(self, name: &str) -> Result<Halves<T>> {
-        self.make(Origin::Create(name), (Ends::NONE, Ends::NONE))
+        self.make(Origin::Create(name), (Peer::NONE, Peer::NONE))
     }
 
     /// Opens the queue with this name; of the options, the [schema](Options::schema)
@@ -252,7 +252,7 @@ impl Options {
         let schema = self.schema_of::<T>()?;
         let class = super::ring::class(schema.fingerprint());
         let object = Object::open_named(name, class).map_err(|error| schema.explain(error))?;
-        halves(Ring::of(object)?, (Ends::NONE, Ends::NONE))
+        halves(Ring::of(object)?, (Peer::NONE, Peer::NONE))
     }
 
     /// Opens the queue with this name, or makes it with these options.
@@ -272,7 +272,7 @@ impl Options {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn open_or_create<T: Message<'static> + ?Sized>(self, name: &str) -> Result<Halves<T>> {
-        self.make(Origin::OpenOrCreate(name), (Ends::NONE, Ends::NONE))
+        self.make(Origin::OpenOrCreate(name), (Peer::NONE, Peer::NONE))
     }
 
     /// Options for each of several queues, which share the memory of one unless it is set.
@@ -297,12 +297,12 @@ impl Options {
     fn make<T: Message<'static> + ?Sized>(
         self,
         origin: Origin<'_>,
-        ends: (Ends, Ends),
+        peer: (Peer, Peer),
     ) -> Result<Halves<T>> {
         let layout = self.layout::<T>()?;
         let schema = self.schema_of::<T>()?;
         let ring = Ring::create(origin, layout, schema.fingerprint());
-        halves(ring.map_err(|error| schema.explain(error))?, ends)
+        halves(ring.map_err(|error| schema.explain(error))?, peer)
     }
 
     fn schema_of<T: Message<'static> + ?Sized>(self) -> Result<Schema> {
@@ -327,7 +327,7 @@ impl Options {
 }
 
 /// Both halves of a queue, with what tells each of the end of the other.
-fn halves<T: ?Sized>(ring: Ring, (sends, receives): (Ends, Ends)) -> Result<Halves<T>> {
+fn halves<T: ?Sized>(ring: Ring, (sends, receives): (Peer, Peer)) -> Result<Halves<T>> {
     let other = Ring::of(Arc::clone(&ring.object))?;
     Ok((
         Sender::new(Side::new(ring, sends)),

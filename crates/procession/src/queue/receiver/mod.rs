@@ -8,7 +8,7 @@ use super::Outcome;
 use super::handle::{self, Side, both_halves};
 use super::ring::{Keep, is_for_another};
 use super::source::Messages;
-use crate::ends::Ends;
+use crate::peer::Peer;
 use crate::wait::{Readiness, Sealed, Selectable};
 use crate::{Deadline, Result};
 use procession_core::queue::Held;
@@ -117,8 +117,8 @@ impl<T: ?Sized> Receiver<T> {
 }
 
 impl<T: ?Sized> Receiver<T> {
-    pub(crate) fn ends(&self) -> &Ends {
-        self.side.ends()
+    pub(crate) fn peer(&self) -> &Peer {
+        self.side.peer()
     }
 
     /// Whether nothing will come any more.

@@ -10,7 +10,7 @@ use super::handle::{self, Side, both_halves};
 use super::source::Room;
 use crate::Deadline;
 #[cfg(test)]
-use crate::ends::Ends;
+use crate::peer::Peer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
@@ -85,8 +85,8 @@ impl<T: ?Sized> Sender<T> {
 
 impl<T: ?Sized> Sender<T> {
     #[cfg(test)]
-    pub(crate) fn ends(&self) -> &Ends {
-        self.side.ends()
+    pub(crate) fn peer(&self) -> &Peer {
+        self.side.peer()
     }
 
     pub(crate) fn room(&self) -> Room {

@@ -1,16 +1,19 @@
-//! Who still sends, and who still receives, of a queue.
+//! The other half of a queue or a channel, and whether it has hung up.
 //!
-//! A queue without a name has a pair of sockets: whoever can send holds the one end,
-//! whoever can receive the other. When the last sender is gone, dropped, dead or lost
-//! on the way to a process that died, the kernel says so at the other end. No count
-//! can be wrong, and a message that carries a handle counts as one. The descriptors
-//! of messages travel there, too; of some channels, all that there is.
+//! A queue without a name has a pair of sockets: all senders hold the one end, and all
+//! receivers the other. When the last sender is gone, dropped, dead or lost on the way
+//! to a process that died, the kernel says so at the other end. No count can be wrong,
+//! and a message that carries a handle counts as one. The descriptors of messages
+//! travel there, too; of some channels, all that there is.
 //!
 //! A forked child would hold the ends of all handles of its parent, and wait for
 //! itself: a task that is forked closes those that it was not given.
 //!
-//! A queue with a name can be opened by anybody at any time, so nobody is ever
+//! A queue with a name can be opened by any process at any time, so no handle is ever
 //! the last, and there are no sockets.
+//!
+//! # References
+//! poll(2) "POLLHUP", unix(7)
 
 use crate::fd::socket_pair;
 use crate::{Error, ErrorKind, Result, handle};
@@ -58,46 +61,46 @@ type Held = Mutex<Option<End>>;
 /// Those of this process.
 static LIVE: Mutex<Vec<Weak<Held>>> = Mutex::new(Vec::new());
 
-/// What a sender or a receiver holds; nothing, of a queue with a name.
+/// The end that a sender or a receiver holds; nothing, of a queue with a name.
 #[derive(Debug)]
-pub(crate) struct Ends(Option<Arc<Held>>);
+pub(crate) struct Peer(Option<Arc<Held>>);
 
-impl Ends {
+impl Peer {
     /// Of a queue with a name.
-    pub(crate) const NONE: Ends = Ends(None);
+    pub(crate) const NONE: Peer = Peer(None);
 
-    fn new(held: End) -> Ends {
+    fn new(held: End) -> Peer {
         let pair = Arc::new(Mutex::new(Some(held)));
         let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
         if live.len().is_power_of_two() {
             live.retain(|pair| pair.strong_count() > 0);
         }
         live.push(Arc::downgrade(&pair));
-        Ends(Some(pair))
+        Peer(Some(pair))
     }
 
-    /// That of those who send, and that of those who receive.
-    pub(crate) fn pair() -> Result<(Ends, Ends)> {
+    /// Makes a pair: the end of the senders, and that of the receivers.
+    pub(crate) fn pair() -> Result<(Peer, Peer)> {
         let (sends, receives) = socket_pair::of_packets()?;
-        Ok((Ends::of(sends), Ends::of(receives)))
+        Ok((Peer::of(sends), Peer::of(receives)))
     }
 
-    /// Whether there are none: a queue with a name.
-    pub(crate) fn are_none(&self) -> bool {
+    /// Returns `true` if there is none: a queue with a name.
+    pub(crate) fn is_none(&self) -> bool {
         self.0.is_none()
     }
 
-    /// A descriptor that is all there is between the two sides.
-    pub(crate) fn of(descriptor: OwnedFd) -> Ends {
-        Ends::new(End(descriptor))
+    /// Wraps a descriptor that is all there is between the two sides.
+    pub(crate) fn of(descriptor: OwnedFd) -> Peer {
+        Peer::new(End(descriptor))
     }
 
-    /// The descriptor to the other side.
+    /// Calls `code` with the descriptor to the other side.
     ///
     /// # Errors
     /// [`Disconnected`](crate::ErrorKind::Disconnected): there is none, or this
     /// process was forked and has not been given it.
-    pub(crate) fn with_socket<T>(
+    pub(crate) fn with_descriptor<T>(
         &self,
         code: impl FnOnce(BorrowedFd<'_>) -> Result<T>,
     ) -> Result<T> {
@@ -110,8 +113,8 @@ impl Ends {
         }
     }
 
-    /// Whether nobody is left on the other side.
-    pub(crate) fn is_other_side_gone(&self) -> bool {
+    /// Returns `true` if no process is left on the other side.
+    pub(crate) fn has_hung_up(&self) -> bool {
         let Some(pair) = &self.0 else {
             return false;
         };
@@ -127,7 +130,7 @@ impl Ends {
     }
 }
 
-impl Serialize for Ends {
+impl Serialize for Peer {
     fn serialize<S: serde::Serializer>(
         &self,
         serializer: S,
@@ -140,24 +143,24 @@ impl Serialize for Ends {
     }
 }
 
-impl<'de> Deserialize<'de> for Ends {
+impl<'de> Deserialize<'de> for Peer {
     fn deserialize<D: serde::Deserializer<'de>>(
         deserializer: D,
-    ) -> std::result::Result<Ends, D::Error> {
+    ) -> std::result::Result<Peer, D::Error> {
         let held = Option::<End>::deserialize(deserializer)?;
-        Ok(held.map_or(Ends::NONE, Ends::new))
+        Ok(held.map_or(Peer::NONE, Peer::new))
     }
 }
 
-/// Whether this process has any.
-pub(crate) fn are_there_any() -> bool {
+/// Returns `true` if this process has any.
+pub(crate) fn has_any() -> bool {
     let live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
     live.iter().any(|pair| pair.strong_count() > 0)
 }
 
 /// In a forked child: closes all that it has from its parent.
-pub(crate) fn forget_inherited() {
-    // FORK: the parent had one thread, so nobody holds these locks.
+pub(crate) fn close_inherited() {
+    // FORK: the parent had one thread, so no thread holds these locks.
     let live = std::mem::take(&mut *LIVE.lock().unwrap_or_else(PoisonError::into_inner));
     for pair in live.iter().filter_map(Weak::upgrade) {
         drop(pair.lock().unwrap_or_else(PoisonError::into_inner).take());
