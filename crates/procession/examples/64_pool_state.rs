@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = Pool::builder()
         .workers(2)
         .initializer(index, Bytes::from(text.into_bytes()))
-        .tasks_per_worker(1000)
+        .max_tasks_per_worker(1000)
         .build()?;
     println!("{:?}", pool.map(line, [0, 4711, 99_999])?);
     Ok(())

@@ -1,4 +1,4 @@
-//! The pool that a program need not make.
+//! The pool of the whole process.
 
 use super::Pool;
 use crate::Result;
@@ -10,12 +10,12 @@ use std::time::Duration;
 /// How long its workers stay when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The pool of this process, made when it is first asked for: a worker for each
-/// processor, started when there is something to do, ended after ten seconds without. A
+/// Returns the pool of this process, which the first call makes. It has a worker for each
+/// processor; workers start when there are tasks, and exit after ten seconds without a task. A
 /// forked copy of the process makes its own.
 ///
 /// # Errors
-/// As [`Builder::build`](super::Builder::build); the next call tries again.
+/// As [`Builder::build`](super::Builder::build). The next call tries again.
 ///
 /// # Examples
 /// ```

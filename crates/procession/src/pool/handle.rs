@@ -1,4 +1,4 @@
-//! A task that was given to a pool.
+//! A task of a pool, in the background.
 
 use super::TaskError;
 use super::executor;
@@ -15,19 +15,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A task that a pool runs, or has run, and its result.
+/// A task that a pool runs in the background, and its result.
 ///
-/// It is also a future, for any executor.
+/// [`Pool::spawn`](super::Pool::spawn) makes it. It is also a future, for any executor.
 ///
 /// # If the handle is dropped
 /// The task goes on, and its result is thrown away.
 ///
 /// # If a process dies
-/// If the worker of the task dies, the task has failed, unless it is tried again. The
-/// death of another worker does not affect it.
+/// If the worker that runs the task dies, the task fails, or is
+/// [tried again](super::Calls::retries). The death of another worker does not affect it.
+///
+/// # If the pool is dropped
+/// The task fails as [cancelled](TaskError::is_cancelled), unless its result is here.
 ///
 /// # Across fork and exec
-/// It is of no use in other processes; a forked copy of this one must not use it.
+/// The handle belongs to the process that made the pool. In a forked copy, joining it fails with
+/// [`Unsupported`](crate::ErrorKind::Unsupported), and dropping the copy does nothing.
 ///
 /// # Examples
 /// ```
@@ -61,7 +65,19 @@ impl<R> TaskHandle<R> {
         self.chunk
     }
 
-    /// Whether the result is here.
+    /// Returns `true` if the task has ended: [`join`](TaskHandle::join) does not block.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{pool::Pool, Deadline};
+    /// let pool = Pool::new(1)?;
+    /// let mut task = pool.spawn(|x: u64| x + 1, 1)?;
+    /// while !task.is_finished() {
+    ///     std::thread::yield_now();
+    /// }
+    /// assert_eq!(task.join_deadline(Deadline::NOW)??, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_finished(&self) -> bool {
         let Some(number) = self.chunk else {
@@ -75,18 +91,65 @@ impl<R> TaskHandle<R> {
         is_finished.unwrap_or(true)
     }
 
-    /// Lets the task go on by itself; its result is thrown away.
+    /// Drops the handle: the task goes on by itself, and its result is thrown away.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{pool::Pool, shared::Counter};
+    /// let (pool, counter) = (Pool::new(1)?, Counter::new(0)?);
+    /// pool.spawn(|counter: Counter| { counter.add(1); }, counter.clone())?.detach();
+    /// pool.join();
+    /// assert_eq!(counter.get(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn detach(self) {}
 
-    /// Ends the task, whether it has begun or not: its worker is killed, and another
-    /// takes its place. If the result is here already, it stays.
+    /// Cancels the task, which fails as [cancelled](TaskError::is_cancelled). If it runs, its worker
+    /// is killed, and another one takes its place. If the result is here already, it stays.
+    ///
+    /// # Blocking
+    /// Does not wait for the worker's end.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::pool::Pool;
+    /// use std::time::Duration;
+    /// let pool = Pool::new(1)?;
+    /// let mut task = pool.spawn(|()| std::thread::sleep(Duration::from_secs(3600)), ())?;
+    /// assert!(task.try_join().unwrap_err().is_would_block());
+    /// assert!(task.join_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+    /// task.cancel();
+    /// assert!(task.join().unwrap_err().is_cancelled());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn cancel(&self) {
         self.cancel_after(Duration::ZERO);
     }
 
-    /// Gives the task notice, which it sees with
-    /// [`stop_requested`](super::stop_requested), and ends it if it has not ended by
-    /// itself after `grace`. A task that has not begun never begins.
+    /// Gives the task notice, which it sees with [`stop_requested`](super::stop_requested), and
+    /// [cancels](TaskHandle::cancel) it if it has not ended by itself after `grace`. A task that no
+    /// worker has begun is cancelled at once.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::pool::{self, Pool};
+    /// use procession::queue;
+    /// use std::time::Duration;
+    /// fn search(begun: queue::Sender<()>) -> &'static str {
+    ///     begun.send(()).unwrap();
+    ///     while !pool::stop_requested() {
+    ///         std::thread::yield_now();
+    ///     }
+    ///     "nothing"
+    /// }
+    /// let (begun, has_begun) = queue::bounded(1)?;
+    /// let pool = Pool::new(1)?;
+    /// let task = pool.spawn(|begun| search(begun).to_owned(), begun)?;
+    /// has_begun.recv()?;
+    /// task.cancel_after(Duration::from_secs(60));
+    /// assert_eq!(task.join()?, "nothing");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel_after(&self, grace: Duration) {
         if let Some(number) = self.chunk {
             let _ = self.shared.with_own(|state| {
@@ -97,19 +160,22 @@ impl<R> TaskHandle<R> {
 }
 
 impl<R: DeserializeOwned> TaskHandle<R> {
-    /// Waits for the result.
+    /// Blocks until the task has ended, and returns its result.
     ///
     /// # Errors
-    /// How the task failed.
+    /// Why the task failed.
     ///
     /// # Cost
-    /// None in the kernel, if the result is there or comes soon.
+    /// No system call, if the result is here or comes soon.
+    ///
+    /// # Examples
+    /// See [`TaskHandle`].
     pub fn join(mut self) -> Result<R, TaskError> {
         self.join_deadline(Deadline::NEVER)
             .unwrap_or_else(|error| Err(error.into()))
     }
 
-    /// Returns the result if it is here; how the task failed is the inner error.
+    /// Returns the result if it is here; the inner error is why the task failed.
     ///
     /// # Errors
     /// [`WouldBlock`](crate::ErrorKind::WouldBlock): the task has not ended.
@@ -117,8 +183,7 @@ impl<R: DeserializeOwned> TaskHandle<R> {
         self.join_deadline(Deadline::NOW)
     }
 
-    /// Blocks until the result is here, at most `timeout`; how the task failed is the inner
-    /// error.
+    /// Blocks until the task has ended, at most `timeout`; the inner error is why the task failed.
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut): the task has not ended.
@@ -126,8 +191,8 @@ impl<R: DeserializeOwned> TaskHandle<R> {
         self.join_deadline(Deadline::after(timeout))
     }
 
-    /// Blocks until the result is here or the deadline has passed; how the task failed is
-    /// the inner error.
+    /// Blocks until the task has ended or `deadline` has passed; the inner error is why the task
+    /// failed.
     ///
     /// # Errors
     /// As [`join_timeout`](TaskHandle::join_timeout), or, with [`Deadline::NOW`], as
@@ -152,17 +217,17 @@ impl<R: DeserializeOwned> TaskHandle<R> {
 
 impl<R: DeserializeOwned + 'static> TaskHandle<R> {
     /// Calls `function` with the result, once, unless this process ends before. The end of
-    /// the pool waits until the functions of all tasks were called; for tasks that the end
-    /// of the pool cancelled, they are called with that error.
+    /// the pool waits until the functions of all tasks have returned; functions of tasks that the
+    /// end of the pool cancelled are called with that error.
     ///
     /// A thread of the pool calls one function after the other; a panic of one is printed,
     /// and does no harm to others. Functions of tasks that end at nearly the same time may
     /// be called in another order than the tasks have ended. A function may use the pool,
-    /// and wait for other tasks. It may end the pool too, which then does not wait for it,
-    /// nor for those that come after it: they are called when it has returned.
+    /// and wait for other tasks. It may end the pool too: the end of the pool then waits neither
+    /// for this function nor for those that come after it, which are called when it has returned.
     ///
-    /// Where the pool has ended, or has no thread and cannot make one, this waits for the
-    /// result and calls the function itself.
+    /// Where the pool has ended, or has no thread and cannot make one, `on_done` waits for the
+    /// result and calls `function` itself.
     ///
     /// # Examples
     /// ```
@@ -194,7 +259,7 @@ impl<R: DeserializeOwned + 'static> TaskHandle<R> {
     }
 }
 
-/// The result in a piece, for somebody who is called with it whatever comes.
+/// Decodes the result in a piece. A panic of its `Deserialize` is an error.
 fn decoded<R: DeserializeOwned>(piece: Piece) -> Result<R, TaskError> {
     let decode = std::panic::AssertUnwindSafe(|| piece.into_result());
     std::panic::catch_unwind(decode).unwrap_or_else(|payload| {

@@ -1,4 +1,4 @@
-//! A pool that is not done yet.
+//! Joining a pool for a limited time.
 
 use super::Pool;
 use super::stats::Stats;
@@ -6,10 +6,10 @@ use crate::{Deadline, Error, ErrorKind};
 use std::fmt;
 use std::time::Duration;
 
-/// Why [`Pool::join_timeout`] and its like did not join: the pool is not done. The error
-/// has the pool, which is closed.
+/// The error of [`Pool::try_join`], [`Pool::join_timeout`] and [`Pool::join_deadline`]: tasks have
+/// not ended. It has the pool, which is closed.
 ///
-/// Dropped, as by `?`, it ends the pool as dropping the pool does.
+/// Dropping the error, as `?` does, ends the pool, as dropping the pool does.
 ///
 /// # Examples
 /// ```
@@ -43,7 +43,8 @@ impl JoinError {
         self.pool
     }
 
-    /// The kind of the [`Error`] that this converts into.
+    /// Returns the kind of the [`Error`] that this error converts into:
+    /// [`TimedOut`](ErrorKind::TimedOut) or [`WouldBlock`](ErrorKind::WouldBlock).
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.error.kind()
@@ -74,28 +75,51 @@ impl From<JoinError> for Error {
 crate::error::into_io_error!(JoinError);
 
 impl Pool {
-    /// [`join`](Pool::join), if the pool is done; else it comes back, and is closed.
+    /// Closes and [joins](Pool::join) the pool if all its tasks have ended and all its workers have
+    /// exited.
     ///
     /// # Errors
-    /// The pool is not done, and is in the error.
+    /// [`WouldBlock`](ErrorKind::WouldBlock): tasks have not ended, or workers have not exited. The
+    /// error has the pool, which is closed.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{pool::Pool, Deadline};
+    /// let mut pool = Pool::new(1)?;
+    /// pool.call(|x: u64| x + 1, 1)?;
+    /// let stats = loop {
+    ///     pool = match pool.try_join() {
+    ///         Ok(stats) => break stats,
+    ///         Err(not_yet) => not_yet.into_inner(),
+    ///     };
+    ///     std::thread::yield_now();
+    /// };
+    /// assert_eq!(stats.tasks(), 1);
+    /// let other = Pool::new(1)?;
+    /// assert_eq!(other.join_deadline(Deadline::NEVER)?.tasks(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_join(self) -> std::result::Result<Stats, JoinError> {
         self.join_deadline(Deadline::NOW)
     }
 
-    /// [`join`](Pool::join), waiting at most `timeout`; then the pool comes back, and is
-    /// closed.
+    /// Closes the pool, and [joins](Pool::join) it within `timeout`.
     ///
     /// # Errors
-    /// The pool is not done, and is in the error.
+    /// [`TimedOut`](ErrorKind::TimedOut): tasks have not ended, or workers have not exited. The
+    /// error has the pool, which is closed.
+    ///
+    /// # Examples
+    /// See [`JoinError`].
     pub fn join_timeout(self, timeout: Duration) -> std::result::Result<Stats, JoinError> {
         self.join_deadline(Deadline::after(timeout))
     }
 
-    /// [`join`](Pool::join), but only until a deadline; then the pool comes back, and
-    /// is closed.
+    /// Closes the pool, and [joins](Pool::join) it before `deadline`.
     ///
     /// # Errors
-    /// The pool is not done, and is in the error.
+    /// As [`join_timeout`](Pool::join_timeout), or, with [`Deadline::NOW`], as
+    /// [`try_join`](Pool::try_join).
     pub fn join_deadline(self, deadline: Deadline) -> std::result::Result<Stats, JoinError> {
         self.close();
         if self.shared.check_process().is_err() {

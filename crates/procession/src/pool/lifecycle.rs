@@ -1,4 +1,4 @@
-//! A pool from its making to its end.
+//! Making a pool, and ending it.
 
 use super::builder::{Builder, check_workers, default_workers};
 use super::scheduler::Scheduler;
@@ -10,23 +10,23 @@ use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::thread;
 
-/// Processes that call functions.
+/// Worker processes that call functions.
 ///
 /// # If it is dropped
-/// The pool is [terminated](Pool::terminate): tasks that are not done fail. Call
-/// [`join`](Pool::join) to have them done.
+/// The pool is [terminated](Pool::terminate): its workers are killed, and tasks that have not
+/// ended fail. [`join`](Pool::join) waits until all tasks have ended.
 ///
 /// # If a process dies
 /// If a worker dies, its task fails or is retried, and another worker takes its place.
 /// If this process dies, the family's server kills all workers.
 ///
 /// # What workers may do
-/// All workers, also those that replace others later, are started by a thread of the pool,
-/// with what that thread has at that moment. It was made by the thread that made the pool,
-/// and shares with it what belongs to the whole process: `setuid` and the like, as libc
-/// calls them, change both. What a thread changes for itself alone (niceness, processors,
-/// capabilities, namespaces, a seccomp filter without `TSYNC`) after it has made the pool
-/// does not reach the workers: restrict the thread first.
+/// A thread of the pool starts all workers, also those that replace others later, and the
+/// workers inherit the rights of that thread. The thread inherits those of the thread that made
+/// the pool. Later changes that libc makes for the whole process (`setuid` and the like) reach
+/// the workers that are started afterwards. Changes that a thread makes for itself alone (niceness,
+/// processors, capabilities, namespaces, a seccomp filter without `TSYNC`) do not: restrict the
+/// thread before it makes the pool.
 ///
 /// # Across fork and exec
 /// A pool belongs to the process that made it. In a forked copy (also after `daemon(3)`)
@@ -35,11 +35,17 @@ use std::thread;
 /// dropping the copy does nothing.
 ///
 /// # Cost
-/// Two threads, and one more where code of yours is to be called by the pool; for each
-/// worker a process, half a MiB of shared memory, a handful of descriptors.
+/// Two threads, and one more where the pool calls code of yours (callbacks, `retry_if`). For each
+/// worker: a process, half a MiB of shared memory, a handful of descriptors.
 ///
 /// # Examples
-/// See the [module](crate::pool).
+/// ```
+/// use procession::pool::Pool;
+/// let pool = Pool::builder().workers(2).name("adder").build()?;
+/// assert_eq!(pool.map(|x: u64| x + 1, 0..3)?, [1, 2, 3]);
+/// assert_eq!(pool.stats().tasks(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Pool {
     pub(super) shared: Arc<Shared>,
@@ -47,16 +53,27 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Makes a pool with so many workers; [`default_workers`] is a good number for
-    /// work that computes.
+    /// Makes a pool of `workers` workers; [`default_workers`] is a good number for tasks that
+    /// compute.
+    ///
+    /// # Blocking
+    /// Until the processes of all workers exist. Their initializers may still run.
     ///
     /// # Errors
     /// As [`Builder::build`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::pool::Pool;
+    /// let pool = Pool::new(2)?;
+    /// assert_eq!((pool.workers(), pool.pids().len()), (2, 2));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn new(workers: usize) -> Result<Pool> {
         Builder::new().workers(workers).build()
     }
 
-    /// Returns a builder, which sets what the workers of a pool are like.
+    /// Returns a builder, which sets options of the pool and its workers.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -90,13 +107,14 @@ impl Pool {
         }
     }
 
-    /// How many workers there are to be.
+    /// Returns the number of workers that the pool should have. While workers are being started
+    /// or replaced, fewer have a process; see [`pids`](Pool::pids).
     #[must_use]
     pub fn workers(&self) -> usize {
         self.shared.workers()
     }
 
-    /// Process ids of the workers that live.
+    /// Returns the process ids of the workers that have a process, in no fixed order.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
         let pids = self.shared.with_own(|state| state.pids());
@@ -125,7 +143,8 @@ impl Pool {
         self.shared.control.try_add(1)
     }
 
-    /// What it has done so far.
+    /// Returns what the pool has done so far.
+    ///
     #[must_use]
     pub fn stats(&self) -> Stats {
         let stats = self.shared.with_own(|state| {
@@ -135,7 +154,18 @@ impl Pool {
         stats.unwrap_or_default()
     }
 
-    /// Closes the pool: it refuses new tasks; the workers do those that it has, then exit.
+    /// Closes the pool: it refuses new tasks. The workers finish the tasks that it has, and exit.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::pool::Pool;
+    /// let pool = Pool::new(1)?;
+    /// let task = pool.spawn(|x: u64| x + 1, 1)?;
+    /// pool.close();
+    /// assert!(pool.spawn(|x: u64| x + 1, 1).is_err());
+    /// assert_eq!(task.join()?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) {
         let closed = self.shared.with_own(|state| state.close());
         if closed.is_some() {
@@ -144,15 +174,17 @@ impl Pool {
         }
     }
 
-    /// [Closes](Pool::close) the pool and blocks until all tasks are done, all
-    /// [callbacks](crate::pool::TaskHandle::on_done) were called, and all workers have ended.
+    /// Closes the pool as [`close`](Pool::close) does, and blocks until all tasks have ended, all
+    /// [callbacks](crate::pool::TaskHandle::on_done) have returned, and all workers have exited.
+    /// Returns what the pool has done.
     ///
     /// `join` waits until other threads have taken all results of their iterators
     /// ([`imap`](Pool::imap)). It cannot wait for an iterator of the calling thread: the
-    /// calls that workers already have are made, and the iterator ends with an error.
+    /// calls that workers already have are made, and the iterator ends with an error. Results of
+    /// tasks and of maps in the background stay in their handles.
     ///
     /// # Blocking
-    /// As long as the tasks take, and the callbacks. In a callback, it does not wait for
+    /// As long as the tasks and the callbacks take. In a callback, `join` does not wait for
     /// callbacks.
     ///
     /// # Examples
@@ -180,8 +212,19 @@ impl Pool {
         }
     }
 
-    /// Kills all workers now. Tasks that are not done fail, as
-    /// [cancelled](TaskError::is_cancelled).
+    /// Kills all workers now, and blocks until they have ended. Tasks that have not ended fail, as
+    /// [cancelled](TaskError::is_cancelled). Returns what the pool has done.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::pool::Pool;
+    /// use std::time::Duration;
+    /// let pool = Pool::new(1)?;
+    /// let task = pool.spawn(|()| std::thread::sleep(Duration::from_secs(3600)), ())?;
+    /// pool.terminate();
+    /// assert!(task.join().unwrap_err().is_cancelled());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn terminate(self) -> Stats {
         self.stop();
         self.join()
@@ -223,13 +266,17 @@ impl Builder {
     /// Makes the pool, and starts its workers unless it is [lazy](Builder::lazy).
     ///
     /// # Errors
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): no workers, more than 32,768, or none
-    ///   that may do anything; an environment that no process can have; a pool too deep
-    ///   within others
-    /// - [`Unsupported`](ErrorKind::Unsupported): [`Fork`](StartMethod::Fork); a
-    ///   function of a shared library
-    /// - [`LimitReached`](ErrorKind::LimitReached), [`NoSpace`](ErrorKind::NoSpace):
-    ///   processes, threads, descriptors, memory
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): no workers, or more than 32,768;
+    ///   [no tasks](Builder::max_tasks_per_worker) for a worker; an environment that no process can
+    ///   have; a pool nested deeper than [`max_depth`](Builder::max_depth)
+    /// - [`Unsupported`](ErrorKind::Unsupported): the start method is
+    ///   [`Fork`](StartMethod::Fork); the initializer or the finalizer is a function of a shared
+    ///   library
+    /// - [`LimitReached`](ErrorKind::LimitReached), [`NoSpace`](ErrorKind::NoSpace): there are
+    ///   too many processes, threads or descriptors, or too little memory
+    ///
+    /// # Examples
+    /// See [`Builder`].
     pub fn build(self) -> Result<Pool> {
         let operation = "creating pool";
         let refuse = |kind, why: &'static str| Err(Error::new(kind, operation, "").because(why));
@@ -239,7 +286,7 @@ impl Builder {
         let workers = self.workers.unwrap_or_else(default_workers);
         check_workers(workers, operation)?;
         if self.settings.limits.tasks_per_worker == Some(0) {
-            return refuse(ErrorKind::InvalidInput, "its workers could run no task");
+            return refuse(ErrorKind::InvalidInput, "`max_tasks_per_worker` is 0");
         }
         let environment = self.settings.environment.iter();
         environment
@@ -253,10 +300,10 @@ impl Builder {
                 "a pool has threads, and a process with threads cannot be forked",
             );
         }
-        if worker::depth() >= self.deepest {
+        if worker::depth() >= self.max_depth {
             return Err(Error::new(ErrorKind::InvalidInput, operation, "")
-                .because(format!("it would be within {} others", self.deepest))
-                .with_hint("allow more with `Builder::deepest`"));
+                .because(format!("it would be nested in {} others", self.max_depth))
+                .with_hint("allow more with `Builder::max_depth`"));
         }
         let state = Scheduler::new(workers, self.settings.limits);
         let is_lazy = self.settings.is_lazy;

@@ -7,17 +7,36 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// Results of many calls, as an iterator that takes arguments from another one as far
-/// ahead as it may.
+/// An iterator over the results of many calls, which takes arguments from another iterator
+/// ahead of the results that are taken, as far as [`look_ahead`](super::Calls::look_ahead) allows.
 ///
-/// Each item is a result or how that call failed; the others go on. An error that
-/// ends all (the pool is over, the deadline has passed) is the last item.
+/// Each item is a result, or the failure of one call; the other calls go on. An error that
+/// ends all calls (the pool has ended, the deadline has passed) is the last item.
 ///
 /// # If it is dropped
-/// No more arguments are taken; calls that no worker has begun are not made.
+/// No more arguments are taken. Calls that no worker has begun are not made; the others go on,
+/// and their results are thrown away.
 ///
 /// # Examples
-/// See [`Pool::imap`](crate::pool::Pool::imap).
+/// ```
+/// use procession::{pool::Pool, Deadline, ErrorKind};
+/// let pool = Pool::new(2)?;
+/// let mut squares = pool.imap(|x: u64| x * x, 0..4);
+/// assert_eq!(squares.next().transpose()?, Some(0));
+/// assert_eq!(squares.next_deadline(Deadline::NEVER)?.transpose()?, Some(1));
+/// // Those that are here do not block.
+/// let third = loop {
+///     match squares.try_next() {
+///         Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+///         other => break other?,
+///     }
+/// };
+/// assert_eq!(third.transpose()?, Some(4));
+/// let (place, last) = squares.next_indexed().unwrap();
+/// assert_eq!((place, last?), (3, 9));
+/// assert_eq!(squares.progress(), (4, 4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "arguments are only taken as results are taken"]
 pub struct Results<I: Iterator, R> {
     feed: Option<Feed<I, R>>,
@@ -45,7 +64,8 @@ where
     I::Item: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    /// The next result with the place of its argument, from zero.
+    /// Blocks until the next result is here, and returns it with the index of its argument, from
+    /// zero. Returns `None` after the last result.
     pub fn next_indexed(&mut self) -> Option<(u64, Result<R, TaskError>)> {
         match self.step(Deadline::NEVER) {
             Step::Result(index, result) => Some((index, result)),
@@ -53,11 +73,67 @@ where
         }
     }
 
-    /// Waits at most `timeout` for the next result.
+    /// Returns the next result with the index of its argument, if it is here, and `None` after the
+    /// last result.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut): there is none yet; it can be asked
-    /// for again.
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): there is no result yet.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{pool::Pool, Deadline};
+    /// use std::time::Duration;
+    /// let pool = Pool::new(2)?;
+    /// let wait = |ms: u64| std::thread::sleep(Duration::from_millis(ms));
+    /// let mut results = pool.imap_unordered(wait, [3_600_000, 0]);
+    /// let (place, result) = results.next_indexed_deadline(Deadline::NEVER)?.unwrap();
+    /// assert_eq!((place, result?), (1, ()));
+    /// assert!(results.try_next_indexed().unwrap_err().is_would_block());
+    /// let timeout = Duration::from_millis(1);
+    /// assert!(results.next_indexed_timeout(timeout).unwrap_err().is_timeout());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_next_indexed(&mut self) -> crate::Result<Option<(u64, Result<R, TaskError>)>> {
+        self.next_indexed_deadline(Deadline::NOW)
+    }
+
+    /// Blocks until the next result is here, at most `timeout`, and returns it with the index of
+    /// its argument. Returns `None` after the last result.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut): there is no result yet; the next call may get it.
+    pub fn next_indexed_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> crate::Result<Option<(u64, Result<R, TaskError>)>> {
+        self.next_indexed_deadline(Deadline::after(timeout))
+    }
+
+    /// Blocks until the next result is here or `deadline` has passed, and returns it with the index
+    /// of its argument. Returns `None` after the last result.
+    ///
+    /// # Errors
+    /// As [`next_deadline`](Results::next_deadline).
+    pub fn next_indexed_deadline(
+        &mut self,
+        deadline: Deadline,
+    ) -> crate::Result<Option<(u64, Result<R, TaskError>)>> {
+        match self.step(deadline) {
+            Step::Result(index, result) => Ok(Some((index, result))),
+            Step::End => Ok(None),
+            Step::NotYet => Err(crate::Error::new(
+                deadline.error_kind(),
+                "receiving result of pool",
+                "",
+            )),
+        }
+    }
+
+    /// Blocks until the next result is here, at most `timeout`. Returns `None` after the last
+    /// result.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut): there is no result yet; the next call may get it.
     ///
     /// # Examples
     /// ```
@@ -76,36 +152,31 @@ where
         self.next_deadline(Deadline::after(timeout))
     }
 
-    /// Returns the next result, if there is one; `None` after the last.
+    /// Returns the next result, if it is here, and `None` after the last result.
     ///
     /// # Errors
-    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): there is none yet.
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): there is no result yet.
     pub fn try_next(&mut self) -> crate::Result<Option<Result<R, TaskError>>> {
         self.next_deadline(Deadline::NOW)
     }
 
-    /// Waits for the next result until `deadline`; `None` after the last.
+    /// Blocks until the next result is here or `deadline` has passed. Returns `None` after the
+    /// last result.
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut), or
-    /// [`WouldBlock`](crate::ErrorKind::WouldBlock) with [`Deadline::NOW`]: there is none
-    /// yet; it can be asked for again.
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock) with [`Deadline::NOW`]: there is no result
+    /// yet; the next call may get it.
     pub fn next_deadline(
         &mut self,
         deadline: Deadline,
     ) -> crate::Result<Option<Result<R, TaskError>>> {
-        match self.step(deadline) {
-            Step::Result(_, result) => Ok(Some(result)),
-            Step::End => Ok(None),
-            Step::NotYet => Err(crate::Error::new(
-                deadline.error_kind(),
-                "waiting for result of pool",
-                "",
-            )),
-        }
+        let next = self.next_indexed_deadline(deadline)?;
+        Ok(next.map(|(_, result)| result))
     }
 
-    /// How many arguments were taken, and how many results given out.
+    /// Returns how many arguments were taken from their iterator, and how many results were
+    /// returned.
     #[must_use]
     pub fn progress(&self) -> (u64, u64) {
         self.feed.as_ref().map_or((0, 0), Feed::progress)

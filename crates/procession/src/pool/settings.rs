@@ -1,21 +1,21 @@
-//! What the workers of a pool are to be like.
+//! Options of the workers of a pool.
 
 use super::scheduler::Limits;
 use crate::process::{StartMethod, Task};
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// What becomes of what workers write to their standard error.
+/// Where the standard error of workers goes; see [`Builder::stderr`](super::Builder::stderr).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Stderr {
-    /// The pool passes it on, and keeps the last of it for
+    /// To the standard error of this process; the pool also keeps the last 16 KiB for
     /// [errors](super::TaskError::stderr).
     #[default]
     Tee,
-    /// The pool keeps the last of it, and does not pass it on.
+    /// Nowhere, but the pool keeps the last 16 KiB for [errors](super::TaskError::stderr).
     Keep,
-    /// It goes where ours goes; errors do not have it.
+    /// To the standard error of this process, which the workers inherit; errors do not have it.
     Inherit,
 }
 

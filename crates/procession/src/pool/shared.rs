@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// Longest sleep of those who wait for results; for what nobody tells.
+/// Longest sleep of threads that wait for results, for changes of which no thread tells.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Sleep of those who wait while workers have plenty to do, at least, and at most.
+/// Shortest and longest sleep of threads that wait while workers have plenty to do.
 const NAP: Duration = Duration::from_micros(100);
 const LONGEST_NAP: Duration = Duration::from_millis(5);
 
@@ -38,7 +38,7 @@ pub(super) struct Shared {
     /// Wakes the thread that watches over the processes.
     pub(super) control: EventFd,
     pub(super) settings: Settings,
-    /// Copy of the state's, for those who do not hold the lock.
+    /// Copy of the state's, for threads that do not hold the lock.
     finished: AtomicU64,
     waiters: AtomicUsize,
     /// Which process the pool is of.

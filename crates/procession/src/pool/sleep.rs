@@ -9,8 +9,8 @@ use procession_sys::futex;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-/// Longest sleep of a worker without looking again; for what nobody tells, because
-/// whoever should have told it is stopped.
+/// Longest sleep of a worker without looking again, for changes of which the other side does
+/// not tell because it is stopped.
 const SLICE: Duration = Duration::from_millis(100);
 
 /// Sleeping and waking by the kernel's futexes.

@@ -1,4 +1,4 @@
-//! What a pool has done, and where the time went.
+//! What a pool has done, and how long it took.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// How many of the slowest tasks are remembered.
 const REMEMBERED: usize = 5;
 
-/// What a pool has done so far; see [`Pool::stats`](super::Pool::stats).
+/// What a pool has done so far, from [`Pool::stats`](super::Pool::stats). `Display` makes a table.
 ///
 /// # Examples
 /// ```
@@ -22,16 +22,16 @@ const REMEMBERED: usize = 5;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Each worker, its predecessors included.
+    /// What each worker has done, including the processes that it replaced.
     pub workers: Vec<WorkerStats>,
-    /// Chunks of arguments that no worker has.
+    /// Number of tasks, or chunks of arguments, that no worker has.
     pub queued: usize,
-    /// Chunks of arguments that workers have.
+    /// Number of tasks, or chunks of arguments, that workers have.
     pub running: usize,
-    /// Workers that ended without having been told to.
+    /// Number of worker processes that ended without having been told to.
     pub deaths: u64,
-    /// The slowest tasks, slowest first; among them those that run and have not ended,
-    /// and those that were ended.
+    /// The five slowest tasks, the slowest first, including tasks that still run and tasks whose
+    /// workers were killed.
     pub slowest: Vec<SlowTask>,
 }
 
@@ -39,14 +39,13 @@ pub struct Stats {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SlowTask {
-    /// How long it took, or has taken so far.
+    /// How long the task took, or has taken so far.
     pub time: Duration,
-    /// In which process.
+    /// The process of its worker.
     pub pid: u32,
-    /// Place of its argument among those that were given, from zero; `None` for a
-    /// single task.
+    /// Index of its argument in the map, from zero; `None` for a single task.
     pub index: Option<u64>,
-    /// Number of its function among those that the pool knows.
+    /// Number of its function, which stays the same while the pool knows the function.
     pub function: usize,
 }
 
@@ -54,29 +53,41 @@ pub struct SlowTask {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WorkerStats {
-    /// Its process, if it has one.
+    /// Its process id, if it has a process.
     pub pid: Option<u32>,
-    /// Tasks whose results are here.
+    /// Number of tasks that have ended and whose results are here.
     pub tasks: u64,
-    /// Processes it has had.
+    /// Number of processes that it has had.
     pub starts: u64,
-    /// From being asked for to being ready, altogether.
+    /// How long all its processes took until they were ready, in sum.
     pub start_up: Duration,
-    /// Time as a ready process.
+    /// How long all its processes have been ready, in sum.
     pub alive: Duration,
     pub(super) busy_nanoseconds: u64,
     pub(super) since: Option<(Instant, bool)>,
 }
 
 impl WorkerStats {
-    /// Time in tasks, also in the one that runs and in those that were ended; of short
-    /// single ones (below 2 µs) it is not counted.
+    /// Returns how long the worker has run tasks, including the task that runs now and tasks in
+    /// which its processes were killed. Single tasks below 2 µs are not timed.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::pool::Pool;
+    /// use std::time::Duration;
+    /// let pool = Pool::new(1)?;
+    /// pool.call(|ms| std::thread::sleep(Duration::from_millis(ms)), 5)?;
+    /// let worker = &pool.join().workers[0];
+    /// assert!(worker.working() >= Duration::from_millis(5));
+    /// assert_eq!(worker.working() + worker.waiting(), worker.alive);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn working(&self) -> Duration {
         Duration::from_nanos(self.busy_nanoseconds)
     }
 
-    /// Time without a task.
+    /// Returns how long the worker was ready and ran no task.
     #[must_use]
     pub fn waiting(&self) -> Duration {
         self.alive.saturating_sub(self.working())
@@ -138,7 +149,7 @@ impl Slowest {
 }
 
 impl Stats {
-    /// Tasks whose results are here.
+    /// Returns the number of tasks that have ended and whose results are here.
     #[must_use]
     pub fn tasks(&self) -> u64 {
         self.workers.iter().map(|worker| worker.tasks).sum()

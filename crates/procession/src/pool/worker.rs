@@ -52,8 +52,8 @@ pub(super) fn depth() -> u32 {
     ME.get().map_or(0, |me| me.depth)
 }
 
-/// The number of the worker that this process is, from zero; `None` in others. Its
-/// replacement will have the same.
+/// Returns the number of the worker that this process is, from zero; `None` in a process that is
+/// no worker. The process that replaces a worker has the same number.
 ///
 /// # Examples
 /// ```
@@ -68,29 +68,49 @@ pub fn worker_number() -> Option<usize> {
     ME.get().map(|me| me.number)
 }
 
-/// Whether the task that this worker runs has been given notice: it was
-/// [cancelled](super::TaskHandle::cancel_after), or the time after which it
-/// [should end](super::Calls::notice_after) has passed. A task that runs for long
-/// looks now and then, and returns what it has.
+/// Returns `true` if the task that this worker runs has been given notice, because it was
+/// [cancelled](super::TaskHandle::cancel_after), or because its
+/// [time](super::Calls::notice_after) has passed. A task that runs for long asks now and then, and
+/// returns early. In a process that is no worker, it returns `false`.
 ///
 /// # Cost
-/// Two loads; none in other processes.
+/// Two loads.
 ///
 /// # Examples
-/// See [`Calls::notice_after`](super::Calls::notice_after).
+/// ```
+/// use procession::pool::{self, Pool};
+/// use std::time::Duration;
+/// fn count(_: ()) -> u64 {
+///     let mut number = 0;
+///     while !pool::stop_requested() {
+///         number += 1;
+///     }
+///     number
+/// }
+/// let pool = Pool::new(1)?;
+/// let counted = pool.calls(count).notice_after(Duration::from_millis(5)).call(())?;
+/// assert!(counted > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn stop_requested() -> bool {
     ME.get().is_some_and(|me| me.ring.has_notice())
 }
 
-/// Lends the value that the [initializer](super::Builder::initializer) of this worker
-/// made, to a task.
+/// Calls `use_it` with the value that the [initializer](super::Builder::initializer) of this worker
+/// returned.
 ///
 /// # Panics
-/// If there is none of this type, or the value is lent already.
+/// If the worker has no value of the type `S`, or within another `with_state`.
 ///
 /// # Examples
-/// See [`Builder::initializer`](super::Builder::initializer).
+/// ```
+/// use procession::pool::{self, Pool};
+/// let pool = Pool::builder().workers(1).initializer(|start: u64| start, 10).build()?;
+/// let next = |()| pool::with_state(|count: &mut u64| { *count += 1; *count });
+/// assert_eq!((pool.call(next, ())?, pool.call(next, ())?), (11, 12));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn with_state<S: 'static, T>(use_it: impl FnOnce(&mut S) -> T) -> T {
     crate::process::task::with_state(use_it)
 }

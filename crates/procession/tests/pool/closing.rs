@@ -32,9 +32,12 @@ fn all_is_done(build: impl Fn() -> pool::Builder, tasks: u64) {
 
 pub(crate) fn recycled_workers_are_replaced_until_all_is_done() {
     for workers in 1..4 {
-        all_is_done(|| Pool::builder().workers(workers).tasks_per_worker(1), 7);
+        all_is_done(
+            || Pool::builder().workers(workers).max_tasks_per_worker(1),
+            7,
+        );
     }
-    all_is_done(|| Pool::builder().workers(2).tasks_per_worker(3), 7);
+    all_is_done(|| Pool::builder().workers(2).max_tasks_per_worker(3), 7);
     all_is_done(|| Pool::builder().workers(2).recycle_above(1), 7);
 }
 

@@ -66,10 +66,10 @@ pub(crate) fn no_number_is_too_large() {
     }
     let pool = Pool::builder()
         .workers(1)
-        .tasks_per_worker(u64::MAX)
+        .max_tasks_per_worker(u64::MAX)
         .recycle_above(u64::MAX)
         .memory_limit(u64::MAX)
-        .deepest(u32::MAX)
+        .max_depth(u32::MAX)
         .stderr(Stderr::Keep)
         .build()
         .unwrap();

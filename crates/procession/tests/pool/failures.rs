@@ -451,7 +451,7 @@ pub(crate) fn a_worker_that_is_to_end_before_it_is_ready_keeps_nobody_waiting() 
     // Each is told to end with its first call.
     let pool = Pool::builder()
         .workers(2)
-        .tasks_per_worker(1)
+        .max_tasks_per_worker(1)
         .initializer(hangs_second, Counter::new(0).unwrap())
         .build()
         .unwrap();

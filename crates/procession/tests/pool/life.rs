@@ -102,7 +102,7 @@ pub(crate) fn whoever_kills_the_parent_leaves_nobody() {
 pub(crate) fn workers_are_recycled_by_count() {
     let pool = Pool::builder()
         .workers(2)
-        .tasks_per_worker(10)
+        .max_tasks_per_worker(10)
         .build()
         .unwrap();
     let pids = pool.calls(|_: u32| std::process::id()).map(0..200).unwrap();
@@ -118,7 +118,7 @@ pub(crate) fn workers_are_recycled_by_count() {
     assert_eq!(pool.stats().deaths, 0);
     let one = Pool::builder()
         .workers(1)
-        .tasks_per_worker(1)
+        .max_tasks_per_worker(1)
         .build()
         .unwrap();
     assert!(
@@ -361,7 +361,7 @@ pub(crate) fn bad_settings_are_refused() {
     let kind = |builder: pool::Builder| builder.build().unwrap_err().kind();
     assert_eq!(kind(Pool::builder().workers(0)), ErrorKind::InvalidInput);
     assert_eq!(
-        kind(Pool::builder().tasks_per_worker(0)),
+        kind(Pool::builder().max_tasks_per_worker(0)),
         ErrorKind::InvalidInput
     );
     assert_eq!(
@@ -418,7 +418,7 @@ pub(crate) fn a_replaced_worker_has_what_the_pool_was_made_with() {
 }
 
 fn nest(depth: u32) -> u32 {
-    match Pool::builder().workers(1).deepest(3).build() {
+    match Pool::builder().workers(1).max_depth(3).build() {
         Ok(pool) => pool.call(nest, depth + 1).unwrap(),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);

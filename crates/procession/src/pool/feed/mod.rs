@@ -369,7 +369,7 @@ impl<I: Iterator, R> Feed<I, R> {
         let _ = self.shared.with_own(|state| state.end_run(run, running));
     }
 
-    /// Whether everything was taken and given out.
+    /// Returns `true` if all arguments were taken and all results given out.
     fn is_over(&self) -> bool {
         self.input.is_none() && self.given == self.taken
     }

@@ -24,20 +24,20 @@ pub(in crate::pool) struct Policy {
     pub(in crate::pool) backoff: Duration,
     /// Higher ones first.
     pub(in crate::pool) priority: i32,
-    /// Nobody waits for the first results: workers have more in front of them, and those
-    /// who wait sleep longer.
+    /// No thread waits for the first results: workers have more in front of them, and threads
+    /// that wait sleep longer.
     pub(in crate::pool) in_bulk: bool,
     /// Each can be cancelled while it runs.
     pub(in crate::pool) cancellable: bool,
 }
 
 impl Policy {
-    /// Whether code of others may be asked about a failure.
+    /// Returns `true` if code of the user may be asked about a failure.
     pub(in crate::pool) fn may_be_judged(&self) -> bool {
         self.retries > 0 && self.retry_if.is_some()
     }
 
-    /// Whether the pool has to know which call runs, and since when.
+    /// Returns `true` if the pool has to know which call runs, and since when.
     pub(in crate::pool) fn is_exact(&self) -> bool {
         self.timeout.is_some() || self.notice.is_some() || self.cancellable
     }

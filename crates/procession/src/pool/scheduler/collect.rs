@@ -1,4 +1,4 @@
-//! WorkerSide in what workers have written.
+//! Reading the results that workers have written.
 
 use super::Scheduler;
 use super::ids::{ChunkId, Id, WorkerId};
@@ -249,7 +249,7 @@ impl Scheduler {
         Some(())
     }
 
-    /// Puts what was given back into the queue, in pieces for all who have nothing to do.
+    /// Puts what was given back into the queue, in a piece for each worker that is idle.
     fn share_out(&mut self, id: ChunkId) {
         if self.is_over() {
             return self.requeue(id);

@@ -1,4 +1,4 @@
-//! Who gets what is to be done.
+//! Which worker gets which chunk.
 
 use super::Scheduler;
 use super::chunk::Arguments;
@@ -195,8 +195,8 @@ impl Scheduler {
         Sending::Done
     }
 
-    /// Moves work from those who have more than they do at the moment to those who have
-    /// nothing to do.
+    /// Moves work from workers that have more than they run at the moment to workers that are
+    /// idle.
     pub(in crate::pool) fn balance(&mut self) {
         let mut idle = self
             .workers

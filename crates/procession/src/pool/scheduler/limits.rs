@@ -93,7 +93,7 @@ impl Scheduler {
             return Some(now + SOON);
         }
         let is_running = (1..=left).contains(&begun);
-        let elapsed = live.said(clock());
+        let elapsed = live.elapsed_by_worker(clock());
         let is_late = |limit: Option<Duration>| is_running && limit.is_some_and(|it| elapsed >= it);
         if is_late(policy.timeout) && live.condemn(number) {
             self.condemn_call(worker, number, reason);
@@ -143,7 +143,7 @@ impl LiveWorker {
     pub(super) fn running_for(&self) -> Duration {
         match self.begun() {
             0 => Duration::ZERO,
-            _ => self.said(clock()),
+            _ => self.elapsed_by_worker(clock()),
         }
     }
 }

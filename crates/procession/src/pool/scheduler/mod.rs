@@ -1,5 +1,5 @@
 //! What a pool knows, under one lock: its workers, what is to be done, what is being
-//! done, what came of it; and the policy, which decides who does what.
+//! done, what came of it; and the policy, which decides which worker does what.
 //!
 //! [`TaskTable`] has each argument until it is answered, [`WorkerSlot`] each worker and
 //! what it has in flight. [`Scheduler`] moves chunks between the queue, the workers and
@@ -110,7 +110,7 @@ pub(in crate::pool) struct Scheduler {
     drivers: usize,
     /// How deep the helper sleeps.
     helper: Eagerness,
-    /// Counts what has changed for those who wait, beside answers.
+    /// Counts what has changed for threads that wait, beside answers.
     changes: u64,
     slowest: Slowest,
     deaths: u64,
@@ -196,7 +196,7 @@ impl Scheduler {
         (notifications, std::mem::take(&mut self.afterwards))
     }
 
-    /// Sets who waits for the pool's end.
+    /// Sets the thread that waits for the pool's end.
     pub(in crate::pool) fn set_joiner(&mut self, joiner: Option<ThreadId>) {
         self.joiner = joiner;
     }

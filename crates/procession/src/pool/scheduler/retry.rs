@@ -8,7 +8,7 @@ use crate::pool::TaskError;
 use crate::pool::trace;
 use std::time::Instant;
 
-/// Whether an argument that has failed may be tried again.
+/// If an argument that has failed may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retry {
     /// As often as was asked for.

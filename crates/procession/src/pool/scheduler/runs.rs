@@ -60,8 +60,8 @@ impl Scheduler {
         waker
     }
 
-    /// Returns `true` if nobody is to take more results of a run: whoever waits for the
-    /// pool's end does not, meanwhile.
+    /// Returns `true` if no thread takes more results of a run: the thread that waits for the
+    /// pool's end takes none meanwhile.
     pub(in crate::pool) fn are_runs_over(&self) -> bool {
         self.tasks.all_users(|user| Some(user) == self.joiner)
     }

@@ -24,7 +24,7 @@ impl Scheduler {
         if sent.is_exact {
             // ... and no longer than the worker has been there.
             let there = slot.stats().since.map_or(busy, |(at, _)| since(at));
-            time = live.said(clock()).min(there);
+            time = live.elapsed_by_worker(clock()).min(there);
         }
         let task = SlowTask {
             time,

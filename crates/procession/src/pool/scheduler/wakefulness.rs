@@ -1,4 +1,4 @@
-//! How deep those may sleep who wait for results.
+//! How deep threads may sleep that wait for results.
 
 use super::dispatch::AHEAD_IN_BULK;
 use super::{Phase, Scheduler};
@@ -26,7 +26,7 @@ impl Scheduler {
         Duration::from_nanos(loads.min().unwrap_or(0))
     }
 
-    /// Returns how those should be woken who wait for a result.
+    /// Returns how threads should be woken that wait for a result.
     pub(in crate::pool) fn eagerness(&self, in_bulk: bool) -> Eagerness {
         let mut lives = self.lives();
         let are_busy = in_bulk && lives.all(|(_, live)| live.ledger().len() > AHEAD_IN_BULK / 2);

@@ -75,8 +75,7 @@ impl Shared {
         ))
     }
 
-    /// Starts the processes that are wanted now. The first error, for those who can
-    /// do something about it; the pool tries again.
+    /// Starts the processes that are wanted now. Returns the first error; the pool tries again.
     pub(super) fn start_wanted(&self) -> Result<()> {
         loop {
             let wanted =

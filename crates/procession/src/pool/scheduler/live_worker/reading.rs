@@ -77,7 +77,7 @@ impl LiveWorker {
     }
 
     /// Returns how long it says that the call that it runs has taken, if it tells.
-    pub(in crate::pool::scheduler) fn said(&self, now: u64) -> Duration {
+    pub(in crate::pool::scheduler) fn elapsed_by_worker(&self, now: u64) -> Duration {
         Duration::from_nanos(now.saturating_sub(self.posting.standing().begun_at))
     }
 }

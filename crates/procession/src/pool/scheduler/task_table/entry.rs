@@ -4,7 +4,7 @@ use crate::pool::scheduler::chunk::{Arguments, Piece, Policy};
 use crate::pool::scheduler::ids::{JobId, RunId, WorkerId};
 use std::task::Waker;
 
-/// Who gets the results of a chunk.
+/// The owner of a chunk, which gets its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pool) enum Owner {
     /// A handle: the chunk stays until it has taken the result.

@@ -22,7 +22,7 @@ use std::thread::ThreadId;
 #[derive(Debug)]
 struct Run {
     ready: VecDeque<Piece>,
-    /// The thread that took its results last; `None` if it goes on whoever takes them.
+    /// The thread that took its results last; `None` if it goes on by itself.
     user: Option<ThreadId>,
     /// What is known of one that goes on in the background.
     background: Option<Background>,
@@ -52,7 +52,7 @@ impl Apart {
     }
 }
 
-/// Each argument that was given to the pool, who gets its result, and what became of it.
+/// Each argument that was given to the pool, the owner of its result, and what became of it.
 ///
 /// Invariants:
 /// - An argument is in exactly one chunk. It leaves it by being answered or by
@@ -71,7 +71,7 @@ pub(in crate::pool) struct TaskTable {
     retriable: usize,
     /// Wakers and callbacks of handles: somebody else than a waiting thread is to be told.
     watched: usize,
-    /// Answers given, for those who wait for any.
+    /// Answers given, for threads that wait for any.
     answers: u64,
     notifications: Vec<Notify>,
 }
