@@ -275,11 +275,11 @@ fn a_least_number_of_tests_is_neither_too_high_nor_far_too_low() {
         .map(|number| format!("a::test_{number},\n"))
         .collect();
     tree.write("main.rs", &format!("tests![\n{tests}]; tests![b::one]"));
-    for stated in [9, 10, 11] {
+    for stated in [6, 10, 11] {
         tree.write("testing.md", &format!("at least {stated}"));
         no_problem(&tree);
     }
-    for stated in [8, 12] {
+    for stated in [5, 12] {
         tree.write("testing.md", &format!("at least {stated}"));
         one_problem(&tree, &["main.rs has 11"]);
     }

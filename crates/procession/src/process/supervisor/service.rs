@@ -17,7 +17,7 @@ pub trait Supervise: Service {}
 pub trait Service: AsFd + Send {
     #[doc(hidden)]
     fn pid(&self) -> u32;
-    /// Whether this is the process that started it, not a forked copy.
+    /// Returns `true` in the process that started it, `false` in a forked copy of that.
     #[doc(hidden)]
     fn is_ours(&self) -> bool;
     /// The process has ended: how, and no zombie is left.
