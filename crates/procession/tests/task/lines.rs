@@ -150,13 +150,16 @@ pub(crate) fn both_streams_are_read_without_deadlock() {
     // Two that never end have both their turn.
     let mut child = spawn("yes a & yes b >&2");
     let mut counts = [0_u32; 2];
-    for line in child.lines().unwrap() {
+    let mut lines = child.lines().unwrap();
+    for line in lines.by_ref() {
         counts[usize::from(line.unwrap().stream() == OutputStream::Stderr)] += 1;
         if counts.iter().all(|count| *count >= 1000) {
             break;
         }
     }
     child.signal_group(Signal::KILL).unwrap();
+    // Before that their pipes are open, or they may have ended by themselves.
+    drop(lines);
 }
 
 pub(crate) fn lines_that_nobody_wants_end_the_program() {
