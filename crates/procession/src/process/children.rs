@@ -4,10 +4,10 @@ use super::inspect::{ProcessInfo, direct_children, inspect};
 use super::launch::client;
 use crate::Result;
 
-/// The children of the calling process, zombies included, by process id: those that
-/// the kernel calls so, the family's server (`procession-srv`) among them, and the
-/// tasks and programs that this process has started and that run, whose parent the
-/// server is.
+/// Lists the children of the calling process, zombies included, by process id: the children
+/// that the kernel knows, the family's server (`procession-srv`) among them, and the tasks
+/// and programs that this process has started and that run. The server is the parent of
+/// those.
 ///
 /// # Errors
 /// Those of reading `/proc`.

@@ -46,12 +46,11 @@ pub fn exit(code: i32) -> ! {
 }
 
 /// Ends the calling process by a signal, as if nothing had caught it: for programs that
-/// catch a signal to clear things away first. Whoever waits for the process sees the
-/// signal, so that a shell's loop ends at Ctrl-C; the code 128 + n says that to people
-/// only.
+/// catch a signal to clean up first. The process that waits for this one sees the signal, so
+/// that a shell's loop ends at Ctrl-C; the code 128 + n tells it to people only.
 ///
-/// Before that it does what [`exit`] does, and gives the signal its default action back,
-/// whoever catches it. If the signal does not end the process — its default action is
+/// Before that it does what [`exit`] does, and restores the default action of the signal,
+/// also where something catches it. If the signal does not end the process — its default action is
 /// another, or the process is the first of its namespace, which the kernel spares — it ends
 /// with the code 128 + n.
 ///
@@ -97,14 +96,14 @@ fn leave() {
             let _ = flushed.send(());
         };
         if std::thread::Builder::new().spawn(flush).is_ok() {
-            let _ = is_flushed.recv_timeout(FLUSH_PATIENCE);
+            let _ = is_flushed.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }
 
 /// How long the end of a process may wait for its output to be written, if
 /// another thread holds it.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn flush_output() {
     let _ = std::io::stdout().flush();

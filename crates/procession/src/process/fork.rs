@@ -82,8 +82,8 @@ pub enum Fork {
 /// # References
 /// fork(2), pthread_atfork(3) "Notes"
 pub fn fork() -> Result<Fork> {
-    let patience = Instant::now() + PATIENCE;
-    require_single_thread(patience)?;
+    let deadline = Instant::now() + THREADS_TIMEOUT;
+    require_single_thread(deadline)?;
     nothing_is_lent("forking")?;
     // Or the child would write it a second time.
     flush_output();
@@ -95,15 +95,16 @@ pub fn fork() -> Result<Fork> {
         if let Some(forked) = unsafe { fork_now(true) }? {
             return Ok(forked);
         }
-        if Instant::now() > patience {
+        if Instant::now() > deadline {
             return Err(Error::new(ErrorKind::MultiThreaded, "forking", "")
                 .because("a thread of the library calls a waker"));
         }
-        require_single_thread(patience)?;
+        require_single_thread(deadline)?;
     }
 }
 
-/// [`fork`] without asking how many threads there are, and what they hold.
+/// Copies the calling process as [`fork`] does, without checking how many threads there are
+/// and what they hold.
 ///
 /// # Errors
 /// As [`fork`], less the first two.
@@ -222,7 +223,7 @@ unsafe fn fork_now(quiet: bool) -> Result<Option<Fork>> {
 }
 
 /// How long threads may take to end that were just joined, and wakers to return.
-const PATIENCE: Duration = Duration::from_millis(20);
+const THREADS_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Ties the calling process to its parent: from now on the kernel kills it
 /// (`SIGKILL`) when the *thread* that forked it ends. If that has happened
@@ -230,7 +231,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// code 128 + 9.
 ///
 /// Take the parent's id before the fork; asking for it in the child might
-/// return the id of whoever inherited the orphan.
+/// return the id of the process that inherited the orphan.
 ///
 /// # Errors
 /// [`Unsupported`](ErrorKind::Unsupported): the parent is in another namespace of pids

@@ -70,7 +70,7 @@ pub struct ProcessInfo {
     pub state: ProcessState,
 }
 
-/// The process with this id, or `None` if there is none.
+/// Reads what `/proc` says of the process with this id; returns `None` if there is none.
 ///
 /// # Errors
 /// Those of reading `/proc`.

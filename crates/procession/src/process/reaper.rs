@@ -42,7 +42,7 @@ pub(super) fn lock() -> MutexGuard<'static, Orphans> {
 }
 
 impl Orphans {
-    /// Whether the thread runs, so that it can be left out of the count.
+    /// Returns `true` if the thread runs, so that it can be left out of the count.
     pub(super) fn has_thread(&self) -> bool {
         self.epoll.is_some()
     }
@@ -115,7 +115,8 @@ pub(super) fn expect(pidfd: OwnedFd) {
     orphans.expected.push(pidfd);
 }
 
-/// Whether a process that has ended is gone altogether; it is reaped if it is ours.
+/// Returns `true` if a process that has ended is gone altogether; it is reaped if it is
+/// ours.
 fn is_reaped(pidfd: &OwnedFd) -> bool {
     matches!(reap(pidfd.as_fd()), Ok(Some(_)))
         || procession_sys::signal::send(pidfd.as_fd(), 0) == Err(Errno::SRCH)

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 /// Refuses unless the calling thread is the only one, but for our own, as long as
 /// they have nothing to do.
-pub(super) fn require_single_thread(patience: Instant) -> Result<()> {
+pub(super) fn require_single_thread(deadline: Instant) -> Result<()> {
     let ours = own_threads();
     if ours == 0 && sys::is_single_threaded() == Ok(true) {
         return Ok(());
@@ -20,7 +20,7 @@ pub(super) fn require_single_thread(patience: Instant) -> Result<()> {
         if threads <= 1 + ours {
             return Ok(());
         }
-        if Instant::now() > patience {
+        if Instant::now() > deadline {
             return Err(Error::new(ErrorKind::MultiThreaded, "forking", "")
                 .because(format!(
                     "the process has {} threads{}",
@@ -52,7 +52,7 @@ fn count_threads() -> Result<usize> {
         .count())
 }
 
-/// Whether there is no other thread but our own, which have nothing to do.
+/// Returns `true` if there is no other thread but our own, which have nothing to do.
 pub(super) fn is_alone() -> bool {
     sys::is_single_threaded() == Ok(true)
         || count_threads().is_ok_and(|threads| threads <= 1 + own_threads())

@@ -23,8 +23,7 @@ const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYS_NICE: u32 = 23;
 const CAP_SYS_RESOURCE: u32 = 24;
 
-/// Whether this process could ever have gone into other namespaces and come back to
-/// the same credentials.
+/// This process may have gone into other namespaces and come back to the same credentials.
 static BEGAN_AS_ADMINISTRATOR: AtomicBool = AtomicBool::new(true);
 
 /// The namespace of users that the process began in; 0 if nobody knows.
@@ -71,8 +70,8 @@ fn is_administrator(permitted: u64) -> bool {
     permitted >> CAP_SYS_ADMIN & 1 == 1
 }
 
-/// Whether a thread of this process with these credentials may be in other namespaces than
-/// the process began in.
+/// Returns `true` if a thread of this process with these credentials may be in other
+/// namespaces than the process began in.
 fn may_have_moved(credentials: &Credentials) -> bool {
     BEGAN_AS_ADMINISTRATOR.load(Ordering::Relaxed)
         || is_administrator(credentials.capabilities.permitted)
@@ -166,8 +165,8 @@ impl Attributes {
         })
     }
 
-    /// Whether a server with those attributes still sees the isolation of the thread, or never
-    /// did.
+    /// Returns `true` if a server with those attributes still sees the isolation of the
+    /// thread, or never did.
     fn are_visible_to(&self, server: &Attributes) -> bool {
         let effective = server.credentials.capabilities.effective;
         !self.adjustable.is_hidden
@@ -175,8 +174,8 @@ impl Attributes {
             || effective >> CAP_SYS_PTRACE & 1 == 1
     }
 
-    /// Whether a thread that has the next attributes is not expected to have these again:
-    /// programs go to and fro between users, and seldom between the others.
+    /// Returns `true` if a thread that has the next attributes is not expected to have
+    /// these again: programs go to and fro between users, and seldom between the others.
     pub(crate) fn are_abandoned_for(&self, next: &Attributes) -> bool {
         next.credentials.are_for_good_unlike(&self.credentials)
             || self.secure_bits != next.secure_bits
@@ -194,7 +193,8 @@ impl Attributes {
         self.adjustable.is_hidden = false;
     }
 
-    /// Whether a server with those attributes can start processes for a thread with these.
+    /// Returns `true` if a server with those attributes can start processes for a thread
+    /// with these.
     pub(crate) fn are_served_by(&self, server: &Attributes) -> bool {
         let has = |capability: u32| self.credentials.capabilities.effective >> capability & 1 == 1;
         let (mine, its) = (&self.adjustable, &server.adjustable);
@@ -268,7 +268,7 @@ fn cpus(mask: &str) -> Vec<usize> {
 }
 
 impl Adjustments {
-    /// Makes the calling process, a newborn, what they say. Limits may keep it from
+    /// Gives them to the calling process, which has just begun. Limits may keep it from
     /// what is still to be done for it, and come last.
     pub(crate) fn apply(&self) -> Result<()> {
         if let Some(umask) = self.umask {

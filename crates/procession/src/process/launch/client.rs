@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 /// How long the end of a process may wait for the end of its servers.
-const END_PATIENCE: Duration = Duration::from_secs(1);
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many servers a process keeps for threads with different attributes.
 const SERVERS: usize = 4;
@@ -211,8 +211,8 @@ extern "C" fn at_exit() {
     end_servers();
 }
 
-/// At the end of the process: has the servers kill what is below them, and waits
-/// for them, so that nothing is left when we are gone.
+/// Has the servers kill what is below them, and waits for them, so that nothing is left
+/// when this process ends.
 fn end_servers() {
     // A forked copy finds none of its parent's.
     let Ok(state) = STATE.get() else { return };
@@ -223,12 +223,12 @@ fn end_servers() {
     let mut all = std::mem::take(&mut state.connections);
     all.append(&mut state.retired);
     drop(state);
-    // One that has admitted us goes on without us.
+    // The server that has admitted us goes on without us.
     all.retain(|connection| connection.server.is_some());
     for connection in &all {
         connection.end();
     }
-    let deadline = Deadline::after(END_PATIENCE);
+    let deadline = Deadline::after(END_TIMEOUT);
     for connection in &all {
         connection.await_end(deadline);
     }

@@ -21,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a server may take to come to life.
-const SERVER_PATIENCE: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A function that servers call before they serve.
 static PRELOAD: Mutex<Option<Hook>> = Mutex::new(None);
@@ -159,7 +159,7 @@ pub(super) fn start_server(attributes: &Attributes) -> Result<Connection> {
         let _ = spawned.wait();
     })?;
     reaper::adopt(pidfd);
-    let begun = match mailbox.receive(Deadline::after(SERVER_PATIENCE)) {
+    let begun = match mailbox.receive(Deadline::after(START_TIMEOUT)) {
         Ok(Some(packet)) if packet.kind == Kind::Booted => mailbox.receive(Deadline::NEVER),
         outcome => outcome,
     };

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a server may take to say what it has.
-const LIST_PATIENCE: Duration = Duration::from_secs(10);
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A way to a server, of one process.
 #[derive(Debug)]
@@ -29,11 +29,11 @@ pub(crate) struct Connection {
     pub(super) server: Option<OwnedFd>,
     /// Those of the thread that started it, or its own.
     pub(super) attributes: Attributes,
-    /// Who the server is, if the thread that came to it might look into it.
+    /// The process id of the server, if the thread that came to it might look into it.
     pub(super) number: Option<u32>,
     /// The thread that started it; nobody, where it was there before.
     pub(super) started_by: Option<u64>,
-    /// Whether it serves that thread alone, which may be confined where others are not.
+    /// It serves that thread alone, which may be confined where others are not.
     pub(super) is_private: AtomicBool,
     /// Those that its children have unless they are told otherwise.
     pub(super) adjustable: Adjustable,
@@ -71,37 +71,37 @@ pub(super) fn thread_id() -> u32 {
 }
 
 impl Connection {
-    /// Whether it leads to somebody.
+    /// Returns `true` if it leads to somebody.
     pub(super) fn is_alive(&self) -> bool {
         // The server says nothing after "ready", so news would be its end.
         !self.mailbox.has_news()
     }
 
-    /// Whether the server is confined no less than the calling thread. The kernel tells
-    /// nobody of Landlock's rules, but lets nobody who is below some look into those who
-    /// are not.
+    /// Returns `true` if the server is confined no less than the calling thread. The kernel
+    /// shows Landlock's rules to no process, but a thread below such rules may not look into
+    /// a process that is not.
     pub(super) fn is_in_sight(&self) -> bool {
         self.number.is_none_or(thread_status::may_inspect)
     }
 
-    /// Whether it may serve the calling thread.
+    /// Returns `true` if it may serve the calling thread.
     pub(super) fn is_for_this_thread(&self) -> bool {
         !self.is_private.load(Ordering::Relaxed)
             || self.started_by == Some(attributes::thread_key())
     }
 
-    /// Has it not asked again but by the thread that started it: it has refused another
-    /// one, which it may not look at.
+    /// Leaves it to the thread that started it: it has refused another thread, which it may
+    /// not look at.
     pub(crate) fn make_private(&self) {
         self.is_private.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it ends before the deadline.
+    /// Returns `true` if it ends before the deadline.
     pub(crate) fn ends_by(&self, deadline: Deadline) -> bool {
         poll::readable(&self.mailbox, deadline).is_ok()
     }
 
-    /// The settings with what the server is not like already.
+    /// Returns the settings with all that the server does not have already.
     pub(super) fn complete(
         &self,
         settings: &Settings,
@@ -171,7 +171,7 @@ impl Connection {
         let (mut reply, theirs) = protocol::pair()?;
         self.mailbox
             .send(Kind::List, &Encoded::only(vec![theirs]))?;
-        match reply.receive(LIST_PATIENCE.into())? {
+        match reply.receive(LIST_TIMEOUT.into())? {
             Some(packet) if packet.kind == Kind::Listed => codec::decode(&packet.body, Vec::new()),
             // It is dead, and so are they.
             _ => Ok(Vec::new()),

@@ -66,7 +66,7 @@ impl Credentials {
         })
     }
 
-    /// Whether a thread with these could never have got the others back.
+    /// Returns `true` if a thread with these could never have got the others back.
     pub(crate) fn are_for_good_unlike(&self, others: &Credentials) -> bool {
         let lasting = |credentials: &Credentials| {
             let capabilities = credentials.capabilities;
@@ -82,8 +82,8 @@ impl Credentials {
         lasting(self) != lasting(others)
     }
 
-    /// Whether they are the same, as far as a server may look that has capabilities,
-    /// or none.
+    /// Returns `true` if they are the same, as far as a server may look that has
+    /// capabilities, or none.
     ///
     /// It may not look in which namespace of users a thread is that hides itself;
     /// where it has no capabilities to give, that does not matter.
@@ -106,7 +106,7 @@ impl Credentials {
         count.max(mode.min(1))
     }
 
-    /// Whether it is one user and one group throughout.
+    /// Returns `true` if it is one user and one group throughout.
     pub(crate) fn are_of_one_user(&self) -> bool {
         self.users == [self.users[1]; 4] && self.groups == [self.groups[1]; 4]
     }

@@ -33,13 +33,13 @@ impl Isolation {
         })
     }
 
-    /// Whether the reader was allowed to see all of it.
+    /// Returns `true` if the reader was allowed to see all of it.
     pub(crate) fn is_visible(&self) -> bool {
         self.namespaces[0] != 0 && self.root != [0; 3]
     }
 
-    /// Whether each part is that of one of these. A part that nobody may look at is so
-    /// only where it was hidden when the other was read.
+    /// Returns `true` if each part is that of one of these. A part that nobody may look at
+    /// is so only where it was hidden when the other was read.
     pub(crate) fn is_among(&self, known: [&Isolation; 2]) -> bool {
         let among = |is_same: &dyn Fn(&Isolation) -> bool| known.into_iter().any(is_same);
         among(&|other| self.namespaces == other.namespaces)

@@ -34,7 +34,7 @@ pub(crate) fn prepare(settings: &Settings, stdio: Option<[OwnedFd; 3]>, parent: 
     Ok(())
 }
 
-/// Makes these the variables of the calling process, a newborn.
+/// Makes these the variables of the calling process, which has just begun.
 fn replace_environment(environment: &[(OsString, OsString)]) {
     for (key, _) in std::env::vars_os() {
         // SAFETY: the process has one thread: it was just forked.

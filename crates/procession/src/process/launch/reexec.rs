@@ -81,7 +81,7 @@ impl Boot {
         words.next().is_none().then_some(Boot { role, token })
     }
 
-    /// Whether standard input is a socket where a packet with the token waits.
+    /// Returns `true` if standard input is a socket where a packet with the token waits.
     ///
     /// From then on this process is ours, and must not come to `main` whatever
     /// fails.
@@ -113,12 +113,12 @@ pub(super) fn note_pending(is_pending: bool) {
     IS_PENDING.store(is_pending, Ordering::Relaxed);
 }
 
-/// Whether `main` calls [`init`](crate::init).
+/// Returns `true` if `main` calls [`init`](crate::init).
 pub(crate) fn is_init_called() -> bool {
     INIT_CALLED.load(Ordering::Relaxed)
 }
 
-/// Whether this code is part of the main program, not of a shared library.
+/// Returns `true` if this code is part of the main program, not of a shared library.
 pub(super) fn is_in_main_program() -> bool {
     let here: fn() = note_entry;
     image::main_program().offset(here as *const ()).is_some()

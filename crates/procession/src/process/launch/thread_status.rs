@@ -104,14 +104,16 @@ impl ThreadStatus {
         Ok(root.during(OPERATION, "root")?.unwrap_or_default())
     }
 
-    /// Whether it has ended: its credentials, which no thread drops any more, are still there.
+    /// Returns `true` if it has ended: its credentials, which no thread drops any more, are
+    /// still there.
     pub(crate) fn has_ended(&self) -> bool {
         self.line("State")
             .next()
             .is_none_or(|state| ["Z", "X"].contains(&state))
     }
 
-    /// Whether its children are in its namespace of pids; unshare(2) changes that.
+    /// Returns `true` if its children are in its namespace of pids; unshare(2) changes
+    /// that.
     pub(crate) fn has_children_beside_itself(&self) -> Result<bool> {
         let children = self.namespace("ns/pid_for_children")?;
         // Zero before the first child of a new namespace.
@@ -126,9 +128,9 @@ impl ThreadStatus {
     }
 }
 
-/// What was found, if anything was there that we may see. These errors are the kernel's
-/// answers; with others it has not looked, and who takes them for answers believes a
-/// thread elsewhere because descriptors are short.
+/// Returns what was found, `None` if nothing is there that we may see. The errors below
+/// are the kernel's answers. With others it has not looked; taken for answers, they would
+/// say that a thread is elsewhere because descriptors are short.
 fn if_seen<T>(found: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -192,7 +194,7 @@ pub(super) fn pid_of(pidfd: BorrowedFd<'_>) -> Result<Option<i32>> {
     Ok(number.and_then(|number| number.parse().ok()))
 }
 
-/// Whether the calling thread may look into a process of its own user.
+/// Returns `true` if the calling thread may look into a process of its own user.
 pub(super) fn may_inspect(process: u32) -> bool {
     let own = rustix::process::getpid().as_raw_nonzero().to_string();
     let shown = std::fs::read_link("/proc/self");

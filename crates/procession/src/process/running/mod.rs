@@ -1,4 +1,4 @@
-//! A process that runs a task, whoever forked it.
+//! A process that runs a task or a program, forked by this process or by a server.
 
 mod end;
 mod reply;
@@ -52,7 +52,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Whether it leads a process group of its own.
+    /// Returns `true` if it leads a process group of its own.
     pub(crate) fn leads_group(&self) -> bool {
         self.leads_group
     }
@@ -80,7 +80,7 @@ impl Running {
         }
     }
 
-    /// Whether this is the process that started it, not a forked copy.
+    /// Returns `true` if this is the process that started it, not a forked copy.
     pub(crate) fn is_ours(&self) -> bool {
         self.owner == process_token::current()
     }

@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 impl Running {
-    /// Whether it ended, by itself or by the timer that watches over that,
+    /// Returns `true` if it ended, by itself or by the timer that watches over that,
     /// without having begun.
     fn has_never_started(&self, booted: bool, status: ExitStatus) -> bool {
         let late = || self.start_deadline.is_some_and(|at| at <= Instant::now());

@@ -50,7 +50,7 @@ impl Running {
                     server.make_private();
                     return Err(codec::decode(&packet.body, Vec::new())?);
                 }
-                // The server is told of the fork later than the child is born.
+                // The server is told of the fork later than the child begins.
                 Some(packet) if packet.kind == Kind::Booted => early = true,
                 Some(packet) if packet.kind == Kind::Failed && reply.is_none() => {
                     let error = codec::decode(&packet.body, Vec::new())?;
@@ -79,8 +79,8 @@ impl Running {
     }
 }
 
-/// Whether what is in the mailbox next comes with a process: that the server
-/// goes on to say so, or that it has closed its end.
+/// Returns `true` if what is in the mailbox next comes with a process: that the server goes
+/// on to say so, or that it has closed its end.
 fn is_from_child(mailbox: &mut Mailbox) -> Result<bool> {
     // The server closes its end of a process that it could not fork.
     poll::readable(&*mailbox, Deadline::NEVER)?;

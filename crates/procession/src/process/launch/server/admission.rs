@@ -47,7 +47,7 @@ impl Server {
         }
     }
 
-    /// Whether a process that asks is itself, and shows where it is.
+    /// Returns `true` if a process that asks is itself, and shows where it is.
     ///
     /// # Errors
     /// That the server could not look.

@@ -28,7 +28,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 impl Server {
-    /// Takes over the process, and greets the first client.
+    /// Takes over the process, and tells the first client that it serves.
     pub(super) fn begin(control: OwnedFd) -> Result<Server> {
         let operation = "starting server";
         let mut mailbox = Mailbox::new(control);
@@ -66,7 +66,7 @@ impl Server {
         }
         let pidfd = hello.descriptors.pop().ok_or_else(gone)?;
         mailbox.send_word(Kind::Booted)?;
-        let prepared = prepare_itself(credentials, preload);
+        let prepared = prepare(credentials, preload);
         let (client_credentials, attributes) = prepared?;
         let isolation = Isolation::of(&ThreadStatus::own()?)?;
         // Without a look at it now, there is none when it asks.
@@ -119,9 +119,9 @@ impl Server {
     }
 }
 
-/// Gives up what the client has not, and loads what it wants; returns what the client
-/// might do, and what the server is like then.
-fn prepare_itself(
+/// Drops the privileges that the client does not have, and calls its hook; returns the
+/// client's credentials, and the server's attributes then.
+fn prepare(
     credentials: Option<Credentials>,
     preload: Option<Hook>,
 ) -> Result<(Credentials, Attributes)> {

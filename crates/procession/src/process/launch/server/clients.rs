@@ -11,9 +11,9 @@ pub(super) struct Client {
     pub(super) mailbox: Mailbox,
     pub(super) pidfd: OwnedFd,
     pub(super) pid: u32,
-    /// As the server calls it.
+    /// Its process id in the server's namespace.
     pub(super) number_here: i32,
-    /// Where the server has first seen it.
+    /// Its isolation when the server first saw it.
     pub(super) isolation: Isolation,
 }
 

@@ -1,4 +1,4 @@
-//! Whether the kernel has killed for want of memory.
+//! The kernel's count of processes that it has killed for want of memory.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ impl OomKills {
         }
     }
 
-    /// Whether it has gone up since the last reading.
+    /// Returns `true` if it has gone up since the last reading.
     pub(super) fn has_risen(&mut self) -> bool {
         let before = std::mem::replace(self, OomKills::new()).count;
         before.is_some() && self.count > before

@@ -1,4 +1,4 @@
-//! Whether the thread that asks may have a process from this server.
+//! The check that the thread that asks may have a process from this server.
 
 use super::clients::Client;
 use super::state::Server;
@@ -9,12 +9,12 @@ use crate::{Deadline, Error, ErrorKind, Result, poll};
 use procession_sys::socket::Sender;
 
 impl Server {
-    /// Refuses whoever may not do what a server may, or is not where it is, or did not
-    /// when it asked: it may have dropped privileges, or been taken over, and have kept the
-    /// socket.
+    /// Refuses a thread that does not have the server's credentials and isolation, now or
+    /// when it sent the request: its process may have dropped privileges, or been taken
+    /// over, and have kept the socket.
     ///
     /// The message says which thread of its sender asks. That is no hole: threads share
-    /// memory, so whoever has taken over one has them all. Only those that have ended
+    /// memory, so an attacker that has taken over one has all. Only threads that have ended
     /// keep privileges that the others have dropped.
     pub(super) fn require_permission(
         &self,

@@ -1,4 +1,4 @@
-//! Dropping the privileges that the thread that started the server has not.
+//! Dropping the privileges that the thread that started the server does not have.
 
 use crate::Result;
 use crate::error::Context;
@@ -8,7 +8,7 @@ use procession_sys::credentials as sys;
 
 /// Drops what executing the server has added to the credentials of the thread that
 /// started it: the kernel gives the superuser's programs all capabilities that are
-/// not out of bounds, those too that their caller has laid down.
+/// in the bounding set, also those that the caller has dropped.
 pub(super) fn drop_to(client: &Credentials) -> Result<()> {
     let operation = "dropping privileges";
     let own = Credentials::of(&ThreadStatus::own()?)?;

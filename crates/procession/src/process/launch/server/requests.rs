@@ -48,8 +48,8 @@ impl Server {
         }
     }
 
-    /// Signals a process of a client, which may not do so itself any more, or has no
-    /// call that would reach no other.
+    /// Signals a process of a client that may not signal it any more, or has no call that
+    /// is certain to reach this process.
     fn signal(&self, index: usize, packet: Packet) {
         let Some(reply) = packet.descriptors.into_iter().next().map(Mailbox::new) else {
             return;

@@ -31,9 +31,9 @@ pub(super) struct Server {
     pub(super) oom_kills: OomKills,
     /// For children that execute a program.
     pub(super) stack: ChildStack,
-    /// What the thread that started it might do then.
+    /// Those of the thread that started the server, at that moment.
     pub(super) client_credentials: Credentials,
-    /// What it passes on.
+    /// The server's own.
     pub(super) attributes: Attributes,
     pub(super) isolation: Isolation,
     /// The first client starts nothing here any more.
