@@ -47,7 +47,8 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// | umask, limits, niceness, CPUs, priority at disks, whether others may look into it | the calling thread's | the same | the same |
 /// | process group, session, terminal | the caller's | the server's | the server's |
 /// | parent, as getppid(2) sees it | the caller | the server | the server |
-/// | exit handlers (atexit(3)) at the end of the task | not run | run | not run |
+/// | handlers of [`at_exit`](super::at_exit) at the end of the task | run | run | run |
+/// | other exit handlers (atexit(3)) at the end of the task | not run | run | not run |
 ///
 /// A task never has more than the thread that starts it has at that moment. What a
 /// process may not simply be given back, it inherits from a server that has

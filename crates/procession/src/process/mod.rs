@@ -7,6 +7,7 @@
 //! | several, which end before a block does | [`scope`], [`wait_any`], [`wait_all`] |
 //! | stop one, step by step | [`JoinHandle::stop`], [`Stop`] |
 //! | know oneself and one's parent, in a task | [`current`], [`parent`] |
+//! | clear things away at the end of a process | [`at_exit`] |
 //! | run another program | [`Command`], [`Pipeline`] |
 //! | keep services running, and restart those that die | [`Supervisor`], [`ChildSpec`] |
 //! | fork, as Unix has it | [`fork`](fork()), [`Child`] |
@@ -32,6 +33,7 @@ mod command;
 mod current;
 mod environment;
 mod exit;
+mod exit_handlers;
 mod exit_status;
 mod fork;
 #[cfg(feature = "tokio")]
@@ -65,6 +67,7 @@ pub use command::{
 };
 pub use current::{Current, Parent, current, parent};
 pub use exit::{exit, exit_with_signal};
+pub use exit_handlers::at_exit;
 pub use exit_status::ExitStatus;
 pub use fork::{Fork, die_with, fork, fork_unchecked};
 pub use inherited::Inherited;

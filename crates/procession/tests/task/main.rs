@@ -4,6 +4,7 @@ mod attributes;
 mod builder;
 mod commands;
 mod entry;
+mod exit_handlers;
 mod family;
 mod forged;
 #[cfg(feature = "tokio")]
@@ -115,6 +116,12 @@ fn main() -> std::process::ExitCode {
         family::killing_the_parent_kills_all,
         family::killing_a_task_kills_its_tasks,
         family::ctrl_c_is_the_parents_affair,
+        exit_handlers::handlers_run_at_an_orderly_end,
+        exit_handlers::handlers_do_not_run_at_another_end,
+        exit_handlers::what_a_handler_does_costs_no_result,
+        exit_handlers::a_handler_may_use_the_library,
+        exit_handlers::a_forked_copy_runs_its_own_handlers,
+        exit_handlers::a_task_that_hangs_in_a_handler_is_stopped_and_has_its_result,
         scope::a_scope_waits_for_all,
         scope::a_panic_in_a_scope_kills_all,
         many::a_failing_system_call_starts_nothing_or_works,
@@ -124,6 +131,9 @@ fn main() -> std::process::ExitCode {
         many::other_code_that_reaps_everything_changes_nothing,
     ];
     let mut tests = testkit::tests![
+        exit_handlers::a_handler_that_hangs_is_ended_by_the_kernel,
+        exit_handlers::handlers_of_workers_run_after_their_last_task,
+        exit_handlers::handlers_run_in_processes_that_are_no_tasks,
         results::a_gibibyte_travels_there_and_back,
         results::a_forked_argument_is_not_encoded,
         handles::a_task_with_no_room_for_descriptors_is_told,

@@ -8,7 +8,7 @@ use super::settings::Settings;
 use crate::codec::{self, Encoded};
 use crate::error::Context;
 use crate::process::task::Hook;
-use crate::process::{current, exit, pidfd, task};
+use crate::process::{current, exit, exit_handlers, pidfd, task};
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::fork_local::ForkLocal;
 use procession_sys::process as sys;
@@ -208,6 +208,8 @@ pub(crate) fn set_preload(hook: Hook) -> Result<()> {
 }
 
 extern "C" fn at_exit() {
+    // They may use what is ended then.
+    exit_handlers::run();
     end_servers();
 }
 

@@ -2,7 +2,7 @@
 
 use super::protocol::{Kind, Mailbox};
 use crate::process::task::{self, Call, Outcome};
-use crate::process::{current, panic};
+use crate::process::{current, exit_handlers, panic};
 use crate::{Deadline, Error, ErrorKind, Result};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,9 +13,15 @@ const EXIT_PANIC: i32 = 101;
 /// Exit code of a process that could not do what was asked.
 pub(crate) const EXIT_FAILED: i32 = 1;
 
-/// Runs the work and tells the parent what became of it; returns the exit
-/// code.
+/// Runs the work, tells the parent what became of it, and runs the exit handlers; returns
+/// the exit code.
 pub(crate) fn run(me: &Arc<current::Task>, work: impl FnOnce() -> Outcome) -> i32 {
+    let code = run_work(me, work);
+    exit_handlers::run();
+    code
+}
+
+fn run_work(me: &Arc<current::Task>, work: impl FnOnce() -> Outcome) -> i32 {
     let reporter = Arc::clone(me);
     panic::record(move |panic| {
         if cfg!(panic = "abort") {
