@@ -32,8 +32,12 @@ pub struct JoinError {
 impl JoinError {
     #[cold]
     pub(super) fn new(pool: Pool, deadline: Deadline) -> JoinError {
-        let error =
-            Error::new(deadline.error_kind(), "joining pool", "").because("tasks have not ended");
+        let error = Error::new(
+            deadline.error_kind(),
+            "joining pool",
+            &pool.shared.settings.name,
+        );
+        let error = error.because("tasks or workers have not ended");
         JoinError { pool, error }
     }
 

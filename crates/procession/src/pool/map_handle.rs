@@ -354,7 +354,10 @@ impl<R: DeserializeOwned> MapHandle<R> {
         });
         match outcome {
             Some(outcome) => Ok(self.take(outcome)),
-            None => Err(Error::new(deadline.error_kind(), "joining map", "")),
+            None => {
+                let why = format!("{} of {} calls have ended", self.done(), self.total);
+                Err(Error::new(deadline.error_kind(), "joining map", "").because(why))
+            }
         }
     }
 

@@ -63,7 +63,8 @@ mod spans {
         }
 
         pub(in crate::pool) fn over(&self, taken: u64, given: u64) {
-            let over = || debug!(target: "procession", arguments = taken, results = given, "over");
+            let over =
+                || debug!(target: "procession", arguments = taken, results = given, "finished");
             self.0.in_scope(over);
         }
     }

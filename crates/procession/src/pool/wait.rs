@@ -42,7 +42,7 @@ use std::sync::Arc;
 pub fn wait_any<R>(tasks: &[TaskHandle<R>], deadline: Deadline) -> Result<usize> {
     let operation = "waiting for one of several tasks";
     let Some((shared, chunks)) = of_one_pool(tasks, operation)? else {
-        return Err(Error::new(ErrorKind::InvalidInput, operation, "").because("there are none"));
+        return Err(Error::new(ErrorKind::InvalidInput, operation, "").because("`tasks` is empty"));
     };
     let ended = shared.wait(deadline, false, |state| {
         let has_ended =
@@ -118,7 +118,7 @@ fn of_one_pool<'t, R>(
     shared.check_process()?;
     if tasks.iter().any(|task| !Arc::ptr_eq(task.shared(), shared)) {
         let error = Error::new(ErrorKind::InvalidInput, operation, "");
-        return Err(error.because("they are not all of one pool"));
+        return Err(error.because("the tasks belong to different pools"));
     }
     let chunks = tasks.iter().map(TaskHandle::chunk);
     Ok(Some((shared, chunks.collect())))

@@ -56,7 +56,10 @@ pub(crate) fn progress_is_told_while_nobody_waits() {
         assert_eq!((map.done(), map.is_finished()), (sent, false));
         assert!(map.try_join().unwrap_err().is_would_block());
         let timeout = map.join_timeout(Duration::from_millis(1));
-        assert_eq!(timeout.unwrap_err().kind(), ErrorKind::TimedOut);
+        let timeout = timeout.unwrap_err();
+        assert_eq!(timeout.kind(), ErrorKind::TimedOut);
+        let told = format!("{sent} of 10 calls have ended");
+        assert!(timeout.to_string().contains(&told), "{timeout}");
         sender.send(()).unwrap();
         until(|| map.done() == sent + 1);
     }

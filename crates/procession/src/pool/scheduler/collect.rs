@@ -72,8 +72,12 @@ impl Scheduler {
         }
         if !makes_sense {
             // What comes is not to be relied on.
-            let error = Error::new(ErrorKind::Corrupt, "receiving results", "");
-            let why = "the worker has spoilt the memory that it shares with the pool";
+            let error = Error::new(
+                ErrorKind::Corrupt,
+                "receiving results of worker",
+                worker.number(),
+            );
+            let why = "the worker overwrote the memory that it shares with the pool";
             self.condemn(worker, TaskError::io(error.because(why)));
         }
         true

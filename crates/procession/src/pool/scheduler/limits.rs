@@ -58,7 +58,7 @@ impl Scheduler {
                 return Some(due);
             }
             let error = Error::new(ErrorKind::TimedOut, "starting worker", worker.number());
-            let why = format!("its initializer has not returned within {limit:?}");
+            let why = format!("its initializer did not return within {limit:?}");
             self.condemn(worker, TaskError::never_started(error.because(why)));
             return None;
         }

@@ -135,7 +135,7 @@ impl Scheduler {
             return;
         }
         let why = Error::new(ErrorKind::ProcessDied, "starting workers of pool", "").because(
-            format!("{} starts in a row failed, the last one so: {error}", most),
+            format!("{most} starts in a row failed; the last error: {error}"),
         );
         self.end(TaskError::never_started(why));
     }

@@ -13,7 +13,7 @@ fn spoilt() -> ! {
     let error = Error::new(ErrorKind::Corrupt, "taking orders of pool", "");
     panic!(
         "{}",
-        error.because("the memory that it shares with this worker is spoilt")
+        error.because("the memory that it shares with this worker was overwritten")
     )
 }
 

@@ -14,6 +14,7 @@ impl TaskTable {
         total: u64,
         deadline: Option<Instant>,
     ) -> RunId {
+        self.timed_runs += usize::from(deadline.is_some());
         self.runs.insert(Run {
             ready: VecDeque::new(),
             user: None,
@@ -68,6 +69,9 @@ impl TaskTable {
 
     /// Returns when the next run has to be over.
     pub(in crate::pool::scheduler) fn next_deadline(&self) -> Option<Instant> {
+        if self.timed_runs == 0 {
+            return None;
+        }
         let runs = self
             .runs
             .iter()
@@ -78,6 +82,9 @@ impl TaskTable {
 
     /// Takes in that the time of a run is over. Returns it, if there is one.
     pub(in crate::pool::scheduler) fn take_overdue(&mut self, now: Instant) -> Option<RunId> {
+        if self.timed_runs == 0 {
+            return None;
+        }
         let is_overdue = |run: &Run| {
             let background = run.background.as_ref();
             background.is_some_and(|run| !run.is_over() && run.deadline.is_some_and(|at| at <= now))

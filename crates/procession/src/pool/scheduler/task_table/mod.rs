@@ -69,6 +69,8 @@ pub(in crate::pool) struct TaskTable {
     runs: Table<RunId, Run>,
     /// Chunks that may be tried again, whether somebody waits for them or not.
     retriable: usize,
+    /// Runs in the background that have a deadline.
+    timed_runs: usize,
     /// Wakers and callbacks of handles: somebody else than a waiting thread is to be told.
     watched: usize,
     /// Answers given, for threads that wait for any.

@@ -72,6 +72,9 @@ impl TaskTable {
     }
 
     pub(in crate::pool::scheduler) fn remove_run(&mut self, run: RunId) {
-        self.runs.remove(run);
+        let removed = self.runs.remove(run);
+        let background = removed.and_then(|run| run.background);
+        let is_timed = background.is_some_and(|run| run.deadline.is_some());
+        self.timed_runs -= usize::from(is_timed);
     }
 }

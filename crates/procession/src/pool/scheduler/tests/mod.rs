@@ -40,6 +40,9 @@ struct House {
     /// Workers that the pool has given up, because it could not kill them. They go on.
     lost: Vec<FakeWorker>,
     handles: Vec<(ChunkId, u32)>,
+    /// Runs in the background, with the number of their arguments, and the next number for one.
+    maps: Vec<(RunId, u64)>,
+    next_of_maps: u32,
     run: RunId,
     /// Arguments of the run, and how often each was answered.
     answered: Vec<u32>,
@@ -50,6 +53,9 @@ struct House {
 
 /// Arguments of handles are numbers from here on.
 const OF_HANDLES: u32 = 1 << 31;
+
+/// Arguments of runs in the background are numbers from here on.
+const OF_MAPS: u32 = 1 << 30;
 
 const DEATH: TaskError = TaskError::exited(1);
 
@@ -64,6 +70,8 @@ impl House {
             lost: Vec::new(),
             job,
             handles: Vec::new(),
+            maps: Vec::new(),
+            next_of_maps: OF_MAPS,
             run,
             answered: Vec::new(),
             begun: BTreeSet::new(),
@@ -139,6 +147,44 @@ impl House {
         self.scheduler
             .add_to_run(what, policy, Span { first, count }, Ok(arguments));
         self.scheduler.dispatch();
+    }
+
+    /// Begins a run in the background, in chunks of at most three arguments.
+    fn spawn_map(&mut self, count: u32, retries: u32, priority: i32) {
+        let run = self
+            .scheduler
+            .begin_background_run(self.job, count.into(), None);
+        self.maps.push((run, count.into()));
+        let policy = House::policy(retries, priority);
+        for first in (0..count).step_by(3) {
+            let numbers = self.next_of_maps..self.next_of_maps + (count - first).min(3);
+            self.next_of_maps = numbers.end;
+            if retries > 0 {
+                self.retriable.extend(numbers.clone());
+            }
+            let span = Span {
+                first: first.into(),
+                count: numbers.len() as u32,
+            };
+            let records = numbers.map(|number| a_record(Status::Value, &number.to_le_bytes()));
+            let arguments = Arguments::Records(Arc::new(records.flatten().collect()), 0);
+            let what = (run, self.job);
+            self.scheduler.add_to_run(what, policy, span, Ok(arguments));
+        }
+        self.scheduler.dispatch();
+    }
+
+    fn cancel_map(&mut self, at: usize) {
+        if let Some((run, _)) = self.maps.get(at) {
+            self.scheduler.cancel_run(*run, Duration::ZERO);
+        }
+    }
+
+    fn detach_map(&mut self, at: usize) {
+        if at < self.maps.len() {
+            let (run, _) = self.maps.swap_remove(at);
+            assert!(self.scheduler.detach_run(run, self.job).is_none());
+        }
     }
 
     fn work(&mut self, worker: usize, how: How) {
@@ -240,7 +286,9 @@ impl House {
     fn check(&self) {
         let chunks = self.handles.iter().map(|(chunk, _)| *chunk);
         let of_run = self.scheduler.tasks.chunks_of(self.run);
-        for id in chunks.chain(of_run) {
+        let maps = self.maps.iter();
+        let of_maps = maps.flat_map(|(run, _)| self.scheduler.tasks.chunks_of(*run));
+        for id in chunks.chain(of_run).chain(of_maps) {
             let Some(chunk) = self.scheduler.tasks.get(id) else {
                 continue;
             };
@@ -275,6 +323,14 @@ impl House {
             assert!(live.ledger().is_empty(), "{worker:?} has nothing in flight");
             assert_eq!(live.ledger().load(), 0);
             assert_eq!(live.ledger().assigned(), live.ledger().answered());
+        }
+        for (run, total) in std::mem::take(&mut self.maps) {
+            let tasks = self.scheduler.tasks_mut();
+            assert_eq!(tasks.done_of(run), total, "all of a map is done, once");
+            let results = tasks.take_ready(run);
+            let has_failed = tasks.failure_of(run).is_some();
+            assert!(tasks.is_run_over(run) && (has_failed || total == 0 || !results.is_empty()));
+            self.scheduler.remove_run(run, self.job);
         }
         for (chunk, _) in std::mem::take(&mut self.handles) {
             let piece = self.scheduler.tasks_mut().take_result(chunk);

@@ -16,6 +16,13 @@ enum Event {
         retries: u32,
         priority: i32,
     },
+    SpawnMap {
+        count: u32,
+        retries: u32,
+        priority: i32,
+    },
+    CancelMap(usize),
+    DetachMap(usize),
     Start,
     Ready(usize),
     Work(usize, How),
@@ -44,6 +51,15 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             retries,
             priority
         }),
+        (0..12u32, 0..2u32, -1..2i32).prop_map(|(count, retries, priority)| {
+            Event::SpawnMap {
+                count,
+                retries,
+                priority,
+            }
+        }),
+        (0..4usize).prop_map(Event::CancelMap),
+        (0..4usize).prop_map(Event::DetachMap),
         Just(Event::Start),
         (0..3usize).prop_map(Event::Ready),
         (0..3usize, how.clone()).prop_map(|(worker, how)| Event::Work(worker, how)),
@@ -77,6 +93,11 @@ proptest! {
                 Event::Add { count, retries, priority } => {
                     house.add_to_run(count, retries, priority);
                 }
+                Event::SpawnMap { count, retries, priority } => {
+                    house.spawn_map(count, retries, priority);
+                }
+                Event::CancelMap(at) => house.cancel_map(at),
+                Event::DetachMap(at) => house.detach_map(at),
                 Event::Start => house.start(),
                 Event::Ready(worker) => house.become_ready(worker),
                 // Starts that fail would end the pool.
