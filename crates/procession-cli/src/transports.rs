@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let entry = |transport: Transport| {
         let facts = transport.facts();
         let problem = transport.probe(&options).err();
-        let limit = |limit: &procession::limits::Limit| LimitEntry {
+        let limit = |limit: &procession::__private::limits::Limit| LimitEntry {
             name: limit.name(),
             value: limit.value(),
         };

@@ -1,6 +1,6 @@
 //! Properties of a mechanism.
 
-use procession::limits::Limit;
+use procession::__private::limits::Limit;
 use std::fmt;
 
 /// What a mechanism makes of the boundaries between messages.

@@ -66,6 +66,7 @@ pub use facts::{Boundaries, Facts, Lifetime};
 pub use fan_in::FanIn;
 pub use group::{Event, Worker, WorkerError, WorkerFailure, WorkerGroup};
 pub use options::{MAX_SENDERS, Options};
+pub use procession::__private::limits::Limit;
 pub use receiver::{Delivery, Receiver};
 pub use sender::Sender;
 pub use sender_token::SenderToken;

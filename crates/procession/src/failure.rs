@@ -1,22 +1,22 @@
-//! An error of any kind as something that travels.
+//! Errors of any type as text that can be sent to another process.
 
 use crate::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 
-/// What went wrong, as texts: any error, made into something that travels, so that a task
-/// can return `Result<T, Failure>` and use `?`.
+/// An error of any type as text, which can be sent to another process: a task can return
+/// `Result<T, Failure>` and use `?`.
 ///
-/// It is made from `std::io::Error` and every other error of std or of a library, from
-/// `anyhow::Error`, `Box<dyn std::error::Error>` and texts; of a
-/// `Box<dyn std::error::Error + Send + Sync>` by [`of`](Failure::of). It keeps what the
-/// error and each of its [causes](Failure::causes) said, and where it became a failure,
-/// if `RUST_BACKTRACE` is set there. The error itself, with its type, stays where it was.
+/// `?` converts every error that implements `std::error::Error`, `anyhow::Error`,
+/// `Box<dyn std::error::Error>` and strings. A `Box<dyn std::error::Error + Send + Sync>` is
+/// converted by [`of`](Failure::of). A failure keeps the texts of the error and of its
+/// [causes](Failure::causes), and a backtrace if `RUST_BACKTRACE` is set. The type of the error
+/// is lost.
 ///
-/// It is no `std::error::Error` itself, as `anyhow::Error` is none: otherwise it could
-/// not be made from all of them. [`into_error`](Failure::into_error) makes one of it;
-/// `main` and other tasks can return it as it is.
+/// As `anyhow::Error`, it does not implement `std::error::Error`, because it converts from all
+/// types that do. [`into_error`](Failure::into_error) returns an error that does; `main` and
+/// tasks can return a failure as it is.
 ///
 /// # Examples
 /// ```
@@ -62,7 +62,8 @@ where
 }
 
 impl Failure {
-    /// What an error says, that is not to be given away, or is in a box of another kind.
+    /// Returns the texts of an error, which is borrowed: for errors that are kept, and for
+    /// boxes that `?` does not convert.
     ///
     /// # Examples
     /// ```
@@ -86,7 +87,7 @@ impl Failure {
         }
     }
 
-    /// Says what was being done; what it said before becomes the cause.
+    /// Adds what was being done as the text; the previous text becomes the first cause.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Failure {
         let cause = std::mem::replace(&mut self.text, doing.to_string());
@@ -94,19 +95,30 @@ impl Failure {
         self
     }
 
-    /// What the causes of the error say, the nearest first.
+    /// Returns the texts of the causes, the direct cause first.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Failure;
+    /// let failure = Failure::from("no paper").context("printing").context("serving");
+    /// assert_eq!(failure.to_string(), "serving");
+    /// assert_eq!(failure.causes().collect::<Vec<_>>(), ["printing", "no paper"]);
+    /// if std::env::var_os("RUST_BACKTRACE").is_none() {
+    ///     assert_eq!(failure.backtrace(), None);
+    /// }
+    /// ```
     pub fn causes(&self) -> impl ExactSizeIterator<Item = &str> {
         self.causes.iter().map(String::as_str)
     }
 
-    /// Where the error became a failure, if `RUST_BACKTRACE` was set there.
+    /// Returns the backtrace of the conversion into a failure, if `RUST_BACKTRACE` was set.
     #[must_use]
     pub fn backtrace(&self) -> Option<&str> {
         self.backtrace.as_deref()
     }
 
-    /// An error that says the same and has causes that say the same, for what wants
-    /// one: `Box<dyn std::error::Error>`, `anyhow::Error`.
+    /// Returns an error with the same text and the same causes, for `anyhow::Error` and
+    /// `Box<dyn std::error::Error>`.
     ///
     /// # Examples
     /// ```
@@ -132,7 +144,7 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// What it says; with `{:#}` also what its causes say.
+    /// Writes the text; with `{:#}` also the texts of the causes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
         if f.alternate() {
@@ -145,7 +157,7 @@ impl fmt::Display for Failure {
 }
 
 impl fmt::Debug for Failure {
-    /// All of it: what the end of `main` prints.
+    /// Writes text, causes and backtrace, as the end of `main` prints them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
         if !self.causes.is_empty() {
@@ -162,16 +174,13 @@ impl fmt::Debug for Failure {
 }
 
 impl From<Failure> for Error {
-    /// Says what the failure and all of its causes say; has no source.
+    /// Keeps the texts of the failure and of its causes; the error has no source.
     fn from(failure: Failure) -> Error {
         Error::new(ErrorKind::Other, "running task", "").because(format!("{failure:#}"))
     }
 }
 
-/// A [`Failure`] as an error; made by [`Failure::into_error`].
-///
-/// # Examples
-/// See there.
+/// A [`Failure`] as an error, made by [`Failure::into_error`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureError {
     text: String,
@@ -191,7 +200,7 @@ impl std::error::Error for FailureError {
 }
 
 impl From<FailureError> for Error {
-    /// As from a [`Failure`].
+    /// Keeps the texts of the error and of its causes.
     fn from(error: FailureError) -> Error {
         Failure::of(&error).into()
     }

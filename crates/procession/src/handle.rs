@@ -47,12 +47,23 @@ use std::os::fd::{AsFd, OwnedFd};
 pub struct Handle<T>(T);
 
 impl<T> Handle<T> {
-    /// Wraps a descriptor.
+    /// Wraps a descriptor, so that it can be sent to another process.
     pub fn new(inner: T) -> Handle<T> {
         Handle(inner)
     }
 
     /// Returns the descriptor.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, Handle};
+    /// use std::fs::File;
+    /// fn same(file: Handle<File>) -> Handle<File> { file }
+    /// let null = Handle::new(File::open("/dev/null").unwrap());
+    /// let file: File = process::spawn(same, null)?.join()?.into_inner();
+    /// assert_eq!(file.metadata().unwrap().len(), 0);
+    /// # Ok::<(), procession::Failure>(())
+    /// ```
     pub fn into_inner(self) -> T {
         self.0
     }

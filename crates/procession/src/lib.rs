@@ -17,7 +17,6 @@
 //! | [`Select`] | the first of several queues, channels, events, processes, descriptors, times |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |
-//! | [`limits`] | the kernel's limits by name, value and remedy |
 //! | [`Error`] | operation, object, errno name, hint |
 //! | [`Failure`] | an error of any type, which can be sent to another process |
 //! | [`Deadline`] | until when an operation may wait, on the monotonic clock |
@@ -154,7 +153,7 @@ mod error;
 mod failure;
 mod fd;
 mod handle;
-pub mod limits;
+mod limits;
 pub mod manager;
 mod name;
 pub mod os;

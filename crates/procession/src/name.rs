@@ -1,11 +1,11 @@
-//! Names of POSIX objects, checked before the kernel sees them.
+//! Names of POSIX objects, which are checked before system calls.
 
 use crate::{Error, ErrorKind, Result};
 use std::ffi::{CStr, CString};
 use std::fmt;
 
-/// The name of a POSIX message queue, semaphore or shared memory object: a
-/// slash and up to 250 bytes without another one.
+/// The name of a POSIX message queue, semaphore or shared memory object: a slash and 1 to 250
+/// bytes without a slash; mq_overview(7), sem_overview(7), shm_overview(7).
 ///
 /// # Examples
 /// ```
@@ -39,11 +39,11 @@ impl From<Name> for String {
 const MAX_BYTES: usize = 250;
 
 impl Name {
-    /// Checks a name; the leading slash may be left out.
+    /// Checks a name and returns it. The leading slash may be left out.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): empty, longer than 250
-    /// bytes, `.` or `..`, or with a slash or NUL inside.
+    /// [`InvalidInput`](ErrorKind::InvalidInput): the name is empty, longer than 250 bytes, `.`
+    /// or `..`, or contains another slash or a NUL.
     pub fn new(name: &str) -> Result<Name> {
         let bare = name.strip_prefix('/').unwrap_or(name);
         let wrong = match bare {
@@ -63,11 +63,11 @@ impl Name {
         }
     }
 
-    /// A name that nobody can guess: the prefix and 128 random bits.
+    /// Returns a name of `prefix` and 128 random bits, which other users cannot guess.
     ///
     /// # Errors
-    /// As [`new`](Name::new) for the prefix; or the kernel has no random
-    /// numbers to give.
+    /// - those of [`new`](Name::new)
+    /// - those of getrandom(2)
     pub fn random(prefix: &str) -> Result<Name> {
         Name::new(&format!("{prefix}-{}", random_hex()?))
     }

@@ -1,13 +1,13 @@
 //! Signals: ignoring, catching and masking them.
 //!
-//! A handler of this module is ordinary code: it may allocate, lock and
-//! print, because it never runs in signal context. What does run there counts
-//! the signal and rings an event counter, nothing else.
+//! A handler of this module is ordinary code, which may allocate, lock and print: it runs on a
+//! thread and not in signal context. In signal context, the library counts the signal and adds
+//! to an event counter.
 //!
 //! # Across fork and exec
-//! A child made by [`process::fork`](crate::process::fork) starts with the
-//! default action for every signal that its parent catches; what the parent
-//! ignores or blocks stays ignored or blocked, in exec'd programs too.
+//! A child of [`process::fork`](crate::process::fork) starts with the default action for every
+//! signal that its parent catches. Signals that the parent ignores or blocks stay ignored or
+//! blocked, also after exec.
 //!
 //! # References
 //! signal(7), sigaction(2), pthread_sigmask(3)
@@ -24,11 +24,11 @@ use std::thread::JoinHandle;
 pub use crate::signal_number::Signal;
 pub use procession_sys::signal::Disposition;
 
-/// Discards a signal from now on, in this process and the programs it execs.
+/// Ignores a signal from now on, in this process and in the programs that it executes.
 ///
 /// # Errors
-/// [`InvalidInput`](ErrorKind::InvalidInput): `SIGKILL` and `SIGSTOP` cannot
-/// be ignored; [`Busy`](ErrorKind::Busy): a [`Signals`] catches it.
+/// - [`InvalidInput`](ErrorKind::InvalidInput): `signal` is `SIGKILL` or `SIGSTOP`
+/// - [`Busy`](ErrorKind::Busy): a [`Signals`] catches the signal
 ///
 /// # Examples
 /// ```
@@ -44,7 +44,7 @@ pub fn ignore(signal: Signal) -> Result<()> {
     set(signal, Disposition::Ignore, "ignoring signal")
 }
 
-/// Gives a signal its default action back.
+/// Restores the default action of a signal.
 ///
 /// # Errors
 /// As [`ignore`].
@@ -61,27 +61,27 @@ fn set(signal: Signal, disposition: Disposition, operation: &'static str) -> Res
     procession_sys::signal::set_disposition(signal.as_raw(), disposition).during(operation, signal)
 }
 
-/// The disposition of a signal now; `None` where a handler is installed.
+/// Returns the current disposition of a signal, `None` if a handler is installed.
 ///
 /// # Errors
-/// None that a valid signal can cause; reported all the same.
+/// Those of sigaction(2), which a valid signal does not cause.
 #[doc(alias = "sigaction")]
 pub fn disposition(signal: Signal) -> Result<Option<Disposition>> {
     procession_sys::signal::disposition(signal.as_raw()).during("inspecting signal", signal)
 }
 
-/// Signals caught as events: wait for them, or poll the descriptor beside
-/// others. Dropping the value puts the dispositions from before back.
+/// Caught signals as events: a thread waits for them, or polls the descriptor beside others.
+/// Dropping the value restores the previous dispositions.
 ///
-/// Choose this over [`handle`] in a program that forks: it needs no thread.
+/// It needs no thread, while [`handle`] does: so a program that forks can use it.
 ///
 /// # Units and limits
-/// Several arrivals of one signal may be merged into one by the kernel. A
-/// signal is caught by one value at a time.
+/// The kernel may merge several arrivals of a signal into one. One value at a time can catch a
+/// signal.
 ///
 /// # Across fork and exec
-/// In a forked child the signals have their default action again and the
-/// inherited value never reports anything; make a new one.
+/// In a forked child the signals have their default action, and the inherited value reports no
+/// signal. The child can create its own.
 ///
 /// # Examples
 /// ```
@@ -93,42 +93,43 @@ pub fn disposition(signal: Signal) -> Result<Option<Disposition>> {
 /// ```
 #[derive(Debug)]
 pub struct Signals {
-    // Before the bell: dropped first, so that no handler rings a closed one.
+    // Before the counter: dropped first, so that no handler adds to a closed one.
     caught: Vec<Caught>,
-    bell: EventFd,
+    arrivals: EventFd,
 }
 
 impl Signals {
-    /// Starts to catch these signals.
+    /// Catches these signals from now on.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): one that cannot be caught;
-    /// [`Busy`](ErrorKind::Busy): one that is caught already.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): a signal cannot be caught
+    /// - [`Busy`](ErrorKind::Busy): a signal is caught already
     pub fn new(signals: &[Signal]) -> Result<Signals> {
         Signals::catch(signals.iter().map(|&signal| (signal, false)))
     }
 
     /// `signals` with whether only those are caught that a process sends.
     fn catch(signals: impl Iterator<Item = (Signal, bool)>) -> Result<Signals> {
-        let bell = EventFd::new(0, Mode::Counter)?;
+        let arrivals = EventFd::new(0, Mode::Counter)?;
         let caught = signals.map(|(signal, only_sent)| {
-            Caught::new(signal.as_raw(), bell.as_fd(), only_sent).during("catching signal", signal)
+            Caught::new(signal.as_raw(), arrivals.as_fd(), only_sent)
+                .during("catching signal", signal)
         });
         let caught = caught.collect::<Result<_>>()?;
-        Ok(Signals { caught, bell })
+        Ok(Signals { caught, arrivals })
     }
 
-    /// Starts to catch those of these signals that are not ignored now. What somebody
-    /// ignores before executing a program, as `nohup` does with `SIGHUP`, is to stay
-    /// ignored.
+    /// Catches those of these signals that are not ignored now: a signal that was ignored when
+    /// the program was executed, as `nohup` does with `SIGHUP`, stays ignored.
     ///
-    /// A shell without job control has what it runs in the background ignore `SIGINT` and
-    /// `SIGQUIT`, because the terminal sends them to all. So these two stay ignored when
-    /// the terminal sends them, and are caught when a process does (`kill -INT`).
+    /// A shell without job control lets background programs ignore `SIGINT` and `SIGQUIT`,
+    /// because the terminal sends them to all of its programs. If ignored, these two signals
+    /// stay ignored when the terminal sends them, and are caught when a process does
+    /// (`kill -INT`).
     ///
     /// # Across fork and exec
-    /// A signal that is ignored and caught has its default action in a program that is
-    /// executed; [`Inherited`](crate::process::Inherited) keeps it ignored.
+    /// A signal that was ignored and is caught has its default action in executed programs;
+    /// [`Inherited`](crate::process::Inherited) keeps it ignored.
     ///
     /// # Errors
     /// As [`new`](Signals::new).
@@ -155,8 +156,8 @@ impl Signals {
         Signals::catch(heeded.into_iter())
     }
 
-    /// Starts to catch these signals when a process sends them (`kill -TSTP`); when the
-    /// terminal does, they are ignored.
+    /// Catches these signals when a process sends them (`kill -TSTP`), and ignores them when the
+    /// terminal does.
     ///
     /// # Errors
     /// As [`new`](Signals::new).
@@ -173,43 +174,55 @@ impl Signals {
         Signals::catch(signals.iter().map(|signal| (*signal, true)))
     }
 
-    /// Waits for one of the signals.
+    /// Returns one of the signals, blocking until one arrives.
     ///
     /// # Errors
-    /// None of its own; those of the descriptor.
+    /// Those of poll(2) and read(2), which an event counter does not cause.
     pub fn wait(&mut self) -> Result<Signal> {
         self.wait_deadline(Deadline::NEVER)
     }
 
-    /// One of the signals, if one has arrived.
+    /// Returns one of the signals if one has arrived.
     ///
     /// # Errors
-    /// [`WouldBlock`](ErrorKind::WouldBlock).
+    /// [`WouldBlock`](ErrorKind::WouldBlock): none has arrived.
     pub fn try_wait(&mut self) -> Result<Signal> {
         self.wait_deadline(Deadline::NOW)
     }
 
-    /// Waits for one of the signals, at most `timeout`.
+    /// Returns one of the signals, blocking at most `timeout` until one arrives.
     ///
     /// # Errors
-    /// [`TimedOut`](ErrorKind::TimedOut).
+    /// [`TimedOut`](ErrorKind::TimedOut): none has arrived.
     pub fn wait_timeout(&mut self, timeout: std::time::Duration) -> Result<Signal> {
         self.wait_deadline(Deadline::after(timeout))
     }
 
-    /// Waits for one of the signals until the deadline.
+    /// Returns one of the signals, blocking until one arrives, until `deadline` at most.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), or
     /// [`WouldBlock`](ErrorKind::WouldBlock) with [`Deadline::NOW`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, process, signal::{Signal, Signals}};
+    /// use std::time::Duration;
+    /// let mut signals = Signals::new(&[Signal::USR1])?;
+    /// let late = signals.wait_timeout(Duration::from_millis(1));
+    /// assert!(late.unwrap_err().is_timeout());
+    /// process::send_signal_to_self(Signal::USR1)?;
+    /// assert_eq!(signals.wait_deadline(Deadline::NEVER)?, Signal::USR1);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_deadline(&mut self, deadline: Deadline) -> Result<Signal> {
         loop {
             if let Some(caught) = self.caught.iter().find(|caught| caught.take()) {
                 return Ok(Signal::of_kernel(caught.signal()));
             }
-            // The handler counts first and rings second, so whatever is
-            // counted after the look above rings the bell.
-            self.bell.take_deadline(deadline).map_err(|error| {
+            // The handler counts the signal before it adds to the counter, so a signal
+            // that the look above missed ends the wait.
+            self.arrivals.take_deadline(deadline).map_err(|error| {
                 if error.is_timeout() || error.is_would_block() {
                     Error::new(error.kind(), "waiting for signal", "")
                 } else {
@@ -221,26 +234,25 @@ impl Signals {
 }
 
 impl AsFd for Signals {
-    /// Readable when a signal may have arrived.
+    /// Returns a descriptor that is readable when a signal may have arrived.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+        self.arrivals.as_fd()
     }
 }
 
-/// Runs a closure on a thread of its own whenever the signal arrives, until
-/// the returned value is dropped (which waits for a run in progress).
+/// Calls `run` on a new thread whenever `signal` arrives, until the returned value is dropped.
+/// Dropping it blocks while a call runs.
 ///
-/// The thread makes the process multi-threaded: it can no longer be forked
-/// safely, and [`process::fork`](crate::process::fork) refuses. Handlers of a
-/// forked child are installed in the child.
+/// With the thread, the process is multi-threaded and cannot be forked safely:
+/// [`process::fork`](crate::process::fork) refuses. A forked child installs its own handlers.
 ///
 /// # Errors
-/// As [`Signals::new`], and [`LimitReached`](ErrorKind::LimitReached): no
-/// thread left.
+/// - those of [`Signals::new`]
+/// - those of starting a thread, such as `EAGAIN` at `RLIMIT_NPROC`
 ///
 /// # Panics
-/// A closure that panics ends the thread; the signal stays caught and is not
-/// acted on until the value is dropped.
+/// A panic in `run` ends the thread. The signal stays caught, without effect, until the value is
+/// dropped.
 ///
 /// # Examples
 /// ```
@@ -283,7 +295,7 @@ pub fn handle(signal: Signal, run: impl FnMut(Signal) + Send + 'static) -> Resul
     })
 }
 
-/// A handler that is installed; dropping it takes it off.
+/// An installed handler, made by [`handle`]. Dropping it removes the handler.
 #[derive(Debug)]
 pub struct Handler {
     stop: Arc<EventFd>,
@@ -303,13 +315,13 @@ impl Drop for Handler {
     }
 }
 
-/// Holds signals back from the calling thread until dropped; they are
-/// delivered then, one of each.
+/// Blocks signals in the calling thread until the returned value is dropped. Blocked signals that
+/// have arrived are delivered then, one of each.
 ///
-/// Children forked meanwhile, and programs they exec, inherit the mask.
+/// Children that are forked meanwhile, and the programs that they execute, inherit the mask.
 ///
 /// # Errors
-/// None that valid signals can cause; reported all the same.
+/// Those of pthread_sigmask(3), which valid signals do not cause.
 ///
 /// # Examples
 /// ```
@@ -332,7 +344,7 @@ pub fn block(signals: &[Signal]) -> Result<Blocked> {
     })
 }
 
-/// Signals that are held back from this thread.
+/// Blocked signals of a thread, made by [`block`]. Dropping the value restores the previous mask.
 #[derive(Debug)]
 pub struct Blocked {
     previous: Mask,

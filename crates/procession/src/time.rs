@@ -3,12 +3,11 @@
 use rustix::time::Timespec;
 use std::time::{Duration, Instant};
 
-/// Until when an operation may wait.
+/// The time until which an operation may block.
 ///
-/// An operation that can wait comes in four forms: `op` waits for ever,
-/// `try_op` does not wait, `op_timeout(Duration)` and `op_deadline(Deadline)`
-/// wait for a while. The last is the general one, and the one to use when
-/// several operations share a budget. The exceptions are:
+/// An operation that can block has four forms: `op` blocks without a limit, `try_op` does not
+/// block, `op_timeout(Duration)` and `op_deadline(Deadline)` block for a limited time. Several
+/// operations can share one deadline. The exceptions are:
 ///
 /// - Waits at a [`Condvar`](crate::sync::Condvar) and at a
 ///   [`Barrier`](crate::sync::Barrier) have no `try_` form.
@@ -24,9 +23,8 @@ use std::time::{Duration, Instant};
 /// - A [`scope`](crate::process::scope()) waits for its tasks without a limit, as does
 ///   a pipeline that is waited for; bound the tasks and the pipeline themselves.
 ///
-/// A deadline is measured on `CLOCK_MONOTONIC`: setting the wall clock
-/// neither shortens nor stretches it, and a signal handler that interrupts
-/// the wait does not restart it.
+/// A deadline is on `CLOCK_MONOTONIC`: setting the wall clock does not change it, and a signal
+/// that interrupts the wait does not restart it.
 ///
 /// # Examples
 /// ```
@@ -48,15 +46,16 @@ enum Until {
 }
 
 impl Deadline {
-    /// Wait for ever.
+    /// No limit.
     pub const NEVER: Deadline = Deadline(Until::Never);
 
-    /// Do not wait at all; an operation that would have to answers with
-    /// [`WouldBlock`](crate::ErrorKind::WouldBlock), not with a timeout.
+    /// No blocking: an operation that would block returns
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock) and not
+    /// [`TimedOut`](crate::ErrorKind::TimedOut).
     pub const NOW: Deadline = Deadline(Until::Now);
 
-    /// Wait this long from now; a time beyond what the clock can count is
-    /// for ever.
+    /// Returns the deadline `timeout` from now. A time beyond the range of the clock is
+    /// [`NEVER`](Deadline::NEVER).
     #[must_use]
     pub fn after(timeout: Duration) -> Deadline {
         Instant::now()
@@ -64,13 +63,13 @@ impl Deadline {
             .map_or(Deadline::NEVER, Deadline::at)
     }
 
-    /// Wait until this instant.
+    /// Returns the deadline at `instant`.
     #[must_use]
     pub fn at(instant: Instant) -> Deadline {
         Deadline(Until::At(instant))
     }
 
-    /// What is left; `None` is for ever, zero when it has passed.
+    /// Returns the remaining time: zero if the deadline has passed, `None` without a limit.
     #[must_use]
     pub fn remaining(self) -> Option<Duration> {
         match self.0 {
@@ -80,13 +79,22 @@ impl Deadline {
         }
     }
 
-    /// Whether nothing is left.
+    /// Returns `true` if no time remains.
     #[must_use]
     pub fn has_passed(self) -> bool {
         self.remaining() == Some(Duration::ZERO)
     }
 
-    /// The earlier of the two.
+    /// Returns the earlier of two deadlines.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::Deadline;
+    /// use std::time::Instant;
+    /// let now = Deadline::at(Instant::now());
+    /// assert_eq!(now.min(Deadline::NEVER), now);
+    /// assert_eq!(now.min(Deadline::NOW), Deadline::NOW);
+    /// ```
     #[must_use]
     pub fn min(self, other: Deadline) -> Deadline {
         match (self.0, other.0) {
@@ -97,7 +105,7 @@ impl Deadline {
         }
     }
 
-    /// The kind of error that says "I would have had to wait longer".
+    /// Returns the kind of the error of an operation that ran out of time.
     pub(crate) fn error_kind(self) -> crate::ErrorKind {
         match self.0 {
             Until::Now => crate::ErrorKind::WouldBlock,
@@ -105,7 +113,7 @@ impl Deadline {
         }
     }
 
-    /// What is left, as the kernel wants it.
+    /// Returns the remaining time in the form of the kernel.
     pub(crate) fn timespec(self) -> Option<Timespec> {
         // A duration beyond what a timespec holds is waited for in pieces: the
         // callers loop until the deadline has passed.

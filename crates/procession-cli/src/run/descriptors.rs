@@ -4,7 +4,8 @@ use super::arguments::Arguments;
 use super::sink::FEW;
 use crate::failure::Failure;
 use procession::__private::error::ErrorBuilder;
-use procession::{ErrorKind, limits};
+use procession::__private::limits;
+use procession::ErrorKind;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 

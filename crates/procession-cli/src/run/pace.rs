@@ -102,7 +102,9 @@ impl Pace {
             patience: PATIENCE,
             descriptors: open + LATER,
             starting: starting as u64,
-            limit: procession::limits::open_files().value().unwrap_or(u64::MAX),
+            limit: procession::__private::limits::open_files()
+                .value()
+                .unwrap_or(u64::MAX),
         }
     }
 

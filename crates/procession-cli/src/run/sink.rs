@@ -45,7 +45,7 @@ impl Sink {
             way: Way::AsItIs,
         };
         let kind = rustix::fs::fstat(sink.own()).map(|stat| FileType::from_raw_mode(stat.st_mode));
-        let limit = procession::limits::open_files().value();
+        let limit = procession::__private::limits::open_files().value();
         match kind {
             Ok(FileType::Socket) => sink.way = Way::Socket,
             Ok(FileType::Fifo | FileType::CharacterDevice) if limit.is_none_or(|it| it >= FEW) => {

@@ -8,8 +8,9 @@ use crate::mechanism::{self, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::wait::wait_for_memory;
 use procession::__private::error::ErrorBuilder;
+use procession::__private::limits;
 use procession::channel::{self, Reader, RecvTimeoutError, Writer};
-use procession::{Deadline, ErrorKind, Result, limits};
+use procession::{Deadline, ErrorKind, Result};
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 

@@ -11,9 +11,10 @@ use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::owned_names::OwnedNames;
 use crate::wait::wait_for;
+use procession::__private::limits;
 use procession::os::fifo;
 use procession::os::pipe::{ATOMIC_WRITE_BYTES, Reader, Writer};
-use procession::{Deadline, Result, limits};
+use procession::{Deadline, Result};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// One FIFO.

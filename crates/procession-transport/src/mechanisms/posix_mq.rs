@@ -8,8 +8,9 @@ use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::owned_names::{Object, OwnedNames};
 use crate::wait::wait_for;
+use procession::__private::limits;
 use procession::os::posix;
-use procession::{Deadline, Name, Result, limits};
+use procession::{Deadline, Name, Result};
 use rustix::event::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd};
 

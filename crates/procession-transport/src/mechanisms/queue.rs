@@ -7,9 +7,10 @@ use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::wait::wait_for_memory;
 use procession::__private::error::ErrorBuilder;
+use procession::__private::limits;
 use procession::__private::transport::timed_out;
 use procession::queue::{self, Receiver, RecvTimeoutError, SendTimeoutError, Sender};
-use procession::{Deadline, Error, ErrorKind, Result, limits};
+use procession::{Deadline, Error, ErrorKind, Result};
 use std::os::fd::BorrowedFd;
 
 /// Frames that may wait, and bytes of the longest.

@@ -8,10 +8,11 @@ use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
 use crate::owned_names::{Object, OwnedNames};
 use crate::wait::wait_for;
+use procession::__private::limits;
 use procession::__private::transport::timed_out;
 use procession::os::eventfd::{EventFd, Mode};
 use procession::os::sysv::{self, Flags, Key, Select};
-use procession::{Deadline, Result, limits};
+use procession::{Deadline, Result};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 

@@ -2,6 +2,10 @@
 //! this one. Not part of the API.
 
 pub mod error;
+pub mod limits {
+    //! The limits of the kernel and of the process.
+    pub use crate::limits::*;
+}
 pub mod transport;
 
 pub use crate::process::{NAMED_TASKS, NamedTask};

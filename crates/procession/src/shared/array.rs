@@ -10,14 +10,27 @@ use std::time::Duration;
 type ArrayLockResult<'a, T> =
     std::result::Result<ArrayGuard<'a, T>, LockError<ArrayGuard<'a, T>, ArrayRecovery<'a, T>>>;
 
-/// Values side by side that several processes read and change, under one lock:
-/// Python's `Array`.
+/// Values that several processes share under one lock: Python's `Array`.
 ///
 /// # Units and limits
-/// Its length does not change, and may be zero.
+/// The length is fixed at creation and may be zero.
 ///
 /// # If a process dies
-/// As with [`Value`](super::Value).
+/// A process that dies while it holds the lock may leave half a change. The other processes
+/// then get [`OwnerDead`](ErrorKind::OwnerDead), until one of them repairs the values through
+/// [`lock`](Array::lock).
+///
+/// # If a thread panics
+/// A panic while a guard exists poisons the array: [`lock`](Array::lock) returns
+/// [`Poisoned`](LockError::Poisoned) until [`clear_poison`](Array::clear_poison).
+/// [`get`](Array::get), [`set`](Array::set) and [`to_vec`](Array::to_vec) ignore that.
+///
+/// # Across fork and exec
+/// A forked child shares the array. Other processes get it as an argument or a capture of a
+/// [task](crate::process::spawn), or by its name.
+///
+/// # Cost
+/// No system call while no other thread holds the lock.
 ///
 /// # Examples
 /// ```
@@ -39,12 +52,14 @@ pub struct Array<T: ShmSafe> {
 }
 
 impl<T: ShmSafe> Array<T> {
-    /// Makes one without a name, of these values.
+    /// Creates an array of `values` without a name.
     ///
     /// # Errors
-    /// [`NoSpace`](ErrorKind::NoSpace), [`LimitReached`](ErrorKind::LimitReached);
-    /// [`InvalidInput`](ErrorKind::InvalidInput): there is another number of values than
-    /// the iterator says.
+    /// - [`NoSpace`](ErrorKind::NoSpace): there is not enough memory
+    /// - [`LimitReached`](ErrorKind::LimitReached): a control group, `RLIMIT_AS` or
+    ///   `RLIMIT_FSIZE` allows fewer bytes, or no descriptor is left
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the iterator gives another number of values
+    ///   than its `len`
     pub fn new<I>(values: I) -> Result<Array<T>>
     where
         I: IntoIterator<Item = T>,
@@ -54,10 +69,12 @@ impl<T: ShmSafe> Array<T> {
         Ok(Array { locked })
     }
 
-    /// Makes one with a name, of these values, which are taken before it is looked for.
+    /// Creates an array of `values` with a name, by which other processes of this user open it.
+    /// The values are taken from the iterator first.
     ///
     /// # Errors
-    /// As [`new`](Array::new), and [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// - those of [`new`](Array::new)
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): the name exists
     pub fn create<I>(name: &str, values: I) -> Result<Array<T>>
     where
         I: IntoIterator<Item = T>,
@@ -67,11 +84,26 @@ impl<T: ShmSafe> Array<T> {
         Ok(Array { locked })
     }
 
-    /// Opens the one of this name, whatever its length, or makes it. The values are taken
-    /// if there is none; another process may be faster all the same.
+    /// Opens the array of this name, whatever its length, or creates it. The values are taken
+    /// from the iterator only if the name does not exist; another process may still create the
+    /// array first.
     ///
     /// # Errors
     /// As [`create`](Array::create) and [`open`](Array::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::shared::Array;
+    /// let name = format!("procession-doc-array-{}", std::process::id());
+    /// let array = Array::create(&name, [1_u64, 2])?;
+    /// let same = Array::open_or_create(&name, [9_u64; 5])?; // opens it
+    /// assert_eq!((same.len(), same.is_empty(), same.name()), (2, false, Some(&*name)));
+    /// Array::<u64>::open(&name)?.set(1, 7)?;
+    /// Array::<u64>::unlink(&name)?;
+    /// assert_eq!((array.get(1)?, array.to_vec()?), (7, vec![1, 7]));
+    /// assert!(array.get(2).is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create<I>(name: &str, values: I) -> Result<Array<T>>
     where
         I: IntoIterator<Item = T>,
@@ -95,25 +127,25 @@ impl<T: ShmSafe> Array<T> {
         &self.locked.object
     }
 
-    /// How many values it has.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.locked.count()
     }
 
-    /// Whether it has none.
+    /// Returns `true` if the array has no values.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether somebody panicked while changing it.
+    /// Returns `true` if a thread panicked while it held the lock.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.locked.raw().word() & procession_core::mutex::POISONED != 0
     }
 
-    /// Forgets that somebody panicked while changing it.
+    /// Clears the poison of a panic, so that [`lock`](Array::lock) succeeds again.
     ///
     /// # Examples
     /// ```
@@ -133,7 +165,7 @@ impl<T: ShmSafe> Array<T> {
         self.locked.raw().clear_poison();
     }
 
-    /// Takes the lock, waiting for it.
+    /// Locks the array, blocking until the lock is free.
     ///
     /// # Errors
     /// As [`Mutex::lock`](crate::sync::Mutex::lock).
@@ -142,7 +174,7 @@ impl<T: ShmSafe> Array<T> {
         self.lock_deadline(Deadline::NEVER)
     }
 
-    /// Takes the lock, if nobody has it.
+    /// Locks the array if the lock is free.
     ///
     /// # Errors
     /// As [`Mutex::try_lock`](crate::sync::Mutex::try_lock).
@@ -150,7 +182,7 @@ impl<T: ShmSafe> Array<T> {
         self.lock_deadline(Deadline::NOW)
     }
 
-    /// Takes the lock, waiting for it at most `timeout`.
+    /// Locks the array, blocking at most `timeout` until the lock is free.
     ///
     /// # Errors
     /// As [`Mutex::lock_timeout`](crate::sync::Mutex::lock_timeout).
@@ -158,10 +190,19 @@ impl<T: ShmSafe> Array<T> {
         self.lock_deadline(Deadline::after(timeout))
     }
 
-    /// Takes the lock, waiting until then at most.
+    /// Locks the array, blocking until the lock is free, until `deadline` at most.
     ///
     /// # Errors
     /// As [`Mutex::lock_deadline`](crate::sync::Mutex::lock_deadline).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, shared::Array};
+    /// let array = Array::new([3_u64, 1, 2])?;
+    /// array.lock_deadline(Deadline::NEVER)?.sort();
+    /// assert_eq!(array.to_vec()?, [1, 2, 3]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[inline]
     pub fn lock_deadline(&self, deadline: Deadline) -> ArrayLockResult<'_, T> {
         let outcome = self.locked.lock(deadline, "locking shared array");
@@ -191,11 +232,12 @@ impl<T: ShmSafe> Array<T> {
         }
     }
 
-    /// A copy of one value.
+    /// Returns a copy of the value at `index`, blocking while another thread holds the lock.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): there is no such value;
-    /// [`OwnerDead`](ErrorKind::OwnerDead): somebody died changing the array.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `index` is outside the array
+    /// - [`OwnerDead`](ErrorKind::OwnerDead): a process died while it held the lock
+    /// - [`Deadlock`](ErrorKind::Deadlock): the calling thread holds the lock
     pub fn get(&self, index: usize) -> Result<T>
     where
         T: Copy,
@@ -205,7 +247,7 @@ impl<T: ShmSafe> Array<T> {
         value.ok_or_else(|| self.no_value(index))
     }
 
-    /// Puts another value in the place of one.
+    /// Replaces the value at `index`, blocking while another thread holds the lock.
     ///
     /// # Errors
     /// As [`get`](Array::get).
@@ -216,10 +258,10 @@ impl<T: ShmSafe> Array<T> {
         Ok(())
     }
 
-    /// A copy of all values.
+    /// Returns a copy of all values, blocking while another thread holds the lock.
     ///
     /// # Errors
-    /// [`OwnerDead`](ErrorKind::OwnerDead): somebody died changing the array.
+    /// As [`get`](Array::get).
     pub fn to_vec(&self) -> Result<Vec<T>>
     where
         T: Copy,
@@ -238,7 +280,7 @@ impl<T: ShmSafe> Array<T> {
 }
 
 impl<T: ShmSafe> Clone for Array<T> {
-    /// Another handle of the same array.
+    /// Returns another handle of the same array.
     fn clone(&self) -> Array<T> {
         Array {
             locked: self.locked.clone(),
@@ -246,7 +288,7 @@ impl<T: ShmSafe> Clone for Array<T> {
     }
 }
 
-/// Holds the lock of an [`Array`]: a slice of its values.
+/// The right to use the values of an [`Array`], as a slice. Dropping the guard unlocks.
 #[must_use = "the lock is given back at once"]
 pub struct ArrayGuard<'a, T: ShmSafe> {
     guard: LockedGuard<'a, T>,
@@ -276,7 +318,7 @@ impl<T: ShmSafe> std::ops::DerefMut for ArrayGuard<'_, T> {
 
 #[cfg(feature = "ndarray")]
 impl<T: ShmSafe> ArrayGuard<'_, T> {
-    /// The values as an array of this shape, row by row.
+    /// Returns the values as an array of this shape, row by row.
     ///
     /// # Errors
     /// The shape has another number of values.
@@ -298,7 +340,7 @@ impl<T: ShmSafe> ArrayGuard<'_, T> {
         ndarray::ArrayView::from(&**self).into_shape_with_order(shape)
     }
 
-    /// The values as an array of this shape, row by row, to be changed.
+    /// Returns the values as a mutable array of this shape, row by row.
     ///
     /// # Errors
     /// The shape has another number of values.
@@ -310,16 +352,40 @@ impl<T: ShmSafe> ArrayGuard<'_, T> {
     }
 }
 
-/// Holds the lock of an [`Array`] whose holder died, for a repair.
+/// The right to repair the values of an [`Array`] whose holder died.
 ///
-/// Dropping it says that there is none: nobody can have the lock any more.
+/// Dropping it without [`repaired`](ArrayRecovery::repaired) puts the lock into the
+/// not-recoverable state.
 #[must_use = "without a repair the lock is lost"]
 pub struct ArrayRecovery<'a, T: ShmSafe> {
     orphan: Orphan<'a, T>,
 }
 
 impl<'a, T: ShmSafe> ArrayRecovery<'a, T> {
-    /// Says that the values are as they should be.
+    /// Declares the values consistent and returns an ordinary guard.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process::{self, Fork}, shared::Array, sync::LockError};
+    /// let array = Array::new([1_u64, 1])?;
+    /// match process::fork()? {
+    ///     Fork::Child => {
+    ///         array.lock().unwrap()[0] = 2;
+    ///         let _guard = array.lock().unwrap();
+    ///         std::process::abort();
+    ///     }
+    ///     Fork::Parent(mut child) => child.wait()?,
+    /// };
+    /// match array.lock() {
+    ///     Err(LockError::OwnerDied(mut values)) => {
+    ///         values[1] = values[0];
+    ///         drop(values.repaired());
+    ///     }
+    ///     other => panic!("{:?}", other.map(|_| ())),
+    /// }
+    /// assert_eq!(array.to_vec()?, [2, 2]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn repaired(self) -> ArrayGuard<'a, T> {
         ArrayGuard {
             guard: self.orphan.repaired(),
@@ -362,7 +428,7 @@ impl<T: ShmSafe + std::fmt::Debug> std::fmt::Debug for ArrayRecovery<'_, T> {
 }
 
 impl<T: ShmSafe> std::fmt::Debug for Array<T> {
-    /// Says which it is, and not what it holds: a look would take the lock from others.
+    /// Writes the name and the length, and not the values, which would need the lock.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Array")
             .field("name", &self.name())

@@ -1,4 +1,4 @@
-//! Numbers without a lock.
+//! Counters without a lock.
 
 use crate::Result;
 use crate::shm::{Class, Extent, Fingerprint, Kind, Object, shared_object};
@@ -13,13 +13,22 @@ const CLASS: Class = Class {
     lends: |_, _| false,
 };
 
-/// Numbers side by side that several processes change by atomic operations.
+/// Unsigned numbers that several processes change by atomic operations.
+///
+/// The handle dereferences to `[AtomicU64]`.
 ///
 /// # Units and limits
-/// Each is 64 bits, and wraps around.
+/// Each number has 64 bits and wraps around. The count is fixed at creation.
 ///
 /// # If a process dies
-/// It has done an operation or has not.
+/// Each operation has happened or has not.
+///
+/// # Across fork and exec
+/// A forked child shares the numbers. Other processes get them as an argument or a capture of
+/// a [task](crate::process::spawn), or by their name.
+///
+/// # Cost
+/// One atomic instruction per operation. A counter and its neighbours share cache lines.
 ///
 /// # Examples
 /// ```
@@ -43,11 +52,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Makes so many zeros, without a name.
+    /// Creates `count` numbers without a name, all zero.
     ///
     /// # Errors
-    /// [`NoSpace`](crate::ErrorKind::NoSpace),
-    /// [`LimitReached`](crate::ErrorKind::LimitReached)
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): there is not enough memory
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached): a control group, `RLIMIT_AS` or
+    ///   `RLIMIT_FSIZE` allows fewer bytes, or no descriptor is left
     pub fn new(count: usize) -> Result<Counters> {
         Counters::from_object(Object::anonymous(
             CLASS,
@@ -56,21 +66,33 @@ impl Counters {
         )?)
     }
 
-    /// Makes so many zeros, with a name.
+    /// Creates `count` numbers with a name, all zero.
     ///
     /// # Errors
-    /// As [`new`](Counters::new), and
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
+    /// - those of [`new`](Counters::new)
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists): the name exists
     pub fn create(name: &str, count: usize) -> Result<Counters> {
         let length = bytes(count)?;
         let object = Object::create_named(name, CLASS, Extent::fixed(length), false, |_| Ok(()))?;
         Counters::from_object(object)
     }
 
-    /// Opens those of this name, however many, or makes so many zeros.
+    /// Opens the numbers of this name, whatever their count, or creates `count` zeros.
     ///
     /// # Errors
     /// As [`create`](Counters::create) and [`open`](Counters::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::shared::Counters;
+    /// use std::sync::atomic::Ordering;
+    /// let name = format!("procession-doc-counters-{}", std::process::id());
+    /// let counters = Counters::create(&name, 3)?;
+    /// Counters::open_or_create(&name, 9)?[1].fetch_add(5, Ordering::Relaxed); // opens them
+    /// assert_eq!(Counters::open(&name)?.to_vec(), [0, 5, 0]);
+    /// Counters::unlink(&name)?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(name: &str, count: usize) -> Result<Counters> {
         let length = bytes(count)?;
         let object = Object::create_named(name, CLASS, Extent::fixed(length), true, |_| Ok(()))?;
@@ -89,7 +111,7 @@ impl Counters {
         &self.object
     }
 
-    /// A copy of all numbers, each as it is at some instant.
+    /// Returns a copy of all numbers. Each is read atomically, but not all at the same time.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u64> {
         self.iter()
@@ -117,13 +139,19 @@ fn bytes(count: usize) -> Result<usize> {
 
 shared_object!(Counters, CLASS);
 
-/// A number that several processes change by atomic operations.
+/// A signed number that several processes change by atomic operations.
 ///
 /// # Units and limits
-/// 64 bits with a sign; it wraps around.
+/// The number has 64 bits and wraps around.
 ///
 /// # If a process dies
-/// It has done an operation or has not.
+/// Each operation has happened or has not.
+///
+/// # Across fork and exec
+/// As [`Counters`].
+///
+/// # Cost
+/// One atomic instruction per operation.
 ///
 /// # Examples
 /// ```
@@ -141,7 +169,7 @@ shared_object!(Counters, CLASS);
 pub struct Counter(Counters);
 
 impl Counter {
-    /// Makes one without a name.
+    /// Creates a counter without a name.
     ///
     /// # Errors
     /// As [`Counters::new`].
@@ -151,7 +179,7 @@ impl Counter {
         Ok(counter)
     }
 
-    /// Makes one with a name.
+    /// Creates a counter with a name.
     ///
     /// # Errors
     /// As [`Counters::create`].
@@ -159,7 +187,7 @@ impl Counter {
         Counter::named(name, value, false)
     }
 
-    /// Opens the one with this name.
+    /// Opens the counter with this name.
     ///
     /// # Errors
     /// As [`Counters::open`].
@@ -167,7 +195,7 @@ impl Counter {
         Counter::of(Counters::open(name)?)
     }
 
-    /// Opens the one of this name, or makes it with this value.
+    /// Opens the counter with this name, or creates it with `value`.
     ///
     /// # Errors
     /// As [`Counters::open_or_create`].
@@ -175,15 +203,15 @@ impl Counter {
         Counter::named(name, value, true)
     }
 
-    /// Removes a name; those who have the counter keep it.
+    /// Removes the name. Processes that have the counter can go on using it.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound).
+    /// [`NotFound`](crate::ErrorKind::NotFound): the name does not exist.
     pub fn unlink(name: &str) -> Result<()> {
         Counters::unlink(name)
     }
 
-    /// Its name, if it has one.
+    /// Returns the name, if it has one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.0.name()
@@ -208,7 +236,7 @@ impl Counter {
         &self.0[0]
     }
 
-    /// Adds, and returns what it was before.
+    /// Adds `value` and returns the previous number.
     #[inline]
     pub fn add(&self, value: i64) -> i64 {
         let before = self
@@ -217,22 +245,37 @@ impl Counter {
         before.cast_signed()
     }
 
-    /// What it is.
+    /// Returns the number.
     #[inline]
     #[must_use]
     pub fn get(&self) -> i64 {
         self.word().load(Ordering::Acquire).cast_signed()
     }
 
-    /// Puts another number there.
+    /// Replaces the number by `value`.
     pub fn set(&self, value: i64) {
         self.word().store(value.cast_unsigned(), Ordering::Release);
     }
 
-    /// Puts another number there if it is `expected`; what it was is the error.
+    /// Replaces the number by `value` if it is `expected`, and returns the previous number.
     ///
     /// # Errors
-    /// It was something else.
+    /// The number, if it is not `expected`.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::shared::Counter;
+    /// let name = format!("procession-doc-counter-{}", std::process::id());
+    /// let counter = Counter::create(&name, 1)?;
+    /// let same = Counter::open_or_create(&name, 9)?; // opens it
+    /// assert_eq!((same.get(), same.name()), (1, Some(&*name)));
+    /// Counter::unlink(&name)?;
+    /// same.set(4);
+    /// assert_eq!(counter.compare_exchange(4, 5), Ok(4));
+    /// assert_eq!(counter.compare_exchange(4, 6), Err(5));
+    /// assert_eq!(counter.add(-5), 5);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn compare_exchange(&self, expected: i64, value: i64) -> std::result::Result<i64, i64> {
         self.word()
             .compare_exchange(

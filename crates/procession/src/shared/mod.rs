@@ -1,14 +1,14 @@
-//! Values that several processes share: one, an array of them, and counters.
+//! Values that several processes share: single values, arrays and counters.
 //!
 //! | type | what it is | a lock? |
 //! |---|---|---|
-//! | [`Value<T>`] | one value | yes: read, write and change it whole |
-//! | [`Array<T>`] | values side by side | one for all of them |
-//! | [`Counter`] | a number | no: atomic operations |
-//! | [`Counters`] | numbers side by side | no: atomic operations |
+//! | [`Value<T>`] | one value | yes |
+//! | [`Array<T>`] | a fixed number of values | one for all values |
+//! | [`Counter`] | a signed number | no: atomic operations |
+//! | [`Counters`] | a fixed number of unsigned numbers | no: atomic operations |
 //!
-//! They are made, named and given to other processes as the locks of
-//! [`sync`](crate::sync) are, and what they hold is [`ShmSafe`](crate::shm::ShmSafe).
+//! They are created, named and passed to other processes as the locks of
+//! [`sync`](crate::sync) are. The types of values are [`ShmSafe`](crate::shm::ShmSafe).
 
 mod array;
 mod counter;

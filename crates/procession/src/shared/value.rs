@@ -6,19 +6,26 @@ use crate::{Deadline, Result, sync};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A value that several processes read and change, whole: Python's `Value`.
-///
-/// It is a [`Mutex`] with operations that take the lock for the time of one of
-/// them.
+/// A value that several processes share, in a [`Mutex`] that each operation locks: Python's
+/// `Value`.
 ///
 /// # If a process dies
-/// Dying in [`get`](Value::get), [`set`](Value::set) or waiting, it leaves
-/// nothing; in the middle of a change ([`update`](Value::update), or holding
-/// [`lock`](Value::lock)), or of copying a value of more than eight bytes, what
-/// it leaves may be half a change, and the others get
-/// [`OwnerDead`](crate::ErrorKind::OwnerDead) until one of them repairs it
-/// through [`lock`](Value::lock), or puts another one there by
-/// [`set`](Value::set).
+/// A process that dies while it holds the lock may leave half a change. The other processes
+/// then get [`OwnerDead`](crate::ErrorKind::OwnerDead), until one of them repairs the value
+/// through [`lock`](Value::lock) or replaces it by [`set`](Value::set).
+///
+/// # If a thread panics
+/// A panic in [`update`](Value::update) or while a guard of [`lock`](Value::lock) exists
+/// poisons the value: `lock` returns [`Poisoned`](sync::LockError::Poisoned) until
+/// [`clear_poison`](Value::clear_poison). [`get`](Value::get), [`set`](Value::set) and
+/// [`update`](Value::update) ignore that.
+///
+/// # Across fork and exec
+/// A forked child shares the value. Other processes get it as an argument or a capture of a
+/// [task](crate::process::spawn), or by its name.
+///
+/// # Cost
+/// No system call while no other thread holds the lock.
 ///
 /// # Examples
 /// ```
@@ -37,30 +44,44 @@ pub struct Value<T: ShmSafe> {
 }
 
 impl<T: ShmSafe> Value<T> {
-    /// Makes one without a name.
+    /// Creates a value without a name.
     ///
     /// # Errors
-    /// [`NoSpace`](crate::ErrorKind::NoSpace),
-    /// [`LimitReached`](crate::ErrorKind::LimitReached)
+    /// - [`NoSpace`](crate::ErrorKind::NoSpace): there is not enough memory
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached): a control group, `RLIMIT_AS` or
+    ///   `RLIMIT_FSIZE` allows fewer bytes, or no descriptor is left
     pub fn new(value: T) -> Result<Value<T>> {
         let locked = Locked::anonymous(Kind::Value, std::iter::once(value))?;
         Ok(Value::of(locked))
     }
 
-    /// Makes one with a name.
+    /// Creates a value with a name, by which other processes of this user open it.
     ///
     /// # Errors
-    /// As [`new`](Value::new), and
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
+    /// - those of [`new`](Value::new)
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists): the name exists
     pub fn create(name: &str, value: T) -> Result<Value<T>> {
         let locked = Locked::named(Kind::Value, name, false, std::iter::once(value))?;
         Ok(Value::of(locked))
     }
 
-    /// Opens the one of this name, or makes it with this value.
+    /// Opens the value of this name, or creates it with `value`.
     ///
     /// # Errors
     /// As [`create`](Value::create) and [`open`](Value::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::shared::Value;
+    /// let name = format!("procession-doc-value-{}", std::process::id());
+    /// let value = Value::create(&name, 1_u64)?;
+    /// let same = Value::open_or_create(&name, 5_u64)?; // opens it
+    /// assert_eq!((same.get()?, same.name()), (1, Some(&*name)));
+    /// Value::<u64>::open(&name)?.set(2)?;
+    /// Value::<u64>::unlink(&name)?;
+    /// assert_eq!(value.get()?, 2);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(name: &str, value: T) -> Result<Value<T>> {
         let locked = Locked::named(Kind::Value, name, true, std::iter::once(value))?;
         Ok(Value::of(locked))
@@ -80,10 +101,11 @@ impl<T: ShmSafe> Value<T> {
         self.mutex.object()
     }
 
-    /// A copy of it.
+    /// Returns a copy of the value, blocking while another thread changes it.
     ///
     /// # Errors
-    /// [`OwnerDead`](crate::ErrorKind::OwnerDead): somebody died changing it.
+    /// - [`OwnerDead`](crate::ErrorKind::OwnerDead): a process died while it changed the value
+    /// - [`Deadlock`](crate::ErrorKind::Deadlock): the calling thread holds the lock
     pub fn get(&self) -> Result<T>
     where
         T: Copy,
@@ -94,10 +116,28 @@ impl<T: ShmSafe> Value<T> {
         }
     }
 
-    /// Puts another one in its place; that is a repair, too.
+    /// Replaces the value, blocking while another thread uses it. This also repairs a value
+    /// that a dead process left.
     ///
     /// # Errors
-    /// [`Deadlock`](crate::ErrorKind::Deadlock): the thread has the lock.
+    /// [`Deadlock`](crate::ErrorKind::Deadlock): the calling thread holds the lock.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process::{self, Fork}, shared::Value};
+    /// let value = Value::new(1_u64)?;
+    /// match process::fork()? {
+    ///     Fork::Child => {
+    ///         let _guard = value.lock().unwrap();
+    ///         std::process::abort();
+    ///     }
+    ///     Fork::Parent(mut child) => child.wait()?,
+    /// };
+    /// assert!(value.get().unwrap_err().is_owner_dead());
+    /// value.set(0)?;
+    /// assert_eq!(value.get()?, 0);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn set(&self, value: T) -> Result<()> {
         match self.mutex.lock() {
             Ok(mut old) | Err(sync::LockError::Poisoned(mut old)) => *old = value,
@@ -110,8 +150,7 @@ impl<T: ShmSafe> Value<T> {
         Ok(())
     }
 
-    /// Changes it, while nobody else reads or changes it; returns what `change`
-    /// does.
+    /// Calls `change` with the value while the lock is held, and returns its result.
     ///
     /// # Errors
     /// As [`get`](Value::get).
@@ -135,7 +174,7 @@ impl<T: ShmSafe> Value<T> {
         }
     }
 
-    /// Somebody died: the next one is to find that, too.
+    /// Leaves the lock as it is, so that the next process finds the death as well.
     fn left_as_it_is(&self, error: ValueLockError<'_, T>) -> crate::Error {
         match error {
             sync::LockError::OwnerDied(guard) => {
@@ -152,13 +191,13 @@ impl<T: ShmSafe> Value<T> {
         }
     }
 
-    /// Whether somebody panicked while changing it.
+    /// Returns `true` if a thread panicked while it held the lock.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.mutex.is_poisoned()
     }
 
-    /// Forgets that somebody panicked while changing it.
+    /// Clears the poison of a panic, so that [`lock`](Value::lock) succeeds again.
     ///
     /// # Examples
     /// ```
@@ -178,7 +217,7 @@ impl<T: ShmSafe> Value<T> {
         self.mutex.clear_poison();
     }
 
-    /// Takes the lock, for several operations at once, or for a repair.
+    /// Locks the value for several operations or for a repair, blocking until the lock is free.
     ///
     /// # Errors
     /// As [`Mutex::lock`].
@@ -187,7 +226,7 @@ impl<T: ShmSafe> Value<T> {
         self.mutex.lock()
     }
 
-    /// Takes the lock, if nobody has it.
+    /// Locks the value if the lock is free.
     ///
     /// # Errors
     /// As [`Mutex::try_lock`](crate::sync::Mutex::try_lock).
@@ -195,7 +234,7 @@ impl<T: ShmSafe> Value<T> {
         self.lock_deadline(Deadline::NOW)
     }
 
-    /// Takes the lock, waiting for it at most `timeout`.
+    /// Locks the value, blocking at most `timeout` until the lock is free.
     ///
     /// # Errors
     /// As [`Mutex::lock_timeout`](crate::sync::Mutex::lock_timeout).
@@ -203,10 +242,23 @@ impl<T: ShmSafe> Value<T> {
         self.lock_deadline(Deadline::after(timeout))
     }
 
-    /// Takes the lock, waiting until then at most.
+    /// Locks the value, blocking until the lock is free, until `deadline` at most.
     ///
     /// # Errors
     /// As [`Mutex::lock_deadline`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, ErrorKind, shared::Value};
+    /// let value = Value::new([1_u64, 2])?;
+    /// let mut pair = value.lock_deadline(Deadline::NEVER)?;
+    /// pair.swap(0, 1);
+    /// // The thread has the lock already.
+    /// assert_eq!(value.lock().unwrap_err().kind(), ErrorKind::Deadlock);
+    /// drop(pair);
+    /// assert_eq!(value.get()?, [2, 1]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn lock_deadline(&self, deadline: Deadline) -> LockResult<'_, T> {
         self.mutex.lock_deadline(deadline)
     }
@@ -215,7 +267,7 @@ impl<T: ShmSafe> Value<T> {
 type ValueLockError<'a, T> = sync::LockError<sync::MutexGuard<'a, T>, sync::RecoveryGuard<'a, T>>;
 
 impl<T: ShmSafe> Clone for Value<T> {
-    /// Another handle of the same value.
+    /// Returns another handle of the same value.
     fn clone(&self) -> Value<T> {
         Value {
             mutex: self.mutex.clone(),
@@ -226,7 +278,7 @@ impl<T: ShmSafe> Clone for Value<T> {
 shared_object!(Value<T: ShmSafe>, sync::locked_class::<T>(Kind::Value));
 
 impl<T: ShmSafe> std::fmt::Debug for Value<T> {
-    /// Says which it is, and not what it holds: a look would take the lock from others.
+    /// Writes the name and not the value, which would need the lock.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Value")
             .field("name", &self.name())

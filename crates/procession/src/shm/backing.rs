@@ -44,8 +44,8 @@ pub(crate) struct Extent {
     /// Behind the body, the file goes on, of which parts are allocated and mapped as
     /// they are needed.
     pub(crate) overflow: bool,
-    /// Bytes of the body that are allocated at first, if that is not all: the rest is
-    /// by whoever needs it.
+    /// Bytes of the body that are allocated at first, if that is not all: the user of
+    /// the rest allocates it.
     pub(crate) at_first: Option<usize>,
 }
 
@@ -235,7 +235,7 @@ impl Backing {
         Ok((self.identity()?, header::id_of(id)))
     }
 
-    /// Whether it belongs to the user that this process is.
+    /// Returns `true` if the user of this process owns the memory.
     pub(super) fn is_of_this_user(&self) -> bool {
         let owner = match self {
             Backing::File(file) => rustix::fs::fstat(file).ok().map(|status| status.st_uid),

@@ -62,8 +62,8 @@ fn try_lock(path: &str, operation: &'static str) -> Result<Option<(OwnedFd, Owne
 }
 
 impl Drop for Directory {
-    /// Leaves no empty directory behind. Whoever made a new lock file between the
-    /// two removals keeps the directory.
+    /// Removes an empty directory. A process that made a new lock file between the two removals
+    /// keeps the directory.
     fn drop(&mut self) {
         let Ok(entries) = rustix::fs::Dir::read_from(&self.path) else {
             return;

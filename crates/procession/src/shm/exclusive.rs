@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //! The second zone of `unsafe`, as in `procession_sys::memory`: this is the one
-//! place that makes references into memory which other processes map. Whoever
-//! makes one has a lock that all users of the memory take.
+//! place that makes references into memory which other processes map. The
+//! maker of a reference has a lock that all users of the memory take.
 //!
 //! What a reference relies on is this process's: a forked copy of the process would
 //! have a copy of the reference, and none of the lock. So [`nothing_is_lent`] is asked

@@ -278,7 +278,7 @@ impl Header {
     }
 }
 
-/// Whether memory begins as that of a segment of ours.
+/// Returns `true` if memory begins with the header of a segment of this library.
 pub(super) fn begins_as_ours(memory: SharedBytes<'_>) -> bool {
     let mut first = [0; 8];
     memory.len() >= first.len() && {

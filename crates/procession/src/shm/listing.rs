@@ -1,4 +1,4 @@
-//! What shared objects others can find, who uses them, and which nobody does.
+//! The named shared objects, their users, and the removal of unused ones.
 
 use super::Kind;
 use super::backing::Backing;
@@ -16,28 +16,28 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// A shared object with a name, as [`list`] finds it.
+/// A shared object with a name, found by [`list`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NamedObject {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it is, such as "mutex".
+    /// The kind of the object, such as "mutex".
     pub kind: &'static str,
-    /// Bytes of memory.
+    /// The size in memory, in bytes.
     pub size: u64,
-    /// When it was made.
+    /// The time of creation.
     pub made_at: SystemTime,
-    /// The processes that use it, or were killed using it.
+    /// The processes that use the object, or were killed while they used it.
     pub users: Vec<Participant>,
-    /// Why it cannot be read, if it cannot.
+    /// The reason why the object cannot be read, if there is one.
     pub damage: Option<Error>,
-    /// Whether a handle of it is on its way to somebody who is no user yet.
+    /// `true` if a handle is on its way to a process that has not received it yet.
     pub on_its_way: bool,
 }
 
 impl NamedObject {
-    /// Whether somebody who lives uses it, or is about to.
+    /// Returns `true` if a living process uses the object, or a handle is on its way.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
         self.on_its_way || self.users.iter().any(|user| user.alive)
@@ -77,7 +77,7 @@ impl NamedObject {
         found
     }
 
-    /// Whether nobody will ever use it again.
+    /// Returns `true` if no process uses the object and none can any more.
     fn is_garbage(&self) -> bool {
         !self.is_in_use()
             && match &self.damage {
@@ -190,13 +190,15 @@ fn file_names() -> Result<Option<Vec<OsString>>> {
     Ok(Some(names))
 }
 
-/// The calling user's shared objects that have a name, by name, and those that
-/// have a System V key. What cannot be read is among them, and says
-/// [why](NamedObject::damage). Objects in files of the user's choice are not.
+/// Returns the shared objects of this user that have a name, sorted by name, and those that
+/// have a System V key. Objects that cannot be read are included, with the
+/// [reason](NamedObject::damage). Segments in [files](super::Segment::create_file) are not.
 ///
 /// # Errors
-/// [`Untrusted`](ErrorKind::Untrusted): somebody else has made the directory
-/// that they are to be in.
+/// [`Untrusted`](ErrorKind::Untrusted): another user created the directory of names.
+///
+/// # Cost
+/// Opens every object, while the directory of names is locked.
 ///
 /// # Examples
 /// ```
@@ -211,14 +213,32 @@ pub fn list() -> Result<Vec<NamedObject>> {
     sweep(|_| false)
 }
 
-/// Removes those of the calling user's named objects that nobody uses any more:
-/// all their users were killed, or ended by `exit` without dropping their handles. Returns what was removed, or
-/// with `dry_run` what would be.
+/// Removes the named objects of this user whose users are all gone: they were killed, or
+/// ended by `exit` without dropping their handles. Returns the removed objects; with
+/// `dry_run`, nothing is removed.
 ///
-/// An object that somebody uses, and one that cannot be read, is left alone.
+/// Objects in use stay, and objects that cannot be read. (Those of an earlier start of the
+/// machine, and those whose creator was killed before they were complete, are removed.)
 ///
 /// # Errors
 /// As [`list`].
+///
+/// # Examples
+/// ```
+/// use procession::{process::{self, Fork}, shm, sync::Event};
+/// let name = format!("procession-doc-garbage-{}", std::process::id());
+/// match process::fork()? {
+///     Fork::Child => {
+///         let _event = Event::create(&name)?;
+///         std::process::abort(); // its last user dies without removing the name
+///     }
+///     Fork::Parent(mut child) => child.wait()?,
+/// };
+/// let found = shm::collect_garbage(true)?;
+/// assert!(found.iter().any(|object| object.name == name && !object.is_in_use()));
+/// # Event::unlink(&name)?;
+/// # Ok::<(), procession::Error>(())
+/// ```
 pub fn collect_garbage(dry_run: bool) -> Result<Vec<NamedObject>> {
     let mut found = sweep(|object| !dry_run && object.is_garbage())?;
     found.retain(NamedObject::is_garbage);

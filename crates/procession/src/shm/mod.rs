@@ -1,14 +1,12 @@
-//! Shared memory with a header: who made it, for what, and who uses it.
+//! Shared memory segments, each with a header that says what is in it.
 //!
-//! Locks, values and whatever else is shared ([`sync`](crate::sync),
-//! [`shared`](crate::shared)) lie in such segments; [`Segment`] is one of plain
-//! bytes. A segment is complete before anybody else can see it, all of its
-//! memory is allocated then, and whoever opens it checks what it is before
-//! using it. `docs/layouts.md` draws every byte.
+//! The objects of [`sync`](crate::sync) and [`shared`](crate::shared) lie in such segments;
+//! [`Segment`] is one of plain bytes. A segment is complete and allocated before other
+//! processes can open it, and opening checks its kind and type. `docs/layouts.md` draws the
+//! layouts.
 //!
-//! Memory that others may write is read and written by copy or by atomic
-//! operations; a reference into it exists only while a lock proves that nobody
-//! else uses it.
+//! Memory that other processes may write is accessed by copies or by atomic operations. A
+//! reference into it exists only while a lock excludes other users.
 
 mod attached;
 mod backing;

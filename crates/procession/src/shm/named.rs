@@ -2,8 +2,8 @@
 //! `/dev/shm`.
 //!
 //! A file gets its name when everything in it is in place (`O_TMPFILE`, then
-//! linkat(2)), and its maker is already among its users. Whoever leaves last
-//! removes the name; a handle that is on its way to somebody is a user as well
+//! linkat(2)), and its maker is already among its users. The last user
+//! removes the name; a handle that is on its way to a process is a user as well
 //! (`ticket.rs`). If all users are killed, the file stays until the next one
 //! who asks for the name, or [`collect_garbage`], finds that nobody who uses it
 //! lives, and removes it.
@@ -11,8 +11,8 @@
 //! Opening, naming and removing happen under a record lock on the directory's
 //! lock file, which the kernel releases when its holder ends: nobody can join
 //! an object between the proof that it has no user and its removal. The lock is
-//! held for some system calls; who finds it held for long, by a stopped
-//! process, gets [`Busy`](ErrorKind::Busy). The directory goes with its last
+//! held for some system calls; a process that finds it held for long, by a
+//! stopped process, gets [`Busy`](ErrorKind::Busy). The directory goes with its last
 //! name.
 
 use super::backing::{Backing, Extent};

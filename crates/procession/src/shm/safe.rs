@@ -1,4 +1,4 @@
-//! Which types may lie in shared memory.
+//! The trait of the types that may lie in shared memory.
 //!
 //! # Safety
 //! The trait is a promise about layout; the implementations here are for types
@@ -10,32 +10,31 @@ use std::sync::atomic::{
     AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64,
 };
 
-/// Types whose values may lie in memory that several processes share: plain
-/// numbers, and structures and arrays of them.
+/// Types whose values may lie in memory that several processes share: plain numbers, and
+/// structures and arrays of them.
 ///
-/// Derive it for structures with `#[repr(C)]` (or `transparent`); the macro
-/// refuses, at compile time, what would not survive the journey:
+/// Derive it for structures with `#[repr(C)]` (or `transparent`). The macro refuses at compile
+/// time what is unsound in shared memory:
 ///
 /// - pointers, references, `Box`, `Vec`, `String`: an address means nothing in
 ///   another process
-/// - `bool`, `char`, enums, `NonZero`, `Option`: other processes may leave bytes
-///   there that are no value of the type; use an integer
-/// - padding: bytes between fields have no defined value, and carry whatever
-///   was in memory before to others
-/// - `Drop`: nobody can say which process is to run it
+/// - `bool`, `char`, enums, `NonZero`, `Option`: other processes may write bytes that are no
+///   value of the type; use an integer
+/// - padding: bytes between fields have no defined value, and would show other processes what
+///   was in memory before
+/// - `Drop`: no process is the one that runs it
 ///
-/// A [`Cell`] may lie there too, for what only one thread at a time can refer to
+/// A [`Cell`] may lie there too, in objects that let one thread at a time refer to it
 /// ([`Mutex`](crate::sync::Mutex), [`ReentrantMutex`](crate::sync::ReentrantMutex),
 /// [`Value`](crate::shared::Value), [`Array`](crate::shared::Array)).
 /// [`RwLock`](crate::sync::RwLock), whose readers refer to one value at the same time, in
 /// one process or in several, asks for `Sync` as well: atomics and plain numbers.
 ///
 /// # Layouts
-/// Whoever opens an object by its name, or is given one, gets
-/// [`Incompatible`](crate::ErrorKind::Incompatible) unless the layouts are one: the
-/// type's name without its path, its size and alignment, and of each field the name,
-/// the place, the size, the alignment and the type, all the way down. So two programs
-/// with the same structure share it, wherever they define it.
+/// Opening or receiving an object fails with
+/// [`Incompatible`](crate::ErrorKind::Incompatible) if the layouts differ: the name of the type
+/// without its path, its size and alignment, and the name, offset, size, alignment and type of
+/// each field, recursively. So two programs that define the same structure can share it.
 ///
 /// # Safety
 /// Every pattern of bytes is a value of the type; it has no padding, no
@@ -123,23 +122,46 @@ use std::sync::atomic::{
     note = "numbers, arrays of them, and `#[derive(ShmSafe)] #[repr(C)]` structures may; use `u8` for `bool`, an integer for an enum, an index for a pointer"
 )]
 pub unsafe trait ShmSafe: Send + 'static {
-    /// Tells layouts apart, so that two programs do not read the same bytes as
-    /// different types. What uses it takes [`Fingerprint::of`].
+    /// A number for the layout, by which two programs notice that they would read the same
+    /// bytes as different types. It is used through [`Fingerprint::of`].
     const FINGERPRINT: Fingerprint;
 }
 
-/// A number for a layout: which fields, of which types, in which order.
+/// A number for a layout: its fields, their types and their order.
+///
+/// # Examples
+/// The derive writes this; only an implementation by hand needs it.
+/// ```
+/// use procession::shm::{Fingerprint, ShmSafe};
+/// use std::mem::offset_of;
+/// #[repr(C)]
+/// struct Point { x: f64, y: f64 }
+/// // SAFETY: two numbers without padding: every pattern of bytes is a value.
+/// unsafe impl ShmSafe for Point {
+///     const FINGERPRINT: Fingerprint = Fingerprint::new("Point", size_of::<Point>())
+///         .with_field::<f64>("x", offset_of!(Point, x))
+///         .with_field::<f64>("y", offset_of!(Point, y));
+/// }
+/// #[repr(transparent)]
+/// struct Pair([u64; 2]);
+/// // SAFETY: as the array.
+/// unsafe impl ShmSafe for Pair {
+///     const FINGERPRINT: Fingerprint =
+///         Fingerprint::new("Pair", 16).with(Fingerprint::of::<[u64; 2]>());
+/// }
+/// assert_ne!(Fingerprint::of::<Point>(), Fingerprint::of::<Pair>());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// Of what has no type.
+    /// The fingerprint of an object without a type.
     pub(crate) const NONE: Fingerprint = Fingerprint(0);
 
-    /// Of what is compared by whoever asks.
+    /// The fingerprint of an object whose type is checked elsewhere.
     pub(crate) const ANY: Fingerprint = Fingerprint(u64::MAX);
 
-    /// The fingerprint of a name and a size.
+    /// Returns the fingerprint of a name and a size.
     #[must_use]
     pub const fn new(name: &str, size: usize) -> Fingerprint {
         // FNV-1a
@@ -148,8 +170,8 @@ impl Fingerprint {
             .bytes(&(size as u64).to_le_bytes())
     }
 
-    /// The fingerprint of a type: what it says of itself, with its size and its
-    /// alignment, which so cannot be forgotten.
+    /// Returns the fingerprint of a type: its [`FINGERPRINT`](ShmSafe::FINGERPRINT), its size
+    /// and its alignment.
     #[must_use]
     pub const fn of<T: ShmSafe>() -> Fingerprint {
         Fingerprint::new("", size_of::<T>())
@@ -157,14 +179,14 @@ impl Fingerprint {
             .with(T::FINGERPRINT)
     }
 
-    /// With a field of this name and type, at this place.
+    /// Adds a field of this name and type at `offset`.
     #[must_use]
     pub const fn with_field<T: ShmSafe>(self, name: &str, offset: usize) -> Fingerprint {
         self.with(Fingerprint::new(name, offset))
             .with(Fingerprint::of::<T>())
     }
 
-    /// With something else inside it.
+    /// Adds the fingerprint `inner`.
     #[must_use]
     pub const fn with(self, inner: Fingerprint) -> Fingerprint {
         self.bytes(&inner.0.to_le_bytes())
@@ -179,7 +201,7 @@ impl Fingerprint {
         Fingerprint(hash)
     }
 
-    /// One that was a [`number`](Fingerprint::number).
+    /// Returns the fingerprint that has this [`number`](Fingerprint::number).
     pub(crate) const fn from_number(number: u64) -> Fingerprint {
         Fingerprint(number)
     }

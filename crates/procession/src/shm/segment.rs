@@ -10,42 +10,41 @@ use crate::{Error, ErrorKind, Result};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Shared memory of plain bytes that every process reads and writes by copy and
-/// by atomic operations.
+/// Shared memory of plain bytes, which processes read and write by copies and by atomic
+/// operations.
 ///
-/// | made by | others find it | until |
+/// | created by | other processes get it | exists until |
 /// |---|---|---|
-/// | [`new`](Segment::new) | as an argument, capture, message or result | its last user has gone |
-/// | [`create`](Segment::create) | by a name, in a directory of the user's own below `/dev/shm` | its last user has gone |
-/// | [`create_file`](Segment::create_file) | by a path | the file is removed; a new start of the machine does not |
-/// | [`create_system_v`](Segment::create_system_v) | by a System V key | its last user has gone |
+/// | [`new`](Segment::new) | as an argument, capture, message or result | its last user is gone |
+/// | [`create`](Segment::create) | by a name, in a directory of the user's own below `/dev/shm` | its last user is gone |
+/// | [`create_file`](Segment::create_file) | by a path | the file is removed, also across a restart of the machine |
+/// | [`create_system_v`](Segment::create_system_v) | by a System V key | its last user is gone |
 ///
-/// All of them can be given away as well.
+/// Each of them can also be an argument, capture, message or result.
 ///
 /// # Units and limits
-/// Sizes are in bytes. All memory is allocated when it is made, zero; that of a
-/// System V segment when it is touched. What is not there is refused: what the
-/// machine, the control groups of this process and the file system have left is
-/// looked at before more than a megabyte is taken, or sixteen by and by, and a part
-/// of that (a 32nd of all, at most 256 megabytes) is left to others. The length
-/// does not change, but for segments that were made to [grow](Segment::grow).
-/// Those without a name are sealed against truncation; of the others, only the
-/// user's own processes have a file that they could truncate, and who then
-/// touches the missing bytes gets a SIGBUS.
+/// Sizes are in bytes. The memory is zero and allocated at creation; that of a System V
+/// segment when it is touched. Before a segment takes more than a megabyte (or all small ones
+/// together sixteen), the library checks what the machine, the control groups of the process
+/// and the file system have left, of which a part stays for others (a 32nd, at most 256
+/// megabytes). The length is fixed, unless the segment was created to
+/// [grow](Segment::grow). Segments without a name are sealed against truncation. The files of
+/// the others can be truncated by processes of the same user; touching the missing bytes then
+/// raises SIGBUS.
 ///
 /// # If a process dies
-/// The memory goes with its last user; the name or the key as well. Where that one was
-/// killed, or ended by [`process::exit`](crate::process::exit) or
-/// [`std::process::exit`] without dropping its handle, they stay until the next
-/// process asks for them or collects [garbage](super::collect_garbage).
+/// Memory, name and key are removed with the last user. If that was killed, or ended by
+/// [`process::exit`](crate::process::exit) or [`std::process::exit`] without dropping its
+/// handle, they stay until a process asks for the name or collects
+/// [garbage](super::collect_garbage).
 ///
 /// # Across fork and exec
-/// A forked child has it; to other processes it travels as an argument. One in
-/// System V memory without a key must be kept until the receiver has it: there is
-/// no descriptor that would keep it alive on the way.
+/// A forked child shares the segment; other processes get it as an argument. The sender must
+/// keep a System V segment without a key until the receiver has it, because no descriptor
+/// keeps it alive on the way.
 ///
 /// # Cost
-/// Some system calls to make one; none to use it.
+/// Several system calls to create one, none to use it.
 ///
 /// # Examples
 /// ```
@@ -71,42 +70,55 @@ const CLASS: Class = Class {
 };
 
 impl Segment {
-    /// Makes memory without a name.
+    /// Creates a segment of `length` zero bytes without a name.
     ///
     /// # Errors
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): no bytes
-    /// - [`NoSpace`](ErrorKind::NoSpace): there is not so much memory
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): `length` is zero
+    /// - [`NoSpace`](ErrorKind::NoSpace): there is not enough memory
     /// - [`LimitReached`](ErrorKind::LimitReached): a control group, `RLIMIT_AS` or
-    ///   `RLIMIT_FSIZE` is in the way; the message says how much can be had
+    ///   `RLIMIT_FSIZE` allows fewer bytes; the message says how many
     pub fn new(length: usize) -> Result<Segment> {
         Segment::options().anonymous(length)
     }
 
-    /// Makes memory with a name.
+    /// Creates a segment of `length` zero bytes with a name.
     ///
     /// # Errors
-    /// As [`new`](Segment::new), and
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// - those of [`new`](Segment::new)
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): the name exists
     pub fn create(name: &str, length: usize) -> Result<Segment> {
         Segment::options().create(name, length)
     }
 
-    /// Opens the memory of this name, or makes it.
+    /// Opens the segment with this name, or creates it with `length` bytes.
     ///
     /// # Errors
     /// As [`create`](Segment::create) and [`open`](Segment::open).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::shm::Segment;
+    /// let name = format!("procession-doc-segment-{}", std::process::id());
+    /// let segment = Segment::create(&name, 100)?;
+    /// segment.bytes().write(0, b"text");
+    /// let same = Segment::open_or_create(&name, 100)?; // opens it
+    /// assert_eq!((same.name(), same.len(), same.is_empty()), (Some(&*name), 100, false));
+    /// assert_eq!(Segment::open(&name)?.bytes().to_vec(0, 4), b"text");
+    /// Segment::unlink(&name)?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_or_create(name: &str, length: usize) -> Result<Segment> {
         let extent = SegmentOptions::default().extent(length)?;
         let object = Object::create_named(name, CLASS, extent, true, |_| Ok(()))?;
         Ok(Segment { object })
     }
 
-    /// Makes memory in a file that does not exist yet: on a disk, if it is to be
-    /// there after a new start of the machine, or is more than the memory.
+    /// Creates a segment in a new file. On a disk, it survives a restart of the machine and can
+    /// be larger than the memory.
     ///
     /// # Errors
-    /// As [`create`](Segment::create), and [`Unsupported`](ErrorKind::Unsupported)
-    /// on file systems that have no `O_TMPFILE`.
+    /// - those of [`create`](Segment::create)
+    /// - [`Unsupported`](ErrorKind::Unsupported): the file system has no `O_TMPFILE`
     ///
     /// # Examples
     /// ```
@@ -121,18 +133,19 @@ impl Segment {
         Segment::options().create_file(path, length)
     }
 
-    /// Opens the memory in a file.
+    /// Opens the segment in a file.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound); [`Untrusted`](ErrorKind::Untrusted): it
-    /// is not a plain file of this user's, for this user alone;
-    /// [`Corrupt`](ErrorKind::Corrupt): it is no segment.
+    /// - [`NotFound`](ErrorKind::NotFound): the path does not exist
+    /// - [`Untrusted`](ErrorKind::Untrusted): the path is no regular file, another user owns it,
+    ///   or others may access it
+    /// - [`Corrupt`](ErrorKind::Corrupt): the file is no segment
     pub fn open_file(path: impl AsRef<Path>) -> Result<Segment> {
         Segment::from_object(Object::open_file(path.as_ref(), CLASS)?)
     }
 
-    /// Makes a System V segment with this key, or with
-    /// [`PRIVATE`](Key::PRIVATE) one without.
+    /// Creates a segment in System V memory with this key, or with [`PRIVATE`](Key::PRIVATE)
+    /// without a key.
     ///
     /// # Errors
     /// As [`create`](Segment::create).
@@ -150,17 +163,29 @@ impl Segment {
         Ok(Segment { object })
     }
 
-    /// Opens the System V segment with this key.
+    /// Opens the segment in System V memory with this key.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound), also where its last user was killed;
-    /// [`Untrusted`](ErrorKind::Untrusted), [`Corrupt`](ErrorKind::Corrupt): another
-    /// program has the key.
+    /// - [`NotFound`](ErrorKind::NotFound): no segment has the key, or its last user was killed
+    /// - [`Untrusted`](ErrorKind::Untrusted): another user has the key
+    /// - [`Corrupt`](ErrorKind::Corrupt): another program has the key
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{os::sysv::Key, shm::Segment};
+    /// let key = Key::random()?;
+    /// let segment = Segment::create_system_v(key, 100)?;
+    /// segment.bytes().write(0, b"text");
+    /// assert_eq!(Segment::open_system_v(key)?.bytes().to_vec(0, 4), b"text");
+    /// drop(segment); // the last user: the key is free again
+    /// assert!(Segment::open_system_v(key).unwrap_err().is_not_found());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn open_system_v(key: Key) -> Result<Segment> {
         Segment::from_object(Object::open_system_v(key, CLASS)?)
     }
 
-    /// What is out of the ordinary: segments that grow, or lie in huge pages.
+    /// Returns options for segments that grow or lie in huge pages.
     pub fn options() -> SegmentOptions {
         SegmentOptions::default()
     }
@@ -173,8 +198,7 @@ impl Segment {
         &self.object
     }
 
-    /// The bytes that there are now, for copying in and out and for atomic
-    /// operations.
+    /// Returns the current bytes, for copies and atomic operations.
     #[must_use]
     pub fn bytes(&self) -> SharedBytes<'_> {
         if self.object.header().longest_body.is_none() {
@@ -183,7 +207,7 @@ impl Segment {
         self.object.body_of(self.object.grown_length())
     }
 
-    /// Length in bytes, for every process that has it.
+    /// Returns the current length in bytes, which is the same for all processes.
     #[must_use]
     pub fn len(&self) -> usize {
         if self.object.header().longest_body.is_none() {
@@ -192,23 +216,23 @@ impl Segment {
         self.object.grown_length()
     }
 
-    /// Never: there is no empty segment.
+    /// Returns `false`: a segment has at least one byte.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// Makes it so long, if it is shorter; new bytes are zero and allocated. All
-    /// processes that have it see that at once, and what they have of it stays
-    /// where it is.
+    /// Extends the segment to `length` bytes if it is shorter; new bytes are zero and allocated.
+    /// The new length is visible to all processes, and the addresses of the old bytes stay.
     ///
     /// # If a process dies
-    /// It has grown or it has not.
+    /// The segment has grown or has not.
     ///
     /// # Errors
-    /// [`Unsupported`](ErrorKind::Unsupported): it was not made to grow;
-    /// [`LimitReached`](ErrorKind::LimitReached): it was to be shorter;
-    /// [`NoSpace`](ErrorKind::NoSpace).
+    /// - [`Unsupported`](ErrorKind::Unsupported): the segment has a fixed length
+    /// - [`LimitReached`](ErrorKind::LimitReached): `length` exceeds
+    ///   [`longest`](SegmentOptions::longest)
+    /// - [`NoSpace`](ErrorKind::NoSpace): there is not enough memory
     ///
     /// # Examples
     /// ```
@@ -226,7 +250,7 @@ impl Segment {
     }
 }
 
-/// How a [`Segment`] is to be, where that is out of the ordinary.
+/// Options for creating a [`Segment`].
 ///
 /// # Examples
 /// See [`Segment::grow`].
@@ -238,17 +262,26 @@ pub struct SegmentOptions {
 }
 
 impl SegmentOptions {
-    /// It can [grow](Segment::grow) to so many bytes. They take address space in
-    /// each process, and memory only once it has grown.
+    /// Lets the segment [grow](Segment::grow) to `length` bytes. These take address space in
+    /// each process at once, and memory when the segment grows.
     pub fn longest(mut self, length: usize) -> SegmentOptions {
         self.longest = Some(length);
         self
     }
 
-    /// It lies in huge pages, which the machine has to keep ready
-    /// (`vm.nr_hugepages`): fewer misses of the translation buffer in large
-    /// tables. For segments without a name; for others, put a
-    /// [file](Segment::create_file) on a hugetlbfs.
+    /// Puts a segment without a name into huge pages, which the machine must have reserved
+    /// (`vm.nr_hugepages`). For a segment in a file, use a hugetlbfs.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, shm::Segment};
+    /// match Segment::options().huge_pages().anonymous(1 << 20) {
+    ///     Ok(segment) => assert!(segment.len() >= 1 << 20),
+    ///     // The machine has reserved none.
+    ///     Err(error) => assert!(matches!(error.kind(), ErrorKind::NoSpace | ErrorKind::Unsupported)),
+    /// }
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "MFD_HUGETLB")]
     pub fn huge_pages(mut self) -> SegmentOptions {
         self.huge_pages = true;
@@ -281,7 +314,7 @@ impl SegmentOptions {
         self.extent(length)
     }
 
-    /// Makes it without a name.
+    /// Creates a segment of `length` zero bytes without a name.
     ///
     /// # Errors
     /// As [`Segment::new`].
@@ -290,7 +323,7 @@ impl SegmentOptions {
         Ok(Segment { object })
     }
 
-    /// Makes it with a name.
+    /// Creates a segment of `length` zero bytes with a name.
     ///
     /// # Errors
     /// As [`Segment::create`].
@@ -300,7 +333,7 @@ impl SegmentOptions {
         Ok(Segment { object })
     }
 
-    /// Makes it in a file.
+    /// Creates a segment of `length` zero bytes in a new file.
     ///
     /// # Errors
     /// As [`Segment::create_file`].

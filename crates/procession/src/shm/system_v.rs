@@ -2,9 +2,9 @@
 //!
 //! A segment with a key can be found from the moment it exists, before anything
 //! is in it. So it is made and opened under the lock of the directory of names,
-//! and a file there says that it is being made, and by whom: who finds the file
-//! with the lock in hand knows that the maker was killed, and removes what it
-//! left.
+//! and a file there names the process that is making it: a process that finds the
+//! file while it holds the lock knows that the maker was killed, and removes what
+//! the maker left.
 
 use super::backing::{Backing, Extent};
 use super::directory::Directory;
@@ -111,7 +111,7 @@ impl Directory {
 }
 
 impl Object {
-    /// Whether a segment begins as those of ours do.
+    /// Returns `true` if a segment begins with the header of this library.
     pub(super) fn is_ours(segment: &SharedMemory) -> bool {
         let attached = segment.attach_read_only();
         attached.is_ok_and(|attached| header::begins_as_ours(attached.region().bytes()))
@@ -176,7 +176,7 @@ impl Object {
     }
 }
 
-/// Whether something has the key that is not what was asked for.
+/// Returns `true` if an object that the caller did not ask for has the key.
 fn is_something_else(error: &Error) -> bool {
     matches!(
         error.kind(),

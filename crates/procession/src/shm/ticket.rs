@@ -2,8 +2,8 @@
 //!
 //! The name of an object goes with its last user. But a handle in a message that
 //! nobody has received yet, in an argument of a process that has only begun, or in the
-//! copy that a forked child has, is used by nobody that the registry knows. So whoever
-//! gives a handle away adds a ticket to it: an open file description of its own, with
+//! copy that a forked child has, is used by nobody that the registry knows. So the
+//! sender of a handle adds a ticket to it: an open file description of its own, with
 //! a record lock on the byte of the file [`FILE`] that stands for the object. The kernel
 //! keeps it as long as a copy of its descriptor exists, and lets go of it with the last
 //! one, when a process dies or a message is lost as well.
@@ -12,8 +12,8 @@
 //! as long as it has the object: it is not a user before it does something with it, and
 //! has nothing to do for that at the instant of the fork.
 //!
-//! Who wants to remove a name looks, with the directory locked, for users, then for a
-//! ticket, and then for users who came since: between the looks a user can become a
+//! A process that is to remove a name looks, with the directory locked, for users, then for a
+//! ticket, and then for new users: between the looks a user can become a
 //! ticket, and a ticket a user. Where one of these cannot be known, the name stays.
 //!
 //! Tickets lie in the directory of the user whose the object is. A process that has
@@ -103,7 +103,7 @@ impl AsFd for Ticket {
     }
 }
 
-/// Whether the directory is not this process's to use.
+/// Returns `true` if this process may not use the directory.
 fn is_refusal(error: &Error) -> bool {
     matches!(
         error.kind(),
@@ -111,7 +111,7 @@ fn is_refusal(error: &Error) -> bool {
     )
 }
 
-/// Whether all could be locked, in a file that has not been removed.
+/// Returns `true` if all could be locked, in a file that has not been removed.
 fn lock(file: &OwnedFd, objects: &[Identity]) -> std::result::Result<bool, Errno> {
     for &object in objects {
         match record_lock::share(file.as_fd(), byte(object)) {
@@ -122,7 +122,7 @@ fn lock(file: &OwnedFd, objects: &[Identity]) -> std::result::Result<bool, Errno
     Ok(rustix::fs::fstat(file)?.st_nlink > 0)
 }
 
-/// Whether there is a ticket for an object, or may be. The directory is locked.
+/// Returns `true` if an object has a ticket, or may have one. The directory is locked.
 pub(super) fn is_on_its_way(directory: &OwnedFd, object: Identity) -> bool {
     match open(directory, OFlags::empty()) {
         // Only that there is no file says that there is no ticket.
@@ -131,7 +131,8 @@ pub(super) fn is_on_its_way(directory: &OwnedFd, object: Identity) -> bool {
     }
 }
 
-/// Removes the file, if there is no ticket. The directory is locked. Whether it is gone.
+/// Removes the file if there is no ticket, and returns `true` if it is gone. The directory is
+/// locked.
 pub(super) fn remove_file(directory: &OwnedFd) -> bool {
     let file = match open(directory, OFlags::empty()) {
         Err(errno) => return errno == Errno::NOENT,

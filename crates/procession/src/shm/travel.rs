@@ -96,7 +96,7 @@ impl Object {
     }
 }
 
-/// Lets handles of a shared object travel, and be had by a name.
+/// Lets handles of a shared object be sent to other processes, and be opened by name.
 macro_rules! shared_object {
     ($type:ident $(<$parameter:ident: $bound:path $(, $more:path)?>)?, $class:expr) => {
         impl $(<$parameter: $bound $(+ $more)?>)? serde::Serialize for $type $(<$parameter>)? {
@@ -114,26 +114,28 @@ macro_rules! shared_object {
         }
 
         impl $(<$parameter: $bound $(+ $more)?>)? $type $(<$parameter>)? {
-            /// Opens the one with this name.
+            /// Opens the object with this name.
             ///
             /// # Errors
-            /// [`NotFound`](crate::ErrorKind::NotFound), also where its last user was
-            /// killed; [`Incompatible`](crate::ErrorKind::Incompatible): it is something
-            /// else; [`Untrusted`](crate::ErrorKind::Untrusted): somebody else owns it.
+            /// - [`NotFound`](crate::ErrorKind::NotFound): no object has the name, or its last
+            ///   user was killed
+            /// - [`Incompatible`](crate::ErrorKind::Incompatible): the object has another kind or
+            ///   type
+            /// - [`Untrusted`](crate::ErrorKind::Untrusted): another user owns it
             pub fn open(name: &str) -> crate::Result<Self> {
                 Self::from_object($crate::shm::Object::open_named(name, $class)?)
             }
 
-            /// Removes a name; those who have the object keep it. It goes by itself when
-            /// its last user leaves.
+            /// Removes the name. Processes that have the object can go on using it. The name is
+            /// also removed when the last user drops the object.
             ///
             /// # Errors
-            /// [`NotFound`](crate::ErrorKind::NotFound).
+            /// [`NotFound`](crate::ErrorKind::NotFound): no object has the name.
             pub fn unlink(name: &str) -> crate::Result<()> {
                 $crate::shm::Object::unlink(name)
             }
 
-            /// Its name, if it has one.
+            /// Returns the name, if the object has one.
             #[must_use]
             pub fn name(&self) -> Option<&str> {
                 self.object().name()

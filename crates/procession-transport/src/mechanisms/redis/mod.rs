@@ -24,7 +24,8 @@ use list::RedisList;
 use crate::facts::{Boundaries, Facts, Lifetime};
 use crate::mechanism::Mechanism;
 use crate::options::Options;
-use procession::{Result, limits};
+use procession::__private::limits;
+use procession::Result;
 
 /// One list.
 pub(crate) struct Redis;

@@ -33,7 +33,8 @@ mod spin;
 use crate::facts::{Boundaries, Facts, Lifetime};
 use crate::mechanism::Mechanism;
 use crate::options::Options;
-use procession::{Result, limits};
+use procession::__private::limits;
+use procession::Result;
 use rings::Rings;
 
 /// Rings in POSIX shared memory.

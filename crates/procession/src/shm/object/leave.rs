@@ -62,8 +62,8 @@ impl Published {
 }
 
 impl Object {
-    /// Whether somebody uses it, or has it and has not opened it yet. The directory of
-    /// names is locked.
+    /// Returns `true` if a process uses the object, or has a handle that it has not opened yet.
+    /// The caller has locked the directory of names.
     pub(in crate::shm) fn is_in_use(&self, directory: &Directory) -> Result<bool> {
         let identity = self.backing.identity()?;
         let is_on_its_way = || ticket::is_on_its_way(&directory.path, identity);

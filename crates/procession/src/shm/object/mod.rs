@@ -21,11 +21,11 @@ use std::sync::atomic::AtomicUsize;
 /// handle goes.
 pub(crate) type Abandon = fn(&Object, &Caller<'_>);
 
-/// Whether this process has guards that give references into the memory of an object,
-/// or has leaked some: a forked copy of it would have them as well.
+/// Returns `true` if this process has guards that give references into the memory of an object,
+/// or has leaked some: a forked copy of the process would have them as well.
 pub(crate) type Lends = fn(&Object, &Caller<'_>) -> bool;
 
-/// A shared object: its memory, and the registry of those who use it.
+/// A shared object: its memory, and the registry of its users.
 #[derive(Debug)]
 pub(crate) struct Object {
     memory: Arc<Region>,
@@ -304,7 +304,7 @@ impl Object {
         }
     }
 
-    /// Whether this process has references into the memory, or had and leaked them.
+    /// Returns `true` if this process has references into the memory, or has leaked some.
     pub(super) fn is_lent(&self) -> bool {
         let process = Caller::of_process(&self.registry);
         process.is_some_and(|process| (self.lends)(self, &process))
