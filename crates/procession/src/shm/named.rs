@@ -4,9 +4,9 @@
 //! A file gets its name when everything in it is in place (`O_TMPFILE`, then
 //! linkat(2)), and its maker is already among its users. The last user
 //! removes the name; a handle that is on its way to a process is a user as well
-//! (`ticket.rs`). If all users are killed, the file stays until the next one
-//! who asks for the name, or [`collect_garbage`], finds that nobody who uses it
-//! lives, and removes it.
+//! (`ticket.rs`). If all users are killed, the file stays until the next process
+//! that asks for the name, or [`collect_garbage`], finds that no user lives, and
+//! removes the file.
 //!
 //! Opening, naming and removing happen under a record lock on the directory's
 //! lock file, which the kernel releases when its holder ends: nobody can join
