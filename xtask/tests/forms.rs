@@ -52,6 +52,26 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "a scope must not end before what borrows from it",
     ),
     (
+        "shared::Array::get",
+        "it is `lock` and a copy: `lock_deadline` has the limit",
+    ),
+    (
+        "shared::Array::set",
+        "it is `lock` and a copy: `lock_deadline` has the limit",
+    ),
+    (
+        "shared::Array::to_vec",
+        "it is `lock` and a copy: `lock_deadline` has the limit",
+    ),
+    (
+        "shared::Value::get",
+        "it is `lock` and a copy: `lock_deadline` has the limit",
+    ),
+    (
+        "shared::Value::set",
+        "it is `lock` and a copy: `lock_deadline` has the limit",
+    ),
+    (
         "sync::Barrier::wait",
         "whoever comes is counted: there is nothing to try",
     ),
@@ -101,7 +121,7 @@ const OTHERS: &[&str] = &[
     "select::Select::remove",
     "select::Select::send",
     "select::Select::writable",
-    "signal::handle",
+    "signal::block",
     "sync::Condvar::notify_one",
 ];
 
