@@ -8,9 +8,11 @@
 
 use super::address::Target;
 use super::pending::Pending;
+use super::socket_path::{self, SocketPath};
 use super::types::Types;
-use super::{Address, Endpoint, unix};
+use super::{Address, Endpoint};
 use crate::error::Context;
+use crate::os::socket::SeqPacketListener;
 use crate::queue::Message;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::Errno;
@@ -66,7 +68,7 @@ pub struct Listener<S: ?Sized, R: ?Sized> {
     address: Address,
     pending: VecDeque<Pending>,
     /// Where it is to be found, as long as it is.
-    _path: Option<unix::Path>,
+    _path: Option<SocketPath>,
     types: Types,
     messages: PhantomData<fn(&S) -> Box<R>>,
 }
@@ -97,8 +99,9 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
         let types = Types::of::<S, R>(address)?;
         let (socket, path): (OwnedFd, _) = match &address.0 {
             Target::Unix(path) => {
-                let (socket, path) = unix::listen(path)?;
-                (socket, Some(path))
+                let (listener, path) =
+                    socket_path::bind(path, |path| SeqPacketListener::bind(path))?;
+                (listener.into(), Some(path))
             }
             #[cfg(feature = "network")]
             Target::Tcp { host, .. } => (super::tcp::listen(host)?, None),

@@ -59,6 +59,7 @@ mod pending;
 mod reader;
 #[cfg(feature = "network")]
 mod silence;
+pub(crate) mod socket_path;
 mod stream;
 #[cfg(feature = "network")]
 mod tcp;

@@ -1,7 +1,9 @@
 //! Where a manager listens.
 
+use crate::channel::socket_path::{self, SocketPath};
 use crate::error::Context;
 use crate::name::random_bytes;
+use crate::os::socket::listen_stream;
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -31,10 +33,19 @@ impl Place {
         }
     }
 
-    pub(super) fn listen(&self) -> Result<UnixListener> {
-        let address = self.address();
-        let listener = address.and_then(|address| UnixListener::bind_addr(&address));
-        listener.during("starting manager", self)
+    /// Listens there; the path, if it is one, is kept until the second value is dropped.
+    pub(super) fn listen(&self) -> Result<(UnixListener, Option<SocketPath>)> {
+        match self {
+            Place::Private(_) => {
+                let address = self.address();
+                let listener = address.and_then(|address| UnixListener::bind_addr(&address));
+                Ok((listener.during("starting manager", self)?, None))
+            }
+            Place::Path(path) => {
+                let (listener, kept) = socket_path::bind(path, |path| listen_stream(path))?;
+                Ok((listener, Some(kept)))
+            }
+        }
     }
 
     pub(super) fn connect(&self) -> Result<UnixStream> {

@@ -91,7 +91,8 @@ impl Manager {
     /// ```
     pub fn start() -> Result<Manager> {
         let place = Place::private()?;
-        let listener: OwnedFd = place.listen()?.into();
+        let (listener, _) = place.listen()?;
+        let listener: OwnedFd = listener.into();
         let arguments = (Handle::new(listener), draw_number()?);
         let builder = process::Builder::new().name("manager");
         let process = builder.spawn(serve_inherited, arguments)?;
@@ -107,7 +108,8 @@ impl Manager {
     /// down: for programs that are nothing but a manager.
     ///
     /// # Errors
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists): there is something at the path; the system refuses.
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists): a manager or another listener has the path, or it is no socket; the
+    /// system refuses. (A socket that a killed manager has left is taken over.)
     ///
     /// # Examples
     /// ```
@@ -129,10 +131,8 @@ impl Manager {
     /// ```
     pub fn serve(path: impl AsRef<Path>) -> Result<()> {
         let place = Place::Path(path.as_ref().to_owned());
-        let server = Server::new(place.listen()?, draw_number()?)?;
-        let served = server.run();
-        let _ = std::fs::remove_file(path);
-        served
+        let (listener, _path) = place.listen()?;
+        Server::new(listener, draw_number()?)?.run()
     }
 
     /// Connects to the manager that [serves](Manager::serve) at a path.

@@ -54,7 +54,7 @@ fn frame(kind: u8, call: u64, body: &[u8]) -> Vec<u8> {
 fn connect(path: &std::path::Path) -> UnixStream {
     let mut stream = UnixStream::connect(path).unwrap();
     stream.write_all(&frame(0, 0, b"procman1")).unwrap();
-    let mut welcome = [0; 14 + 8];
+    let mut welcome = [0; 14 + 16];
     stream.read_exact(&mut welcome).unwrap();
     assert_eq!(welcome[0], 1);
     stream
@@ -85,6 +85,51 @@ pub(crate) fn any_bytes_end_one_session_only() {
     testkit::eventually("they have gone", || {
         served.manager.statistics().unwrap().clients == 1
     });
+    served.end();
+}
+
+pub(crate) fn another_version_is_told_which_this_is() {
+    let served = served();
+    let mut stream = UnixStream::connect(&served.path).unwrap();
+    stream.write_all(&frame(0, 0, b"procman9")).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!((answer.len(), &answer[14..22]), (30, &b"procman1"[..]));
+    served.end();
+    // And a manager of another version.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 22]).unwrap();
+            stream.write_all(&frame(1, 0, b"procman012345678")).unwrap();
+        });
+        let error = Manager::connect(&path).unwrap_err();
+        assert_eq!(error.kind(), procession::ErrorKind::Incompatible, "{error}");
+        assert!(error.to_string().contains("procman0"), "{error}");
+    });
+}
+
+pub(crate) fn a_client_that_waits_too_often_is_refused() {
+    let served = served();
+    let event = served.manager.event().unwrap();
+    let mut body = 1u64.to_le_bytes().to_vec();
+    body.extend_from_slice(&[0; 8]);
+    body.push(3);
+    let mut stream = connect(&served.path);
+    for call in 1..=100_001 {
+        stream.write_all(&frame(2, call, &body)).unwrap();
+    }
+    // All wait but the last, which is refused.
+    let mut answer = [0; 15];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(
+        (answer[0], answer[2], answer[14]),
+        (5, (100_001 & 0xff) as u8, 2)
+    );
+    assert!(!event.is_set().unwrap());
     served.end();
 }
 

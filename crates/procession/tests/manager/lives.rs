@@ -173,3 +173,27 @@ pub(crate) fn another_manager_at_the_same_path_is_not_taken_for_the_old_one() {
     other.shutdown().unwrap();
     server.join().unwrap();
 }
+
+pub(crate) fn a_path_that_a_killed_manager_left_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    let mut server = process::spawn(serve, path.clone()).unwrap();
+    drop(connect(&path));
+    // One that lives keeps its path.
+    let error = Manager::serve(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+    server.kill().unwrap();
+    server.join().unwrap_err();
+    assert!(path.exists());
+    let mut server = process::spawn(serve, path.clone()).unwrap();
+    connect(&path).shutdown().unwrap();
+    server.join().unwrap();
+    assert!(!path.exists());
+    // What is no socket is left alone.
+    std::fs::write(&path, b"mine").unwrap();
+    assert_eq!(
+        Manager::serve(&path).unwrap_err().kind(),
+        ErrorKind::AlreadyExists
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+}

@@ -45,7 +45,10 @@ fn main() -> ExitCode {
         death::a_panicking_holder_poisons,
         hostile::another_user_is_refused,
         hostile::any_bytes_end_one_session_only,
+        hostile::another_version_is_told_which_this_is,
+        hostile::a_client_that_waits_too_often_is_refused,
         hostile::a_client_that_does_not_read_slows_nobody,
+        lives::a_path_that_a_killed_manager_left_is_taken_over,
         hostile::a_thousand_clients_and_ten_thousand_waits,
     ])
 }

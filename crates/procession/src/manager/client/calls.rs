@@ -2,6 +2,7 @@
 
 use crate::manager::frame::{Incoming, Kind};
 use crate::manager::reply::Reply;
+use crate::manager::server::PROTOCOL;
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::thread::Thread;
@@ -20,6 +21,13 @@ pub(super) enum Turn {
     Read,
     /// Another one reads, and wakes it.
     Wait,
+}
+
+fn other_version(version: &[u8; 8]) -> Error {
+    let (theirs, ours) = (version.escape_ascii(), PROTOCOL.escape_ascii());
+    Error::new(ErrorKind::Incompatible, "connecting to manager", "")
+        .because(format!("it speaks `{theirs}`, and this process `{ours}`"))
+        .with_hint("build both programs with the same version of this library")
 }
 
 #[derive(Debug, Default)]
@@ -104,11 +112,17 @@ impl Calls {
                         Ok(reply) => (Kind::Reply, frame.call, Some(reply)),
                         Err(error) => return self.fail(error),
                     },
-                    Kind::Welcome => {
-                        let number = frame.body.try_into().map(u64::from_le_bytes);
-                        self.server = number.ok();
-                        continue;
-                    }
+                    Kind::Welcome => match frame.body.split_first_chunk() {
+                        Some((version, number)) if version == PROTOCOL => {
+                            self.server = number.try_into().map(u64::from_le_bytes).ok();
+                            continue;
+                        }
+                        Some((version, _)) => {
+                            let failure = other_version(version);
+                            return self.fail(failure);
+                        }
+                        None => (frame.kind, frame.call, None),
+                    },
                     kind => (kind, frame.call, None),
                 },
             };

@@ -9,8 +9,14 @@ use crate::manager::value;
 use crate::{Deadline, Error, ErrorKind, Result};
 use std::time::Duration;
 
-/// What a client says first.
+/// What a client says first, and a server: the version of the protocol.
 pub(in crate::manager) const PROTOCOL: &[u8; 8] = b"procman1";
+
+/// What all versions begin with.
+const FAMILY: &[u8] = b"procman";
+
+/// Calls of one client that wait.
+const MAX_WAITING: usize = 100_000;
 
 /// How long clients have to read that the server ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -26,9 +32,12 @@ impl Server {
         };
         let corrupt = || Error::new(ErrorKind::Corrupt, "serving client of manager", "");
         match frame.kind {
-            Kind::Hello if !session.is_greeted && frame.body == PROTOCOL => {
-                session.is_greeted = true;
-                session.say(Kind::Welcome, &self.number.to_le_bytes());
+            Kind::Hello if !session.is_greeted && frame.body.starts_with(FAMILY) => {
+                let welcome = [&PROTOCOL[..], &self.number.to_le_bytes()].concat();
+                session.say(Kind::Welcome, &welcome);
+                session.is_greeted = frame.body == PROTOCOL;
+                // One of another version learns which one this is.
+                session.is_ending = !session.is_greeted;
                 self.flush(id);
             }
             _ if !session.is_greeted => return Err(corrupt()),
@@ -42,12 +51,18 @@ impl Server {
                 {
                     return Err(corrupt());
                 }
+                let is_full = session.calls.len() > MAX_WAITING;
                 let caller = Caller {
                     session: id,
                     thread: u64::from_le_bytes(*thread),
                     call,
                     is_try: frame.flags & NO_WAIT != 0,
                 };
+                if is_full {
+                    let why = format!("{MAX_WAITING} calls of this process wait already");
+                    self.replies.refuse(caller, ErrorKind::LimitReached, why);
+                    return Ok(true);
+                }
                 match object {
                     ROOT => self.call_root(caller, request)?,
                     _ => self.table.call(object, caller, request, &mut self.replies),
