@@ -20,7 +20,7 @@ use std::sync::Arc;
 ///
 /// # If a process dies
 /// The manager ends with the family of the process that started it, and when the [`Manager`] that started
-/// it is dropped. See [the module](self).
+/// it is dropped. See [the module](crate::manager).
 ///
 /// # Across fork and exec
 /// A forked child connects anew when it first uses the manager or a proxy of it.
