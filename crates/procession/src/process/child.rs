@@ -108,8 +108,29 @@ impl Child {
             .as_fd()
     }
 
-    /// The process id. Once the child has been waited for, the number may be
+    /// Returns the process id. Once the child has been waited for, the number may be
     /// given to another process.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{fork, exit, Fork, ProcessState, Signal};
+    /// use procession::{Deadline, poll};
+    /// match fork()? {
+    ///     Fork::Child => exit(7),
+    ///     Fork::Parent(child) => {
+    ///         assert!(child.id() > 0);
+    ///         poll::readable(&child, Deadline::NEVER)?;
+    ///         assert_eq!(child.state()?, Some(ProcessState::Zombie));
+    ///         // A zombie takes signals, and heeds none.
+    ///         child.signal(Signal::TERM)?;
+    ///         child.terminate()?;
+    ///         assert_eq!(child.try_wait()?.and_then(|status| status.code()), Some(7));
+    ///         assert!(child.wait_deadline(Deadline::NOW)?.code() == Some(7));
+    ///         assert_eq!(child.state()?, None);
+    ///     }
+    /// }
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> u32 {
         self.pid.as_raw_nonzero().get().cast_unsigned()
@@ -129,10 +150,13 @@ impl Child {
         self.wait_deadline(Deadline::NEVER)
     }
 
-    /// The status, if the child has ended.
+    /// Returns how the child ended if it has ended, and `None` while it runs.
     ///
     /// # Errors
     /// As [`wait`](Child::wait).
+    ///
+    /// # Examples
+    /// See [`id`](Child::id).
     #[doc(alias = "WNOHANG")]
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
         match self.wait_deadline(Deadline::NOW) {
@@ -229,7 +253,7 @@ impl Child {
         self.signal(Signal::TERM)
     }
 
-    /// What the child is doing; [`ProcessState::Zombie`] when it has ended
+    /// Returns what the child is doing; [`ProcessState::Zombie`] when it has ended
     /// and has not been waited for, `None` when it has.
     ///
     /// # Errors
@@ -237,6 +261,9 @@ impl Child {
     ///
     /// # Cost
     /// Reads one file under `/proc`.
+    ///
+    /// # Examples
+    /// See [`id`](Child::id).
     pub fn state(&self) -> Result<Option<ProcessState>> {
         if self.status().is_some() {
             return Ok(None);

@@ -39,7 +39,7 @@ pub(crate) fn task() -> Option<Arc<Task>> {
     task.filter(|task| task.process == process_token::current())
 }
 
-/// The calling process, if it was started by [`spawn`](super::spawn) or a
+/// Returns the calling process as a task, if it was started by [`spawn`](super::spawn) or a
 /// [`Builder`](super::Builder); `None` in others, the program's first process
 /// among them.
 ///
@@ -47,7 +47,6 @@ pub(crate) fn task() -> Option<Arc<Task>> {
 /// ```
 /// use procession::process::{self, Builder};
 /// assert!(process::current().is_none());
-/// let name = || process::current().unwrap().name().to_owned();
 /// let mut child = Builder::new().name("worker").spawn(|()| {
 ///     process::current().unwrap().name().to_owned()
 /// }, ())?;
@@ -64,30 +63,62 @@ pub fn current() -> Option<Current> {
 pub struct Current(Arc<Task>);
 
 impl Current {
-    /// Its name, given or `task-N`.
+    /// Returns the name of the task, given or `task-N`.
+    ///
+    /// # Examples
+    /// See [`current`].
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// How it was started.
+    /// Returns how the task was started.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{self, StartMethod};
+    /// let mut task = process::spawn(|()| {
+    ///     let me = process::current().unwrap();
+    ///     (me.start_method() == StartMethod::ForkServer, me.id())
+    /// }, ())?;
+    /// let pid = task.pid();
+    /// assert_eq!(task.join().unwrap(), (true, pid));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn start_method(&self) -> StartMethod {
         self.0.method
     }
 
-    /// Its process id.
+    /// Returns the task's process id.
+    ///
+    /// # Examples
+    /// See [`start_method`](Current::start_method).
     #[must_use]
     pub fn id(&self) -> u32 {
         std::process::id()
     }
 
-    /// Whether the parent has asked the task to end
-    /// ([`Stop::request`](super::Stop::request)), or is gone. A task that runs
+    /// Returns `true` if the parent has asked the task to end
+    /// ([`Stop::request`](super::Stop::request)), or has ended. A task that runs
     /// for long looks now and then, and returns.
     ///
     /// # Cost
     /// One poll(2).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{self, Stop};
+    /// use std::time::Duration;
+    /// let mut polite = process::spawn(|()| {
+    ///     let me = process::current().unwrap();
+    ///     while !me.stop_requested() { std::thread::yield_now() }
+    ///     "as you wish".to_owned()
+    /// }, ())?;
+    /// let stop = Stop::new().request(Duration::from_secs(60));
+    /// assert_eq!(polite.stop(stop).unwrap(), "as you wish");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn stop_requested(&self) -> bool {
         self.0.mailbox.has_news()
@@ -101,9 +132,9 @@ impl AsFd for Current {
     }
 }
 
-/// The process that started this one with [`spawn`](super::spawn) or a
+/// Returns the process that started this one with [`spawn`](super::spawn) or a
 /// [`Builder`](super::Builder); `None` in others. It is the process whose
-/// program asked for this one, whoever forked it.
+/// program asked for this one, whichever process forked it.
 ///
 /// # Examples
 /// ```
@@ -127,23 +158,45 @@ pub fn parent() -> Option<Parent> {
 pub struct Parent(Arc<Task>);
 
 impl Parent {
-    /// Its process id.
+    /// Returns the parent's process id.
+    ///
+    /// # Examples
+    /// See [`parent`].
     #[must_use]
     pub fn id(&self) -> u32 {
         self.0.parent_pid
     }
 
-    /// Whether it runs.
+    /// Returns `true` while the parent runs.
+    ///
+    /// # Cost
+    /// One poll(2).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{self, Signal};
+    /// let mut task = process::spawn(|()| {
+    ///     let parent = process::parent().unwrap();
+    ///     // Most programs ignore it.
+    ///     parent.signal(Signal::WINCH).unwrap();
+    ///     parent.is_alive() && parent.try_wait().unwrap_err().is_would_block()
+    /// }, ())?;
+    /// assert!(task.join().unwrap());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn is_alive(&self) -> bool {
         poll::readable(&self.0.parent, Deadline::NOW).is_err()
     }
 
-    /// Sends it a signal: this very process, whatever has happened to its number.
+    /// Sends the parent a signal: this very process, whatever has happened to its number since.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound): it has ended;
-    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied): it is another user's.
+    /// - [`NotFound`](crate::ErrorKind::NotFound): it has ended
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied): it belongs to another user
+    ///
+    /// # Examples
+    /// See [`is_alive`](Parent::is_alive).
     pub fn signal(&self, signal: Signal) -> Result<()> {
         procession_sys::signal::send(self.0.parent.as_fd(), signal.as_raw())
             .during("signalling parent", format!("{} with {signal}", self.id()))
@@ -153,6 +206,20 @@ impl Parent {
     ///
     /// # Errors
     /// The system call's.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, process};
+    /// use std::time::Duration;
+    /// let mut task = process::spawn(|()| {
+    ///     let parent = process::parent().unwrap();
+    ///     let later = parent.wait_deadline(Deadline::NOW).unwrap_err().is_would_block();
+    ///     later && parent.wait_timeout(Duration::from_millis(2)).unwrap_err().is_timeout()
+    ///     // `parent.wait()` would never return: this process ends with its parent.
+    /// }, ())?;
+    /// assert!(task.join().unwrap());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait(&self) -> Result<()> {
         self.wait_deadline(Deadline::NEVER)
     }

@@ -26,7 +26,15 @@ use std::fmt;
 pub struct ExitStatus(u16);
 
 impl ExitStatus {
-    /// The status with these bits.
+    /// Returns the status with these bits.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{ExitStatus, Signal};
+    /// let crashed = ExitStatus::from_raw(11 | 128);
+    /// assert_eq!((crashed.raw(), crashed.success(), crashed.core_dumped()), (139, false, true));
+    /// assert_eq!((crashed.code(), crashed.signal()), (None, Some(Signal::SEGV)));
+    /// ```
     #[must_use]
     pub fn from_raw(raw: u16) -> ExitStatus {
         ExitStatus(raw)
@@ -41,33 +49,48 @@ impl ExitStatus {
         }
     }
 
-    /// The bits, as Python's `os.waitpid` returns them.
+    /// Returns the bits, as Python's `os.waitpid` returns them.
+    ///
+    /// # Examples
+    /// See [`from_raw`](ExitStatus::from_raw).
     #[must_use]
     pub fn raw(self) -> u16 {
         self.0
     }
 
-    /// Whether it exited with code zero.
+    /// Returns `true` if the process exited with code zero.
+    ///
+    /// # Examples
+    /// See [`from_raw`](ExitStatus::from_raw).
     #[must_use]
     pub fn success(self) -> bool {
         self.0 == 0
     }
 
-    /// The exit code, if it exited.
+    /// Returns the exit code, if the process exited.
+    ///
+    /// # Examples
+    /// See [`from_raw`](ExitStatus::from_raw).
     #[doc(alias = "WEXITSTATUS")]
     #[must_use]
     pub fn code(self) -> Option<u8> {
         (self.0 & 0x7f == 0).then_some(self.0.to_be_bytes()[0])
     }
 
-    /// The signal that ended it, if one did.
+    /// Returns the signal that ended the process, if one did.
+    ///
+    /// # Examples
+    /// See [`from_raw`](ExitStatus::from_raw).
     #[doc(alias = "WTERMSIG")]
     #[must_use]
     pub fn signal(self) -> Option<Signal> {
         Signal::from_raw(i32::from(self.0 & 0x7f))
     }
 
-    /// Whether the signal made it leave a core dump.
+    /// Returns `true` if the signal made the process leave a core dump.
+    ///
+    /// # Examples
+    /// See [`from_raw`](ExitStatus::from_raw).
     #[doc(alias = "WCOREDUMP")]
     #[must_use]
     pub fn core_dumped(self) -> bool {

@@ -115,18 +115,31 @@ impl Inherited {
         })
     }
 
-    /// The numbers of the descriptors, which are above 2, from the lowest.
+    /// Returns the numbers of the descriptors, which are above 2, from the lowest.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Inherited, Signal};
+    /// let inherited = Inherited::capture()?;
+    /// assert!(inherited.descriptors().all(|number| number > 2));
+    /// assert!(!inherited.ignores(Signal::TERM));
+    /// assert_eq!(inherited.ignores(Signal::PIPE), Inherited::ignored_pipe());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn descriptors(&self) -> impl Iterator<Item = RawFd> + '_ {
         self.descriptors.iter().map(|(number, _)| *number)
     }
 
-    /// Whether a signal was ignored.
+    /// Returns `true` if a signal was ignored.
+    ///
+    /// # Examples
+    /// See [`descriptors`](Inherited::descriptors).
     #[must_use]
     pub fn ignores(&self, signal: Signal) -> bool {
         self.signals.ignored >> (signal.as_raw() - 1) & 1 == 1
     }
 
-    /// Whether the process had no standard stream of this number, 0 to 2, when it was
+    /// Returns `true` if the process had no standard stream of this number, 0 to 2, when it was
     /// executed. Before `main`, Rust's runtime opens the null device in its place, so that
     /// what is written there is lost without an error.
     ///
@@ -139,8 +152,11 @@ impl Inherited {
         (0..3).contains(&stream) && SEEN.load(Ordering::Relaxed) >> stream & 1 == 1
     }
 
-    /// Whether `SIGPIPE` was ignored when the process was executed. Before `main`, Rust's
+    /// Returns `true` if `SIGPIPE` was ignored when the process was executed. Before `main`, Rust's
     /// runtime ignores it.
+    ///
+    /// # Examples
+    /// See [`descriptors`](Inherited::descriptors).
     #[must_use]
     pub fn ignored_pipe() -> bool {
         SEEN.load(Ordering::Relaxed) & PIPE_IGNORED != 0

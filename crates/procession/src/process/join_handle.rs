@@ -94,40 +94,83 @@ impl<R> JoinHandle<R> {
         }
     }
 
-    /// The task's process id. When the task has ended, the number may be
+    /// Returns the task's process id. When the task has ended and was reaped, the number may be
     /// given to another process.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{self, Builder};
+    /// let mut task = Builder::new().name("greeter").spawn(|()| std::process::id(), ())?;
+    /// assert_eq!(task.name(), "greeter");
+    /// let pid = task.pid();
+    /// assert_eq!(task.join().unwrap(), pid);
+    /// assert!(task.is_finished());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "id")]
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.running.id()
     }
 
-    /// The task's name, given or `task-N`.
+    /// Returns the task's name, given or `task-N`.
+    ///
+    /// # Examples
+    /// See [`pid`](JoinHandle::pid).
     #[must_use]
     pub fn name(&self) -> &str {
         self.running.name()
     }
 
-    /// Whether the process has ended, so that joining waits for its status at
-    /// most.
+    /// Returns `true` if the process has ended, so that joining takes no longer than its status needs
+    /// to arrive.
+    ///
+    /// # Examples
+    /// See [`pid`](JoinHandle::pid).
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.joined || poll::readable(self.running.pidfd(), Deadline::NOW).is_ok()
     }
 
-    /// The writing end of the task's standard input, once, if it was
-    /// [`piped`](super::Stdio::Piped).
+    /// Takes the writing end of the task's standard input, if that was
+    /// [`piped`](super::Stdio::Piped) and was not taken before.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Builder, Stdio};
+    /// let builder = Builder::new().stdin(Stdio::Piped);
+    /// let mut task = builder.spawn(|()| std::io::stdin().lines().count(), ())?;
+    /// task.take_stdin().unwrap().write_all(b"a\nb\n")?;
+    /// assert_eq!(task.join().unwrap(), 2);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn take_stdin(&mut self) -> Option<pipe::Writer> {
         let stdin = self.stdin.get_mut();
         stdin.unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The reading end of the task's standard output, once, if it was piped.
+    /// Takes the reading end of the task's standard output, if that was piped and was not taken before.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Builder, Stdio};
+    /// use std::io::Read;
+    /// let builder = Builder::new().stdout(Stdio::Piped).stderr(Stdio::Piped);
+    /// let mut task = builder.spawn(|()| { println!("said"); eprintln!("problem") }, ())?;
+    /// let (mut said, mut problem) = (String::new(), String::new());
+    /// task.take_stdout().unwrap().read_to_string(&mut said).unwrap();
+    /// task.take_stderr().unwrap().read_to_string(&mut problem).unwrap();
+    /// assert_eq!((said.as_str(), problem.as_str()), ("said\n", "problem\n"));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn take_stdout(&mut self) -> Option<pipe::Reader> {
         self.stdout.take()
     }
 
-    /// The reading end of the task's standard error, once, if it was piped.
+    /// Takes the reading end of the task's standard error, if that was piped and was not taken before.
+    ///
+    /// # Examples
+    /// See [`take_stdout`](JoinHandle::take_stdout).
     pub fn take_stderr(&mut self) -> Option<pipe::Reader> {
         self.stderr.take()
     }
@@ -136,15 +179,38 @@ impl<R> JoinHandle<R> {
     /// its number since.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) (ESRCH): it has ended.
+    /// [`NotFound`](ErrorKind::NotFound) (ESRCH): it has ended and was reaped.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{self, Builder, Signal};
+    /// let parks = |()| -> () { loop { std::thread::park() } };
+    /// let mut task = Builder::new().process_group().spawn(parks, ())?;
+    /// assert!(task.try_wait().unwrap_err().is_would_block());
+    /// task.signal(Signal::HUP)?;
+    /// task.wait()?;
+    /// assert_eq!(task.join().unwrap_err().signal(), Some(Signal::HUP));
+    /// let mut task = Builder::new().process_group().spawn(parks, ())?;
+    /// task.signal_group(Signal::TERM)?;
+    /// assert_eq!(task.join().unwrap_err().signal(), Some(Signal::TERM));
+    /// let mut task = process::spawn(parks, ())?;
+    /// task.terminate()?;
+    /// task.wait_timeout(std::time::Duration::from_secs(60))?;
+    /// task.wait_deadline(procession::Deadline::NEVER)?;
+    /// assert_eq!(task.try_join()?.unwrap_err().signal(), Some(Signal::TERM));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.running.signal(signal)
     }
 
-    /// Ends the task without appeal (`SIGKILL`); join it afterwards.
+    /// Kills the task (`SIGKILL`); join it afterwards.
     ///
     /// # Errors
     /// As [`signal`](JoinHandle::signal).
+    ///
+    /// # Examples
+    /// See [`JoinHandle`].
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)
     }
@@ -256,6 +322,14 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     /// # Errors
     /// As [`join_timeout`](JoinHandle::join_timeout), or, with [`Deadline::NOW`], as
     /// [`try_join`](JoinHandle::try_join).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, process};
+    /// let mut task = process::spawn(|x: u64| x * x, 7)?;
+    /// assert_eq!(task.join_deadline(Deadline::NEVER)?.unwrap(), 49);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn join_deadline(
         &mut self,
         deadline: Deadline,

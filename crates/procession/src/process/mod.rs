@@ -11,7 +11,7 @@
 //! | run another program | [`Command`], [`Pipeline`] |
 //! | keep services running, and restart those that die | [`Supervisor`], [`ChildSpec`] |
 //! | fork, as Unix has it | [`fork`](fork()), [`Child`] |
-//! | signal or watch any process: parent, sibling, stranger | [`PidFd`], [`Parent`] |
+//! | signal or watch any process: parent, sibling, of others | [`PidFd`], [`Parent`] |
 //! | look at processes, zombies included | [`children`], [`inspect`] |
 //!
 //! All of them are held by pidfd, so that a signal or a wait reaches the
@@ -104,7 +104,14 @@ use crate::error::Context;
 /// None that a valid signal can cause; reported all the same.
 ///
 /// # Examples
-/// See [`signal::Signals`](crate::signal::Signals).
+/// ```
+/// use procession::process::{self, Signal};
+/// use procession::signal::Signals;
+/// let mut signals = Signals::new(&[Signal::USR1])?;
+/// process::send_signal_to_self(Signal::USR1)?;
+/// assert_eq!(signals.wait()?, Signal::USR1);
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[doc(alias = "raise")]
 pub fn send_signal_to_self(signal: Signal) -> Result<()> {
     procession_sys::signal::send_to_self(signal.as_raw()).during("signalling self", signal)

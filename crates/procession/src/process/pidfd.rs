@@ -9,17 +9,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// Any process, held by a pidfd: whatever becomes of its number, this is that process
-/// and no other. For parents, siblings and strangers; what this process has started
-/// has handles of its own.
+/// and no other. It is for parents, siblings and processes of others; what this process has
+/// started has handles of its own.
 ///
-/// A number that was heard of long ago may be another process's by now. Whoever passes
-/// one on does so safely while the process cannot have been reaped: its parent does,
-/// and the process itself. [`open`](PidFd::open), then ask whoever told the number, or
-/// look at [`inspect`](super::inspect), and only then signal.
+/// A number that was received long ago may be another process's by now. A process passes
+/// a number on safely while the process of that number cannot have been reaped: its parent can
+/// do so, and the process itself. After [`open`](PidFd::open), ask the sender of the number
+/// again, or look at [`inspect`](super::inspect), and only then signal.
 ///
 /// # If a process dies
 /// Signals to it are [`NotFound`](ErrorKind::NotFound) errors once it has been reaped.
-/// Its status is its parent's to hear.
+/// Only its parent gets its status.
 ///
 /// # Across fork and exec
 /// A forked copy may use it; exec closes it.
@@ -72,7 +72,17 @@ impl PidFd {
         })
     }
 
-    /// The number that it was opened by.
+    /// Returns the number that the process was opened by.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::PidFd;
+    /// let me = PidFd::open(std::process::id())?;
+    /// assert_eq!(me.id(), std::process::id());
+    /// assert!(me.is_alive());
+    /// assert!(me.try_wait().unwrap_err().is_would_block());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> u32 {
         self.pid.as_raw_nonzero().get().cast_unsigned()
@@ -90,16 +100,33 @@ impl PidFd {
             .during("signalling process", format!("{} with {signal}", self.pid))
     }
 
-    /// Whether it runs.
+    /// Returns `true` while the process runs; a zombie does not run.
+    ///
+    /// # Cost
+    /// One poll(2).
+    ///
+    /// # Examples
+    /// See [`id`](PidFd::id).
     #[must_use]
     pub fn is_alive(&self) -> bool {
         poll::readable(self, Deadline::NOW).is_err()
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     ///
     /// # Errors
-    /// The system call's.
+    /// As poll(2) has them.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, PidFd};
+    /// use procession::Deadline;
+    /// let child = Command::new("true").spawn()?;
+    /// let watch = PidFd::open(child.pid())?;
+    /// watch.wait()?;
+    /// watch.wait_deadline(Deadline::NOW)?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait(&self) -> Result<()> {
         self.wait_deadline(Deadline::NEVER)
     }

@@ -25,7 +25,10 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// `SIGKILL` at once.
+    /// Returns the shortest ladder: `SIGKILL` at once.
+    ///
+    /// # Examples
+    /// See [`Stop`].
     #[must_use]
     pub fn new() -> Stop {
         Stop::default()
@@ -33,14 +36,20 @@ impl Stop {
 
     /// First asks the task, which sees it in
     /// [`Current::stop_requested`](super::Current::stop_requested), and gives
-    /// it this long. Programs that are not tasks cannot be asked.
+    /// it `grace` to end. Programs that are not tasks cannot be asked.
+    ///
+    /// # Examples
+    /// See [`Stop`].
     #[must_use]
     pub fn request(mut self, grace: Duration) -> Stop {
         self.request = Some(grace);
         self
     }
 
-    /// Then sends `SIGTERM`, and gives it this long.
+    /// Then sends `SIGTERM`, and gives the process `grace` to end.
+    ///
+    /// # Examples
+    /// See [`Stop`].
     #[must_use]
     pub fn terminate(mut self, grace: Duration) -> Stop {
         self.terminate = Some(grace);
@@ -48,6 +57,16 @@ impl Stop {
     }
 
     /// Signals the whole process group, if the process leads one.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Signal, Stop};
+    /// use std::time::Duration;
+    /// let script = Command::shell("sleep 60 & sleep 60").process_group().spawn()?;
+    /// let stop = Stop::new().terminate(Duration::from_secs(10)).group();
+    /// assert_eq!(script.stop(stop)?.signal(), Some(Signal::TERM));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn group(mut self) -> Stop {
         self.group = true;

@@ -59,26 +59,76 @@ impl CommandChild {
         self.running.is_ours()
     }
 
-    /// The program's process id. When it has ended, the number may be given
-    /// to another process.
+    /// Returns the program's process id. When the program has ended and was reaped, the number may be
+    /// given to another process.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{self, Command};
+    /// let child = Command::new("sleep").arg("60").spawn()?;
+    /// assert_eq!(process::inspect(child.pid())?.expect("it runs").name, "sleep");
+    /// child.kill()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "id")]
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.running.id()
     }
 
-    /// The writing end of its standard input, once, if it was piped.
+    /// Takes the writing end of standard input, if that was
+    /// [`piped`](crate::process::Stdio::Piped) and was not taken before. Drop it to end the program's
+    /// input.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Stdio};
+    /// let counts = Command::new("wc").arg("-c").stdin(Stdio::Piped).stdout(Stdio::Piped);
+    /// let mut child = counts.spawn()?;
+    /// let stdin = child.take_stdin().expect("it is piped");
+    /// stdin.write_all(b"four")?;
+    /// drop(stdin);
+    /// let line = child.lines()?.next_line()?.expect("there is one");
+    /// assert_eq!(line.text().trim(), "4");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn take_stdin(&mut self) -> Option<pipe::Writer> {
         // Whoever waits for room in it borrows this handle.
         self.conversation().stdin.take().and_then(Arc::into_inner)
     }
 
-    /// The reading end of its standard output, once, if it was piped.
+    /// Takes the reading end of standard output, if that was piped and was not taken before.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Stdio};
+    /// use std::io::Read;
+    /// let script = Command::shell("echo said").stdout(Stdio::Piped);
+    /// let mut child = script.spawn()?;
+    /// let mut text = String::new();
+    /// let mut pipe = child.take_stdout().expect("it is piped");
+    /// pipe.read_to_string(&mut text).unwrap();
+    /// assert_eq!(text, "said\n");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn take_stdout(&mut self) -> Option<pipe::Reader> {
         self.conversation().stdout.take()
     }
 
-    /// The reading end of its standard error, once, if it was piped.
+    /// Takes the reading end of standard error, if that was piped and was not taken before.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Stdio};
+    /// use std::io::Read;
+    /// let script = Command::shell("echo said >&2").stderr(Stdio::Piped);
+    /// let mut child = script.spawn()?;
+    /// let mut text = String::new();
+    /// let mut pipe = child.take_stderr().expect("it is piped");
+    /// pipe.read_to_string(&mut text).unwrap();
+    /// assert_eq!(text, "said\n");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn take_stderr(&mut self) -> Option<pipe::Reader> {
         self.conversation().stderr.take()
     }
@@ -240,19 +290,35 @@ impl CommandChild {
             .ok_or_else(|| Error::new(ErrorKind::Busy, "waiting for program", self.running.name()))
     }
 
-    /// Waits until it has ended. Its standard input, if piped and not taken,
-    /// is closed first.
+    /// Blocks until the program has ended, and returns how. Several threads may wait at once, and
+    /// each gets the status; asked again, it is returned again. What was set by
+    /// [`input`](super::Command::input) is written first, and standard input, if piped and not taken,
+    /// is closed. Outputs that are piped are not read: a program that fills one of them does not end.
     ///
     /// # Errors
-    /// None of its own.
+    /// As poll(2) has them; [`Unsupported`](ErrorKind::Unsupported): this process is a forked copy of
+    /// the one that started the program.
+    ///
+    /// # Examples
+    /// See [`CommandChild`].
     pub fn wait(&self) -> Result<ExitStatus> {
         self.wait_deadline(Deadline::NEVER)
     }
 
-    /// Its status, if it has ended.
+    /// Returns how the program ended if it has ended, and `None` while it runs. Its input is left as
+    /// it is.
     ///
     /// # Errors
     /// As [`wait`](CommandChild::wait).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// let child = Command::new("sleep").arg("60").spawn()?;
+    /// assert_eq!(child.try_wait()?, None);
+    /// child.kill()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
         match self.running.wait(Deadline::NOW) {
             Ok(()) => self.ended().map(Some),
@@ -261,18 +327,38 @@ impl CommandChild {
         }
     }
 
-    /// Waits at most `timeout`.
+    /// Waits as [`wait`](CommandChild::wait) does, at most `timeout`.
     ///
     /// # Errors
-    /// [`TimedOut`](ErrorKind::TimedOut).
+    /// [`TimedOut`](ErrorKind::TimedOut): the program runs; and as [`wait`](CommandChild::wait).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// use std::time::Duration;
+    /// let child = Command::new("sleep").arg("60").spawn()?;
+    /// assert!(child.wait_timeout(Duration::from_millis(2)).unwrap_err().is_timeout());
+    /// child.kill()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_timeout(&self, timeout: Duration) -> Result<ExitStatus> {
         self.wait_deadline(Deadline::after(timeout))
     }
 
-    /// Waits until the deadline.
+    /// Waits as [`wait`](CommandChild::wait) does, until `deadline` at most. A deadline that has passed
+    /// leaves the input as it is.
     ///
     /// # Errors
-    /// The deadline's.
+    /// [`TimedOut`](ErrorKind::TimedOut), or [`WouldBlock`](ErrorKind::WouldBlock) with
+    /// [`Deadline::NOW`]: the program runs; and as [`wait`](CommandChild::wait).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, process::Command};
+    /// let child = Command::new("true").spawn()?;
+    /// assert!(child.wait_deadline(Deadline::NEVER)?.success());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn wait_deadline(&self, deadline: Deadline) -> Result<ExitStatus> {
         // A program that waits for the rest of its input, or for its end, would never end.
         if !deadline.has_passed() {
@@ -310,20 +396,18 @@ impl CommandChild {
         }
     }
 
-    /// When it ended, once its status is known: when the server reaped it, however late
-    /// somebody asks; where the server was killed, or counts time otherwise because of a
-    /// namespace of times, when its end was noticed.
+    /// Returns when the program ended, once its status is known: the time at which the server reaped
+    /// it, however late the status is asked for. It is the time at which the end was noticed where the
+    /// server was killed, or counts time otherwise because of a namespace of times.
     ///
     /// # Examples
     /// ```
     /// use procession::process::Command;
-    /// use std::time::Duration;
     /// let child = Command::new("true").spawn()?;
     /// assert_eq!(child.ended_at(), None);
     /// child.wait()?;
     /// let ended = child.ended_at().expect("its status is known");
-    /// std::thread::sleep(Duration::from_millis(20));
-    /// assert!(ended.elapsed() >= Duration::from_millis(20));
+    /// assert!(ended <= std::time::Instant::now());
     /// assert_eq!(child.ended_at(), Some(ended));
     /// # Ok::<(), procession::Error>(())
     /// ```
@@ -332,8 +416,8 @@ impl CommandChild {
         self.running.ended_at()
     }
 
-    /// A descriptor that is readable as soon as [`wait`](CommandChild::wait) returns at
-    /// once: a moment later than the pidfd, when the server has told the status. It is so
+    /// Returns a descriptor that is readable as soon as [`wait`](CommandChild::wait) returns at
+    /// once: a moment later than the pidfd, when the server has told the status. It is readable
     /// too where the server was killed; then the pidfd tells of the end.
     ///
     /// # Examples
@@ -350,43 +434,90 @@ impl CommandChild {
         self.running.news()
     }
 
-    /// Sends it a signal.
+    /// Sends the program a signal: this very process, whatever has happened to its number since.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound): it has ended.
+    /// [`NotFound`](ErrorKind::NotFound): it has ended and was reaped.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Signal};
+    /// let child = Command::new("sleep").arg("60").spawn()?;
+    /// child.signal(Signal::HUP)?;
+    /// assert_eq!(child.wait()?.signal(), Some(Signal::HUP));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    ///
+    /// # References
+    /// pidfd_send_signal(2)
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.running.signal(signal)
     }
 
-    /// Ends it without appeal (`SIGKILL`); wait for it afterwards.
+    /// Kills the program (`SIGKILL`); wait for it afterwards. What the program has started is not
+    /// killed; [`signal_group`](CommandChild::signal_group) kills it, too.
     ///
     /// # Errors
     /// As [`signal`](CommandChild::signal).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Signal};
+    /// let child = Command::new("sleep").arg("60").spawn()?;
+    /// child.kill()?;
+    /// assert_eq!(child.wait()?.signal(), Some(Signal::KILL));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)
     }
 
-    /// Asks it to end (`SIGTERM`).
+    /// Asks the program to end (`SIGTERM`), which it may ignore.
     ///
     /// # Errors
     /// As [`signal`](CommandChild::signal).
+    ///
+    /// # Examples
+    /// See [`CommandChild`].
     pub fn terminate(&self) -> Result<()> {
         self.signal(Signal::TERM)
     }
 
-    /// Signals its whole process group, if it leads one.
+    /// Sends a signal to all processes of the program's process group, if the program leads one
+    /// ([`process_group`](super::Command::process_group), [`timeout`](super::Command::timeout),
+    /// [`session`](super::Command::session)).
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput): it does not;
-    /// [`NotFound`](ErrorKind::NotFound): nobody is left in it.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the program does not lead a group
+    /// - [`NotFound`](ErrorKind::NotFound): no process is left in the group
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Signal};
+    /// let child = Command::shell("sleep 60 & sleep 60").process_group().spawn()?;
+    /// child.signal_group(Signal::TERM)?;
+    /// assert_eq!(child.wait()?.signal(), Some(Signal::TERM));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn signal_group(&self, signal: Signal) -> Result<()> {
         self.running.signal_group(signal)
     }
 
-    /// Ends it step by step — `SIGTERM`, `SIGKILL` — and waits.
+    /// Ends the program step by step, `SIGTERM` and then `SIGKILL`, with the times of `stop`;
+    /// waits for its end, and returns how it ended.
     ///
     /// # Errors
     /// As [`wait`](CommandChild::wait).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Signal, Stop};
+    /// use std::time::Duration;
+    /// let child = Command::new("sleep").arg("60").spawn()?;
+    /// let stop = Stop::new().terminate(Duration::from_secs(10));
+    /// assert_eq!(child.stop(stop)?.signal(), Some(Signal::TERM));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn stop(&self, stop: Stop) -> Result<ExitStatus> {
         let whole_group = stop.is_group() && self.running.leads_group();
         for (step, grace) in stop.steps() {

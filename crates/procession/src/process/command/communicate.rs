@@ -36,8 +36,15 @@ impl Output {
         }
     }
 
-    /// Standard output as text, without the newlines at its end; bytes that
-    /// are not UTF-8 are replaced.
+    /// Returns standard output as text, without the newlines at its end; bytes that are not UTF-8 are
+    /// replaced by U+FFFD.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// assert_eq!(Command::new("echo").arg("a").output()?.text(), "a");
+    /// # Ok::<(), procession::process::CommandError>(())
+    /// ```
     #[must_use]
     pub fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.stdout);

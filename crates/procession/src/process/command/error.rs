@@ -59,13 +59,27 @@ impl CommandError {
         self
     }
 
-    /// How it ended, if it was started.
+    /// Returns how the program ended, if it was started.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// let failed = Command::shell("echo out; echo why >&2; exit 3").check().unwrap_err();
+    /// assert_eq!(failed.status().and_then(|status| status.code()), Some(3));
+    /// assert_eq!(failed.output().map(|output| output.text()), Some("out".to_owned()));
+    /// assert_eq!(failed.stderr_tail(), "why");
+    /// let absent = Command::new("not-a-program").check().unwrap_err();
+    /// assert_eq!((absent.status(), absent.output()), (None, None));
+    /// ```
     #[must_use]
     pub fn status(&self) -> Option<ExitStatus> {
         self.output().map(|output| output.status)
     }
 
-    /// What it had written, if it was started.
+    /// Returns what the program had written, if it was started.
+    ///
+    /// # Examples
+    /// See [`status`](CommandError::status).
     #[must_use]
     pub fn output(&self) -> Option<&Output> {
         match self {

@@ -96,7 +96,7 @@ pub struct Command {
 impl Command {
     setters!();
 
-    /// A program by path, or by name to be looked for in the directories of the `PATH` that the
+    /// Describes a program by path, or by name to be looked for in the directories of the `PATH` that the
     /// program will have. A name without `/` is looked for, anything else is a path; a relative
     /// path begins in [`current_dir`](Command::current_dir).
     ///

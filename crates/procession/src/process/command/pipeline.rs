@@ -36,6 +36,15 @@ impl Pipeline {
     }
 
     /// Adds a program at the end.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// let upper = Command::new("echo").arg("a").pipe(Command::new("cat"));
+    /// let upper = upper.pipe(Command::new("tr").args(["a-z", "A-Z"]));
+    /// assert_eq!(upper.check()?.text(), "A");
+    /// # Ok::<(), procession::process::CommandError>(())
+    /// ```
     #[must_use]
     pub fn pipe(mut self, next: Command) -> Pipeline {
         self.timeout = self.timeout.max(next.timeout);
@@ -44,8 +53,17 @@ impl Pipeline {
         self
     }
 
-    /// How long all of it may run; then all of it is killed, each program with
-    /// its group.
+    /// Limits how long [`output`](Pipeline::output) and [`check`](Pipeline::check) let the programs
+    /// run; then all of them are killed, each with its process group.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, CommandError};
+    /// use std::time::Duration;
+    /// let slow = Command::new("sleep").arg("60").pipe(Command::new("cat"));
+    /// let late = slow.timeout(Duration::from_millis(5)).check();
+    /// assert!(matches!(late, Err(CommandError::TimedOut { .. })));
+    /// ```
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Pipeline {
         self.timeout = Some(timeout);
@@ -54,8 +72,14 @@ impl Pipeline {
         self
     }
 
-    /// How many bytes the last program may write to each of its outputs where
-    /// these are collected.
+    /// Limits how many bytes each collected stream of the programs may have.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, CommandError};
+    /// let endless = Command::new("yes").pipe(Command::new("cat")).output_limit(1000);
+    /// assert!(matches!(endless.output(), Err(CommandError::TooMuchOutput { .. })));
+    /// ```
     #[must_use]
     pub fn output_limit(mut self, bytes: usize) -> Pipeline {
         self.output_limit = Some(bytes);
@@ -66,6 +90,15 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`Command::spawn`]; programs that were started are killed.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Stdio};
+    /// let pipeline = Command::new("echo").arg("a").pipe(Command::new("cat").stdout(Stdio::Null));
+    /// let children = pipeline.spawn()?;
+    /// assert!(children.wait()?.iter().all(|status| status.success()));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn spawn(self) -> Result<PipelineChild> {
         let last = self.commands.len() - 1;
         // Killed if a later one cannot be started.
@@ -101,11 +134,19 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`Command::output`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// let output = Command::shell("echo a; exit 4").pipe(Command::new("cat")).output()?;
+    /// assert_eq!((output.text().as_str(), output.status.code()), ("a", Some(4)));
+    /// # Ok::<(), procession::process::CommandError>(())
+    /// ```
     pub fn output(self) -> std::result::Result<Output, CommandError> {
         self.run().map(|(output, _)| output)
     }
 
-    /// [`output`](Pipeline::output), where the failure of any program is an
+    /// Runs all programs as [`output`](Pipeline::output) does; the failure of any program is an
     /// error.
     ///
     /// # Errors
@@ -194,24 +235,51 @@ pub struct PipelineChild {
 }
 
 impl PipelineChild {
-    /// The programs, first to last.
+    /// Returns the programs, first to last.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Command, Signal};
+    /// let pipeline = Command::new("sleep").arg("60").pipe(Command::new("cat"));
+    /// let mut children = pipeline.spawn()?;
+    /// children.children()[0].kill()?;
+    /// let statuses = children.wait()?;
+    /// assert_eq!(statuses[0].signal(), Some(Signal::KILL));
+    /// assert!(statuses[1].success());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn children(&mut self) -> &mut [CommandChild] {
         &mut self.children
     }
 
-    /// Waits for all, and tells how each ended.
+    /// Waits for all programs, and returns how each ended.
     ///
     /// # Errors
     /// As [`CommandChild::wait`].
+    ///
+    /// # Examples
+    /// See [`children`](PipelineChild::children).
     pub fn wait(&self) -> Result<Vec<ExitStatus>> {
         self.wait_deadline(Deadline::NEVER)
     }
 
-    /// Returns how each ended; `None` while one of them runs.
+    /// Returns how each program ended, and `None` while one of them runs.
     ///
     /// # Errors
     /// As [`CommandChild::try_wait`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Command;
+    /// use std::time::Duration;
+    /// let children = Command::new("sleep").arg("60").pipe(Command::new("cat")).spawn()?;
+    /// assert_eq!(children.try_wait()?, None);
+    /// assert!(children.wait_timeout(Duration::from_millis(2)).unwrap_err().is_timeout());
+    /// children.kill();
+    /// assert!(children.wait_deadline(procession::Deadline::NOW)?.iter().all(|it| !it.success()));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn try_wait(&self) -> Result<Option<Vec<ExitStatus>>> {
         self.children.iter().map(CommandChild::try_wait).collect()
     }
