@@ -16,9 +16,10 @@
 
 use super::LockError;
 use super::error::failed;
+use super::layout::{body_length, count_of, miscounted, taken, values_at};
 use crate::registry::thread;
 use crate::shm::{Class, Exclusive, Extent, Fingerprint, Kind, Object, ShmSafe, Values};
-use crate::{Deadline, Error, ErrorKind, Result};
+use crate::{Deadline, Error, Result};
 use procession_core::mutex::{Acquired, RawMutex};
 use procession_core::{Failure, Owner, Platform};
 use procession_sys::memory::Word;
@@ -32,15 +33,6 @@ pub(crate) struct Locked<T> {
     pub(crate) object: Arc<Object>,
     word: Word,
     values: Values<T>,
-}
-
-/// Where the values begin.
-const fn values_at<T>() -> usize {
-    if align_of::<T>() > 16 {
-        align_of::<T>()
-    } else {
-        16
-    }
 }
 
 /// The class of a lock of this kind around a `T`.
@@ -70,18 +62,6 @@ pub(crate) const fn class<T: ShmSafe>(kind: Kind) -> Class {
     }
 }
 
-/// Bytes for so many values.
-fn body_length<T>(count: usize) -> Result<usize> {
-    size_of::<T>()
-        .checked_mul(count)
-        .and_then(|bytes| bytes.checked_add(values_at::<T>()))
-        .filter(|&bytes| bytes <= isize::MAX as usize)
-        .ok_or_else(|| {
-            Error::new(ErrorKind::NoSpace, "creating shared object", "")
-                .because(format!("{count} values are more than an address can count"))
-        })
-}
-
 /// Writes so many values into the body of a new object.
 fn fill<T: ShmSafe>(
     object: &Object,
@@ -102,50 +82,6 @@ fn fill<T: ShmSafe>(
     match written == count {
         true => Ok(()),
         false => Err(miscounted(count)),
-    }
-}
-
-/// All values, taken before anything is locked: an iterator is other people's code.
-fn taken<T>(values: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
-    let (operation, count) = ("creating shared object", values.len());
-    let bytes = body_length::<T>(count)?;
-    crate::os::room::require_memory(bytes as u64, operation, &"")?;
-    let mut all = Vec::new();
-    all.try_reserve_exact(count).map_err(|error| {
-        Error::new(ErrorKind::NoSpace, operation, "").because(error.to_string())
-    })?;
-    // One more than it says, and no more: it may have no end.
-    for value in values.take(count.saturating_add(1)) {
-        if all.len() == count {
-            return Err(miscounted(count));
-        }
-        all.push(value);
-    }
-    match all.len() == count {
-        true => Ok(all),
-        false => Err(miscounted(count)),
-    }
-}
-
-fn miscounted(count: usize) -> Error {
-    Error::new(ErrorKind::InvalidInput, "creating shared object", "").because(format!(
-        "the iterator said that it has {count} values, and has another number of them"
-    ))
-}
-
-/// How many values an object has room for; refuses one that is too small.
-fn count_of<T>(object: &Object) -> Result<usize> {
-    let length = object.header().body_length;
-    let room = length.checked_sub(values_at::<T>());
-    let count = room.and_then(|room| room.checked_div(size_of::<T>()));
-    match (room, count) {
-        (Some(_), Some(count)) => Ok(count),
-        // Values without bytes: there is one.
-        (Some(_), None) => Ok(1),
-        _ => Err(
-            Error::new(ErrorKind::Corrupt, "opening shared object", object.label())
-                .because("it is too small for what it says it is"),
-        ),
     }
 }
 

@@ -66,6 +66,7 @@ mod barrier;
 mod condvar;
 mod error;
 mod event;
+mod layout;
 mod locked;
 mod mutex;
 mod once;
