@@ -16,9 +16,9 @@ use crate::{Failure, Owner, Platform, Slept};
 use std::cell::Cell;
 
 /// Two actors, one of whom may be dead; nobody can sleep.
-struct Actor<'a> {
-    me: Owner,
-    dead: &'a Cell<Option<Owner>>,
+pub(crate) struct Actor<'a> {
+    pub(crate) me: Owner,
+    pub(crate) dead: &'a Cell<Option<Owner>>,
 }
 
 impl Platform for Actor<'_> {
@@ -61,7 +61,7 @@ const BOUND: usize = 1000;
 
 /// Has the first actor abandoned after every number of its operations, and then
 /// the second one look. Returns how many there are.
-fn abandon_everywhere<S>(
+pub(crate) fn abandon_everywhere<S>(
     state: impl Fn() -> S,
     first: impl Fn(&S, &Actor<'_>),
     second: impl Fn(&S, &Actor<'_>, bool),

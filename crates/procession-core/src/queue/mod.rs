@@ -9,7 +9,7 @@
 //! slot   63            32 31  30                       0
 //!       ┌────────────────┬───┬──────────────────────────┐
 //!       │ lap            │ F │ block                    │  F: full
-//!       └────────────────┴───┴──────────────────────────┘
+//!       └────────────────┴───┴──────────────────────────┘  (bit 30: R, see `rendezvous`)
 //!
 //! block  63        40 39      28 27                 3 2   0
 //!       ┌────────────┬──────────┬────────────────────┬─────┐
@@ -24,6 +24,8 @@
 //! | filled | a sender, until somebody receives it; the ticket is the index of its slot | if the slot names the block, it was sent; if not, free again |
 //! | reading | a receiver | delivered once more, or counted as lost |
 //! | losing | whoever counts it as lost | counted by the next one |
+//! | offered | a sender that waits until it is taken ([`rendezvous`]) | free again |
+//! | requested | a receiver that waits for a sender ([`rendezvous`]) | free again |
 //!
 //! Receiving is one compare-and-swap on the block, from filled to reading, which
 //! succeeds only with the ticket of the index that the receiver looked at. Slot,
@@ -67,9 +69,12 @@
 //! P. Tsigas, Y. Zhang, "A simple, fast and scalable non-blocking concurrent FIFO
 //! queue" (2001): slots before indices, and whoever is behind is helped.
 
+#[cfg(all(test, not(loom)))]
+mod abandoned;
 pub mod ranges;
 mod receiving;
 mod recovery;
+pub mod rendezvous;
 mod sanity;
 mod sending;
 #[cfg(all(test, not(loom)))]
@@ -84,6 +89,9 @@ const BLOCK: u64 = FULL - 1;
 /// The block of a slot that says: nothing is sent any more.
 const CLOSED: u64 = BLOCK;
 
+/// Of the block of a slot: it is that of a receiver that waits for a message.
+const REQUEST: u64 = 1 << 30;
+
 /// Most blocks that a queue can have.
 pub const MAX_BLOCKS: usize = 1 << 25;
 
@@ -93,6 +101,10 @@ const FILLED: u64 = 2;
 const READING: u64 = 3;
 const LOSING: u64 = 4;
 const COUNTED: u64 = 5;
+/// As filled, and its sender waits until somebody receives it.
+const OFFERED: u64 = 6;
+/// Has no message: a receiver waits, and says so in the slot that names it.
+const REQUESTED: u64 = 7;
 
 const STATE: u64 = 7;
 const TICKET_AT: u32 = 3;
@@ -131,6 +143,12 @@ pub trait Blocks {
     /// Bits of the lap in a full slot, 32 at most.
     const LAP_BITS: u32 = 32;
 
+    /// Returns `true` if senders and receivers meet ([`rendezvous`]), so that blocks can be
+    /// in the states for that.
+    #[inline]
+    fn is_rendezvous(&self) -> bool {
+        false
+    }
     /// The first index for which there is no slot yet.
     #[inline]
     fn reach(&self) -> u64 {
@@ -325,6 +343,7 @@ impl<B: Blocks> RawQueue<'_, B> {
             match state(self.blocks.state(block).load(Ordering::Acquire)) {
                 FREE | FILLING => {}
                 FILLED | READING | LOSING | COUNTED => return Ok(false),
+                OFFERED | REQUESTED if self.blocks.is_rendezvous() => {}
                 _ => return Err(Failure::Corrupt),
             }
         }

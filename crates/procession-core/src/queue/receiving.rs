@@ -1,7 +1,8 @@
 //! Taking messages out.
 
 use super::{
-    BLOCK, Blocks, CLOSED, FILLED, FULL, Held, PLACE_AT, READING, RawQueue, Received, holder,
+    BLOCK, Blocks, CLOSED, FILLED, FULL, Held, OFFERED, PLACE_AT, READING, RawQueue, Received,
+    holder,
 };
 use crate::atomics::Ordering;
 use crate::{Failure, Platform};
@@ -13,7 +14,8 @@ impl<B: Blocks> RawQueue<'_, B> {
         // SYNC(message): see `publish`.
         let word = self.blocks.state(block).load(Ordering::Acquire);
         let of_message = word & ((1 << PLACE_AT) - 1);
-        (of_message == Self::ticket(index) | FILLED).then_some(word)
+        let state = of_message ^ Self::ticket(index);
+        (state == FILLED || state == OFFERED).then_some(word)
     }
 
     /// Takes the next message, if there is one; its index. The head stays where

@@ -1,8 +1,8 @@
 //! What the dead have left in blocks.
 
 use super::{
-    BLOCK, Blocks, COUNTED, FILLED, FILLING, FREE, FULL, Held, LOSING, Orphans, PLACE_AT, READING,
-    RawQueue, Recovered, TICKET_AT, TICKETS, holder, state,
+    BLOCK, Blocks, COUNTED, FILLED, FILLING, FREE, FULL, Held, LOSING, OFFERED, Orphans, PLACE_AT,
+    READING, REQUESTED, RawQueue, Recovered, TICKET_AT, TICKETS, holder, state,
 };
 use crate::Platform;
 use crate::atomics::Ordering;
@@ -15,7 +15,7 @@ enum Orphan {
 }
 
 /// Whether the one who has a block is dead.
-fn is_orphan(word: u64, platform: &impl Platform) -> bool {
+pub(super) fn is_orphan(word: u64, platform: &impl Platform) -> bool {
     let place = (word >> PLACE_AT & 0xfff) as usize;
     place == 0 || !platform.lives(place - 1, (word >> 40) as u32)
 }
@@ -64,7 +64,8 @@ impl<B: Blocks> RawQueue<'_, B> {
         };
         let mine = holder(platform.me());
         let freed = match state(seen) {
-            FILLING => change(FREE),
+            // Whoever comes to a slot that names it finds that it is nothing for that index.
+            FILLING | OFFERED | REQUESTED => change(FREE),
             FILLED => {
                 let slot = self
                     .slot((seen & TICKETS) >> TICKET_AT)

@@ -54,7 +54,7 @@ impl<B: Blocks> RawQueue<'_, B> {
     /// Refuses an index up to which everything is said to have been sent, if that
     /// cannot be.
     #[cold]
-    fn check_passed(&self, index: u64) -> Result<(), Failure> {
+    pub(super) fn check_passed(&self, index: u64) -> Result<(), Failure> {
         let tail = self.tail.load(Ordering::Acquire);
         let head = self.head.load(Ordering::Acquire);
         let is_sent = index <= tail.saturating_add(MAX_BEHIND);
@@ -129,7 +129,8 @@ impl<B: Blocks> RawQueue<'_, B> {
         let fits = (0..self.blocks.count()).all(|block| {
             let word = self.blocks.state(block).load(Ordering::Relaxed);
             // A free one is nobody's, and nobody would take it otherwise.
-            word == FREE || state(word) != FREE && state(word) <= COUNTED
+            word == FREE
+                || state(word) != FREE && (state(word) <= COUNTED || self.blocks.is_rendezvous())
         });
         match fits {
             true => Ok(()),

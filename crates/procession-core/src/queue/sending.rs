@@ -6,9 +6,9 @@ use crate::{Failure, Platform};
 
 /// What others may have seen of a message that is being published.
 #[derive(Clone, Copy)]
-struct Shown {
+pub(super) struct Shown {
     /// The word of its block.
-    word: u64,
+    pub(super) word: u64,
     /// Where it was to be.
     index: u64,
 }
@@ -138,7 +138,13 @@ impl<B: Blocks> RawQueue<'_, B> {
     /// said before, if somebody has received it by that: one who looked at the block
     /// when it had the same ticket, long ago. Then it is his.
     #[inline]
-    fn show(&self, block: usize, word: u64, index: u64, shown: &mut Option<Shown>) -> Option<u64> {
+    pub(super) fn show(
+        &self,
+        block: usize,
+        word: u64,
+        index: u64,
+        shown: &mut Option<Shown>,
+    ) -> Option<u64> {
         let state = self.blocks.state(block);
         match *shown {
             // Nobody else changes a block that is being filled.

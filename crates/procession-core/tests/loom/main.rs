@@ -11,6 +11,7 @@
 
 mod kernel;
 mod pool;
+mod rendezvous;
 
 use kernel::{Actor, Kernel, Protected, loom_three, model, owner, two};
 use loom::sync::Arc;

@@ -10,6 +10,7 @@
 use super::SendTimeoutError;
 use super::handle::Side;
 use super::ring::is_for_another;
+use super::sender::hand_over_block;
 use super::{Hindrance, Outcome};
 use crate::Deadline;
 use crate::shm::{Range, ShmSafe};
@@ -298,6 +299,9 @@ impl Reservation {
             return Ok(());
         };
         let side = &holding.side;
+        if side.ring.is_rendezvous() {
+            return hand_over_block(side, block, deadline);
+        }
         let gone = || side.are_receivers_gone();
         side.ring.commit(block, deadline, gone)
     }

@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 
 /// Makes a queue without a name in which `capacity` messages may wait, not counting
 /// those that are received and not acknowledged ([`recv_delivery`](crate::queue::Receiver::recv_delivery)). Memory is
-/// taken as messages come.
+/// taken as messages come. A queue of capacity 0 stores no message: its senders hand each one
+/// to a receiver ([rendezvous](crate::queue#a-queue-of-capacity-0)).
 ///
 /// # Errors
-/// [`InvalidInput`](crate::ErrorKind::InvalidInput): no room, or too much;
+/// [`InvalidInput`](crate::ErrorKind::InvalidInput): too much room;
 /// [`Unsupported`](crate::ErrorKind::Unsupported): the type [cannot be a
 /// message](crate::queue#what-messages-are);
 /// [`NoSpace`](crate::ErrorKind::NoSpace), [`LimitReached`](crate::ErrorKind::LimitReached)
@@ -24,8 +25,15 @@ use serde::de::DeserializeOwned;
 /// assert_eq!(receiver.recv().unwrap(), (7, "seven".to_owned()));
 /// drop(sender);
 /// assert!(receiver.recv().is_err());
+///
+/// let (sender, receiver) = queue::bounded::<u32>(0)?;
+/// assert!(sender.try_send(1).is_err()); // no receiver waits
+/// let waits = std::thread::spawn(move || receiver.recv().unwrap());
+/// sender.send(7).unwrap(); // returns when the receiver has it
+/// assert_eq!(waits.join().unwrap(), 7);
 /// # Ok::<(), procession::Error>(())
 /// ```
+#[doc(alias = "rendezvous")]
 #[doc(alias = "joinable")]
 #[doc(alias = "JoinableQueue")]
 pub fn bounded<T: Serialize + DeserializeOwned>(capacity: usize) -> Result<Halves<T>> {

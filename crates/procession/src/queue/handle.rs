@@ -155,7 +155,7 @@ macro_rules! both_halves {
             /// Returns how many messages may wait.
             #[must_use]
             pub fn capacity(&self) -> usize {
-                self.side.ring.layout.capacity
+                self.side.ring.capacity()
             }
 
             /// Closes the queue for every process: no sender can send any more, and what was

@@ -81,6 +81,10 @@ pub(super) const SPARE: usize = 1 << 14;
 /// The same, where there is one process on each side.
 pub(super) const SPARE_OF_TWO: usize = 64;
 
+/// Senders and receivers of a queue of capacity 0 that may wait where others find them. More
+/// wait until one of those has gone.
+const WAITING: usize = 256;
+
 /// Fewest slots: so that laps take their time to come round.
 const MIN_SLOTS: usize = 64;
 
@@ -101,7 +105,10 @@ pub(super) fn whole_lines(inline: usize) -> usize {
 /// How many of what there are, and how large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
+    /// Of a rendezvous, how many may wait for each other.
     pub(super) capacity: usize,
+    /// No message waits: each goes from a sender that waits to a receiver.
+    pub(super) is_rendezvous: bool,
     pub(super) slots: usize,
     pub(super) blocks: usize,
     pub(super) stride: usize,
@@ -123,9 +130,11 @@ impl Layout {
         let refuse = |why: String| {
             Err(Error::new(ErrorKind::InvalidInput, "creating queue", "").because(why))
         };
-        if capacity == 0 || capacity > MAX_BLOCKS / 2 {
+        let is_rendezvous = capacity == 0;
+        let capacity = if is_rendezvous { WAITING } else { capacity };
+        if capacity > MAX_BLOCKS / 2 {
             return refuse(format!(
-                "a queue has room for 1 to {} messages, not {capacity}",
+                "a queue has room for 0 to {} messages, not {capacity}",
                 MAX_BLOCKS / 2
             ));
         }
@@ -141,6 +150,7 @@ impl Layout {
         let stride = lines.and_then(|lines| lines.checked_mul(LINE));
         let layout = stride.map(|stride| Layout {
             capacity,
+            is_rendezvous,
             slots: capacity.next_power_of_two().max(MIN_SLOTS),
             blocks: capacity + spare,
             stride,
@@ -268,7 +278,7 @@ impl Layout {
             _ => 0,
         };
         let sizes = [
-            self.capacity,
+            if self.is_rendezvous { 0 } else { self.capacity },
             self.slots,
             self.blocks,
             self.stride,
@@ -301,13 +311,15 @@ impl Layout {
         } else {
             Orphans::Lose
         };
-        let spare = size(2).checked_sub(size(0));
+        let capacity = if size(0) == 0 { WAITING } else { size(0) };
+        let spare = size(2).checked_sub(capacity);
         let spare = spare.filter(|&spare| spare > 0);
         let spare = spare.ok_or_else(corrupt)?;
         let expected =
             Layout::new(size(0), spare, size(4), orphans, size(6)).map_err(|_| corrupt())?;
         let found = Layout {
-            capacity: size(0),
+            capacity,
+            is_rendezvous: size(0) == 0,
             slots: size(1),
             blocks: size(2),
             stride: size(3),

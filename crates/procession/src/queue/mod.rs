@@ -42,9 +42,9 @@
 //! ([`Unsupported`](crate::ErrorKind::Unsupported) both).
 //!
 //! # How a queue ends
-//! When all who receive from a queue without a name are gone, dropped or killed,
+//! When all receivers of a queue without a name are gone, dropped or killed,
 //! nobody can send to it any more: every sender in every process is refused, whatever
-//! room there is. When all who send are gone, receivers get what is there and are then
+//! room there is. When all senders are gone, receivers get what is there and are then
 //! refused, each time. A handle on its way, in an argument or a message, counts as
 //! long as somebody can receive it. Senders learn at once of the end of the last
 //! receiver if it was dropped; if it was killed, they ask the kernel every 10 ms, and
@@ -52,6 +52,27 @@
 //!
 //! `while let Ok(..)` takes any error for the end. [`iter`](Receiver::iter) panics on
 //! any other one, [`results`](Receiver::results) has it.
+//!
+//! # A queue of capacity 0
+//! In a queue of capacity 0, no message waits (a *rendezvous*, Go's unbuffered channel):
+//! [`send`](Sender::send) blocks until a receiver has the message, and receivers block until
+//! a sender comes.
+//!
+//! | | |
+//! |---|---|
+//! | `try_send` | succeeds if a receiver blocks in a form of `recv` at this moment |
+//! | `try_recv` | succeeds if a sender blocks in a form of `send` at this moment, or a `send_async` is pending |
+//! | a send that returns an error | the message was not received |
+//! | a receive that returns an error | no message was taken |
+//! | a sender that is killed while it blocks | its message is gone, or was received |
+//! | a receiver that is killed while it blocks, or has the message | as in other queues: the message that a sender has handed over goes to another receiver, the next one that comes if none is there |
+//! | a [`Select`](crate::Select), a `recv_async` | is told of senders that block, and does not count as a receiver that blocks: two `Select`s do not meet |
+//! | [`send_many`](Sender::send_many) | hands over one message after the other |
+//! | [`len`](Sender::len), [`capacity`](Sender::capacity) | 0; the queue is full and empty |
+//!
+//! Each send wakes every receiver that waits, and each receive every sender. At most 256 of
+//! a side are found by `try_send` and `try_recv`, and the others wait until one of those has
+//! gone. A queue with priorities has no capacity 0.
 //!
 //! # Examples
 //! ```

@@ -8,9 +8,9 @@ use super::layout::{self, Layout};
 use super::ring::{Origin, Ring};
 use super::schema::{Message, Schema};
 use super::{Halves, Receiver, Sender};
-use crate::Result;
 use crate::peer::Peer;
 use crate::shm::Object;
+use crate::{Error, ErrorKind, Result};
 use procession_core::queue::Orphans;
 use std::sync::Arc;
 
@@ -83,6 +83,9 @@ impl Options {
 
     /// Sets how many messages may wait before senders wait for room, not counting those
     /// that are received and not acknowledged. Unless set, senders do not wait.
+    ///
+    /// With 0, no message waits: sending returns when a receiver has the message
+    /// ([rendezvous](crate::queue#a-queue-of-capacity-0)).
     ///
     /// # Examples
     /// ```
@@ -273,6 +276,17 @@ impl Options {
     /// ```
     pub fn open_or_create<T: Message<'static> + ?Sized>(self, name: &str) -> Result<Halves<T>> {
         self.make(Origin::OpenOrCreate(name), (Peer::NONE, Peer::NONE))
+    }
+
+    /// Refuses the capacity 0 where several queues are waited for at once: then no receiver
+    /// waits at any of them.
+    pub(super) fn refuse_rendezvous(&self) -> Result<()> {
+        match self.capacity {
+            Some(0) => Err(Error::new(ErrorKind::InvalidInput, "creating queue", "")
+                .because("a queue with priorities has room for 1 message of each, or more")
+                .with_hint("use one queue of capacity 0, or a capacity of 1")),
+            _ => Ok(()),
+        }
     }
 
     /// Options for each of several queues, which share the memory of one unless it is set.

@@ -82,6 +82,7 @@ impl Options {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn prioritized<T: Message<'static>>(self, priorities: usize) -> Result<PriorityHalves<T>> {
+        self.refuse_rendezvous()?;
         let each = self.share_memory(priorities);
         of_each(priorities, || each.anonymous())
     }

@@ -12,6 +12,7 @@ mod long;
 mod named;
 mod panics;
 mod ranges;
+mod rendezvous;
 mod scribbled;
 mod shapes;
 #[path = "../common/way.rs"]
@@ -57,6 +58,14 @@ fn main() -> ExitCode {
         long::what_the_dead_had_borrowed_comes_again,
         growing::slow_processes_keep_nobody_from_sending,
         growing::unbounded_queues_lose_nothing_between_processes,
+        rendezvous::each_message_is_handed_to_one_receiver,
+        rendezvous::sending_returns_when_a_receiver_has_the_message,
+        rendezvous::who_does_not_wait_sends_to_a_receiver_that_does,
+        rendezvous::what_the_dead_offered_or_requested_is_gone,
+        rendezvous::a_message_held_by_the_dead_comes_again,
+        rendezvous::the_end_of_the_other_side_ends_the_wait,
+        rendezvous::batches_and_borrowed_messages_are_handed_over,
+        rendezvous::descriptors_are_handed_over,
         death::a_killed_sender_is_no_sender_any_more,
         death::a_message_held_by_the_dead_comes_again,
         death::what_the_dead_held_is_counted_where_it_is_lost,
@@ -82,6 +91,14 @@ fn main() -> ExitCode {
         ranges::what_does_not_fit_below_the_limit_is_an_error,
         ranges::a_sender_with_a_lower_limit_sends_long_messages,
         ranges::ranges_of_killed_senders_are_used_again,
+        rendezvous::who_gives_up_has_neither_sent_nor_received,
+        rendezvous::closing_wakes_all_who_wait,
+        rendezvous::more_wait_than_there_is_room_for,
+        rendezvous::two_futures_meet_and_one_that_is_dropped_sends_nothing,
+        rendezvous::priorities_do_not_meet,
+        rendezvous::a_sender_killed_at_any_instruction_has_handed_over_or_not,
+        rendezvous::a_receiver_killed_at_any_instruction_leaves_the_message_to_another,
+        rendezvous::who_is_stopped_while_it_waits_stands_in_nobodys_way,
         limits::what_cannot_be_is_refused,
         limits::deadlines_are_kept,
         limits::closing_lets_the_rest_be_received,

@@ -4,6 +4,7 @@
 mod blocks;
 mod growing;
 mod receiving;
+mod rendezvous;
 mod sending;
 mod waiting;
 
@@ -94,9 +95,15 @@ struct OfBlocks<'a> {
     /// The same of slots.
     slots_there: &'a AtomicU64,
     slots: usize,
+    is_rendezvous: bool,
 }
 
 impl Blocks for OfBlocks<'_> {
+    #[inline]
+    fn is_rendezvous(&self) -> bool {
+        self.is_rendezvous
+    }
+
     #[inline]
     fn count(&self) -> usize {
         // SYNC(there): see `layout.rs`. Looked at each time: a slot that is younger
@@ -184,6 +191,7 @@ impl Ring {
                 max: self.layout.blocks,
                 slots_there: self.word(layout::SLOTS_THERE),
                 slots: self.layout.slots,
+                is_rendezvous: self.layout.is_rendezvous,
             },
             capacity: self.layout.capacity as u64,
         }
@@ -205,8 +213,17 @@ impl Ring {
     /// until all are.
     #[inline]
     fn notify_of_room(&self, count: u32, caller: &Caller<'_>) {
-        self.room().notify_after_swap(count, caller);
-        if self.done().has_sleepers_after_swap() && self.raw().is_empty() {
+        if self.room().has_sleepers_after_swap() {
+            // Each sender waits until its own message is taken.
+            let count = if self.is_rendezvous() {
+                u32::MAX
+            } else {
+                count
+            };
+            self.room().notify_after_swap(count, caller);
+        }
+        if self.done().has_sleepers_after_swap() && (self.is_rendezvous() || self.raw().is_empty())
+        {
             self.done().notify(u32::MAX, caller);
         }
     }
@@ -273,8 +290,20 @@ impl Ring {
         Hindrance::Failed(failed(failure, operation, label, Deadline::NOW))
     }
 
+    /// How many messages wait. Those of senders that wait do not.
     pub(super) fn len(&self) -> usize {
-        self.raw().len() as usize
+        match self.is_rendezvous() {
+            true => 0,
+            false => self.raw().len() as usize,
+        }
+    }
+
+    /// How many messages may wait.
+    pub(super) fn capacity(&self) -> usize {
+        match self.is_rendezvous() {
+            true => 0,
+            false => self.layout.capacity,
+        }
     }
 
     pub(super) fn lost(&self) -> u64 {

@@ -19,16 +19,16 @@ impl Ring {
         tidy: impl Fn(),
         mut read: impl FnMut(Held) -> (T, Keep),
     ) -> Outcome<T> {
+        if self.is_rendezvous() {
+            return self.receive_offered(deadline, is_other_side_gone, tidy, read);
+        }
         let caller = self.object.caller(deadline)?;
         let mut is_first = true;
         let attempt = || {
             if !std::mem::take(&mut is_first) {
                 self.let_senders_get_ahead();
             }
-            if self.word(layout::UNTIDY).load(Ordering::Relaxed) != 0 {
-                self.word(layout::UNTIDY).store(0, Ordering::Relaxed);
-                tidy();
-            }
+            self.tidy_if_asked(&tidy);
             self.try_receive(&mut read, &caller)
         };
         self.wait(
@@ -38,6 +38,14 @@ impl Ring {
             attempt,
             is_other_side_gone,
         )
+    }
+
+    #[inline]
+    pub(super) fn tidy_if_asked(&self, tidy: &impl Fn()) {
+        if self.word(layout::UNTIDY).load(Ordering::Relaxed) != 0 {
+            self.word(layout::UNTIDY).store(0, Ordering::Relaxed);
+            tidy();
+        }
     }
 
     /// After many messages in a row, whoever is as fast as the senders takes each line
@@ -109,6 +117,8 @@ impl Ring {
         match self.layout.orphans {
             // Whoever waits for room or for the end is not to wait for a receiver.
             Orphans::Lose => self.look_without_receiving(caller),
+            // One that has an answer to its request takes that, and no other message.
+            _ if self.is_rendezvous() => self.messages().notify(u32::MAX, caller),
             _ => self.messages().notify(1, caller),
         }
     }
@@ -138,7 +148,11 @@ impl Ring {
     /// Whether there is something to receive, if only the end.
     pub(in crate::queue) fn has_message(&self, caller: &Caller<'_>) -> bool {
         let raw = self.raw();
-        raw.is_ready(raw.head.load(Ordering::Acquire))
+        let is_there = match self.is_rendezvous() {
+            true => self.has_offer(caller),
+            false => raw.is_ready(raw.head.load(Ordering::Acquire)),
+        };
+        is_there
             || self.layout.orphans == Orphans::Redeliver
                 && self.has_news()
                 && raw.has_orphan(caller)
@@ -170,6 +184,9 @@ impl Row<'_> {
         &mut self,
         read: impl FnOnce(usize) -> Result<()>,
     ) -> Outcome<bool> {
+        if self.ring.is_rendezvous() {
+            return self.ring.receive_another(read, &self.caller);
+        }
         let (ring, raw) = (self.ring, self.ring.raw());
         let (held, index) = match raw.take(self.from, &self.caller) {
             Ok((Received::Message(held), index)) => (held, index),

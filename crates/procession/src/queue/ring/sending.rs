@@ -121,7 +121,7 @@ impl Ring {
     /// Attempts something that wants room. `is_other_side_gone` closes the queue if it
     /// says so.
     #[inline]
-    pub(super) fn make_room<T>(
+    pub(in crate::queue) fn make_room<T>(
         &self,
         caller: &Caller<'_>,
         deadline: Deadline,
@@ -155,7 +155,7 @@ impl Ring {
     /// Refuses what would be sent into a queue that is closed, by somebody or by the
     /// end of the last receiver, whether there is room in it or not.
     #[inline]
-    fn check_open(&self) -> Outcome<()> {
+    pub(in crate::queue) fn check_open(&self) -> Outcome<()> {
         match self.is_closed() {
             true => Err(Hindrance::Disconnected),
             false => Ok(()),
@@ -248,9 +248,12 @@ impl Ring {
         Ok(Some(()))
     }
 
-    /// Whether there is room for a message.
+    /// Whether there is room for a message, or a receiver that waits for it.
     pub(in crate::queue) fn has_room(&self) -> bool {
-        self.len() < self.layout.capacity
+        match self.is_rendezvous() {
+            true => self.has_request(),
+            false => self.len() < self.layout.capacity,
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The sending half.
 
 mod bytes;
+mod hand_over;
 mod join;
 mod many;
 mod values;
+
+pub(super) use hand_over::hand_over_block;
 
 use super::Outcome;
 use super::handle::{self, Side, both_halves};
@@ -59,6 +62,9 @@ impl<T: ?Sized> Sender<T> {
         descriptors: &[OwnedFd],
         deadline: Deadline,
     ) -> Outcome<()> {
+        if self.side.ring.is_rendezvous() {
+            return self.hand_over(bytes, descriptors, deadline);
+        }
         if descriptors.is_empty() {
             let gone = || self.side.are_receivers_gone();
             let ring = &self.side.ring;

@@ -114,6 +114,10 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub async fn send_async(&self, message: T) -> std::result::Result<(), SendError<T>> {
+        if self.side.ring.is_rendezvous() {
+            let handed = self.hand_over_async(&message).await;
+            return handed.map_err(|hindrance| hindrance.of_send(message));
+        }
         let attempt = || match self.deliver(&message, Deadline::NOW) {
             Err(Hindrance::TimedOut) => None,
             outcome => Some(outcome),

@@ -1,0 +1,158 @@
+//! Sending to a queue of capacity 0: the message is handed to a receiver.
+
+use super::Sender;
+use crate::queue::handle::Side;
+use crate::queue::message::encode;
+use crate::queue::{Hindrance, Outcome};
+use crate::registry::Caller;
+use crate::{Deadline, Result};
+use procession_core::Owner;
+use procession_core::queue::rendezvous::Offer;
+use serde::Serialize;
+use std::os::fd::OwnedFd;
+
+/// A message on its way to a receiver.
+struct HandOver<'a> {
+    side: &'a Side,
+    process: Option<Owner>,
+    /// With the message. `None`: it is not there yet, or the receiver's.
+    block: Option<usize>,
+    offer: Option<Offer>,
+    /// Descriptors that are still to be sent, and what their packet is called.
+    packet: Option<(&'a [OwnedFd], u64)>,
+}
+
+impl<'a> HandOver<'a> {
+    fn new(side: &'a Side, descriptors: &'a [OwnedFd]) -> Result<HandOver<'a>> {
+        let packet = match descriptors {
+            [] => None,
+            some => Some((some, side.descriptor_socket().tag(some)?)),
+        };
+        Ok(HandOver {
+            side,
+            process: side.process(),
+            block: None,
+            offer: None,
+            packet,
+        })
+    }
+
+    /// Hands the message over; `None`: not yet. It is offered to receivers that come, if
+    /// it `stays`.
+    fn attempt(&mut self, bytes: &[u8], stays: bool, caller: &Caller<'_>) -> Outcome<Option<()>> {
+        let ring = &self.side.ring;
+        if self.offer.is_none() {
+            ring.check_open()?;
+        }
+        if self.block.is_none() {
+            let tag = self.packet.map_or(0, |(_, tag)| tag);
+            self.block = ring.fill_one(bytes, tag, caller)?;
+            self.process = self.side.process();
+        }
+        let Some(block) = self.block else {
+            return Ok(None);
+        };
+        if let Some((descriptors, tag)) = self.packet {
+            // A packet whose message is given up has to be tidied away.
+            let socket = self.side.descriptor_socket();
+            let is_sent = (stays || ring.has_room()) && socket.try_send(block, tag, descriptors)?;
+            if !is_sent {
+                return Ok(None);
+            }
+            self.packet = None;
+        }
+        let handed = ring.hand_over(block, &mut self.offer, stays, caller)?;
+        if handed.is_some() {
+            self.block = None;
+        }
+        Ok(handed)
+    }
+
+    /// Gives up, if a receiver has not taken the message: whether it has.
+    fn give_up(&mut self) -> bool {
+        let is_ours = self.process.is_some() && self.side.process() == self.process;
+        let ring = &self.side.ring;
+        match (self.block.take(), ring.object.holder()) {
+            (Some(block), Some(caller)) if is_ours => {
+                ring.give_up(block, self.offer.take(), &caller)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Drop for HandOver<'_> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+impl<T: ?Sized> Sender<T> {
+    /// Hands a message to a receiver, waiting for one.
+    #[cold]
+    pub(super) fn hand_over(
+        &self,
+        bytes: &[u8],
+        descriptors: &[OwnedFd],
+        deadline: Deadline,
+    ) -> Outcome<()> {
+        let side = &*self.side;
+        let caller = side.ring.object.caller(deadline)?;
+        let mut message = HandOver::new(side, descriptors)?;
+        let stays = deadline != Deadline::NOW;
+        let gone = || side.are_receivers_gone();
+        let attempt = || message.attempt(bytes, stays, &caller);
+        let outcome = side.ring.make_room(&caller, deadline, gone, attempt);
+        match outcome {
+            Err(_) if message.give_up() => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+impl<T: Serialize> Sender<T> {
+    /// Hands a message to a receiver, as a future: it is offered while that is pending.
+    pub(super) async fn hand_over_async(&self, message: &T) -> Outcome<()> {
+        let mut bytes = Vec::new();
+        let descriptors = encode(message, &mut bytes)?;
+        let side = &*self.side;
+        let mut message = HandOver::new(side, &descriptors)?;
+        let attempt = || {
+            let outcome = self.attempt_to_send(&mut message, &bytes);
+            match outcome {
+                Ok(handed) => handed.map(Ok),
+                Err(_) if message.give_up() => Some(Ok(())),
+                Err(hindrance) => Some(Err(hindrance)),
+            }
+        };
+        let sent = crate::wait::until(self.room(), attempt).await;
+        sent.map_err(Hindrance::Failed).flatten()
+    }
+
+    fn attempt_to_send(&self, message: &mut HandOver<'_>, bytes: &[u8]) -> Outcome<Option<()>> {
+        let caller = self.side.ring.object.caller(Deadline::NOW)?;
+        if self.side.are_receivers_gone() {
+            return Err(Hindrance::Disconnected);
+        }
+        message.attempt(bytes, true, &caller)
+    }
+}
+
+/// Hands the message in a block that is ours to a receiver, waiting for one. Whatever
+/// comes of it, the block is not ours any more.
+pub(in crate::queue) fn hand_over_block(
+    side: &Side,
+    block: usize,
+    deadline: Deadline,
+) -> Outcome<()> {
+    let caller = side.ring.object.caller(deadline)?;
+    let mut message = HandOver::new(side, &[])?;
+    message.block = Some(block);
+    let stays = deadline != Deadline::NOW;
+    let gone = || side.are_receivers_gone();
+    let attempt = || message.attempt(&[], stays, &caller);
+    match side.ring.make_room(&caller, deadline, gone, attempt) {
+        Err(_) if message.give_up() => Ok(()),
+        outcome => outcome,
+    }
+}
