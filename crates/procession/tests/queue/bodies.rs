@@ -3,6 +3,7 @@ use procession::process::StartMethod;
 use procession::queue::{
     self, Receiver, RecvError, RecvTimeoutError, SendError, Sender, TryRecvError, TrySendError,
 };
+use procession::sync::Event;
 
 const COUNT: u64 = 2000;
 
@@ -59,21 +60,24 @@ pub(crate) fn each_message_goes_to_one_receiver(method: StartMethod) {
 
 pub(crate) fn a_full_queue_makes_its_senders_wait(method: StartMethod) {
     let (sender, receiver) = queue::bounded(3).unwrap();
+    let refused = Event::new().unwrap();
     let mut task = start(
         method,
-        |sender: Sender<u32>| {
+        |(sender, refused): (Sender<u32>, Event)| {
             for number in 0..3 {
                 sender.try_send(number).unwrap();
             }
             assert!(sender.is_full());
             let full = sender.try_send(9).unwrap_err();
             assert!(matches!(full, TrySendError::Full(9)), "{full}");
+            refused.set().unwrap();
             // Until somebody receives.
             sender.send(3).unwrap();
         },
-        sender.clone(),
+        (sender.clone(), refused.clone()),
     );
-    testkit::eventually("it is full", || receiver.len() == 3);
+    refused.wait_timeout(LONG).unwrap();
+    assert_eq!(receiver.len(), 3);
     for number in 0..4 {
         assert_eq!(receiver.recv_timeout(LONG).unwrap(), number);
     }
