@@ -183,9 +183,9 @@ pub use failure::{Failure, FailureError};
 pub use handle::Handle;
 pub use name::Name;
 pub use process::init;
-pub use select::Select;
+pub use select::{Select, SelectRecv, Selector};
 pub use time::Deadline;
-pub use wait::Selectable;
+pub use wait::{Selectable, Tick, Ticker};
 
 /// Compiles what stands beside Python.
 #[cfg(doctest)]

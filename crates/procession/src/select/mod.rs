@@ -13,26 +13,29 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// Waits until the first of several things is ready: queues, channels, events,
-/// processes, plain descriptors, a time.
+/// processes, descriptors, ticks and times.
 ///
-/// Each is added once and known by the number that this returns; [`ready`] says
-/// which one is. What is ready is still to be received, and somebody else can be
-/// faster: use the forms that do not wait, and wait again where they fail, or a
-/// [`Selector`], which does so.
-/// Of several that are ready, each has its turn; if a `Select` is made anew for
-/// each wait, each is as likely to be told of as any other.
+/// Each thing is added once, and adding it returns its number. [`ready`] returns the number
+/// of a thing that is ready. A message that is ready is still to be received, and another
+/// thread or process can be faster: use the forms that do not wait, and wait again if they
+/// fail. A [`Selector`] does so, and returns what it has received.
+///
+/// If several things are ready, each has its turn: a wait begins behind the thing that was
+/// reported last, and the order of things is random. If a `Select` is made anew for each
+/// wait, each ready thing is reported with the same probability.
 ///
 /// # If a process dies
-/// The end of the other side of a queue or a channel makes it ready; the end of a
-/// process its handle.
+/// The end of the other side makes a queue or a channel ready. The end of a process makes
+/// its handle ready.
 ///
 /// # Across fork and exec
 /// A forked child has its copy.
 ///
 /// # Cost
-/// One look at each where one is ready. Asleep: for things in shared memory one
-/// system call; where there are descriptors, too, the thread that keeps shared
-/// objects wakes this one, some system calls in all, but no thread for each.
+/// If something is ready: one look at each thing. If the thread has to sleep: one system
+/// call if all things are in shared memory. If some are descriptors, the thread of the
+/// library that watches shared objects wakes this one, which takes some system calls in all,
+/// and no thread for each thing.
 ///
 /// # Examples
 /// ```
@@ -80,98 +83,198 @@ impl fmt::Debug for Select<'_> {
 }
 
 impl<'a> Select<'a> {
-    /// Waits for nothing yet.
+    /// Makes a `Select` that waits for nothing.
+    ///
+    /// # Examples
+    /// See [`Select`].
     #[must_use]
     pub fn new() -> Select<'a> {
         Select::default()
     }
 
-    /// Waits for something to receive, if only the end.
+    /// Adds a queue or a channel, which is ready if there is a message to receive, or if
+    /// none will come. Returns its number.
+    ///
+    /// # Examples
+    /// See [`Select`].
     pub fn recv(&mut self, from: &'a impl Selectable) -> usize {
         self.sources.add(from.readiness())
     }
 
-    /// Waits for room, or for the end of all receivers.
+    /// Adds a queue, which is ready if there is room for a message, or if no receiver is
+    /// left. Returns its number.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Select, queue};
+    /// let (sender, receiver) = queue::bounded::<u32>(1)?;
+    /// let mut select = Select::new();
+    /// let room = select.send(&sender);
+    /// assert_eq!(select.ready()?, room);
+    /// sender.try_send(7).unwrap();
+    /// assert!(select.try_ready().is_err()); // the queue is full
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn send<T: ?Sized>(&mut self, sender: &queue::Sender<T>) -> usize {
         self.sources.add(Readiness::shared(sender.room()))
     }
 
-    /// Waits until an event is set. If it resets itself, the setting is still to be
-    /// taken.
+    /// Adds an event, which is ready while it is set. Returns its number. An auto-reset
+    /// event is still to be taken ([`try_wait`](Event::try_wait)).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Select, sync::Event};
+    /// let (one, other) = (Event::new()?, Event::new()?);
+    /// let mut select = Select::new();
+    /// let (_, second) = (select.event(&one), select.event(&other));
+    /// other.set()?;
+    /// assert_eq!(select.ready()?, second);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn event(&mut self, event: &'a Event) -> usize {
         self.sources.add(Readiness::shared(event))
     }
 
-    /// Waits until a descriptor can be read: a handle of a process or a task, which
-    /// can be when that has ended, a [`Listener`](crate::channel::Listener), signals,
-    /// pipes and sockets.
+    /// Adds a descriptor, which is ready if it can be read: a pipe or a socket that has
+    /// something, a handle of a process or a task that has ended, a
+    /// [`Listener`](crate::channel::Listener) that has a connection, signals. Returns its
+    /// number.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Select, os::pipe};
+    /// use std::io::Write;
+    /// let (reader, mut writer) = pipe::pipe()?;
+    /// let mut select = Select::new();
+    /// let (readable, writable) = (select.readable(&reader), select.writable(&writer));
+    /// assert_eq!(select.ready()?, writable);
+    /// select.remove(writable);
+    /// writer.write_all(b"it").unwrap();
+    /// assert_eq!(select.ready()?, readable);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn readable(&mut self, descriptor: &'a impl AsFd) -> usize {
         self.sources
             .add(Readiness::of_descriptor(descriptor.as_fd(), PollFlags::IN))
     }
 
-    /// Waits until a descriptor can be written to.
+    /// Adds a descriptor, which is ready if it can be written to. Returns its number.
+    ///
+    /// # Examples
+    /// See [`readable`](Select::readable).
     pub fn writable(&mut self, descriptor: &'a impl AsFd) -> usize {
         self.sources
             .add(Readiness::of_descriptor(descriptor.as_fd(), PollFlags::OUT))
     }
 
-    /// Waits for the next tick, each time anew. The tick is still to be
-    /// [taken](Ticker::try_wait).
+    /// Adds a ticker, which is ready while a tick is due. Returns its number. The tick is
+    /// still to be [taken](Ticker::try_wait).
     ///
     /// # Examples
-    /// See [`Ticker`].
+    /// ```
+    /// use procession::{Select, Ticker};
+    /// use std::time::Duration;
+    /// let ticker = Ticker::new(Duration::from_millis(1));
+    /// let mut select = Select::new();
+    /// let tick = select.tick(&ticker);
+    /// assert_eq!(select.ready()?, tick);
+    /// ticker.try_wait()?;
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn tick(&mut self, ticker: &'a Ticker) -> usize {
         self.sources.add(Readiness::of_ticker(ticker))
     }
 
-    /// Waits for so long, from now.
+    /// Adds a time, measured from now, after which it is ready. Returns its number.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, Select};
+    /// use std::time::Duration;
+    /// let mut select = Select::new();
+    /// let soon = select.after(Duration::from_millis(1));
+    /// select.at(Deadline::NEVER);
+    /// assert_eq!(select.ready()?, soon);
+    /// select.remove(soon);
+    /// assert!(select.try_ready().is_err());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn after(&mut self, time: Duration) -> usize {
         self.at(Deadline::after(time))
     }
 
-    /// Waits until then.
+    /// Adds a time from which on it is ready. Returns its number.
+    ///
+    /// # Examples
+    /// See [`after`](Select::after).
+    #[doc(alias = "never")]
     pub fn at(&mut self, time: Deadline) -> usize {
         self.sources.add(Readiness::at(time))
     }
 
-    /// Waits for this one no longer. The numbers of the others stay.
+    /// Removes the thing with this number. The numbers of the others stay.
     ///
     /// # Panics
-    /// If no such thing was added.
+    /// If no thing has had this number.
+    ///
+    /// # Examples
+    /// See [`readable`](Select::readable).
     pub fn remove(&mut self, number: usize) {
         self.sources.remove(number);
     }
 
-    /// Waits until one is ready; its number.
+    /// Blocks until a thing is ready, and returns its number.
     ///
     /// # Errors
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput): there is nothing to wait for;
-    /// [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor is left.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): there is nothing to wait for.
+    /// - [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor is left.
+    ///
+    /// # Examples
+    /// See [`Select`].
     pub fn ready(&mut self) -> Result<usize> {
         self.ready_deadline(Deadline::NEVER)
     }
 
-    /// Returns the number of one that is ready.
+    /// Returns the number of a thing that is ready now.
     ///
     /// # Errors
     /// [`WouldBlock`](crate::ErrorKind::WouldBlock): none is.
+    ///
+    /// # Examples
+    /// See [`send`](Select::send).
     pub fn try_ready(&mut self) -> Result<usize> {
         self.ready_deadline(Deadline::NOW)
     }
 
-    /// Waits until one is ready, so long at most; its number.
+    /// Blocks until a thing is ready, at most `timeout`, and returns its number.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::ErrorKind::TimedOut), and as [`ready`](Select::ready).
+    /// [`TimedOut`](crate::ErrorKind::TimedOut): none was, and as [`ready`](Select::ready).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{Deadline, Select, queue};
+    /// use std::time::Duration;
+    /// let (_sender, receiver) = queue::bounded::<u32>(1)?;
+    /// let mut select = Select::new();
+    /// select.recv(&receiver);
+    /// let short = Duration::from_millis(1);
+    /// assert!(select.ready_timeout(short).unwrap_err().is_timeout());
+    /// assert!(select.ready_deadline(Deadline::after(short)).unwrap_err().is_timeout());
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn ready_timeout(&mut self, timeout: Duration) -> Result<usize> {
         self.ready_deadline(Deadline::after(timeout))
     }
 
-    /// Waits until one is ready, until then at most; its number.
+    /// Blocks until a thing is ready, at most until `deadline`, and returns its number.
     ///
     /// # Errors
     /// As [`ready_timeout`](Select::ready_timeout).
+    ///
+    /// # Examples
+    /// See [`ready_timeout`](Select::ready_timeout).
     pub fn ready_deadline(&mut self, deadline: Deadline) -> Result<usize> {
         self.sources.ready(deadline)
     }

@@ -138,6 +138,7 @@ impl<'a> WaitSet<'a> {
             None => false,
             Some(Way::Shared(source)) => source.is_ready(thoroughly)?,
             Some(Way::Time(time)) => thoroughly && time.has_passed(),
+            Some(Way::Ticker(ticker)) => thoroughly && ticker.next().has_passed(),
             Some(Way::Stream(descriptor, has_some)) => {
                 has_some() || thoroughly && is_polled(descriptor.as_fd(), PollFlags::IN)?
             }
@@ -170,6 +171,7 @@ impl<'a> WaitSet<'a> {
         for way in self.sources.iter().flatten() {
             match way {
                 Way::Time(time) => until = until.min(*time),
+                Way::Ticker(ticker) => until = until.min(ticker.next()),
                 Way::Borrowed(..) | Way::Stream(..) => has_descriptors = true,
                 _ => {}
             }

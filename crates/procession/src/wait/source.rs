@@ -1,5 +1,6 @@
 //! What can be waited for.
 
+use super::ticker::Ticker;
 use crate::{Deadline, Error, Result};
 use procession_sys::memory::Word;
 use rustix::event::PollFlags;
@@ -34,6 +35,7 @@ pub(super) enum Way<'a> {
     /// A copy of a descriptor, and whether something of it was read already.
     Stream(OwnedFd, Box<dyn Fn() -> bool + 'a>),
     Time(Deadline),
+    Ticker(&'a Ticker),
     Failed(Error),
 }
 
@@ -57,6 +59,11 @@ impl<'a> Readiness<'a> {
     /// From this time on.
     pub(crate) fn at(time: Deadline) -> Readiness<'a> {
         Readiness(Way::Time(time))
+    }
+
+    /// From the next tick on.
+    pub(crate) fn of_ticker(ticker: &'a Ticker) -> Readiness<'a> {
+        Readiness(Way::Ticker(ticker))
     }
 
     /// Cannot be waited for, which is told when it is.

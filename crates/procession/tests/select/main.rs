@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tokio")]
 mod futures;
+mod selector;
 
 use procession::channel::{Flavor, Options, Writer};
 use procession::os::pipe;
@@ -40,6 +41,13 @@ fn main() -> ExitCode {
         who_selects_takes_no_wake_up_from_others,
         part_of_a_message_is_no_message,
         a_forked_child_selects_as_well,
+        selector::processes_that_compete_get_each_message_once,
+        selector::a_killed_competitor_takes_one_message_with_it_at_most,
+        selector::what_another_takes_is_waited_for_again_within_its_time,
+        selector::each_operation_has_its_turn,
+        selector::each_kind_of_operation_is_performed,
+        selector::a_message_that_cannot_be_sent_comes_back,
+        selector::senders_that_select_send_each_message_once,
     ];
     #[cfg(feature = "tokio")]
     tests.extend(testkit::tests![
