@@ -81,10 +81,25 @@ impl Scheduler {
         }
         let chunks = self.tasks.chunks_of(run);
         self.fail_queued(&chunks);
+        // A worker whose call ends for the notice would begin the next one.
+        for chunk in &chunks {
+            self.take_back_unbegun(*chunk);
+        }
         for chunk in chunks {
             self.cancel(chunk, grace);
         }
         self.dispatch();
+    }
+
+    /// Cancels a chunk that a worker has and has not begun.
+    fn take_back_unbegun(&mut self, chunk: ChunkId) {
+        let place = self.tasks.get(chunk).map(super::task_table::Chunk::place);
+        if let Some(Place::Sent(worker)) = place
+            && let Some(live) = self.live_mut(worker)
+            && live.take_back(chunk) == TakenBack::Yes
+        {
+            self.fail_rest(chunk, &cancelled());
+        }
     }
 
     /// Ends the runs whose time is over; returns when to look again.
