@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 /// [`init`](crate::init), unless the builder says otherwise.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A task to be started, and what its process is to be like.
+/// A builder for the process of a task.
 ///
 /// # What a process inherits
 ///
@@ -50,20 +50,20 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// | handlers of [`at_exit`](super::at_exit) at the end of the task | run | run | run |
 /// | other exit handlers (atexit(3)) at the end of the task | not run | run | not run |
 ///
-/// A task never has more than the thread that starts it has at that moment. What a
-/// process may not simply be given back, it inherits from a server that has
-/// the same: the first task after `setuid`, say, starts a new server, which takes as
-/// long as executing the program, and the old one ends with its last task. A thread
-/// that is another user for a while (`seteuid`) gets tasks that are wholly that user.
-/// Landlock, which the kernel shows nobody, is noticed by what it forbids:
-/// `docs/processes.md` says where it is not.
+/// A task never has more rights than the thread that starts it has at that moment. Rights
+/// that a process cannot be given later come from a server that has them: the first task
+/// after `setuid`, for example, starts a new server, which takes as long as executing the
+/// program, and the old server ends with its last task. A thread that is another user for a
+/// while (`seteuid`) gets tasks that are wholly that user. The kernel shows nobody the rules
+/// of Landlock; the library notices them by what they forbid, and `docs/processes.md` lists
+/// what it does not notice.
 ///
 /// SIGINT is ignored because at a terminal Ctrl-C goes to every process of
 /// the group: the first process decides, and when it ends, all do.
 ///
 /// # If a process dies
-/// The process is killed when the one that started it ends, however that ends,
-/// `kill -9` included: the kernel tells the family's server at once, which does it.
+/// The process is killed when the process that started it ends, however that ends,
+/// `kill -9` included: the kernel tells the family's server at once, and the server kills.
 ///
 /// # Examples
 /// ```
@@ -80,6 +80,35 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 /// child.take_stdout().unwrap().read_to_string(&mut text).unwrap();
 /// child.join().unwrap();
 /// assert_eq!(text, "hello world\n");
+/// # Ok::<(), procession::Error>(())
+/// ```
+///
+/// A process with less than this one has:
+/// ```
+/// use procession::process::{Builder, LimitedResource};
+/// use std::path::Path;
+/// let mut child = Builder::new()
+///     .env_clear()
+///     .envs([("LANG", "C"), ("TZ", "UTC")])
+///     .env_remove("TZ")
+///     .current_dir("/")
+///     .niceness(19)
+///     .limit(LimitedResource::OpenFiles, Some(64))
+///     .memory_limit(1 << 30)
+///     .spawn(|()| {
+///         let languages = std::env::var("LANG").unwrap();
+///         (languages, std::env::var("TZ").is_ok(), std::env::current_dir().unwrap())
+///     }, ())?;
+/// let (language, has_zone, directory) = child.join()?;
+/// assert_eq!((&language[..], has_zone, &*directory), ("C", false, Path::new("/")));
+/// # Ok::<(), procession::Error>(())
+/// ```
+///
+/// A privileged program gives its rights up for a task:
+/// ```no_run
+/// use procession::process::Builder;
+/// let mut child = Builder::new().uid(65534).gid(65534).cpus([0, 1]).spawn(|x: u64| x + 1, 1)?;
+/// assert_eq!(child.join()?, 2);
 /// # Ok::<(), procession::Error>(())
 /// ```
 #[derive(Debug)]
@@ -103,7 +132,8 @@ impl Default for Builder {
 impl Builder {
     setters!();
 
-    /// A task on the family's server, with everything as it is.
+    /// Returns a builder for a process of the family's server that differs in nothing from
+    /// this one.
     #[must_use]
     pub fn new() -> Builder {
         Builder {
@@ -118,53 +148,77 @@ impl Builder {
         }
     }
 
-    /// How the process comes into being.
+    /// Sets how the process is started; [`ForkServer`](StartMethod::ForkServer) unless set.
     #[must_use]
     pub fn start_method(mut self, method: StartMethod) -> Builder {
         self.method = method;
         self
     }
 
-    /// A name, for `ps` (15 bytes of it for `ps -e`) and for errors; `task-N`
-    /// unless given.
+    /// Sets the name, for `ps` (15 bytes of it for `ps -e`) and for errors; `task-N`
+    /// unless set.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Builder {
         self.name = Some(name.into());
         self
     }
 
-    /// Standard input.
+    /// Sets standard input; this process's unless set.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Builder, Stdio};
+    /// use std::io::Write;
+    /// let mut child = Builder::new().stdin(Stdio::Piped).stderr(Stdio::Null).spawn(|()| {
+    ///     eprintln!("nobody reads this");
+    ///     std::io::stdin().lines().count()
+    /// }, ())?;
+    /// child.take_stdin().unwrap().write_all(b"one\ntwo\n").unwrap();
+    /// assert_eq!(child.join()?, 2);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn stdin(mut self, stdio: impl Into<Stdio>) -> Builder {
         self.stdio[0] = stdio.into();
         self
     }
 
-    /// Standard output.
+    /// Sets standard output; this process's unless set.
     #[must_use]
     pub fn stdout(mut self, stdio: impl Into<Stdio>) -> Builder {
         self.stdio[1] = stdio.into();
         self
     }
 
-    /// Standard error.
+    /// Sets standard error; this process's unless set.
     #[must_use]
     pub fn stderr(mut self, stdio: impl Into<Stdio>) -> Builder {
         self.stdio[2] = stdio.into();
         self
     }
 
-    /// The most private writable memory in bytes ([`LimitedResource::Data`]).
-    /// An allocation beyond it fails, and Rust then aborts the process: the
-    /// task's end is SIGABRT.
+    /// Sets how many bytes of private writable memory the process may have
+    /// ([`LimitedResource::Data`]). An allocation beyond it fails, and Rust then aborts the
+    /// process: the task ends by SIGABRT.
     #[must_use]
     pub fn memory_limit(self, bytes: u64) -> Builder {
         self.limit(LimitedResource::Data, Some(bytes))
     }
 
-    /// Makes it the leader of a process group of its own. When it has ended,
-    /// whoever is left in the group is killed (with
+    /// Makes the process the leader of a process group of its own. When it has ended,
+    /// the processes that are left in the group are killed (with
     /// [`Fork`](StartMethod::Fork) when the task is joined).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Builder, Signal};
+    /// use std::time::Duration;
+    /// fn sleep(_: ()) { std::thread::sleep(Duration::from_secs(3600)); }
+    /// let mut child = Builder::new().process_group().spawn(sleep, ())?;
+    /// child.signal_group(Signal::TERM)?;
+    /// assert_eq!(child.join().unwrap_err().signal(), Some(Signal::TERM));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "setpgid")]
     #[must_use]
     pub fn process_group(mut self) -> Builder {
@@ -172,8 +226,18 @@ impl Builder {
         self
     }
 
-    /// Makes it the leader of a session of its own, without a terminal, and so
+    /// Makes the process the leader of a session of its own, without a terminal, and so
     /// of a process group.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Builder;
+    /// let mut child = Builder::new().session().spawn(|()| {
+    ///     std::fs::File::open("/dev/tty").is_ok()
+    /// }, ())?;
+    /// assert_eq!(child.join()?, false);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[doc(alias = "setsid")]
     #[must_use]
     pub fn session(mut self) -> Builder {
@@ -181,26 +245,55 @@ impl Builder {
         self
     }
 
-    /// How long the task may run; then the kernel kills its process, and
-    /// joining it says [`TaskError::TimedOut`](super::TaskError::TimedOut).
-    /// (With [`Fork`](StartMethod::Fork) any SIGKILL that is first seen after
+    /// Sets how long the task may run. Then the kernel kills its process, and joining it
+    /// returns [`TaskError::TimedOut`](super::TaskError::TimedOut).
+    /// (With [`Fork`](StartMethod::Fork), any SIGKILL that is first seen after
     /// that time counts as this one.)
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Builder, TaskError};
+    /// use std::time::Duration;
+    /// fn sleep(_: ()) { std::thread::sleep(Duration::from_secs(3600)); }
+    /// let mut task = Builder::new().deadline(Duration::from_millis(10)).spawn(sleep, ())?;
+    /// assert!(matches!(task.join(), Err(TaskError::TimedOut(..))));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn deadline(mut self, after: Duration) -> Builder {
         self.settings.deadline = Some(after);
         self
     }
 
-    /// How long a process that is executed anew may take to reach
-    /// [`init`](crate::init), in programs that call it; ten seconds unless
-    /// set.
+    /// Sets how long a process that is executed anew may take to reach
+    /// [`init`](crate::init), in programs that call it; ten seconds unless set.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Builder, StartMethod};
+    /// use std::time::Duration;
+    /// let patient = Builder::new().start_method(StartMethod::Spawn).start_timeout(Duration::MAX);
+    /// assert_eq!(patient.spawn(|x: u64| x + 1, 1)?.join()?, 2);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn start_timeout(mut self, timeout: Duration) -> Builder {
         self.start_timeout = timeout;
         self
     }
 
-    /// What becomes of the task when its handle is dropped.
+    /// Sets what happens to the task when its handle is dropped;
+    /// [`OnDrop::Detach`] unless set.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{Builder, OnDrop};
+    /// use std::time::Duration;
+    /// fn sleep(_: ()) { std::thread::sleep(Duration::from_secs(3600)); }
+    /// let task = Builder::new().on_drop(OnDrop::Kill).spawn(sleep, ())?;
+    /// drop(task);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     #[must_use]
     pub fn on_drop(mut self, policy: OnDrop) -> Builder {
         self.on_drop = policy;
@@ -209,6 +302,18 @@ impl Builder {
 
     /// Calls a function in the new process before the task, as the last thing
     /// before it.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::Builder;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// static PREPARED: AtomicU64 = AtomicU64::new(0);
+    /// fn prepare() { PREPARED.store(7, Ordering::Relaxed); }
+    /// // SAFETY: the function stores a number, which it may do at any time.
+    /// let builder = unsafe { Builder::new().pre_start(prepare)? };
+    /// assert_eq!(builder.spawn(|()| PREPARED.load(Ordering::Relaxed), ())?.join()?, 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported): it is code of a shared
@@ -235,8 +340,8 @@ impl Builder {
     /// - [`LimitReached`](crate::ErrorKind::LimitReached),
     ///   [`NoSpace`](crate::ErrorKind::NoSpace): processes, descriptors, memory
     ///
-    /// What cannot be applied in the new process (a directory that is not
-    /// there) is told when it is joined, as
+    /// A setting that cannot be applied in the new process (a directory that is not
+    /// there) is an error of joining the task:
     /// [`NeverStarted`](super::TaskError::NeverStarted).
     pub fn spawn<A, R>(self, function: fn(A) -> R, argument: A) -> Result<JoinHandle<R>>
     where
@@ -251,11 +356,21 @@ impl Builder {
         self.spawn_task(&Task::new(function)?, argument)
     }
 
-    /// Starts a process that runs a task with an argument; see
-    /// [`task!`](crate::task).
+    /// Starts a process that calls a [`Task`], which may capture values
+    /// ([`task!`](crate::task)), with `argument`.
     ///
     /// # Errors
     /// As [`spawn`](Builder::spawn).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process::Builder, task};
+    /// let factor = 3;
+    /// let scale = task!([factor] |x: u64| x * factor);
+    /// let mut child = Builder::new().name("scale").spawn_task(&scale, 5)?;
+    /// assert_eq!(child.join()?, 15);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn spawn_task<A, R>(self, task: &Task<A, R>, argument: A) -> Result<JoinHandle<R>>
     where
         A: Serialize + DeserializeOwned,

@@ -8,11 +8,13 @@ use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Runs `body`, and waits for all tasks that it started in the scope before
-/// returning what it returns. If it panics, they are killed first.
+/// Runs `body`, waits for all tasks that it started in the scope, and returns what `body`
+/// returned. If `body` panics, the tasks are killed first.
 ///
-/// Handles may be joined, or dropped, or leaked inside: the scope waits all
-/// the same.
+/// Inside, handles may be joined, dropped or leaked: the scope waits all the same.
+///
+/// # Blocking
+/// Until `body` has returned and all tasks have ended.
 ///
 /// # Examples
 /// ```
@@ -48,6 +50,18 @@ impl Scope {
     ///
     /// # Errors
     /// As [`Builder::spawn`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process;
+    /// let lengths = process::scope(|scope| {
+    ///     let words = ["one", "three"].map(|word| {
+    ///         scope.spawn(|word: String| word.len(), word.to_owned()).unwrap()
+    ///     });
+    ///     words.map(|mut task| task.join().unwrap())
+    /// });
+    /// assert_eq!(lengths, [3, 5]);
+    /// ```
     pub fn spawn<A, R>(&self, function: fn(A) -> R, argument: A) -> Result<JoinHandle<R>>
     where
         A: Serialize + DeserializeOwned,
@@ -56,10 +70,25 @@ impl Scope {
         self.adopt(Builder::new().spawn(function, argument)?)
     }
 
-    /// Starts a task with captured values that ends before the scope does.
+    /// Starts a [`Task`], which may capture values ([`task!`](crate::task)), that ends before
+    /// the scope does.
     ///
     /// # Errors
     /// As [`Builder::spawn`].
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, shared::Counter, task};
+    /// let total = Counter::new(0)?;
+    /// let add = task!([&total] |x: i64| { total.add(x); });
+    /// process::scope(|scope| {
+    ///     for x in 1..=3 {
+    ///         drop(scope.spawn_task(&add, x).unwrap());
+    ///     }
+    /// });
+    /// assert_eq!(total.get(), 6);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn spawn_task<A, R>(&self, task: &Task<A, R>, argument: A) -> Result<JoinHandle<R>>
     where
         A: Serialize + DeserializeOwned,
@@ -68,12 +97,23 @@ impl Scope {
         self.adopt(Builder::new().spawn_task(task, argument)?)
     }
 
-    /// Makes a task that was started elsewhere, by a [`Builder`] say, end
-    /// before the scope does.
+    /// Makes a task that was started elsewhere, for example by a [`Builder`], end before the
+    /// scope does.
     ///
     /// # Errors
-    /// [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor left;
-    /// the task is killed.
+    /// [`LimitReached`](crate::ErrorKind::LimitReached): the process has no descriptor left. The
+    /// task is killed.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{self, Builder};
+    /// let answer = process::scope(|scope| {
+    ///     let task = Builder::new().name("deep thought").spawn(|()| 42, ())?;
+    ///     Ok::<_, procession::Error>(scope.adopt(task)?.join()?)
+    /// });
+    /// assert_eq!(answer?, 42);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn adopt<R>(&self, handle: JoinHandle<R>) -> Result<JoinHandle<R>> {
         match handle.as_fd().try_clone_to_owned() {
             Ok(pidfd) => {

@@ -1,4 +1,4 @@
-//! Starting a task without further ado.
+//! Starting a task with the settings that most tasks have.
 
 use super::launch::client;
 use super::{Builder, JoinHandle, Task, task};
@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Starts a process that calls `function` with `argument`, on the family's
-/// server ([`ForkServer`](super::StartMethod::ForkServer)). Like [`std::thread::spawn`], but what
-/// the function does to memory, or to itself, stays in its process.
+/// server ([`ForkServer`](super::StartMethod::ForkServer)). It is like [`std::thread::spawn`], but
+/// whatever the function does to memory stays in its process.
 ///
 /// The argument and the result are copied, with the descriptors in them
-/// ([`Handle`](crate::Handle)); the function is any `fn` or closure that
-/// captures nothing ([`task!`](crate::task) captures).
+/// ([`Handle`](crate::Handle)). The function is an `fn`, or a closure that captures nothing;
+/// [`spawn_task`] takes one that captures values.
 ///
 /// # Blocking
 /// Until the process exists, some hundred µs; the first call of a process starts
@@ -40,14 +40,23 @@ where
     Builder::new().spawn(function, argument)
 }
 
-/// Starts a process that runs a task with an argument, on the family's
-/// server; see [`task!`](crate::task).
+/// Starts a process that calls a [`Task`], which may capture values
+/// ([`task!`](crate::task)), with `argument`, on the family's server.
+///
+/// # Blocking
+/// As [`spawn`].
 ///
 /// # Errors
 /// As [`Builder::spawn`].
 ///
 /// # Examples
-/// See [`Task`].
+/// ```
+/// use procession::{process, task};
+/// let greeting = "hello".to_owned();
+/// let greet = task!([greeting] |name: String| format!("{greeting} {name}"));
+/// assert_eq!(process::spawn_task(&greet, "world".to_owned())?.join()?, "hello world");
+/// # Ok::<(), procession::Error>(())
+/// ```
 pub fn spawn_task<A, R>(task: &Task<A, R>, argument: A) -> Result<JoinHandle<R>>
 where
     A: Serialize + DeserializeOwned,
@@ -56,12 +65,12 @@ where
     Builder::new().spawn_task(task, argument)
 }
 
-/// Has the family's server call a function when it starts, so that what the
-/// function loads into memory is there in all tasks at no cost. Call it before
-/// the first task is started, and in the family's first process only.
+/// Has the family's server call `function` when it starts, so that all tasks have what the
+/// function loads into memory, at no cost. It is to be called before the first task is
+/// started, in the family's first process.
 ///
-/// If the function panics, or starts a thread that goes on, starting tasks
-/// fails and says so.
+/// If the function panics, or starts a thread that does not end, starting tasks is an error
+/// that says so.
 ///
 /// # Errors
 /// [`Busy`](crate::ErrorKind::Busy): the server runs already;

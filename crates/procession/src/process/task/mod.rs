@@ -1,4 +1,4 @@
-//! A function and what it has captured, as something that can be sent.
+//! A function and the values that it captured, as a value that can be sent.
 
 pub(crate) mod batch;
 mod call;
@@ -40,10 +40,13 @@ use std::sync::Arc;
 /// A function from `A` to `R` that another process can call, with the values
 /// it captured; made by [`task!`](crate::task).
 ///
-/// It never carries code. It names its function by its offset in the program, under a
-/// seal that only processes of the family can make; or, if it is a [named](Task::named)
-/// one, by its name. It is cheap to clone, and can itself be an argument, a captured
-/// value, a result or a message.
+/// It never carries code. It names its function by the function's offset in the program,
+/// under a seal that only processes of the family can make; or, if it is a
+/// [named](Task::named) task, by its name. It is cheap to clone, and can itself be an
+/// argument, a captured value, a result or a message.
+///
+/// [`spawn_task`](super::spawn_task) calls it in a process of its own,
+/// [`Pool::task`](crate::pool::Pool::task) in the workers of a pool.
 ///
 /// # Who may name code
 /// A task that arrives is checked before it is one:
@@ -89,7 +92,22 @@ where
     A: Serialize + DeserializeOwned,
     R: Serialize + DeserializeOwned,
 {
-    /// A task that is a function and nothing else.
+    /// Returns a task that is a function and captures nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::process::{self, Task};
+    /// fn square(x: u64) -> u64 { x * x }
+    /// fn tasks() -> procession::Result<Vec<Task<u64, u64>>> {
+    ///     Ok(vec![Task::new(square)?, Task::bind(10, |offset, x| x + offset)?])
+    /// }
+    /// let mut results = Vec::new();
+    /// for task in tasks()? {
+    ///     results.push(process::spawn_task(&task, 7)?.join()?);
+    /// }
+    /// assert_eq!(results, [49, 17]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Unsupported`](ErrorKind::Unsupported): the function is not code of
@@ -103,7 +121,7 @@ where
         })
     }
 
-    /// A task that calls `function` with copies of the captured values.
+    /// Returns a task that calls `function` with copies of the captured values.
     ///
     /// # Errors
     /// As [`new`](Task::new); [`Corrupt`](ErrorKind::Corrupt): the values
@@ -116,10 +134,10 @@ where
         Task::capture(trampoline, function as *const (), &captured)
     }
 
-    /// A task that lends `function` one copy of the captured value, which a
+    /// Returns a task that lends `function` one copy of the captured value, which a
     /// worker of a [pool](crate::pool) decodes once and not for each call: for
-    /// large ones. (What a worker is not to copy at all, because all of them can
-    /// read the same memory, goes into [`Bytes`](crate::Bytes).)
+    /// large values. (Values that all workers can read in the same memory go into
+    /// [`Bytes`](crate::Bytes).)
     ///
     /// # Errors
     /// As [`bind`](Task::bind).
@@ -142,8 +160,8 @@ where
         Task::capture(trampoline, function as *const (), &captured)
     }
 
-    /// The function that the attribute [`task`](macro@crate::process::task) lists
-    /// under this name. Such a task names its function by name wherever it
+    /// Returns the task whose function the attribute [`task`](macro@crate::process::task)
+    /// lists under `name`. Such a task names its function by name wherever it
     /// goes, so that a program of another build, with a function of the same
     /// name and type, can run it.
     ///
