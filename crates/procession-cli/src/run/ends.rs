@@ -1,7 +1,8 @@
 //! How jobs end, and what becomes of it.
 
 use super::capture::Capture;
-use super::job::{Finished, Job};
+use super::job::Finished;
+use super::left_behind::LeftBehind;
 use super::options::Halt;
 use super::options::Share;
 use super::record::Entry;
@@ -10,20 +11,6 @@ use super::{LEFT_BEHIND, Run};
 use crate::failure::Failure;
 use std::os::fd::AsFd;
 use std::time::Instant;
-
-/// A job that is over, though somebody has its pipes.
-#[derive(Debug)]
-pub(super) struct LeftBehind {
-    finished: Finished,
-    pub(super) capture: Capture,
-    pub(super) until: Instant,
-}
-
-impl LeftBehind {
-    pub(super) fn job(&self) -> &Job {
-        &self.finished.job
-    }
-}
 
 impl Run<'_> {
     /// A job's process has ended.

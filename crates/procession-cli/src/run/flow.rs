@@ -4,8 +4,8 @@
 use super::Run;
 use super::blocks::PIECE;
 use super::capture::{Capture, Taken};
-use super::ends::LeftBehind;
 use super::job::RunningJob;
+use super::left_behind::LeftBehind;
 use super::watch::Event;
 use crate::failure::Failure;
 use std::collections::BTreeMap;

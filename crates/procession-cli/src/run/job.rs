@@ -277,7 +277,7 @@ fn spawn(
             .build()
     })?;
     let files = directory
-        .map(|directory| directory.and_then(|directory| Results::files(&directory, job)))
+        .map(|directory| directory.and_then(|directory| Results::files(&directory, job.number)))
         .transpose()
         .map_err(keeping)?;
     let stream = || match common.ungroup {

@@ -6,9 +6,7 @@
 //! machine fails. The last line may be cut by that, or by a kill between two pages of the
 //! file: it tells nothing, and who goes on takes it away.
 
-use super::arguments::Arguments;
 use super::record::{Entry, Record, record};
-use super::resume::Done;
 use crate::failure::Failure;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FlockOperation, fcntl_lock};
@@ -30,37 +28,6 @@ const PATIENCE: Timespec = Timespec {
 
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
-/// The log that options ask for, if it is to be written, and the jobs that need not be
-/// run again.
-pub(super) fn open(arguments: &Arguments) -> Result<(Option<Log>, Done), Failure> {
-    let goes_on = arguments.resume || arguments.resume_failed;
-    let mut done = Done::new(arguments);
-    let Some(path) = &arguments.joblog else {
-        if goes_on {
-            let why = "--resume needs the log of the earlier run: name it with --joblog";
-            return Err(Failure::Usage(why.to_owned()));
-        }
-        return Ok((None, done));
-    };
-    if arguments.dry_run {
-        if goes_on && path.exists() {
-            let file = File::open(path).map_err(|error| Failure::File(path.clone(), error))?;
-            Log::new(path, file)?.read(|record| done.learn(&record))?;
-        }
-        return Ok((None, done));
-    }
-    let mut log = Log::open(path)?;
-    match goes_on {
-        true => {
-            let whole = log.read(|record| done.learn(&record))?;
-            log.cut(whole)?;
-        }
-        false => log.cut(0)?,
-    }
-    log.begin()?;
-    Ok((Some(log), done))
-}
-
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
@@ -73,7 +40,7 @@ pub(super) struct Log {
 
 impl Log {
     /// Opens a log for this run alone.
-    fn open(path: &Path) -> Result<Log, Failure> {
+    pub(super) fn open(path: &Path) -> Result<Log, Failure> {
         let failed = |error| Failure::File(path.to_owned(), error);
         // Opened once more, a file would have two ends that are written over each other.
         let stream = match path.to_str() {
@@ -146,7 +113,7 @@ impl Log {
     }
 
     /// Takes away what is behind so many bytes.
-    fn cut(&mut self, length: u64) -> Result<(), Failure> {
+    pub(super) fn cut(&mut self, length: u64) -> Result<(), Failure> {
         match self.is_kept {
             true => self.file.set_len(length),
             false => Ok(()),
@@ -155,7 +122,7 @@ impl Log {
     }
 
     /// Names the columns, if nothing is there.
-    fn begin(&mut self) -> Result<(), Failure> {
+    pub(super) fn begin(&mut self) -> Result<(), Failure> {
         let metadata = self.file.metadata();
         let metadata = metadata.map_err(|error| Failure::Reading(self.path.clone(), error))?;
         match self.is_kept && metadata.len() > 0 {

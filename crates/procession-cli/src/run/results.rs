@@ -1,7 +1,6 @@
 //! Directories in which `--results` keeps what jobs write.
 
 use super::arguments::Arguments;
-use super::job::Job;
 use crate::failure::Failure;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -50,14 +49,14 @@ impl Results {
     }
 
     /// Empty files in the directory of a job for its standard output and error.
-    pub(super) fn files(directory: &Path, job: &Job) -> Result<(File, File), Failure> {
+    pub(super) fn files(directory: &Path, job: u64) -> Result<(File, File), Failure> {
         let failed = |error| Failure::File(directory.to_owned(), error);
         let open = |name| {
             let mut options = File::options();
             let options = options.read(true).write(true).create(true).truncate(true);
             options.open(directory.join(name)).map_err(failed)
         };
-        let number = format!("{}\n", job.number);
+        let number = format!("{job}\n");
         std::fs::write(directory.join("seq"), number).map_err(failed)?;
         Ok((open("stdout")?, open("stderr")?))
     }
@@ -67,21 +66,21 @@ impl Results {
     ///
     /// Jobs take theirs one after another, in the order of their numbers: so the next run
     /// has the same, and leaves none behind that this one had.
-    pub(super) fn take(&self, job: &Job) -> Result<PathBuf, Failure> {
+    pub(super) fn take(&self, job: u64, arguments: &[OsString]) -> Result<PathBuf, Failure> {
         let room = PATH_MAX.saturating_sub(self.root.as_os_str().len());
-        let mut names = names(&job.arguments, room);
+        let mut names = names(arguments, room);
         loop {
             let directory = self.root.join(names.iter().collect::<PathBuf>());
             let failed = |error| Failure::File(directory.clone(), error);
             std::fs::create_dir_all(&directory).map_err(failed)?;
             let owner = directory.join(OWNER);
-            if !self.is_taken(&owner, job.number).map_err(failed)? {
-                let text = format!("run {}\njob {}\n", self.run, job.number);
+            if !self.is_taken(&owner, job).map_err(failed)? {
+                let text = format!("run {}\njob {job}\n", self.run);
                 std::fs::write(owner, text).map_err(failed)?;
                 return Ok(directory);
             }
             if let Some(last) = names.last_mut() {
-                *last = with_suffix(last, &format!("~{}", job.number));
+                *last = with_suffix(last, &format!("~{job}"));
             }
         }
     }
@@ -177,10 +176,9 @@ mod tests {
             .iter()
             .map(|bytes| OsStr::from_bytes(bytes).to_owned());
         let arguments: Vec<OsString> = arguments.collect();
-        let job = Job::new(number, arguments);
-        let directory = results.take(&job).unwrap();
-        Results::files(&directory, &job).unwrap();
-        assert_eq!(results.take(&job).unwrap(), directory);
+        let directory = results.take(number, &arguments).unwrap();
+        Results::files(&directory, number).unwrap();
+        assert_eq!(results.take(number, &arguments).unwrap(), directory);
         let text = std::fs::read_to_string(directory.join("seq")).unwrap();
         assert_eq!(text, format!("{number}\n"));
         directory.strip_prefix(&results.root).unwrap().to_owned()

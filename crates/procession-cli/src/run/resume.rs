@@ -20,6 +20,37 @@ use std::path::PathBuf;
 /// Slots that a job may have run in, where its command says in which.
 const SLOTS: usize = 4096;
 
+/// The log that options ask for, if it is to be written, and the jobs that need not be
+/// run again.
+pub(super) fn open(arguments: &Arguments) -> Result<(Option<Log>, Done), Failure> {
+    let goes_on = arguments.resume || arguments.resume_failed;
+    let mut done = Done::new(arguments);
+    let Some(path) = &arguments.joblog else {
+        if goes_on {
+            let why = "--resume needs the log of the earlier run: name it with --joblog";
+            return Err(Failure::Usage(why.to_owned()));
+        }
+        return Ok((None, done));
+    };
+    if arguments.dry_run {
+        if goes_on && path.exists() {
+            let file = File::open(path).map_err(|error| Failure::File(path.clone(), error))?;
+            Log::new(path, file)?.read(|record| done.learn(&record))?;
+        }
+        return Ok((None, done));
+    }
+    let mut log = Log::open(path)?;
+    match goes_on {
+        true => {
+            let whole = log.read(|record| done.learn(&record))?;
+            log.cut(whole)?;
+        }
+        false => log.cut(0)?,
+    }
+    log.begin()?;
+    Ok((Some(log), done))
+}
+
 #[derive(Debug)]
 pub(super) struct Done {
     /// The hash of the command of each.

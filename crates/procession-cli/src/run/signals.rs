@@ -1,6 +1,7 @@
 //! What signals do to a run, and jobs that are stopped.
 
 use super::Run;
+use super::caught::{catch_stop, has_shell};
 use super::job::RunningJob;
 use super::terminal::stopped_by;
 use super::watch::Event;
@@ -18,25 +19,6 @@ const ONE_REQUEST: Duration = Duration::from_millis(100);
 
 /// How long jobs that are being started may take before the run stops without them.
 const STARTING: Duration = Duration::from_secs(1);
-
-/// Catches the signals that a run heeds. What whoever started us ignores, as nohup(1)
-/// does, stays ignored, by jobs as well.
-pub(super) fn catch() -> Result<Signals, Failure> {
-    // SIGXFSZ: a file that would become too long is an error of its write.
-    let heeded = [Signal::INT, Signal::TERM, Signal::HUP, Signal::XFSZ];
-    Ok(Signals::unless_ignored(&heeded)?)
-}
-
-/// Catches the terminal's Ctrl-Z, and what has a stopped process go on.
-pub(super) fn catch_stop() -> Result<Signals, Failure> {
-    let stops = [Signal::TSTP, Signal::CONT];
-    Ok(match has_shell() {
-        true => Signals::unless_ignored(&stops)?,
-        // Nobody would have us go on, so the terminal stops nobody here; whoever signals
-        // us by hand does.
-        false => Signals::sent(&stops)?,
-    })
-}
 
 impl Run<'_> {
     /// The first signal asks all jobs to end, the second kills them, and the third does
@@ -189,48 +171,5 @@ impl Run<'_> {
             true => self.printer.say(text),
             false => progress.suspend(|| self.printer.say(text)),
         }
-    }
-}
-
-/// Whether somebody of our session looks after our group of processes, as a shell with
-/// job control does; for others SIGTSTP stops nobody.
-fn has_shell() -> bool {
-    let Some(ours) = Relation::of("self") else {
-        return false;
-    };
-    let mut ancestor = ours.parent;
-    while let Some(next) = Relation::of(&ancestor.to_string()) {
-        if next.session != ours.session {
-            return false;
-        }
-        if next.group != ours.group {
-            return true;
-        }
-        ancestor = next.parent;
-    }
-    false
-}
-
-/// Whom a process belongs to. Each is 0 that was made outside of the namespace of pids
-/// which /proc shows.
-struct Relation {
-    parent: i32,
-    group: i32,
-    session: i32,
-}
-
-impl Relation {
-    /// Of a process, if /proc shows it: 0 is none.
-    fn of(process: &str) -> Option<Relation> {
-        let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        // The name before them, in parentheses, may be anything.
-        let (_, rest) = text.rsplit_once(')')?;
-        let mut numbers = rest.split_ascii_whitespace().skip(1).map(str::parse);
-        let mut next = || numbers.next()?.ok();
-        Some(Relation {
-            parent: next()?,
-            group: next()?,
-            session: next()?,
-        })
     }
 }

@@ -146,7 +146,7 @@ impl Work {
         let turn = results.map(|_| locked(&self.requests.turn));
         let Request { job, slot, line } = self.requests.take();
         let start = AssertUnwindSafe(|| {
-            let directory = results.map(|results| results.take(&job));
+            let directory = results.map(|results| results.take(job.number, &job.arguments));
             drop(turn);
             RunningJob::start(job, slot, line, directory, &self.common)
         });
