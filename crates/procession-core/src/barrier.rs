@@ -25,6 +25,11 @@
 //! comparisons hold across the wrap all the same. The kernel compares 30 of them
 //! when a party falls asleep, so one that is stopped at that instant for exactly
 //! so many generations would sleep on: until the end of its slice.
+//!
+//! # References
+//! J. M. Mellor-Crummey and M. L. Scott, "Algorithms for Scalable Synchronization on
+//! Shared-Memory Multiprocessors" (1991), the centralized barrier: a generation stands here for
+//! the reversed sense. futex(2) compares the generation when a party falls asleep.
 
 mod outcomes;
 

@@ -21,6 +21,10 @@
 //! under which it looked at its condition. If a process changes the condition after that
 //! and is killed before it notifies, its death ends all waits. So does the death of a
 //! process that was woken and did not act yet.
+//!
+//! # References
+//! futex(2): the kernel compares the sequence when a thread falls asleep, and says how many
+//! threads it woke.
 
 use crate::atomics::{AtomicU64, Ordering, low};
 use crate::platform::{Losses, Slept};

@@ -10,6 +10,9 @@
 //! By the count, waiting threads see that it was set even if it was cleared again before
 //! they looked. Each change is one compare-and-swap: a process that is killed has set it
 //! or has not.
+//!
+//! # References
+//! futex(2): the kernel compares the word when a thread falls asleep.
 
 use crate::atomics::{AtomicU64, Ordering, low};
 use crate::platform::Losses;

@@ -18,6 +18,10 @@
 //! A notifier killed between making the condition true and waking, and a
 //! sleeper killed between waking and acting, are made up for by their death,
 //! which ends every sleep.
+//!
+//! # References
+//! D. Vyukov, "Eventcounts" (1024cores.net): announce, look once more, sleep; a flag stands here for the
+//! count of waiting threads. futex(2) compares the word when a thread falls asleep.
 
 use crate::Platform;
 use crate::atomics::{AtomicU64, Ordering, fence, fence_after_swap, low};

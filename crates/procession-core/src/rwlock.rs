@@ -8,6 +8,10 @@
 //! and then looks for readers. Between the two steps stands a fence on both
 //! sides, so that at least one sees the other. The reader gives way: a writer
 //! that waits is not starved by readers that come.
+//!
+//! # References
+//! W. C. Hsieh and W. E. Weihl, "Scalable Reader-Writer Locks for Parallel Systems" (1992): a word
+//! for each reader, and a writer that visits all of them.
 
 use crate::atomics::{AtomicU64, Ordering, fence, fence_after_swap};
 use crate::event_count::EventCount;

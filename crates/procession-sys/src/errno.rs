@@ -1,4 +1,7 @@
 //! The symbolic names of error numbers, which neither std nor rustix print.
+//!
+//! # References
+//! errno(3)
 
 use crate::Errno;
 

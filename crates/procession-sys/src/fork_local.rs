@@ -2,6 +2,9 @@
 //!
 //! Fork copies memory, but for pages that were advised to be wiped
 //! (`MADV_WIPEONFORK`). Such a page holds a word for each value here.
+//!
+//! # References
+//! madvise(2) "MADV_WIPEONFORK"
 
 use crate::Result;
 use crate::memory::words_wiped_by_fork;
