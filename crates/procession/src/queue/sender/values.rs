@@ -93,7 +93,8 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     }
 
     /// [`send`](Sender::send) as a future, for any executor. Dropped before it is
-    /// ready, it has sent nothing.
+    /// ready, it has sent nothing; only of a queue of [capacity
+    /// 0](crate::queue#a-queue-of-capacity-0), a receiver may have taken the message just before.
     ///
     /// # Cost
     /// As [`recv_async`](crate::queue::Receiver::recv_async).
