@@ -496,7 +496,7 @@ pub(crate) fn an_initializer_that_never_returns_ends_the_pool() {
         .unwrap();
     let error = pool.call(increment, 1).unwrap_err();
     assert!(
-        error.to_string().contains("not returned within 20ms"),
+        error.to_string().contains("did not return within 20ms"),
         "{error}"
     );
     let quick = Pool::builder()
