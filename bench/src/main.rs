@@ -1,10 +1,11 @@
 //! Benchmarks: `cargo xtask bench [pi] [messages] [locks] [queue] [pool]
-//! [processes] [TRANSPORT...]`.
+//! [manager] [processes] [TRANSPORT...]`.
 //!
 //! Both sides of every ratio are measured in turn, in one run, on one machine;
 //! figures are medians. See `bench/README.md` for how to read them.
 
 mod locks;
+mod manager;
 mod messages;
 mod pi;
 mod pool;
@@ -23,7 +24,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let (names, rest): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|word| {
-        ["pi", "messages", "processes", "locks", "queue", "pool"].contains(&word.as_str())
+        [
+            "pi",
+            "messages",
+            "processes",
+            "locks",
+            "queue",
+            "pool",
+            "manager",
+        ]
+        .contains(&word.as_str())
     });
     let is_wanted = |name: &str| names.is_empty() || names.iter().any(|word| word == name);
     // Whatever is no benchmark is a transport to restrict the messages to.
@@ -49,6 +59,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if is_wanted("pool") {
         pool::run()?;
+    }
+    if is_wanted("manager") {
+        manager::run()?;
     }
     if is_wanted("processes") {
         processes::run()?;
