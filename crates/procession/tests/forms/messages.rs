@@ -83,7 +83,6 @@ const PROVOKED: &[Provoked] = &[
         || "never".parse::<StartMethod>().map(drop),
         "never",
     ),
-    ("queue", || queue::bounded::<u8>(0).map(drop), ""),
     ("queue open", || queue::open::<u8>(ABSENT).map(drop), ABSENT),
     ("mutex open", || Mutex::<u8>::open(ABSENT).map(drop), ABSENT),
     ("counter open", || Counter::open(ABSENT).map(drop), ABSENT),
