@@ -118,6 +118,17 @@ pub fn fork() -> Result<Fork> {
 /// If the calling process has other threads, the child may only make
 /// async-signal-safe calls until it execs or ends by [`exit`](super::exit())'s system call:
 /// no allocation, no lock, no printing.
+///
+/// # Examples
+/// ```
+/// use procession::process::{self, Fork};
+/// // SAFETY: this process has no other thread and holds no lock.
+/// match unsafe { process::fork_unchecked() }? {
+///     Fork::Child => process::exit(7),
+///     Fork::Parent(child) => assert_eq!(child.wait()?.code(), Some(7)),
+/// }
+/// # Ok::<(), procession::Error>(())
+/// ```
 pub unsafe fn fork_unchecked() -> Result<Fork> {
     // SAFETY: the caller's promise.
     match unsafe { fork_now(false) }? {

@@ -42,6 +42,17 @@ macro_rules! sending {
 
         impl<T> $name<T> {
             /// Returns the message that was not sent.
+            ///
+            /// # Examples
+            /// ```
+            /// use procession::queue;
+            /// let (sender, receiver) = queue::bounded::<String>(1)?;
+            /// drop(receiver);
+            /// // As every error of sending.
+            /// let error = sender.send("a letter".to_owned()).unwrap_err();
+            /// assert_eq!(error.into_inner(), "a letter");
+            /// # Ok::<(), procession::Error>(())
+            /// ```
             pub fn into_inner(self) -> T {
                 match self {
                     $($name::$variant(message) => message,)*
@@ -49,7 +60,17 @@ macro_rules! sending {
                 }
             }
 
-            /// The kind of the [`Error`] that this converts into.
+            /// Returns the kind of the [`Error`] that this converts into.
+            ///
+            /// # Examples
+            /// ```
+            /// use procession::{ErrorKind, queue};
+            /// let (sender, receiver) = queue::bounded(1)?;
+            /// drop(receiver);
+            /// // As every error of sending.
+            /// assert_eq!(sender.send(7).unwrap_err().kind(), ErrorKind::Disconnected);
+            /// # Ok::<(), procession::Error>(())
+            /// ```
             #[must_use]
             pub fn kind(&self) -> ErrorKind {
                 match self {
@@ -146,7 +167,17 @@ macro_rules! receiving {
         }
 
         impl $name {
-            /// The kind of the [`Error`] that this converts into.
+            /// Returns the kind of the [`Error`] that this converts into.
+            ///
+            /// # Examples
+            /// ```
+            /// use procession::{ErrorKind, queue};
+            /// let (sender, receiver) = queue::bounded::<u32>(1)?;
+            /// drop(sender);
+            /// // As every error of receiving.
+            /// assert_eq!(receiver.recv().unwrap_err().kind(), ErrorKind::Disconnected);
+            /// # Ok::<(), procession::Error>(())
+            /// ```
             #[must_use]
             pub fn kind(&self) -> ErrorKind {
                 match self {

@@ -134,12 +134,31 @@ macro_rules! both_halves {
         impl<T: ?Sized> $half<T> {
             /// Returns how many messages wait to be received at this moment, without those
             /// that are received and not acknowledged ([`Delivery`](super::Delivery)).
+            ///
+            /// # Examples
+            /// ```
+            /// use procession::queue;
+            /// // Of a sender, as of a receiver.
+            /// let (sender, receiver) = queue::bounded(8)?;
+            /// sender.send(7)?;
+            /// assert_eq!((sender.len(), receiver.len()), (1, 1));
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             #[must_use]
             pub fn len(&self) -> usize {
                 self.side.ring.len()
             }
 
             /// Returns `true` if no message waits.
+            ///
+            /// # Examples
+            /// ```
+            /// use procession::queue;
+            /// // Of a sender, as of a receiver.
+            /// let (sender, receiver) = queue::bounded::<u32>(8)?;
+            /// assert!(sender.is_empty() && receiver.is_empty());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             #[must_use]
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
@@ -147,12 +166,31 @@ macro_rules! both_halves {
 
             /// Returns `true` if as many messages wait as may. Messages that are received and
             /// not acknowledged ([`Delivery`](super::Delivery)) do not count.
+            ///
+            /// # Examples
+            /// ```
+            /// use procession::queue;
+            /// // Of a sender, as of a receiver.
+            /// let (sender, receiver) = queue::bounded(1)?;
+            /// sender.send(7)?;
+            /// assert!(sender.is_full() && receiver.is_full());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             #[must_use]
             pub fn is_full(&self) -> bool {
                 self.len() >= self.capacity()
             }
 
             /// Returns how many messages may wait.
+            ///
+            /// # Examples
+            /// ```
+            /// use procession::queue;
+            /// // Of a sender, as of a receiver.
+            /// let (sender, receiver) = queue::bounded::<u32>(8)?;
+            /// assert_eq!((sender.capacity(), receiver.capacity()), (8, 8));
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             #[must_use]
             pub fn capacity(&self) -> usize {
                 self.side.ring.capacity()
@@ -164,6 +202,19 @@ macro_rules! both_halves {
             ///
             /// # Errors
             /// The process could not join the users of the queue.
+            ///
+            /// # Examples
+            /// ```
+            /// use procession::queue;
+            /// // Of a sender, as of a receiver.
+            /// let (sender, receiver) = queue::bounded(8)?;
+            /// sender.send(7)?;
+            /// receiver.close()?;
+            /// assert!(sender.send(8).is_err());
+            /// assert_eq!(receiver.recv()?, 7);
+            /// assert!(receiver.recv().is_err());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn close(&self) -> crate::Result<()> {
                 self.side.ring.close()
             }

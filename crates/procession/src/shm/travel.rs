@@ -122,6 +122,17 @@ macro_rules! shared_object {
             /// - [`Incompatible`](crate::ErrorKind::Incompatible): the object has another kind or
             ///   type
             /// - [`Untrusted`](crate::ErrorKind::Untrusted): another user owns it
+            ///
+            /// # Examples
+            /// ```
+            /// // With an event: it is the same for every type.
+            /// use procession::sync::Event;
+            #[doc = concat!("let name = format!(\"doc-open-", stringify!($type), "-{}\", std::process::id());")]
+            /// let event = Event::create(&name)?;
+            /// Event::open(&name)?.set()?;
+            /// assert!(event.is_set());
+            /// # Ok::<(), procession::Error>(())
+            /// ```
             pub fn open(name: &str) -> crate::Result<Self> {
                 Self::from_object($crate::shm::Object::open_named(name, $class)?)
             }
@@ -131,11 +142,33 @@ macro_rules! shared_object {
             ///
             /// # Errors
             /// [`NotFound`](crate::ErrorKind::NotFound): no object has the name.
+            ///
+            /// # Examples
+            /// ```
+            /// // With an event: it is the same for every type.
+            /// use procession::sync::Event;
+            #[doc = concat!("let name = format!(\"doc-unlink-", stringify!($type), "-{}\", std::process::id());")]
+            /// let event = Event::create(&name)?;
+            /// Event::unlink(&name)?;
+            /// assert!(Event::open(&name).is_err());
+            /// event.set()?; // It is still an event.
+            /// # Ok::<(), procession::Error>(())
+            /// ```
             pub fn unlink(name: &str) -> crate::Result<()> {
                 $crate::shm::Object::unlink(name)
             }
 
             /// Returns the name, if the object has one.
+            ///
+            /// # Examples
+            /// ```
+            /// // With an event: it is the same for every type.
+            /// use procession::sync::Event;
+            #[doc = concat!("let name = format!(\"doc-name-", stringify!($type), "-{}\", std::process::id());")]
+            /// assert_eq!(Event::create(&name)?.name(), Some(&*name));
+            /// assert_eq!(Event::new()?.name(), None);
+            /// # Ok::<(), procession::Error>(())
+            /// ```
             #[must_use]
             pub fn name(&self) -> Option<&str> {
                 self.object().name()

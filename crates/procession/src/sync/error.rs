@@ -55,7 +55,20 @@ pub enum LockError<G, R = G> {
 }
 
 impl<G, R> LockError<G, R> {
-    /// The kind of error that it is.
+    /// Returns the kind of error that it is.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{ErrorKind, sync::Mutex};
+    /// let mutex = Mutex::new(7)?;
+    /// let _guard = mutex.lock()?;
+    /// let other = std::thread::scope(|threads| {
+    ///     let tries = threads.spawn(|| mutex.try_lock().unwrap_err().kind());
+    ///     tries.join().unwrap()
+    /// });
+    /// assert_eq!(other, ErrorKind::WouldBlock);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {

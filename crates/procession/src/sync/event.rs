@@ -343,6 +343,20 @@ impl Event {
     ///
     /// # Errors
     /// As [`wait`](Event::wait).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Event;
+    /// use std::task::{Context, Poll, Waker};
+    /// let ready = Event::new()?;
+    /// let mut waiting = std::pin::pin!(ready.wait_async());
+    /// // What an executor does.
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert!(waiting.as_mut().poll(&mut context).is_pending());
+    /// ready.set()?;
+    /// assert!(matches!(waiting.as_mut().poll(&mut context), Poll::Ready(Ok(()))));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub async fn wait_async(&self) -> Result<()> {
         let attempt = || match self.auto_reset {
             true => self.raw().try_take().then_some(()),

@@ -412,6 +412,25 @@ impl<'a, T: ShmSafe> RecoveryGuard<'a, T> {
     }
 
     /// Declares the value consistent and returns an ordinary guard.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::{process, sync::{LockError, Mutex}};
+    /// let mutex = Mutex::new(7)?;
+    /// if let process::Fork::Child = process::fork()? {
+    ///     let _guard = mutex.lock().unwrap();
+    ///     std::process::abort();
+    /// }
+    /// let guard = loop {
+    ///     match mutex.lock() {
+    ///         // Look whether the value is whole, and repair it; then it is a guard as any other.
+    ///         Err(LockError::OwnerDied(left)) => break left.repaired(),
+    ///         other => drop(other),
+    ///     }
+    /// };
+    /// assert_eq!(*guard, 7);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn repaired(self) -> MutexGuard<'a, T> {
         MutexGuard::of(self.orphan.repaired())
     }

@@ -254,6 +254,14 @@ macro_rules! semaphore {
             /// # Errors
             /// - [`InvalidInput`](ErrorKind::InvalidInput): more than 1,048,576 permits
             /// - [`NoSpace`](ErrorKind::NoSpace): not enough memory
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use procession::sync::", stringify!($type), ";")]
+            #[doc = concat!("let permits = ", stringify!($type), "::new(2)?;")]
+            /// assert_eq!(permits.available()?, 2);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn new(permits: usize) -> Result<$type> {
                 let shared = Shared::create($kind, None, permits, $most)?;
                 Ok($type { shared })
@@ -264,6 +272,17 @@ macro_rules! semaphore {
             /// # Errors
             /// As [`new`](Self::new), and
             /// [`AlreadyExists`](ErrorKind::AlreadyExists) if an object has this name.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use procession::sync::", stringify!($type), ";")]
+            #[doc = concat!("let name = format!(\"doc-create-", stringify!($type), "-{}\", std::process::id());")]
+            #[doc = concat!("let permits = ", stringify!($type), "::create(&name, 2)?;")]
+            #[doc = concat!("let same = ", stringify!($type), "::open(&name)?;")]
+            /// same.acquire()?.forget();
+            /// assert_eq!(permits.available()?, 1);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn create(name: &str, permits: usize) -> Result<$type> {
                 let shared = Shared::create($kind, Some((name, false)), permits, $most)?;
                 Ok($type { shared })
@@ -274,6 +293,17 @@ macro_rules! semaphore {
             ///
             /// # Errors
             /// As [`create`](Self::create) and [`open`](Self::open).
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use procession::sync::", stringify!($type), ";")]
+            #[doc = concat!("let name = format!(\"doc-or-create-", stringify!($type), "-{}\", std::process::id());")]
+            #[doc = concat!("let permits = ", stringify!($type), "::open_or_create(&name, 2)?;")]
+            #[doc = concat!("let same = ", stringify!($type), "::open_or_create(&name, 5)?;")]
+            /// assert_eq!(same.available()?, 2);
+            /// # drop(permits);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn open_or_create(name: &str, permits: usize) -> Result<$type> {
                 let shared = Shared::create($kind, Some((name, true)), permits, $most)?;
                 Ok($type { shared })
@@ -293,6 +323,17 @@ macro_rules! semaphore {
             /// # Errors
             /// Those of registering this process as a user of the semaphore, such as
             /// [`LimitReached`](ErrorKind::LimitReached).
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use procession::sync::", stringify!($type), ";")]
+            #[doc = concat!("let permits = ", stringify!($type), "::new(1)?;")]
+            /// let permit = permits.acquire()?;
+            /// assert_eq!(permits.available()?, 0);
+            /// drop(permit);
+            /// assert_eq!(permits.available()?, 1);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             #[inline]
             pub fn acquire(&self) -> Result<Permit<'_>> {
                 self.shared.acquire(Deadline::NEVER)
@@ -303,6 +344,16 @@ macro_rules! semaphore {
             /// # Errors
             /// As [`acquire`](Self::acquire), and [`WouldBlock`](ErrorKind::WouldBlock) if
             /// none is.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use procession::sync::", stringify!($type), ";")]
+            #[doc = concat!("let permits = ", stringify!($type), "::new(1)?;")]
+            /// let permit = permits.try_acquire()?;
+            /// assert!(permits.try_acquire().unwrap_err().is_would_block());
+            /// # drop(permit);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn try_acquire(&self) -> Result<Permit<'_>> {
                 self.shared.acquire(Deadline::NOW)
             }
@@ -311,6 +362,16 @@ macro_rules! semaphore {
             ///
             /// # Errors
             /// As [`acquire`](Self::acquire), and [`TimedOut`](ErrorKind::TimedOut).
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use procession::sync::", stringify!($type), ";")]
+            /// use std::time::Duration;
+            #[doc = concat!("let permits = ", stringify!($type), "::new(0)?;")]
+            /// let late = permits.acquire_timeout(Duration::from_millis(1));
+            /// assert!(late.unwrap_err().is_timeout());
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn acquire_timeout(&self, timeout: Duration) -> Result<Permit<'_>> {
                 self.shared.acquire(Deadline::after(timeout))
             }
@@ -319,6 +380,15 @@ macro_rules! semaphore {
             ///
             /// # Errors
             /// As [`acquire_timeout`](Self::acquire_timeout).
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use procession::sync::", stringify!($type), ";")]
+            /// use procession::Deadline;
+            #[doc = concat!("let permits = ", stringify!($type), "::new(1)?;")]
+            /// let _permit = permits.acquire_deadline(Deadline::NEVER)?;
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn acquire_deadline(&self, deadline: Deadline) -> Result<Permit<'_>> {
                 self.shared.acquire(deadline)
             }
@@ -328,6 +398,16 @@ macro_rules! semaphore {
             /// # Errors
             /// [`LimitReached`](ErrorKind::LimitReached): the sum would exceed the
             /// capacity; no permit was added.
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use procession::sync::", stringify!($type), ";")]
+            #[doc = concat!("let permits = ", stringify!($type), "::new(1)?;")]
+            /// permits.acquire()?.forget();
+            /// permits.add_permits(1)?;
+            /// assert_eq!(permits.available()?, 1);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn add_permits(&self, count: usize) -> Result<()> {
                 let bound = self.shared.words.bound.load(Ordering::Relaxed);
                 let bound: Option<usize> = $bound(bound);
@@ -339,6 +419,14 @@ macro_rules! semaphore {
             ///
             /// # Errors
             /// As [`acquire`](Self::acquire).
+            ///
+            /// # Examples
+            /// ```
+            #[doc = concat!("use procession::sync::", stringify!($type), ";")]
+            #[doc = concat!("let permits = ", stringify!($type), "::new(2)?;")]
+            /// assert_eq!(permits.available()?, 2);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn available(&self) -> Result<usize> {
                 let caller = self.shared.object.caller(Deadline::NOW)?;
                 Ok(self.shared.words.permits().available(&caller))
@@ -391,6 +479,15 @@ pub struct Permit<'a> {
 impl Permit<'_> {
     /// Consumes the permit: the semaphore has one permit less until
     /// [`add_permits`](Semaphore::add_permits).
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::Semaphore;
+    /// let permits = Semaphore::new(2)?;
+    /// permits.acquire()?.forget();
+    /// assert_eq!(permits.available()?, 1);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn forget(self) {
         // Not in a process that was forked meanwhile.
         if self.shared.object.me() == Some(self.owner) {

@@ -53,6 +53,16 @@ pub enum WaitOutcome {
 
 impl WaitOutcome {
     /// Returns `true` if the time limit passed before anything else happened.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::sync::{Condvar, Mutex};
+    /// use std::time::Duration;
+    /// let (mutex, changed) = (Mutex::new(0)?, Condvar::new()?);
+    /// let (_guard, outcome) = changed.wait_timeout(mutex.lock()?, Duration::from_millis(1))?;
+    /// assert!(outcome.timed_out());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn timed_out(self) -> bool {
         self == WaitOutcome::TimedOut

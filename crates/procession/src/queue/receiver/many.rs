@@ -18,7 +18,15 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// decoded ends the row, and is lost.
     ///
     /// # Examples
-    /// See [`send_many`](crate::queue::Sender::send_many).
+    /// ```
+    /// use procession::queue;
+    /// let (sender, receiver) = queue::bounded::<u32>(8)?;
+    /// sender.send_many(1..=5).unwrap();
+    /// let mut some = Vec::new();
+    /// assert_eq!(receiver.recv_many(&mut some, 100).unwrap(), 5);
+    /// assert_eq!(some, [1, 2, 3, 4, 5]);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
     pub fn recv_many(
         &self,
         into: &mut Vec<T>,
