@@ -55,6 +55,29 @@ pub(crate) fn a_proxy_travels_three_times() {
     assert_eq!(list.snapshot().unwrap(), [1, 2, 3]);
 }
 
+pub(crate) fn a_task_returns_a_proxy_of_what_it_has_created() {
+    fn create(path: std::path::PathBuf) -> List<u32> {
+        let list: List<u32> = Manager::connect(path).unwrap().list().unwrap();
+        list.push(7).unwrap();
+        list
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    let mut server = process::spawn(serve, path.clone()).unwrap();
+    let manager = connect(&path);
+    let mut task = process::spawn(create, path).unwrap();
+    // Its process has gone before the result is decoded.
+    task.wait().unwrap();
+    testkit::eventually("its session has ended", || {
+        manager.statistics().unwrap().clients == 1
+    });
+    let list = task.join().unwrap();
+    assert_eq!(list.snapshot().unwrap(), [7]);
+    assert_eq!(manager.statistics().unwrap().travelling, 0);
+    manager.shutdown().unwrap();
+    server.join().unwrap();
+}
+
 pub(crate) fn a_proxy_is_a_value_of_another_object() {
     let manager = manager();
     let lists: Dict<String, List<u32>> = manager.dict().unwrap();

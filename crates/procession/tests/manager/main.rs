@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         objects::many_threads_share_one_connection,
         lives::an_object_goes_with_its_last_proxy,
         lives::a_proxy_travels_three_times,
+        lives::a_task_returns_a_proxy_of_what_it_has_created,
         lives::a_proxy_is_a_value_of_another_object,
         lives::names_keep_objects_and_types,
         lives::a_forked_child_has_a_session_of_its_own,

@@ -80,12 +80,19 @@ impl Server {
         };
         while !is_over(&self) {
             events.clear();
-            let left = self.ending.and_then(Deadline::timespec);
+            let wake = match (self.ending, self.table.next_expiry()) {
+                (Some(ending), Some(expiry)) => ending.min(Deadline::at(expiry)),
+                (Some(ending), None) => ending,
+                (None, Some(expiry)) => Deadline::at(expiry),
+                (None, None) => Deadline::NEVER,
+            };
+            let left = wake.timespec();
             let room = rustix::buffer::spare_capacity(&mut events);
             match epoll::wait(&self.epoll, room, left.as_ref()) {
                 Err(rustix::io::Errno::INTR) => continue,
                 outcome => outcome.during("waiting for clients of manager", "")?,
             };
+            self.table.expire(std::time::Instant::now());
             for event in &events {
                 self.handle(event.data.u64(), event.flags);
             }

@@ -5,6 +5,7 @@ use crate::manager::objects::{self, Caller, Initial, Object, Replies, SessionId,
 use crate::manager::reply::{Refusal, Reply};
 use crate::manager::root::Stats;
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 /// Numbers of objects are not used again.
 struct Entry {
@@ -14,12 +15,24 @@ struct Entry {
     references: u64,
 }
 
+/// A reference on its way to another process.
+struct Ticket {
+    object: u64,
+    lender: SessionId,
+    /// Once the lender's session has ended: until when it may be adopted.
+    until: Option<Instant>,
+}
+
+/// How long a proxy may be on its way after its sender has ended: the result of a task is decoded
+/// when its process has gone.
+const TRAVEL_TIME: Duration = Duration::from_secs(60);
+
 #[derive(Default)]
 pub(super) struct Table {
     entries: HashMap<u64, Entry>,
     names: BTreeMap<String, u64>,
     sessions: HashMap<SessionId, HashMap<u64, u64>>,
-    tickets: HashMap<u64, (SessionId, u64)>,
+    tickets: HashMap<u64, Ticket>,
     latest: u64,
 }
 
@@ -124,7 +137,12 @@ impl Table {
 
     pub(super) fn lend(&mut self, session: SessionId, number: u64, ticket: u64) -> Outcome<u64> {
         self.entry(number)?.references += 1;
-        self.tickets.insert(ticket, (session, number));
+        let lent = Ticket {
+            object: number,
+            lender: session,
+            until: None,
+        };
+        self.tickets.insert(ticket, lent);
         Ok(ticket)
     }
 
@@ -132,11 +150,8 @@ impl Table {
     /// can be decoded twice.
     pub(super) fn adopt(&mut self, session: SessionId, number: u64, ticket: u64) -> Outcome<()> {
         self.retain(session, number)?;
-        if self
-            .tickets
-            .get(&ticket)
-            .is_some_and(|(_, lent)| *lent == number)
-        {
+        let lent = self.tickets.get(&ticket);
+        if lent.is_some_and(|lent| lent.object == number) {
             self.tickets.remove(&ticket);
             self.drop_reference(number, 1);
         }
@@ -174,19 +189,32 @@ impl Table {
         for entry in self.entries.values_mut() {
             entry.object.end_session(session, replies);
         }
-        let lent: Vec<u64> = self
-            .tickets
-            .iter()
-            .filter(|(_, (lender, _))| *lender == session)
-            .map(|(ticket, _)| *ticket)
-            .collect();
-        for ticket in lent {
-            if let Some((_, number)) = self.tickets.remove(&ticket) {
-                self.drop_reference(number, 1);
+        let until = Instant::now().checked_add(TRAVEL_TIME);
+        for ticket in self.tickets.values_mut() {
+            if ticket.lender == session {
+                ticket.until = until;
             }
         }
         for (number, count) in self.sessions.remove(&session).unwrap_or_default() {
             self.drop_reference(number, count);
+        }
+    }
+
+    /// When the next ticket expires.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.tickets
+            .values()
+            .filter_map(|ticket| ticket.until)
+            .min()
+    }
+
+    /// Drops the references that nobody has adopted in time.
+    pub(super) fn expire(&mut self, now: Instant) {
+        let is_late = |ticket: &Ticket| ticket.until.is_some_and(|until| until <= now);
+        let late = self.tickets.extract_if(|_, ticket| is_late(ticket));
+        let late: Vec<u64> = late.map(|(_, ticket)| ticket.object).collect();
+        for object in late {
+            self.drop_reference(object, 1);
         }
     }
 
@@ -210,5 +238,61 @@ impl Table {
                 self.entries.remove(&number);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manager::objects::ObjectKind;
+
+    fn table() -> (Table, u64) {
+        let shape = Shape {
+            kind: ObjectKind::Event,
+            number: 0,
+            text: "event".to_owned(),
+        };
+        let mut table = Table::default();
+        let number = table.create(SessionId(1), shape, Initial::Empty);
+        (table, number.expect("an event"))
+    }
+
+    #[test]
+    fn what_is_lent_outlives_its_sender_for_a_while() {
+        let (mut table, number) = table();
+        table.lend(SessionId(1), number, 7).unwrap();
+        table.lend(SessionId(1), number, 8).unwrap();
+        assert_eq!(table.next_expiry(), None);
+        table.end_session(SessionId(1), &mut Replies::default());
+        table.adopt(SessionId(2), number, 7).unwrap();
+        table.expire(Instant::now());
+        assert_eq!(table.stats(1).tickets, 1);
+        let expiry = table.next_expiry().expect("the other one expires");
+        table.expire(expiry);
+        assert_eq!((table.stats(1).tickets, table.stats(1).objects), (0, 1));
+        table.release(SessionId(2), number, 1);
+        assert_eq!(table.stats(1).objects, 0);
+    }
+
+    #[test]
+    fn what_nobody_adopts_goes() {
+        let (mut table, number) = table();
+        table.lend(SessionId(1), number, 7).unwrap();
+        table.end_session(SessionId(1), &mut Replies::default());
+        assert_eq!(table.stats(0).objects, 1);
+        table.expire(table.next_expiry().expect("it expires"));
+        assert_eq!(table.stats(0).objects, 0);
+        assert!(table.adopt(SessionId(2), number, 7).is_err());
+    }
+
+    #[test]
+    fn nobody_releases_the_references_of_others() {
+        let (mut table, number) = table();
+        table.release(SessionId(2), number, 5);
+        table.retain(SessionId(2), number).unwrap();
+        table.release(SessionId(2), number, 5);
+        assert_eq!(table.stats(1).objects, 1);
+        table.release(SessionId(1), number, 5);
+        assert_eq!(table.stats(1).objects, 0);
     }
 }
