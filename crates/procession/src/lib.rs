@@ -23,16 +23,19 @@
 //!
 //! # What it promises
 //!
-//! - **No hang.** Waits have `try_`, `_timeout` and `_deadline` forms, on the
-//!   monotonic clock ([`Deadline`] lists the exceptions); the death of another
-//!   process becomes a result.
+//! - **No hang.** An operation that waits has `try_`, `_timeout` and `_deadline` forms
+//!   ([`Deadline`] lists the exceptions). A death ends the waits for what the dead process
+//!   held or was the last to provide: locks, permits, barriers, results, the other end of a
+//!   channel or of a queue without a name. It does not end a wait for an
+//!   [`Event`](sync::Event) or at a queue with a name, because another process may still
+//!   come.
 //! - **No leak.** Children are reaped even if their handles are dropped. Processes that
 //!   [`process::spawn`], [`process::Command`] and [`pool`] start end with the program
 //!   (`docs/processes.md` has the exceptions); a child of `fork` does not.
 //! - **No lie.** An error says operation, object and errno name, and which
 //!   limit is in the way.
 //! - **No trap.** The safe API cannot fork a process with several threads, and
-//!   gives no `&T` into memory that others may write.
+//!   gives no `&T` into memory that other processes may write, unless `T` is an atomic.
 //!
 //! # What it refuses
 //!

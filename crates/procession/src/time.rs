@@ -10,7 +10,11 @@ use std::time::{Duration, Instant};
 /// operations can share one deadline. The exceptions are:
 ///
 /// - Waits at a [`Condvar`](crate::sync::Condvar) and at a
-///   [`Barrier`](crate::sync::Barrier) have no `try_` form.
+///   [`Barrier`](crate::sync::Barrier), [`channel::connect`](crate::channel::connect) and
+///   `write_all` of a [pipe](crate::os::pipe::Writer::write_all) have no `try_` form.
+/// - `get`, `set` and `update` of a [`Value`](crate::shared::Value), and `get`, `set` and
+///   `to_vec` of an [`Array`](crate::shared::Array), lock without a limit; `lock_deadline` of
+///   the same object has one.
 /// - [`process::wait_any`](crate::process::wait_any),
 ///   [`process::wait_all`](crate::process::wait_all),
 ///   [`pool::wait_any`](crate::pool::wait_any),
@@ -20,8 +24,21 @@ use std::time::{Duration, Instant};
 /// - Calls of a [pool](crate::pool) are bounded by
 ///   [`Calls::deadline`](crate::pool::Calls::deadline) and by the timeouts of its
 ///   calls.
-/// - A [`scope`](crate::process::scope()) waits for its tasks without a limit, as does
-///   a pipeline that is waited for; bound the tasks and the pipeline themselves.
+/// - A [`scope`](crate::process::scope()) waits for its tasks without a limit: bound the
+///   tasks themselves.
+/// - `status`, `output` and `check` of a [`Command`](crate::process::Command) and of a
+///   [`Pipeline`](crate::process::Pipeline) are bounded by their `timeout`.
+/// - `stop` of a process is bounded by its steps ([`Stop`](crate::process::Stop)).
+/// - [`Supervisor::run`](crate::process::Supervisor::run) and
+///   [`Manager::serve`](crate::manager::Manager::serve) run until they are told to stop, or
+///   have nothing left to do.
+/// - [`Pool::terminate`](crate::pool::Pool::terminate) kills the workers and waits for their
+///   ends.
+/// - Calls of a [manager](crate::manager) that wait for no other client, such as
+///   [`Dict::get`](crate::manager::Dict::get), block until the manager answers, also while
+///   its process is stopped.
+/// - Iterators have no limit: each step is the form without one.
+/// - [`flush`](crate::os::mmap::MappedFile::flush) of a mapped file waits for the disk.
 ///
 /// A deadline is on `CLOCK_MONOTONIC`: setting the wall clock does not change it, and a signal
 /// that interrupts the wait does not restart it.

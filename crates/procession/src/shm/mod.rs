@@ -6,7 +6,8 @@
 //! layouts.
 //!
 //! Memory that other processes may write is accessed by copies or by atomic operations. A
-//! reference into it exists only while a lock excludes other users.
+//! reference into it exists only while a lock excludes other users, or to atomics
+//! ([`Counters`](crate::shared::Counters)).
 
 mod attached;
 mod backing;
