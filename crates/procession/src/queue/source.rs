@@ -14,6 +14,12 @@ pub(crate) struct Room(pub(super) Arc<Side>);
 impl Source for Messages {
     fn is_ready(&self, thoroughly: bool) -> Result<bool> {
         let caller = self.0.ring.object.caller(Deadline::NOW)?;
+        if thoroughly {
+            // Nobody else may, while all receivers wait so.
+            self.0
+                .ring
+                .tidy_if_asked(&|| self.0.descriptor_socket().sweep());
+        }
         Ok(self.0.ring.has_message(&caller) || thoroughly && self.0.is_other_side_gone())
     }
 

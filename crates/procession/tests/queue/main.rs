@@ -94,6 +94,7 @@ fn main() -> ExitCode {
         rendezvous::who_gives_up_has_neither_sent_nor_received,
         rendezvous::closing_wakes_all_who_wait,
         rendezvous::more_wait_than_there_is_room_for,
+        rendezvous::descriptors_of_what_is_given_up_are_closed,
         rendezvous::two_futures_meet_and_one_that_is_dropped_sends_nothing,
         rendezvous::priorities_do_not_meet,
         rendezvous::a_sender_killed_at_any_instruction_has_handed_over_or_not,

@@ -10,6 +10,7 @@ use procession::shared::Counter;
 use procession::sync::Event;
 use procession::{Deadline, ErrorKind, Select};
 use std::future::Future;
+use std::io::{PipeReader, pipe};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -308,6 +309,44 @@ pub(crate) fn descriptors_are_handed_over(method: StartMethod) {
         sender.send(file()).unwrap();
     }
     assert_eq!(task.join().unwrap(), 20);
+}
+
+/// Returns `true` if nobody has the other end of a pipe open.
+fn is_at_end(reader: &PipeReader) -> bool {
+    let mut select = Select::new();
+    select.readable(reader);
+    select.try_ready().is_ok()
+}
+
+pub(crate) fn descriptors_of_what_is_given_up_are_closed() {
+    let (sender, receiver) = queue::bounded::<procession::Handle<OwnedFd>>(0).unwrap();
+    let end = || {
+        let (reader, writer) = pipe().unwrap();
+        (reader, procession::Handle::from(OwnedFd::from(writer)))
+    };
+    for _ in 0..3 {
+        let (reader, writer) = end();
+        assert!(sender.send_timeout(writer, SHORT).is_err());
+        assert!(receiver.try_recv().is_err());
+        assert!(is_at_end(&reader), "the time was over");
+        let (reader, writer) = end();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut sent = Box::pin(sender.send_async(writer));
+        assert!(sent.as_mut().poll(&mut context).is_pending());
+        drop(sent);
+        // Receivers that wait for several things close them, too.
+        assert!(!has_offer(&receiver));
+        assert!(is_at_end(&reader), "the future was dropped");
+        let (reader, writer) = end();
+        let killed = other(|| sender.send(writer).unwrap());
+        eventually("it offers", || has_offer(&receiver));
+        killed.kill().unwrap();
+        let _ = killed.wait();
+        eventually("its descriptors are closed", || {
+            assert!(receiver.try_recv().is_err());
+            is_at_end(&reader)
+        });
+    }
 }
 
 pub(crate) fn two_futures_meet_and_one_that_is_dropped_sends_nothing() {

@@ -244,6 +244,12 @@ impl Ring {
         let deaths = self.object.registry().deaths().load(Ordering::Acquire);
         let changes = self.word(layout::CHANGES).load(Ordering::Acquire);
         let recovered = self.raw().recover(orphans, caller);
+        if deaths != self.known.deaths.load(Ordering::Relaxed)
+            && self.word(layout::TAGS).load(Ordering::Relaxed) != 0
+        {
+            // A dead sender may have left a packet, which keeps descriptors open.
+            self.word(layout::UNTIDY).store(1, Ordering::Relaxed);
+        }
         if recovered.freed {
             self.trim(overflow::kept);
             self.room().notify(u32::MAX, caller);

@@ -41,7 +41,7 @@ impl Ring {
     }
 
     #[inline]
-    pub(super) fn tidy_if_asked(&self, tidy: &impl Fn()) {
+    pub(in crate::queue) fn tidy_if_asked(&self, tidy: &impl Fn()) {
         if self.word(layout::UNTIDY).load(Ordering::Relaxed) != 0 {
             self.word(layout::UNTIDY).store(0, Ordering::Relaxed);
             tidy();

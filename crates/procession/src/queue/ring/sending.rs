@@ -64,6 +64,10 @@ impl Ring {
             && let Some(block) = filled
         {
             self.finish(block, &caller);
+            if tag != 0 && is_complete {
+                // The packet keeps the descriptors open.
+                self.ask_to_tidy(&caller);
+            }
         }
         outcome
     }

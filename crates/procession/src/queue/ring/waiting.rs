@@ -10,7 +10,7 @@ use procession_core::{Platform, Slept};
 use std::sync::atomic::Ordering;
 
 impl Ring {
-    /// Asks receivers to tidy the socket, which has no room.
+    /// Asks receivers to tidy the socket: it has no room, or a packet that nobody wants.
     #[cold]
     pub(in crate::queue) fn ask_to_tidy(&self, caller: &Caller<'_>) {
         self.word(layout::UNTIDY).store(1, Ordering::SeqCst);

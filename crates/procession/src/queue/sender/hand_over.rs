@@ -18,22 +18,23 @@ struct HandOver<'a> {
     /// With the message. `None`: it is not there yet, or the receiver's.
     block: Option<usize>,
     offer: Option<Offer>,
-    /// Descriptors that are still to be sent, and what their packet is called.
-    packet: Option<(&'a [OwnedFd], u64)>,
+    descriptors: &'a [OwnedFd],
+    /// What the packet of the descriptors is called. Zero: there are none.
+    tag: u64,
+    /// The packet is in the socket.
+    is_packet_sent: bool,
 }
 
 impl<'a> HandOver<'a> {
     fn new(side: &'a Side, descriptors: &'a [OwnedFd]) -> Result<HandOver<'a>> {
-        let packet = match descriptors {
-            [] => None,
-            some => Some((some, side.descriptor_socket().tag(some)?)),
-        };
         Ok(HandOver {
             side,
             process: side.process(),
             block: None,
             offer: None,
-            packet,
+            descriptors,
+            tag: side.descriptor_socket().tag(descriptors)?,
+            is_packet_sent: false,
         })
     }
 
@@ -45,21 +46,20 @@ impl<'a> HandOver<'a> {
             ring.check_open()?;
         }
         if self.block.is_none() {
-            let tag = self.packet.map_or(0, |(_, tag)| tag);
-            self.block = ring.fill_one(bytes, tag, caller)?;
+            self.block = ring.fill_one(bytes, self.tag, caller)?;
             self.process = self.side.process();
         }
         let Some(block) = self.block else {
             return Ok(None);
         };
-        if let Some((descriptors, tag)) = self.packet {
+        if self.tag != 0 && !self.is_packet_sent {
             // A packet whose message is given up has to be tidied away.
             let socket = self.side.descriptor_socket();
-            let is_sent = (stays || ring.has_room()) && socket.try_send(block, tag, descriptors)?;
-            if !is_sent {
+            self.is_packet_sent =
+                (stays || ring.has_room()) && socket.try_send(block, self.tag, self.descriptors)?;
+            if !self.is_packet_sent {
                 return Ok(None);
             }
-            self.packet = None;
         }
         let handed = ring.hand_over(block, &mut self.offer, stays, caller)?;
         if handed.is_some() {
@@ -74,7 +74,12 @@ impl<'a> HandOver<'a> {
         let ring = &self.side.ring;
         match (self.block.take(), ring.object.holder()) {
             (Some(block), Some(caller)) if is_ours => {
-                ring.give_up(block, self.offer.take(), &caller)
+                let is_taken = ring.give_up(block, self.offer.take(), &caller);
+                if !is_taken && self.is_packet_sent {
+                    // It keeps the descriptors open.
+                    ring.ask_to_tidy(&caller);
+                }
+                is_taken
             }
             _ => false,
         }
