@@ -58,7 +58,11 @@ fn square_in_each_way() {
             std::fs::write(&other, "#!/bin/false\n").unwrap();
             std::fs::rename(other, path).unwrap();
         }
-        match by(method).spawn(|x: u32| x * x, 9) {
+        let builder = match std::env::var_os("PROCESSION_TEST_CHANGE") {
+            Some(value) => by(method).env("PROCESSION_TEST_CHANGED", value),
+            None => by(method),
+        };
+        match builder.spawn(|x: u32| x * x, 9) {
             Ok(mut task) => println!("{method}: {}", task.join().unwrap()),
             Err(error) => println!("{method}: {error}; try: {:?}", error.hint()),
         }
@@ -106,6 +110,18 @@ pub(crate) fn a_variable_that_leaked_is_harmless() {
         ours.send(&[3; 64]).unwrap();
         command.stdin(std::os::fd::OwnedFd::from(theirs));
         assert_eq!(output(&mut command), SQUARES, "{leaked:?}");
+    }
+}
+
+pub(crate) fn a_variable_with_an_impossible_name_is_harmless() {
+    for has_changes in [false, true] {
+        let mut command = fixture("square");
+        // Nobody but execve can set it: its name has the `=` in front.
+        command.env("=C:", "x");
+        if has_changes {
+            command.env("PROCESSION_TEST_CHANGE", "1");
+        }
+        assert_eq!(output(&mut command), SQUARES);
     }
 }
 

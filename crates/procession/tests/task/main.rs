@@ -162,6 +162,7 @@ fn main() -> std::process::ExitCode {
         attributes::who_hides_later_has_tasks_that_have_tasks,
         entry::a_program_replaced_or_deleted_still_starts_tasks,
         entry::a_variable_that_leaked_is_harmless,
+        entry::a_variable_with_an_impossible_name_is_harmless,
         entry::a_program_that_comes_late_to_init_is_told,
         entry::a_program_that_spawns_before_init_is_refused_in_its_tasks,
         entry::a_program_with_init_runs_its_tasks_there,
