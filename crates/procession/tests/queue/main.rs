@@ -96,6 +96,7 @@ fn main() -> ExitCode {
         rendezvous::more_wait_than_there_is_room_for,
         rendezvous::descriptors_of_what_is_given_up_are_closed,
         rendezvous::two_futures_meet_and_one_that_is_dropped_sends_nothing,
+        rendezvous::a_forked_future_sends_a_message_of_its_own,
         rendezvous::priorities_do_not_meet,
         rendezvous::a_sender_killed_at_any_instruction_has_handed_over_or_not,
         rendezvous::a_receiver_killed_at_any_instruction_leaves_the_message_to_another,

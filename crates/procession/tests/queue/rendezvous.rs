@@ -369,6 +369,35 @@ pub(crate) fn two_futures_meet_and_one_that_is_dropped_sends_nothing() {
     assert_eq!(outcome, Poll::Ready(Err(SendError::Disconnected(8))));
 }
 
+pub(crate) fn a_forked_future_sends_a_message_of_its_own() {
+    let (sender, receiver) = queue::bounded::<u32>(0).unwrap();
+    let (polled, dropped) = (Event::new().unwrap(), Event::new().unwrap());
+    let mut context = Context::from_waker(Waker::noop());
+    let mut sent = Box::pin(sender.send_async(7));
+    assert!(sent.as_mut().poll(&mut context).is_pending());
+    let child = other(|| {
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(sent.as_mut().poll(&mut context).is_pending());
+        polled.set().unwrap();
+        dropped.wait_timeout(LONG).unwrap();
+        // What the parent does with its message is nothing that the child has done.
+        assert!(sent.as_mut().poll(&mut context).is_pending());
+        polled.set().unwrap();
+        eventually("it is received", || {
+            sent.as_mut().poll(&mut context) == Poll::Ready(Ok(()))
+        });
+    });
+    polled.wait_timeout(LONG).unwrap();
+    assert!(polled.clear());
+    drop(sent);
+    dropped.set().unwrap();
+    polled.wait_timeout(LONG).unwrap();
+    assert_eq!(receiver.try_recv(), Ok(7));
+    let status = child.wait_timeout(LONG).unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+}
+
 pub(crate) fn priorities_do_not_meet() {
     let error = queue::prioritized::<u32>(2, 0).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);

@@ -42,6 +42,7 @@ impl<'a> HandOver<'a> {
     /// it `stays`.
     fn attempt(&mut self, bytes: &[u8], stays: bool, caller: &Caller<'_>) -> Outcome<Option<()>> {
         let ring = &self.side.ring;
+        self.leave_to_parent()?;
         if self.offer.is_none() {
             ring.check_open()?;
         }
@@ -68,9 +69,25 @@ impl<'a> HandOver<'a> {
         Ok(handed)
     }
 
+    /// In a forked child, the block and the offer are those of its parent: the child sends
+    /// a message of its own.
+    fn leave_to_parent(&mut self) -> Result<()> {
+        if self.block.is_some() && !self.is_ours() {
+            self.block = None;
+            self.offer = None;
+            self.is_packet_sent = false;
+            self.tag = self.side.descriptor_socket().tag(self.descriptors)?;
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self) -> bool {
+        self.process.is_some() && self.side.process() == self.process
+    }
+
     /// Gives up, if a receiver has not taken the message: whether it has.
     fn give_up(&mut self) -> bool {
-        let is_ours = self.process.is_some() && self.side.process() == self.process;
+        let is_ours = self.is_ours();
         let ring = &self.side.ring;
         match (self.block.take(), ring.object.holder()) {
             (Some(block), Some(caller)) if is_ours => {
