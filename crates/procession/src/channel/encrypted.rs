@@ -13,6 +13,7 @@
 //! The Noise Protocol Framework, revision 34, §13
 
 use super::cipher::{Cipher, TAG};
+use super::claim::Claim;
 use super::stream::{Reads, Writes, refuse_descriptors};
 use crate::process_token;
 use crate::queue::{Hindrance, Outcome};
@@ -48,6 +49,8 @@ pub(super) struct Outlet {
     /// Somebody else says the end.
     #[serde(serialize_with = "give_away")]
     given_away: Cell<bool>,
+    /// Of several copies that were decoded, one sends.
+    claim: Claim,
     /// The one that says the end, and no forked copy.
     #[serde(skip, default = "process_token::current")]
     process: u64,
@@ -69,6 +72,7 @@ impl Outlet {
             writes,
             cipher,
             given_away: Cell::new(false),
+            claim: Claim::default(),
             process: process_token::current(),
             max_bytes,
         }
@@ -115,7 +119,8 @@ impl Outlet {
             self.given_away.get(),
             self.process == process_token::current(),
         ) {
-            (false, true) => return Ok(()),
+            (false, true) if self.claim.is_ours() => return Ok(()),
+            (false, true) => "another copy of this end sends",
             (true, _) => "this end was given to another process",
             (false, false) => "this process is a forked copy of the one that has this end",
         };

@@ -41,6 +41,8 @@
 mod address;
 #[cfg(feature = "network")]
 mod cipher;
+#[cfg(feature = "network")]
+mod claim;
 mod connect;
 mod direction;
 #[cfg(feature = "network")]

@@ -77,8 +77,14 @@ fn lock(path: &Path) -> Result<SocketPath> {
 /// [`AlreadyExists`](ErrorKind::AlreadyExists): a listener has the path, or it is no socket.
 pub(crate) fn bind<L>(path: &Path, listen: impl Fn(&Path) -> Result<L>) -> Result<(L, SocketPath)> {
     let mut held = lock(path)?;
-    // No listener that locks its path is there: a socket is one that was left.
+    // No listener that locks its path is there, but one that does not might be.
     if is_socket(path) {
+        if is_listened_to(path) {
+            return Err(
+                Error::new(ErrorKind::AlreadyExists, "listening", path.display())
+                    .because("another program listens there"),
+            );
+        }
         let _ = std::fs::remove_file(path);
     }
     let listener = bind_early(path, listen)?;
@@ -123,4 +129,10 @@ fn bind_early<L>(path: &Path, listen: impl Fn(&Path) -> Result<L>) -> Result<L> 
 fn is_socket(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
     std::fs::symlink_metadata(path).is_ok_and(|facts| facts.file_type().is_socket())
+}
+
+/// Returns `false` if the kernel says that no process has the socket any more.
+fn is_listened_to(path: &Path) -> bool {
+    let connected = std::os::unix::net::UnixStream::connect(path);
+    !connected.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }

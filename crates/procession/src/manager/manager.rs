@@ -14,7 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A process that owns objects, as seen by the one that started it or connected to it.
 ///
@@ -45,7 +46,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Manager {
     place: Place,
-    connection: Arc<Connection>,
+    connection: Mutex<Arc<Connection>>,
     /// Of the one that started it.
     process: Option<JoinHandle<()>>,
 }
@@ -63,6 +64,9 @@ pub struct Statistics {
     /// Proxies on their way from one process to another.
     pub travelling: u64,
 }
+
+/// How long a manager may take to end before it is killed.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What the manager's process does.
 fn serve_inherited((listener, number): (Handle<OwnedFd>, u64)) {
@@ -99,7 +103,7 @@ impl Manager {
         let connection = connections::anew(&place)?;
         Ok(Manager {
             place,
-            connection,
+            connection: Mutex::new(connection),
             process: Some(process),
         })
     }
@@ -147,7 +151,7 @@ impl Manager {
         let connection = connections::anew(&place)?;
         Ok(Manager {
             place,
-            connection,
+            connection: Mutex::new(connection),
             process: None,
         })
     }
@@ -183,8 +187,10 @@ impl Manager {
     pub fn get<T: ManagedObject>(&self, name: &str) -> Result<T> {
         let shape = T::shape()?;
         let request = Request::Get(name.to_owned(), shape.clone());
-        let number = self.ask("getting object of manager", name, &request)?;
-        Ok(T::of(self.proxy_of(number, shape, name)?))
+        let connection = self.connection()?;
+        let number = ask(&connection, "getting object of manager", name, &request)?;
+        let (place, name) = (self.place.clone(), name.to_owned());
+        Ok(T::of(Proxy::new(place, connection, number, shape, name)))
     }
 
     /// Returns the object that is registered under a name; if none is, registers the one that `create`
@@ -311,43 +317,30 @@ impl Manager {
         name: &str,
         request: &Request,
     ) -> Result<R> {
-        let target = Target {
-            object: ROOT,
-            operation,
-            name,
-        };
-        match self.connection.is_ours() {
-            true => self.connection.call(target, request, Deadline::NEVER),
-            false => connections::to(&self.place, self.connection.server)?.call(
-                target,
-                request,
-                Deadline::NEVER,
-            ),
-        }
+        ask(&*self.connection()?, operation, name, request)
     }
 
-    /// A connection for a proxy of this process.
+    /// The connection of this process: a forked child has one of its own, which it keeps.
     fn connection(&self) -> Result<Arc<Connection>> {
-        match self.connection.is_ours() {
-            true => Ok(Arc::clone(&self.connection)),
-            false => connections::to(&self.place, self.connection.server),
+        let mut kept = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !kept.is_ours() {
+            *kept = connections::to(&self.place, kept.server)?;
         }
+        Ok(Arc::clone(&kept))
     }
 
     pub(super) fn create(&self, shape: Shape, initial: Initial) -> Result<Proxy> {
+        let connection = self.connection()?;
         let request = Request::Create(shape.clone(), initial);
-        let number = self.ask("creating object of manager", &shape.text, &request)?;
-        self.proxy_of(number, shape, "")
-    }
-
-    fn proxy_of(&self, number: u64, shape: Shape, name: &str) -> Result<Proxy> {
-        let name = match name.is_empty() {
-            true => format!("{number} of {}", self.place),
-            false => name.to_owned(),
-        };
+        let operation = "creating object of manager";
+        let number = ask(&connection, operation, &shape.text, &request)?;
+        let name = format!("{number} of {}", self.place);
         Ok(Proxy::new(
             self.place.clone(),
-            self.connection()?,
+            connection,
             number,
             shape,
             name,
@@ -355,10 +348,34 @@ impl Manager {
     }
 }
 
+fn ask<R: DeserializeOwned>(
+    connection: &Connection,
+    operation: &'static str,
+    name: &str,
+    request: &Request,
+) -> Result<R> {
+    let target = Target {
+        object: ROOT,
+        operation,
+        name,
+    };
+    connection.call(target, request, Deadline::NEVER)
+}
+
 impl Drop for Manager {
     fn drop(&mut self) {
-        if self.process.is_some() && self.connection.is_ours() {
-            let _ = self.connection.tell(ROOT, &Request::Shutdown);
+        let connection = self.connection.get_mut();
+        let connection = connection.unwrap_or_else(PoisonError::into_inner);
+        let Some(process) = &self.process else {
+            return;
+        };
+        // A forked copy ends nobody's manager.
+        if !connection.is_ours() {
+            return;
+        }
+        let told = connection.tell(ROOT, &Request::Shutdown);
+        if told.is_err() || process.wait_timeout(FAREWELL).is_err() {
+            let _ = process.kill();
         }
     }
 }

@@ -3,7 +3,9 @@
 //! A [`Manager`] is a process (or a thread of yours that [`serve`](Manager::serve)s) with
 //! dictionaries, lists, values, queues, locks and events. Each process that has a proxy of one calls it
 //! as if it were its own. Proxies travel as arguments and results of tasks, in messages, and as
-//! values of other objects; an object goes with its last proxy, unless it has a name.
+//! values of other objects. An object goes with its last proxy, unless it has a name. (A proxy that is stored as a value of
+//! another object keeps its object until it is first decoded, or a minute after the process that stored it has ended: give such
+//! an object a name.)
 //!
 //! What is in one process's memory belongs in `std`; what several processes of one machine share and
 //! use often is faster in [`sync`](crate::sync), [`shared`](crate::shared) and [`queue`](crate::queue), which need no process
@@ -12,6 +14,11 @@
 //! # Values are copies
 //! `dict.get(&key)` returns a copy. To change what is there, set it anew, or
 //! [`update`](Dict::update) it, which is atomic.
+//!
+//! # Blocking
+//! Every call blocks until the manager has answered, also while its process is stopped. Calls that wait for other clients
+//! (`lock`, `recv`, `send`, `wait`, `join`) have forms with a limit. When it has passed, they wait for the manager to confirm that
+//! nothing was done, at most ten seconds: then the connection is given up, with all that was granted to this process.
 //!
 //! # If a process dies
 //! - A client: its session ends. Locks that it held go to the next one, as [`OwnerDied`](crate::sync::LockError::OwnerDied); messages

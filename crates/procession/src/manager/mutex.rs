@@ -149,19 +149,21 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
     /// ```
     pub fn lock_deadline(&self, deadline: Deadline) -> Outcome<'_, T> {
         let granted: Granted = self.proxy.call("locking mutex", &Request::Lock, deadline)?;
-        let guard = |value| MutexGuard {
-            mutex: self,
-            value,
+        let held = Held {
+            proxy: &self.proxy,
             token: granted.token,
+            poison: false,
+            is_released: false,
+        };
+        // Code of the user, which may panic: then `held` gives the lock back.
+        let value = granted.value.get()?;
+        let guard = |value| MutexGuard {
+            held,
+            value,
             is_touched: false,
             was_panicking: std::thread::panicking(),
-        };
-        let value = match granted.value.get() {
-            Ok(value) => value,
-            Err(error) => {
-                self.unlock(granted.token, None, false);
-                return Err(error.into());
-            }
+            mutex: PhantomData,
+            stays_with_its_thread: PhantomData,
         };
         match granted.state {
             State::Whole => Ok(guard(value)),
@@ -169,25 +171,45 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
             State::Poisoned => Err(LockError::Poisoned(guard(value))),
         }
     }
+}
 
-    fn unlock(&self, token: u64, value: Option<Blob>, poison: bool) {
-        let request = Request::Unlock {
-            token,
+/// The lock that a process has, without the value.
+struct Held<'a> {
+    proxy: &'a Proxy,
+    token: u64,
+    poison: bool,
+    is_released: bool,
+}
+
+impl Held<'_> {
+    /// Gives the lock back with the value that it was taken with, or a new one.
+    fn release(&self, value: Option<Blob>, poison: bool) -> Result<()> {
+        self.proxy.tell(&Request::Unlock {
+            token: self.token,
             value,
             poison,
-        };
+        })
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
         // If the manager has ended, so has the lock.
-        let _ = self.proxy.tell(&request);
+        if !self.is_released {
+            let _ = self.release(None, self.poison);
+        }
     }
 }
 
 /// Has the lock, and gives it back when it is dropped.
 pub struct MutexGuard<'a, T: Serialize + DeserializeOwned> {
-    mutex: &'a Mutex<T>,
+    held: Held<'a>,
     value: T,
-    token: u64,
     is_touched: bool,
     was_panicking: bool,
+    mutex: PhantomData<&'a Mutex<T>>,
+    /// A thread that has the lock is told so when it locks again.
+    stays_with_its_thread: PhantomData<*const ()>,
 }
 
 impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
@@ -206,7 +228,7 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
     /// ```
     #[must_use]
     pub fn token(&self) -> u64 {
-        self.token
+        self.held.token
     }
 
     /// Says that the value is in order again, after a panic.
@@ -234,8 +256,10 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn clear_poison(&self) -> Result<()> {
-        let request = Request::ClearPoison { token: self.token };
-        let proxy = &self.mutex.proxy;
+        let request = Request::ClearPoison {
+            token: self.held.token,
+        };
+        let proxy = self.held.proxy;
         proxy.call("clearing poison of mutex", &request, Deadline::NEVER)
     }
 }
@@ -263,18 +287,25 @@ impl<T: Serialize + DeserializeOwned + fmt::Debug> fmt::Debug for MutexGuard<'_,
 
 impl<T: Serialize + DeserializeOwned> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        let value = self.is_touched.then(|| Blob::of(&self.value));
-        // A value that cannot be encoded any more is one that somebody has to look at.
-        let spoiled = matches!(value, Some(Err(_)));
-        let poison = spoiled || !self.was_panicking && std::thread::panicking();
-        let value = value.and_then(Result::ok);
-        self.mutex.unlock(self.token, value, poison);
+        self.held.poison = !self.was_panicking && std::thread::panicking();
+        if !self.is_touched {
+            return;
+        }
+        let poison = std::mem::replace(&mut self.held.poison, true);
+        // Code of the user, which may panic or fail: then the value stays as it was, and the lock is poisoned.
+        let Ok(value) = Blob::of(&self.value) else {
+            return;
+        };
+        // One that is too long is not sent.
+        if self.held.release(Some(value), poison).is_ok() {
+            self.held.is_released = true;
+        }
     }
 }
 
 impl<T: Serialize + DeserializeOwned> Named for MutexGuard<'_, T> {
     fn kind_and_name(&self) -> (&'static str, &str) {
-        ("mutex of manager", self.mutex.proxy.name())
+        ("mutex of manager", self.held.proxy.name())
     }
 }
 

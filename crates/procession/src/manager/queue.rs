@@ -488,16 +488,21 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     fn receive(&self, deadline: Deadline) -> Outcome<Delivery<T>, Hindrance> {
         let delivered = self.ask("receiving from queue", &Request::Recv, deadline);
         let delivered: Delivered = delivered.map_err(interruption)?;
+        // Decoding is code of the user, which may panic: then the message goes to another receiver.
+        let held = Held {
+            queue: self.clone(),
+            number: delivered.number,
+            is_done: false,
+        };
         match delivered.message.get() {
             Ok(message) => Ok(Delivery {
-                queue: self.clone(),
+                held,
                 message: Some(message),
-                number: delivered.number,
                 is_redelivered: delivered.is_redelivered,
             }),
             Err(error) => {
                 // Nobody can decode it: it would come again and again.
-                let _ = self.proxy.tell(&Request::Ack(delivered.number));
+                let _ = held.finish(&Request::Ack(delivered.number));
                 Err(Hindrance::Failed(error.about(self.proxy.name())))
             }
         }
@@ -602,10 +607,31 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 /// Dropped without it, also by a panic, and if its process is killed, it goes to another receiver.
 #[must_use = "dropped, it is delivered again"]
 pub struct Delivery<T: Serialize + DeserializeOwned> {
-    queue: Queue<T>,
+    held: Held<T>,
     message: Option<T>,
-    number: u64,
     is_redelivered: bool,
+}
+
+/// A message that was delivered and is neither acknowledged nor requeued.
+struct Held<T: Serialize + DeserializeOwned> {
+    queue: Queue<T>,
+    number: u64,
+    is_done: bool,
+}
+
+impl<T: Serialize + DeserializeOwned> Held<T> {
+    fn finish(mut self, request: &Request) -> Result<()> {
+        self.is_done = true;
+        self.queue.proxy.tell(request)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Drop for Held<T> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            let _ = self.queue.proxy.tell(&Request::Requeue(self.number));
+        }
+    }
 }
 
 impl<T: Serialize + DeserializeOwned> Delivery<T> {
@@ -641,9 +667,9 @@ impl<T: Serialize + DeserializeOwned> Delivery<T> {
     /// queue.join()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn ack(mut self) -> Result<()> {
-        self.message = None;
-        self.acknowledge()
+    pub fn ack(self) -> Result<()> {
+        let request = Request::Ack(self.held.number);
+        self.held.finish(&request)
     }
 
     /// Acknowledges the message and returns it.
@@ -662,7 +688,8 @@ impl<T: Serialize + DeserializeOwned> Delivery<T> {
     /// ```
     pub fn into_inner(mut self) -> Result<T> {
         let message = self.message.take();
-        self.acknowledge()?;
+        let request = Request::Ack(self.held.number);
+        self.held.finish(&request)?;
         message.ok_or_else(|| Error::new(ErrorKind::Other, "receiving from queue", ""))
     }
 
@@ -681,13 +708,9 @@ impl<T: Serialize + DeserializeOwned> Delivery<T> {
     /// assert_eq!(queue.recv()?, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn requeue(mut self) -> Result<()> {
-        self.message = None;
-        self.queue.proxy.tell(&Request::Requeue(self.number))
-    }
-
-    fn acknowledge(&self) -> Result<()> {
-        self.queue.proxy.tell(&Request::Ack(self.number))
+    pub fn requeue(self) -> Result<()> {
+        let request = Request::Requeue(self.held.number);
+        self.held.finish(&request)
     }
 }
 
@@ -704,14 +727,6 @@ impl<T: Serialize + DeserializeOwned> std::ops::Deref for Delivery<T> {
 impl<T: Serialize + DeserializeOwned + fmt::Debug> fmt::Debug for Delivery<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.message.fmt(f)
-    }
-}
-
-impl<T: Serialize + DeserializeOwned> Drop for Delivery<T> {
-    fn drop(&mut self) {
-        if self.message.is_some() {
-            let _ = self.queue.proxy.tell(&Request::Requeue(self.number));
-        }
     }
 }
 

@@ -107,6 +107,7 @@ fn main() -> ExitCode {
         network::a_host_that_does_not_answer_is_no_connection,
         network::a_slow_reader_is_not_lost,
         network::a_forked_copy_does_not_send,
+        network::of_an_end_that_is_decoded_twice_one_sends,
         network::hosts_have_names,
     ]);
     for (name, body) in connections() {

@@ -280,6 +280,53 @@ pub(crate) fn a_forked_copy_does_not_send() {
     assert_eq!(client.join().unwrap(), 2);
 }
 
+/// A connection to a thread of this process, which returns what it receives.
+fn connected() -> (Endpoint<u8, u8>, std::thread::JoinHandle<Vec<u8>>) {
+    let key = Key::generate().unwrap();
+    let here = Address::tcp((Ipv4Addr::LOCALHOST, 0).into(), key.clone());
+    let mut listener = Listener::<u8, u8>::bind(&here).unwrap();
+    let there = listener.address().clone();
+    let client = std::thread::spawn(move || {
+        let connection = channel::connect::<u8, u8>(&there).unwrap();
+        connection.results().filter_map(Result::ok).collect()
+    });
+    (listener.accept_timeout(LONG).unwrap(), client)
+}
+
+pub(crate) fn of_an_end_that_is_decoded_twice_one_sends() {
+    fn send((end, number): (Endpoint<u8, u8>, u8)) -> Option<ErrorKind> {
+        end.send(number).err().map(|error| error.kind())
+    }
+    // In a task that is started twice.
+    let (end, client) = connected();
+    let task = process::Task::bind(end, |end, number| send((end, number))).unwrap();
+    let outcomes = [1, 2].map(|number| process::spawn_task(&task, number).unwrap().join().unwrap());
+    assert_eq!(outcomes, [None, Some(ErrorKind::Unsupported)]);
+    drop(task);
+    assert_eq!(client.join().unwrap(), [1]);
+    // In a message that comes again.
+    let (end, client) = connected();
+    let (sender, receiver) = procession::queue::bounded(1).unwrap();
+    sender.send(end).unwrap();
+    let first = receiver.recv_delivery().unwrap();
+    first.send(1).unwrap();
+    first.requeue();
+    let second = receiver.recv().unwrap();
+    let refused = second.send(2).map_err(|error| error.kind());
+    assert_eq!(refused, Err(ErrorKind::Unsupported));
+    drop(second);
+    assert_eq!(client.join().unwrap(), [1]);
+    // One that travels on before it has sent does send.
+    let (end, client) = connected();
+    sender.send(end).unwrap();
+    let end = receiver.recv().unwrap();
+    assert_eq!(
+        process::spawn(send, (end, 3)).unwrap().join().unwrap(),
+        None
+    );
+    assert_eq!(client.join().unwrap(), [3]);
+}
+
 pub(crate) fn hosts_have_names() {
     let key = Key::generate().unwrap();
     let mut listener =

@@ -243,3 +243,108 @@ pub(crate) fn a_panicking_holder_poisons() {
     }
     drop(mutex.lock().unwrap());
 }
+
+pub(crate) fn a_large_value_goes_back_with_its_lock() {
+    fn length(mutex: Mutex<Vec<u8>>) -> Option<usize> {
+        mutex.lock_timeout(LONG).ok().map(|value| value.len())
+    }
+    let manager = manager();
+    let mutex: Mutex<Vec<u8>> = manager.mutex(&Vec::new()).unwrap();
+    let other: Mutex<Vec<u8>> = manager.mutex(&Vec::new()).unwrap();
+    for length_of_value in [100_000, 1 << 20, 8 << 20] {
+        // Nothing else is said after it by this process.
+        let mut guard = mutex.lock().unwrap();
+        let mut second = other.lock().unwrap();
+        *guard = vec![7; length_of_value];
+        second.push(1);
+        drop((guard, second));
+        for mutex in [&mutex, &other] {
+            let mut task = process::spawn(length, mutex.clone()).unwrap();
+            assert!(task.join().unwrap().is_some_and(|length| length > 0));
+        }
+    }
+}
+
+pub(crate) fn what_was_unlocked_counts_though_its_process_ends() {
+    fn fill((mutex, length): (Mutex<Vec<u8>>, usize)) {
+        *mutex.lock().unwrap() = vec![7; length];
+    }
+    let manager = manager();
+    let mutex: Mutex<Vec<u8>> = manager.mutex(&Vec::new()).unwrap();
+    for round in 0..10 {
+        for length in [60_000, 150_000, 3_000_000] {
+            let mut task = process::spawn(fill, (mutex.clone(), length + round)).unwrap();
+            task.join().unwrap();
+            let guard = mutex.lock_timeout(LONG).unwrap();
+            assert_eq!(guard.len(), length + round);
+        }
+    }
+}
+
+pub(crate) fn a_value_that_has_become_too_long_stays_as_it_was() {
+    let manager = manager();
+    let mutex: Mutex<Vec<u8>> = manager.mutex(&vec![1]).unwrap();
+    mutex.lock().unwrap().resize(65 << 20, 0);
+    let Err(LockError::Poisoned(guard)) = mutex.lock_timeout(LONG) else {
+        panic!("nobody is told");
+    };
+    assert_eq!(*guard, [1]);
+}
+
+/// A value whose decoding panics, once.
+#[derive(Debug, serde::Serialize)]
+struct Bomb(u32);
+
+static ARMED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+impl<'de> serde::Deserialize<'de> for Bomb {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Bomb, D::Error> {
+        let number = u32::deserialize(deserializer)?;
+        if ARMED.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            std::panic::resume_unwind(Box::new(()));
+        }
+        Ok(Bomb(number))
+    }
+}
+
+pub(crate) fn a_value_whose_decoding_panics_holds_nothing() {
+    let manager = manager();
+    let mutex: Mutex<Bomb> = manager.mutex(&Bomb(7)).unwrap();
+    let queue: Queue<Bomb> = manager.queue().unwrap();
+    queue.send(Bomb(8)).unwrap();
+    let panics = |code: &dyn Fn()| {
+        ARMED.store(true, std::sync::atomic::Ordering::Relaxed);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(code)).unwrap_err();
+    };
+    panics(&|| drop(mutex.lock()));
+    assert_eq!(mutex.lock_timeout(LONG).unwrap().0, 7);
+    panics(&|| drop(queue.recv()));
+    let delivery = queue.recv_delivery_timeout(LONG).unwrap();
+    assert_eq!((delivery.0, delivery.is_redelivered()), (8, true));
+    delivery.ack().unwrap();
+    queue.join_timeout(LONG).unwrap();
+}
+
+pub(crate) fn a_death_does_not_hide_a_panic() {
+    let manager = manager();
+    let mutex: Mutex<u32> = manager.mutex(&1).unwrap();
+    std::thread::scope(|threads| {
+        let panics = threads.spawn(|| {
+            let _guard = mutex.lock().unwrap();
+            std::panic::resume_unwind(Box::new(()));
+        });
+        panics.join().unwrap_err();
+    });
+    killed(|| match mutex.lock() {
+        Err(LockError::Poisoned(guard)) => std::mem::forget(guard),
+        other => panic!("{other:?}"),
+    });
+    assert!(matches!(
+        mutex.lock_timeout(LONG),
+        Err(LockError::OwnerDied(_))
+    ));
+    assert!(matches!(
+        mutex.lock_timeout(LONG),
+        Err(LockError::Poisoned(_))
+    ));
+}

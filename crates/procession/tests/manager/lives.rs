@@ -126,7 +126,11 @@ pub(crate) fn a_forked_child_has_a_session_of_its_own() {
     let value: Value<u32> = manager.value(&1).unwrap();
     match process::fork().unwrap() {
         Fork::Child => {
-            let done = value.update(|value| *value += 1).is_ok();
+            // Before any proxy is used.
+            let list = manager
+                .list::<u32>()
+                .and_then(|list| list.push(1).and(list.len()));
+            let done = value.update(|value| *value += 1).is_ok() && list == Ok(1);
             let clients = manager
                 .statistics()
                 .map_or(0, |statistics| statistics.clients);
@@ -212,6 +216,14 @@ pub(crate) fn a_path_that_a_killed_manager_left_is_taken_over() {
     connect(&path).shutdown().unwrap();
     server.join().unwrap();
     assert!(!path.exists());
+    // A socket of a program that knows nothing of locks is left alone, as long as it is listened to.
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let error = Manager::serve(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+    drop(listener);
+    let mut server = process::spawn(serve, path.clone()).unwrap();
+    connect(&path).shutdown().unwrap();
+    server.join().unwrap();
     // What is no socket is left alone.
     std::fs::write(&path, b"mine").unwrap();
     assert_eq!(

@@ -234,3 +234,25 @@ pub(crate) fn many_threads_share_one_connection() {
     assert_eq!(value.get().unwrap(), 1600);
     assert_eq!(manager.statistics().unwrap().clients, 1);
 }
+
+pub(crate) fn threads_with_long_and_short_calls_do_not_block_each_other() {
+    let manager = manager();
+    let (long, longer) = (vec![1u8; 1 << 20], vec![2u8; 4 << 20]);
+    let (set, get) = (
+        manager.value(&long).unwrap(),
+        manager.value(&longer).unwrap(),
+    );
+    let short: Value<u32> = manager.value(&1).unwrap();
+    std::thread::scope(|threads| {
+        threads.spawn(|| (0..30).for_each(|_| set.set(&long).unwrap()));
+        threads.spawn(|| (0..30).for_each(|_| assert_eq!(get.get().unwrap().len(), 4 << 20)));
+        threads.spawn(|| (0..2000).for_each(|_| assert_eq!(short.get().unwrap(), 1)));
+        // Calls that are too long fail by themselves, and leave no other thread asleep.
+        threads.spawn(|| {
+            for _ in 0..3 {
+                let error = set.set(&vec![0; 65 << 20]).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::LimitReached);
+            }
+        });
+    });
+}

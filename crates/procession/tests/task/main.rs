@@ -203,6 +203,7 @@ fn main() -> std::process::ExitCode {
         shared::input_is_fed_while_somebody_waits,
         supervisor::who_is_killed_at_random_is_restarted,
         supervisor::who_dies_at_once_reaches_the_limit,
+        supervisor::input_that_nobody_writes_is_refused,
         supervisor::a_policy_says_who_is_restarted,
         supervisor::who_ignores_sigterm_is_killed,
         supervisor::a_stop_while_a_child_restarts_is_heeded,

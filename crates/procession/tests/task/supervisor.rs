@@ -324,3 +324,13 @@ pub(crate) fn children_of_a_killed_server_are_restarted() {
     stopper.stop();
     running.join().unwrap().unwrap();
 }
+
+pub(crate) fn input_that_nobody_writes_is_refused() {
+    let cat = ChildSpec::command("cat", || Command::new("cat").input("hello"));
+    let error = Supervisor::new()
+        .max_restarts(1, HOUR)
+        .child(cat)
+        .run()
+        .unwrap_err();
+    assert!(error.to_string().contains("input"), "{error}");
+}

@@ -11,6 +11,8 @@ use std::thread::Thread;
 struct Waiting {
     thread: Thread,
     reply: Option<Reply>,
+    /// It sleeps until another thread wakes it.
+    is_parked: bool,
 }
 
 /// What a thread that waits for a reply is to do.
@@ -51,49 +53,70 @@ impl Calls {
         let waiting = Waiting {
             thread: std::thread::current(),
             reply: None,
+            is_parked: false,
         };
         self.waiting.insert(self.latest, waiting);
         Ok(self.latest)
     }
 
+    /// Forgets a call that has failed.
     pub(super) fn forget(&mut self, call: u64) {
         self.waiting.remove(&call);
+        self.stop_reading(call, true);
+        self.pass_on();
+    }
+
+    /// The reply of a call, if it has come.
+    pub(super) fn answer(&mut self, call: u64) -> Option<Reply> {
+        let reply = self.waiting.get_mut(&call)?.reply.take()?;
+        self.waiting.remove(&call);
+        Some(reply)
     }
 
     /// # Errors
     /// The connection has failed.
     pub(super) fn turn(&mut self, call: u64) -> Result<Turn> {
-        if let Some(waiting) = self.waiting.get_mut(&call)
-            && let Some(reply) = waiting.reply.take()
-        {
-            self.waiting.remove(&call);
+        if let Some(reply) = self.answer(call) {
             return Ok(Turn::Answered(reply));
         }
         if let Some(failure) = self.failure() {
             self.waiting.remove(&call);
             return Err(failure);
         }
-        match self.reader {
-            None => {
-                self.reader = Some(call);
-                Ok(Turn::Read)
-            }
-            Some(_) => Ok(Turn::Wait),
+        let reads = self.reader.is_none();
+        if reads {
+            self.reader = Some(call);
         }
+        if let Some(waiting) = self.waiting.get_mut(&call) {
+            waiting.is_parked = !reads;
+        }
+        Ok(match reads {
+            true => Turn::Read,
+            false => Turn::Wait,
+        })
     }
 
-    /// Another one that waits reads now.
-    pub(super) fn stop_reading(&mut self, call: u64) {
+    /// The thread of the call does not read any more. If it will not come back (`leaves`), or has its
+    /// reply, another one that waits reads.
+    pub(super) fn stop_reading(&mut self, call: u64, leaves: bool) {
         if self.reader != Some(call) {
             return;
         }
         self.reader = None;
         let is_answered = |waiting: &Waiting| waiting.reply.is_some();
-        if self.waiting.get(&call).is_none_or(is_answered) {
-            let mut others = self.waiting.values();
-            if let Some(next) = others.find(|waiting| waiting.reply.is_none()) {
-                next.thread.unpark();
-            }
+        if leaves || self.waiting.get(&call).is_none_or(is_answered) {
+            self.pass_on();
+        }
+    }
+
+    /// Wakes a thread that can read, if no thread does. One that is not parked asks by itself.
+    fn pass_on(&mut self) {
+        let mut others = self.waiting.values_mut();
+        if self.reader.is_none()
+            && let Some(next) = others.find(|waiting| waiting.is_parked && waiting.reply.is_none())
+        {
+            next.is_parked = false;
+            next.thread.unpark();
         }
     }
 

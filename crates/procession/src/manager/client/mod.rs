@@ -17,6 +17,7 @@ use crate::process_token;
 use crate::{Deadline, Error, ErrorKind, Result, poll};
 use calls::{Calls, Turn};
 use outgoing::Outgoing;
+use rustix::event::{PollFd, PollFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
@@ -86,13 +87,7 @@ impl Connection {
             calls: Mutex::default(),
         };
         let deadline = Deadline::after(GREETING);
-        let hello = |out: &mut Vec<u8>| {
-            frame::append(out, Kind::Hello, 0, 0, |body| {
-                body.extend_from_slice(PROTOCOL);
-                Ok(())
-            })
-        };
-        connection.send(hello, deadline)?;
+        connection.send(&plain(Kind::Hello, 0, PROTOCOL), deadline)?;
         connection.server = loop {
             let mut calls = lock(&connection.calls);
             if let Some(server) = calls.welcome()? {
@@ -136,10 +131,16 @@ impl Connection {
         }
     }
 
-    /// Tells an object something, and waits for nothing.
+    /// Tells an object something that is not answered. Returns when the kernel has it, so that
+    /// the end of this process takes nothing of it back.
+    ///
+    /// # Errors
+    /// The manager has ended, or has read nothing for [`GRACE`]; the connection has ended then,
+    /// and all that was granted with it.
     pub(super) fn tell<Q: Serialize>(&self, object: u64, request: &Q) -> Result<()> {
-        let write = |out: &mut Vec<u8>| append_call(out, Kind::Tell, 0, 0, object, request);
-        lock(&self.outgoing).send_now(&self.socket, write)
+        let mut frame = Vec::new();
+        append_call(&mut frame, Kind::Tell, 0, 0, object, request)?;
+        self.send(&frame, Deadline::after(GRACE))
     }
 
     fn exchange<Q: Serialize>(
@@ -155,17 +156,19 @@ impl Connection {
         } else {
             0
         };
-        let write =
-            |out: &mut Vec<u8>| append_call(out, Kind::Call, flags, call, target.object, request);
-        if let Err(error) = self.send(write, deadline) {
+        let mut frame = Vec::new();
+        let outcome = append_call(&mut frame, Kind::Call, flags, call, target.object, request);
+        let outcome = outcome.and_then(|()| self.send(&frame, with_grace(deadline)));
+        drop(frame);
+        let outcome = outcome.and_then(|()| self.wait_for(call, deadline));
+        if outcome.is_err() {
             lock(&self.calls).forget(call);
-            return Err(about(error));
         }
-        self.wait_for(call, deadline).map_err(about)
+        outcome.map_err(about)
     }
 
     fn wait_for(&self, call: u64, deadline: Deadline) -> Result<Reply> {
-        // Whoever only tries waits for the answer that it would have to wait.
+        // A call that only tries waits for the answer that it would have to wait.
         let mut until = match deadline == Deadline::NOW {
             true => Deadline::after(GRACE),
             false => deadline,
@@ -178,12 +181,12 @@ impl Connection {
                 Turn::Read => {
                     let outcome = self.read_once(until);
                     let mut calls = lock(&self.calls);
-                    calls.stop_reading(call);
                     match outcome {
                         // The answer may have come with the end.
                         Err(error) if !error.is_timeout() => calls.fail(error),
                         _ => {}
                     }
+                    calls.stop_reading(call, until.has_passed());
                 }
                 Turn::Wait => match until.remaining() {
                     None => std::thread::park(),
@@ -193,6 +196,9 @@ impl Connection {
             if !until.has_passed() {
                 continue;
             }
+            if let Some(reply) = lock(&self.calls).answer(call) {
+                return Ok(reply);
+            }
             if is_cancelled {
                 let failure = Error::new(ErrorKind::ConnectionLost, "calling manager", "")
                     .because(format!("it has not answered for {GRACE:?}"));
@@ -201,42 +207,63 @@ impl Connection {
             }
             is_cancelled = true;
             until = Deadline::after(GRACE);
-            let cancel = |out: &mut Vec<u8>| frame::append(out, Kind::Cancel, 0, call, |_| Ok(()));
-            self.send(cancel, until)?;
+            self.send(&plain(Kind::Cancel, call, &[]), until)?;
         }
     }
 
-    /// Sends a frame, or nothing of it.
-    fn send(
-        &self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<()>,
-        deadline: Deadline,
-    ) -> Result<()> {
-        let patience = match deadline.remaining() {
-            None => Deadline::NEVER,
-            Some(left) => Deadline::after(left.saturating_add(GRACE)),
+    /// Sends a frame. While there is no room for it, reads for all: the manager may be waiting
+    /// until its replies are read.
+    fn send(&self, frame: &[u8], deadline: Deadline) -> Result<()> {
+        let pushed = lock(&self.outgoing).push(&self.socket, frame);
+        let mut outcome = match pushed {
+            Ok(end) => self.write_up_to(end, deadline),
+            Err(error) => Err(error),
         };
-        let outcome = lock(&self.outgoing).send(&self.socket, write, patience);
-        match outcome {
-            Err(error) if error.is_timeout() => {
-                let failure = Error::new(ErrorKind::ConnectionLost, "calling manager", "")
-                    .because(format!("it has not read for {GRACE:?}"));
-                self.give_up(&failure);
-                Err(failure)
-            }
+        if let Err(error) = &outcome {
+            let failure = match error.kind() {
+                ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+                    Error::new(ErrorKind::ConnectionLost, "calling manager", "")
+                        .because(format!("it has not read for {GRACE:?}"))
+                }
+                _ => error.clone(),
+            };
             // What is broken for writing may still have the reason to read.
-            Err(error) if error.kind() == ErrorKind::Disconnected => {
-                while self.read_once(Deadline::NOW).is_ok() {}
-                Err(lock(&self.calls).failure().unwrap_or(error))
+            while self.read_once(Deadline::NOW).is_ok() {}
+            self.give_up(&failure);
+            outcome = Err(lock(&self.calls).failure().unwrap_or(failure));
+        }
+        outcome
+    }
+
+    fn write_up_to(&self, end: u64, deadline: Deadline) -> Result<()> {
+        loop {
+            {
+                let mut outgoing = lock(&self.outgoing);
+                outgoing.flush(&self.socket)?;
+                if outgoing.has_written(end) {
+                    return Ok(());
+                }
             }
-            outcome => outcome,
+            let mut wanted = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::OUT)];
+            if poll::wait(&mut wanted, deadline)? == 0 {
+                return Err(Error::new(deadline.error_kind(), "calling manager", ""));
+            }
+            if wanted[0].revents().contains(PollFlags::IN) {
+                self.read_now()?;
+            }
         }
     }
 
     /// Reads once, and gives out what came.
     fn read_once(&self, deadline: Deadline) -> Result<()> {
-        let operation = "calling manager";
         poll::readable(&self.socket, deadline)?;
+        self.read_now()
+    }
+
+    /// Reads what is there, and gives it out. Several threads may do so: each takes in what it
+    /// has read before the next one reads.
+    fn read_now(&self) -> Result<()> {
+        let operation = "calling manager";
         let mut calls = lock(&self.calls);
         let outcome = calls.incoming().read(|buffer| (&self.socket).read(buffer));
         match outcome {
@@ -271,10 +298,28 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.is_ours() {
-            let goodbye = |out: &mut Vec<u8>| frame::append(out, Kind::Goodbye, 0, 0, |_| Ok(()));
-            let _ = lock(&self.outgoing).send_now(&self.socket, goodbye);
+            // All that was told is in the kernel's hands; this is a courtesy.
+            let _ = lock(&self.outgoing).push(&self.socket, &plain(Kind::Goodbye, 0, &[]));
         }
     }
+}
+
+/// A frame with a short body.
+fn plain(kind: Kind, call: u64, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let written = frame::append(&mut out, kind, 0, call, |out| {
+        out.extend_from_slice(body);
+        Ok(())
+    });
+    debug_assert!(written.is_ok(), "a short frame");
+    out
+}
+
+/// As long as a call may take to send: its own time, and what the manager may need to read.
+fn with_grace(deadline: Deadline) -> Deadline {
+    deadline.remaining().map_or(Deadline::NEVER, |left| {
+        Deadline::after(left.saturating_add(GRACE))
+    })
 }
 
 /// What is called, and how errors say it.

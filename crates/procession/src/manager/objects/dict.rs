@@ -68,9 +68,9 @@ impl Dict {
         let range = self.entries.range(after.saturating_add(1)..);
         range
             .take_while(|(_, (key, value))| {
-                let fits = bytes == 0 || bytes < max_bytes;
+                let is_first = bytes == 0;
                 bytes += (key.0.len() + value.0.len() + 16) as u64;
-                fits
+                is_first || bytes <= max_bytes
             })
             .map(|(number, (key, value))| (*number, key, value))
             .collect()

@@ -59,9 +59,9 @@ impl List {
             .skip(place(from))
             .take(place(count))
             .take_while(|value| {
-                let fits = bytes == 0 || bytes < max_bytes;
+                let is_first = bytes == 0;
                 bytes += (value.0.len() + 8) as u64;
-                fits
+                is_first || bytes <= max_bytes
             })
             .collect()
     }

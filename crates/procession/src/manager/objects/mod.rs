@@ -1,8 +1,7 @@
 //! What a manager owns: the server's side of each kind of object.
 //!
 //! An object answers a call at once, or keeps its [`Caller`] and answers it when another call, or
-//! the end of a session, makes that possible. It runs on the server's only thread, does a bounded amount of
-//! work for each call, and never waits.
+//! the end of a session, makes that possible. It runs on the server's only thread, and never waits.
 
 pub(super) mod dict;
 pub(super) mod event;

@@ -49,7 +49,9 @@ struct Holder {
 #[derive(Debug)]
 pub(in crate::manager) struct Mutex {
     value: Blob,
-    state: State,
+    /// The session of the last holder ended while it held the lock, and nobody has seen it yet.
+    owner_died: bool,
+    poisoned: bool,
     holder: Option<Holder>,
     latest_token: u64,
     waiting: Waiting<()>,
@@ -59,7 +61,8 @@ impl Mutex {
     pub(super) fn new(value: Blob) -> Mutex {
         Mutex {
             value,
-            state: State::Whole,
+            owner_died: false,
+            poisoned: false,
             holder: None,
             latest_token: 0,
             waiting: Waiting::default(),
@@ -76,7 +79,11 @@ impl Mutex {
         let granted = Granted {
             token: self.latest_token,
             value: self.value.clone(),
-            state: self.state,
+            state: match (self.owner_died, self.poisoned) {
+                (true, _) => State::OwnerDied,
+                (false, true) => State::Poisoned,
+                (false, false) => State::Whole,
+            },
         };
         replies.done(caller, &granted);
     }
@@ -123,18 +130,15 @@ impl Object for Mutex {
                 if let Some(value) = value {
                     self.value = value;
                 }
-                match (poison, self.state) {
-                    (true, _) => self.state = State::Poisoned,
-                    // Seen, and given back in order.
-                    (false, State::OwnerDied) => self.state = State::Whole,
-                    (false, _) => {}
-                }
+                self.poisoned |= poison;
+                // Seen, and given back.
+                self.owner_died = false;
                 replies.done(caller, &());
                 self.free(replies);
             }
             Request::ClearPoison { token } => {
                 if self.is_held_by(caller.session, token) {
-                    self.state = State::Whole;
+                    self.poisoned = false;
                 }
                 replies.done(caller, &());
             }
@@ -151,7 +155,7 @@ impl Object for Mutex {
         if let Some(holder) = &self.holder
             && holder.session == session
         {
-            self.state = State::OwnerDied;
+            self.owner_died = true;
             self.free(replies);
         }
     }

@@ -19,10 +19,17 @@ use session::{Progress, Session};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
 use table::Table;
 
 /// Clients at once, unless the descriptors are fewer.
 const MAX_SESSIONS: usize = 100_000;
+
+/// Clients that are accepted in one turn.
+const ACCEPTED_AT_ONCE: usize = 16;
+
+/// How long to leave the listener alone when there are no descriptors for another client.
+const PAUSE: Duration = Duration::from_millis(50);
 
 const LISTENER: u64 = 0;
 
@@ -44,10 +51,16 @@ pub(super) struct Server {
     latest_ticket: u64,
     table: Table,
     replies: Replies,
+    /// Sessions with something to send.
+    touched: Vec<SessionId>,
+    /// Sessions that end with this turn.
+    ended: Vec<SessionId>,
+    /// Sessions with frames that were not heard, because nothing was read of what was sent to them.
+    resumed: Vec<SessionId>,
     /// When the last of those that do not read are left, once somebody has asked for the end.
     ending: Option<Deadline>,
-    /// The listener is left alone: there were no descriptors for another client.
-    is_deaf: bool,
+    /// Until when the listener is left alone: there were no descriptors for another client.
+    deaf_until: Option<Deadline>,
 }
 
 impl Server {
@@ -66,8 +79,11 @@ impl Server {
             latest_ticket: 0,
             table: Table::default(),
             replies: Replies::default(),
+            touched: Vec::new(),
+            ended: Vec::new(),
+            resumed: Vec::new(),
             ending: None,
-            is_deaf: false,
+            deaf_until: None,
         })
     }
 
@@ -80,21 +96,27 @@ impl Server {
         };
         while !is_over(&self) {
             events.clear();
-            let wake = match (self.ending, self.table.next_expiry()) {
-                (Some(ending), Some(expiry)) => ending.min(Deadline::at(expiry)),
-                (Some(ending), None) => ending,
-                (None, Some(expiry)) => Deadline::at(expiry),
-                (None, None) => Deadline::NEVER,
-            };
-            let left = wake.timespec();
+            let expiry = self.table.next_expiry().map(Deadline::at);
+            let resumes = (!self.resumed.is_empty()).then_some(Deadline::NOW);
+            let wakes = [self.ending, self.deaf_until, expiry, resumes];
+            let wake = wakes.into_iter().flatten().reduce(Deadline::min);
+            let left = wake.unwrap_or(Deadline::NEVER).timespec();
             let room = rustix::buffer::spare_capacity(&mut events);
             match epoll::wait(&self.epoll, room, left.as_ref()) {
                 Err(rustix::io::Errno::INTR) => continue,
                 outcome => outcome.during("waiting for clients of manager", "")?,
             };
             self.table.expire(std::time::Instant::now());
+            if self.deaf_until.is_some_and(Deadline::has_passed) {
+                self.listen_again();
+            }
+            for id in std::mem::take(&mut self.resumed) {
+                self.work(id, false);
+                self.settle();
+            }
             for event in &events {
                 self.handle(event.data.u64(), event.flags);
+                self.settle();
             }
         }
         Ok(())
@@ -106,29 +128,46 @@ impl Server {
         }
         let id = SessionId(data >> 1);
         if data & 1 == 1 {
+            // What it had said before it ended counts.
+            while self.hear(id, true) {}
             return self.end_session(id);
         }
         if flags.contains(EventFlags::OUT) {
             self.flush(id);
         }
         if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-            self.hear(id);
+            self.hear(id, false);
         }
-        self.send_replies();
-        if self.ending.is_some() {
-            self.say_goodbye();
+    }
+
+    /// Sends what the turn has led to, and ends the sessions that are over, which may lead to more.
+    fn settle(&mut self) {
+        loop {
+            self.give_replies();
+            while let Some(id) = self.touched.pop() {
+                self.flush(id);
+            }
+            if let Some(id) = self.ended.pop() {
+                self.remove_session(id);
+            } else if self.ending.is_none() || !self.say_goodbye() {
+                return;
+            }
         }
     }
 
     fn accept(&mut self) {
-        loop {
+        // Others have their turn between, however many connect.
+        for _ in 0..ACCEPTED_AT_ONCE {
             match self.listener.accept() {
                 Ok((socket, _)) => self.begin_session(socket),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    // No descriptors: until a client goes, nobody is accepted.
-                    if error.kind() != std::io::ErrorKind::WouldBlock && !self.sessions.is_empty() {
-                        self.be_deaf(true);
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    // No descriptors: for a moment nobody is accepted.
+                    let data = EventData::new_u64(LISTENER);
+                    let flags = EventFlags::empty();
+                    if epoll::modify(&self.epoll, &self.listener, data, flags).is_ok() {
+                        self.deaf_until = Some(Deadline::after(PAUSE));
                     }
                     return;
                 }
@@ -136,17 +175,13 @@ impl Server {
         }
     }
 
-    fn be_deaf(&mut self, deaf: bool) {
-        if self.is_deaf != deaf {
-            let flags = match deaf {
-                true => EventFlags::empty(),
-                false => EventFlags::IN,
-            };
-            let data = EventData::new_u64(LISTENER);
-            if epoll::modify(&self.epoll, &self.listener, data, flags).is_ok() {
-                self.is_deaf = deaf;
-            }
-        }
+    fn listen_again(&mut self) {
+        let data = EventData::new_u64(LISTENER);
+        let modified = epoll::modify(&self.epoll, &self.listener, data, EventFlags::IN);
+        self.deaf_until = match modified {
+            Ok(()) => None,
+            Err(_) => Some(Deadline::after(PAUSE)),
+        };
     }
 
     fn begin_session(&mut self, socket: UnixStream) {
@@ -175,23 +210,38 @@ impl Server {
         self.sessions.insert(id, session);
     }
 
-    /// Hears what a client says: what one read gives, and then it is the next one's turn.
-    fn hear(&mut self, id: SessionId) {
+    /// Hears what a client says: what one read gives, and then it is the next one's turn. Returns `true` if
+    /// there may be more. If it `is_over`, its replies do not matter any more.
+    fn hear(&mut self, id: SessionId, is_over: bool) -> bool {
         let Some(session) = self.sessions.get_mut(&id) else {
-            return;
+            return false;
         };
-        if !session.is_heard() && !session.is_ending {
-            return;
+        if !session.is_heard() && !session.is_ending && !is_over {
+            return false;
         }
-        match session.read() {
-            Progress::Some => {}
-            Progress::Nothing => return,
-            Progress::Ended => return self.end_session(id),
+        let progress = session.read();
+        if let Progress::Some = progress {
+            self.work(id, is_over);
+            return true;
         }
+        if let Progress::Ended = progress {
+            // What was not heard while it did not read.
+            self.work(id, true);
+            self.end_session(id);
+        }
+        false
+    }
+
+    /// Does what the frames of a client ask for, as long as it reads the replies.
+    fn work(&mut self, id: SessionId, is_over: bool) {
         loop {
+            self.give_replies();
             let Some(session) = self.sessions.get_mut(&id) else {
                 return;
             };
+            if !session.is_heard() && !is_over {
+                return;
+            }
             let mut incoming = std::mem::take(&mut session.incoming);
             let outcome = match incoming.next() {
                 Ok(Some(frame)) => self.obey(id, &frame),
@@ -204,35 +254,32 @@ impl Server {
             match outcome {
                 Ok(true) => {}
                 Ok(false) => return,
-                // Nobody speaks so whom we could answer.
+                // Nobody that we could answer speaks so.
                 Err(_) => return self.end_session(id),
             }
         }
     }
 
-    /// Gives answers to those that wait for them.
-    fn send_replies(&mut self) {
-        let replies = std::mem::take(&mut self.replies.0);
-        let mut touched = Vec::new();
-        for (caller, reply) in replies {
+    /// Puts answers to what is to be sent to those that wait for them.
+    fn give_replies(&mut self) {
+        for (caller, reply) in self.replies.0.drain(..) {
             if let (Some(session), Some(call)) =
                 (self.sessions.get_mut(&caller.session), caller.call)
             {
+                if !session.has_outgoing() {
+                    self.touched.push(caller.session);
+                }
                 session.answer(call, &reply);
-                touched.push(caller.session);
             }
-        }
-        touched.dedup();
-        for id in touched {
-            self.flush(id);
         }
     }
 
+    /// Sends what there is room for.
     fn flush(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        let had = session.has_outgoing();
+        let was_heard = session.is_heard();
         if let Progress::Ended = session.write() {
             return self.end_session(id);
         }
@@ -240,15 +287,24 @@ impl Server {
         if session.is_ending && !has {
             return self.end_session(id);
         }
+        if is_heard && !was_heard {
+            self.resumed.push(id);
+        }
         let mut flags = EventFlags::empty();
         flags.set(EventFlags::IN, is_heard);
         flags.set(EventFlags::OUT, has);
-        if has || had {
-            let _ = epoll::modify(&self.epoll, &*session, of_socket(id), flags);
+        if session.wanted != flags
+            && epoll::modify(&self.epoll, &*session, of_socket(id), flags).is_ok()
+        {
+            session.wanted = flags;
         }
     }
 
     fn end_session(&mut self, id: SessionId) {
+        self.ended.push(id);
+    }
+
+    fn remove_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else {
             return;
         };
@@ -258,21 +314,23 @@ impl Server {
         }
         drop(session);
         self.table.end_session(id, &mut self.replies);
-        self.be_deaf(false);
-        self.send_replies();
     }
 
-    /// Tells all that nothing follows, and takes their sessions to an end.
-    fn say_goodbye(&mut self) {
+    /// Tells all that nothing follows, and takes their sessions to an end; returns `true` if
+    /// there was one to tell.
+    fn say_goodbye(&mut self) -> bool {
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        let mut told = false;
         for id in ids {
             if let Some(session) = self.sessions.get_mut(&id)
                 && !session.is_ending
             {
                 session.is_ending = true;
                 session.say(Kind::Goodbye, &[]);
+                self.flush(id);
+                told = true;
             }
-            self.flush(id);
         }
+        told
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::manager::frame::{self, Incoming, Kind};
 use crate::manager::reply::{Refusal, Reply};
+use rustix::event::epoll::EventFlags;
 use rustix::net::SendFlags;
 use std::collections::HashMap;
 use std::io::Read;
@@ -24,6 +25,8 @@ pub(super) struct Session {
     pub(super) is_greeted: bool,
     /// It has been told that nothing follows.
     pub(super) is_ending: bool,
+    /// What epoll reports of its socket.
+    pub(super) wanted: EventFlags,
 }
 
 /// How far a read or a write came.
@@ -32,6 +35,9 @@ pub(super) enum Progress {
     Nothing,
     Ended,
 }
+
+/// More than this is given back.
+const KEPT: usize = 1 << 16;
 
 impl Session {
     pub(super) fn new(socket: UnixStream, process: Option<OwnedFd>) -> Session {
@@ -44,6 +50,7 @@ impl Session {
             calls: HashMap::new(),
             is_greeted: false,
             is_ending: false,
+            wanted: EventFlags::IN,
         }
     }
 
@@ -75,12 +82,19 @@ impl Session {
             let rest = &self.outgoing[self.sent..];
             match rustix::net::send(&self.socket, rest, SendFlags::NOSIGNAL) {
                 Ok(count) => self.sent += count,
-                Err(errno) => return waits(&errno.into()),
+                Err(errno) => {
+                    // A client that always has something under way never has sent all.
+                    if self.sent >= KEPT && self.sent >= self.outgoing.len() / 2 {
+                        self.outgoing.drain(..self.sent);
+                        self.sent = 0;
+                    }
+                    return waits(&errno.into());
+                }
             }
         }
         self.sent = 0;
         self.outgoing.clear();
-        self.outgoing.shrink_to(1 << 16);
+        self.outgoing.shrink_to(KEPT);
         Progress::Some
     }
 

@@ -4,7 +4,7 @@ use crate::ErrorKind;
 use crate::manager::objects::{self, Caller, Initial, Object, Replies, SessionId, Shape};
 use crate::manager::reply::{Refusal, Reply};
 use crate::manager::root::Stats;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// Numbers of objects are not used again.
@@ -19,8 +19,6 @@ struct Entry {
 struct Ticket {
     object: u64,
     lender: SessionId,
-    /// Once the lender's session has ended: until when it may be adopted.
-    until: Option<Instant>,
 }
 
 /// How long a proxy may be on its way after its sender has ended: the result of a task is decoded
@@ -33,6 +31,8 @@ pub(super) struct Table {
     names: BTreeMap<String, u64>,
     sessions: HashMap<SessionId, HashMap<u64, u64>>,
     tickets: HashMap<u64, Ticket>,
+    /// Tickets of lenders whose sessions have ended, and until when they may be adopted.
+    expiring: BTreeSet<(Instant, u64)>,
     latest: u64,
 }
 
@@ -140,7 +140,6 @@ impl Table {
         let lent = Ticket {
             object: number,
             lender: session,
-            until: None,
         };
         self.tickets.insert(ticket, lent);
         Ok(ticket)
@@ -189,12 +188,11 @@ impl Table {
         for entry in self.entries.values_mut() {
             entry.object.end_session(session, replies);
         }
-        let until = Instant::now().checked_add(TRAVEL_TIME);
-        for ticket in self.tickets.values_mut() {
-            if ticket.lender == session {
-                ticket.until = until;
-            }
-        }
+        let until = Instant::now() + TRAVEL_TIME;
+        let lent = self.tickets.iter();
+        let lent = lent.filter(|(_, ticket)| ticket.lender == session);
+        self.expiring
+            .extend(lent.map(|(ticket, _)| (until, *ticket)));
         for (number, count) in self.sessions.remove(&session).unwrap_or_default() {
             self.drop_reference(number, count);
         }
@@ -202,19 +200,17 @@ impl Table {
 
     /// When the next ticket expires.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.tickets
-            .values()
-            .filter_map(|ticket| ticket.until)
-            .min()
+        self.expiring.first().map(|(until, _)| *until)
     }
 
     /// Drops the references that nobody has adopted in time.
     pub(super) fn expire(&mut self, now: Instant) {
-        let is_late = |ticket: &Ticket| ticket.until.is_some_and(|until| until <= now);
-        let late = self.tickets.extract_if(|_, ticket| is_late(ticket));
-        let late: Vec<u64> = late.map(|(_, ticket)| ticket.object).collect();
-        for object in late {
-            self.drop_reference(object, 1);
+        while self.next_expiry().is_some_and(|until| until <= now) {
+            if let Some((_, ticket)) = self.expiring.pop_first()
+                && let Some(ticket) = self.tickets.remove(&ticket)
+            {
+                self.drop_reference(ticket.object, 1);
+            }
         }
     }
 

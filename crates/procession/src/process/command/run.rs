@@ -13,12 +13,23 @@ use crate::process::launch::settings::Group;
 use crate::process::running::Running;
 use crate::process::stdio::open_stdio;
 use crate::process::{ExitStatus, Inherited, Stdio};
-use crate::{Deadline, Error, Result};
+use crate::{Deadline, Error, ErrorKind, Result};
 use rustix::pipe::PipeFlags;
 use std::collections::BTreeMap;
 use std::os::fd::{OwnedFd, RawFd};
 
 impl Command {
+    /// Refuses input that nobody would write.
+    pub(in crate::process) fn refuse_input(&self, operation: &'static str) -> Result<()> {
+        if self.input.is_empty() {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::InvalidInput, operation, self.program.display());
+        Err(error
+            .because("nobody writes its `input`")
+            .with_hint("open a file as its standard input"))
+    }
+
     /// Starts the program and returns when it has been executed.
     ///
     /// # Blocking

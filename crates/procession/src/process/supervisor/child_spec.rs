@@ -106,7 +106,11 @@ impl ChildSpec {
         name: impl Into<String>,
         mut command: impl FnMut() -> Command + Send + 'static,
     ) -> ChildSpec {
-        ChildSpec::new(name, move || command().spawn())
+        ChildSpec::new(name, move || {
+            let command = command();
+            command.refuse_input("starting supervised program")?;
+            command.spawn()
+        })
     }
 
     /// Describes a function in a process of its own, which is called with a clone of `argument`
