@@ -2,7 +2,7 @@
 //!
 //! An encrypted end that travels is bytes: a task that is started twice, or a message that is delivered
 //! again, decodes it twice. Two that go on with one key and one number would encrypt different messages with the
-//! same nonce, which reveals both. So an end that travels brings a pipe with one byte, and who reads the byte
+//! same nonce, which reveals both. So an end that travels brings a pipe with one byte, and the copy that reads the byte
 //! sends.
 
 use crate::error::Context;
