@@ -161,6 +161,7 @@ pub(super) struct Inlet {
 enum Over {
     Ended,
     Forged,
+    TooLong,
 }
 
 impl Inlet {
@@ -179,6 +180,12 @@ impl Inlet {
             match self.over {
                 Some(Over::Ended) => return Err(Hindrance::Disconnected),
                 Some(Over::Forged) => return Err(Hindrance::Failed(forged())),
+                Some(Over::TooLong) => {
+                    return Err(Hindrance::Failed(too_long(
+                        "receiving message",
+                        self.max_bytes,
+                    )));
+                }
                 None => {}
             }
             let kind = self.receive_frame(deadline)?;
@@ -225,7 +232,7 @@ impl Inlet {
             return Err(Hindrance::Failed(forged()));
         };
         if self.parts.len() + part.len() > self.max_bytes {
-            self.over = Some(Over::Forged);
+            self.over = Some(Over::TooLong);
             return Err(Hindrance::Failed(too_long(
                 "receiving message",
                 self.max_bytes,

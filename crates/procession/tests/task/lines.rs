@@ -180,3 +180,19 @@ pub(crate) fn lines_that_nobody_wants_end_the_program() {
     );
     assert_eq!(lines.len(), 2);
 }
+
+pub(crate) fn a_line_without_end_does_not_stretch_the_time() {
+    let mut child = Command::new("cat")
+        .arg("/dev/zero")
+        .stdout(Stdio::Piped)
+        .spawn()
+        .unwrap();
+    let mut lines = child.lines().unwrap().max_line_bytes(1 << 30);
+    // Something can be read all the time.
+    let error = lines
+        .next_line_timeout(Duration::from_millis(20))
+        .unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -215,6 +215,7 @@ fn main() -> std::process::ExitCode {
         lines::half_a_line_is_kept,
         lines::a_death_in_the_middle_of_a_line_is_seen,
         lines::who_is_left_behind_keeps_the_lines_open_or_not,
+        lines::a_line_without_end_does_not_stretch_the_time,
         lines::a_program_that_never_reads_has_its_lines,
         lines::a_line_of_a_hundred_megabytes_takes_no_memory,
         lines::both_streams_are_read_without_deadlock,

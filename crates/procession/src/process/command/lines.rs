@@ -311,6 +311,7 @@ impl Lines {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn next_line_deadline(&mut self, deadline: Deadline) -> Result<Option<Line>> {
+        let mut has_read = false;
         loop {
             if let Some(line) = self.take_line()? {
                 return Ok(Some(line));
@@ -318,8 +319,13 @@ impl Lines {
             if self.streams.iter().all(|stream| stream.reader.is_none()) {
                 return Ok(None);
             }
+            // Also if more can be read at once: a program that writes for ever without the end
+            // of a line does not stretch the time, nor hide its end.
+            if has_read && deadline != Deadline::NOW {
+                self.wait(deadline)?;
+            }
             self.input.feed()?;
-            let mut has_read = false;
+            has_read = false;
             for stream in &mut self.streams {
                 has_read |= stream.read()?;
             }
