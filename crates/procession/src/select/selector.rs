@@ -75,7 +75,11 @@ pub struct Selector<'a, R> {
 }
 
 /// Performs an operation, if it is possible now.
-type Operation<'a, R> = Box<dyn FnMut() -> Option<Performed<R>> + 'a>;
+type Operation<'a, R> = Box<dyn FnMut() -> Result<Option<Performed<R>>> + 'a>;
+
+/// Attempts in vain, one after the other, after which the thread rests before the next one:
+/// something that is ready and yet cannot be done is no reason to spin.
+const ATTEMPTS: usize = 8;
 
 /// What the function of an operation returned.
 enum Performed<R> {
@@ -151,9 +155,17 @@ impl<'a, R> Selector<'a, R> {
     }
 
     fn add(
+        self,
+        readiness: Readiness<'a>,
+        mut operation: impl FnMut() -> Option<Performed<R>> + 'a,
+    ) -> Selector<'a, R> {
+        self.add_fallible(readiness, move || Ok(operation()))
+    }
+
+    fn add_fallible(
         mut self,
         readiness: Readiness<'a>,
-        operation: impl FnMut() -> Option<Performed<R>> + 'a,
+        operation: impl FnMut() -> Result<Option<Performed<R>>> + 'a,
     ) -> Selector<'a, R> {
         self.sources.add(readiness);
         self.operations.push(Box::new(operation));
@@ -235,8 +247,10 @@ impl<'a, R> Selector<'a, R> {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn event(self, event: &'a Event, mut then: impl FnMut() -> R + 'a) -> Selector<'a, R> {
-        self.add(Readiness::shared(event), move || {
-            event.try_wait().ok().map(|()| Performed::Once(then()))
+        self.add_fallible(Readiness::shared(event), move || match event.try_wait() {
+            Ok(()) => Ok(Some(Performed::Once(then()))),
+            Err(error) if error.is_would_block() => Ok(None),
+            Err(error) => Err(error),
         })
     }
 
@@ -313,6 +327,7 @@ impl<'a, R> Selector<'a, R> {
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): there is no operation, or none is
     ///   left.
     /// - [`LimitReached`](crate::ErrorKind::LimitReached): no descriptor is left.
+    /// - Those of [`Event::wait`], of an event that cannot be taken.
     ///
     /// # Examples
     /// See [`Selector`].
@@ -362,7 +377,7 @@ impl<'a, R> Selector<'a, R> {
         let mut attempts = 0;
         loop {
             let number = self.sources.ready(deadline)?;
-            match self.operations[number]() {
+            match self.operations[number]()? {
                 Some(Performed::Once(value)) => return Ok(value),
                 Some(Performed::Last(value)) => {
                     self.sources.remove(number);
@@ -378,6 +393,9 @@ impl<'a, R> Selector<'a, R> {
             if is_over {
                 let operation = "waiting for the first of several";
                 return Err(Error::new(deadline.error_kind(), operation, ""));
+            }
+            if deadline != Deadline::NOW && attempts >= ATTEMPTS {
+                self.sources.rest(deadline)?;
             }
         }
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Longest sleep without looking again.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Longest sleep where there are more words than one sleep can be on.
+/// Longest sleep where there are more words than one sleep can be on, or one is ready.
 const ROUND: Duration = Duration::from_millis(5);
 
 /// Waits after which the kernel is asked about descriptors, and the clock about times,
@@ -163,6 +163,12 @@ impl<'a> WaitSet<'a> {
         words.sort_by_key(|(word, seen)| (std::ptr::from_ref(&**word).addr(), *seen));
         words.dedup_by_key(|(word, seen)| (std::ptr::from_ref(&**word).addr(), *seen));
         Ok(words)
+    }
+
+    /// Sleeps a moment, or until something happens to one of them.
+    pub(crate) fn rest(&mut self, deadline: Deadline) -> Result<()> {
+        let words = self.announce()?;
+        self.sleep(words, deadline.min(Deadline::after(ROUND)))
     }
 
     fn sleep(&mut self, words: Vec<(Word, u32)>, deadline: Deadline) -> Result<()> {

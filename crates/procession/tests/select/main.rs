@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         selector::processes_that_compete_get_each_message_once,
         selector::a_killed_competitor_takes_one_message_with_it_at_most,
         selector::what_another_takes_is_waited_for_again_within_its_time,
+        selector::what_is_ready_and_cannot_be_done_is_attempted_now_and_then,
         selector::each_operation_has_its_turn,
         selector::each_kind_of_operation_is_performed,
         selector::a_message_that_cannot_be_sent_comes_back,

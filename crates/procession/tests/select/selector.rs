@@ -1,12 +1,17 @@
 //! Operations that are performed by whoever selects them.
 
 use crate::LONG;
+use procession::Handle;
 use procession::channel::{Flavor, Options};
 use procession::process;
 use procession::queue::{self, Receiver, RecvError, SendError, Sender};
 use procession::shared::Counter;
 use procession::sync::Event;
 use procession::{Deadline, ErrorKind, Selector, Ticker};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cell::Cell;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 const COUNT: u64 = 2000;
@@ -108,6 +113,43 @@ pub(crate) fn what_another_takes_is_waited_for_again_within_its_time() {
         }
         assert_eq!(count + stolen.join().unwrap(), COUNT);
     });
+}
+
+/// Counts how often it is encoded.
+struct Counted(Rc<Cell<u32>>);
+
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.set(self.0.get() + 1);
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Counted, D::Error> {
+        <()>::deserialize(deserializer)?;
+        Ok(Counted(Rc::default()))
+    }
+}
+
+pub(crate) fn what_is_ready_and_cannot_be_done_is_attempted_now_and_then() {
+    type Message = (Counted, Handle<OwnedFd>);
+    let attempts = Rc::new(Cell::new(0));
+    let message = || -> Message {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let counted = Counted(Rc::clone(&attempts));
+        (counted, Handle::from(OwnedFd::from(file)))
+    };
+    let (sender, _receiver) = queue::bounded::<Message>(4096).unwrap();
+    // There is room in the queue, and none in the socket for descriptors.
+    while sender.try_send(message()).is_ok() {}
+    assert!(!sender.is_full());
+    attempts.set(0);
+    let mut selector = Selector::new().send(&sender, message(), |sent| sent.is_ok());
+    let late = selector.wait_timeout(Duration::from_millis(100));
+    assert!(late.unwrap_err().is_timeout());
+    // Many thousand, if it never rested.
+    assert!((1..100).contains(&attempts.get()), "{}", attempts.get());
 }
 
 pub(crate) fn each_operation_has_its_turn() {
