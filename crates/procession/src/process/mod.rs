@@ -19,7 +19,7 @@
 //! reaped even if the handle is dropped. Nothing here touches `SIGCHLD` or
 //! waits for children that are not ours, so it mixes with other code that has
 //! children. What is started by [`spawn`], [`Builder`] or [`Command`] ends with
-//! the first process of its *family*: the program that somebody started, small
+//! the process that started it, and at the latest with the first process of its *family*: the program that somebody started, small
 //! servers that it executes, and all processes that these start through this library.
 //! `docs/processes.md` of the project states all guarantees, what they rest on, and
 //! their exceptions.

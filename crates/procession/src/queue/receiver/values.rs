@@ -22,10 +22,11 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// [`recv_delivery`](Receiver::recv_delivery).
     ///
     /// # Errors
-    /// [`Disconnected`](RecvError::Disconnected), when nothing is there and
-    /// nothing will come; [`Failed`](RecvError::Failed): the message cannot be decoded,
-    /// and is lost, or there is no room for its descriptors, and another receiver gets
-    /// it, or this one the next time.
+    /// - [`Disconnected`](RecvError::Disconnected): no message waits and no sender is left, or the
+    ///   queue was closed
+    /// - [`Failed`](RecvError::Failed): the message cannot be decoded; it is lost
+    /// - [`Failed`](RecvError::Failed): this process has no room for the message's descriptors; the
+    ///   message stays for another receive
     ///
     /// # Examples
     /// ```

@@ -16,12 +16,12 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         })
     }
 
-    /// Sends a message, blocking while there is no room. When this returns, the message is in
-    /// shared memory. Until a receiver acknowledges it, only the end of the queue's last
-    /// user removes it, or, if the queue is
-    /// [`at_most_once`](crate::queue::Options::at_most_once), a receiver that did not
-    /// finish it.
-    /// [`recv`](crate::queue::Receiver::recv) acknowledges a message before it returns it.
+    /// Sends a message, blocking while the queue is full.
+    ///
+    /// With capacity 0, it blocks until a receiver has the message. Otherwise the message is in shared memory when this
+    /// returns, and stays there until a receiver acknowledges it
+    /// ([`recv`](crate::queue::Receiver::recv) does before it returns). It is lost only if the last user of the queue leaves,
+    /// or, with [`at_most_once`](crate::queue::Options::at_most_once), if the receiver that took it does not finish it.
     ///
     /// # Errors
     /// Has the message: [`Disconnected`](SendError::Disconnected),
