@@ -8,6 +8,7 @@ use crate::process_token;
 use crate::{Error, ErrorKind, Result};
 use procession_sys::Errno;
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -131,8 +132,14 @@ fn is_socket(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|facts| facts.file_type().is_socket())
 }
 
-/// Returns `false` if the kernel says that no process has the socket any more.
+/// Returns `false` if the kernel says that no process has the socket any more. It does not wait for a
+/// listener that accepts nothing.
 fn is_listened_to(path: &Path) -> bool {
-    let connected = std::os::unix::net::UnixStream::connect(path);
-    !connected.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let connect = || {
+        let address = SocketAddrUnix::new(path)?;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::connect(&socket, &address)
+    };
+    connect() != Err(Errno::CONNREFUSED)
 }

@@ -4,12 +4,15 @@ use crate::channel::socket_path::{self, SocketPath};
 use crate::error::Context;
 use crate::name::random_bytes;
 use crate::os::socket::listen_stream;
-use crate::{Error, ErrorKind, Result};
+use crate::{Deadline, Error, ErrorKind, Result};
+use procession_sys::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, sockopt};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where to find a manager again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,18 +29,11 @@ impl Place {
         Ok(Place::Private(format!("procession-manager-{number:032x}")))
     }
 
-    fn address(&self) -> std::io::Result<SocketAddr> {
-        match self {
-            Place::Private(name) => SocketAddr::from_abstract_name(name),
-            Place::Path(path) => SocketAddr::from_pathname(path),
-        }
-    }
-
     /// Listens there; the path, if it is one, is kept until the second value is dropped.
     pub(super) fn listen(&self) -> Result<(UnixListener, Option<SocketPath>)> {
         match self {
-            Place::Private(_) => {
-                let address = self.address();
+            Place::Private(name) => {
+                let address = SocketAddr::from_abstract_name(name);
                 let listener = address.and_then(|address| UnixListener::bind_addr(&address));
                 Ok((listener.during("starting manager", self)?, None))
             }
@@ -48,23 +44,40 @@ impl Place {
         }
     }
 
-    pub(super) fn connect(&self) -> Result<UnixStream> {
+    /// Connects, waiting at most `timeout` while as many wait to be accepted as may.
+    pub(super) fn connect(&self, timeout: Duration) -> Result<UnixStream> {
         let operation = "connecting to manager";
-        let address = self.address();
-        let stream = address.and_then(|address| UnixStream::connect_addr(&address));
-        stream.map_err(|error| match error.kind() {
-            std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound => {
-                Error::new(ErrorKind::NotFound, operation, self)
-                    .because("no manager listens there (any more)")
-            }
-            _ => {
-                let failed: std::io::Result<()> = Err(error);
-                match failed.during(operation, self) {
-                    Err(error) => error,
-                    Ok(()) => Error::new(ErrorKind::Other, operation, self),
+        let socket = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        );
+        let socket = socket.during(operation, self)?;
+        // The kernel's limit for connect(2) as well; socket(7).
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))
+            .during(operation, self)?;
+        let address = match self {
+            Place::Private(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
+            Place::Path(path) => SocketAddrUnix::new(&**path),
+        };
+        let address = address.during(operation, self)?;
+        let deadline = Deadline::after(timeout);
+        loop {
+            match rustix::net::connect(&socket, &address) {
+                Ok(()) => return Ok(socket.into()),
+                Err(Errno::INTR) if !deadline.has_passed() => {}
+                Err(Errno::CONNREFUSED | Errno::NOENT) => {
+                    return Err(Error::new(ErrorKind::NotFound, operation, self)
+                        .because("no manager listens there (any more)"));
                 }
+                Err(Errno::AGAIN | Errno::INTR) => {
+                    return Err(Error::new(ErrorKind::TimedOut, operation, self)
+                        .because("it does not accept connections"));
+                }
+                Err(errno) => return Err(errno).during(operation, self),
             }
-        })
+        }
     }
 }
 

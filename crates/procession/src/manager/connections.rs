@@ -1,7 +1,7 @@
 //! The connections of this process: one for each manager.
 
 use super::address::Place;
-use super::client::Connection;
+use super::client::{Connection, GREETING};
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,7 +16,8 @@ fn known(server: u64) -> Option<Arc<Connection>> {
 
 /// Connects to the manager at a place, whichever it is, or finds the connection that is there.
 pub(super) fn anew(place: &Place) -> Result<Arc<Connection>> {
-    let connection = Connection::new(place.connect()?).map_err(|error| error.about(place))?;
+    let connection =
+        Connection::new(place.connect(GREETING)?).map_err(|error| error.about(place))?;
     if let Some(there) = known(connection.server) {
         return Ok(there);
     }

@@ -1,10 +1,10 @@
 //! A dictionary that a manager owns.
 
+use super::blob::{Blob, decoded};
 use super::manager::{ManagedObject, Manager, sealed};
 use super::objects::dict::Request;
 use super::objects::{Initial, ObjectKind, Shape};
 use super::proxy::{Proxy, schema_of, shape};
-use super::value::Blob;
 use crate::{Deadline, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -271,7 +271,8 @@ where
     }
 
     /// Changes the value of a key, or removes it, at one moment: `change` has a copy of what is there, and
-    /// is called again if somebody else has changed it meanwhile. Returns what is there then.
+    /// is called again if somebody else has changed it meanwhile. Returns what is there then; what
+    /// `change` returns is ignored.
     ///
     /// # Examples
     /// ```
@@ -388,10 +389,6 @@ where
             .map(|(_, key, value)| Ok((key.get()?, value.get()?)))
             .collect()
     }
-}
-
-fn decoded<V: DeserializeOwned>(value: Option<Blob>) -> Result<Option<V>> {
-    value.map(|value| value.get()).transpose()
 }
 
 super::proxy::traits!(Dict<K, V>);

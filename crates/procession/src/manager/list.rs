@@ -1,10 +1,10 @@
 //! A list that a manager owns.
 
+use super::blob::{Blob, decoded};
 use super::manager::{ManagedObject, Manager, sealed};
 use super::objects::list::Request;
 use super::objects::{Initial, ObjectKind, Shape};
 use super::proxy::{Proxy, schema_of, shape};
-use super::value::Blob;
 use crate::{Deadline, Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -427,10 +427,6 @@ impl<T: Serialize + DeserializeOwned> List<T> {
         Error::new(ErrorKind::InvalidInput, "calling list", self.proxy.name())
             .because(format!("there is no position {index}"))
     }
-}
-
-fn decoded<T: DeserializeOwned>(value: Option<Blob>) -> Result<Option<T>> {
-    value.map(|value| value.get()).transpose()
 }
 
 super::proxy::traits!(List<T>);

@@ -18,7 +18,8 @@
 //! # Blocking
 //! Every call blocks until the manager has answered, also while its process is stopped. Calls that wait for other clients
 //! (`lock`, `recv`, `send`, `wait`, `join`) have forms with a limit. When it has passed, they wait for the manager to confirm that
-//! nothing was done, at most ten seconds: then the connection is given up, with all that was granted to this process.
+//! nothing was done, at most ten seconds: then the connection is given up, with all that was granted to this process. What gives something back
+//! (dropping a guard or a proxy, `ack`, `requeue`) blocks until the kernel has the message, at most ten seconds, likewise.
 //!
 //! # If a process dies
 //! - A client: its session ends. Locks that it held go to the next one, as [`OwnerDied`](crate::sync::LockError::OwnerDied); messages
@@ -43,6 +44,7 @@
 //! ```
 
 mod address;
+mod blob;
 mod client;
 mod connections;
 mod dict;
@@ -62,7 +64,6 @@ mod reply;
 mod root;
 mod server;
 mod value;
-mod value_proxy;
 
 pub use dict::Dict;
 pub use event::Event;
@@ -70,4 +71,4 @@ pub use list::List;
 pub use manager::{ManagedObject, Manager, Statistics};
 pub use mutex::{Mutex, MutexGuard};
 pub use queue::{Delivery, Queue};
-pub use value_proxy::Value;
+pub use value::Value;

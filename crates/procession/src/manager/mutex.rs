@@ -1,10 +1,10 @@
 //! A lock of a manager, with a value.
 
+use super::blob::Blob;
 use super::manager::{ManagedObject, Manager, initial, sealed};
 use super::objects::mutex::{Granted, Request, State};
 use super::objects::{ObjectKind, Shape};
 use super::proxy::{Proxy, schema_of, shape};
-use super::value::Blob;
 use crate::error::Named;
 use crate::sync::LockError;
 use crate::{Deadline, Result};

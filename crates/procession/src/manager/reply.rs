@@ -1,6 +1,6 @@
 //! What becomes of a call.
 
-use super::value;
+use super::blob;
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ impl Reply {
     /// The result of a call.
     pub(super) fn of<T: Serialize>(result: &T) -> Reply {
         let mut bytes = Vec::new();
-        match value::encode_into(result, &mut bytes) {
+        match blob::encode_into(result, &mut bytes) {
             Ok(()) => Reply::Done(bytes),
             Err(error) => Reply::Refused(Refusal::new(error.kind(), error.to_string())),
         }
@@ -74,7 +74,7 @@ impl Reply {
             }
             Reply::Refused(refusal) => {
                 out.push(REFUSED);
-                value::encode_into(refusal, out)
+                blob::encode_into(refusal, out)
             }
         }
     }
@@ -85,7 +85,7 @@ impl Reply {
         match body.split_first() {
             Some((&DONE, bytes)) => Ok(Reply::Done(bytes.to_vec())),
             Some((&NOT_YET, [])) => Ok(Reply::NotYet),
-            Some((&REFUSED, bytes)) => Ok(Reply::Refused(value::decode(bytes)?)),
+            Some((&REFUSED, bytes)) => Ok(Reply::Refused(blob::decode(bytes)?)),
             _ => Err(Error::new(ErrorKind::Corrupt, "reading reply", "")),
         }
     }

@@ -232,3 +232,18 @@ pub(crate) fn a_path_that_a_killed_manager_left_is_taken_over() {
     );
     assert_eq!(std::fs::read(&path).unwrap(), b"mine");
 }
+
+pub(crate) fn a_listener_that_accepts_nothing_keeps_nobody_waiting() {
+    use std::os::unix::net::UnixListener;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    let listener = UnixListener::bind(&path).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    // As many as may wait to be accepted.
+    let waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let taken = Manager::serve(&path).unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AlreadyExists, "{taken}");
+    let silent = Manager::connect(&path).unwrap_err();
+    assert_eq!(silent.kind(), ErrorKind::TimedOut, "{silent}");
+    drop((waiting, listener));
+}

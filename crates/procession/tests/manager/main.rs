@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         hostile::a_client_that_waits_too_often_is_refused,
         hostile::a_client_that_does_not_read_slows_nobody,
         lives::a_path_that_a_killed_manager_left_is_taken_over,
+        lives::a_listener_that_accepts_nothing_keeps_nobody_waiting,
         hostile::a_thousand_clients_and_ten_thousand_waits,
     ])
 }

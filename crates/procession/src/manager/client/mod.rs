@@ -7,10 +7,10 @@
 mod calls;
 mod outgoing;
 
+use super::blob;
 use super::frame::{self, Kind, NO_WAIT};
 use super::reply::Reply;
 use super::server::PROTOCOL;
-use super::value;
 use crate::error::Context;
 use crate::os::socket::peer_credentials;
 use crate::process_token;
@@ -30,8 +30,8 @@ use std::time::Duration;
 /// caller's time has passed. Then the connection is given up, and all that was granted with it.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long to wait for the first answer.
-const GREETING: Duration = Duration::from_secs(10);
+/// How long to wait until the manager accepts a connection, and then for its first answer.
+pub(super) const GREETING: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -121,7 +121,7 @@ impl Connection {
     ) -> Result<R> {
         let reply = self.exchange(&target, request, deadline)?;
         match reply {
-            Reply::Done(bytes) => value::decode(&bytes).map_err(|error| error.about(target.name)),
+            Reply::Done(bytes) => blob::decode(&bytes).map_err(|error| error.about(target.name)),
             Reply::NotYet => Err(Error::new(
                 deadline.error_kind(),
                 target.operation,
@@ -341,6 +341,6 @@ fn append_call<Q: Serialize>(
     frame::append(out, kind, flags, call, |body| {
         body.extend_from_slice(&object.to_le_bytes());
         body.extend_from_slice(&thread_number().to_le_bytes());
-        value::encode_into(request, body)
+        blob::encode_into(request, body)
     })
 }

@@ -2,7 +2,7 @@
 
 use super::object::{Caller, Object, Replies};
 use crate::Result;
-use crate::manager::value::{Blob, decode};
+use crate::manager::blob::{Blob, decode};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 

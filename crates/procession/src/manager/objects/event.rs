@@ -2,7 +2,7 @@
 
 use super::object::{Caller, Object, Replies, SessionId, Waiting};
 use crate::Result;
-use crate::manager::value::decode;
+use crate::manager::blob::decode;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]

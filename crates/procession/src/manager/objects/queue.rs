@@ -5,7 +5,7 @@
 
 use super::object::{Caller, Object, Replies, SessionId, Waiting};
 use crate::Result;
-use crate::manager::value::{Blob, decode};
+use crate::manager::blob::{Blob, decode};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,6 +1,6 @@
 //! What objects there are, and what tells their types apart.
 
-use crate::manager::value::Blob;
+use crate::manager::blob::Blob;
 use serde::{Deserialize, Serialize};
 
 /// What an object is, and what its values are.

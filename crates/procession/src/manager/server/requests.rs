@@ -1,11 +1,11 @@
 //! What clients ask for: calls of objects, and of the manager itself.
 
 use super::Server;
+use crate::manager::blob;
 use crate::manager::frame::{Frame, Kind, NO_WAIT};
 use crate::manager::objects::{Caller, SessionId};
 use crate::manager::reply::{Refusal, Reply};
 use crate::manager::root::{self, ROOT};
-use crate::manager::value;
 use crate::{Deadline, Error, ErrorKind, Result};
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ impl Server {
     fn call_root(&mut self, caller: Caller, request: &[u8]) -> Result<()> {
         use root::Request;
         let id = caller.session;
-        let reply = match value::decode(request)? {
+        let reply = match blob::decode(request)? {
             Request::Create(shape, initial) => reply(self.table.create(id, shape, initial)),
             Request::Get(name, shape) => reply(self.table.get(id, &name, &shape)),
             Request::Register(name, object) => reply(self.table.register(name, object)),

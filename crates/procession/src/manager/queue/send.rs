@@ -1,0 +1,217 @@
+//! Sending to a queue of a manager.
+
+use super::{Outcome, Queue, interruption};
+use crate::manager::blob::Blob;
+use crate::manager::objects::queue::Request;
+use crate::queue::{Hindrance, SendError, SendTimeoutError, TrySendError};
+use crate::{Deadline, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Messages in one call.
+const AT_ONCE: usize = 256;
+
+impl<T: Serialize + DeserializeOwned> Queue<T> {
+    /// Sends a message, blocking while the queue is full.
+    ///
+    /// # Errors
+    /// [`Failed`](SendError::Failed), with the message: the manager has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Queue, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let queue: Queue<u32> = manager.queue()?;
+    /// queue.send(1)?;
+    /// assert_eq!(queue.recv()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send(&self, message: T) -> Outcome<(), SendError<T>> {
+        self.deliver(message, Deadline::NEVER)
+            .map_err(|(hindrance, message)| hindrance.of_send(message))
+    }
+
+    /// Sends a message if there is room for it.
+    ///
+    /// # Errors
+    /// [`Full`](TrySendError::Full), [`Failed`](TrySendError::Failed), with the message.
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Queue, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let queue: Queue<u32> = manager.queue()?;
+    /// queue.try_send(1)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_send(&self, message: T) -> Outcome<(), TrySendError<T>> {
+        self.deliver(message, Deadline::NOW)
+            .map_err(|(hindrance, message)| hindrance.of_try_send(message))
+    }
+
+    /// Sends a message, blocking while the queue is full, at most `timeout`.
+    ///
+    /// # Errors
+    /// [`Timeout`](SendTimeoutError::Timeout), [`Failed`](SendTimeoutError::Failed), with the message.
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Queue, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let queue: Queue<u32> = manager.queue()?;
+    /// queue.send_timeout(1, std::time::Duration::from_secs(1))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send_timeout(&self, message: T, timeout: Duration) -> Outcome<(), SendTimeoutError<T>> {
+        self.send_deadline(message, Deadline::after(timeout))
+    }
+
+    /// Sends a message, blocking while the queue is full, at most until `deadline`.
+    ///
+    /// # Errors
+    /// As [`send_timeout`](Queue::send_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Queue, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let queue: Queue<u32> = manager.queue()?;
+    /// queue.send_deadline(1, procession::Deadline::NEVER)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send_deadline(
+        &self,
+        message: T,
+        deadline: Deadline,
+    ) -> Outcome<(), SendTimeoutError<T>> {
+        self.deliver(message, deadline)
+            .map_err(|(hindrance, message)| hindrance.of_send_timeout(message))
+    }
+
+    fn deliver(&self, message: T, deadline: Deadline) -> Outcome<(), (Hindrance, T)> {
+        match self.deliver_some(std::slice::from_ref(&message), deadline) {
+            Ok(_) => Ok(()),
+            Err(error) => Err((interruption(error), message)),
+        }
+    }
+
+    /// Sends at least one of some messages, and as many as the queue has room for.
+    fn deliver_some(&self, messages: &[T], deadline: Deadline) -> Result<usize> {
+        let messages = messages.iter().map(Blob::of).collect::<Result<_>>()?;
+        let request = Request::Send(messages);
+        let taken: u64 = self.ask("sending to queue", &request, deadline)?;
+        Ok(taken as usize)
+    }
+
+    /// Sends messages in their order, several in one call, blocking while the queue is full. Returns how many.
+    ///
+    /// # Errors
+    /// Has the first message that was not sent; those before it were. As [`send`](Queue::send).
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Queue, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let queue: Queue<u32> = manager.queue()?;
+    /// assert_eq!(queue.send_many(0..1000)?, 1000);
+    /// assert_eq!(queue.len()?, 1000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send_many(&self, messages: impl IntoIterator<Item = T>) -> Outcome<usize, SendError<T>> {
+        self.deliver_many(messages, Deadline::NEVER)
+            .map_err(|(hindrance, message)| hindrance.of_send(message))
+    }
+
+    /// Sends as many of the messages as there is room for. Returns how many, if that was all.
+    ///
+    /// # Errors
+    /// Has the first message that was not sent; those before it were. As [`try_send`](Queue::try_send).
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::Manager;
+    /// # let manager = Manager::start()?;
+    /// use procession::queue::TrySendError;
+    /// let queue = manager.bounded_queue(4)?;
+    /// assert_eq!(queue.try_send_many(0..9), Err(TrySendError::Full(4)));
+    /// assert_eq!(queue.len()?, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_send_many(
+        &self,
+        messages: impl IntoIterator<Item = T>,
+    ) -> Outcome<usize, TrySendError<T>> {
+        self.deliver_many(messages, Deadline::NOW)
+            .map_err(|(hindrance, message)| hindrance.of_try_send(message))
+    }
+
+    /// Sends messages in their order, blocking while the queue is full, at most `timeout` in all.
+    ///
+    /// # Errors
+    /// Has the first message that was not sent; those before it were. As [`send_timeout`](Queue::send_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Queue, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let queue: Queue<u32> = manager.queue()?;
+    /// assert_eq!(queue.send_many_timeout([1, 2], std::time::Duration::from_secs(1))?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send_many_timeout(
+        &self,
+        messages: impl IntoIterator<Item = T>,
+        timeout: Duration,
+    ) -> Outcome<usize, SendTimeoutError<T>> {
+        self.send_many_deadline(messages, Deadline::after(timeout))
+    }
+
+    /// Sends messages in their order, blocking while the queue is full, at most until `deadline`.
+    ///
+    /// # Errors
+    /// As [`send_many_timeout`](Queue::send_many_timeout).
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Queue, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let queue: Queue<u32> = manager.queue()?;
+    /// assert_eq!(queue.send_many_deadline([1, 2], procession::Deadline::NEVER)?, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send_many_deadline(
+        &self,
+        messages: impl IntoIterator<Item = T>,
+        deadline: Deadline,
+    ) -> Outcome<usize, SendTimeoutError<T>> {
+        self.deliver_many(messages, deadline)
+            .map_err(|(hindrance, message)| hindrance.of_send_timeout(message))
+    }
+
+    fn deliver_many(
+        &self,
+        messages: impl IntoIterator<Item = T>,
+        deadline: Deadline,
+    ) -> Outcome<usize, (Hindrance, T)> {
+        let mut messages = messages.into_iter();
+        let mut count = 0;
+        let mut some: Vec<T> = Vec::new();
+        loop {
+            some.extend(messages.by_ref().take(AT_ONCE - some.len()));
+            if some.is_empty() {
+                return Ok(count);
+            }
+            match self.deliver_some(&some, deadline) {
+                Ok(taken) => {
+                    let taken = taken.min(some.len());
+                    some.drain(..taken);
+                    count += taken;
+                }
+                Err(error) => {
+                    return Err((interruption(error), some.swap_remove(0)));
+                }
+            }
+        }
+    }
+}
