@@ -41,15 +41,21 @@ impl Ring {
     /// Wakes another one who waits for something to receive.
     pub(in crate::queue) fn pass_message_on(&self) {
         if let Some(caller) = self.object.holder() {
-            self.messages().notify(1, &caller);
+            self.messages().notify(self.whom_to_wake(), &caller);
         }
     }
 
     /// Wakes another one who waits for room.
     pub(in crate::queue) fn pass_room_on(&self) {
         if let Some(caller) = self.object.holder() {
-            self.room().notify(1, &caller);
+            self.room().notify(self.whom_to_wake(), &caller);
         }
+    }
+
+    /// How many of those that wait hear of a change that one can use: at a rendezvous each
+    /// waits for its own.
+    fn whom_to_wake(&self) -> u32 {
+        if self.is_rendezvous() { u32::MAX } else { 1 }
     }
 
     /// Waits until there is something to receive.
