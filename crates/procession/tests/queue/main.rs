@@ -100,6 +100,7 @@ fn main() -> ExitCode {
         rendezvous::priorities_do_not_meet,
         rendezvous::a_sender_killed_at_any_instruction_has_handed_over_or_not,
         rendezvous::a_receiver_killed_at_any_instruction_leaves_the_message_to_another,
+        rendezvous::a_message_handed_to_one_that_does_not_come_is_anothers,
         rendezvous::who_is_stopped_while_it_waits_stands_in_nobodys_way,
         limits::what_cannot_be_is_refused,
         limits::deadlines_are_kept,

@@ -1,12 +1,13 @@
 //! Queues of capacity 0: a message goes from a sender that waits to a receiver that waits.
 
 use crate::{LONG, start};
-use procession::process::{self, Child, Fork, StartMethod};
+use procession::process::{self, Child, Fork, ProcessState, StartMethod};
 use procession::queue::{
     self, Options, Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender,
     TryRecvError, TrySendError,
 };
 use procession::shared::Counter;
+use procession::signal::Signal;
 use procession::sync::Event;
 use procession::{Deadline, ErrorKind, Select};
 use std::future::Future;
@@ -512,6 +513,37 @@ fn others_get_on((sender, receiver): &Both, what: &str) {
         .wait_timeout(LONG)
         .unwrap_or_else(|_| panic!("{what}: others wait"));
     assert!(status.success(), "{what}: {status}");
+}
+
+pub(crate) fn a_message_handed_to_one_that_does_not_come_is_anothers() {
+    for is_killed in [false, true] {
+        let (sender, receiver) = queue::bounded::<u32>(0).unwrap();
+        let (first_got, second_got) = (Counter::new(0).unwrap(), Counter::new(0).unwrap());
+        let receive = |got: &Counter| got.set(i64::from(receiver.recv_timeout(LONG).unwrap()));
+        let first = other(|| receive(&first_got));
+        eventually("it waits", || has_request(&sender));
+        first.signal(Signal::STOP).unwrap();
+        eventually("it is stopped", || {
+            first.state().unwrap() == Some(ProcessState::Stopped)
+        });
+        let second = other(|| receive(&second_got));
+        // If it does not wait yet, it finds the message when it comes.
+        eventually("it waits behind the first", || {
+            second.state().unwrap() == Some(ProcessState::Sleeping)
+        });
+        sender.send_timeout(7, LONG).unwrap();
+        if is_killed {
+            first.kill().unwrap();
+        }
+        assert!(second.wait_timeout(LONG).unwrap().success());
+        assert_eq!(second_got.get(), 7);
+        if !is_killed {
+            first.signal(Signal::CONT).unwrap();
+            sender.send_timeout(8, LONG).unwrap();
+            assert!(first.wait_timeout(LONG).unwrap().success());
+            assert_eq!(first_got.get(), 8);
+        }
+    }
 }
 
 pub(crate) fn who_is_stopped_while_it_waits_stands_in_nobodys_way() {

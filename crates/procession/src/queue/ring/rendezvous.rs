@@ -6,6 +6,7 @@
 use super::{Keep, Ring};
 use crate::queue::{Hindrance, Outcome};
 use crate::registry::Caller;
+use crate::time::coarse_milliseconds;
 use crate::{Deadline, Result};
 use procession_core::Failure;
 use procession_core::queue::Held;
@@ -13,12 +14,20 @@ use procession_core::queue::rendezvous::{Handed, Met, Offer, Request};
 
 const ALL: u32 = u32::MAX;
 
+/// Milliseconds for which a message is left to the receiver that it was handed to, while
+/// another one waits.
+const PATIENCE: u64 = 20;
+
 /// What a receiver has while it waits.
 #[derive(Debug, Default)]
 struct Waiting {
     /// A block that is ours, to make requests with.
     block: Option<usize>,
     request: Option<Request>,
+    /// When to look next whether a message is left to another receiver, which may be
+    /// stopped or dead, and whether one was at the last look.
+    look_at: u64,
+    was_passed_over: bool,
 }
 
 /// A message that was taken, and its index.
@@ -88,6 +97,10 @@ impl Ring {
                 Err(failure) => return Err(self.failed(failure, "sending to queue")),
             };
             self.messages().notify_after_swap(ALL, caller);
+            if handed.is_none() {
+                // For a moment it may have looked as if it were a receiver's.
+                self.done().notify_after_swap(ALL, caller);
+            }
             return Ok(handed);
         }
     }
@@ -176,7 +189,11 @@ impl Ring {
         }
         if let Some(request) = &waiting.request {
             if raw.is_waiting(request) {
-                return Ok(None);
+                if !self.is_passed_over(waiting, caller) {
+                    return Ok(None);
+                }
+                // Answered meanwhile or not: it receives the first message that is there.
+                self.withdraw_request(waiting, caller);
             }
             waiting.request = None;
         }
@@ -191,6 +208,8 @@ impl Ring {
                 }
                 Ok(Met::Requested(request)) => {
                     waiting.request = Some(request);
+                    waiting.look_at = coarse_milliseconds() + PATIENCE;
+                    waiting.was_passed_over = false;
                     self.room().notify_after_swap(ALL, caller);
                     Ok(None)
                 }
@@ -201,6 +220,18 @@ impl Ring {
                 Err(failure) => Err(self.failed(failure, "receiving from queue")),
             };
         }
+    }
+
+    /// Returns `true` if for some time there have been messages that were handed to others,
+    /// which did not take them.
+    fn is_passed_over(&self, waiting: &mut Waiting, caller: &Caller<'_>) -> bool {
+        let now = coarse_milliseconds();
+        if now < waiting.look_at {
+            return false;
+        }
+        waiting.look_at = now + PATIENCE;
+        let is_passed_over = self.has_offer(caller);
+        std::mem::replace(&mut waiting.was_passed_over, is_passed_over) && is_passed_over
     }
 
     /// Withdraws the request, if there is one. `true`: it was answered before.
