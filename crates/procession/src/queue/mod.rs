@@ -65,8 +65,8 @@
 //! | a send that returns an error | the message was not received |
 //! | a receive that returns an error | no message was taken |
 //! | a sender that is killed while it blocks | its message is gone, or was received |
-//! | a receiver that is killed while it blocks, or has the message | as in other queues: the message that a sender has handed over goes to the next receiver that comes |
-//! | a receiver that is stopped (`SIGSTOP`) while it blocks | may have been handed a message, which waits for it, or for the next receiver that comes |
+//! | a receiver that is killed while it blocks, or has the message | as in other queues: the message that a sender has handed over goes to another receiver, after some hundredths of a second if that one waits already |
+//! | a receiver that is stopped (`SIGSTOP`) while it blocks | likewise: another one that waits gets the message that it was handed |
 //! | a [`Select`](crate::Select), a `recv_async` | is told of senders that block, and does not count as a receiver that blocks: two `Select`s do not meet |
 //! | [`send_many`](Sender::send_many) | hands over one message after the other |
 //! | [`len`](Sender::len), [`capacity`](Sender::capacity) | 0; the queue is full and empty |

@@ -14,7 +14,7 @@
 //! gives up has not been received from, a receiver that gives up has received nothing.
 //! A message that answers a request is an ordinary message of the queue from then on. Its
 //! sender is done. Receivers take the first message that is there, as in any queue, so that
-//! those of a sender keep their order; but one whose request stands takes none. So there are
+//! those of a sender keep their order; but one whose request stands takes none, unless it withdraws it. So there are
 //! never more answers than receivers that come for them, unless one of those dies: then the
 //! next receiver takes its message.
 //!

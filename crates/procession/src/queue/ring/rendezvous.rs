@@ -16,7 +16,7 @@ const ALL: u32 = u32::MAX;
 
 /// Milliseconds for which a message is left to the receiver that it was handed to, while
 /// another one waits.
-const PATIENCE: u64 = 20;
+const LEFT_ALONE: u64 = 20;
 
 /// What a receiver has while it waits.
 #[derive(Debug, Default)]
@@ -208,7 +208,7 @@ impl Ring {
                 }
                 Ok(Met::Requested(request)) => {
                     waiting.request = Some(request);
-                    waiting.look_at = coarse_milliseconds() + PATIENCE;
+                    waiting.look_at = coarse_milliseconds() + LEFT_ALONE;
                     waiting.was_passed_over = false;
                     self.room().notify_after_swap(ALL, caller);
                     Ok(None)
@@ -229,7 +229,7 @@ impl Ring {
         if now < waiting.look_at {
             return false;
         }
-        waiting.look_at = now + PATIENCE;
+        waiting.look_at = now + LEFT_ALONE;
         let is_passed_over = self.has_offer(caller);
         std::mem::replace(&mut waiting.was_passed_over, is_passed_over) && is_passed_over
     }
