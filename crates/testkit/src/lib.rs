@@ -22,12 +22,16 @@
 //! with machine instructions; [`wall_clock`] finds waits that a set clock would
 //! disturb; [`refuse`] takes one system call from whole suites; [`random`] makes
 //! moments and bytes that a printed seed repeats; [`scribble`] is a peer that writes anything
-//! anywhere; [`examples`] runs the examples of a package.
+//! anywhere; [`examples`] runs the examples of a package; [`hosts`] is a network of several
+//! hosts, which can be cut off.
+//!
+//! What a test cannot do here it says in a line that begins with `NOT TESTED`; these lines are repeated at the end.
 
 pub mod audit;
 pub mod examples;
 #[cfg(target_arch = "x86_64")]
 pub mod fault;
+pub mod hosts;
 pub mod random;
 pub mod refuse;
 mod runner;

@@ -223,7 +223,10 @@ fn supervise(name: &str, queues: Option<&Path>) -> Result<(), Failed> {
     }
     tally::add_verdict(verdict);
     match verdict {
-        Verdict::Passed | Verdict::Refused => Ok(()),
+        Verdict::Passed | Verdict::Refused => {
+            tally::add_untested(name, &said()?);
+            Ok(())
+        }
         Verdict::Failed => Err(format!("{}\noutput:\n{}", problems.join("\n"), said()?).into()),
     }
 }

@@ -1,5 +1,5 @@
 //! What a program of tests says of itself at its end: under a refused call how
-//! many tests came to what, and with `TESTKIT_SLOWEST=40` its forty slowest.
+//! many tests came to what, what was not tested, and with `TESTKIT_SLOWEST=40` its forty slowest.
 
 use crate::refuse::{self, Verdict};
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +9,7 @@ use std::time::Duration;
 const SLOWEST: &str = "TESTKIT_SLOWEST";
 
 static TIMES: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
+static UNTESTED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 static VERDICTS: Mutex<[usize; 3]> = Mutex::new([0; 3]);
 
 pub(crate) fn add_time(name: &str, took: Duration) {
@@ -21,7 +22,18 @@ pub(crate) fn add_verdict(verdict: Verdict) {
     verdicts[verdict as usize] += 1;
 }
 
+/// Takes note of what a test that passed says it did not test.
+pub(crate) fn add_untested(name: &str, output: &str) {
+    let lines = output.lines().filter(|line| line.starts_with("NOT TESTED"));
+    let mut untested = UNTESTED.lock().unwrap_or_else(PoisonError::into_inner);
+    untested.extend(lines.map(|line| (name.to_owned(), line.to_owned())));
+}
+
 pub(crate) fn print() {
+    let untested = UNTESTED.lock().unwrap_or_else(PoisonError::into_inner);
+    for (name, line) in untested.iter() {
+        println!("{line} (in {name})");
+    }
     let mut times = TIMES.lock().unwrap_or_else(PoisonError::into_inner);
     let wanted = std::env::var(SLOWEST).ok().and_then(|it| it.parse().ok());
     times.sort_by_key(|(took, _)| std::cmp::Reverse(*took));

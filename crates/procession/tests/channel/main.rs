@@ -8,6 +8,9 @@ mod ends;
 mod limits;
 #[cfg(feature = "network")]
 mod network;
+#[cfg(feature = "network")]
+#[path = "../common/on_host.rs"]
+mod on_host;
 #[path = "../common/way.rs"]
 mod way;
 
@@ -109,6 +112,8 @@ fn main() -> ExitCode {
         network::a_forked_copy_does_not_send,
         network::of_an_end_that_is_decoded_twice_one_sends,
         network::hosts_have_names,
+        network::hosts_are_reached_by_every_address,
+        network::a_short_cut_loses_nothing,
     ]);
     for (name, body) in connections() {
         for method in METHODS {

@@ -1,13 +1,12 @@
-//! Connections between hosts, and hosts that are lost. Each host is a network
-//! namespace; between them is one that forwards packets, as long as it is told to.
+//! Connections between hosts, and hosts that are lost.
 
-use crate::LONG;
+use crate::{LONG, on_host};
 use procession::channel::{self, Address, Endpoint, Key, Listener, RecvError, RecvTimeoutError};
-use procession::process::{self, Fork, JoinHandle};
+use procession::process::{self, Child, Fork};
 use procession::{Deadline, Error, ErrorKind};
-use std::net::Ipv4Addr;
-use std::process::Command;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+use testkit::hosts::Hosts;
 
 /// The shortest time that can be set.
 const LOST_AFTER: Duration = Duration::from_secs(2);
@@ -17,94 +16,45 @@ const PORT: u16 = 7000;
 /// What a host tells the one who watches over the test, and is told.
 type Line = Endpoint<String, String>;
 
-/// Runs `ip`, of iproute2.
-fn ip(arguments: &str) {
-    let output = Command::new("ip").args(arguments.split(' ')).output();
-    let output = output.unwrap();
-    assert!(output.status.success(), "ip {arguments}: {output:?}");
-}
+type Work = (Key, Line);
 
-/// Moves the calling thread to a network of its own; whether it may.
-fn leave_network() -> bool {
-    let flags = rustix::thread::UnshareFlags::NEWNET;
-    // SAFETY: no other thread of the test uses the network.
-    unsafe { rustix::thread::unshare_unsafe(flags) }.is_ok()
-}
-
-fn forward(packets: bool) {
-    std::fs::write(
-        "/proc/sys/net/ipv4/ip_forward",
-        if packets { "1" } else { "0" },
-    )
-    .unwrap();
-}
-
-/// A host, number 1 or 2, that runs a function.
-type Host = (JoinHandle<()>, Endpoint<String, String>);
-
-type Work = (u8, Vec<u8>, Line);
-
-fn start_host(number: u8, key: &Key, work: fn(Work)) -> Host {
-    ip(&format!(
-        "link add to{number} type veth peer name in{number}"
-    ));
-    ip(&format!("address add 10.0.{number}.1/24 dev to{number}"));
-    ip(&format!("link set to{number} up"));
+fn start_on(hosts: &Hosts, host: u8, key: &Key, work: fn(Work)) -> (Child, Line) {
     let (ours, theirs) = channel::duplex().unwrap();
-    let task = process::spawn(work, (number, key.expose().to_vec(), theirs)).unwrap();
-    assert_eq!(ours.recv().unwrap(), "here");
-    ip(&format!("link set in{number} netns {}", task.pid()));
-    ours.send("connected".to_owned()).unwrap();
-    (task, ours)
+    let child = on_host::start(hosts, host, || work((key.clone(), theirs)));
+    (child, ours)
 }
 
-/// The calling process becomes a host; the key.
-fn become_host((number, key, line): &Work) -> Key {
-    assert!(leave_network());
-    line.send("here".to_owned()).unwrap();
-    assert_eq!(line.recv().unwrap(), "connected");
-    ip(&format!("address add 10.0.{number}.2/24 dev in{number}"));
-    ip(&format!("link set in{number} up"));
-    ip(&format!("route add default via 10.0.{number}.1"));
-    Key::from_bytes(key).unwrap()
-}
-
-fn address(key: Key) -> Address {
+fn address(key: &Key) -> Address {
     let first = Ipv4Addr::new(10, 0, 1, 2);
-    Address::tcp((first, PORT).into(), key).lost_after(LOST_AFTER)
+    Address::tcp((first, PORT).into(), key.clone()).lost_after(LOST_AFTER)
 }
 
 /// Two hosts that are told to go on, cut off from each other, and end.
 fn cut_between(first: fn(Work), second: fn(Work)) {
-    let has_ip = Command::new("ip").arg("-V").output().is_ok();
-    if !has_ip || !leave_network() {
-        println!("NOT TESTED: needs root, and `ip` of iproute2");
-        return;
-    }
+    let Some(hosts) = Hosts::new(2) else { return };
     let key = Key::generate().unwrap();
-    let (mut one, to_one) = start_host(1, &key, first);
-    let (mut two, to_two) = start_host(2, &key, second);
-    forward(true);
+    let (one, to_one) = start_on(&hosts, 1, &key, first);
+    let (two, to_two) = start_on(&hosts, 2, &key, second);
     assert_eq!(to_one.recv().unwrap(), "listening");
     to_two.send("connect".to_owned()).unwrap();
     for line in [&to_one, &to_two] {
         assert_eq!(line.recv().unwrap(), "ready");
     }
-    forward(false);
+    hosts.cut(2);
     for line in [&to_one, &to_two] {
         line.send("cut".to_owned()).unwrap();
     }
-    one.join().unwrap();
-    two.join().unwrap();
+    on_host::join(one);
+    on_host::join(two);
 }
 
-fn accept(key: Key, line: &Line) -> Endpoint<Vec<u8>, Vec<u8>> {
+fn accept((key, line): &Work) -> Endpoint<Vec<u8>, Vec<u8>> {
     let mut listener = Listener::bind(&address(key)).unwrap();
     line.send("listening".to_owned()).unwrap();
     listener.accept_timeout(LONG).unwrap()
 }
 
-fn connect(key: Key, line: &Line) -> Endpoint<Vec<u8>, Vec<u8>> {
+fn connect((key, line): &Work) -> Endpoint<Vec<u8>, Vec<u8>> {
     assert_eq!(line.recv().unwrap(), "connect");
     channel::connect_timeout(&address(key), LONG).unwrap()
 }
@@ -142,9 +92,9 @@ fn assert_stays_lost(connection: &Endpoint<Vec<u8>, Vec<u8>>) {
 
 pub(crate) fn a_lost_host_is_noticed_by_idle_sides() {
     fn listens(work: Work) {
-        let connection = accept(become_host(&work), &work.2);
+        let connection = accept(&work);
         connection.send(vec![7]).unwrap();
-        ready(&work.2);
+        ready(&work.1);
         match connection.recv() {
             Err(RecvError::Failed(error)) => assert_lost(&error),
             other => panic!("{other:?}"),
@@ -152,8 +102,8 @@ pub(crate) fn a_lost_host_is_noticed_by_idle_sides() {
         assert_stays_lost(&connection);
     }
     fn connects(work: Work) {
-        let connection = connect(become_host(&work), &work.2);
-        ready(&work.2);
+        let connection = connect(&work);
+        ready(&work.1);
         // What came before is there.
         assert_eq!(connection.recv().unwrap(), [7]);
         assert!(connection.poll_timeout(LONG).unwrap());
@@ -164,14 +114,14 @@ pub(crate) fn a_lost_host_is_noticed_by_idle_sides() {
 
 pub(crate) fn a_lost_host_is_noticed_with_messages_under_way() {
     fn listens(work: Work) {
-        let connection = accept(become_host(&work), &work.2);
-        ready(&work.2);
+        let connection = accept(&work);
+        ready(&work.1);
         connection.send(vec![7]).unwrap();
         assert_stays_lost(&connection);
     }
     fn connects(work: Work) {
-        let connection = connect(become_host(&work), &work.2);
-        ready(&work.2);
+        let connection = connect(&work);
+        ready(&work.1);
         for _ in 0..100 {
             connection.send(vec![8; 100]).unwrap();
         }
@@ -182,15 +132,15 @@ pub(crate) fn a_lost_host_is_noticed_with_messages_under_way() {
 
 pub(crate) fn a_lost_host_is_noticed_with_messages_that_wait() {
     fn listens(work: Work) {
-        let connection = accept(become_host(&work), &work.2);
+        let connection = accept(&work);
         // Something is there, and is not read.
         assert!(connection.poll_timeout(LONG).unwrap());
-        ready(&work.2);
+        ready(&work.1);
     }
     fn connects(work: Work) {
-        let connection = connect(become_host(&work), &work.2);
+        let connection = connect(&work);
         connection.send(vec![9; 100]).unwrap();
-        ready(&work.2);
+        ready(&work.1);
         // More than the kernels keep for those who do not read.
         match connection.send(vec![9; 15 << 20]) {
             Err(channel::SendError::Failed(message, error)) => {
@@ -206,16 +156,14 @@ pub(crate) fn a_lost_host_is_noticed_with_messages_that_wait() {
 
 pub(crate) fn a_host_that_does_not_answer_is_no_connection() {
     fn listens(work: Work) {
-        become_host(&work);
-        work.2.send("listening".to_owned()).unwrap();
-        ready(&work.2);
+        work.1.send("listening".to_owned()).unwrap();
+        ready(&work.1);
     }
     fn connects(work: Work) {
-        let key = become_host(&work);
-        assert_eq!(work.2.recv().unwrap(), "connect");
-        ready(&work.2);
+        assert_eq!(work.1.recv().unwrap(), "connect");
+        ready(&work.1);
         let short = Duration::from_millis(300);
-        let outcome = channel::connect_timeout::<u8, u8>(&address(key), short);
+        let outcome = channel::connect_timeout::<u8, u8>(&address(&work.0), short);
         let error = outcome.unwrap_err();
         // Either the time was over, or the network said that there is no way.
         let no_way = error.raw_os_error().is_some();
@@ -351,4 +299,70 @@ pub(crate) fn hosts_have_names() {
         error.to_string().contains("no-such-host.invalid"),
         "{error}"
     );
+}
+
+/// One host listens on all its addresses, and others connect by each of them.
+pub(crate) fn hosts_are_reached_by_every_address() {
+    fn send_names(names: &[String], key: &Key) {
+        for name in names {
+            let there = Address::tcp_host(name, PORT, key.clone());
+            let connection = channel::connect_timeout::<String, u8>(&there, LONG).unwrap();
+            connection.send(name.clone()).unwrap();
+            assert_eq!(connection.recv().unwrap(), 7);
+        }
+    }
+    let Some(hosts) = Hosts::new(3) else { return };
+    let key = Key::generate().unwrap();
+    let names = [
+        hosts.ipv4(1).to_string(),
+        hosts.ipv6(1).to_string(),
+        "host1".to_owned(),
+        "host1-ipv6".to_owned(),
+    ];
+    let everywhere = Address::tcp((Ipv6Addr::UNSPECIFIED, PORT).into(), key.clone());
+    let mut listener = hosts.on(1, || Listener::<u8, String>::bind(&everywhere).unwrap());
+    for host in [2, 3] {
+        let child = on_host::start(&hosts, host, || send_names(&names, &key));
+        for name in &names {
+            let connection = listener.accept_timeout(LONG).unwrap();
+            assert_eq!(connection.recv().unwrap(), *name);
+            connection.send(7).unwrap();
+        }
+        on_host::join(child);
+    }
+}
+
+/// While it is cut off for less than the limit, a host is slow and nothing more.
+pub(crate) fn a_short_cut_loses_nothing() {
+    const MESSAGES: u32 = 1000;
+    fn send_numbers((key, line): Work) {
+        let there = address(&key).lost_after(LONG);
+        let connection = channel::connect_timeout::<u32, u32>(&there, LONG).unwrap();
+        for number in 0..MESSAGES {
+            if number % 100 == 0 {
+                ready(&line);
+            }
+            connection.send(number).unwrap();
+        }
+        assert_eq!(connection.recv().unwrap(), MESSAGES);
+    }
+    let Some(hosts) = Hosts::new(2) else { return };
+    let key = Key::generate().unwrap();
+    let here = address(&key).lost_after(LONG);
+    let mut listener = hosts.on(1, || Listener::<u32, u32>::bind(&here).unwrap());
+    let (child, line) = start_on(&hosts, 2, &key, send_numbers);
+    let connection = listener.accept_timeout(LONG).unwrap();
+    for number in 0..MESSAGES {
+        if number % 200 == 0 {
+            // What is sent now waits in the kernel of the sender.
+            for change in [Hosts::cut, Hosts::mend] {
+                assert_eq!(line.recv().unwrap(), "ready");
+                change(&hosts, 2);
+                line.send("cut".to_owned()).unwrap();
+            }
+        }
+        assert_eq!(connection.recv_timeout(LONG).unwrap(), number);
+    }
+    connection.send(MESSAGES).unwrap();
+    on_host::join(child);
 }
