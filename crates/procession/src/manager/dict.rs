@@ -347,26 +347,15 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = Result<(K, V)>> + '_ {
-        let mut after = Some(0);
-        let mut chunk = Vec::new().into_iter();
-        std::iter::from_fn(move || {
-            loop {
-                if let Some((number, key, value)) = chunk.next() {
-                    after = Some(number);
-                    let (key, value): (Blob, Blob) = (key, value);
-                    return Some(key.get().and_then(|key| Ok((key, value.get()?))));
-                }
-                let entries: Result<Vec<(u64, Blob, Blob)>> =
-                    self.ask(&Request::Entries(after?, CHUNK));
-                match entries {
-                    Ok(entries) if entries.is_empty() => return None,
-                    Ok(entries) => chunk = entries.into_iter(),
-                    Err(error) => {
-                        after = None;
-                        return Some(Err(error));
-                    }
-                }
-            }
+        self.entries()
+            .map(|entry| entry.and_then(|(_, key, value)| Ok((key.get()?, value.get()?))))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Result<(u64, Blob, Blob)>> + '_ {
+        super::chunks::each(Some(0), move |after| {
+            let entries: Vec<(u64, Blob, Blob)> = self.ask(&Request::Entries(after, CHUNK))?;
+            let last = entries.last().map_or(after, |(number, ..)| *number);
+            Ok((last, entries))
         })
     }
 

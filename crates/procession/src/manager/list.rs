@@ -384,27 +384,12 @@ impl<T: Serialize + DeserializeOwned> List<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = Result<T>> + '_ {
-        let mut from = Some(0);
-        let mut chunk = Vec::<Blob>::new().into_iter();
-        std::iter::from_fn(move || {
-            loop {
-                if let Some(value) = chunk.next() {
-                    return Some(value.get());
-                }
-                let next = from?;
-                match self.ask::<(u64, Vec<Blob>)>(&Request::Range(next, u64::MAX, CHUNK)) {
-                    Ok((_, values)) if values.is_empty() => return None,
-                    Ok((_, values)) => {
-                        from = Some(next + values.len() as u64);
-                        chunk = values.into_iter();
-                    }
-                    Err(error) => {
-                        from = None;
-                        return Some(Err(error));
-                    }
-                }
-            }
+        super::chunks::each(Some(0), move |from| {
+            let request = Request::Range(from, u64::MAX, CHUNK);
+            let (_, values): (u64, Vec<Blob>) = self.ask(&request)?;
+            Ok((from + values.len() as u64, values))
         })
+        .map(|value| value?.get())
     }
 
     /// Returns a copy of the list as of one moment.

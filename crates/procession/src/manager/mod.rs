@@ -1,7 +1,7 @@
 //! Managers: objects that one process owns and others use, by proxies with types.
 //!
 //! A [`Manager`] is a process (or a thread of yours that [`serve`](Manager::serve)s) with
-//! dictionaries, lists, values, queues, locks and events. Each process that has a proxy of one calls it
+//! dictionaries, lists, sets, arrays, values, counters, namespaces, queues, locks and events. Each process that has a proxy of one calls it
 //! as if it were its own. Proxies travel as arguments and results of tasks, in messages, and as
 //! values of other objects. An object goes with its last proxy, unless it has a name. (A proxy that is stored as a value of
 //! another object keeps its object until it is first decoded, or a minute after the process that stored it has ended: give such
@@ -44,9 +44,12 @@
 //! ```
 
 mod address;
+mod array;
 mod blob;
+mod chunks;
 mod client;
 mod connections;
+mod counter;
 mod dict;
 mod event;
 mod frame;
@@ -57,18 +60,24 @@ mod list;
 )]
 mod manager;
 mod mutex;
+mod namespace;
 mod objects;
 mod proxy;
 mod queue;
 mod reply;
 mod root;
 mod server;
+mod set;
 mod value;
 
+pub use array::Array;
+pub use counter::Counter;
 pub use dict::Dict;
 pub use event::Event;
 pub use list::List;
 pub use manager::{ManagedObject, Manager, Statistics};
 pub use mutex::{Mutex, MutexGuard};
+pub use namespace::{Namespace, ToValue};
 pub use queue::{Delivery, Queue};
+pub use set::{Operand, Set};
 pub use value::Value;

@@ -1,5 +1,6 @@
 //! Objects of managers, and what becomes of them when somebody dies.
 
+mod data;
 mod death;
 mod hostile;
 mod lives;
@@ -29,6 +30,12 @@ fn main() -> ExitCode {
         objects::values_that_cannot_be_kept_are_refused,
         objects::many_threads_share_one_connection,
         objects::threads_with_long_and_short_calls_do_not_block_each_other,
+        data::a_set_is_what_std_has,
+        data::members_of_a_set_are_popped_once,
+        data::an_array_is_what_std_has,
+        data::numbers_of_a_counter_are_drawn_once,
+        data::a_counter_wakes_those_whose_number_has_come,
+        data::a_namespace_keeps_types_apart,
         lives::an_object_goes_with_its_last_proxy,
         lives::a_proxy_travels_three_times,
         lives::a_task_returns_a_proxy_of_what_it_has_created,

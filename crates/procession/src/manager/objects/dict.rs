@@ -1,10 +1,10 @@
 //! The server's side of a dictionary.
 
 use super::object::{Caller, Object, Replies};
+use super::ordered::Ordered;
 use crate::Result;
 use crate::manager::blob::{Blob, decode};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::manager) enum Request {
@@ -32,89 +32,45 @@ pub(in crate::manager) enum Request {
 
 /// Keys and values in the order in which the keys were inserted.
 #[derive(Debug, Default)]
-pub(in crate::manager) struct Dict {
-    places: HashMap<Blob, u64>,
-    entries: BTreeMap<u64, (Blob, Blob)>,
-    /// The number of the latest entry.
-    latest: u64,
-}
-
-impl Dict {
-    fn get(&self, key: &Blob) -> Option<&Blob> {
-        let place = self.places.get(key)?;
-        self.entries.get(place).map(|(_, value)| value)
-    }
-
-    fn insert(&mut self, key: Blob, value: Blob) -> Option<Blob> {
-        if let Some(place) = self.places.get(&key)
-            && let Some((_, there)) = self.entries.get_mut(place)
-        {
-            return Some(std::mem::replace(there, value));
-        }
-        self.latest += 1;
-        self.places.insert(key.clone(), self.latest);
-        self.entries.insert(self.latest, (key, value));
-        None
-    }
-
-    fn remove(&mut self, key: &Blob) -> Option<Blob> {
-        let place = self.places.remove(key)?;
-        self.entries.remove(&place).map(|(_, value)| value)
-    }
-
-    /// Entries behind one, up to so many bytes, but at least one.
-    fn entries(&self, after: u64, max_bytes: u64) -> Vec<(u64, &Blob, &Blob)> {
-        let mut bytes = 0;
-        let range = self.entries.range(after.saturating_add(1)..);
-        range
-            .take_while(|(_, (key, value))| {
-                let is_first = bytes == 0;
-                bytes += (key.0.len() + value.0.len() + 16) as u64;
-                is_first || bytes <= max_bytes
-            })
-            .map(|(number, (key, value))| (*number, key, value))
-            .collect()
-    }
-}
+pub(in crate::manager) struct Dict(Ordered<Blob>);
 
 impl Object for Dict {
     fn call(&mut self, caller: Caller, request: &[u8], replies: &mut Replies) -> Result<()> {
         match decode(request)? {
-            Request::Get(key) => replies.done(caller, &self.get(&key)),
+            Request::Get(key) => replies.done(caller, &self.0.get(&key)),
             Request::GetMany(keys) => {
-                let values: Vec<_> = keys.iter().map(|key| self.get(key)).collect();
+                let values: Vec<_> = keys.iter().map(|key| self.0.get(key)).collect();
                 replies.done(caller, &values);
             }
-            Request::Insert(key, value) => replies.done(caller, &self.insert(key, value)),
-            Request::GetOrInsert(key, value) => match self.get(&key) {
+            Request::Insert(key, value) => replies.done(caller, &self.0.insert(key, value)),
+            Request::GetOrInsert(key, value) => match self.0.get(&key) {
                 Some(there) => replies.done(caller, there),
                 None => {
                     replies.done(caller, &value);
-                    self.insert(key, value);
+                    self.0.insert(key, value);
                 }
             },
-            Request::Remove(key) => replies.done(caller, &self.remove(&key)),
-            Request::ContainsKey(key) => replies.done(caller, &self.places.contains_key(&key)),
-            Request::Len => replies.done(caller, &(self.entries.len() as u64)),
+            Request::Remove(key) => replies.done(caller, &self.0.remove(&key)),
+            Request::ContainsKey(key) => replies.done(caller, &self.0.contains(&key)),
+            Request::Len => replies.done(caller, &(self.0.len() as u64)),
             Request::Clear => {
-                self.places.clear();
-                self.entries.clear();
+                self.0 = Ordered::default();
                 replies.done(caller, &());
             }
             Request::Extend(entries) => {
                 for (key, value) in entries {
-                    self.insert(key, value);
+                    self.0.insert(key, value);
                 }
                 replies.done(caller, &());
             }
             Request::CompareExchange(key, expected, new) => {
-                let there = self.get(&key);
+                let there = self.0.get(&key);
                 let outcome = match there == expected.as_ref() {
                     false => Err(there.cloned()),
                     true => {
                         match new {
-                            Some(new) => self.insert(key, new),
-                            None => self.remove(&key),
+                            Some(new) => self.0.insert(key, new),
+                            None => self.0.remove(&key),
                         };
                         Ok(())
                     }
@@ -122,7 +78,8 @@ impl Object for Dict {
                 replies.done(caller, &outcome);
             }
             Request::Entries(after, max_bytes) => {
-                replies.done(caller, &self.entries(after, max_bytes));
+                let entries = self.0.behind(after, max_bytes, |value| value.0.len());
+                replies.done(caller, &entries.collect::<Vec<_>>());
             }
         }
         Ok(())

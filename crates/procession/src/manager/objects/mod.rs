@@ -3,12 +3,17 @@
 //! An object answers a call at once, or keeps its [`Caller`] and answers it when another call, or
 //! the end of a session, makes that possible. It runs on the server's only thread, and never waits.
 
+pub(super) mod array;
+pub(super) mod counter;
 pub(super) mod dict;
 pub(super) mod event;
 pub(super) mod list;
 pub(super) mod mutex;
+pub(super) mod namespace;
 mod object;
+mod ordered;
 pub(super) mod queue;
+pub(super) mod set;
 mod shape;
 pub(super) mod value;
 
@@ -30,6 +35,10 @@ pub(super) fn make(kind: ObjectKind, initial: Initial) -> Result<Box<dyn Object>
         (ObjectKind::Value, Initial::Value(value)) => Box::new(value::Value::new(value)),
         (ObjectKind::Mutex, Initial::Value(value)) => Box::new(mutex::Mutex::new(value)),
         (ObjectKind::Queue, Initial::Capacity(capacity)) => Box::new(queue::Queue::new(capacity)),
+        (ObjectKind::Set, Initial::Empty) => Box::<set::Set>::default(),
+        (ObjectKind::Namespace, Initial::Empty) => Box::<namespace::Namespace>::default(),
+        (ObjectKind::Array, Initial::Values(values)) => Box::new(array::Array::new(values)),
+        (ObjectKind::Counter, Initial::Count(count)) => Box::new(counter::Counter::new(count)),
         _ => {
             return Err(Error::new(ErrorKind::InvalidInput, "creating object", ""));
         }

@@ -22,6 +22,10 @@ pub(in crate::manager) enum ObjectKind {
     Queue,
     Mutex,
     Event,
+    Set,
+    Namespace,
+    Array,
+    Counter,
 }
 
 /// What a new object begins as.
@@ -32,4 +36,8 @@ pub(in crate::manager) enum Initial {
     Value(Blob),
     /// Room for so many.
     Capacity(u64),
+    /// These values.
+    Values(Vec<Blob>),
+    /// So many.
+    Count(i64),
 }
