@@ -1,6 +1,7 @@
 //! The server's side of an event.
 
-use super::object::{Caller, Object, Replies, SessionId, Waiting};
+use super::object::{Caller, Object, Replies, SessionId};
+use super::waiting::Waiting;
 use crate::Result;
 use crate::manager::blob::decode;
 use serde::{Deserialize, Serialize};

@@ -16,6 +16,7 @@ pub(super) mod queue;
 pub(super) mod set;
 mod shape;
 pub(super) mod value;
+mod waiting;
 
 pub(super) use object::{Caller, Object, Replies, SessionId};
 pub(super) use shape::Shape;

@@ -1,6 +1,7 @@
 //! The server's side of a lock with a value.
 
-use super::object::{Caller, Object, Replies, SessionId, Waiting};
+use super::object::{Caller, Object, Replies, SessionId};
+use super::waiting::Waiting;
 use crate::manager::blob::{Blob, decode};
 use crate::{ErrorKind, Result};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,6 @@
 use crate::manager::reply::{Refusal, Reply};
 use crate::{ErrorKind, Result};
 use serde::Serialize;
-use std::collections::VecDeque;
 
 /// A client's session: what was granted to it ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,49 +58,17 @@ pub(in crate::manager) trait Object: Send {
         false
     }
 
-    /// Takes back what a session held, and forgets its callers.
+    /// Forgets a caller that waits, as [`cancel`](Object::cancel), where that changes what others wait for. Returns
+    /// `true` if the caller is to be told that nothing was done.
+    fn cancel_among(&mut self, session: SessionId, call: u64, _replies: &mut Replies) -> bool {
+        self.cancel(session, call)
+    }
+
+    /// Takes back what a session held, and forgets its callers: it ended while it referred to the object.
     fn end_session(&mut self, _session: SessionId, _replies: &mut Replies) {}
-}
 
-/// Callers that wait, each with what it wants.
-#[derive(Debug)]
-pub(in crate::manager) struct Waiting<T>(VecDeque<(Caller, T)>);
-
-impl<T> Default for Waiting<T> {
-    fn default() -> Waiting<T> {
-        Waiting(VecDeque::new())
-    }
-}
-
-impl<T> Waiting<T> {
-    /// Has a caller wait, or tells it that it would have to.
-    pub(in crate::manager) fn push(&mut self, caller: Caller, wants: T, replies: &mut Replies) {
-        match caller.is_try {
-            true => replies.push(caller, Reply::NotYet),
-            false => self.0.push_back((caller, wants)),
-        }
-    }
-
-    pub(in crate::manager) fn pop(&mut self) -> Option<(Caller, T)> {
-        self.0.pop_front()
-    }
-
-    pub(in crate::manager) fn drain(&mut self) -> impl Iterator<Item = (Caller, T)> + '_ {
-        self.0.drain(..)
-    }
-
-    pub(in crate::manager) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(in crate::manager) fn cancel(&mut self, session: SessionId, call: u64) -> bool {
-        let before = self.0.len();
-        self.0
-            .retain(|(caller, _)| (caller.session, caller.call) != (session, Some(call)));
-        self.0.len() < before
-    }
-
-    pub(in crate::manager) fn end_session(&mut self, session: SessionId) {
-        self.0.retain(|(caller, _)| caller.session != session);
+    /// Takes back what a session held, and forgets its callers: it has dropped its last reference.
+    fn leave(&mut self, session: SessionId, replies: &mut Replies) {
+        self.end_session(session, replies);
     }
 }

@@ -3,7 +3,8 @@
 //! What was received is remembered until it is acknowledged: if the session of its receiver ends
 //! before, it goes to the front again, and is marked.
 
-use super::object::{Caller, Object, Replies, SessionId, Waiting};
+use super::object::{Caller, Object, Replies, SessionId};
+use super::waiting::Waiting;
 use crate::Result;
 use crate::manager::blob::{Blob, decode};
 use serde::{Deserialize, Serialize};
@@ -46,7 +47,8 @@ pub(in crate::manager) struct Queue {
     /// 0: as many as come.
     capacity: u64,
     messages: VecDeque<Message>,
-    unacknowledged: BTreeMap<u64, (SessionId, Message)>,
+    /// By receivers, so that what a session has is found without a look at the others'.
+    unacknowledged: BTreeMap<(SessionId, u64), Message>,
     latest: u64,
     receivers: Waiting<()>,
     senders: Waiting<Vec<Blob>>,
@@ -100,8 +102,8 @@ impl Queue {
             is_redelivered: message.is_redelivered,
         };
         replies.done(caller, &delivered);
-        let held = (caller.session, message);
-        self.unacknowledged.insert(self.latest, held);
+        let number = (caller.session, self.latest);
+        self.unacknowledged.insert(number, message);
     }
 
     /// Gives messages to those that wait for them, takes in what waited for room, and answers
@@ -176,15 +178,13 @@ impl Object for Queue {
         self.receivers.end_session(session);
         self.senders.end_session(session);
         self.joining.end_session(session);
-        let held: Vec<u64> = self
-            .unacknowledged
-            .iter()
-            .filter(|(_, (holder, _))| *holder == session)
-            .map(|(number, _)| *number)
+        let all = (session, 0)..=(session, u64::MAX);
+        let held: Vec<u64> = (self.unacknowledged.range(all))
+            .map(|((_, number), _)| *number)
             .collect();
         // The oldest is to be the first again.
         for number in held.into_iter().rev() {
-            if let Some((_, message)) = self.unacknowledged.remove(&number) {
+            if let Some(message) = self.take_from(session, number) {
                 self.requeue(message);
             }
         }
@@ -194,11 +194,6 @@ impl Object for Queue {
 
 impl Queue {
     fn take_from(&mut self, session: SessionId, number: u64) -> Option<Message> {
-        let (holder, _) = self.unacknowledged.get(&number)?;
-        if *holder != session {
-            return None;
-        }
-        let (_, message) = self.unacknowledged.remove(&number)?;
-        Some(message)
+        self.unacknowledged.remove(&(session, number))
     }
 }

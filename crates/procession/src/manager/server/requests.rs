@@ -70,7 +70,7 @@ impl Server {
             }
             Kind::Cancel => {
                 if let Some(&object) = session.calls.get(&frame.call)
-                    && self.table.cancel(object, id, frame.call)
+                    && (self.table).cancel(object, id, frame.call, &mut self.replies)
                 {
                     session.answer(frame.call, &Reply::NotYet);
                     self.flush(id);
@@ -96,7 +96,7 @@ impl Server {
             Request::Names => Reply::of(&self.table.names()),
             Request::Retain(object) => reply(self.table.retain(id, object)),
             Request::Release(object, count) => {
-                self.table.release(id, object, count);
+                self.table.release(id, object, count, &mut self.replies);
                 Reply::of(&())
             }
             Request::Lend(object) => {

@@ -4,7 +4,7 @@ use crate::ErrorKind;
 use crate::manager::objects::{self, Caller, Initial, Object, Replies, SessionId, Shape};
 use crate::manager::reply::{Refusal, Reply};
 use crate::manager::root::Stats;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// Numbers of objects are not used again.
@@ -13,12 +13,22 @@ struct Entry {
     shape: Shape,
     /// Of sessions, tickets and names.
     references: u64,
+    /// The session that called last, whose holdings say so: they are not looked up for each call.
+    latest_caller: Option<SessionId>,
 }
 
 /// A reference on its way to another process.
 struct Ticket {
     object: u64,
     lender: SessionId,
+}
+
+/// What a session refers to, and what it has lent.
+#[derive(Default)]
+struct Holdings {
+    /// Objects that it refers to, each with the number of references, and those that it has called without one.
+    objects: HashMap<u64, u64>,
+    tickets: HashSet<u64>,
 }
 
 /// How long a proxy may be on its way after its sender has ended: the result of a task is decoded
@@ -29,7 +39,7 @@ const TRAVEL_TIME: Duration = Duration::from_secs(60);
 pub(super) struct Table {
     entries: HashMap<u64, Entry>,
     names: BTreeMap<String, u64>,
-    sessions: HashMap<SessionId, HashMap<u64, u64>>,
+    sessions: HashMap<SessionId, Holdings>,
     tickets: HashMap<u64, Ticket>,
     /// Tickets of lenders whose sessions have ended, and until when they may be adopted.
     expiring: BTreeSet<(Instant, u64)>,
@@ -60,6 +70,7 @@ impl Table {
             object,
             shape,
             references: 0,
+            latest_caller: None,
         };
         self.entries.insert(self.latest, entry);
         self.retain(session, self.latest)?;
@@ -110,27 +121,34 @@ impl Table {
 
     pub(super) fn retain(&mut self, session: SessionId, number: u64) -> Outcome<()> {
         self.entry(number)?.references += 1;
-        *self
-            .sessions
-            .entry(session)
-            .or_default()
-            .entry(number)
-            .or_default() += 1;
+        let held = self.sessions.entry(session).or_default();
+        *held.objects.entry(number).or_default() += 1;
         Ok(())
     }
 
-    /// Drops at most as many references as the session has.
-    pub(super) fn release(&mut self, session: SessionId, number: u64, count: u64) {
+    /// Drops at most as many references as the session has; with the last one, the session gives back what it has of
+    /// the object.
+    pub(super) fn release(
+        &mut self,
+        session: SessionId,
+        number: u64,
+        count: u64,
+        replies: &mut Replies,
+    ) {
         let Some(held) = self.sessions.get_mut(&session) else {
             return;
         };
-        let Some(there) = held.get_mut(&number) else {
+        let Some(there) = held.objects.get_mut(&number) else {
             return;
         };
         let count = count.min(*there);
         *there -= count;
         if *there == 0 {
-            held.remove(&number);
+            held.objects.remove(&number);
+            if let Some(entry) = self.entries.get_mut(&number) {
+                entry.latest_caller = None;
+                entry.object.leave(session, replies);
+            }
         }
         self.drop_reference(number, count);
     }
@@ -142,6 +160,8 @@ impl Table {
             lender: session,
         };
         self.tickets.insert(ticket, lent);
+        let held = self.sessions.entry(session).or_default();
+        held.tickets.insert(ticket);
         Ok(ticket)
     }
 
@@ -150,7 +170,12 @@ impl Table {
     pub(super) fn adopt(&mut self, session: SessionId, number: u64, ticket: u64) -> Outcome<()> {
         self.retain(session, number)?;
         let lent = self.tickets.get(&ticket);
-        if lent.is_some_and(|lent| lent.object == number) {
+        if let Some(lent) = lent
+            && lent.object == number
+        {
+            if let Some(held) = self.sessions.get_mut(&lent.lender) {
+                held.tickets.remove(&ticket);
+            }
             self.tickets.remove(&ticket);
             self.drop_reference(number, 1);
         }
@@ -164,10 +189,14 @@ impl Table {
         request: &[u8],
         replies: &mut Replies,
     ) {
-        let entry = match self.entry(number) {
-            Ok(entry) => entry,
-            Err(refusal) => return replies.push(caller, Reply::Refused(refusal)),
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return replies.push(caller, Reply::Refused(is_gone(number)));
         };
+        if entry.latest_caller != Some(caller.session) {
+            let held = self.sessions.entry(caller.session).or_default();
+            held.objects.entry(number).or_default();
+            entry.latest_caller = Some(caller.session);
+        }
         if let Err(error) = entry.object.call(caller, request, replies) {
             let text = entry.shape.text.clone();
             replies.refuse(
@@ -178,22 +207,31 @@ impl Table {
         }
     }
 
-    pub(super) fn cancel(&mut self, number: u64, session: SessionId, call: u64) -> bool {
+    /// Forgets a call that waits; returns `true` if its caller is to be told that nothing was done.
+    pub(super) fn cancel(
+        &mut self,
+        number: u64,
+        session: SessionId,
+        call: u64,
+        replies: &mut Replies,
+    ) -> bool {
         let entry = self.entries.get_mut(&number);
-        entry.is_some_and(|entry| entry.object.cancel(session, call))
+        entry.is_some_and(|entry| entry.object.cancel_among(session, call, replies))
     }
 
-    /// Takes back all that a session had.
+    /// Takes back all that a session had. Objects that it does not use are not looked at.
     pub(super) fn end_session(&mut self, session: SessionId, replies: &mut Replies) {
-        for entry in self.entries.values_mut() {
-            entry.object.end_session(session, replies);
+        let held = self.sessions.remove(&session).unwrap_or_default();
+        for number in held.objects.keys() {
+            if let Some(entry) = self.entries.get_mut(number) {
+                entry.latest_caller = None;
+                entry.object.end_session(session, replies);
+            }
         }
         let until = Instant::now() + TRAVEL_TIME;
-        let lent = self.tickets.iter();
-        let lent = lent.filter(|(_, ticket)| ticket.lender == session);
         self.expiring
-            .extend(lent.map(|(ticket, _)| (until, *ticket)));
-        for (number, count) in self.sessions.remove(&session).unwrap_or_default() {
+            .extend(held.tickets.iter().map(|ticket| (until, *ticket)));
+        for (number, count) in held.objects {
             self.drop_reference(number, count);
         }
     }
@@ -266,7 +304,7 @@ mod tests {
         let expiry = table.next_expiry().expect("the other one expires");
         table.expire(expiry);
         assert_eq!((table.stats(1).tickets, table.stats(1).objects), (0, 1));
-        table.release(SessionId(2), number, 1);
+        table.release(SessionId(2), number, 1, &mut Replies::default());
         assert_eq!(table.stats(1).objects, 0);
     }
 
@@ -284,11 +322,80 @@ mod tests {
     #[test]
     fn nobody_releases_the_references_of_others() {
         let (mut table, number) = table();
-        table.release(SessionId(2), number, 5);
+        let mut replies = Replies::default();
+        table.release(SessionId(2), number, 5, &mut replies);
         table.retain(SessionId(2), number).unwrap();
-        table.release(SessionId(2), number, 5);
+        table.release(SessionId(2), number, 5, &mut replies);
         assert_eq!(table.stats(1).objects, 1);
-        table.release(SessionId(1), number, 5);
+        table.release(SessionId(1), number, 5, &mut replies);
         assert_eq!(table.stats(1).objects, 0);
+    }
+
+    /// Remembers what it was told.
+    #[derive(Clone, Default)]
+    struct Told(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+    impl Told {
+        fn say(&self, what: &str, session: SessionId) {
+            self.0.lock().unwrap().push(format!("{what} {}", session.0));
+        }
+
+        fn heard(&self) -> Vec<String> {
+            std::mem::take(&mut *self.0.lock().unwrap())
+        }
+    }
+
+    impl Object for Told {
+        fn call(&mut self, caller: Caller, _: &[u8], _: &mut Replies) -> crate::Result<()> {
+            self.say("call", caller.session);
+            Ok(())
+        }
+
+        fn end_session(&mut self, session: SessionId, _: &mut Replies) {
+            self.say("end", session);
+        }
+
+        fn leave(&mut self, session: SessionId, _: &mut Replies) {
+            self.say("leave", session);
+        }
+    }
+
+    #[test]
+    fn a_session_that_ends_is_known_to_the_objects_that_it_used_only() {
+        let (mut table, number) = table();
+        let told = Told::default();
+        table.entries.get_mut(&number).unwrap().object = Box::new(told.clone());
+        let mut replies = Replies::default();
+        let call = |table: &mut Table, session, replies: &mut Replies| {
+            let caller = Caller {
+                session: SessionId(session),
+                thread: 1,
+                call: Some(1),
+                is_try: false,
+            };
+            table.call(number, caller, &[], replies);
+        };
+        call(&mut table, 1, &mut replies);
+        table.end_session(SessionId(2), &mut replies);
+        assert_eq!(told.heard(), ["call 1"]);
+        // With its last reference, a session has nothing of the object any more.
+        table.retain(SessionId(3), number).unwrap();
+        table.retain(SessionId(3), number).unwrap();
+        call(&mut table, 3, &mut replies);
+        table.release(SessionId(3), number, 1, &mut replies);
+        assert_eq!(told.heard(), ["call 3"]);
+        table.release(SessionId(3), number, 1, &mut replies);
+        table.end_session(SessionId(3), &mut replies);
+        assert_eq!(told.heard(), ["leave 3"]);
+        // One that calls without a reference ends as the others.
+        for session in [4, 1] {
+            call(&mut table, session, &mut replies);
+            table.end_session(SessionId(session), &mut replies);
+            assert_eq!(
+                told.heard(),
+                [format!("call {session}"), format!("end {session}")]
+            );
+        }
+        assert_eq!(table.stats(0).objects, 0);
     }
 }
