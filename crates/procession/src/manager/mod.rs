@@ -53,6 +53,7 @@ mod counter;
 mod dict;
 mod event;
 mod frame;
+mod grant;
 mod list;
 #[expect(
     clippy::module_inception,
@@ -66,6 +67,7 @@ mod proxy;
 mod queue;
 mod reply;
 mod root;
+mod semaphore;
 mod server;
 mod set;
 mod value;
@@ -79,5 +81,6 @@ pub use manager::{ManagedObject, Manager, Statistics};
 pub use mutex::{Mutex, MutexGuard};
 pub use namespace::{Namespace, ToValue};
 pub use queue::{Delivery, Queue};
+pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use set::{Operand, Set};
 pub use value::Value;

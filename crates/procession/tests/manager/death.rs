@@ -10,7 +10,7 @@ use std::time::Duration;
 use testkit::fault::{Action, Fault, armed};
 
 /// Runs in a forked child, which is killed when it has said that it is there.
-fn killed(work: impl FnOnce()) {
+pub(crate) fn killed(work: impl FnOnce()) {
     let (mut says, mut heard) = std::io::pipe()
         .map(|(reads, writes)| (writes, reads))
         .unwrap();

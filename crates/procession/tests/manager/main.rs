@@ -4,6 +4,7 @@ mod data;
 mod death;
 mod hostile;
 mod lives;
+mod locks;
 mod objects;
 
 use procession::manager::Manager;
@@ -65,5 +66,8 @@ fn main() -> ExitCode {
         lives::a_path_that_a_killed_manager_left_is_taken_over,
         lives::a_listener_that_accepts_nothing_keeps_nobody_waiting,
         hostile::a_thousand_clients_and_ten_thousand_waits,
+        locks::permits_of_a_killed_client_come_back,
+        locks::a_wait_for_a_permit_that_gave_up_has_taken_none,
+        locks::guards_outlive_their_manager_without_harm,
     ])
 }

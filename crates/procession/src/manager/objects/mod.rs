@@ -13,6 +13,9 @@ pub(super) mod namespace;
 mod object;
 mod ordered;
 pub(super) mod queue;
+#[cfg(test)]
+mod search;
+pub(super) mod semaphore;
 pub(super) mod set;
 mod shape;
 pub(super) mod value;
@@ -40,6 +43,12 @@ pub(super) fn make(kind: ObjectKind, initial: Initial) -> Result<Box<dyn Object>
         (ObjectKind::Namespace, Initial::Empty) => Box::<namespace::Namespace>::default(),
         (ObjectKind::Array, Initial::Values(values)) => Box::new(array::Array::new(values)),
         (ObjectKind::Counter, Initial::Count(count)) => Box::new(counter::Counter::new(count)),
+        (ObjectKind::Semaphore, Initial::Permits { permits, most }) if permits <= most => {
+            Box::new(semaphore::Semaphore::new(permits, most))
+        }
+        (ObjectKind::BoundedSemaphore, Initial::Permits { permits, most }) if permits == most => {
+            Box::new(semaphore::Semaphore::new(permits, most))
+        }
         _ => {
             return Err(Error::new(ErrorKind::InvalidInput, "creating object", ""));
         }

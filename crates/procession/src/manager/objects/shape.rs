@@ -26,6 +26,8 @@ pub(in crate::manager) enum ObjectKind {
     Namespace,
     Array,
     Counter,
+    Semaphore,
+    BoundedSemaphore,
 }
 
 /// What a new object begins as.
@@ -40,4 +42,9 @@ pub(in crate::manager) enum Initial {
     Values(Vec<Blob>),
     /// So many.
     Count(i64),
+    /// So many permits, of so many that there can be.
+    Permits {
+        permits: u64,
+        most: u64,
+    },
 }
