@@ -54,6 +54,7 @@ mod dict;
 mod event;
 mod frame;
 mod grant;
+mod held;
 mod list;
 #[expect(
     clippy::module_inception,
@@ -67,6 +68,7 @@ mod proxy;
 mod queue;
 mod reply;
 mod root;
+mod rwlock;
 mod semaphore;
 mod server;
 mod set;
@@ -81,6 +83,7 @@ pub use manager::{ManagedObject, Manager, Statistics};
 pub use mutex::{Mutex, MutexGuard};
 pub use namespace::{Namespace, ToValue};
 pub use queue::{Delivery, Queue};
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use set::{Operand, Set};
 pub use value::Value;

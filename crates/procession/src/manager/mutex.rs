@@ -1,8 +1,9 @@
 //! A lock of a manager, with a value.
 
 use super::blob::Blob;
+use super::held::{Held, Unlock, found};
 use super::manager::{ManagedObject, Manager, initial, sealed};
-use super::objects::mutex::{Granted, Request, State};
+use super::objects::mutex::{Granted, Request};
 use super::objects::{ObjectKind, Shape};
 use super::proxy::{Proxy, schema_of, shape};
 use crate::error::Named;
@@ -148,68 +149,30 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lock_deadline(&self, deadline: Deadline) -> Outcome<'_, T> {
-        let granted: Granted = self.proxy.call("locking mutex", &Request::Lock, deadline)?;
-        let held = Held {
-            proxy: &self.proxy,
-            token: granted.token,
-            poison: false,
-            is_released: false,
-        };
-        // Code of the user, which may panic: then `held` gives the lock back.
-        let value = granted.value.get()?;
-        let guard = |value| MutexGuard {
-            held,
-            value,
-            is_touched: false,
-            was_panicking: std::thread::panicking(),
+        let proxy = &*self.proxy;
+        let granted: Granted = proxy.call("locking mutex", &Request::Lock, deadline)?;
+        let guard = MutexGuard {
+            held: Held::new(proxy, &granted)?,
             mutex: PhantomData,
-            stays_with_its_thread: PhantomData,
         };
-        match granted.state {
-            State::Whole => Ok(guard(value)),
-            State::OwnerDied => Err(LockError::OwnerDied(guard(value))),
-            State::Poisoned => Err(LockError::Poisoned(guard(value))),
-        }
+        found(guard, granted.state)
     }
 }
 
-/// The lock that a process has, without the value.
-struct Held<'a> {
-    proxy: &'a Proxy,
-    token: u64,
-    poison: bool,
-    is_released: bool,
-}
-
-impl Held<'_> {
-    /// Gives the lock back with the value that it was taken with, or a new one.
-    fn release(&self, value: Option<Blob>, poison: bool) -> Result<()> {
-        self.proxy.tell(&Request::Unlock {
-            token: self.token,
+impl Unlock for Request {
+    fn unlock(token: u64, value: Option<Blob>, poison: bool) -> Request {
+        Request::Unlock {
+            token,
             value,
             poison,
-        })
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        // If the manager has ended, so has the lock.
-        if !self.is_released {
-            let _ = self.release(None, self.poison);
         }
     }
 }
 
 /// Has the lock, and gives it back when it is dropped.
 pub struct MutexGuard<'a, T: Serialize + DeserializeOwned> {
-    held: Held<'a>,
-    value: T,
-    is_touched: bool,
-    was_panicking: bool,
+    held: Held<'a, T, Request>,
     mutex: PhantomData<&'a Mutex<T>>,
-    /// A thread that has the lock is told so when it locks again.
-    stays_with_its_thread: PhantomData<*const ()>,
 }
 
 impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
@@ -228,7 +191,7 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
     /// ```
     #[must_use]
     pub fn token(&self) -> u64 {
-        self.held.token
+        self.held.grant().token
     }
 
     /// Says that the value is in order again, after a panic.
@@ -256,11 +219,9 @@ impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn clear_poison(&self) -> Result<()> {
-        let request = Request::ClearPoison {
-            token: self.held.token,
-        };
-        let proxy = self.held.proxy;
-        proxy.call("clearing poison of mutex", &request, Deadline::NEVER)
+        let grant = self.held.grant();
+        let request = Request::ClearPoison { token: grant.token };
+        (grant.proxy).call("clearing poison of mutex", &request, Deadline::NEVER)
     }
 }
 
@@ -268,44 +229,25 @@ impl<T: Serialize + DeserializeOwned> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.value
+        self.held.get()
     }
 }
 
 impl<T: Serialize + DeserializeOwned> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.is_touched = true;
-        &mut self.value
+        self.held.get_mut()
     }
 }
 
 impl<T: Serialize + DeserializeOwned + fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.value.fmt(f)
-    }
-}
-
-impl<T: Serialize + DeserializeOwned> Drop for MutexGuard<'_, T> {
-    fn drop(&mut self) {
-        self.held.poison = !self.was_panicking && std::thread::panicking();
-        if !self.is_touched {
-            return;
-        }
-        let poison = std::mem::replace(&mut self.held.poison, true);
-        // Code of the user, which may panic or fail: then the value stays as it was, and the lock is poisoned.
-        let Ok(value) = Blob::of(&self.value) else {
-            return;
-        };
-        // One that is too long is not sent.
-        if self.held.release(Some(value), poison).is_ok() {
-            self.held.is_released = true;
-        }
+        self.held.get().fmt(f)
     }
 }
 
 impl<T: Serialize + DeserializeOwned> Named for MutexGuard<'_, T> {
     fn kind_and_name(&self) -> (&'static str, &str) {
-        ("mutex of manager", self.held.proxy.name())
+        ("mutex of manager", self.held.grant().proxy.name())
     }
 }
 

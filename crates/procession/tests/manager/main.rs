@@ -68,6 +68,9 @@ fn main() -> ExitCode {
         hostile::a_thousand_clients_and_ten_thousand_waits,
         locks::permits_of_a_killed_client_come_back,
         locks::a_wait_for_a_permit_that_gave_up_has_taken_none,
+        locks::readers_and_writers_that_are_killed_leave_the_lock,
+        locks::a_thread_that_waits_for_itself_is_told,
+        locks::a_writer_that_panics_poisons_and_a_reader_does_not,
         locks::guards_outlive_their_manager_without_harm,
     ])
 }

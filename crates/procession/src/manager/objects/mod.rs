@@ -13,6 +13,7 @@ pub(super) mod namespace;
 mod object;
 mod ordered;
 pub(super) mod queue;
+pub(super) mod rwlock;
 #[cfg(test)]
 mod search;
 pub(super) mod semaphore;
@@ -43,6 +44,7 @@ pub(super) fn make(kind: ObjectKind, initial: Initial) -> Result<Box<dyn Object>
         (ObjectKind::Namespace, Initial::Empty) => Box::<namespace::Namespace>::default(),
         (ObjectKind::Array, Initial::Values(values)) => Box::new(array::Array::new(values)),
         (ObjectKind::Counter, Initial::Count(count)) => Box::new(counter::Counter::new(count)),
+        (ObjectKind::RwLock, Initial::Value(value)) => Box::new(rwlock::RwLock::new(value)),
         (ObjectKind::Semaphore, Initial::Permits { permits, most }) if permits <= most => {
             Box::new(semaphore::Semaphore::new(permits, most))
         }

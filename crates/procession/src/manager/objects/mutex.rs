@@ -108,8 +108,7 @@ impl Object for Mutex {
             Request::Lock => match &self.holder {
                 None => self.grant(caller, replies),
                 Some(holder)
-                    if (holder.session, holder.thread) == (caller.session, caller.thread)
-                        && !caller.is_try =>
+                    if (holder.session, holder.thread) == (caller.session, caller.thread) =>
                 {
                     replies.refuse(
                         caller,

@@ -36,17 +36,25 @@ impl Client {
 
     /// The answers that are there, each with its call: `None` is "not yet".
     pub(super) fn answers<R: DeserializeOwned>(&mut self) -> Vec<(u64, Option<R>)> {
-        let answers = self.replies.0.drain(..);
+        let (answers, refusals) = self.answers_and_refusals();
+        assert!(refusals.is_empty(), "{refusals:?}");
         answers
-            .map(|(caller, reply)| {
-                let answer = match reply {
-                    Reply::Done(bytes) => Some(blob::decode(&bytes).unwrap()),
-                    Reply::NotYet => None,
-                    Reply::Refused(refusal) => panic!("refused: {refusal:?}"),
-                };
-                (caller.call.unwrap(), answer)
-            })
-            .collect()
+    }
+
+    /// The same, and the calls that were refused.
+    pub(super) fn answers_and_refusals<R: DeserializeOwned>(
+        &mut self,
+    ) -> (Vec<(u64, Option<R>)>, Vec<u64>) {
+        let (mut answers, mut refusals) = (Vec::new(), Vec::new());
+        for (caller, reply) in self.replies.0.drain(..) {
+            let call = caller.call.unwrap();
+            match reply {
+                Reply::Done(bytes) => answers.push((call, Some(blob::decode(&bytes).unwrap()))),
+                Reply::NotYet => answers.push((call, None)),
+                Reply::Refused(_) => refusals.push(call),
+            }
+        }
+        (answers, refusals)
     }
 
     /// Calls, and leaves the answers where they are.

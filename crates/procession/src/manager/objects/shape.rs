@@ -28,6 +28,7 @@ pub(in crate::manager) enum ObjectKind {
     Counter,
     Semaphore,
     BoundedSemaphore,
+    RwLock,
 }
 
 /// What a new object begins as.
