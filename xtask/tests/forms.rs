@@ -29,6 +29,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "os::MappedFile::flush_range",
         "the disk does not say when it will be done",
     ),
+    (
+        "manager::Builder::serve",
+        "it is what a program does until a client ends it",
+    ),
     ("os::Writer::write_all", "`try_write` says how much went"),
     (
         "pool::Pool::call",

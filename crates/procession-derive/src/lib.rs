@@ -1,5 +1,7 @@
 //! Attribute macros of `procession`; use them from there.
 
+mod object;
+
 use proc_macro::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, FnArg, ItemFn, LitStr, ReturnType, parse_macro_input};
@@ -64,6 +66,15 @@ fn expand(function: &ItemFn, name: Option<LitStr>) -> syn::Result<TokenStream> {
         };
     }
     .into())
+}
+
+/// Makes a proxy for objects that have the methods of a trait, or of an `impl` of a type; see
+/// `procession::manager::object`.
+#[proc_macro_attribute]
+pub fn object(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    object::expand(arguments.into(), item.into())
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
 }
 
 /// Says that a structure may lie in shared memory, after making sure, at compile

@@ -6,6 +6,7 @@ pub mod limits {
     //! The limits of the kernel and of the process.
     pub use crate::limits::*;
 }
+pub mod manager;
 pub mod transport;
 
 pub use crate::process::{NAMED_TASKS, NamedTask};

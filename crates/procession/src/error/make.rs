@@ -68,6 +68,12 @@ impl Error {
         self.change(|inner| inner.cause = Some(Arc::new(cause)))
     }
 
+    /// Names the object more closely than a lower layer has.
+    #[must_use]
+    pub(crate) fn renamed(self, object: String) -> Error {
+        self.change(|inner| inner.object = object)
+    }
+
     /// Names the object where a lower layer could not.
     pub(crate) fn about(self, object: impl fmt::Display) -> Error {
         self.change(|inner| {

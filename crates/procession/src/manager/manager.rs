@@ -5,14 +5,11 @@ use super::client::{Connection, Target};
 use super::objects::{Initial, Shape};
 use super::proxy::Proxy;
 use super::root::{ROOT, Request, Stats};
-use super::server::Server;
 use super::{blob, connections};
-use crate::name::random_bytes;
-use crate::process::{self, JoinHandle};
-use crate::{Deadline, ErrorKind, Handle, Result};
+use crate::process::JoinHandle;
+use crate::{Deadline, ErrorKind, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,7 +45,7 @@ pub struct Manager {
     place: Place,
     connection: Mutex<Arc<Connection>>,
     /// Of the one that started it.
-    process: Option<JoinHandle<()>>,
+    process: Option<JoinHandle<Result<()>>>,
 }
 
 /// What a manager has to do with, counted.
@@ -68,75 +65,25 @@ pub struct Statistics {
 /// How long a manager may take to end before it is killed.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What the manager's process does.
-fn serve_inherited((listener, number): (Handle<OwnedFd>, u64)) {
-    let served = Server::new(listener.into_inner().into(), number).and_then(Server::run);
-    if let Err(error) = served {
-        panic!("{error}");
-    }
-}
-
-fn draw_number() -> Result<u64> {
-    Ok(u64::from_le_bytes(random_bytes()?))
-}
-
 impl Manager {
-    /// Starts a manager in a process of its own, which ends with this [`Manager`].
-    ///
-    /// # Errors
-    /// A process cannot be started.
-    ///
-    /// # Examples
-    /// ```
-    /// use procession::manager::Manager;
-    /// let manager = Manager::start()?;
-    /// assert_eq!(manager.statistics()?.clients, 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn start() -> Result<Manager> {
-        let place = Place::private()?;
-        let (listener, _) = place.listen()?;
-        let listener: OwnedFd = listener.into();
-        let arguments = (Handle::new(listener), draw_number()?);
-        let builder = process::Builder::new().name("manager");
-        let process = builder.spawn(serve_inherited, arguments)?;
-        let connection = connections::anew(&place)?;
+    /// Connects to a manager that was just started.
+    pub(super) fn started(place: Place, mut process: JoinHandle<Result<()>>) -> Result<Manager> {
+        let connection = match connections::anew(&place) {
+            Ok(connection) => connection,
+            // If the process has ended, it says why.
+            Err(error) => {
+                return Err(match process.join_timeout(FAREWELL) {
+                    Ok(Ok(Err(reason))) => reason,
+                    Ok(Err(reason)) if reason.panic().is_some() => reason.into(),
+                    _ => error,
+                });
+            }
+        };
         Ok(Manager {
             place,
             connection: Mutex::new(connection),
             process: Some(process),
         })
-    }
-
-    /// Serves at the path of a Unix socket, until a client [shuts](Manager::shutdown) the manager
-    /// down: for programs that are nothing but a manager.
-    ///
-    /// # Errors
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists): a manager or another listener has the path, or it is no socket; the
-    /// system refuses. (A socket that a killed manager has left is taken over.)
-    ///
-    /// # Examples
-    /// ```
-    /// use procession::manager::Manager;
-    /// # use procession::process;
-    /// # let directory = tempfile::tempdir().unwrap();
-    /// let path = directory.path().join("manager");
-    /// let serve = |path: std::path::PathBuf| Manager::serve(path).unwrap();
-    /// let mut server = process::spawn(serve, path.clone())?;
-    /// let manager = loop {
-    ///     match Manager::connect(&path) {
-    ///         Ok(manager) => break manager,
-    ///         Err(error) => assert_eq!(error.kind(), procession::ErrorKind::NotFound),
-    ///     }
-    /// };
-    /// manager.shutdown()?;
-    /// server.join().unwrap();
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn serve(path: impl AsRef<Path>) -> Result<()> {
-        let place = Place::Path(path.as_ref().to_owned());
-        let (listener, _path) = place.listen()?;
-        Server::new(listener, draw_number()?)?.run()
     }
 
     /// Connects to the manager that [serves](Manager::serve) at a path.
@@ -188,12 +135,15 @@ impl Manager {
     /// # Examples
     /// See [`Manager`].
     pub fn get<T: ManagedObject>(&self, name: &str) -> Result<T> {
-        let shape = T::shape()?;
+        self.get_as(name, T::shape()?).map(T::of)
+    }
+
+    pub(super) fn get_as(&self, name: &str, shape: Shape) -> Result<Proxy> {
         let request = Request::Get(name.to_owned(), shape.clone());
         let connection = self.connection()?;
         let number = ask(&connection, "getting object of manager", name, &request)?;
         let (place, name) = (self.place.clone(), name.to_owned());
-        Ok(T::of(Proxy::new(place, connection, number, shape, name)))
+        Ok(Proxy::new(place, connection, number, shape, name))
     }
 
     /// Returns the object that is registered under a name; if none is, registers the one that `create`
@@ -398,7 +348,7 @@ pub trait ManagedObject: sealed::Sealed + Sized {
 }
 
 pub(super) mod sealed {
-    #[expect(unnameable_types, reason = "nobody else is to implement it")]
+    /// Implemented by the types of this library, and by those that `#[manager::object]` makes.
     pub trait Sealed {}
 }
 

@@ -36,6 +36,7 @@ pub(super) fn shape(kind: ObjectKind, what: &str, schemas: &[Schema]) -> Shape {
             true => what.to_owned(),
             false => format!("{what} of {}", names.join(" and ")),
         },
+        methods: Vec::new(),
     }
 }
 
@@ -61,6 +62,19 @@ impl Proxy {
         }
     }
 
+    /// A reference to another object of the same manager, which this process has.
+    pub(super) fn beside(&self, object: u64, shape: Shape) -> Result<Proxy> {
+        let connection = self.connection()?;
+        let name = format!("{object} of {}", self.place);
+        Ok(Proxy::new(
+            self.place.clone(),
+            connection,
+            object,
+            shape,
+            name,
+        ))
+    }
+
     /// Calls the object.
     pub(super) fn call<Q: Serialize, R: DeserializeOwned>(
         &self,
@@ -83,6 +97,10 @@ impl Proxy {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     pub(super) fn object(&self) -> u64 {
@@ -126,7 +144,11 @@ impl Proxy {
             place: self.place.clone(),
             server: self.server,
             object: self.object,
-            shape: self.shape.clone(),
+            // Whoever takes it over knows the methods.
+            shape: Shape {
+                methods: Vec::new(),
+                ..self.shape.clone()
+            },
             name: self.name.clone(),
             ticket,
         })
@@ -135,13 +157,9 @@ impl Proxy {
     /// Takes over what was lent.
     fn adopt(travelling: Travelling, shape: &Shape) -> Result<Proxy> {
         let operation = "taking over object of manager";
-        if (travelling.shape.kind, travelling.shape.number) != (shape.kind, shape.number) {
-            return Err(
-                Error::new(ErrorKind::Incompatible, operation, &travelling.name).because(format!(
-                    "it is a {}, and a {} was expected",
-                    travelling.shape.text, shape.text
-                )),
-            );
+        if let Some(why) = travelling.shape.mismatch(shape) {
+            let error = Error::new(ErrorKind::Incompatible, operation, &travelling.name);
+            return Err(error.because(why));
         }
         let connection = connections::to(&travelling.place, travelling.server)
             .map_err(|error| error.about(&travelling.name))?;
@@ -156,7 +174,7 @@ impl Proxy {
             place: travelling.place,
             server: travelling.server,
             object: travelling.object,
-            shape: travelling.shape,
+            shape: shape.clone(),
             name: travelling.name,
             connection: Mutex::new(connection),
         })

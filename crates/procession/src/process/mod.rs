@@ -76,7 +76,10 @@ pub use join_handle::{JoinHandle, OnDrop, wait_all, wait_any};
 pub use launch::entry::init;
 pub(crate) use launch::protocol;
 pub use launch::settings::LimitedResource;
-pub(crate) use panic::text_of as text_of_panic;
+pub(crate) use panic::{
+    caught as caught_panic, forget as forget_panics, record_in_thread as record_panics_of_thread,
+    text_of as text_of_panic,
+};
 pub use pidfd::PidFd;
 pub use procession_derive::task;
 pub use scope::{Scope, scope};
@@ -89,7 +92,7 @@ pub use supervisor::{
 };
 #[doc(hidden)]
 pub use task::NAMED_TASKS;
-pub(crate) use task::{Definition, Outcome, finalizer, initializer, key_of, pair_of};
+pub(crate) use task::{Definition, Outcome, finalizer, initializer, key_of, pair_of, with_state};
 pub use task::{NamedTask, Task, named_tasks};
 pub use task_error::{Panic, TaskError};
 

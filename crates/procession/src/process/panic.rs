@@ -2,11 +2,13 @@
 
 use super::Panic;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::PanicHookInfo;
+use std::sync::Once;
 
 thread_local! {
     static LAST_PANIC: RefCell<Option<Panic>> = const { RefCell::new(None) };
+    static IS_RECORDED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Records the panics of the calling thread from now on, beside what the program does
@@ -23,6 +25,27 @@ pub(crate) fn record(report: impl Fn(&Panic) + Send + Sync + 'static) {
         }
         others(info);
     }));
+}
+
+/// Records the panics of the calling thread from now on, in a process whose other threads are
+/// the user's.
+pub(crate) fn record_in_thread() {
+    static IS_SET: Once = Once::new();
+    IS_RECORDED.set(true);
+    IS_SET.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if IS_RECORDED.try_with(Cell::get) == Ok(true) {
+                let _ = LAST_PANIC.try_with(|last| last.replace(Some(describe(info))));
+            }
+            others(info);
+        }));
+    });
+}
+
+/// Forgets panics that the user's code has caught itself.
+pub(crate) fn forget() {
+    let _ = LAST_PANIC.try_with(RefCell::take);
 }
 
 /// The panic of this thread that was just caught, which may be any value.

@@ -223,5 +223,10 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
             "it was interrupted, and all was done: true\n",
         ),
         ("68_pi_pool", PI),
+        (
+            "70_own_object",
+            "4 pages\nstart: Some(\"welcome\")\npage 2: Some(\"text 2\")\n\
+             panicked: a page has a name\nstill 4 pages\ntested\n",
+        ),
     ])
 }

@@ -6,7 +6,7 @@ use procession::process::TaskError;
 use procession::shared::Array;
 use procession::sync::{LockError, Mutex, MutexGuard, RecoveryGuard, RwLock};
 use procession::{Error, ErrorKind, Failure, FailureError};
-use procession::{pool, process, queue};
+use procession::{manager, pool, process, queue};
 use std::error::Error as StdError;
 use std::fmt::{Debug, Display};
 
@@ -69,6 +69,7 @@ pub(crate) fn errors_convert_with_a_question_mark() {
     converts::<process::CommandError>();
     converts::<process::SupervisorError>();
     converts::<pool::TaskError>();
+    converts::<manager::CallError>();
     converts_whatever_it_has::<queue::SendError<Opaque>>();
     converts_whatever_it_has::<queue::TrySendError<Opaque>>();
     converts_whatever_it_has::<queue::SendTimeoutError<Opaque>>();

@@ -12,14 +12,18 @@ fn serve(path: std::path::PathBuf) {
     Manager::serve(path).unwrap();
 }
 
-struct Served {
-    manager: Manager,
-    path: std::path::PathBuf,
+pub(crate) struct Served {
+    pub(crate) manager: Manager,
+    pub(crate) path: std::path::PathBuf,
     process: process::JoinHandle<()>,
     _directory: tempfile::TempDir,
 }
 
 fn served() -> Served {
+    served_by(serve)
+}
+
+pub(crate) fn served_by(serve: fn(std::path::PathBuf)) -> Served {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("manager");
     let process = process::spawn(serve, path.clone()).unwrap();
@@ -37,7 +41,7 @@ fn served() -> Served {
 }
 
 impl Served {
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         self.manager.shutdown().unwrap();
         self.process.join_timeout(LONG).unwrap().unwrap();
     }
@@ -51,13 +55,24 @@ fn frame(kind: u8, call: u64, body: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn connect(path: &std::path::Path) -> UnixStream {
+pub(crate) fn connect(path: &std::path::Path) -> UnixStream {
     let mut stream = UnixStream::connect(path).unwrap();
     stream.write_all(&frame(0, 0, b"procman1")).unwrap();
     let mut welcome = [0; 14 + 16];
     stream.read_exact(&mut welcome).unwrap();
     assert_eq!(welcome[0], 1);
     stream
+}
+
+/// Makes a call; returns the kind of its answer.
+pub(crate) fn exchange(stream: &mut UnixStream, body: &[u8]) -> u8 {
+    stream.write_all(&frame(2, 1, body)).unwrap();
+    let mut header = [0; 14];
+    stream.read_exact(&mut header).unwrap();
+    let length = u32::from_le_bytes([header[10], header[11], header[12], header[13]]);
+    let mut body = vec![0; length as usize];
+    stream.read_exact(&mut body).unwrap();
+    body[0]
 }
 
 pub(crate) fn any_bytes_end_one_session_only() {

@@ -6,6 +6,7 @@ mod hostile;
 mod lives;
 mod locks;
 mod objects;
+mod user;
 
 use procession::manager::Manager;
 use std::process::ExitCode;
@@ -72,5 +73,21 @@ fn main() -> ExitCode {
         locks::a_thread_that_waits_for_itself_is_told,
         locks::a_writer_that_panics_poisons_and_a_reader_does_not,
         locks::guards_outlive_their_manager_without_harm,
+        user::objects_of_ones_own_are_called,
+        user::what_is_asked_for_must_be_there,
+        user::calls_of_many_threads_are_made_once_each,
+        user::methods_that_share_the_object_run_beside_each_other,
+        user::a_method_that_waits_delays_no_other_object,
+        user::a_call_whose_time_has_passed_is_not_made_or_its_result_dropped,
+        user::a_panic_is_a_value_and_the_object_stays,
+        user::a_method_learns_that_its_client_was_killed,
+        user::an_object_of_ones_own_goes_with_its_last_proxy,
+        user::methods_may_be_added_and_not_changed,
+        user::values_that_cannot_be_sent_fail_one_call,
+        user::two_objects_with_one_name_are_refused,
+        user::a_method_that_does_not_return_keeps_no_manager,
+        user::any_bytes_as_arguments_fail_one_call,
+        user::clients_create_objects_of_ones_own,
+        user::what_a_killed_client_had_ordered_goes,
     ])
 }

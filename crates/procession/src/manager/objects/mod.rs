@@ -8,6 +8,7 @@ pub(super) mod counter;
 pub(super) mod dict;
 pub(super) mod event;
 pub(super) mod list;
+mod methods;
 pub(super) mod mutex;
 pub(super) mod namespace;
 mod object;
@@ -19,14 +20,28 @@ mod search;
 pub(super) mod semaphore;
 pub(super) mod set;
 mod shape;
+mod ticket;
+pub(super) mod user;
 pub(super) mod value;
 mod waiting;
+mod workers;
 
+pub(super) use methods::Answer;
+pub use methods::{Hosted, Methods};
 pub(super) use object::{Caller, Object, Replies, SessionId};
-pub(super) use shape::Shape;
 pub(super) use shape::{Initial, ObjectKind};
+pub use shape::{Method, Shape};
+pub(super) use ticket::{Ticket, current};
+pub(super) use workers::{Answered, WORKERS, Workers};
 
 use crate::{Error, ErrorKind, Result};
+
+/// An object that a manager begins with.
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) shape: Shape,
+    pub(super) object: Box<dyn Object>,
+}
 
 /// Makes an object.
 ///

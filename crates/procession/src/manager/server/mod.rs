@@ -3,6 +3,7 @@
 //! It sleeps in epoll(7) until a client has something to say, a client's process has ended, or somebody
 //! connects. What a call leads to, answers to other clients included, is sent in the same turn.
 
+mod hosting;
 mod requests;
 mod session;
 mod table;
@@ -10,7 +11,7 @@ mod table;
 pub(super) use requests::PROTOCOL;
 
 use super::frame::Kind;
-use super::objects::{Replies, SessionId};
+use super::objects::{Replies, SessionId, Workers};
 use crate::error::Context;
 use crate::os::socket::peer_credentials;
 use crate::{Deadline, Result};
@@ -33,6 +34,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 const LISTENER: u64 = 0;
 
+/// Calls that threads have answered.
+const WORKERS: u64 = u64::MAX;
+
 /// What epoll says of a session: its number, and which of its two descriptors.
 fn of_socket(id: SessionId) -> EventData {
     EventData::new_u64(id.0 << 1)
@@ -50,6 +54,8 @@ pub(super) struct Server {
     latest_session: u64,
     latest_ticket: u64,
     table: Table,
+    /// The threads that run methods of users' objects, if there are such objects.
+    workers: Option<Workers>,
     replies: Replies,
     /// Sessions with something to send.
     touched: Vec<SessionId>,
@@ -78,6 +84,7 @@ impl Server {
             latest_session: 0,
             latest_ticket: 0,
             table: Table::default(),
+            workers: None,
             replies: Replies::default(),
             touched: Vec::new(),
             ended: Vec::new(),
@@ -89,12 +96,18 @@ impl Server {
 
     /// Serves until somebody asks for the end.
     pub(super) fn run(mut self) -> Result<()> {
+        let outcome = self.serve();
+        self.leave();
+        outcome
+    }
+
+    fn serve(&mut self) -> Result<()> {
         let mut events = Vec::with_capacity(256);
         let is_over = |server: &Server| {
             let passed = server.ending.is_some_and(Deadline::has_passed);
             passed || server.ending.is_some() && server.sessions.is_empty()
         };
-        while !is_over(&self) {
+        while !is_over(self) {
             events.clear();
             let expiry = self.table.next_expiry().map(Deadline::at);
             let resumes = (!self.resumed.is_empty()).then_some(Deadline::NOW);
@@ -125,6 +138,9 @@ impl Server {
     fn handle(&mut self, data: u64, flags: EventFlags) {
         if data == LISTENER {
             return self.accept();
+        }
+        if data == WORKERS {
+            return self.take_answers();
         }
         let id = SessionId(data >> 1);
         if data & 1 == 1 {

@@ -65,6 +65,22 @@ impl Table {
     ) -> Outcome<u64> {
         let object = objects::make(shape.kind, initial);
         let object = object.map_err(|error| Refusal::new(error.kind(), error.to_string()))?;
+        self.take_in(session, shape, object)
+    }
+
+    /// Takes in a new object, which the session refers to.
+    pub(super) fn take_in(
+        &mut self,
+        session: SessionId,
+        shape: Shape,
+        object: Box<dyn Object>,
+    ) -> Outcome<u64> {
+        let number = self.insert(shape, object);
+        self.retain(session, number)?;
+        Ok(number)
+    }
+
+    fn insert(&mut self, shape: Shape, object: Box<dyn Object>) -> u64 {
         self.latest += 1;
         let entry = Entry {
             object,
@@ -73,8 +89,18 @@ impl Table {
             latest_caller: None,
         };
         self.entries.insert(self.latest, entry);
-        self.retain(session, self.latest)?;
-        Ok(self.latest)
+        self.latest
+    }
+
+    /// Takes in an object that the manager's own process has, under a name.
+    pub(super) fn host(
+        &mut self,
+        name: String,
+        shape: Shape,
+        object: Box<dyn Object>,
+    ) -> Outcome<()> {
+        let number = self.insert(shape, object);
+        self.register(name, number)
     }
 
     pub(super) fn get(&mut self, session: SessionId, name: &str, shape: &Shape) -> Outcome<u64> {
@@ -82,11 +108,8 @@ impl Table {
             return Err(Refusal::new(ErrorKind::NotFound, "no object has this name"));
         };
         let there = &self.entry(number)?.shape;
-        if there.kind != shape.kind || there.number != shape.number {
-            return Err(Refusal::new(
-                ErrorKind::Incompatible,
-                format!("it is a {}, and a {} was asked for", there.text, shape.text),
-            ));
+        if let Some(why) = there.mismatch(shape) {
+            return Err(Refusal::new(ErrorKind::Incompatible, why));
         }
         self.retain(session, number)?;
         Ok(number)
@@ -285,6 +308,7 @@ mod tests {
             kind: ObjectKind::Event,
             number: 0,
             text: "event".to_owned(),
+            methods: Vec::new(),
         };
         let mut table = Table::default();
         let number = table.create(SessionId(1), shape, Initial::Empty);
