@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::time::Duration;
+use testkit::fault::{Action, Fault, armed};
 
 fn start(objects: fn(u32) -> Objects) -> Manager {
     Manager::builder().setup(objects, 0).start().unwrap()
@@ -191,6 +192,45 @@ pub(crate) fn calls_of_many_threads_are_made_once_each() {
     assert!(all.into_iter().eq(1..=10_000));
 }
 
+/// Knows how many were inside at the same time.
+#[derive(Default)]
+pub(crate) struct Crowd {
+    inside: AtomicUsize,
+    most: AtomicUsize,
+}
+
+#[manager::object]
+impl Crowd {
+    pub(crate) fn enter(&self) {
+        let inside = self.inside.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(inside, Ordering::Relaxed);
+        // Until the others had a chance.
+        std::thread::sleep(Duration::from_micros(100));
+        self.inside.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) fn no_more_methods_run_than_there_are_workers() {
+    fn crowds(workers: u32) -> Objects {
+        Objects::new()
+            .object::<CrowdProxy, _>("crowd", Crowd::default())
+            .workers(workers as usize)
+    }
+    let manager = Manager::builder().setup(crowds, 3).start().unwrap();
+    let crowd: CrowdProxy = manager.get("crowd").unwrap();
+    std::thread::scope(|threads| {
+        for _ in 0..12 {
+            threads.spawn(|| (0..50).for_each(|_| crowd.enter().unwrap()));
+        }
+    });
+    let most = crowd.most().unwrap();
+    assert!((1..=3).contains(&most), "{most}");
+}
+
 struct Gate {
     /// Both have to be inside at the same time.
     both: Barrier,
@@ -271,6 +311,7 @@ pub(crate) fn a_call_whose_time_has_passed_is_not_made_or_its_result_dropped() {
         // No thread is free: it has not begun.
         let late = tally.with_timeout(short).add(5).unwrap_err();
         assert_eq!(late.kind(), ErrorKind::TimedOut, "{late}");
+        assert!(!late.to_string().contains("still runs"), "{late}");
         go.set().unwrap();
         waits.join().unwrap();
         assert_eq!(tally.with_timeout(LONG).add(1).unwrap(), 1);
@@ -683,6 +724,33 @@ pub(crate) fn any_bytes_as_arguments_fail_one_call() {
     numbers.put("a".to_owned(), 1).unwrap().unwrap();
     drop(numbers);
     served.end();
+}
+
+pub(crate) fn a_client_killed_at_any_system_call_of_a_method_leaves_the_object_whole() {
+    let manager = start(tally);
+    let tally: TallyProxy = manager.get("tally").unwrap();
+    let mut latest = 0;
+    for nth in 0.. {
+        let fault = Fault {
+            calls: &[],
+            nth,
+            action: Action::Kill,
+        };
+        let body = || armed(|| assert!(tally.add(1).unwrap() > 0));
+        let outcome = testkit::fault::run(fault, body);
+        testkit::eventually("its session has ended", || {
+            manager.statistics().unwrap().clients == 1
+        });
+        // Made once or not at all, and nobody stands in the line.
+        let sum = tally.with_timeout(LONG).add(1).unwrap();
+        assert!([latest + 1, latest + 2].contains(&sum), "at call {nth}");
+        latest = sum;
+        if !outcome.hit {
+            assert_eq!(outcome.code, 0);
+            assert!(nth > 3, "{nth} calls only");
+            break;
+        }
+    }
 }
 
 fn factories(_: u32) -> Objects {

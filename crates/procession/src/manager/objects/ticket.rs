@@ -2,31 +2,56 @@
 
 use super::object::{Caller, SessionId};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// It has not begun.
+const WAITS: u8 = 0;
+const RUNS: u8 = 1;
+/// It was answered, or nobody is there to answer any more.
+const CLOSED: u8 = 2;
+
+/// How far a call was when its answer was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    BeforeItBegan,
+    WhileItRuns,
+    /// It was decided already.
+    Before,
+}
 
 /// A call that waits for a thread or runs.
 #[derive(Debug)]
 pub(in crate::manager) struct Ticket {
     pub(super) caller: Caller,
-    /// It was answered, or nobody is there to answer any more.
-    is_closed: AtomicBool,
+    stage: AtomicU8,
 }
 
 impl Ticket {
     pub(super) fn new(caller: Caller) -> Arc<Ticket> {
         Arc::new(Ticket {
             caller,
-            is_closed: AtomicBool::new(false),
+            stage: AtomicU8::new(WAITS),
         })
     }
 
-    /// Returns `true` to the one that may answer the call.
-    pub(super) fn close(&self) -> bool {
-        !self.is_closed.swap(true, Ordering::AcqRel)
+    /// Returns `true` if the method is to be called: somebody waits for the result.
+    pub(super) fn begin(&self) -> bool {
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        let begun = self.stage.compare_exchange(WAITS, RUNS, success, failure);
+        begun.is_ok()
+    }
+
+    /// Leaves the answer to the caller of this function, who learns how far the call was.
+    pub(super) fn close(&self) -> Closed {
+        match self.stage.swap(CLOSED, Ordering::AcqRel) {
+            WAITS => Closed::BeforeItBegan,
+            RUNS => Closed::WhileItRuns,
+            _ => Closed::Before,
+        }
     }
 
     pub(in crate::manager) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Acquire)
+        self.stage.load(Ordering::Acquire) == CLOSED
     }
 
     pub(in crate::manager) fn session(&self) -> SessionId {

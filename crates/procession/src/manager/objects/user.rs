@@ -7,7 +7,7 @@
 use super::methods::{Answer, Entry, Hosted, Outcome};
 use super::object::{Caller, Object, Replies, SessionId};
 use super::shape::Shape;
-use super::ticket::{self, Ticket};
+use super::ticket::{self, Closed, Ticket};
 use super::workers::{Answered, Workers};
 use crate::codec::Decoder;
 use crate::manager::blob;
@@ -92,7 +92,7 @@ impl Host {
             let host = Arc::clone(self);
             let ticket = Arc::clone(&call.ticket);
             let has_thread = self.workers.submit(Box::new(move || host.perform(call)));
-            if !has_thread && ticket.close() {
+            if !has_thread && ticket.close() == Closed::BeforeItBegan {
                 let why = "the manager cannot start a thread for its methods";
                 let refused = refused(ErrorKind::LimitReached, why);
                 self.workers.answer(ticket.caller, refused);
@@ -107,7 +107,7 @@ impl Host {
             arguments,
             ticket,
         } = call;
-        if !ticket.is_closed() {
+        if ticket.begin() {
             process::forget_panics();
             let run = || self.hosted.0.call(entry, &arguments);
             let outcome =
@@ -124,7 +124,7 @@ impl Host {
                 }
                 Err(error) => refused(error.kind(), error.to_string()),
             };
-            if ticket.close() {
+            if ticket.close() == Closed::WhileItRuns {
                 self.workers.answer(ticket.caller, answered);
             }
         }
@@ -206,15 +206,21 @@ impl Object for User {
             host.begin();
             return true;
         }
-        let running = line.running.iter();
-        if let Some(ticket) = running.clone().find(|ticket| ticket.is_of(session, call))
-            && ticket.close()
-        {
-            let why = "the method still runs at the manager; what it returns is dropped";
-            let refused = refused(ErrorKind::TimedOut, why);
-            host.workers.answer(ticket.caller, refused);
+        let mut running = line.running.iter();
+        let Some(ticket) = running.find(|ticket| ticket.is_of(session, call)) else {
+            return false;
+        };
+        match ticket.close() {
+            // It waits for a thread.
+            Closed::BeforeItBegan => true,
+            Closed::WhileItRuns => {
+                let why = "the method still runs at the manager; what it returns is dropped";
+                let refused = refused(ErrorKind::TimedOut, why);
+                host.workers.answer(ticket.caller, refused);
+                false
+            }
+            Closed::Before => false,
         }
-        false
     }
 
     fn end_session(&mut self, session: SessionId, _replies: &mut Replies) {
