@@ -22,6 +22,14 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "it ends by itself: where nobody listens, it says so",
     ),
     (
+        "manager::Condvar::wait",
+        "it gives the lock back, and so has waited",
+    ),
+    (
+        "manager::Condvar::wait_while",
+        "it gives the lock back, and so has waited",
+    ),
+    (
         "os::MappedFile::flush",
         "the disk does not say when it will be done",
     ),
@@ -146,6 +154,14 @@ const OF_LIMITS: &[&str] = &[
 const OTHER_SHAPES: &[(&str, &str)] = &[
     ("channel::Endpoint::poll", "a question: `false`, as poll(2)"),
     ("channel::Reader::poll", "a question: `false`, as poll(2)"),
+    (
+        "manager::Condvar::wait",
+        "the guard and a `WaitOutcome`, as `std::sync::Condvar::wait_timeout`",
+    ),
+    (
+        "manager::Condvar::wait_while",
+        "the guard, as `std::sync::Condvar::wait_timeout_while`: the caller asks the condition",
+    ),
     (
         "process::Child::try_wait",
         "`Ok(None)`, as `std::process::Child::try_wait`",

@@ -74,6 +74,16 @@ impl<'a, T: Serialize, R: Unlock> Held<'a, T, R> {
         &self.lock.grant
     }
 
+    /// The value as it is to go back, if it was touched.
+    pub(super) fn touched(&self) -> Result<Option<Blob>> {
+        self.is_touched.then(|| Blob::of(&self.value)).transpose()
+    }
+
+    /// The server has taken the lock back already.
+    pub(super) fn is_given_back(&mut self) {
+        self.lock.is_released = true;
+    }
+
     pub(super) fn get(&self) -> &T {
         &self.value
     }
@@ -87,7 +97,7 @@ impl<'a, T: Serialize, R: Unlock> Held<'a, T, R> {
 impl<T: Serialize, R: Unlock> Drop for Held<'_, T, R> {
     fn drop(&mut self) {
         self.lock.poison = !self.was_panicking && std::thread::panicking();
-        if !self.is_touched || !self.lock.grant.is_ours() {
+        if self.lock.is_released || !self.is_touched || !self.lock.grant.is_ours() {
             return;
         }
         let poison = std::mem::replace(&mut self.lock.poison, true);

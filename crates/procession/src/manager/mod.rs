@@ -50,6 +50,7 @@ mod blob;
 mod builder;
 mod chunks;
 mod client;
+mod condvar;
 mod connections;
 mod counter;
 mod dict;
@@ -79,6 +80,7 @@ mod value;
 
 pub use array::Array;
 pub use builder::Builder;
+pub use condvar::Condvar;
 pub use counter::Counter;
 pub use dict::Dict;
 pub use event::Event;

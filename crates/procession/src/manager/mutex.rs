@@ -151,11 +151,7 @@ impl<T: Serialize + DeserializeOwned> Mutex<T> {
     pub fn lock_deadline(&self, deadline: Deadline) -> Outcome<'_, T> {
         let proxy = &*self.proxy;
         let granted: Granted = proxy.call("locking mutex", &Request::Lock, deadline)?;
-        let guard = MutexGuard {
-            held: Held::new(proxy, &granted)?,
-            mutex: PhantomData,
-        };
-        found(guard, granted.state)
+        found(MutexGuard::new(proxy, &granted)?, granted.state)
     }
 }
 
@@ -175,7 +171,18 @@ pub struct MutexGuard<'a, T: Serialize + DeserializeOwned> {
     mutex: PhantomData<&'a Mutex<T>>,
 }
 
-impl<T: Serialize + DeserializeOwned> MutexGuard<'_, T> {
+impl<'a, T: Serialize + DeserializeOwned> MutexGuard<'a, T> {
+    pub(super) fn new(proxy: &'a Proxy, granted: &Granted) -> Result<MutexGuard<'a, T>> {
+        Ok(MutexGuard {
+            held: Held::new(proxy, granted)?,
+            mutex: PhantomData,
+        })
+    }
+
+    pub(super) fn held(&mut self) -> &mut Held<'a, T, Request> {
+        &mut self.held
+    }
+
     /// Returns a number that grows with each time that somebody takes the lock.
     ///
     /// What stands outside of the manager can refuse those that come with a smaller one: they had the lock before.

@@ -103,6 +103,10 @@ impl Proxy {
         &self.shape
     }
 
+    pub(super) fn server(&self) -> u64 {
+        self.server
+    }
+
     pub(super) fn object(&self) -> u64 {
         self.object
     }

@@ -2,10 +2,10 @@
 
 use crate::death::killed;
 use crate::{LONG, manager};
-use procession::manager::{RwLock, Semaphore};
-use procession::process::{self, Fork};
-use procession::sync::LockError;
-use procession::{ErrorKind, process::exit};
+use procession::manager::{Condvar, Manager, Mutex, RwLock, Semaphore};
+use procession::process::{self, Child, Fork};
+use procession::sync::{LockError, WaitOutcome};
+use procession::{Deadline, ErrorKind, process::exit};
 use std::time::Duration;
 
 /// Long enough for a wait to begin.
@@ -193,4 +193,211 @@ pub(crate) fn a_writer_that_panics_poisons_and_a_reader_does_not() {
     assert!(matches!(lock.write(), Err(LockError::Poisoned(_))));
     lock.clear_poison().unwrap();
     assert_eq!(*lock.read().unwrap(), 6);
+}
+
+/// Starts a process that waits at a condition for ever; its mutex counts the threads that wait.
+fn waiting_process(mutex: &Mutex<u32>, changed: &Condvar) -> Child {
+    let before = *mutex.lock().unwrap();
+    match process::fork().unwrap() {
+        Fork::Child => {
+            let mut guard = mutex.lock().unwrap();
+            *guard += 1;
+            loop {
+                guard = changed.wait(guard).unwrap();
+            }
+        }
+        Fork::Parent(child) => {
+            testkit::eventually("it waits", || *mutex.lock().unwrap() == before + 1);
+            child
+        }
+    }
+}
+
+/// Waits once, and is counted.
+fn wait_once(mutex: &Mutex<u32>, changed: &Condvar) -> WaitOutcome {
+    let mut guard = mutex.lock().unwrap();
+    *guard += 1;
+    changed.wait_timeout(guard, LONG).unwrap().1
+}
+
+fn killed_child(manager: &Manager, child: &Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+    testkit::eventually("the session has ended", || {
+        manager.statistics().unwrap().clients == 1
+    });
+}
+
+pub(crate) fn a_killed_process_that_waits_receives_no_notification() {
+    let manager = manager();
+    let (mutex, changed) = (manager.mutex(&0).unwrap(), manager.condvar().unwrap());
+    let child = waiting_process(&mutex, &changed);
+    killed_child(&manager, &child);
+    std::thread::scope(|threads| {
+        let waits = threads.spawn(|| wait_once(&mutex, &changed));
+        testkit::eventually("it waits", || *mutex.lock().unwrap() == 2);
+        changed.notify_one().unwrap();
+        assert_eq!(waits.join().unwrap(), WaitOutcome::Notified);
+    });
+}
+
+pub(crate) fn a_death_ends_the_waits_of_all() {
+    let manager = manager();
+    let (mutex, changed) = (manager.mutex(&0).unwrap(), manager.condvar().unwrap());
+    // One that was notified, and is killed before it has the lock.
+    let child = waiting_process(&mutex, &changed);
+    std::thread::scope(|threads| {
+        let waits = threads.spawn(|| wait_once(&mutex, &changed));
+        testkit::eventually("it waits", || *mutex.lock().unwrap() == 2);
+        let guard = mutex.lock().unwrap();
+        changed.notify_one().unwrap();
+        killed_child(&manager, &child);
+        drop(guard);
+        assert_eq!(waits.join().unwrap(), WaitOutcome::SomebodyDied);
+    });
+    // One that owed a notification.
+    *mutex.lock().unwrap() = 0;
+    let (mut go, mut goes) = std::io::pipe()
+        .map(|(reads, writes)| (writes, reads))
+        .unwrap();
+    let child = match process::fork().unwrap() {
+        Fork::Child => {
+            std::io::Read::read_exact(&mut goes, &mut [0]).unwrap();
+            *mutex.lock().unwrap() = 10;
+            changed.notify(0).unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+        Fork::Parent(child) => child,
+    };
+    std::thread::scope(|threads| {
+        let waits = threads.spawn(|| wait_once(&mutex, &changed));
+        testkit::eventually("it waits", || *mutex.lock().unwrap() == 1);
+        std::io::Write::write_all(&mut go, b"!").unwrap();
+        testkit::eventually("it has changed the value", || *mutex.lock().unwrap() == 10);
+        killed_child(&manager, &child);
+        assert_eq!(waits.join().unwrap(), WaitOutcome::SomebodyDied);
+    });
+    // A process that has dropped its proxies ends no wait.
+    fn leave((mutex, changed): (Mutex<u32>, Condvar)) {
+        changed.notify_all().unwrap();
+        drop(mutex.lock().unwrap());
+    }
+    *mutex.lock().unwrap() = 0;
+    std::thread::scope(|threads| {
+        let mut task = process::spawn(leave, (mutex.clone(), changed.clone())).unwrap();
+        task.join().unwrap();
+        let waits = threads.spawn(|| wait_once(&mutex, &changed));
+        testkit::eventually("it waits", || *mutex.lock().unwrap() == 1);
+        testkit::eventually("the session has ended", || {
+            manager.statistics().unwrap().clients == 1
+        });
+        changed.notify_one().unwrap();
+        assert_eq!(waits.join().unwrap(), WaitOutcome::Notified);
+    });
+}
+
+pub(crate) fn a_wait_that_gave_up_has_lost_no_notification() {
+    const COUNT: u32 = 300;
+    let manager = manager();
+    let (mutex, filled) = (manager.mutex(&0u32).unwrap(), manager.condvar().unwrap());
+    let emptied = manager.condvar().unwrap();
+    // Each change is told to one thread only: were one lost, both would wait for ever.
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for _ in 0..COUNT {
+                let guard = mutex.lock().unwrap();
+                let mut guard = emptied.wait_while(guard, |value| *value == 1).unwrap();
+                *guard = 1;
+                drop(guard);
+                filled.notify_one().unwrap();
+            }
+        });
+        let mut received = 0;
+        let mut guard = mutex.lock().unwrap();
+        while received < COUNT {
+            let limit = Duration::from_micros(50 + u64::from(received % 10) * 20);
+            let outcome;
+            (guard, outcome) = filled.wait_timeout(guard, limit).unwrap();
+            assert!(outcome.timed_out() || outcome == WaitOutcome::Notified);
+            if *guard == 1 {
+                *guard = 0;
+                received += 1;
+                emptied.notify_one().unwrap();
+            }
+        }
+    });
+    // With a time limit that has passed, the lock is given back and taken again.
+    *mutex.lock().unwrap() = 7;
+    let mut guard = mutex.lock().unwrap();
+    *guard = 8;
+    let before = guard.token();
+    let (guard, outcome) = filled.wait_deadline(guard, Deadline::NOW).unwrap();
+    assert!(outcome.timed_out() && *guard == 8 && guard.token() > before);
+}
+
+pub(crate) fn a_buffer_of_many_processes_loses_nothing() {
+    const EACH: u32 = 50;
+    type Buffer = (Mutex<Vec<u32>>, Condvar, Condvar);
+    fn produce((buffer, filled, emptied): Buffer) {
+        for number in 0..EACH {
+            let guard = buffer.lock().unwrap();
+            let full = |items: &mut Vec<u32>| items.len() >= 3;
+            let mut guard = emptied.wait_while(guard, full).unwrap();
+            guard.push(number);
+            drop(guard);
+            filled.notify_one().unwrap();
+        }
+    }
+    fn consume((buffer, filled, emptied): Buffer) -> u32 {
+        let mut sum = 0;
+        for _ in 0..EACH {
+            let guard = buffer.lock().unwrap();
+            let mut guard = filled.wait_while(guard, |items| items.is_empty()).unwrap();
+            sum += guard.remove(0);
+            drop(guard);
+            emptied.notify_one().unwrap();
+        }
+        sum
+    }
+    let manager = manager();
+    let buffer: Buffer = (
+        manager.mutex(&Vec::new()).unwrap(),
+        manager.condvar().unwrap(),
+        manager.condvar().unwrap(),
+    );
+    let mut producers = [(); 3].map(|()| process::spawn(produce, buffer.clone()).unwrap());
+    let mut consumers = [(); 3].map(|()| process::spawn(consume, buffer.clone()).unwrap());
+    producers.iter_mut().for_each(|task| task.join().unwrap());
+    let sum: u32 = consumers.iter_mut().map(|task| task.join().unwrap()).sum();
+    assert_eq!(sum, 3 * EACH * (EACH - 1) / 2);
+}
+
+pub(crate) fn a_wait_with_a_strange_guard_is_refused() {
+    let (one, other) = (manager(), manager());
+    let (mutex, changed) = (one.mutex(&1u32).unwrap(), other.condvar().unwrap());
+    let error = changed.wait(mutex.lock().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let changed = one.condvar().unwrap();
+    let guard = mutex.try_lock().unwrap();
+    match process::fork().unwrap() {
+        Fork::Child => {
+            let error = changed.wait(guard).unwrap_err();
+            exit(i32::from(error.kind() != ErrorKind::InvalidInput));
+        }
+        Fork::Parent(child) => assert!(child.wait().unwrap().success()),
+    }
+    // Its parent has it all the same.
+    let outcome = changed.wait_timeout(guard, SOON).unwrap().1;
+    assert!(outcome.timed_out());
+    // A panic while the wait holds nothing poisons nothing; one of the condition does.
+    std::thread::scope(|threads| {
+        let panics = threads.spawn(|| {
+            let guard = mutex.lock().unwrap();
+            let _ = changed.wait_while(guard, |_| std::panic::resume_unwind(Box::new(())));
+        });
+        panics.join().unwrap_err();
+    });
+    assert!(matches!(mutex.lock(), Err(LockError::Poisoned(_))));
 }

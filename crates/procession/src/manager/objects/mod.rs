@@ -4,6 +4,8 @@
 //! the end of a session, makes that possible. It runs on the server's only thread, and never waits.
 
 pub(super) mod array;
+pub(super) mod condition;
+pub(super) mod condvar;
 pub(super) mod counter;
 pub(super) mod dict;
 pub(super) mod event;
@@ -59,6 +61,7 @@ pub(super) fn make(kind: ObjectKind, initial: Initial) -> Result<Box<dyn Object>
         (ObjectKind::Namespace, Initial::Empty) => Box::<namespace::Namespace>::default(),
         (ObjectKind::Array, Initial::Values(values)) => Box::new(array::Array::new(values)),
         (ObjectKind::Counter, Initial::Count(count)) => Box::new(counter::Counter::new(count)),
+        (ObjectKind::Condvar, Initial::Empty) => Box::<condvar::Condvar>::default(),
         (ObjectKind::RwLock, Initial::Value(value)) => Box::new(rwlock::RwLock::new(value)),
         (ObjectKind::Semaphore, Initial::Permits { permits, most }) if permits <= most => {
             Box::new(semaphore::Semaphore::new(permits, most))

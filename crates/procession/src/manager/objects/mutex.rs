@@ -1,5 +1,6 @@
 //! The server's side of a lock with a value.
 
+use super::condition::{self, Why};
 use super::object::{Caller, Object, Replies, SessionId};
 use super::waiting::Waiting;
 use crate::manager::blob::{Blob, decode};
@@ -19,6 +20,24 @@ pub(in crate::manager) enum Request {
     },
     /// The value is in order again.
     ClearPoison { token: u64 },
+    /// Gives the lock back, as `Unlock`, and goes on at a condition variable; [`Woken`].
+    Wait {
+        token: u64,
+        value: Option<Blob>,
+        condvar: u64,
+        /// The number of this object, to which the condition variable sends the caller back.
+        mutex: u64,
+    },
+    /// Takes the lock after a wait; [`Woken`].
+    LockAgain(Why),
+}
+
+/// The end of a wait at a condition variable.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::manager) struct Woken {
+    pub(in crate::manager) why: Why,
+    /// `None`: the caller gave up while it waited for the lock, and has to ask for it.
+    pub(in crate::manager) granted: Option<Granted>,
 }
 
 /// What the caller that takes the lock is told.
@@ -55,7 +74,8 @@ pub(in crate::manager) struct Mutex {
     poisoned: bool,
     holder: Option<Holder>,
     latest_token: u64,
-    waiting: Waiting<()>,
+    /// Callers that come from a condition variable want to know why.
+    waiting: Waiting<Option<Why>>,
 }
 
 impl Mutex {
@@ -70,7 +90,18 @@ impl Mutex {
         }
     }
 
-    fn grant(&mut self, caller: Caller, replies: &mut Replies) {
+    fn take(&mut self, caller: Caller, why: Option<Why>, replies: &mut Replies) {
+        match &self.holder {
+            None => self.grant(caller, why, replies),
+            Some(holder) if (holder.session, holder.thread) == (caller.session, caller.thread) => {
+                let cause = "the calling thread holds it already";
+                replies.refuse(caller, ErrorKind::Deadlock, cause);
+            }
+            Some(_) => self.waiting.push(caller, why, replies),
+        }
+    }
+
+    fn grant(&mut self, caller: Caller, why: Option<Why>, replies: &mut Replies) {
         self.latest_token += 1;
         self.holder = Some(Holder {
             session: caller.session,
@@ -86,14 +117,29 @@ impl Mutex {
                 (false, false) => State::Whole,
             },
         };
-        replies.done(caller, &granted);
+        match why {
+            None => replies.done(caller, &granted),
+            Some(why) => {
+                let granted = Some(granted);
+                replies.done(caller, &Woken { why, granted });
+            }
+        }
     }
 
     fn free(&mut self, replies: &mut Replies) {
         self.holder = None;
-        if let Some((next, ())) = self.waiting.pop() {
-            self.grant(next, replies);
+        if let Some((next, why)) = self.waiting.pop() {
+            self.grant(next, why, replies);
         }
+    }
+
+    /// Takes the lock back with what the holder has made of the value.
+    fn take_back(&mut self, value: Option<Blob>) {
+        if let Some(value) = value {
+            self.value = value;
+        }
+        // Seen, and given back.
+        self.owner_died = false;
     }
 
     fn is_held_by(&self, session: SessionId, token: u64) -> bool {
@@ -105,19 +151,8 @@ impl Mutex {
 impl Object for Mutex {
     fn call(&mut self, caller: Caller, request: &[u8], replies: &mut Replies) -> Result<()> {
         match decode(request)? {
-            Request::Lock => match &self.holder {
-                None => self.grant(caller, replies),
-                Some(holder)
-                    if (holder.session, holder.thread) == (caller.session, caller.thread) =>
-                {
-                    replies.refuse(
-                        caller,
-                        ErrorKind::Deadlock,
-                        "the calling thread holds it already",
-                    );
-                }
-                Some(_) => self.waiting.push(caller, (), replies),
-            },
+            Request::Lock => self.take(caller, None, replies),
+            Request::LockAgain(why) => self.take(caller, Some(why), replies),
             Request::Unlock {
                 token,
                 value,
@@ -127,13 +162,24 @@ impl Object for Mutex {
                     replies.refuse(caller, ErrorKind::OwnerDead, "another holder came after");
                     return Ok(());
                 }
-                if let Some(value) = value {
-                    self.value = value;
-                }
+                self.take_back(value);
                 self.poisoned |= poison;
-                // Seen, and given back.
-                self.owner_died = false;
                 replies.done(caller, &());
+                self.free(replies);
+            }
+            Request::Wait {
+                token,
+                value,
+                condvar,
+                mutex,
+            } => {
+                if !self.is_held_by(caller.session, token) {
+                    replies.refuse(caller, ErrorKind::OwnerDead, "another holder came after");
+                    return Ok(());
+                }
+                self.take_back(value);
+                // It waits before anybody else has the lock, so that it misses no notification.
+                replies.go_on(caller, condvar, &condition::Request::Wait { mutex });
                 self.free(replies);
             }
             Request::ClearPoison { token } => {
@@ -146,8 +192,17 @@ impl Object for Mutex {
         Ok(())
     }
 
-    fn cancel(&mut self, session: SessionId, call: u64) -> bool {
-        self.waiting.cancel(session, call)
+    fn cancel_among(&mut self, session: SessionId, call: u64, replies: &mut Replies) -> bool {
+        match self.waiting.remove(session, call) {
+            None => false,
+            Some((_, None)) => true,
+            // It was notified, which is not to be lost: it is told so, and asks for the lock.
+            Some((caller, Some(why))) => {
+                let granted = None;
+                replies.done(caller, &Woken { why, granted });
+                false
+            }
+        }
     }
 
     fn end_session(&mut self, session: SessionId, replies: &mut Replies) {

@@ -1,8 +1,10 @@
 //! What the server's side of an object is.
 
+use crate::manager::blob;
 use crate::manager::reply::{Refusal, Reply};
 use crate::{ErrorKind, Result};
 use serde::Serialize;
+use std::collections::VecDeque;
 
 /// A client's session: what was granted to it ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,11 +22,43 @@ pub(in crate::manager) struct Caller {
     pub(in crate::manager) is_try: bool,
 }
 
-/// The answers that calls lead to.
+/// A call that goes on at another object, which answers it.
+#[derive(Debug)]
+pub(in crate::manager) struct Onward {
+    pub(in crate::manager) caller: Caller,
+    pub(in crate::manager) object: u64,
+    pub(in crate::manager) request: Vec<u8>,
+}
+
+/// The answers that calls lead to, and the calls that go on at other objects before anything else is done.
 #[derive(Debug, Default)]
-pub(in crate::manager) struct Replies(pub(in crate::manager) Vec<(Caller, Reply)>);
+pub(in crate::manager) struct Replies(
+    pub(in crate::manager) Vec<(Caller, Reply)>,
+    VecDeque<Onward>,
+);
 
 impl Replies {
+    /// Has another object answer, which the caller may use as this one.
+    pub(in crate::manager) fn go_on(
+        &mut self,
+        caller: Caller,
+        object: u64,
+        request: &impl Serialize,
+    ) {
+        match blob::encode(request) {
+            Ok(request) => self.1.push_back(Onward {
+                caller,
+                object,
+                request,
+            }),
+            Err(error) => self.refuse(caller, error.kind(), error.to_string()),
+        }
+    }
+
+    pub(in crate::manager) fn next_onward(&mut self) -> Option<Onward> {
+        self.1.pop_front()
+    }
+
     pub(in crate::manager) fn done<T: Serialize>(&mut self, caller: Caller, value: &T) {
         self.push(caller, Reply::of(value));
     }

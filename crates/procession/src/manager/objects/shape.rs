@@ -71,6 +71,7 @@ pub(in crate::manager) enum ObjectKind {
     User,
     /// Of what creates such objects.
     Factory,
+    Condvar,
 }
 
 /// What a new object begins as.

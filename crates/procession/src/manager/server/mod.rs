@@ -4,6 +4,7 @@
 //! connects. What a call leads to, answers to other clients included, is sent in the same turn.
 
 mod hosting;
+mod replies;
 mod requests;
 mod session;
 mod table;
@@ -272,20 +273,6 @@ impl Server {
                 Ok(false) => return,
                 // Nobody that we could answer speaks so.
                 Err(_) => return self.end_session(id),
-            }
-        }
-    }
-
-    /// Puts answers to what is to be sent to those that wait for them.
-    fn give_replies(&mut self) {
-        for (caller, reply) in self.replies.0.drain(..) {
-            if let (Some(session), Some(call)) =
-                (self.sessions.get_mut(&caller.session), caller.call)
-            {
-                if !session.has_outgoing() {
-                    self.touched.push(caller.session);
-                }
-                session.answer(call, &reply);
             }
         }
     }
