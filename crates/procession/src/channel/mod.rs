@@ -39,6 +39,7 @@
 //! ```
 
 mod address;
+mod as_queue;
 #[cfg(feature = "network")]
 mod cipher;
 #[cfg(feature = "network")]

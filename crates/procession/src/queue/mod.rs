@@ -102,6 +102,7 @@ mod borrowed;
 mod constructors;
 mod delivery;
 mod descriptors;
+mod ends;
 mod error;
 mod handle;
 mod iter;
@@ -115,6 +116,7 @@ mod ring;
 mod schema;
 mod sender;
 mod source;
+mod traits;
 
 pub use borrowed::{Borrowed, Reservation};
 pub use constructors::{
@@ -138,6 +140,8 @@ pub use schema::Message;
 pub(crate) use schema::{REMEDY, Schema};
 pub use sender::Sender;
 pub(crate) use source::Messages;
+pub use traits::{Acknowledge, Consumer, DeliveryConsumer, Producer};
+pub(crate) use traits::{consumer, delivery_consumer, producer, sealed};
 
 /// Both halves of a queue of `T`.
 pub type Halves<T> = (Sender<T>, Receiver<T>);

@@ -1,5 +1,6 @@
 //! A queue that a manager owns.
 
+mod as_queue;
 mod delivery;
 mod receive;
 mod send;
