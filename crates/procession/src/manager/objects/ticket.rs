@@ -41,7 +41,7 @@ impl Ticket {
         begun.is_ok()
     }
 
-    /// Leaves the answer to the caller of this function, who learns how far the call was.
+    /// Leaves the answer to the caller of this function. Returns how far the call was.
     pub(super) fn close(&self) -> Closed {
         match self.stage.swap(CLOSED, Ordering::AcqRel) {
             WAITS => Closed::BeforeItBegan,
