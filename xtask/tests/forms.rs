@@ -41,6 +41,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "manager::Builder::serve",
         "it is what a program does until a client ends it",
     ),
+    (
+        "manager::Server::serve",
+        "it is what a program does until a client ends it",
+    ),
     ("os::Writer::write_all", "`try_write` says how much went"),
     (
         "pool::Pool::call",

@@ -8,7 +8,6 @@ use syn::{Attribute, Item, Type, Visibility};
 
 /// Types that are printed and not parsed.
 const NOT_PARSED: &[(&str, &str)] = &[
-    ("channel::Address", "may have a key, which is not printed"),
     ("failure::Failure", "an error"),
     ("limits::Limit", "a report"),
     ("pool::Stats", "a report"),

@@ -3,10 +3,12 @@
 #[cfg(feature = "network")]
 use super::{Key, host::Host};
 use crate::queue::Schema;
+use crate::{Error, ErrorKind, Result};
 use std::fmt;
 #[cfg(feature = "network")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 #[cfg(feature = "network")]
 use std::time::Duration;
 
@@ -22,12 +24,13 @@ use std::time::Duration;
 pub struct Address(pub(super) Target, pub(super) Option<Schema>);
 
 #[derive(Clone, Debug)]
-pub(super) enum Target {
+pub(crate) enum Target {
     Unix(PathBuf),
     #[cfg(feature = "network")]
     Tcp {
         host: Host,
-        key: Key,
+        /// That of the address, or any that the process has.
+        key: Option<Key>,
         limits: Limits,
     },
 }
@@ -35,11 +38,11 @@ pub(super) enum Target {
 /// What a side of a connection over the network puts up with.
 #[cfg(feature = "network")]
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Bytes of a message.
-    pub(super) max_bytes: usize,
+    pub(crate) max_bytes: usize,
     /// How long the other host may be silent.
-    pub(super) lost_after: Duration,
+    pub(crate) lost_after: Duration,
 }
 
 #[cfg(feature = "network")]
@@ -77,7 +80,7 @@ impl Address {
     pub fn tcp(address: SocketAddr, key: Key) -> Address {
         Address::of_tcp(Target::Tcp {
             host: Host::Number(address),
-            key,
+            key: Some(key),
             limits: LIMITS,
         })
     }
@@ -99,7 +102,7 @@ impl Address {
     pub fn tcp_host(name: impl Into<String>, port: u16, key: Key) -> Address {
         Address::of_tcp(Target::Tcp {
             host: Host::Name(name.into(), port),
-            key,
+            key: Some(key),
             limits: LIMITS,
         })
     }
@@ -107,6 +110,10 @@ impl Address {
     #[cfg(feature = "network")]
     fn of_tcp(target: Target) -> Address {
         Address(target, None)
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.0
     }
 
     /// What the messages of a connection are, both ways, by a name and a version of your
@@ -140,6 +147,24 @@ impl Address {
             } => Some(*address),
             _ => None,
         }
+    }
+
+    /// Sets the key of a TCP address, such as one that was read from text.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::channel::{Address, Key};
+    /// let there = "tcp:build7.example:7000".parse::<Address>()?.with_key(Key::generate()?);
+    /// assert_eq!(there.to_string(), "tcp:build7.example:7000");
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[cfg(feature = "network")]
+    #[must_use]
+    pub fn with_key(mut self, new: Key) -> Address {
+        if let Target::Tcp { key, .. } = &mut self.0 {
+            *key = Some(new);
+        }
+        self
     }
 
     /// Sets the most bytes that a message may have over the network: 16 MiB unless set.
@@ -202,6 +227,55 @@ impl Address {
             limits.lost_after = time;
         }
         self
+    }
+}
+
+/// The key of a TCP address.
+///
+/// # Errors
+/// [`InvalidInput`](ErrorKind::InvalidInput): it has none.
+#[cfg(feature = "network")]
+pub(crate) fn require_key(key: Option<&Key>) -> Result<&Key> {
+    key.ok_or_else(|| {
+        Error::new(ErrorKind::InvalidInput, "using address", "")
+            .because("it has no key")
+            .with_hint("give it one with `Address::with_key`")
+    })
+}
+
+/// Reads `unix:PATH` or, with the feature `network`, `tcp:HOST:PORT`, where HOST is a name or an IP address (IPv6 in
+/// brackets). The key of a TCP address is no part of its text: give it with [`with_key`](Address::with_key).
+///
+/// # Examples
+/// ```
+/// use procession::channel::Address;
+/// let here: Address = "unix:/run/user/1000/jobs".parse()?;
+/// assert_eq!(here.to_string(), "unix:/run/user/1000/jobs");
+/// assert!("/run/user/1000/jobs".parse::<Address>().is_err());
+/// # Ok::<(), procession::Error>(())
+/// ```
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Address> {
+        let wrong = || {
+            Error::new(ErrorKind::InvalidInput, "parsing address", text)
+                .because("it is neither `unix:PATH` nor `tcp:HOST:PORT`")
+                .with_hint("examples: unix:/run/jobs, tcp:build7:7000, tcp:[::1]:7000")
+        };
+        match text.split_once(':').ok_or_else(wrong)? {
+            ("unix", path) if !path.is_empty() => Ok(Address::unix(path)),
+            #[cfg(feature = "network")]
+            ("tcp", host) => Ok(Address::of_tcp(Target::Tcp {
+                host: Host::parse(host).ok_or_else(wrong)?,
+                key: None,
+                limits: LIMITS,
+            })),
+            #[cfg(not(feature = "network"))]
+            ("tcp", _) => Err(Error::new(ErrorKind::Unsupported, "parsing address", text)
+                .because("this program was built without the feature `network`")),
+            _ => Err(wrong()),
+        }
     }
 }
 

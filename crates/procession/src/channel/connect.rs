@@ -1,6 +1,8 @@
 //! The side of a connection that does not listen.
 
 use super::address::Target;
+#[cfg(feature = "network")]
+use super::address::require_key;
 use super::types::Types;
 use super::{Address, Endpoint, unix};
 use crate::queue::Message;
@@ -74,6 +76,9 @@ where
         #[cfg(feature = "network")]
         Target::Tcp {
             host, key, limits, ..
-        } => super::tcp::connect(types, host, key, *limits, address, deadline),
+        } => {
+            let key = require_key(key.as_ref()).map_err(|error| error.about(address))?;
+            super::tcp::connect(types, host, key, *limits, address, deadline)
+        }
     }
 }

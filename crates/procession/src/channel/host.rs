@@ -8,12 +8,22 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 
 /// A port of a machine that is told by its number or by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Host {
+pub(crate) enum Host {
     Number(SocketAddr),
     Name(String, u16),
 }
 
 impl Host {
+    /// Reads `NAME:PORT`, `IPv4:PORT` or `[IPv6]:PORT`.
+    pub(super) fn parse(text: &str) -> Option<Host> {
+        if let Ok(number) = text.parse() {
+            return Some(Host::Number(number));
+        }
+        let (name, port) = text.rsplit_once(':')?;
+        let is_name = !name.is_empty() && !name.contains([':', '[', ']']);
+        is_name.then_some(Host::Name(name.to_owned(), port.parse().ok()?))
+    }
+
     /// The addresses of the machine, at least one. A name is looked up each time,
     /// so that a machine that moved is found.
     ///

@@ -7,6 +7,8 @@
 //! again.
 
 use super::address::Target;
+#[cfg(feature = "network")]
+use super::address::require_key;
 use super::pending::Pending;
 use super::socket_path::{self, SocketPath};
 use super::types::Types;
@@ -104,7 +106,10 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
                 (listener.into(), Some(path))
             }
             #[cfg(feature = "network")]
-            Target::Tcp { host, .. } => (super::tcp::listen(host)?, None),
+            Target::Tcp { host, key, .. } => {
+                require_key(key.as_ref()).map_err(|error| error.about(address))?;
+                (super::tcp::listen(host)?, None)
+            }
         };
         rustix::io::ioctl_fionbio(&socket, true).during("listening", address)?;
         #[cfg_attr(not(feature = "network"), allow(unused_mut))]

@@ -74,6 +74,7 @@ pub use crate::queue::{
     IntoIter, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
 pub use address::Address;
+pub(crate) use address::Target;
 pub use connect::{connect, connect_deadline, connect_timeout};
 pub use direction::Flavor;
 pub use endpoint::Endpoint;

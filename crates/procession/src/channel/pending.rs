@@ -25,7 +25,7 @@ impl Pending {
             Target::Unix(_) => Talk::Unix(unix::Pending::new(socket)?),
             #[cfg(feature = "network")]
             Target::Tcp { key, limits, .. } => {
-                let connection = super::tcp::Pending::new(socket, key.clone(), *limits)?;
+                let connection = super::tcp::Pending::new(socket, key.clone()?, *limits)?;
                 Talk::Tcp(Box::new(connection))
             }
         };

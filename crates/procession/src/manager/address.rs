@@ -1,47 +1,92 @@
-//! Where a manager listens.
+//! Where a manager is reached.
 
-use crate::channel::socket_path::{self, SocketPath};
+use crate::channel::{Address, Target};
 use crate::error::Context;
 use crate::name::random_bytes;
-use crate::os::socket::listen_stream;
 use crate::{Deadline, Error, ErrorKind, Result};
 use procession_sys::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, sockopt};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where to find a manager again.
+/// What names the address of a manager: an [`Address`], its text (`unix:PATH`, `tcp:HOST:PORT`), or a path.
+///
+/// A text that begins with neither `unix:` nor `tcp:` is a path.
+///
+/// # Examples
+/// ```
+/// use procession::manager::ToAddress;
+/// assert_eq!("/run/jobs".to_address()?.to_string(), "unix:/run/jobs");
+/// assert_eq!("unix:/run/jobs".to_address()?.to_string(), "unix:/run/jobs");
+/// assert!("unix:".to_address().is_err());
+/// # Ok::<(), procession::Error>(())
+/// ```
+pub trait ToAddress {
+    /// Returns the address.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput): the text is no address.
+    ///
+    /// # Examples
+    /// See [`ToAddress`].
+    fn to_address(&self) -> Result<Address>;
+}
+
+impl ToAddress for Address {
+    fn to_address(&self) -> Result<Address> {
+        Ok(self.clone())
+    }
+}
+
+impl ToAddress for str {
+    fn to_address(&self) -> Result<Address> {
+        match self.starts_with("unix:") || self.starts_with("tcp:") {
+            true => self.parse(),
+            false => Path::new(self).to_address(),
+        }
+    }
+}
+
+impl ToAddress for String {
+    fn to_address(&self) -> Result<Address> {
+        self.as_str().to_address()
+    }
+}
+
+impl ToAddress for Path {
+    fn to_address(&self) -> Result<Address> {
+        Ok(Address::unix(self))
+    }
+}
+
+impl ToAddress for PathBuf {
+    fn to_address(&self) -> Result<Address> {
+        self.as_path().to_address()
+    }
+}
+
+impl<T: ToAddress + ?Sized> ToAddress for &T {
+    fn to_address(&self) -> Result<Address> {
+        (*self).to_address()
+    }
+}
+
+/// One way to reach a manager, as it travels in proxies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(super) enum Place {
+pub(super) enum Route {
     /// A name that is drawn at random and goes with the manager's process.
     Private(String),
     Path(PathBuf),
 }
 
-impl Place {
-    /// A place that nobody else has.
-    pub(super) fn private() -> Result<Place> {
+impl Route {
+    /// A name that nobody else has.
+    pub(super) fn private() -> Result<Route> {
         let number = u128::from_le_bytes(random_bytes()?);
-        Ok(Place::Private(format!("procession-manager-{number:032x}")))
-    }
-
-    /// Listens there; the path, if it is one, is kept until the second value is dropped.
-    pub(super) fn listen(&self) -> Result<(UnixListener, Option<SocketPath>)> {
-        match self {
-            Place::Private(name) => {
-                let address = SocketAddr::from_abstract_name(name);
-                let listener = address.and_then(|address| UnixListener::bind_addr(&address));
-                Ok((listener.during("starting manager", self)?, None))
-            }
-            Place::Path(path) => {
-                let (listener, kept) = socket_path::bind(path, |path| listen_stream(path))?;
-                Ok((listener, Some(kept)))
-            }
-        }
+        Ok(Route::Private(format!("procession-manager-{number:032x}")))
     }
 
     /// Connects, waiting at most `timeout` while as many wait to be accepted as may.
@@ -58,8 +103,8 @@ impl Place {
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))
             .during(operation, self)?;
         let address = match self {
-            Place::Private(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
-            Place::Path(path) => SocketAddrUnix::new(&**path),
+            Route::Private(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
+            Route::Path(path) => SocketAddrUnix::new(&**path),
         };
         let address = address.during(operation, self)?;
         let deadline = Deadline::after(timeout);
@@ -81,11 +126,51 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Private(name) => f.write_str(name),
-            Place::Path(path) => write!(f, "unix:{}", path.display()),
+            Route::Private(name) => f.write_str(name),
+            Route::Path(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// All ways to reach a manager that a proxy knows. Which manager it is tells its number, so that it does no harm
+/// to try one that leads elsewhere, as a path does on another host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place(Vec<Route>);
+
+impl Place {
+    pub(super) fn new(routes: Vec<Route>) -> Place {
+        Place(routes)
+    }
+
+    /// The place that an address names.
+    pub(super) fn of(address: &Address) -> Result<Place> {
+        let route = match address.target() {
+            Target::Unix(path) => Route::Path(path.clone()),
+            #[cfg(feature = "network")]
+            Target::Tcp { .. } => return Err(unsupported(address)),
+        };
+        Ok(Place(vec![route]))
+    }
+
+    pub(super) fn routes(&self) -> &[Route] {
+        &self.0
+    }
+}
+
+#[cfg(feature = "network")]
+pub(super) fn unsupported(address: &Address) -> Error {
+    Error::new(ErrorKind::Unsupported, "using address of manager", address)
+        .because("a manager is reached over Unix sockets")
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.first() {
+            Some(route) => route.fmt(f),
+            None => f.write_str("manager"),
         }
     }
 }

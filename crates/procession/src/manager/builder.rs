@@ -1,16 +1,36 @@
 //! Settings of a manager that is to be started.
 
 use super::Manager;
-use super::address::Place;
-use super::server::Server;
+use super::address::{Place, Route, ToAddress};
+use super::served::Server;
+use super::server::{self, Listener};
 use super::user::{Objects, Setup};
+use crate::channel::Address;
+use crate::channel::socket_path::SocketPath;
 use crate::name::random_bytes;
 use crate::process;
-use crate::{Error, ErrorKind, Handle, Result};
-use serde::Serialize;
+use crate::{Error, ErrorKind, Result};
 use serde::de::DeserializeOwned;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use serde::{Deserialize, Serialize};
+
+/// What the process that serves has to know; it may be another one than the process that binds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Settings {
+    /// Which server it is: another one at the same address has another number.
+    pub(super) number: u64,
+    pub(super) max_clients: usize,
+}
+
+/// Clients at once, unless the descriptors are fewer.
+const MAX_CLIENTS: usize = 100_000;
+
+/// Listening sockets, and what belongs to them.
+#[derive(Default)]
+struct Sockets {
+    listeners: Vec<Listener>,
+    addresses: Vec<Address>,
+    paths: Vec<SocketPath>,
+}
 
 /// Settings for starting a [`Manager`], by [`Manager::builder`].
 ///
@@ -35,25 +55,41 @@ use std::path::{Path, PathBuf};
 /// assert_eq!(greeter.greet("Ada".to_owned())?, "good day, Ada");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// A manager that processes reach by a path:
+/// ```
+/// use procession::manager::{Manager, Value};
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("manager");
+/// let manager = Manager::builder().bind(&path).max_clients(100).start()?;
+/// manager.register("answer", &manager.value(&42)?)?;
+/// // Any process of this user:
+/// let client = Manager::connect(&path)?;
+/// assert_eq!(client.get::<Value<i32>>("answer")?.get()?, 42);
+/// # Ok::<(), procession::Error>(())
+/// ```
 #[derive(Debug, Default)]
-#[must_use = "nothing is started before `start` or `serve`"]
+#[must_use = "nothing is started before `start`, `listen` or `serve`"]
 pub struct Builder {
-    path: Option<PathBuf>,
+    addresses: Vec<Result<Address>>,
+    max_clients: Option<usize>,
     setup: Option<Result<Setup>>,
     objects: Objects,
 }
 
 /// What the manager's process does.
-fn serve_inherited((listener, number, setup): (Handle<OwnedFd>, u64, Option<Setup>)) -> Result<()> {
+fn serve_inherited(
+    (listeners, settings, setup): (Vec<Listener>, Settings, Option<Setup>),
+) -> Result<()> {
     let objects = setup
         .as_ref()
         .map_or_else(|| Ok(Objects::new()), Setup::run)?;
-    let mut server = Server::new(listener.into_inner().into(), number)?;
+    let mut server = server::Server::new(listeners, settings)?;
     host(&mut server, objects)?;
     server.run()
 }
 
-fn host(server: &mut Server, objects: Objects) -> Result<()> {
+fn host(server: &mut server::Server, objects: Objects) -> Result<()> {
     if objects.is_empty() {
         return Ok(());
     }
@@ -61,18 +97,45 @@ fn host(server: &mut Server, objects: Objects) -> Result<()> {
     server.host(workers, objects)
 }
 
-fn draw_number() -> Result<u64> {
-    Ok(u64::from_le_bytes(random_bytes()?))
-}
-
 impl Builder {
-    /// Sets the path of the Unix socket at which [`serve`](Builder::serve) listens.
+    /// Adds an address at which the manager listens. A manager may have several, such as a path and a TCP port.
+    ///
+    /// An address that is none is reported by [`start`](Builder::start), [`listen`](Builder::listen) and
+    /// [`serve`](Builder::serve).
     ///
     /// # Examples
-    /// See [`serve`](Builder::serve).
-    pub fn bind(mut self, path: impl AsRef<Path>) -> Builder {
-        self.path = Some(path.as_ref().to_owned());
+    /// See [`Builder`].
+    pub fn bind(mut self, address: impl ToAddress) -> Builder {
+        self.addresses.push(address.to_address());
         self
+    }
+
+    /// Sets the number of clients that may be connected at once: 100,000 unless set. Those beyond it are
+    /// disconnected.
+    ///
+    /// # Examples
+    /// See [`Builder`].
+    pub fn max_clients(mut self, clients: usize) -> Builder {
+        self.max_clients = Some(clients);
+        self
+    }
+
+    fn settings(&self) -> Result<Settings> {
+        Ok(Settings {
+            number: u64::from_le_bytes(random_bytes()?),
+            max_clients: self.max_clients.unwrap_or(MAX_CLIENTS),
+        })
+    }
+
+    fn bind_all(&mut self) -> Result<Sockets> {
+        let mut sockets = Sockets::default();
+        for address in std::mem::take(&mut self.addresses) {
+            let bound = Listener::bind(&address?)?;
+            sockets.listeners.push(bound.listener);
+            sockets.addresses.push(bound.address);
+            sockets.paths.extend(bound.path);
+        }
+        Ok(sockets)
     }
 
     /// Sets the function that makes the objects of your own types ([`object`](macro@super::object)). It is called in the
@@ -81,7 +144,7 @@ impl Builder {
     /// The function is an `fn`, or a closure that captures nothing, as for [`process::spawn`].
     ///
     /// # Errors
-    /// [`start`](Builder::start) and [`serve`](Builder::serve) report an argument that cannot be encoded, a panic of the
+    /// [`start`](Builder::start), [`listen`](Builder::listen) and [`serve`](Builder::serve) report an argument that cannot be encoded, a panic of the
     /// function, and two objects with one name.
     ///
     /// # Examples
@@ -94,7 +157,7 @@ impl Builder {
         self
     }
 
-    /// Adds objects of your own types, which stay in this process: [`serve`](Builder::serve) serves them, and
+    /// Adds objects of your own types, which stay in this process: [`listen`](Builder::listen) and [`serve`](Builder::serve) serve them, and
     /// [`start`](Builder::start) refuses them, because they cannot be sent to another process.
     ///
     /// # Examples
@@ -117,15 +180,9 @@ impl Builder {
     /// // This process has the log as well as its clients.
     /// let log = Log::default();
     /// let objects = Objects::new().object::<LogProxy, _>("log", log.clone());
-    /// let manager = Manager::builder().bind(&path).objects(objects);
-    /// let serving = std::thread::spawn(|| manager.serve());
-    /// # let manager = loop {
-    /// #     match Manager::connect(&path) {
-    /// #         Ok(manager) => break manager,
-    /// #         Err(error) => assert_eq!(error.kind(), procession::ErrorKind::NotFound),
-    /// #     }
-    /// # };
-    /// # let client = manager;
+    /// let server = Manager::builder().bind(&path).objects(objects).listen()?;
+    /// let serving = std::thread::spawn(|| server.serve());
+    /// let client = Manager::connect(&path)?;
     /// client.get::<LogProxy>("log")?.write("started".to_owned())?;
     /// assert_eq!(*log.0.lock().unwrap(), ["started"]);
     /// client.shutdown()?;
@@ -137,72 +194,84 @@ impl Builder {
         self
     }
 
-    /// Starts the manager in a process of its own, which ends with the returned [`Manager`].
+    /// Starts the manager in a process of its own, which ends with the returned [`Manager`]. Without an address, only this
+    /// process and those that get a proxy reach it.
     ///
     /// # Errors
     /// - a process cannot be started
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): it was given a path or [`objects`](Builder::objects), which are for
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): somebody listens at an address, or a path is no socket
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): it was given [`objects`](Builder::objects), which are for
     ///   [`serve`](Builder::serve)
     /// - what [`setup`](Builder::setup) reports
     ///
     /// # Examples
     /// See [`Builder`].
-    pub fn start(self) -> Result<Manager> {
-        let invalid = |why: &'static str, hint: &'static str| {
-            let error = Error::new(ErrorKind::InvalidInput, "starting manager", "");
-            Err(error.because(why).with_hint(hint))
-        };
+    pub fn start(mut self) -> Result<Manager> {
         if !self.objects.is_empty() {
-            let why = "its objects cannot be sent to another process";
-            return invalid(why, "make them there, by a function for `setup`");
+            return Err(Error::new(ErrorKind::InvalidInput, "starting manager", "")
+                .because("its objects cannot be sent to another process")
+                .with_hint("make them there, by a function for `setup`"));
         }
-        if self.path.is_some() {
-            let why = "a process of its own does not listen at a path";
-            return invalid(why, "use `serve`");
+        let settings = self.settings()?;
+        let mut sockets = self.bind_all()?;
+        let private = Route::private()?;
+        sockets
+            .listeners
+            .insert(0, Listener::private(&private.to_string())?);
+        let mut routes = vec![private];
+        for address in &sockets.addresses {
+            routes.extend_from_slice(Place::of(address)?.routes());
         }
-        let place = Place::private()?;
-        let (listener, _) = place.listen()?;
-        let listener: OwnedFd = listener.into();
-        let arguments = (
-            Handle::new(listener),
-            draw_number()?,
-            self.setup.transpose()?,
-        );
+        let arguments = (sockets.listeners, settings, self.setup.transpose()?);
         let builder = process::Builder::new().name("manager");
         let process = builder.spawn(serve_inherited, arguments)?;
-        Manager::started(place, process)
+        let place = Place::new(routes);
+        Manager::started(place, process, sockets.addresses, sockets.paths)
     }
 
-    /// Serves in this process, blocking until a client [shuts](Manager::shutdown) the manager down.
+    /// Listens, and returns a [`Server`], which serves in this process: clients can connect from now on, and are answered
+    /// by [`Server::serve`].
     ///
     /// # Errors
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): no path was given
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): a manager or another listener has the path, or it is no socket
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): no address was given
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists): somebody listens at an address, or a path is no socket
     /// - what [`setup`](Builder::setup) reports
     ///
     /// # Examples
-    /// See [`objects`](Builder::objects) and [`Manager::serve`].
-    pub fn serve(self) -> Result<()> {
-        let Some(path) = self.path else {
+    /// See [`Server`].
+    pub fn listen(mut self) -> Result<Server> {
+        if self.addresses.is_empty() {
             let error = Error::new(ErrorKind::InvalidInput, "starting manager", "");
             return Err(error
                 .because("it has no address, so that nobody could connect")
                 .with_hint("give it one with `bind`"));
-        };
-        let place = Place::Path(path);
-        let (listener, _path) = place.listen()?;
+        }
+        let settings = self.settings()?;
+        let sockets = self.bind_all()?;
         let mut objects = self.objects;
         if let Some(setup) = self.setup {
             objects = setup?.run()?.and(objects);
         }
-        let mut server = Server::new(listener, draw_number()?)?;
+        let mut server = server::Server::new(sockets.listeners, settings)?;
         host(&mut server, objects)?;
-        server.run()
+        Ok(Server::new(server, sockets.addresses, sockets.paths))
+    }
+
+    /// Serves in this process, blocking until a client [shuts](Manager::shutdown) the manager down: [`listen`](Builder::listen) and
+    /// [`Server::serve`] in one.
+    ///
+    /// # Errors
+    /// As [`listen`](Builder::listen) and [`Server::serve`].
+    ///
+    /// # Examples
+    /// See [`Manager::serve`].
+    pub fn serve(self) -> Result<()> {
+        self.listen()?.serve()
     }
 }
 
 impl Manager {
-    /// Returns the settings of a manager to be started.
+    /// Returns the settings of a manager to be started: where it listens, its limits and its objects.
     ///
     /// # Examples
     /// See [`Builder`].
@@ -226,7 +295,7 @@ impl Manager {
         Manager::builder().start()
     }
 
-    /// Serves at the path of a Unix socket, until a client [shuts](Manager::shutdown) the manager
+    /// Serves at an address, until a client [shuts](Manager::shutdown) the manager
     /// down: for programs that are nothing but a manager. [`builder`](Manager::builder) has more settings.
     ///
     /// # Errors
@@ -251,7 +320,7 @@ impl Manager {
     /// server.join().unwrap();
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn serve(path: impl AsRef<Path>) -> Result<()> {
-        Manager::builder().bind(path).serve()
+    pub fn serve(address: impl ToAddress) -> Result<()> {
+        Manager::builder().bind(address).serve()
     }
 }

@@ -16,33 +16,58 @@ fn known(server: u64) -> Option<Arc<Connection>> {
 
 /// Connects to the manager at a place, whichever it is, or finds the connection that is there.
 pub(super) fn anew(place: &Place) -> Result<Arc<Connection>> {
-    let connection =
-        Connection::new(place.connect(GREETING)?).map_err(|error| error.about(place))?;
+    connect(place, None)
+}
+
+/// The connection to one manager.
+///
+/// # Errors
+/// Another manager is at its place now, or none.
+pub(super) fn to(place: &Place, server: u64) -> Result<Arc<Connection>> {
+    match known(server) {
+        Some(connection) => Ok(connection),
+        None => connect(place, Some(server)),
+    }
+}
+
+/// Connects by the first route that leads to a manager, or to the one that is wanted.
+fn connect(place: &Place, wanted: Option<u64>) -> Result<Arc<Connection>> {
+    let mut failure = None;
+    for route in place.routes() {
+        let connection = route
+            .connect(GREETING)
+            .and_then(|socket| Connection::new(socket).map_err(|error| error.about(route)));
+        match connection {
+            Ok(connection) if wanted.is_none_or(|wanted| wanted == connection.server) => {
+                return Ok(keep(connection));
+            }
+            Ok(_) => {
+                failure.get_or_insert_with(|| {
+                    Error::new(ErrorKind::Removed, "connecting to manager", route).because(
+                        "the manager was started anew, and has none of the objects of before",
+                    )
+                });
+            }
+            Err(error) => {
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    Err(failure.unwrap_or_else(|| {
+        Error::new(ErrorKind::NotFound, "connecting to manager", place)
+            .because("it is not known how to reach it")
+    }))
+}
+
+/// Keeps a connection for all of the process, unless there is one to the same manager.
+fn keep(connection: Connection) -> Arc<Connection> {
     if let Some(there) = known(connection.server) {
-        return Ok(there);
+        return there;
     }
     let connection = Arc::new(connection);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let known = known.get_or_insert_default();
     known.retain(|_, connection| connection.strong_count() > 0);
     known.insert(connection.server, Arc::downgrade(&connection));
-    Ok(connection)
-}
-
-/// The connection to one manager.
-///
-/// # Errors
-/// Another manager is at its place now.
-pub(super) fn to(place: &Place, server: u64) -> Result<Arc<Connection>> {
-    if let Some(connection) = known(server) {
-        return Ok(connection);
-    }
-    let connection = anew(place)?;
-    match connection.server == server {
-        true => Ok(connection),
-        false => Err(
-            Error::new(ErrorKind::Removed, "connecting to manager", place)
-                .because("the manager was started anew, and has none of the objects of before"),
-        ),
-    }
+    connection
 }

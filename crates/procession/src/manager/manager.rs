@@ -1,16 +1,17 @@
 //! A manager as its users have it.
 
-use super::address::Place;
+use super::address::{Place, ToAddress};
 use super::client::{Connection, Target};
 use super::objects::{Initial, Shape};
 use super::proxy::Proxy;
 use super::root::{ROOT, Request, Stats};
 use super::{blob, connections};
+use crate::channel::Address;
+use crate::channel::socket_path::SocketPath;
 use crate::process::JoinHandle;
 use crate::{Deadline, ErrorKind, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,9 +44,12 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Manager {
     place: Place,
+    addresses: Vec<Address>,
     connection: Mutex<Arc<Connection>>,
     /// Of the one that started it.
     process: Option<JoinHandle<Result<()>>>,
+    /// Kept while the process of the one that started it listens there.
+    _paths: Vec<SocketPath>,
 }
 
 /// What a manager has to do with, counted.
@@ -67,7 +71,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Manager {
     /// Connects to a manager that was just started.
-    pub(super) fn started(place: Place, mut process: JoinHandle<Result<()>>) -> Result<Manager> {
+    pub(super) fn started(
+        place: Place,
+        mut process: JoinHandle<Result<()>>,
+        addresses: Vec<Address>,
+        paths: Vec<SocketPath>,
+    ) -> Result<Manager> {
         let connection = match connections::anew(&place) {
             Ok(connection) => connection,
             // If the process has ended, it says why.
@@ -81,12 +90,17 @@ impl Manager {
         };
         Ok(Manager {
             place,
+            addresses,
             connection: Mutex::new(connection),
             process: Some(process),
+            _paths: paths,
         })
     }
 
-    /// Connects to the manager that [serves](Manager::serve) at a path.
+    /// Connects to the manager that [serves](Manager::serve) at an address.
+    ///
+    /// A path, or an address as text or as a value ([`ToAddress`]): `/run/jobs`, `unix:/run/jobs`. Proxies that this
+    /// process sends to others carry the address by which it has reached the manager.
     ///
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound): no manager listens there
@@ -96,14 +110,34 @@ impl Manager {
     ///
     /// # Examples
     /// See [`serve`](Manager::serve).
-    pub fn connect(path: impl AsRef<Path>) -> Result<Manager> {
-        let place = Place::Path(path.as_ref().to_owned());
+    pub fn connect(address: impl ToAddress) -> Result<Manager> {
+        let address = address.to_address()?;
+        let place = Place::of(&address)?;
         let connection = connections::anew(&place)?;
         Ok(Manager {
             place,
+            addresses: vec![address],
             connection: Mutex::new(connection),
             process: None,
+            _paths: Vec::new(),
         })
+    }
+
+    /// Returns the addresses at which a manager that was [started](Builder::start) listens, each with the port that it has, or the
+    /// one to which this process has connected.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::manager::Manager;
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("manager");
+    /// let manager = Manager::builder().bind(&path).start()?;
+    /// assert_eq!(manager.addresses()[0].to_string(), format!("unix:{}", path.display()));
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
     }
 
     /// Gives an object a name, which keeps it until it is [unregistered](Manager::unregister).

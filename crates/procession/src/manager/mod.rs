@@ -73,11 +73,13 @@ mod reply;
 mod root;
 mod rwlock;
 mod semaphore;
+mod served;
 mod server;
 mod set;
 mod user;
 mod value;
 
+pub use address::ToAddress;
 pub use array::Array;
 pub use builder::Builder;
 pub use condvar::Condvar;
@@ -91,6 +93,7 @@ pub use namespace::{Namespace, ToValue};
 pub use queue::{Delivery, Queue};
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
+pub use served::Server;
 pub use set::{Operand, Set};
 pub use user::{CallError, Caller, Objects, ProxyOf, caller};
 

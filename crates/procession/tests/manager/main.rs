@@ -1,5 +1,6 @@
 //! Objects of managers, and what becomes of them when somebody dies.
 
+mod addresses;
 mod data;
 mod death;
 mod hostile;
@@ -22,6 +23,10 @@ pub(crate) fn manager() -> Manager {
 fn main() -> ExitCode {
     procession::init();
     testkit::run(testkit::tests![
+        addresses::a_manager_has_several_addresses,
+        addresses::a_proxy_finds_its_manager_by_any_route,
+        addresses::addresses_that_are_none_are_refused,
+        addresses::clients_beyond_the_limit_are_sent_away,
         objects::a_dictionary_keeps_order_and_types,
         objects::a_list_is_changed_as_a_whole_at_one_moment,
         objects::updates_of_many_processes_are_not_lost,

@@ -5,35 +5,36 @@
 
 mod hosting;
 mod replies;
+mod listener;
 mod requests;
 mod session;
 mod table;
 
+pub(super) use listener::Listener;
 pub(super) use requests::PROTOCOL;
 
+use super::builder::Settings;
 use super::frame::Kind;
 use super::objects::{Replies, SessionId, Workers};
 use crate::error::Context;
 use crate::os::socket::peer_credentials;
 use crate::{Deadline, Result};
+use procession_sys::Errno;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use session::{Progress, Session};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 use table::Table;
-
-/// Clients at once, unless the descriptors are fewer.
-const MAX_SESSIONS: usize = 100_000;
 
 /// Clients that are accepted in one turn.
 const ACCEPTED_AT_ONCE: usize = 16;
 
-/// How long to leave the listener alone when there are no descriptors for another client.
+/// How long to leave the listeners alone when there are no descriptors for another client.
 const PAUSE: Duration = Duration::from_millis(50);
 
-const LISTENER: u64 = 0;
+/// What epoll says of a listener: this bit, and which one it is.
+const LISTENER: u64 = 1 << 63;
 
 /// Calls that threads have answered.
 const WORKERS: u64 = u64::MAX;
@@ -48,9 +49,9 @@ fn of_process(id: SessionId) -> EventData {
 }
 
 pub(super) struct Server {
-    number: u64,
+    settings: Settings,
     epoll: OwnedFd,
-    listener: UnixListener,
+    listeners: Vec<Listener>,
     sessions: HashMap<SessionId, Session>,
     latest_session: u64,
     latest_ticket: u64,
@@ -66,21 +67,22 @@ pub(super) struct Server {
     resumed: Vec<SessionId>,
     /// When the last of those that do not read are left, once somebody has asked for the end.
     ending: Option<Deadline>,
-    /// Until when the listener is left alone: there were no descriptors for another client.
+    /// Until when the listeners are left alone: there were no descriptors for another client.
     deaf_until: Option<Deadline>,
 }
 
 impl Server {
-    pub(super) fn new(listener: UnixListener, number: u64) -> Result<Server> {
+    pub(super) fn new(listeners: Vec<Listener>, settings: Settings) -> Result<Server> {
         let operation = "starting manager";
-        listener.set_nonblocking(true).during(operation, "")?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).during(operation, "")?;
-        let data = EventData::new_u64(LISTENER);
-        epoll::add(&epoll, &listener, data, EventFlags::IN).during(operation, "")?;
+        for (data, listener) in (LISTENER..).zip(&listeners) {
+            let data = EventData::new_u64(data);
+            epoll::add(&epoll, listener, data, EventFlags::IN).during(operation, "")?;
+        }
         Ok(Server {
-            number,
+            settings,
             epoll,
-            listener,
+            listeners,
             sessions: HashMap::new(),
             latest_session: 0,
             latest_ticket: 0,
@@ -137,11 +139,11 @@ impl Server {
     }
 
     fn handle(&mut self, data: u64, flags: EventFlags) {
-        if data == LISTENER {
-            return self.accept();
-        }
         if data == WORKERS {
             return self.take_answers();
+        }
+        if data & LISTENER != 0 {
+            return self.accept((data & !LISTENER) as usize);
         }
         let id = SessionId(data >> 1);
         if data & 1 == 1 {
@@ -172,18 +174,19 @@ impl Server {
         }
     }
 
-    fn accept(&mut self) {
+    fn accept(&mut self, listener: usize) {
         // Others have their turn between, however many connect.
         for _ in 0..ACCEPTED_AT_ONCE {
-            match self.listener.accept() {
-                Ok((socket, _)) => self.begin_session(socket),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+            let Some(listener) = self.listeners.get(listener) else {
+                return;
+            };
+            match listener.accept() {
+                Ok(socket) => self.begin_session(socket),
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::AGAIN) => return,
                 Err(_) => {
                     // No descriptors: for a moment nobody is accepted.
-                    let data = EventData::new_u64(LISTENER);
-                    let flags = EventFlags::empty();
-                    if epoll::modify(&self.epoll, &self.listener, data, flags).is_ok() {
+                    if self.listen_for(EventFlags::empty()) {
                         self.deaf_until = Some(Deadline::after(PAUSE));
                     }
                     return;
@@ -192,24 +195,27 @@ impl Server {
         }
     }
 
+    /// Chooses what epoll says of the listeners; returns `true` if it does so.
+    fn listen_for(&self, flags: EventFlags) -> bool {
+        let mut listeners = (LISTENER..).zip(&self.listeners);
+        listeners.all(|(data, listener)| {
+            epoll::modify(&self.epoll, listener, EventData::new_u64(data), flags).is_ok()
+        })
+    }
+
     fn listen_again(&mut self) {
-        let data = EventData::new_u64(LISTENER);
-        let modified = epoll::modify(&self.epoll, &self.listener, data, EventFlags::IN);
-        self.deaf_until = match modified {
-            Ok(()) => None,
-            Err(_) => Some(Deadline::after(PAUSE)),
+        self.deaf_until = match self.listen_for(EventFlags::IN) {
+            true => None,
+            false => Some(Deadline::after(PAUSE)),
         };
     }
 
-    fn begin_session(&mut self, socket: UnixStream) {
+    fn begin_session(&mut self, socket: OwnedFd) {
         let Ok(peer) = peer_credentials(&socket) else {
             return;
         };
         let is_ours = peer.uid == rustix::process::geteuid().as_raw();
-        if !is_ours || self.ending.is_some() || self.sessions.len() >= MAX_SESSIONS {
-            return;
-        }
-        if socket.set_nonblocking(true).is_err() {
+        if !is_ours || self.ending.is_some() || self.sessions.len() >= self.settings.max_clients {
             return;
         }
         let process = rustix::process::Pid::from_raw(peer.pid).and_then(|pid| {
@@ -217,7 +223,7 @@ impl Server {
         });
         self.latest_session += 1;
         let id = SessionId(self.latest_session);
-        let session = Session::new(socket, process);
+        let session = Session::new(socket.into(), process);
         if epoll::add(&self.epoll, &session, of_socket(id), EventFlags::IN).is_err() {
             return;
         }

@@ -33,7 +33,7 @@ impl Server {
         let corrupt = || Error::new(ErrorKind::Corrupt, "serving client of manager", "");
         match frame.kind {
             Kind::Hello if !session.is_greeted && frame.body.starts_with(FAMILY) => {
-                let welcome = [&PROTOCOL[..], &self.number.to_le_bytes()].concat();
+                let welcome = [&PROTOCOL[..], &self.settings.number.to_le_bytes()].concat();
                 session.say(Kind::Welcome, &welcome);
                 session.is_greeted = frame.body == PROTOCOL;
                 // One of another version learns which one this is.
