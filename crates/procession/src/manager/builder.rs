@@ -3,23 +3,15 @@
 use super::Manager;
 use super::address::{Place, Route, ToAddress};
 use super::served::Server;
-use super::server::{self, Listener};
+use super::server::{self, Listener, Settings};
 use super::user::{Objects, Setup};
 use crate::channel::Address;
 use crate::channel::socket_path::SocketPath;
 use crate::name::random_bytes;
 use crate::process;
 use crate::{Error, ErrorKind, Result};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-
-/// What the process that serves has to know; it may be another one than the process that binds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Settings {
-    /// Which server it is: another one at the same address has another number.
-    pub(super) number: u64,
-    pub(super) max_clients: usize,
-}
 
 /// Clients at once, unless the descriptors are fewer.
 const MAX_CLIENTS: usize = 100_000;

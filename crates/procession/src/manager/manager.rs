@@ -123,7 +123,7 @@ impl Manager {
         })
     }
 
-    /// Returns the addresses at which a manager that was [started](Builder::start) listens, each with the port that it has, or the
+    /// Returns the addresses at which a manager that was [started](super::Builder::start) listens, each with the port that it has, or the
     /// one to which this process has connected.
     ///
     /// # Examples
