@@ -44,7 +44,7 @@ struct Entry {
     named: bool,
     lifetime: String,
     largest_message_bytes: Option<u64>,
-    crosses_hosts: bool,
+    reach: String,
     available: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -86,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             named: facts.named,
             lifetime: facts.lifetime.to_string(),
             largest_message_bytes: facts.largest_message,
-            crosses_hosts: facts.crosses_hosts,
+            reach: facts.reach.to_string(),
             available: problem.is_none(),
             reason: problem.map(|error| error.to_string()),
             limits: facts.limits.iter().map(limit).collect(),
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let transports: Vec<Entry> = Transport::ALL.into_iter().map(entry).collect();
     if arguments.format.is_json() {
         return output::print_json(&Report {
-            schema: "procession.transports/1",
+            schema: "procession.transports/2",
             transports,
         });
     }
@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         "named",
         "lives as long as",
         "largest piece",
-        "hosts",
+        "reaches",
         "available",
         "limits",
     ];
@@ -121,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             yes_or_no(entry.named),
             &entry.lifetime,
             &largest,
-            if entry.crosses_hosts { "any" } else { "this" },
+            &entry.reach,
             entry.reason.as_deref().unwrap_or("yes"),
             &limits.join(", "),
         ]);

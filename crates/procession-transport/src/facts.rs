@@ -45,7 +45,33 @@ impl fmt::Display for Lifetime {
     }
 }
 
-/// Properties of the kernel's mechanism, without what this library adds.
+/// Where the senders of a [`FanIn`](crate::FanIn) and its receiver may be.
+///
+/// No transport reaches other hosts: a [`SenderToken`](crate::SenderToken) holds descriptors, by whose end the receiver learns that all
+/// senders have gone, and descriptors travel between processes of one machine only. For messages to another host there are
+/// [`procession::channel`] with the feature `network`, which is encrypted, and queues of a [`procession::manager`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reach {
+    /// On this machine: the mechanism has no other.
+    Machine,
+    /// On this machine, in this network namespace: the mechanism is one of networks, and this library binds it to loopback.
+    Loopback,
+    /// On this machine. The server between them may be on another one.
+    Server,
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Reach::Machine => "machine",
+            Reach::Loopback => "loopback",
+            Reach::Server => "server",
+        })
+    }
+}
+
+/// Properties of the kernel's mechanism, without what this library adds, except for its reach.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Facts {
@@ -58,8 +84,8 @@ pub struct Facts {
     /// Longest message, in bytes, that it carries in one piece; `None` for a stream.
     /// This library cuts longer messages into frames.
     pub largest_message: Option<u64>,
-    /// `true` if it can reach other hosts. This library binds to loopback only.
-    pub crosses_hosts: bool,
+    /// Where senders and the receiver may be, as this library uses it.
+    pub reach: Reach,
     /// The limits of the kernel or the process that apply to it.
     pub limits: Vec<Limit>,
 }

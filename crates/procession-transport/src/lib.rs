@@ -62,7 +62,7 @@ mod sender_token;
 mod transport;
 mod wait;
 
-pub use facts::{Boundaries, Facts, Lifetime};
+pub use facts::{Boundaries, Facts, Lifetime, Reach};
 pub use fan_in::FanIn;
 pub use group::{Event, Worker, WorkerError, WorkerFailure, WorkerGroup};
 pub use options::{MAX_SENDERS, Options};

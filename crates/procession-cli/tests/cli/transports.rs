@@ -2,7 +2,7 @@ use crate::{json, procession, run, stderr, stdout};
 
 pub(crate) fn every_transport_is_listed_with_its_limits() {
     let report = json(&run(&["transports", "--json"]));
-    assert_eq!(report["schema"], "procession.transports/1");
+    assert_eq!(report["schema"], "procession.transports/2");
     let transports = report["transports"].as_array().unwrap();
     assert_eq!(transports.len(), crate::NAMES.len());
     for transport in transports {
@@ -23,7 +23,8 @@ pub(crate) fn every_transport_is_listed_with_its_limits() {
     };
     assert_eq!(named("pipe")["boundaries"], "stream");
     assert_eq!(named("pipe")["named"], false);
-    assert_eq!(named("tcp")["crosses_hosts"], true);
+    assert_eq!(named("tcp")["reach"], "loopback");
+    assert_eq!(named("pipe")["reach"], "machine");
     assert_eq!(named("sysv-mq")["lifetime"], "kernel");
     let most = std::fs::read_to_string("/proc/sys/kernel/msgmax").unwrap();
     assert_eq!(

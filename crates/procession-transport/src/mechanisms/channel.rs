@@ -1,7 +1,7 @@
 //! The library's own channels in shared memory, one for each sender.
 
 use super::queue::failed_to_send;
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::frame::HEADER_BYTES;
 use crate::inbox::Inbox;
 use crate::mechanism::{self, Inlet, Mechanism, Outlet, Route};
@@ -31,7 +31,7 @@ impl Mechanism for Channel {
             named: false,
             lifetime: Lifetime::Process,
             largest_message: None,
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![limits::open_files()],
         }
     }

@@ -7,7 +7,7 @@
 //! others.
 
 use super::stream::{Calls, Readers, StreamOutlet};
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::inbox::Inbox;
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
 use crate::options::Options;
@@ -58,7 +58,7 @@ impl Mechanism for Unix {
             named: true,
             lifetime: Lifetime::FileSystem,
             largest_message: None,
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![limits::socket_send_bytes(), limits::open_files()],
         }
     }
@@ -82,7 +82,7 @@ impl Mechanism for Tcp {
             named: true,
             lifetime: Lifetime::Process,
             largest_message: None,
-            crosses_hosts: true,
+            reach: Reach::Loopback,
             limits: vec![limits::socket_send_bytes(), limits::open_files()],
         }
     }

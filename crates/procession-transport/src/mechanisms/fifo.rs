@@ -4,7 +4,7 @@
 //! at all, whatever other senders do and whichever of them is killed. The path is removed
 //! before the first fork: every side has opened the FIFO by then.
 
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::frame::HEADER_BYTES;
 use crate::inbox::Inbox;
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
@@ -31,7 +31,7 @@ impl Mechanism for Fifo {
             named: true,
             lifetime: Lifetime::FileSystem,
             largest_message: None,
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![limits::pipe_bytes(), limits::open_files()],
         }
     }

@@ -5,7 +5,7 @@
 //! Credits bound what may lie unread. The files have no name from the start
 //! (`O_TMPFILE`), or none after the instant it takes to remove it.
 
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::inbox::Inbox;
 use crate::lifeline::{Held, Lifeline, lifeline};
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
@@ -41,7 +41,7 @@ impl Mechanism for File {
             named: true,
             lifetime: Lifetime::FileSystem,
             largest_message: None,
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![limits::open_files()],
         }
     }

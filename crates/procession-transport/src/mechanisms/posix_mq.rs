@@ -1,6 +1,6 @@
 //! A POSIX message queue, one for all senders.
 
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::frame::HEADER_BYTES;
 use crate::inbox::Inbox;
 use crate::lifeline::{Held, Lifeline, lifeline};
@@ -29,7 +29,7 @@ impl Mechanism for PosixMq {
             named: true,
             lifetime: Lifetime::Kernel,
             largest_message: largest.value(),
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![
                 limits::mq_messages(),
                 largest,

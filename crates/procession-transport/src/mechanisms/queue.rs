@@ -1,6 +1,6 @@
 //! The library's own queue, one for all senders.
 
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::frame::HEADER_BYTES;
 use crate::inbox::Inbox;
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
@@ -31,7 +31,7 @@ impl Mechanism for Queue {
             named: true,
             lifetime: Lifetime::Process,
             largest_message: None,
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![limits::open_files()],
         }
     }

@@ -1,6 +1,6 @@
 //! Byte streams, one per sender: pipe and socket pair.
 
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::inbox::Inbox;
 use crate::lifeline::gone;
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
@@ -48,7 +48,7 @@ impl Mechanism for Pipe {
             named: false,
             lifetime: Lifetime::Process,
             largest_message: None,
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![limits::pipe_bytes(), limits::open_files()],
         }
     }
@@ -72,7 +72,7 @@ impl Mechanism for SocketPair {
             named: false,
             lifetime: Lifetime::Process,
             largest_message: None,
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![limits::socket_send_bytes(), limits::open_files()],
         }
     }

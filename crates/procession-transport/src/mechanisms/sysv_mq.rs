@@ -1,6 +1,6 @@
 //! A System V message queue, one for all senders.
 
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::frame::HEADER_BYTES;
 use crate::inbox::Inbox;
 use crate::lifeline::{Held, Lifeline, lifeline};
@@ -35,7 +35,7 @@ impl Mechanism for SysvMq {
             named: true,
             lifetime: Lifetime::Kernel,
             largest_message: largest.value(),
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![largest, limits::sysv_queue_bytes(), limits::sysv_queues()],
         }
     }

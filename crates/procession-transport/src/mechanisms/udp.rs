@@ -10,7 +10,7 @@
 //! receiver's buffer is full, so losing one is ordinary; the secret, known by
 //! inheritance only, keeps datagrams of other processes out.
 
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::inbox::Inbox;
 use crate::lifeline::{Held, Lifeline, gone, lifeline};
 use crate::mechanism::{Channel, Inlet, Mechanism, Outlet, Route};
@@ -50,7 +50,7 @@ impl Mechanism for Udp {
             named: true,
             lifetime: Lifetime::Process,
             largest_message: Some(65_507),
-            crosses_hosts: true,
+            reach: Reach::Loopback,
             limits: vec![limits::socket_send_bytes(), limits::open_files()],
         }
     }

@@ -16,6 +16,7 @@ fn main() -> std::process::ExitCode {
         strangers::a_stranger_on_tcp_neither_injects_nor_stalls,
         strangers::a_stranger_on_a_unix_socket_neither_injects_nor_stalls,
         strangers::a_crowd_of_senders_loses_nothing,
+        strangers::what_reaches_loopback_is_bound_to_it,
         strangers::a_datagram_without_the_secret_is_ignored,
         names::a_symbolic_link_for_the_private_directory_is_refused,
         names::a_private_directory_that_others_may_enter_is_refused,

@@ -1,15 +1,21 @@
 //! Those who connect and are none of ours.
 
 use crate::conformance::{open, pattern};
-use procession_transport::{Event, Transport, WorkerGroup};
+use procession_transport::{Event, Reach, Transport, WorkerGroup};
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The loopback port that this process has open, from the kernel's table.
+/// The port that this process has open.
 fn own_port(table: &str) -> u16 {
+    let address = own_address(table);
+    u16::from_str_radix(address.split_once(':').unwrap().1, 16).unwrap()
+}
+
+/// The address that this process has open, in the words of the kernel's table.
+fn own_address(table: &str) -> String {
     let inodes: Vec<String> = std::fs::read_dir("/proc/self/fd")
         .unwrap()
         .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
@@ -23,12 +29,12 @@ fn own_port(table: &str) -> u16 {
         })
         .collect();
     let text = std::fs::read_to_string(format!("/proc/self/net/{table}")).unwrap();
-    let port = text.lines().skip(1).find_map(|line| {
+    let address = text.lines().skip(1).find_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let mine = inodes.iter().any(|inode| inode == fields[9]);
-        mine.then(|| u16::from_str_radix(fields[1].split_once(':')?.1, 16).ok())?
+        mine.then(|| fields[1].to_owned())
     });
-    port.expect("a socket of ours in the table")
+    address.expect("a socket of ours in the table")
 }
 
 /// Runs a group while `intrude` does its worst before the workers connect.
@@ -128,6 +134,24 @@ pub(crate) fn a_datagram_without_the_secret_is_ignored() {
                 .unwrap();
         }
     });
+}
+
+pub(crate) fn what_reaches_loopback_is_bound_to_it() {
+    let loopback = format!("{:08X}:", u32::from_ne_bytes([127, 0, 0, 1]));
+    for transport in Transport::ALL {
+        let table = match transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+            other => {
+                assert_ne!(other.facts().reach, Reach::Loopback, "{other}");
+                continue;
+            }
+        };
+        assert_eq!(transport.facts().reach, Reach::Loopback);
+        let _fan_in = open(transport, 1);
+        let address = own_address(table);
+        assert!(address.starts_with(&loopback), "{transport}: {address}");
+    }
 }
 
 /// More senders than any queue of connections holds: all are done and gone

@@ -21,7 +21,7 @@ use absent::RedisList;
 #[cfg(feature = "redis")]
 use list::RedisList;
 
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::mechanism::Mechanism;
 use crate::options::Options;
 use procession::__private::limits;
@@ -41,7 +41,7 @@ impl Mechanism for Redis {
             named: true,
             lifetime: Lifetime::Server,
             largest_message: Some(512 << 20),
-            crosses_hosts: true,
+            reach: Reach::Server,
             limits: vec![limits::open_files()],
         }
     }

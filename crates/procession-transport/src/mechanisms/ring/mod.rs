@@ -30,7 +30,7 @@ mod rings;
 mod route;
 mod spin;
 
-use crate::facts::{Boundaries, Facts, Lifetime};
+use crate::facts::{Boundaries, Facts, Lifetime, Reach};
 use crate::mechanism::Mechanism;
 use crate::options::Options;
 use procession::__private::limits;
@@ -51,7 +51,7 @@ impl Mechanism for PosixShm {
             named: true,
             lifetime: Lifetime::Kernel,
             largest_message: None,
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![limits::open_files()],
         }
     }
@@ -75,7 +75,7 @@ impl Mechanism for SysvShm {
             named: true,
             lifetime: Lifetime::Kernel,
             largest_message: None,
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![
                 limits::sysv_segment_bytes(),
                 limits::sysv_memory_pages(),
@@ -105,7 +105,7 @@ impl Mechanism for Mmap {
             named: true,
             lifetime: Lifetime::FileSystem,
             largest_message: None,
-            crosses_hosts: false,
+            reach: Reach::Machine,
             limits: vec![limits::open_files()],
         }
     }
