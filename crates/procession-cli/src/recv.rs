@@ -109,8 +109,8 @@ struct Connections {
 fn received(outcome: Result<(), RecvTimeoutError>) -> Result<bool, Error> {
     match outcome {
         Ok(()) => Ok(true),
-        Err(RecvTimeoutError::Disconnected) => Ok(false),
-        Err(RecvTimeoutError::Timeout) => {
+        Err(RecvTimeoutError::Disconnected(..)) => Ok(false),
+        Err(RecvTimeoutError::Timeout(..)) => {
             Err(ErrorBuilder::new(ErrorKind::TimedOut, "receiving", "")
                 .because("timed out: no message arrived")
                 .build())

@@ -239,10 +239,10 @@ fn of_sending(error: SendTimeoutError<()>) -> Error {
     let operation = "sending";
     match error {
         SendTimeoutError::Failed((), error) => error,
-        SendTimeoutError::Timeout(()) => ErrorBuilder::new(ErrorKind::TimedOut, operation, "")
+        SendTimeoutError::Timeout((), ..) => ErrorBuilder::new(ErrorKind::TimedOut, operation, "")
             .because("timed out: the other side has no room")
             .build(),
-        SendTimeoutError::Disconnected(()) => {
+        SendTimeoutError::Disconnected((), ..) => {
             ErrorBuilder::new(ErrorKind::Disconnected, operation, "")
                 .because("no receiver is left")
                 .build()

@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let nothing = receiver.recv_timeout(Duration::from_millis(10));
     println!(
         "empty: {}",
-        matches!(nothing, Err(RecvTimeoutError::Timeout))
+        matches!(nothing, Err(RecvTimeoutError::Timeout(..)))
     );
     let mut reader = process::spawn(read, receiver)?;
     let mut writer = process::spawn(write, sender)?;

@@ -21,7 +21,7 @@ async fn talk(sender: Sender<u32>, receiver: Receiver<u32>) -> u32 {
         loop {
             match receiver.recv_async().await {
                 Ok(number) => sum += number,
-                Err(RecvError::Disconnected) => return sum,
+                Err(RecvError::Disconnected(..)) => return sum,
                 Err(error) => panic!("{error}"),
             }
         }

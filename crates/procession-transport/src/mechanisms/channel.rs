@@ -131,8 +131,8 @@ impl ChannelInlet {
             };
             match reader.recv_bytes_deadline(&mut self.buffer, Deadline::NOW) {
                 Ok(()) => inbox.packet(&self.buffer)?,
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => self.readers[sender] = None,
+                Err(RecvTimeoutError::Timeout(..)) => break,
+                Err(RecvTimeoutError::Disconnected(..)) => self.readers[sender] = None,
                 Err(RecvTimeoutError::Failed(error)) => return Err(error),
             }
             any = true;

@@ -101,8 +101,8 @@ pub(crate) fn failed_to_send(error: SendTimeoutError<()>, deadline: Deadline) ->
     let operation = "sending to receiver";
     match error {
         SendTimeoutError::Failed((), error) => error,
-        SendTimeoutError::Timeout(()) => timed_out(deadline, operation, ""),
-        SendTimeoutError::Disconnected(()) => {
+        SendTimeoutError::Timeout((), ..) => timed_out(deadline, operation, ""),
+        SendTimeoutError::Disconnected((), ..) => {
             ErrorBuilder::new(ErrorKind::Disconnected, operation, "")
                 .because("the receiver is gone")
                 .build()
@@ -125,7 +125,7 @@ impl QueueInlet {
         {
             Ok(_) => Ok(true),
             // What senders are left is known from elsewhere.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(false),
+            Err(RecvTimeoutError::Timeout(..) | RecvTimeoutError::Disconnected(..)) => Ok(false),
             Err(RecvTimeoutError::Failed(error)) => Err(error),
         }
     }

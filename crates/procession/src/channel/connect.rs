@@ -71,7 +71,7 @@ where
     R: Message<'static> + ?Sized,
 {
     let types = &Types::of::<S, R>(address)?;
-    match &address.0 {
+    let connected = match &address.0 {
         Target::Unix(path) => unix::connect(types, path, address, deadline),
         #[cfg(feature = "network")]
         Target::Tcp {
@@ -80,5 +80,6 @@ where
             let key = require_key(key.as_ref()).map_err(|error| error.about(address))?;
             super::tcp::connect(types, host, key, *limits, address, deadline)
         }
-    }
+    };
+    connected.map(|endpoint: Endpoint<S, R>| endpoint.of_connection(address))
 }

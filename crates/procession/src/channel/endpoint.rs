@@ -1,6 +1,6 @@
 //! Both ways at once.
 
-use super::{Reader, Writer};
+use super::{Address, Reader, Writer};
 use crate::Deadline;
 use crate::queue::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
@@ -32,6 +32,15 @@ pub struct Endpoint<S: ?Sized, R: ?Sized> {
 impl<S: ?Sized, R: ?Sized> Endpoint<S, R> {
     pub(super) fn new(writer: Writer<S>, reader: Reader<R>) -> Endpoint<S, R> {
         Endpoint { writer, reader }
+    }
+
+    /// Has its errors name the address that the connection was made through.
+    pub(super) fn of_connection(self, address: &Address) -> Endpoint<S, R> {
+        let address = address.to_string();
+        Endpoint {
+            writer: self.writer.of_connection(address.clone()),
+            reader: self.reader.of_connection(address),
+        }
     }
 
     /// The two ways, for two threads or two processes. Each side sees the end of

@@ -205,7 +205,7 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
         loop {
             let full = self.accept_waiting()?;
             if let Some(endpoint) = self.progress_pending()? {
-                return Ok(endpoint);
+                return Ok(endpoint.of_connection(&self.address));
             }
             if deadline.has_passed() {
                 let kind = deadline.error_kind();

@@ -5,7 +5,8 @@ use super::stream::KEPT;
 use crate::Deadline;
 #[cfg(feature = "tokio")]
 use crate::error::Context;
-use crate::queue::{self, Hindrance, Messages, Outcome, RecvError, RecvTimeoutError, TryRecvError};
+use crate::queue::{self, ErrorObject, Hindrance, Messages, Messaging, Outcome};
+use crate::queue::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::wait::{Readiness, Sealed, Selectable};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -32,6 +33,8 @@ use std::time::Duration;
 pub struct Reader<T: ?Sized> {
     /// And a buffer for what is received.
     inlet: RefCell<(Inlet, Vec<u8>)>,
+    /// Of a connection: the address that it was made through, for errors.
+    address: String,
     receives: PhantomData<fn() -> Box<T>>,
 }
 
@@ -39,8 +42,14 @@ impl<T: ?Sized> Reader<T> {
     pub(super) fn new(inlet: Inlet) -> Reader<T> {
         Reader {
             inlet: RefCell::new((inlet, Vec::new())),
+            address: String::new(),
             receives: PhantomData,
         }
+    }
+
+    pub(super) fn of_connection(mut self, address: String) -> Reader<T> {
+        self.address = address;
+        self
     }
 
     /// What tells of its messages, where that is in shared memory.
@@ -110,6 +119,13 @@ impl<T: ?Sized> Reader<T> {
     }
 }
 
+impl<T: ?Sized> Messaging for Reader<T> {
+    #[cold]
+    fn error_object(&self) -> ErrorObject {
+        ErrorObject::channel(&self.address)
+    }
+}
+
 impl<T: Serialize + DeserializeOwned> Reader<T> {
     fn next(&self, deadline: Deadline) -> Outcome<T> {
         let (descriptors, buffer) = {
@@ -139,7 +155,7 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     /// let (writer, reader) = channel::pipe::<u32>()?;
     /// let short = Duration::from_millis(1);
     /// assert!(matches!(reader.try_recv(), Err(TryRecvError::Empty)));
-    /// assert!(matches!(reader.recv_timeout(short), Err(RecvTimeoutError::Timeout)));
+    /// assert!(matches!(reader.recv_timeout(short), Err(RecvTimeoutError::Timeout(..))));
     /// writer.send(1).unwrap();
     /// writer.send(2).unwrap();
     /// assert_eq!(reader.recv().unwrap(), 1);
@@ -149,7 +165,8 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn recv(&self) -> Result<T, RecvError> {
-        self.next(Deadline::NEVER).map_err(Hindrance::of_recv)
+        self.next(Deadline::NEVER)
+            .map_err(|hindrance| hindrance.of_recv(self))
     }
 
     /// Receives a message if there is one now.
@@ -160,7 +177,8 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     /// # Examples
     /// See [`recv`](Reader::recv).
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        self.next(Deadline::NOW).map_err(Hindrance::of_try_recv)
+        self.next(Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_recv(self))
     }
 
     /// Receives a message, blocking until there is one, at most `timeout`.
@@ -182,7 +200,8 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
     /// # Examples
     /// See [`recv`](Reader::recv).
     pub fn recv_deadline(&self, deadline: Deadline) -> Result<T, RecvTimeoutError> {
-        self.next(deadline).map_err(Hindrance::of_recv_timeout)
+        self.next(deadline)
+            .map_err(|hindrance| hindrance.of_recv_timeout(self))
     }
 
     /// [`recv`](Reader::recv) as a future. In shared memory, for any executor; with
@@ -229,7 +248,7 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
         received
             .map_err(Hindrance::Failed)
             .flatten()
-            .map_err(Hindrance::of_recv)
+            .map_err(|hindrance| hindrance.of_recv(self))
     }
 
     /// Returns an iterator over the messages that come, until the end.
@@ -337,7 +356,7 @@ impl Reader<[u8]> {
     /// ```
     pub fn recv_bytes(&self, into: &mut Vec<u8>) -> Result<(), RecvError> {
         self.next_bytes(into, Deadline::NEVER)
-            .map_err(Hindrance::of_recv)
+            .map_err(|hindrance| hindrance.of_recv(self))
     }
 
     /// [`recv_bytes`](Reader::recv_bytes), if there is a message.
@@ -349,7 +368,7 @@ impl Reader<[u8]> {
     /// See [`recv_bytes`](Reader::recv_bytes).
     pub fn try_recv_bytes(&self, into: &mut Vec<u8>) -> Result<(), TryRecvError> {
         self.next_bytes(into, Deadline::NOW)
-            .map_err(Hindrance::of_try_recv)
+            .map_err(|hindrance| hindrance.of_try_recv(self))
     }
 
     /// [`recv_bytes`](Reader::recv_bytes), waiting at most `timeout`.
@@ -380,7 +399,7 @@ impl Reader<[u8]> {
         deadline: Deadline,
     ) -> Result<(), RecvTimeoutError> {
         self.next_bytes(into, deadline)
-            .map_err(Hindrance::of_recv_timeout)
+            .map_err(|hindrance| hindrance.of_recv_timeout(self))
     }
 
     fn next_bytes(&self, into: &mut Vec<u8>, deadline: Deadline) -> Outcome<()> {
@@ -411,13 +430,14 @@ impl<T: ?Sized> std::fmt::Debug for Reader<T> {
 
 impl<T: ?Sized> Serialize for Reader<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.inlet.borrow().0.serialize(serializer)
+        (&self.inlet.borrow().0, &self.address).serialize(serializer)
     }
 }
 
 impl<'de, T: ?Sized> Deserialize<'de> for Reader<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Reader<T>, D::Error> {
-        Inlet::deserialize(deserializer).map(Reader::new)
+        let (inlet, address) = <(Inlet, String)>::deserialize(deserializer)?;
+        Ok(Reader::new(inlet).of_connection(address))
     }
 }
 

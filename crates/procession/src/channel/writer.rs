@@ -3,7 +3,9 @@
 use super::direction::Outlet;
 use super::stream::KEPT;
 use crate::Deadline;
-use crate::queue::{self, Outcome, SendError, SendTimeoutError, TrySendError};
+use crate::queue::{
+    self, ErrorObject, Messaging, Outcome, SendError, SendTimeoutError, TrySendError,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::RefCell;
@@ -31,6 +33,8 @@ use std::time::Duration;
 pub struct Writer<T: ?Sized> {
     /// And a buffer for what is sent.
     outlet: RefCell<(Outlet, Vec<u8>)>,
+    /// Of a connection: the address that it was made through, for errors.
+    address: String,
     sends: PhantomData<fn(&T)>,
 }
 
@@ -38,8 +42,21 @@ impl<T: ?Sized> Writer<T> {
     pub(super) fn new(outlet: Outlet) -> Writer<T> {
         Writer {
             outlet: RefCell::new((outlet, Vec::new())),
+            address: String::new(),
             sends: PhantomData,
         }
+    }
+
+    pub(super) fn of_connection(mut self, address: String) -> Writer<T> {
+        self.address = address;
+        self
+    }
+}
+
+impl<T: ?Sized> Messaging for Writer<T> {
+    #[cold]
+    fn error_object(&self) -> ErrorObject {
+        ErrorObject::channel(&self.address)
     }
 }
 
@@ -74,7 +91,7 @@ impl<T: Serialize + DeserializeOwned> Writer<T> {
     /// writer.send(1).unwrap();
     /// assert!(matches!(writer.try_send(2), Err(TrySendError::Full(2))));
     /// let late = writer.send_timeout(3, Duration::from_millis(1));
-    /// assert!(matches!(late, Err(SendTimeoutError::Timeout(3))));
+    /// assert!(matches!(late, Err(SendTimeoutError::Timeout(3, ..))));
     /// assert!(writer.send_deadline(3, Deadline::NOW).is_err());
     /// assert_eq!(reader.recv().unwrap(), 1);
     /// drop(reader);
@@ -83,7 +100,7 @@ impl<T: Serialize + DeserializeOwned> Writer<T> {
     /// ```
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         self.deliver(&message, Deadline::NEVER)
-            .map_err(|hindrance| hindrance.of_send(message))
+            .map_err(|hindrance| hindrance.of_send(self, message))
     }
 
     /// Sends a message if there is room now. A pipe may have taken part of the message: it
@@ -100,7 +117,7 @@ impl<T: Serialize + DeserializeOwned> Writer<T> {
     /// See [`send`](Writer::send).
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         self.deliver(&message, Deadline::NOW)
-            .map_err(|hindrance| hindrance.of_try_send(message))
+            .map_err(|hindrance| hindrance.of_try_send(self, message))
     }
 
     /// Sends a message, blocking while there is no room, at most `timeout`.
@@ -126,7 +143,7 @@ impl<T: Serialize + DeserializeOwned> Writer<T> {
     /// See [`send`](Writer::send).
     pub fn send_deadline(&self, message: T, deadline: Deadline) -> Result<(), SendTimeoutError<T>> {
         self.deliver(&message, deadline)
-            .map_err(|hindrance| hindrance.of_send_timeout(message))
+            .map_err(|hindrance| hindrance.of_send_timeout(self, message))
     }
 }
 
@@ -150,7 +167,7 @@ impl Writer<[u8]> {
     /// ```
     pub fn send_bytes(&self, bytes: &[u8]) -> Result<(), SendError<()>> {
         self.deliver_bytes(bytes, Deadline::NEVER)
-            .map_err(|hindrance| hindrance.of_send(()))
+            .map_err(|hindrance| hindrance.of_send(self, ()))
     }
 
     /// Sends some bytes as one message if there is room now.
@@ -162,7 +179,7 @@ impl Writer<[u8]> {
     /// See [`send_bytes`](Writer::send_bytes).
     pub fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySendError<()>> {
         self.deliver_bytes(bytes, Deadline::NOW)
-            .map_err(|hindrance| hindrance.of_try_send(()))
+            .map_err(|hindrance| hindrance.of_try_send(self, ()))
     }
 
     /// Sends some bytes as one message, blocking while there is no room, at most `timeout`.
@@ -194,7 +211,7 @@ impl Writer<[u8]> {
         deadline: Deadline,
     ) -> Result<(), SendTimeoutError<()>> {
         self.deliver_bytes(bytes, deadline)
-            .map_err(|hindrance| hindrance.of_send_timeout(()))
+            .map_err(|hindrance| hindrance.of_send_timeout(self, ()))
     }
 
     fn deliver_bytes(&self, bytes: &[u8], deadline: Deadline) -> Outcome<()> {
@@ -210,12 +227,13 @@ impl<T: ?Sized> std::fmt::Debug for Writer<T> {
 
 impl<T: ?Sized> Serialize for Writer<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.outlet.borrow().0.serialize(serializer)
+        (&self.outlet.borrow().0, &self.address).serialize(serializer)
     }
 }
 
 impl<'de, T: ?Sized> Deserialize<'de> for Writer<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Writer<T>, D::Error> {
-        Outlet::deserialize(deserializer).map(Writer::new)
+        let (outlet, address) = <(Outlet, String)>::deserialize(deserializer)?;
+        Ok(Writer::new(outlet).of_connection(address))
     }
 }

@@ -197,7 +197,7 @@ impl Reservation {
     /// [`Failed`](super::SendError::Failed); nothing was sent.
     pub fn commit(self) -> Result<(), super::SendError<()>> {
         self.send(Deadline::NEVER)
-            .map_err(|hindrance| hindrance.of_send(()))
+            .map_err(|(hindrance, side)| hindrance.of_send(&*side, ()))
     }
 
     /// Sends the message if there is room now.
@@ -209,7 +209,7 @@ impl Reservation {
     /// See [`commit_first`](Reservation::commit_first).
     pub fn try_commit(self) -> Result<(), super::TrySendError<()>> {
         self.send(Deadline::NOW)
-            .map_err(|hindrance| hindrance.of_try_send(()))
+            .map_err(|(hindrance, side)| hindrance.of_try_send(&*side, ()))
     }
 
     /// Sends the message, blocking while there is no room, at most `timeout`.
@@ -233,7 +233,7 @@ impl Reservation {
     /// See [`commit_first`](Reservation::commit_first).
     pub fn commit_deadline(self, deadline: Deadline) -> Result<(), SendTimeoutError<()>> {
         self.send(deadline)
-            .map_err(|hindrance| hindrance.of_send_timeout(()))
+            .map_err(|(hindrance, side)| hindrance.of_send_timeout(&*side, ()))
     }
 
     /// Sends only so many bytes of it, from the first on: for messages whose
@@ -291,7 +291,7 @@ impl Reservation {
         Some(unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), count) })
     }
 
-    fn send(self, deadline: Deadline) -> Outcome<()> {
+    fn send(self, deadline: Deadline) -> Result<(), (Hindrance, Arc<Side>)> {
         self.holding.check_process();
         let Reservation { range, mut holding } = self;
         drop(range);
@@ -299,11 +299,13 @@ impl Reservation {
             return Ok(());
         };
         let side = &holding.side;
-        if side.ring.is_rendezvous() {
-            return hand_over_block(side, block, deadline);
-        }
-        let gone = || side.are_receivers_gone();
-        side.ring.commit(block, deadline, gone)
+        let sent = if side.ring.is_rendezvous() {
+            hand_over_block(side, block, deadline)
+        } else {
+            let gone = || side.are_receivers_gone();
+            side.ring.commit(block, deadline, gone)
+        };
+        sent.map_err(|hindrance| (hindrance, Arc::clone(side)))
     }
 }
 

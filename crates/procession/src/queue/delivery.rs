@@ -3,7 +3,7 @@
 use super::borrowed::Holding;
 use super::message::{decode, with_buffer};
 use super::ring::Keep;
-use super::{Hindrance, Outcome, Receiver, iter};
+use super::{Outcome, Receiver, iter};
 use super::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::Deadline;
 use procession_core::queue::Held;
@@ -143,7 +143,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     #[doc(alias = "receive")]
     #[doc(alias = "ack")]
     pub fn recv_delivery(&self) -> std::result::Result<Delivery<T>, RecvError> {
-        self.deliver(Deadline::NEVER).map_err(Hindrance::of_recv)
+        self.deliver(Deadline::NEVER)
+            .map_err(|hindrance| hindrance.of_recv(&*self.side))
     }
 
     /// [`recv_delivery`](Receiver::recv_delivery), if there is a message.
@@ -154,7 +155,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// # Examples
     /// See [`deliveries`](Receiver::deliveries).
     pub fn try_recv_delivery(&self) -> std::result::Result<Delivery<T>, TryRecvError> {
-        self.deliver(Deadline::NOW).map_err(Hindrance::of_try_recv)
+        self.deliver(Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
     /// [`recv_delivery`](Receiver::recv_delivery), waiting at most `timeout`.
@@ -182,7 +184,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         &self,
         deadline: Deadline,
     ) -> std::result::Result<Delivery<T>, RecvTimeoutError> {
-        self.deliver(deadline).map_err(Hindrance::of_recv_timeout)
+        self.deliver(deadline)
+            .map_err(|hindrance| hindrance.of_recv_timeout(&*self.side))
     }
 
     fn deliver(&self, deadline: Deadline) -> Outcome<Delivery<T>> {

@@ -1,6 +1,9 @@
 //! Why something could not be sent or received. Names and meanings are those of
-//! crossbeam-channel; what it does not know of is `Failed`.
+//! crossbeam-channel, which does not know `Failed`. Errors name their queue or channel,
+//! but for the two that say "not now" to an operation that does not wait: a loop that
+//! polls gets them all the time, compares them and goes on.
 
+use super::error_object::{ErrorObject, Messaging, Operation};
 use crate::{Error, ErrorKind};
 use std::fmt;
 
@@ -22,20 +25,22 @@ impl From<Error> for Hindrance {
 
 pub(crate) type Outcome<T> = std::result::Result<T, Hindrance>;
 
-/// What `Error` says of errors that are none of the system's.
+/// How [`TrySendError::Full`] and [`TryRecvError::Empty`] begin, which do not name the queue.
 const SENDING: &str = "sending message";
 const RECEIVING: &str = "receiving message";
 
 macro_rules! sending {
     ($(#[$doc:meta])* $name:ident {
-        $($(#[$variant_doc:meta])* $variant:ident: $kind:ident => $text:literal,)*
+        $(now $(#[$now_doc:meta])* $now:ident => $now_text:literal,)?
+        $(late $(#[$late_doc:meta])* $late:ident => $late_text:literal,)?
     }) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq)]
         pub enum $name<T> {
-            $($(#[$variant_doc])* $variant(T),)*
+            $($(#[$now_doc])* $now(T),)?
+            $($(#[$late_doc])* $late(T, #[doc(hidden)] ErrorObject),)?
             /// No receiver is left, or the queue was closed.
-            Disconnected(T),
+            Disconnected(T, #[doc(hidden)] ErrorObject),
             /// The message cannot be encoded, or the system failed.
             Failed(T, Error),
         }
@@ -55,8 +60,9 @@ macro_rules! sending {
             /// ```
             pub fn into_inner(self) -> T {
                 match self {
-                    $($name::$variant(message) => message,)*
-                    $name::Disconnected(message) | $name::Failed(message, _) => message,
+                    $($name::$now(message) => message,)?
+                    $($name::$late(message, _) => message,)?
+                    $name::Disconnected(message, _) | $name::Failed(message, _) => message,
                 }
             }
 
@@ -74,16 +80,10 @@ macro_rules! sending {
             #[must_use]
             pub fn kind(&self) -> ErrorKind {
                 match self {
-                    $($name::$variant(_) => ErrorKind::$kind,)*
-                    $name::Disconnected(_) => ErrorKind::Disconnected,
+                    $($name::$now(_) => ErrorKind::WouldBlock,)?
+                    $($name::$late(..) => ErrorKind::TimedOut,)?
+                    $name::Disconnected(..) => ErrorKind::Disconnected,
                     $name::Failed(_, error) => error.kind(),
-                }
-            }
-
-            fn cause(&self) -> &'static str {
-                match self {
-                    $($name::$variant(_) => $text,)*
-                    _ => "no receiver is left, or the queue was closed",
                 }
             }
         }
@@ -91,8 +91,9 @@ macro_rules! sending {
         impl<T> fmt::Debug for $name<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    $($name::$variant(_) => f.write_str(concat!(stringify!($variant), "(..)")),)*
-                    $name::Disconnected(_) => f.write_str("Disconnected(..)"),
+                    $($name::$now(_) => f.write_str(concat!(stringify!($now), "(..)")),)?
+                    $($name::$late(..) => f.write_str(concat!(stringify!($late), "(..)")),)?
+                    $name::Disconnected(..) => f.write_str("Disconnected(..)"),
                     $name::Failed(_, error) => write!(f, "Failed(.., {error:?})"),
                 }
             }
@@ -101,8 +102,10 @@ macro_rules! sending {
         impl<T> fmt::Display for $name<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
+                    $($name::$now(_) => write!(f, "{SENDING}: {}", $now_text),)?
+                    $($name::$late(_, object) => object.write(f, Operation::Sending, Some($late_text)),)?
+                    $name::Disconnected(_, object) => object.write(f, Operation::Sending, None),
                     $name::Failed(_, error) => error.fmt(f),
-                    other => write!(f, "{SENDING}: {}", other.cause()),
                 }
             }
         }
@@ -119,9 +122,12 @@ macro_rules! sending {
         impl<T> From<$name<T>> for Error {
             /// Drops the message.
             fn from(error: $name<T>) -> Error {
+                let kind = error.kind();
                 match error {
+                    $($name::$now(_) => Error::new(kind, SENDING, "").because($now_text),)?
+                    $($name::$late(_, object) => object.error(kind, Operation::Sending, Some($late_text)),)?
+                    $name::Disconnected(_, object) => object.error(kind, Operation::Sending, None),
                     $name::Failed(_, error) => error,
-                    other => Error::new(other.kind(), SENDING, "").because(other.cause()),
                 }
             }
         }
@@ -138,8 +144,9 @@ sending! {
 sending! {
     /// Why [`try_send`](super::Sender::try_send) did not send; has the message.
     TrySendError {
+        now
         /// As many messages wait as may.
-        Full: WouldBlock => "there is no room",
+        Full => "there is no room",
     }
 }
 
@@ -147,21 +154,24 @@ sending! {
     /// Why [`send_timeout`](super::Sender::send_timeout) did not send; has the
     /// message.
     SendTimeoutError {
+        late
         /// There was no room in time.
-        Timeout: TimedOut => "timed out, as there was no room",
+        Timeout => "timed out: there was no room",
     }
 }
 
 macro_rules! receiving {
     ($(#[$doc:meta])* $name:ident {
-        $($(#[$variant_doc:meta])* $variant:ident: $kind:ident => $text:literal,)*
+        $(now $(#[$now_doc:meta])* $now:ident => $now_text:literal,)?
+        $(late $(#[$late_doc:meta])* $late:ident => $late_text:literal,)?
     }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum $name {
-            $($(#[$variant_doc])* $variant,)*
+            $($(#[$now_doc])* $now,)?
+            $($(#[$late_doc])* $late(#[doc(hidden)] ErrorObject),)?
             /// Nothing is there, and no sender is left, or the queue was closed.
-            Disconnected,
+            Disconnected(#[doc(hidden)] ErrorObject),
             /// A message cannot be decoded, or the system failed.
             Failed(Error),
         }
@@ -181,16 +191,10 @@ macro_rules! receiving {
             #[must_use]
             pub fn kind(&self) -> ErrorKind {
                 match self {
-                    $($name::$variant => ErrorKind::$kind,)*
-                    $name::Disconnected => ErrorKind::Disconnected,
+                    $($name::$now => ErrorKind::WouldBlock,)?
+                    $($name::$late(_) => ErrorKind::TimedOut,)?
+                    $name::Disconnected(_) => ErrorKind::Disconnected,
                     $name::Failed(error) => error.kind(),
-                }
-            }
-
-            fn cause(&self) -> &'static str {
-                match self {
-                    $($name::$variant => $text,)*
-                    _ => "nothing is there, and no sender is left, or the queue was closed",
                 }
             }
         }
@@ -198,8 +202,10 @@ macro_rules! receiving {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
+                    $($name::$now => write!(f, "{RECEIVING}: {}", $now_text),)?
+                    $($name::$late(object) => object.write(f, Operation::Receiving, Some($late_text)),)?
+                    $name::Disconnected(object) => object.write(f, Operation::Receiving, None),
                     $name::Failed(error) => error.fmt(f),
-                    other => write!(f, "{RECEIVING}: {}", other.cause()),
                 }
             }
         }
@@ -215,9 +221,12 @@ macro_rules! receiving {
 
         impl From<$name> for Error {
             fn from(error: $name) -> Error {
+                let kind = error.kind();
                 match error {
+                    $($name::$now => Error::new(kind, RECEIVING, "").because($now_text),)?
+                    $($name::$late(object) => object.error(kind, Operation::Receiving, Some($late_text)),)?
+                    $name::Disconnected(object) => object.error(kind, Operation::Receiving, None),
                     $name::Failed(error) => error,
-                    other => Error::new(other.kind(), RECEIVING, "").because(other.cause()),
                 }
             }
         }
@@ -234,16 +243,18 @@ receiving! {
 receiving! {
     /// Why [`try_recv`](super::Receiver::try_recv) received nothing.
     TryRecvError {
+        now
         /// Nothing is there.
-        Empty: WouldBlock => "nothing is there",
+        Empty => "nothing is there",
     }
 }
 
 receiving! {
     /// Why [`recv_timeout`](super::Receiver::recv_timeout) received nothing.
     RecvTimeoutError {
+        late
         /// Nothing came in time.
-        Timeout: TimedOut => "timed out, as nothing came",
+        Timeout => "timed out: no message came",
     }
 }
 
@@ -253,7 +264,7 @@ macro_rules! widening {
         impl<T> From<$from<T>> for $to<T> {
             fn from(error: $from<T>) -> Self {
                 match error {
-                    $from::Disconnected(message) => $to::Disconnected(message),
+                    $from::Disconnected(message, object) => $to::Disconnected(message, object),
                     $from::Failed(message, error) => $to::Failed(message, error),
                 }
             }
@@ -266,7 +277,7 @@ widening!(SendError => TrySendError, SendError => SendTimeoutError);
 impl From<RecvError> for TryRecvError {
     fn from(error: RecvError) -> Self {
         match error {
-            RecvError::Disconnected => TryRecvError::Disconnected,
+            RecvError::Disconnected(object) => TryRecvError::Disconnected(object),
             RecvError::Failed(error) => TryRecvError::Failed(error),
         }
     }
@@ -275,7 +286,7 @@ impl From<RecvError> for TryRecvError {
 impl From<RecvError> for RecvTimeoutError {
     fn from(error: RecvError) -> Self {
         match error {
-            RecvError::Disconnected => RecvTimeoutError::Disconnected,
+            RecvError::Disconnected(object) => RecvTimeoutError::Disconnected(object),
             RecvError::Failed(error) => RecvTimeoutError::Failed(error),
         }
     }
@@ -291,49 +302,49 @@ impl Hindrance {
         }
     }
 
-    pub(crate) fn of_send<T>(self, message: T) -> SendError<T> {
+    pub(crate) fn of_send<T>(self, of: &impl Messaging, message: T) -> SendError<T> {
+        let object = of.error_object();
         match self {
-            Hindrance::Disconnected | Hindrance::TimedOut => SendError::Disconnected(message),
-            Hindrance::Failed(error) => SendError::Failed(message, error),
+            Hindrance::Disconnected | Hindrance::TimedOut => {
+                SendError::Disconnected(message, object)
+            }
+            Hindrance::Failed(error) => SendError::Failed(message, object.name_in(error)),
         }
     }
 
-    pub(crate) fn of_try_send<T>(self, message: T) -> TrySendError<T> {
+    pub(crate) fn of_try_send<T>(self, of: &impl Messaging, message: T) -> TrySendError<T> {
         match self {
             Hindrance::TimedOut => TrySendError::Full(message),
-            Hindrance::Disconnected => TrySendError::Disconnected(message),
-            Hindrance::Failed(error) => TrySendError::Failed(message, error),
+            other => other.of_send(of, message).into(),
         }
     }
 
-    pub(crate) fn of_send_timeout<T>(self, message: T) -> SendTimeoutError<T> {
+    pub(crate) fn of_send_timeout<T>(self, of: &impl Messaging, message: T) -> SendTimeoutError<T> {
         match self {
-            Hindrance::TimedOut => SendTimeoutError::Timeout(message),
-            Hindrance::Disconnected => SendTimeoutError::Disconnected(message),
-            Hindrance::Failed(error) => SendTimeoutError::Failed(message, error),
+            Hindrance::TimedOut => SendTimeoutError::Timeout(message, of.error_object()),
+            other => other.of_send(of, message).into(),
         }
     }
 
-    pub(crate) fn of_recv(self) -> RecvError {
+    pub(crate) fn of_recv(self, of: &impl Messaging) -> RecvError {
+        let object = of.error_object();
         match self {
-            Hindrance::Disconnected | Hindrance::TimedOut => RecvError::Disconnected,
-            Hindrance::Failed(error) => RecvError::Failed(error),
+            Hindrance::Disconnected | Hindrance::TimedOut => RecvError::Disconnected(object),
+            Hindrance::Failed(error) => RecvError::Failed(object.name_in(error)),
         }
     }
 
-    pub(crate) fn of_try_recv(self) -> TryRecvError {
+    pub(crate) fn of_try_recv(self, of: &impl Messaging) -> TryRecvError {
         match self {
             Hindrance::TimedOut => TryRecvError::Empty,
-            Hindrance::Disconnected => TryRecvError::Disconnected,
-            Hindrance::Failed(error) => TryRecvError::Failed(error),
+            other => other.of_recv(of).into(),
         }
     }
 
-    pub(crate) fn of_recv_timeout(self) -> RecvTimeoutError {
+    pub(crate) fn of_recv_timeout(self, of: &impl Messaging) -> RecvTimeoutError {
         match self {
-            Hindrance::TimedOut => RecvTimeoutError::Timeout,
-            Hindrance::Disconnected => RecvTimeoutError::Disconnected,
-            Hindrance::Failed(error) => RecvTimeoutError::Failed(error),
+            Hindrance::TimedOut => RecvTimeoutError::Timeout(of.error_object()),
+            other => other.of_recv(of).into(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What senders and receivers have in common, and how they travel.
 
 use super::descriptors::DescriptorSocket;
+use super::error_object::{ErrorObject, Messaging};
 use super::ring::{self, Ring};
 use super::schema::{Message, REMEDY};
 use crate::peer::Peer;
@@ -59,6 +60,13 @@ impl Side {
             self.ring.close_for_good();
         }
         gone
+    }
+}
+
+impl Messaging for Side {
+    #[cold]
+    fn error_object(&self) -> ErrorObject {
+        ErrorObject::queue(self.ring.object.label())
     }
 }
 

@@ -19,7 +19,7 @@ fn ended_early(error: &Error) -> ! {
 pub(crate) fn item<T>(received: std::result::Result<T, RecvError>) -> Option<T> {
     match received {
         Ok(message) => Some(message),
-        Err(RecvError::Disconnected) => None,
+        Err(RecvError::Disconnected(..)) => None,
         Err(RecvError::Failed(error)) => ended_early(&error),
     }
 }
@@ -28,7 +28,7 @@ pub(crate) fn item<T>(received: std::result::Result<T, RecvError>) -> Option<T> 
 pub(super) fn item_now<T>(received: std::result::Result<T, TryRecvError>) -> Option<T> {
     match received {
         Ok(message) => Some(message),
-        Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        Err(TryRecvError::Empty | TryRecvError::Disconnected(..)) => None,
         Err(TryRecvError::Failed(error)) => ended_early(&error),
     }
 }
@@ -47,7 +47,7 @@ pub(crate) fn results<T>(
         is_over = received.is_err();
         match received {
             Ok(message) => Some(Ok(message)),
-            Err(RecvError::Disconnected) => None,
+            Err(RecvError::Disconnected(..)) => None,
             Err(RecvError::Failed(error)) => Some(Err(error)),
         }
     })

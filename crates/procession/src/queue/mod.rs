@@ -104,6 +104,7 @@ mod delivery;
 mod descriptors;
 mod ends;
 mod error;
+mod error_object;
 mod handle;
 mod iter;
 mod layout;
@@ -128,6 +129,7 @@ pub(crate) use error::{Hindrance, Outcome};
 pub use error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
+pub(crate) use error_object::{ErrorObject, Messaging};
 pub use iter::IntoIter;
 pub(crate) use iter::{into_iterator, item, results};
 pub(crate) use message::{decode, encode};

@@ -1,6 +1,7 @@
 //! Messages of several priorities.
 
 use super::Message;
+use super::error_object::{ErrorObject, Messaging};
 use super::{Halves, Options, Receiver, RecvError, RecvTimeoutError, SendError, Sender};
 use super::{SendTimeoutError, TryRecvError, TrySendError, iter};
 use crate::wait::{Sealed as _, WaitSet};
@@ -201,8 +202,8 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
     pub fn recv(&self) -> std::result::Result<(usize, T), RecvError> {
         self.recv_deadline(Deadline::NEVER)
             .map_err(|error| match error {
-                RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout => {
-                    RecvError::Disconnected
+                RecvTimeoutError::Disconnected(object) | RecvTimeoutError::Timeout(object) => {
+                    RecvError::Disconnected(object)
                 }
                 RecvTimeoutError::Failed(error) => RecvError::Failed(error),
             })
@@ -218,12 +219,12 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
             match receiver.try_recv() {
                 Ok(message) => return Ok((priority, message)),
                 Err(TryRecvError::Empty) => is_over = false,
-                Err(TryRecvError::Disconnected) => {}
+                Err(TryRecvError::Disconnected(..)) => {}
                 Err(TryRecvError::Failed(error)) => return Err(TryRecvError::Failed(error)),
             }
         }
         Err(if is_over {
-            TryRecvError::Disconnected
+            TryRecvError::Disconnected(self.error_object())
         } else {
             TryRecvError::Empty
         })
@@ -254,7 +255,9 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
         loop {
             match self.try_recv() {
                 Ok(message) => return Ok(message),
-                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Disconnected(object)) => {
+                    return Err(RecvTimeoutError::Disconnected(object));
+                }
                 Err(TryRecvError::Failed(error)) => return Err(RecvTimeoutError::Failed(error)),
                 Err(TryRecvError::Empty) => {}
             }
@@ -269,7 +272,9 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
                 Ok(_) => {}
                 Err(error) => {
                     return Err(match error.kind() {
-                        ErrorKind::TimedOut | ErrorKind::WouldBlock => RecvTimeoutError::Timeout,
+                        ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+                            RecvTimeoutError::Timeout(self.error_object())
+                        }
                         _ => RecvTimeoutError::Failed(error),
                     });
                 }
@@ -299,6 +304,14 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
 }
 
 impl<T> PriorityReceiver<T> {
+    /// The queue of the lowest priority, whose name is that of them all.
+    fn error_object(&self) -> ErrorObject {
+        match self.receivers.first() {
+            Some(receiver) => receiver.side.error_object(),
+            None => ErrorObject::queue(""),
+        }
+    }
+
     /// How many messages wait, of all priorities.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -185,8 +185,9 @@ impl<'a, R> Selector<'a, R> {
         self.add(from.readiness(), move || match from.try_recv_any() {
             Ok(message) => Some(Performed::Once(then(Ok(message)))),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => {
-                Some(Performed::Last(then(Err(RecvError::Disconnected))))
+            Err(TryRecvError::Disconnected(object)) => {
+                let end = RecvError::Disconnected(object);
+                Some(Performed::Last(then(Err(end))))
             }
             Err(TryRecvError::Failed(error)) => {
                 Some(Performed::Once(then(Err(RecvError::Failed(error)))))
@@ -224,7 +225,9 @@ impl<'a, R> Selector<'a, R> {
                     message = Some(not_sent);
                     return None;
                 }
-                Err(TrySendError::Disconnected(not_sent)) => Err(SendError::Disconnected(not_sent)),
+                Err(TrySendError::Disconnected(not_sent, object)) => {
+                    Err(SendError::Disconnected(not_sent, object))
+                }
                 Err(TrySendError::Failed(not_sent, error)) => {
                     Err(SendError::Failed(not_sent, error))
                 }

@@ -53,7 +53,7 @@ pub(crate) fn a_dropped_end_is_the_end_of_file(options: Options, method: StartMe
             // They may be gone by now.
             let _ = end.send(2);
             let end = end.recv();
-            matches!(end, Err(RecvError::Disconnected))
+            matches!(end, Err(RecvError::Disconnected(..)))
         },
         theirs,
     );
@@ -78,9 +78,9 @@ pub(crate) fn a_killed_process_is_the_end_of_file(options: Options, method: Star
     assert!(ours.poll_timeout(LONG).unwrap());
     task.kill().unwrap();
     assert_eq!(ours.recv().unwrap(), "last words");
-    assert!(matches!(ours.recv(), Err(RecvError::Disconnected)));
+    assert!(matches!(ours.recv(), Err(RecvError::Disconnected(..))));
     assert!(ours.poll().unwrap(), "the end is news, too");
-    assert!(matches!(ours.send(7), Err(SendError::Disconnected(7))));
+    assert!(matches!(ours.send(7), Err(SendError::Disconnected(7, ..))));
     let _: Result<(), _> = task.join();
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn the_two_ways_go_apart(options: Options, method: StartMethod) {
         numbers.send(number).unwrap();
     }
     let early = sums.recv_timeout(std::time::Duration::from_millis(5));
-    assert!(matches!(early, Err(RecvTimeoutError::Timeout)));
+    assert!(matches!(early, Err(RecvTimeoutError::Timeout(..))));
     drop(numbers);
     assert_eq!(sums.recv_timeout(LONG).unwrap(), 499_500);
     assert!(sums.recv().is_err());

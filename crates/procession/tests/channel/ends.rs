@@ -16,15 +16,15 @@ use std::sync::mpsc;
 #[track_caller]
 fn refuses(writer: &Writer<u32>, what: &str) {
     for _ in 0..3 {
-        let refused = matches!(writer.send(1), Err(SendError::Disconnected(1)))
-            && matches!(writer.try_send(2), Err(TrySendError::Disconnected(2)))
+        let refused = matches!(writer.send(1), Err(SendError::Disconnected(1, ..)))
+            && matches!(writer.try_send(2), Err(TrySendError::Disconnected(2, ..)))
             && matches!(
                 writer.send_timeout(3, LONG),
-                Err(SendTimeoutError::Disconnected(3))
+                Err(SendTimeoutError::Disconnected(3, ..))
             )
             && matches!(
                 writer.send_deadline(4, Deadline::after(LONG)),
-                Err(SendTimeoutError::Disconnected(4))
+                Err(SendTimeoutError::Disconnected(4, ..))
             );
         assert!(refused, "{what}: {:?}", writer.send(5));
     }
@@ -33,11 +33,11 @@ fn refuses(writer: &Writer<u32>, what: &str) {
 #[track_caller]
 fn is_at_its_end(reader: &Reader<u32>, what: &str) {
     for _ in 0..3 {
-        let ended = matches!(reader.recv(), Err(RecvError::Disconnected))
-            && matches!(reader.try_recv(), Err(TryRecvError::Disconnected))
+        let ended = matches!(reader.recv(), Err(RecvError::Disconnected(..)))
+            && matches!(reader.try_recv(), Err(TryRecvError::Disconnected(..)))
             && matches!(
                 reader.recv_timeout(LONG),
-                Err(RecvTimeoutError::Disconnected)
+                Err(RecvTimeoutError::Disconnected(..))
             )
             && reader.poll().unwrap()
             && reader.iter().next().is_none()
@@ -73,7 +73,7 @@ pub(crate) fn both_ways_end_each_time(options: Options, method: StartMethod) {
         let _ = task.join();
         let what = format!("{unread} unread");
         testkit::eventually("the end is known", || {
-            matches!(writer.try_send(7), Err(TrySendError::Disconnected(7)))
+            matches!(writer.try_send(7), Err(TrySendError::Disconnected(7, ..)))
         });
         refuses(&writer, &what);
         is_at_its_end(&reader, &what);

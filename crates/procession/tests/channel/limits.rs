@@ -19,7 +19,10 @@ pub(crate) fn deadlines_are_kept() {
         assert!(matches!(reader.try_recv(), Err(TryRecvError::Empty)));
         let start = Instant::now();
         let none = reader.recv_timeout(short);
-        assert!(matches!(none, Err(RecvTimeoutError::Timeout)), "{none:?}");
+        assert!(
+            matches!(none, Err(RecvTimeoutError::Timeout(..))),
+            "{none:?}"
+        );
         assert!(start.elapsed() >= short);
         let mut sent = 0;
         while writer.try_send(sent).is_ok() {
@@ -29,7 +32,7 @@ pub(crate) fn deadlines_are_kept() {
         assert!(matches!(full, Err(TrySendError::Full(9))), "{full:?}");
         let start = Instant::now();
         let full = writer.send_timeout(9, short);
-        assert!(matches!(full, Err(SendTimeoutError::Timeout(9))));
+        assert!(matches!(full, Err(SendTimeoutError::Timeout(9, ..))));
         assert!(start.elapsed() >= short);
         drop(writer);
         // Nothing of what was refused, and all of what was not.
@@ -50,7 +53,7 @@ pub(crate) fn polling_sees_messages_and_the_end() {
             threads.spawn(|| drop(writer));
             assert!(reader.poll_timeout(LONG).unwrap());
         });
-        assert!(matches!(reader.recv(), Err(RecvError::Disconnected)));
+        assert!(matches!(reader.recv(), Err(RecvError::Disconnected(..))));
     }
 }
 
@@ -156,12 +159,14 @@ pub(crate) fn a_message_that_had_no_time_for_its_rest_is_taken_back() {
             }
             _ => {
                 let late = writer.send_timeout(long(), short);
-                assert!(matches!(late, Err(SendTimeoutError::Timeout(bytes)) if bytes == long()));
+                assert!(
+                    matches!(late, Err(SendTimeoutError::Timeout(bytes, ..)) if bytes == long())
+                );
             }
         }
         // Nobody has read, so that there is no room for the rest either.
         let late = writer.send_timeout(ByteBuf::new(), short);
-        assert!(matches!(late, Err(SendTimeoutError::Timeout(_))));
+        assert!(matches!(late, Err(SendTimeoutError::Timeout(..))));
         let reads = std::thread::spawn(move || {
             let mut received = Vec::new();
             while received.last() != Some(&vec![round]) {
@@ -208,7 +213,7 @@ pub(crate) fn what_was_taken_back_is_nothing_to_receive() {
         assert!(sends.join().unwrap());
     });
     assert_eq!(select.ready_timeout(LONG).unwrap(), first, "the end");
-    assert!(matches!(reader.recv(), Err(RecvError::Disconnected)));
+    assert!(matches!(reader.recv(), Err(RecvError::Disconnected(..))));
 }
 
 /// The rest of a message that was taken back goes along with its writer.
@@ -222,7 +227,7 @@ pub(crate) fn a_writer_that_travels_finishes_what_it_has_begun() {
     )
     .unwrap();
     assert_eq!(reader.recv_timeout(LONG).unwrap(), [7]);
-    assert!(matches!(reader.recv(), Err(RecvError::Disconnected)));
+    assert!(matches!(reader.recv(), Err(RecvError::Disconnected(..))));
     assert!(task.join().unwrap());
 }
 

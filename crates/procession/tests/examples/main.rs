@@ -172,8 +172,8 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
         ),
         (
             "48_queue",
-            "empty: true\nread: ABCDE\nfull: true\nleft: 1, then receiving message: nothing is there, \
-             and no sender is left, or the queue was closed\n",
+            "empty: true\nread: ABCDE\nfull: true\nleft: 1, then receiving from queue: \
+             the queue is empty, and no sender is left or it was closed\n",
         ),
         (
             "49_redelivery",
@@ -182,7 +182,7 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
         ("50_pi_queue", PI),
         (
             "51_duplex",
-            "3 squared is 9\n4 squared is 16\n[3, 2, 1]\nreceiving message: nothing is there, and no sender is left, or the queue was closed\n",
+            "3 squared is 9\n4 squared is 16\n[3, 2, 1]\nreceiving from channel: the other end is gone, and everything that it sent was received\n",
         ),
         ("52_joinable", "done: 6\nworkers that lived: 1\n"),
         (

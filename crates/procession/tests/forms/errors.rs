@@ -6,7 +6,7 @@ use procession::process::TaskError;
 use procession::shared::Array;
 use procession::sync::{LockError, Mutex, MutexGuard, RecoveryGuard, RwLock};
 use procession::{Error, ErrorKind, Failure, FailureError};
-use procession::{manager, pool, process, queue};
+use procession::{channel, manager, pool, process, queue};
 use std::error::Error as StdError;
 use std::fmt::{Debug, Display};
 
@@ -153,29 +153,94 @@ pub(crate) fn what_a_queue_says_has_a_kind() {
     let (sender, receiver) = queue::bounded::<u8>(1).unwrap();
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
     let late = receiver.recv_timeout(super::SHORT);
-    assert_eq!(late, Err(RecvTimeoutError::Timeout));
+    assert!(matches!(late, Err(RecvTimeoutError::Timeout(..))));
     sender.send(1).unwrap();
     assert_eq!(sender.try_send(2), Err(TrySendError::Full(2)));
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut);
     let late = sender.send_timeout(2, super::SHORT);
-    assert_eq!(late, Err(SendTimeoutError::Timeout(2)));
-    assert_ne!(late, Err(SendTimeoutError::Disconnected(2)));
+    assert!(matches!(late, Err(SendTimeoutError::Timeout(2, ..))));
     let kind = |error: Error| error.kind();
     assert_eq!(kind(TryRecvError::Empty.into()), ErrorKind::WouldBlock);
-    assert_eq!(kind(RecvTimeoutError::Timeout.into()), ErrorKind::TimedOut);
+    assert_eq!(kind(late.unwrap_err().into()), ErrorKind::TimedOut);
     assert_eq!(kind(TrySendError::Full(2).into()), ErrorKind::WouldBlock);
-    assert_eq!(
-        kind(SendTimeoutError::Timeout(2).into()),
-        ErrorKind::TimedOut
-    );
     drop(sender);
     assert_eq!(receiver.recv(), Ok(1));
     let ended = receiver.recv();
-    assert_eq!(ended, Err(queue::RecvError::Disconnected));
+    assert!(matches!(ended, Err(queue::RecvError::Disconnected(..))));
     let ended = Error::from(ended.unwrap_err());
     assert!(ended.is_disconnected());
     assert_eq!(ended, ended.clone());
     let travelled: Error = serde_json::from_str(&serde_json::to_string(&ended).unwrap()).unwrap();
     assert_eq!(travelled, ended);
+}
+
+pub(crate) fn what_a_queue_or_a_channel_says_names_it() {
+    use std::fmt::Display;
+    // The text of the error itself, and of what `?` makes of it.
+    fn says<E: Display + Into<Error>>(error: E) -> (String, String) {
+        let text = error.to_string();
+        let error: Error = error.into();
+        assert_eq!(error.to_string(), text);
+        (text, error.object().to_owned())
+    }
+    let name = format!("forms-queue-{}", std::process::id());
+    let (sender, receiver) = queue::create::<u8>(&name, 1).unwrap();
+    let late = says(receiver.recv_timeout(super::SHORT).unwrap_err());
+    let text = format!("receiving from queue `{name}`: timed out: no message came");
+    assert_eq!(late, (text, name.clone()));
+    sender.send(1).unwrap();
+    let error = sender.send_timeout(2, super::SHORT).unwrap_err();
+    let text = format!("sending to queue `{name}`: timed out: there was no room");
+    assert_eq!(says(error.clone()), (text, name.clone()));
+    assert!(Error::from(error).hint().unwrap().contains("capacity"));
+    sender.close().unwrap();
+    let text = format!("sending to queue `{name}`: the queue was closed");
+    assert_eq!(
+        says(sender.send(2).unwrap_err()),
+        (text.clone(), name.clone())
+    );
+    assert_eq!(says(sender.try_send(2).unwrap_err()).0, text);
+    receiver.recv().unwrap();
+    let text = format!("receiving from queue `{name}`: the queue is empty and was closed");
+    assert_eq!(
+        says(receiver.recv().unwrap_err()),
+        (text.clone(), name.clone())
+    );
+    assert_eq!(says(receiver.try_recv().unwrap_err()).0, text);
+    queue::unlink(&name).unwrap();
+
+    let (sender, receiver) = queue::bytes(1).unwrap();
+    let reserved = sender.reserve(1).unwrap();
+    drop(receiver);
+    let text = "sending to queue: no receiver is left, or the queue was closed";
+    let ended = reserved.commit().unwrap_err();
+    assert_eq!(says(ended), (text.to_owned(), String::new()));
+
+    let (writer, reader) = channel::pipe::<u8>().unwrap();
+    drop(reader);
+    let text = "sending to channel: the other end is gone";
+    let ended = writer.send(1).unwrap_err();
+    assert_eq!(says(ended), (text.to_owned(), String::new()));
+    let directory = tempfile::tempdir().unwrap();
+    let address = channel::Address::unix(directory.path().join("socket"));
+    let mut listener = channel::Listener::<u8, u8>::bind(&address).unwrap();
+    let connected = std::thread::scope(|threads| {
+        let client = threads.spawn(|| channel::connect::<u8, u8>(&address).unwrap());
+        drop(listener.accept().unwrap());
+        client.join().unwrap()
+    });
+    let text = format!("sending to channel `{address}`: the other end is gone");
+    let ended = connected.send(1).unwrap_err();
+    assert_eq!(says(ended), (text, address.to_string()));
+    let text = format!(
+        "receiving from channel `{address}`: the other end is gone, and everything that it sent \
+         was received"
+    );
+    let copy = process::spawn(
+        |connection: channel::Endpoint<u8, u8>| connection.recv().unwrap_err().to_string(),
+        connected,
+    );
+    assert_eq!(copy.unwrap().join().unwrap(), text, "its address travels");
 }
 
 pub(crate) fn a_task_fails_alike_alone_and_in_a_pool() {

@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         errors::what_a_lock_says_converts_and_unlocks,
         errors::what_a_lock_says_names_it,
         errors::what_a_queue_says_has_a_kind,
+        errors::what_a_queue_or_a_channel_says_names_it,
         errors::a_task_fails_alike_alone_and_in_a_pool,
         errors::a_task_error_is_told_whole_as_an_error,
         errors::causes_are_said_once,
@@ -111,9 +112,9 @@ macro_rules! one_form {
 }
 
 one_form!(TryRecvError, true, TryRecvError::Empty);
-one_form!(RecvTimeoutError, false, RecvTimeoutError::Timeout);
+one_form!(RecvTimeoutError, false, RecvTimeoutError::Timeout(..));
 one_form!(TrySendError<T>, true, TrySendError::Full(_), T);
-one_form!(SendTimeoutError<T>, false, SendTimeoutError::Timeout(_), T);
+one_form!(SendTimeoutError<T>, false, SendTimeoutError::Timeout(..), T);
 
 /// The three forms that give up do so, and wait as long as they are to.
 #[track_caller]

@@ -86,7 +86,7 @@ pub(crate) fn a_full_queue_makes_its_senders_wait(method: StartMethod) {
     drop(sender);
     assert!(matches!(
         receiver.try_recv(),
-        Err(TryRecvError::Disconnected)
+        Err(TryRecvError::Disconnected(..))
     ));
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn the_end_of_all_senders_ends_the_receivers(method: StartMethod) {
             let first = receiver.recv().unwrap();
             // Nothing else comes, and it waits for that.
             let end = receiver.recv();
-            (first, matches!(end, Err(RecvError::Disconnected)))
+            (first, matches!(end, Err(RecvError::Disconnected(..))))
         },
         receiver,
     );
@@ -121,10 +121,10 @@ pub(crate) fn the_end_of_all_receivers_ends_the_senders(method: StartMethod) {
             sender.send(1).unwrap();
             // There is no room, and will be none.
             match sender.send(2) {
-                Err(SendError::Disconnected(2)) => {}
+                Err(SendError::Disconnected(2, ..)) => {}
                 other => panic!("{other:?}"),
             }
-            matches!(sender.try_send(3), Err(TrySendError::Disconnected(3)))
+            matches!(sender.try_send(3), Err(TrySendError::Disconnected(3, ..)))
         },
         sender,
     );
@@ -151,7 +151,7 @@ pub(crate) fn handles_travel_there_and_back(method: StartMethod) {
     assert_eq!(theirs.recv().unwrap(), 3);
     let end = theirs.recv_timeout(LONG);
     assert!(
-        matches!(end, Err(RecvTimeoutError::Disconnected)),
+        matches!(end, Err(RecvTimeoutError::Disconnected(..))),
         "{end:?}"
     );
 }

@@ -25,7 +25,7 @@ pub(crate) fn a_killed_sender_is_no_sender_any_more(method: StartMethod) {
     drop(sender);
     assert_eq!(receiver.recv().unwrap(), 1);
     task.kill().unwrap();
-    assert!(matches!(receiver.recv(), Err(RecvError::Disconnected)));
+    assert!(matches!(receiver.recv(), Err(RecvError::Disconnected(..))));
     let _: Result<(), _> = task.join();
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn a_handle_on_the_way_to_the_dead_keeps_nobody_waiting() {
         // It may have received the sender by now, or not.
         let mut task: process::JoinHandle<()> = task.unwrap();
         task.kill().unwrap();
-        assert!(matches!(receiver.recv(), Err(RecvError::Disconnected)));
+        assert!(matches!(receiver.recv(), Err(RecvError::Disconnected(..))));
         let _ = task.join();
     }
 }

@@ -30,27 +30,27 @@ fn is_refused(sender: &Sender<u32>) -> bool {
     let clone = sender.clone();
     let soon = Deadline::after(LONG);
     (0..2).all(|_| {
-        matches!(sender.send(1), Err(SendError::Disconnected(1)))
-            && matches!(clone.try_send(2), Err(TrySendError::Disconnected(2)))
+        matches!(sender.send(1), Err(SendError::Disconnected(1, ..)))
+            && matches!(clone.try_send(2), Err(TrySendError::Disconnected(2, ..)))
             && matches!(
                 clone.send_timeout(3, LONG),
-                Err(SendTimeoutError::Disconnected(3))
+                Err(SendTimeoutError::Disconnected(3, ..))
             )
             && matches!(
                 sender.send_deadline(4, soon),
-                Err(SendTimeoutError::Disconnected(4))
+                Err(SendTimeoutError::Disconnected(4, ..))
             )
-            && matches!(sender.send_many(5..9), Err(SendError::Disconnected(5)))
+            && matches!(sender.send_many(5..9), Err(SendError::Disconnected(5, ..)))
             && matches!(
                 at_once(sender.send_async(6)),
-                Err(SendError::Disconnected(6))
+                Err(SendError::Disconnected(6, ..))
             )
     })
 }
 
 /// Whether it is refused, and not because it is full.
 fn is_over(sender: &Sender<u32>) -> bool {
-    matches!(sender.try_send(7), Err(TrySendError::Disconnected(7)))
+    matches!(sender.try_send(7), Err(TrySendError::Disconnected(7, ..)))
 }
 
 fn hold_and_wait(receiver: Receiver<u32>) {
@@ -108,26 +108,29 @@ pub(crate) fn bytes_are_refused_as_values_are() {
     for _ in 0..2 {
         assert!(matches!(
             sender.send_bytes(b"a"),
-            Err(SendError::Disconnected(()))
+            Err(SendError::Disconnected((), ..))
         ));
         assert!(matches!(
             sender.send_bytes_deadline(b"a", soon()),
-            Err(SendTimeoutError::Disconnected(()))
+            Err(SendTimeoutError::Disconnected((), ..))
         ));
         assert!(matches!(
             sender.send_many_bytes([&b"a"[..], b"b"]),
-            Err(SendError::Disconnected(0))
+            Err(SendError::Disconnected(0, ..))
         ));
         assert!(matches!(
             sender.reserve(3),
-            Err(SendError::Disconnected(()))
+            Err(SendError::Disconnected((), ..))
         ));
         assert!(matches!(
             sender.reserve_deadline(5000, soon()),
-            Err(SendTimeoutError::Disconnected(()))
+            Err(SendTimeoutError::Disconnected((), ..))
         ));
     }
-    assert!(matches!(before.commit(), Err(SendError::Disconnected(()))));
+    assert!(matches!(
+        before.commit(),
+        Err(SendError::Disconnected((), ..))
+    ));
 }
 
 pub(crate) fn a_batch_hears_of_the_end_in_its_middle() {
@@ -146,7 +149,7 @@ pub(crate) fn a_batch_hears_of_the_end_in_its_middle() {
     });
     assert!(matches!(
         sender.send_many(numbers),
-        Err(SendError::Disconnected(_))
+        Err(SendError::Disconnected(..))
     ));
     assert!(taken < 900, "{taken}");
 }
@@ -165,15 +168,15 @@ pub(crate) fn what_waits_in_a_closed_queue_that_is_full_is_refused() {
         }
         assert!(matches!(
             waits.join().unwrap(),
-            Err(SendError::Disconnected(_))
+            Err(SendError::Disconnected(..))
         ));
         assert!(matches!(
             more.join().unwrap(),
-            Err(SendError::Disconnected(_))
+            Err(SendError::Disconnected(..))
         ));
     });
     assert_eq!(receiver.recv().unwrap().0, 1);
-    assert!(matches!(receiver.recv(), Err(RecvError::Disconnected)));
+    assert!(matches!(receiver.recv(), Err(RecvError::Disconnected(..))));
 }
 
 pub(crate) fn a_receiver_that_is_lost_on_the_way_is_gone(method: StartMethod) {
@@ -227,26 +230,26 @@ pub(crate) fn receivers_get_what_is_there_and_are_then_refused(method: StartMeth
         assert_eq!(receiver.recv_timeout(LONG).unwrap(), number);
     }
     for receiver in [&receiver, &other, &receiver] {
-        assert!(matches!(receiver.recv(), Err(RecvError::Disconnected)));
+        assert!(matches!(receiver.recv(), Err(RecvError::Disconnected(..))));
         assert!(matches!(
             receiver.try_recv(),
-            Err(TryRecvError::Disconnected)
+            Err(TryRecvError::Disconnected(..))
         ));
         assert!(matches!(
             receiver.recv_timeout(LONG),
-            Err(RecvTimeoutError::Disconnected)
+            Err(RecvTimeoutError::Disconnected(..))
         ));
         assert!(matches!(
             receiver.recv_delivery(),
-            Err(RecvError::Disconnected)
+            Err(RecvError::Disconnected(..))
         ));
         assert!(matches!(
             receiver.recv_many(&mut Vec::new(), 3),
-            Err(RecvError::Disconnected)
+            Err(RecvError::Disconnected(..))
         ));
         assert!(matches!(
             at_once(receiver.recv_async()),
-            Err(RecvError::Disconnected)
+            Err(RecvError::Disconnected(..))
         ));
         assert_eq!(receiver.iter().count(), 0);
         assert_eq!(receiver.results().count(), 0);

@@ -82,13 +82,16 @@ pub(crate) fn deadlines_are_kept() {
     let short = Duration::from_millis(20);
     let start = Instant::now();
     let none = receiver.recv_timeout(short);
-    assert!(matches!(none, Err(RecvTimeoutError::Timeout)), "{none:?}");
+    assert!(
+        matches!(none, Err(RecvTimeoutError::Timeout(..))),
+        "{none:?}"
+    );
     assert!(start.elapsed() >= short);
     sender.send(1).unwrap();
     let start = Instant::now();
     let full = sender.send_timeout(2, short);
     assert!(
-        matches!(full, Err(SendTimeoutError::Timeout(2))),
+        matches!(full, Err(SendTimeoutError::Timeout(2, ..))),
         "{full:?}"
     );
     assert!(start.elapsed() >= short);
@@ -104,9 +107,12 @@ pub(crate) fn closing_lets_the_rest_be_received() {
     sender.send(2).unwrap();
     let waits = receiver.clone();
     receiver.close().unwrap();
-    assert!(matches!(sender.send(3), Err(SendError::Disconnected(3))));
+    assert!(matches!(
+        sender.send(3),
+        Err(SendError::Disconnected(3, ..))
+    ));
     assert_eq!(waits.iter().collect::<Vec<_>>(), [1, 2]);
-    assert!(matches!(waits.recv(), Err(RecvError::Disconnected)));
+    assert!(matches!(waits.recv(), Err(RecvError::Disconnected(..))));
     // Those who wait are told.
     let (sender, receiver) = queue::bounded::<u8>(1).unwrap();
     sender.send(1).unwrap();

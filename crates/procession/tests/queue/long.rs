@@ -121,7 +121,7 @@ pub(crate) fn more_than_four_gibibytes_go_through_one_queue() {
     }
     assert!(matches!(
         receiver.recv_borrowed(),
-        Err(RecvError::Disconnected)
+        Err(RecvError::Disconnected(..))
     ));
     task.join().unwrap();
 }

@@ -32,7 +32,7 @@ pub(crate) fn programs_meet_by_name() {
     sender.send("there".to_owned()).unwrap();
     assert!(other.wait().unwrap().success());
     assert_eq!(receiver.recv_timeout(LONG).unwrap(), "THERE");
-    assert!(matches!(receiver.recv(), Err(RecvError::Disconnected)));
+    assert!(matches!(receiver.recv(), Err(RecvError::Disconnected(..))));
     let listed = shm::list().unwrap();
     assert_eq!(
         (listed[0].name.as_str(), listed[0].kind),

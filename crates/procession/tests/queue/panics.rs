@@ -345,7 +345,7 @@ impl Drop for AtTheEnd {
             let short = std::time::Duration::from_millis(1);
             assert!(matches!(
                 receiver.recv_timeout(short),
-                Err(RecvTimeoutError::Timeout)
+                Err(RecvTimeoutError::Timeout(..))
             ));
             let (other, one) = queue::bounded::<Sender<Message>>(1).unwrap();
             other.send(sender.clone()).unwrap();

@@ -145,8 +145,8 @@ pub(crate) fn ranges_of_messages_are_apart(method: StartMethod) {
     loop {
         match receiver.recv_borrowed_deadline(Deadline::after(LONG)) {
             Ok(message) => unacked.push_back(message),
-            Err(RecvTimeoutError::Disconnected) if unacked.is_empty() => break,
-            Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Disconnected(..)) if unacked.is_empty() => break,
+            Err(RecvTimeoutError::Disconnected(..)) => {}
             Err(error) => panic!("{error}"),
         }
         // What was received first was written before the others, and stays as it was.

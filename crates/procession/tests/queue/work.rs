@@ -264,12 +264,15 @@ pub(crate) fn a_batch_ends_where_it_has_to() {
     // Not in time.
     let late = sender.send_many_deadline(0..9, Deadline::after(Duration::from_millis(5)));
     assert!(
-        matches!(late, Err(SendTimeoutError::Timeout(4))),
+        matches!(late, Err(SendTimeoutError::Timeout(4, ..))),
         "{late:?}"
     );
     assert_eq!(receiver.recv_many(&mut some, 9).unwrap(), 4);
     let late = receiver.recv_many_deadline(&mut some, 9, Deadline::NOW);
-    assert!(matches!(late, Err(RecvTimeoutError::Timeout)), "{late:?}");
+    assert!(
+        matches!(late, Err(RecvTimeoutError::Timeout(..))),
+        "{late:?}"
+    );
     // Closed in between.
     std::thread::scope(|threads| {
         let sends = threads.spawn(|| sender.send_many(10..20));
@@ -277,14 +280,14 @@ pub(crate) fn a_batch_ends_where_it_has_to() {
         receiver.close().unwrap();
         assert!(matches!(
             sends.join().unwrap(),
-            Err(SendError::Disconnected(14))
+            Err(SendError::Disconnected(14, ..))
         ));
     });
     some.clear();
     assert_eq!(receiver.recv_many(&mut some, 100).unwrap(), 4);
     assert!(matches!(
         receiver.recv_many(&mut some, 100),
-        Err(RecvError::Disconnected)
+        Err(RecvError::Disconnected(..))
     ));
     // Of bytes.
     let (sender, receiver) = Options::new()
@@ -302,13 +305,16 @@ pub(crate) fn a_batch_ends_where_it_has_to() {
     let sent = [b"x".as_slice(); 9];
     let late = sender.send_many_bytes_deadline(sent, Deadline::NOW);
     assert!(
-        matches!(late, Err(SendTimeoutError::Timeout(4))),
+        matches!(late, Err(SendTimeoutError::Timeout(4, ..))),
         "{late:?}"
     );
     let show = |bytes: &[u8]| assert_eq!(bytes, b"x");
     assert_eq!(receiver.recv_many_bytes(9, show).unwrap(), 4);
     let late = receiver.recv_many_bytes_deadline(9, show, Deadline::NOW);
-    assert!(matches!(late, Err(RecvTimeoutError::Timeout)), "{late:?}");
+    assert!(
+        matches!(late, Err(RecvTimeoutError::Timeout(..))),
+        "{late:?}"
+    );
 }
 
 /// More than would be waited for in time, if each had to wait for the next look of
@@ -383,7 +389,7 @@ pub(crate) fn the_highest_priority_comes_first(method: StartMethod) {
     }
     assert!(matches!(receiver.try_recv(), Err(TryRecvError::Empty)));
     let late = receiver.recv_timeout(Duration::from_millis(5));
-    assert!(matches!(late, Err(RecvTimeoutError::Timeout)));
+    assert!(matches!(late, Err(RecvTimeoutError::Timeout(..))));
     // Whoever waits is woken by any.
     for priority in 0..3 {
         std::thread::scope(|threads| {
@@ -400,7 +406,7 @@ pub(crate) fn the_highest_priority_comes_first(method: StartMethod) {
     assert_eq!(receiver.iter().count(), 41);
     assert!(matches!(
         receiver.try_recv(),
-        Err(TryRecvError::Disconnected)
+        Err(TryRecvError::Disconnected(..))
     ));
     assert_eq!(
         queue::prioritized::<u8>(0, 1).unwrap_err().kind(),

@@ -81,9 +81,9 @@ fn fill<S: Setting>((sender, full): (S::Sender<u32>, S::Sender<u8>)) {
     }
     assert_eq!(sender.try_send(9), Err(TrySendError::Full(9)));
     let late = sender.send_timeout(9, SHORT);
-    assert_eq!(late, Err(SendTimeoutError::Timeout(9)));
+    assert!(matches!(late, Err(SendTimeoutError::Timeout(9, ..))));
     let late = sender.send_deadline(9, Deadline::after(SHORT));
-    assert_eq!(late, Err(SendTimeoutError::Timeout(9)));
+    assert!(matches!(late, Err(SendTimeoutError::Timeout(9, ..))));
     full.send(1).unwrap();
     // Until somebody receives.
     sender.send(3).unwrap();
@@ -110,15 +110,15 @@ pub(crate) fn an_empty_queue_makes_its_receivers_wait<S: Setting>(method: StartM
     }
     let setting = S::new();
     let (sender, receiver) = setting.bounded::<u32>(3);
-    let timeout = RecvTimeoutError::Timeout;
+    let is_late = |error| matches!(error, RecvTimeoutError::Timeout(..));
     assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
-    assert_eq!(receiver.recv_timeout(SHORT), Err(timeout.clone()));
+    assert!(receiver.recv_timeout(SHORT).is_err_and(is_late));
     let late = receiver.recv_deadline(Deadline::after(SHORT));
-    assert_eq!(late, Err(timeout.clone()));
+    assert!(late.is_err_and(is_late));
     let none = receiver.try_recv_delivery().map(Acknowledge::into_inner);
     assert_eq!(none.unwrap_err(), TryRecvError::Empty);
     let late = receiver.recv_delivery_timeout(SHORT);
-    assert_eq!(late.map(Acknowledge::into_inner).unwrap_err(), timeout);
+    assert!(late.is_err_and(is_late));
     // Those that gave up take nothing from one that waits.
     let mut task = start(method, take::<S>, receiver);
     sender.send(7).unwrap();

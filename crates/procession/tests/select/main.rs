@@ -123,7 +123,7 @@ pub(crate) fn a_message_of_another_process_wakes() {
                         assert_eq!(number, next);
                         next += 1;
                     }
-                    Err(TryRecvError::Disconnected) => break,
+                    Err(TryRecvError::Disconnected(..)) => break,
                     Err(other) => panic!("{other}"),
                 }
             }

@@ -196,8 +196,8 @@ pub(crate) fn a_handle_that_comes_back_counts_for_its_queue() {
     drop(one);
     let soon = Duration::from_millis(5);
     let outcome = other.recv_timeout(soon);
-    assert!(matches!(outcome, Err(RecvTimeoutError::Timeout)));
+    assert!(matches!(outcome, Err(RecvTimeoutError::Timeout(..))));
     drop(copy);
     let outcome = other.recv_timeout(LONG);
-    assert!(matches!(outcome, Err(RecvTimeoutError::Disconnected)));
+    assert!(matches!(outcome, Err(RecvTimeoutError::Disconnected(..))));
 }

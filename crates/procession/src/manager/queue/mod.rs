@@ -11,7 +11,7 @@ use super::manager::{ManagedObject, Manager, sealed};
 use super::objects::queue::Request;
 use super::objects::{Initial, ObjectKind, Shape};
 use super::proxy::{Proxy, schema_of, shape};
-use crate::queue::Hindrance;
+use crate::queue::{ErrorObject, Hindrance, Messaging};
 use crate::{Deadline, Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -53,6 +53,13 @@ use std::time::Duration;
 pub struct Queue<T> {
     proxy: Arc<Proxy>,
     types: PhantomData<fn() -> T>,
+}
+
+impl<T> Messaging for Queue<T> {
+    #[cold]
+    fn error_object(&self) -> ErrorObject {
+        ErrorObject::queue(self.proxy.name())
+    }
 }
 
 type Outcome<T, E> = std::result::Result<T, E>;

@@ -25,7 +25,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv(&self) -> Outcome<T, RecvError> {
-        self.take(Deadline::NEVER).map_err(Hindrance::of_recv)
+        self.take(Deadline::NEVER)
+            .map_err(|hindrance| hindrance.of_recv(self))
     }
 
     /// Receives a message and acknowledges it, if there is one.
@@ -43,7 +44,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_recv(&self) -> Outcome<T, TryRecvError> {
-        self.take(Deadline::NOW).map_err(Hindrance::of_try_recv)
+        self.take(Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_recv(self))
     }
 
     /// Receives a message and acknowledges it, blocking while the queue is empty, at most `timeout`.
@@ -58,7 +60,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # let queue: Queue<u32> = manager.queue()?;
     /// use procession::queue::RecvTimeoutError;
     /// use std::time::Duration;
-    /// assert_eq!(queue.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+    /// assert!(matches!(queue.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout(..))));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_timeout(&self, timeout: Duration) -> Outcome<T, RecvTimeoutError> {
@@ -80,7 +82,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_deadline(&self, deadline: Deadline) -> Outcome<T, RecvTimeoutError> {
-        self.take(deadline).map_err(Hindrance::of_recv_timeout)
+        self.take(deadline)
+            .map_err(|hindrance| hindrance.of_recv_timeout(self))
     }
 
     fn take(&self, deadline: Deadline) -> Outcome<T, Hindrance> {
@@ -104,7 +107,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_delivery(&self) -> Outcome<Delivery<T>, RecvError> {
-        self.receive(Deadline::NEVER).map_err(Hindrance::of_recv)
+        self.receive(Deadline::NEVER)
+            .map_err(|hindrance| hindrance.of_recv(self))
     }
 
     /// Receives a message that is to be acknowledged, if there is one.
@@ -121,7 +125,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_recv_delivery(&self) -> Outcome<Delivery<T>, TryRecvError> {
-        self.receive(Deadline::NOW).map_err(Hindrance::of_try_recv)
+        self.receive(Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_recv(self))
     }
 
     /// Receives a message that is to be acknowledged, blocking while the queue is empty, at most `timeout`.
@@ -164,7 +169,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         &self,
         deadline: Deadline,
     ) -> Outcome<Delivery<T>, RecvTimeoutError> {
-        self.receive(deadline).map_err(Hindrance::of_recv_timeout)
+        self.receive(deadline)
+            .map_err(|hindrance| hindrance.of_recv_timeout(self))
     }
 
     fn receive(&self, deadline: Deadline) -> Outcome<Delivery<T>, Hindrance> {

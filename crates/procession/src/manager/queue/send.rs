@@ -29,7 +29,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// ```
     pub fn send(&self, message: T) -> Outcome<(), SendError<T>> {
         self.deliver(message, Deadline::NEVER)
-            .map_err(|(hindrance, message)| hindrance.of_send(message))
+            .map_err(|(hindrance, message)| hindrance.of_send(self, message))
     }
 
     /// Sends a message if there is room for it.
@@ -47,7 +47,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// ```
     pub fn try_send(&self, message: T) -> Outcome<(), TrySendError<T>> {
         self.deliver(message, Deadline::NOW)
-            .map_err(|(hindrance, message)| hindrance.of_try_send(message))
+            .map_err(|(hindrance, message)| hindrance.of_try_send(self, message))
     }
 
     /// Sends a message, blocking while the queue is full, at most `timeout`.
@@ -86,7 +86,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         deadline: Deadline,
     ) -> Outcome<(), SendTimeoutError<T>> {
         self.deliver(message, deadline)
-            .map_err(|(hindrance, message)| hindrance.of_send_timeout(message))
+            .map_err(|(hindrance, message)| hindrance.of_send_timeout(self, message))
     }
 
     fn deliver(&self, message: T, deadline: Deadline) -> Outcome<(), (Hindrance, T)> {
@@ -120,7 +120,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// ```
     pub fn send_many(&self, messages: impl IntoIterator<Item = T>) -> Outcome<usize, SendError<T>> {
         self.deliver_many(messages, Deadline::NEVER)
-            .map_err(|(hindrance, message)| hindrance.of_send(message))
+            .map_err(|(hindrance, message)| hindrance.of_send(self, message))
     }
 
     /// Sends as many of the messages as there is room for. Returns how many, if that was all.
@@ -143,7 +143,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         messages: impl IntoIterator<Item = T>,
     ) -> Outcome<usize, TrySendError<T>> {
         self.deliver_many(messages, Deadline::NOW)
-            .map_err(|(hindrance, message)| hindrance.of_try_send(message))
+            .map_err(|(hindrance, message)| hindrance.of_try_send(self, message))
     }
 
     /// Sends messages in their order, blocking while the queue is full, at most `timeout` in all.
@@ -186,7 +186,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         deadline: Deadline,
     ) -> Outcome<usize, SendTimeoutError<T>> {
         self.deliver_many(messages, deadline)
-            .map_err(|(hindrance, message)| hindrance.of_send_timeout(message))
+            .map_err(|(hindrance, message)| hindrance.of_send_timeout(self, message))
     }
 
     fn deliver_many(

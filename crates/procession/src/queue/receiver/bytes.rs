@@ -3,7 +3,7 @@
 use super::Receiver;
 use crate::Deadline;
 use crate::queue::ring::Keep;
-use crate::queue::{Borrowed, Hindrance, Outcome, iter};
+use crate::queue::{Borrowed, Outcome, iter};
 use crate::queue::{RecvError, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl Receiver<[u8]> {
     /// ```
     pub fn recv_bytes(&self, into: &mut Vec<u8>) -> std::result::Result<bool, RecvError> {
         self.receive_into(into, Deadline::NEVER)
-            .map_err(Hindrance::of_recv)
+            .map_err(|hindrance| hindrance.of_recv(&*self.side))
     }
 
     /// [`recv_bytes`](Receiver::recv_bytes), if there is a message.
@@ -43,7 +43,7 @@ impl Receiver<[u8]> {
     /// See [`recv_bytes`](Receiver::recv_bytes).
     pub fn try_recv_bytes(&self, into: &mut Vec<u8>) -> std::result::Result<bool, TryRecvError> {
         self.receive_into(into, Deadline::NOW)
-            .map_err(Hindrance::of_try_recv)
+            .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
     /// [`recv_bytes`](Receiver::recv_bytes), waiting at most `timeout`.
@@ -74,7 +74,7 @@ impl Receiver<[u8]> {
         deadline: Deadline,
     ) -> std::result::Result<bool, RecvTimeoutError> {
         self.receive_into(into, deadline)
-            .map_err(Hindrance::of_recv_timeout)
+            .map_err(|hindrance| hindrance.of_recv_timeout(&*self.side))
     }
 
     /// Receives a message to be read where it lies, blocking until there is one.
@@ -85,7 +85,8 @@ impl Receiver<[u8]> {
     /// # Examples
     /// See [`Reservation`](crate::queue::Reservation).
     pub fn recv_borrowed(&self) -> std::result::Result<Borrowed, RecvError> {
-        self.borrow(Deadline::NEVER).map_err(Hindrance::of_recv)
+        self.borrow(Deadline::NEVER)
+            .map_err(|hindrance| hindrance.of_recv(&*self.side))
     }
 
     /// [`recv_borrowed`](Receiver::recv_borrowed), if there is a message.
@@ -96,7 +97,8 @@ impl Receiver<[u8]> {
     /// # Examples
     /// See [`borrowed`](Receiver::borrowed).
     pub fn try_recv_borrowed(&self) -> std::result::Result<Borrowed, TryRecvError> {
-        self.borrow(Deadline::NOW).map_err(Hindrance::of_try_recv)
+        self.borrow(Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
     /// [`recv_borrowed`](Receiver::recv_borrowed), waiting at most `timeout`.
@@ -124,7 +126,8 @@ impl Receiver<[u8]> {
         &self,
         deadline: Deadline,
     ) -> std::result::Result<Borrowed, RecvTimeoutError> {
-        self.borrow(deadline).map_err(Hindrance::of_recv_timeout)
+        self.borrow(deadline)
+            .map_err(|hindrance| hindrance.of_recv_timeout(&*self.side))
     }
 
     /// Returns an iterator over the messages that come, each to be read where it lies until it

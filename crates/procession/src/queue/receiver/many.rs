@@ -3,7 +3,7 @@
 use super::Receiver;
 use crate::Deadline;
 use crate::queue::message::{decode, with_buffer};
-use crate::queue::{Hindrance, Outcome, RecvError, RecvTimeoutError, TryRecvError};
+use crate::queue::{Outcome, RecvError, RecvTimeoutError, TryRecvError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         max: usize,
     ) -> std::result::Result<usize, RecvError> {
         self.next_many(into, max, Deadline::NEVER)
-            .map_err(Hindrance::of_recv)
+            .map_err(|hindrance| hindrance.of_recv(&*self.side))
     }
 
     /// Receives what is there now, at most `max` messages, as
@@ -61,7 +61,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         max: usize,
     ) -> std::result::Result<usize, TryRecvError> {
         self.next_many(into, max, Deadline::NOW)
-            .map_err(Hindrance::of_try_recv)
+            .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
     /// [`recv_many`](Receiver::recv_many), waiting for the first at most `timeout`.
@@ -94,7 +94,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         deadline: Deadline,
     ) -> std::result::Result<usize, RecvTimeoutError> {
         self.next_many(into, max, deadline)
-            .map_err(Hindrance::of_recv_timeout)
+            .map_err(|hindrance| hindrance.of_recv_timeout(&*self.side))
     }
 
     fn next_many(&self, into: &mut Vec<T>, max: usize, deadline: Deadline) -> Outcome<usize> {
@@ -155,7 +155,7 @@ impl Receiver<[u8]> {
         show: impl FnMut(&[u8]),
     ) -> std::result::Result<usize, RecvError> {
         self.show_many(max, show, Deadline::NEVER)
-            .map_err(Hindrance::of_recv)
+            .map_err(|hindrance| hindrance.of_recv(&*self.side))
     }
 
     /// Shows the messages that are there now, at most `max`, as
@@ -172,7 +172,7 @@ impl Receiver<[u8]> {
         show: impl FnMut(&[u8]),
     ) -> std::result::Result<usize, TryRecvError> {
         self.show_many(max, show, Deadline::NOW)
-            .map_err(Hindrance::of_try_recv)
+            .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
     /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first at most
@@ -207,7 +207,7 @@ impl Receiver<[u8]> {
         deadline: Deadline,
     ) -> std::result::Result<usize, RecvTimeoutError> {
         self.show_many(max, show, deadline)
-            .map_err(Hindrance::of_recv_timeout)
+            .map_err(|hindrance| hindrance.of_recv_timeout(&*self.side))
     }
 
     fn show_many(

@@ -36,7 +36,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// let (sender, receiver) = queue::bounded::<u32>(4)?;
     /// let short = Duration::from_millis(1);
     /// assert!(matches!(receiver.try_recv(), Err(TryRecvError::Empty)));
-    /// assert!(matches!(receiver.recv_timeout(short), Err(RecvTimeoutError::Timeout)));
+    /// assert!(matches!(receiver.recv_timeout(short), Err(RecvTimeoutError::Timeout(..))));
     /// sender.send_many([1, 2]).unwrap();
     /// assert_eq!(receiver.recv().unwrap(), 1);
     /// assert_eq!(receiver.recv_deadline(Deadline::after(short)).unwrap(), 2);
@@ -45,7 +45,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// # Ok::<(), procession::Error>(())
     /// ```
     pub fn recv(&self) -> std::result::Result<T, RecvError> {
-        self.next(Deadline::NEVER).map_err(Hindrance::of_recv)
+        self.next(Deadline::NEVER)
+            .map_err(|hindrance| hindrance.of_recv(&*self.side))
     }
 
     /// Receives a message if there is one now.
@@ -56,7 +57,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// # Examples
     /// See [`recv`](Receiver::recv).
     pub fn try_recv(&self) -> std::result::Result<T, TryRecvError> {
-        self.next(Deadline::NOW).map_err(Hindrance::of_try_recv)
+        self.next(Deadline::NOW)
+            .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
     /// Receives a message, blocking until there is one, at most `timeout`.
@@ -78,7 +80,8 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
     /// # Examples
     /// See [`recv`](Receiver::recv).
     pub fn recv_deadline(&self, deadline: Deadline) -> std::result::Result<T, RecvTimeoutError> {
-        self.next(deadline).map_err(Hindrance::of_recv_timeout)
+        self.next(deadline)
+            .map_err(|hindrance| hindrance.of_recv_timeout(&*self.side))
     }
 
     /// [`recv`](Receiver::recv) as a future, for any executor. Dropped before it is
@@ -117,7 +120,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         received
             .map_err(Hindrance::Failed)
             .flatten()
-            .map_err(Hindrance::of_recv)
+            .map_err(|hindrance| hindrance.of_recv(&*self.side))
     }
 
     /// Returns an iterator over the messages that come, until nothing is there and nothing

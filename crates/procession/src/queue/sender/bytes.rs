@@ -25,7 +25,7 @@ impl Sender<[u8]> {
     /// ```
     pub fn send_bytes(&self, bytes: &[u8]) -> std::result::Result<(), SendError<()>> {
         self.send_slice(bytes, Deadline::NEVER)
-            .map_err(|hindrance| hindrance.of_send(()))
+            .map_err(|hindrance| hindrance.of_send(&*self.side, ()))
     }
 
     /// Sends some bytes as one message if there is room now.
@@ -37,7 +37,7 @@ impl Sender<[u8]> {
     /// See [`send_bytes`](Sender::send_bytes).
     pub fn try_send_bytes(&self, bytes: &[u8]) -> std::result::Result<(), TrySendError<()>> {
         self.send_slice(bytes, Deadline::NOW)
-            .map_err(|hindrance| hindrance.of_try_send(()))
+            .map_err(|hindrance| hindrance.of_try_send(&*self.side, ()))
     }
 
     /// Sends some bytes as one message, blocking while there is no room, at most `timeout`.
@@ -69,7 +69,7 @@ impl Sender<[u8]> {
         deadline: Deadline,
     ) -> std::result::Result<(), SendTimeoutError<()>> {
         self.send_slice(bytes, deadline)
-            .map_err(|hindrance| hindrance.of_send_timeout(()))
+            .map_err(|hindrance| hindrance.of_send_timeout(&*self.side, ()))
     }
 
     /// Makes room for a message of `bytes` bytes, to be written where it will be read,
@@ -82,7 +82,7 @@ impl Sender<[u8]> {
     /// See [`Reservation`].
     pub fn reserve(&self, bytes: usize) -> std::result::Result<Reservation, SendError<()>> {
         Reservation::new(&self.side, bytes, Deadline::NEVER)
-            .map_err(|hindrance| hindrance.of_send(()))
+            .map_err(|hindrance| hindrance.of_send(&*self.side, ()))
     }
 
     /// [`reserve`](Sender::reserve), if there is room now.
@@ -110,7 +110,7 @@ impl Sender<[u8]> {
     /// ```
     pub fn try_reserve(&self, bytes: usize) -> std::result::Result<Reservation, TrySendError<()>> {
         Reservation::new(&self.side, bytes, Deadline::NOW)
-            .map_err(|hindrance| hindrance.of_try_send(()))
+            .map_err(|hindrance| hindrance.of_try_send(&*self.side, ()))
     }
 
     /// [`reserve`](Sender::reserve), waiting at most `timeout`.
@@ -141,6 +141,6 @@ impl Sender<[u8]> {
         deadline: Deadline,
     ) -> std::result::Result<Reservation, SendTimeoutError<()>> {
         Reservation::new(&self.side, bytes, deadline)
-            .map_err(|hindrance| hindrance.of_send_timeout(()))
+            .map_err(|hindrance| hindrance.of_send_timeout(&*self.side, ()))
     }
 }

@@ -33,7 +33,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         messages: impl IntoIterator<Item = T>,
     ) -> std::result::Result<usize, SendError<T>> {
         self.deliver_many(messages, Deadline::NEVER)
-            .map_err(|(hindrance, message)| hindrance.of_send(message))
+            .map_err(|(hindrance, message)| hindrance.of_send(&*self.side, message))
     }
 
     /// Sends as many of the messages as there is room for now, as
@@ -60,7 +60,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         messages: impl IntoIterator<Item = T>,
     ) -> std::result::Result<usize, TrySendError<T>> {
         self.deliver_many(messages, Deadline::NOW)
-            .map_err(|(hindrance, message)| hindrance.of_try_send(message))
+            .map_err(|(hindrance, message)| hindrance.of_try_send(&*self.side, message))
     }
 
     /// [`send_many`](Sender::send_many), waiting for room at most `timeout` in all.
@@ -93,7 +93,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         deadline: Deadline,
     ) -> std::result::Result<usize, SendTimeoutError<T>> {
         self.deliver_many(messages, deadline)
-            .map_err(|(hindrance, message)| hindrance.of_send_timeout(message))
+            .map_err(|(hindrance, message)| hindrance.of_send_timeout(&*self.side, message))
     }
 
     fn deliver_many(
@@ -176,7 +176,7 @@ impl Sender<[u8]> {
         messages: impl IntoIterator<Item = &'a [u8]>,
     ) -> std::result::Result<usize, SendError<usize>> {
         self.deliver_many_bytes(messages, Deadline::NEVER)
-            .map_err(|(hindrance, count)| hindrance.of_send(count))
+            .map_err(|(hindrance, count)| hindrance.of_send(&*self.side, count))
     }
 
     /// Sends as many of the messages as there is room for now, as
@@ -192,7 +192,7 @@ impl Sender<[u8]> {
         messages: impl IntoIterator<Item = &'a [u8]>,
     ) -> std::result::Result<usize, TrySendError<usize>> {
         self.deliver_many_bytes(messages, Deadline::NOW)
-            .map_err(|(hindrance, count)| hindrance.of_try_send(count))
+            .map_err(|(hindrance, count)| hindrance.of_try_send(&*self.side, count))
     }
 
     /// [`send_many_bytes`](Sender::send_many_bytes), waiting for room at most `timeout`
@@ -225,7 +225,7 @@ impl Sender<[u8]> {
         deadline: Deadline,
     ) -> std::result::Result<usize, SendTimeoutError<usize>> {
         self.deliver_many_bytes(messages, deadline)
-            .map_err(|(hindrance, count)| hindrance.of_send_timeout(count))
+            .map_err(|(hindrance, count)| hindrance.of_send_timeout(&*self.side, count))
     }
 
     fn deliver_many_bytes<'a>(

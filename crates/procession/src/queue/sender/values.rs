@@ -36,7 +36,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     /// sender.send(1).unwrap();
     /// assert!(matches!(sender.try_send(2), Err(TrySendError::Full(2))));
     /// let late = sender.send_timeout(3, Duration::from_millis(1));
-    /// assert!(matches!(late, Err(SendTimeoutError::Timeout(3))));
+    /// assert!(matches!(late, Err(SendTimeoutError::Timeout(3, ..))));
     /// assert!(sender.send_deadline(3, Deadline::NOW).is_err());
     /// drop(receiver);
     /// assert_eq!(sender.send(4).unwrap_err().into_inner(), 4); // no receiver is left
@@ -44,7 +44,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     /// ```
     pub fn send(&self, message: T) -> std::result::Result<(), SendError<T>> {
         self.deliver(&message, Deadline::NEVER)
-            .map_err(|hindrance| hindrance.of_send(message))
+            .map_err(|hindrance| hindrance.of_send(&*self.side, message))
     }
 
     /// Sends a message if there is room now.
@@ -57,7 +57,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     /// See [`send`](Sender::send).
     pub fn try_send(&self, message: T) -> std::result::Result<(), TrySendError<T>> {
         self.deliver(&message, Deadline::NOW)
-            .map_err(|hindrance| hindrance.of_try_send(message))
+            .map_err(|hindrance| hindrance.of_try_send(&*self.side, message))
     }
 
     /// Sends a message, blocking while there is no room, at most `timeout`.
@@ -89,7 +89,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         deadline: Deadline,
     ) -> std::result::Result<(), SendTimeoutError<T>> {
         self.deliver(&message, deadline)
-            .map_err(|hindrance| hindrance.of_send_timeout(message))
+            .map_err(|hindrance| hindrance.of_send_timeout(&*self.side, message))
     }
 
     /// [`send`](Sender::send) as a future, for any executor. Dropped before it is
@@ -117,7 +117,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
     pub async fn send_async(&self, message: T) -> std::result::Result<(), SendError<T>> {
         if self.side.ring.is_rendezvous() {
             let handed = self.hand_over_async(&message).await;
-            return handed.map_err(|hindrance| hindrance.of_send(message));
+            return handed.map_err(|hindrance| hindrance.of_send(&*self.side, message));
         }
         let attempt = || match self.deliver(&message, Deadline::NOW) {
             Err(Hindrance::TimedOut) => None,
@@ -126,6 +126,6 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         let sent = crate::wait::until(self.room(), attempt).await;
         sent.map_err(Hindrance::Failed)
             .flatten()
-            .map_err(|hindrance| hindrance.of_send(message))
+            .map_err(|hindrance| hindrance.of_send(&*self.side, message))
     }
 }
