@@ -13,7 +13,7 @@
 //! | [`shared`], [`shm`] | values, arrays, counters and plain bytes that several processes share, and the trait of the types that may lie there |
 //! | [`channel`] | messages between two ends, with descriptors and handles in them; connections between programs |
 //! | [`queue`] | messages between processes; unacknowledged ones of the dead come again |
-//! | [`manager`] | dictionaries, lists, values, queues and locks that one process owns and others use |
+//! | [`manager`] | dictionaries, lists, values, queues, locks and objects of your own types that one process owns and others use |
 //! | [`Select`] | the first of several queues, channels, events, processes, descriptors, times |
 //! | [`signal`] | ignore, catch and block signals; handlers are ordinary code |
 //! | [`os`] | the kernel's objects, safe and complete: pipes, FIFOs, sockets, message queues, semaphores, shared memory, mapped files |

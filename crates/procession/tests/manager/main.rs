@@ -97,6 +97,8 @@ fn main() -> ExitCode {
         user::two_objects_with_one_name_are_refused,
         user::a_method_that_does_not_return_keeps_no_manager,
         user::any_bytes_as_arguments_fail_one_call,
+        user::objects_that_cannot_go_to_another_process_are_refused,
+        user::a_process_that_serves_shares_its_object_with_clients,
         user::no_more_methods_run_than_there_are_workers,
         user::a_client_killed_at_any_system_call_of_a_method_leaves_the_object_whole,
         user::clients_create_objects_of_ones_own,

@@ -655,6 +655,69 @@ pub(crate) fn two_objects_with_one_name_are_refused() {
     assert!(error.to_string().contains("no objects today"), "{error}");
 }
 
+pub(crate) fn objects_that_cannot_go_to_another_process_are_refused() {
+    let error = Manager::builder().objects(stores(0)).start().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    assert!(error.hint().unwrap().contains("setup"), "{error:?}");
+    // Nor an argument that cannot be encoded.
+    fn odd(_: Odd) -> Objects {
+        Objects::new()
+    }
+    IS_ODD.store(true, Ordering::Relaxed);
+    let error = Manager::builder().setup(odd, Odd).start().unwrap_err();
+    assert!(error.to_string().contains("no odd ones"), "{error}");
+}
+
+/// Both have the same object, which the process that serves has made.
+pub(crate) fn a_process_that_serves_shares_its_object_with_clients() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("manager");
+    let map = std::sync::Arc::new(Map::<u32>::default());
+    let objects = Objects::new().object::<StoreProxy<u32>, _>("map", Shared(map.clone()));
+    let builder = Manager::builder().bind(&path).objects(objects);
+    std::thread::scope(|threads| {
+        let serves = threads.spawn(|| builder.setup(tally, 0).serve());
+        let mut manager = None;
+        testkit::eventually("it listens", || {
+            manager = Manager::connect(&path).ok();
+            manager.is_some()
+        });
+        let manager = manager.unwrap();
+        let there: StoreProxy<u32> = manager.get("map").unwrap();
+        map.put("ours".to_owned(), 1).unwrap();
+        assert_eq!(there.get("ours".to_owned()).unwrap(), Some(1));
+        there.put("theirs".to_owned(), 2).unwrap().unwrap();
+        assert_eq!(map.get("theirs".to_owned()), Some(2));
+        // Beside those that its function has made.
+        assert_eq!(
+            manager.get::<TallyProxy>("tally").unwrap().add(3).unwrap(),
+            3
+        );
+        drop(there);
+        manager.shutdown().unwrap();
+        serves.join().unwrap().unwrap();
+    });
+    // The manager has given up its share.
+    assert_eq!(std::sync::Arc::strong_count(&map), 1);
+}
+
+struct Shared<T>(std::sync::Arc<T>);
+
+impl<O: Store<u32>> Store<u32> for Shared<O> {
+    fn put(&self, key: String, value: u32) -> Result<Option<u32>, Full> {
+        self.0.put(key, value)
+    }
+    fn get(&self, key: String) -> Option<u32> {
+        self.0.get(key)
+    }
+    fn clear(&self) {
+        self.0.clear();
+    }
+    fn all(&self) -> BTreeMap<String, u32> {
+        self.0.all()
+    }
+}
+
 pub(crate) fn a_method_that_does_not_return_keeps_no_manager() {
     let manager = Manager::builder().setup(gate, 2).start().unwrap();
     let gate: MeetingProxy = manager.get("gate").unwrap();
