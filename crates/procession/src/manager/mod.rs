@@ -23,9 +23,12 @@
 //! (dropping a guard or a proxy, `ack`, `requeue`) blocks until the kernel has the message, at most ten seconds, likewise.
 //!
 //! # If a process dies
-//! - A client: its session ends. Locks that it held go to the next one, as [`OwnerDied`](crate::sync::LockError::OwnerDied); messages
+//! - A client: its session ends. Locks that it held go to the next one, as [`OwnerDied`](crate::sync::LockError::OwnerDied), with the
+//!   value that was there before; its permits and read locks come back; barriers that it takes part in are
+//!   [`Broken`](crate::ErrorKind::Broken); waits of others at its condition variables end; messages
 //!   that it had received and not acknowledged go to another receiver, marked; its waits end; its
 //!   references go.
+//!   A process that drops its last proxy of an object while it holds a lock or a permit of it gives that up likewise.
 //! - The manager: every call fails ([`ProcessDied`](crate::ErrorKind::ProcessDied)), those that wait included.
 //!
 //! # Examples
@@ -46,6 +49,7 @@
 
 mod address;
 mod array;
+mod barrier;
 mod blob;
 mod builder;
 mod chunks;
@@ -69,6 +73,7 @@ mod namespace;
 mod objects;
 mod proxy;
 mod queue;
+mod reentrant;
 mod reply;
 mod root;
 mod rwlock;
@@ -81,6 +86,7 @@ mod value;
 
 pub use address::ToAddress;
 pub use array::Array;
+pub use barrier::Barrier;
 pub use builder::Builder;
 pub use condvar::Condvar;
 pub use counter::Counter;
@@ -91,6 +97,7 @@ pub use manager::{ManagedObject, Manager, Statistics};
 pub use mutex::{Mutex, MutexGuard};
 pub use namespace::{Namespace, ToValue};
 pub use queue::{Delivery, Queue};
+pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use served::Server;

@@ -227,7 +227,9 @@ impl<'a, T: Serialize + DeserializeOwned> MutexGuard<'a, T> {
     /// ```
     pub fn clear_poison(&self) -> Result<()> {
         let grant = self.held.grant();
-        let request = Request::ClearPoison { token: grant.token };
+        let request = Request::ClearPoison {
+            token: Some(grant.token),
+        };
         (grant.proxy).call("clearing poison of mutex", &request, Deadline::NEVER)
     }
 }

@@ -118,6 +118,10 @@ pub struct BarrierWait {
 }
 
 impl BarrierWait {
+    pub(crate) fn new(index: usize, parties: usize) -> BarrierWait {
+        BarrierWait { index, parties }
+    }
+
     /// Returns the order of arrival, from 0 to the number of parties less one, different
     /// for each party.
     ///

@@ -6,6 +6,7 @@ mod death;
 mod hostile;
 mod lives;
 mod locks;
+mod meetings;
 mod objects;
 mod user;
 
@@ -82,6 +83,11 @@ fn main() -> ExitCode {
         locks::a_wait_that_gave_up_has_lost_no_notification,
         locks::a_buffer_of_many_processes_loses_nothing,
         locks::a_wait_with_a_strange_guard_is_refused,
+        meetings::all_parties_pass_a_barrier_or_none,
+        meetings::a_party_that_is_killed_breaks_a_barrier,
+        meetings::the_last_party_acts_before_the_others_pass,
+        meetings::a_thread_takes_a_reentrant_mutex_again,
+        meetings::a_reentrant_mutex_tells_of_deaths_and_panics,
         locks::guards_outlive_their_manager_without_harm,
         user::objects_of_ones_own_are_called,
         user::what_is_asked_for_must_be_there,

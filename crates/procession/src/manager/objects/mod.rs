@@ -4,6 +4,7 @@
 //! the end of a session, makes that possible. It runs on the server's only thread, and never waits.
 
 pub(super) mod array;
+pub(super) mod barrier;
 pub(super) mod condition;
 pub(super) mod condvar;
 pub(super) mod counter;
@@ -62,6 +63,12 @@ pub(super) fn make(kind: ObjectKind, initial: Initial) -> Result<Box<dyn Object>
         (ObjectKind::Array, Initial::Values(values)) => Box::new(array::Array::new(values)),
         (ObjectKind::Counter, Initial::Count(count)) => Box::new(counter::Counter::new(count)),
         (ObjectKind::Condvar, Initial::Empty) => Box::<condvar::Condvar>::default(),
+        (ObjectKind::Barrier, Initial::Capacity(parties)) if parties > 0 => {
+            Box::new(barrier::Barrier::new(parties))
+        }
+        (ObjectKind::ReentrantMutex, Initial::Value(value)) => {
+            Box::new(mutex::Mutex::reentrant(value))
+        }
         (ObjectKind::RwLock, Initial::Value(value)) => Box::new(rwlock::RwLock::new(value)),
         (ObjectKind::Semaphore, Initial::Permits { permits, most }) if permits <= most => {
             Box::new(semaphore::Semaphore::new(permits, most))

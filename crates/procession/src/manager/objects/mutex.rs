@@ -18,8 +18,8 @@ pub(in crate::manager) enum Request {
         /// The holder panicked.
         poison: bool,
     },
-    /// The value is in order again.
-    ClearPoison { token: u64 },
+    /// The value is in order again: the holder says so, or, without a token, any caller.
+    ClearPoison { token: Option<u64> },
     /// Gives the lock back, as `Unlock`, and goes on at a condition variable; [`Woken`].
     Wait {
         token: u64,
@@ -30,6 +30,8 @@ pub(in crate::manager) enum Request {
     },
     /// Takes the lock after a wait; [`Woken`].
     LockAgain(Why),
+    /// The holder has repaired what a dead one left.
+    MarkConsistent { token: u64 },
 }
 
 /// The end of a wait at a condition variable.
@@ -71,6 +73,8 @@ pub(in crate::manager) struct Mutex {
     value: Blob,
     /// The session of the last holder ended while it held the lock, and nobody has seen it yet.
     owner_died: bool,
+    /// It is not enough to see it: a holder has to say that all is well.
+    remembers_deaths: bool,
     poisoned: bool,
     holder: Option<Holder>,
     latest_token: u64,
@@ -83,10 +87,19 @@ impl Mutex {
         Mutex {
             value,
             owner_died: false,
+            remembers_deaths: false,
             poisoned: false,
             holder: None,
             latest_token: 0,
             waiting: Waiting::default(),
+        }
+    }
+
+    /// One that its thread can take several times, without asking again.
+    pub(super) fn reentrant(value: Blob) -> Mutex {
+        Mutex {
+            remembers_deaths: true,
+            ..Mutex::new(value)
         }
     }
 
@@ -139,7 +152,7 @@ impl Mutex {
             self.value = value;
         }
         // Seen, and given back.
-        self.owner_died = false;
+        self.owner_died &= self.remembers_deaths;
     }
 
     fn is_held_by(&self, session: SessionId, token: u64) -> bool {
@@ -182,8 +195,14 @@ impl Object for Mutex {
                 replies.go_on(caller, condvar, &condition::Request::Wait { mutex });
                 self.free(replies);
             }
-            Request::ClearPoison { token } => {
+            Request::MarkConsistent { token } => {
                 if self.is_held_by(caller.session, token) {
+                    self.owner_died = false;
+                }
+                replies.done(caller, &());
+            }
+            Request::ClearPoison { token } => {
+                if token.is_none_or(|token| self.is_held_by(caller.session, token)) {
                     self.poisoned = false;
                 }
                 replies.done(caller, &());

@@ -98,6 +98,9 @@ pub(in crate::manager) trait Object: Send {
         self.cancel(session, call)
     }
 
+    /// A session has received a reference from another one.
+    fn adopt(&mut self, _session: SessionId) {}
+
     /// Takes back what a session held, and forgets its callers: it ended while it referred to the object.
     fn end_session(&mut self, _session: SessionId, _replies: &mut Replies) {}
 

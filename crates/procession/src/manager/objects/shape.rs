@@ -72,6 +72,8 @@ pub(in crate::manager) enum ObjectKind {
     /// Of what creates such objects.
     Factory,
     Condvar,
+    Barrier,
+    ReentrantMutex,
 }
 
 /// What a new object begins as.

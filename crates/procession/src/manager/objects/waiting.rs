@@ -100,8 +100,9 @@ impl<T> Waiting<T> {
         self.take(place)
     }
 
-    /// Forgets all callers of a session.
-    pub(in crate::manager) fn end_session(&mut self, session: SessionId) {
+    /// Forgets all callers of a session; returns how many there were.
+    pub(in crate::manager) fn end_session(&mut self, session: SessionId) -> usize {
+        let before = self.count;
         match &self.index {
             None => {
                 for place in &mut self.places {
@@ -122,6 +123,7 @@ impl<T> Waiting<T> {
                 }
             }
         }
+        before - self.count
     }
 
     fn take(&mut self, place: u64) -> Option<(Caller, T)> {
@@ -193,7 +195,7 @@ mod tests {
             let (mut waiting, mut expected) = (Waiting::default(), Vec::new());
             let mut replies = Replies::default();
             for call in 0..400 {
-                let session = next(12);
+                let (session, before) = (next(12), expected.len());
                 match next(pushes + 3) {
                     0 => assert_eq!(
                         waiting.pop().map(|(caller, wants)| (key(&caller), wants)),
@@ -202,8 +204,9 @@ mod tests {
                             .map(|(session, call)| (Some((SessionId(session), call)), call)),
                     ),
                     1 if next(20) == 0 => {
-                        waiting.end_session(SessionId(session));
+                        let count = waiting.end_session(SessionId(session));
                         expected.retain(|(other, _)| *other != session);
+                        assert_eq!(count + expected.len(), before);
                     }
                     1 | 2 => {
                         let place = next(expected.len() as u64 + 1) as usize;

@@ -202,6 +202,7 @@ impl Table {
             self.tickets.remove(&ticket);
             self.drop_reference(number, 1);
         }
+        self.entry(number)?.object.adopt(session);
         Ok(())
     }
 
