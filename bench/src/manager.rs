@@ -2,7 +2,7 @@
 
 use crate::locks::pin;
 use crate::{figures, median, time};
-use procession::manager::{self, Dict, List, Manager, Mutex, Objects, Queue};
+use procession::manager::{Dict, List, Manager, Mutex, Queue};
 use procession::process::{self, Fork};
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -17,24 +17,15 @@ const THREADS: u32 = 16;
 /// Pinned by its caller; with one processor, the manager's process is there as well.
 const PYTHON: &str = r#"
 import multiprocessing, time, sys, os
-from multiprocessing.managers import BaseManager
-class Tally:
-    def __init__(self): self.sum = 0
-    def add(self, amount):
-        self.sum += amount
-        return self.sum
-class Own(BaseManager): pass
-Own.register("Tally", Tally)
 if __name__ == "__main__":
     manager = multiprocessing.Manager()
     d = manager.dict(k=1); l = manager.list(); q = manager.Queue(); lock = manager.Lock()
-    own = Own(); own.start(); tally = own.Tally()
     def pair():
         lock.acquire(); lock.release()
     def queue():
         q.put(1); q.get()
     n = 3000
-    for name, call in (("get", lambda: d.get("k")), ("push", lambda: l.append(1)), ("queue", queue), ("lock", pair), ("own", lambda: tally.add(1))):
+    for name, call in (("get", lambda: d.get("k")), ("push", lambda: l.append(1)), ("queue", queue), ("lock", pair)):
         times = []
         for _ in range(5):
             start = time.perf_counter()
@@ -58,8 +49,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         let python = python();
         // The manager's process inherits where it may run.
         pin(processors - 1);
-        let manager = Manager::builder().setup(objects, ()).start()?;
-        let mut bare = Bare::start()?;
+        let (manager, mut bare) = (Manager::start()?, Bare::start()?);
         rustix::thread::sched_setaffinity(None, &everywhere)?;
         pin(0);
         calls(&manager, &mut bare, &python)?;
@@ -69,21 +59,6 @@ pub(crate) fn run() -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// An object of a type of one's own.
-pub(crate) struct Tally(u64);
-
-#[manager::object]
-impl Tally {
-    pub(crate) fn add(&mut self, amount: u64) -> u64 {
-        self.0 += amount;
-        self.0
-    }
-}
-
-fn objects(_: ()) -> Objects {
-    Objects::new().object::<TallyProxy, _>("tally", Tally(0))
 }
 
 fn python() -> HashMap<String, f64> {
@@ -146,8 +121,7 @@ fn calls(manager: &Manager, bare: &mut Bare, python: &HashMap<String, f64>) -> R
     let list: List<u32> = manager.list()?;
     let queue: Queue<u32> = manager.queue()?;
     let mutex: Mutex<u32> = manager.mutex(&0)?;
-    let tally: TallyProxy = manager.get("tally")?;
-    let mut times: [Vec<Duration>; 6] = Default::default();
+    let mut times: [Vec<Duration>; 5] = Default::default();
     let repeated = |call: &mut dyn FnMut()| time(|| (0..CALLS).for_each(|_| call())).0;
     for _ in 0..ROUNDS {
         times[0].push(repeated(&mut || bare.round_trip()));
@@ -160,7 +134,6 @@ fn calls(manager: &Manager, bare: &mut Bare, python: &HashMap<String, f64>) -> R
             queue.recv().expect("a message");
         }));
         times[4].push(repeated(&mut || drop(mutex.lock().expect("a lock"))));
-        times[5].push(repeated(&mut || assert!(tally.add(1).expect("a sum") > 0)));
         list.clear()?;
     }
     let rates = times.map(|times| f64::from(CALLS) / median(times).as_secs_f64());
@@ -171,7 +144,6 @@ fn calls(manager: &Manager, bare: &mut Bare, python: &HashMap<String, f64>) -> R
         ("List::push", "push"),
         ("Queue::send and recv", "queue"),
         ("Mutex::lock and its end", "lock"),
-        ("a method of an object of one's own", "own"),
     ];
     for ((name, key), rate) in names.into_iter().zip(rest) {
         let others = [("bare", Some(bare)), ("CPython", python.get(key).copied())];

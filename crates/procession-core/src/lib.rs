@@ -26,6 +26,7 @@
 //! | [`event_count`] | sleepers and wake-ups | `Semaphore`, `RwLock`, `queue` |
 //! | [`doorbell`] | waiters for results, and how soon they want them | `pool` |
 //! | [`worker_ring`] | arguments and results of one worker | `pool` |
+//! | [`byte_ring`] | bytes from one writer to one reader | `manager` |
 //! | [`condvar`] | waiting for a notification | `Condvar` |
 //! | [`permits`] | many holders | `Semaphore`, `BoundedSemaphore`, readers |
 //! | [`rwlock`] | readers or a writer | `RwLock` |
@@ -46,6 +47,7 @@
 mod abandoned;
 pub mod atomics;
 pub mod barrier;
+pub mod byte_ring;
 pub mod condvar;
 pub mod doorbell;
 pub mod event;

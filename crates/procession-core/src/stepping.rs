@@ -84,6 +84,7 @@ impl AtomicU64 {
     counted! {
         load(order: Ordering) -> u64;
         store(value: u64, order: Ordering) -> ();
+        swap(value: u64, order: Ordering) -> u64;
         fetch_add(value: u64, order: Ordering) -> u64;
         fetch_sub(value: u64, order: Ordering) -> u64;
         fetch_and(value: u64, order: Ordering) -> u64;

@@ -62,10 +62,13 @@ impl Looking {
 
 /// Looks whether something has come true, for as long as that has been of use.
 #[inline]
-pub(crate) fn look(mut ready: impl FnMut() -> bool) -> bool {
-    if !others_can_run() {
-        return false;
-    }
+pub(crate) fn look(ready: impl FnMut() -> bool) -> bool {
+    others_can_run() && look_beside(ready)
+}
+
+/// [`look`], for those that know that whom they wait for runs on another processor.
+#[inline]
+pub(crate) fn look_beside(mut ready: impl FnMut() -> bool) -> bool {
     let mut looking = LOOKING.get();
     if looking.quiet > 0 {
         looking.quiet -= 1;

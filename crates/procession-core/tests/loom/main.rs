@@ -9,6 +9,7 @@
 //! and is then said to be dead.
 #![cfg(loom)]
 
+mod byte_ring;
 mod kernel;
 mod pool;
 mod rendezvous;

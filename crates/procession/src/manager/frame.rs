@@ -32,12 +32,15 @@ pub(super) enum Kind {
     Reply,
     /// Nothing follows, and that is no accident.
     Goodbye,
+    /// Of a client: asks for shared memory, and then: what follows comes by it. Of a server: the answer, with
+    /// descriptors, and then likewise.
+    Rings,
 }
 
 /// On a call: answer that it would have to wait, instead of waiting.
 pub(super) const NO_WAIT: u8 = 1;
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::Hello,
     Kind::Welcome,
     Kind::Call,
@@ -45,6 +48,7 @@ const KINDS: [Kind; 7] = [
     Kind::Cancel,
     Kind::Reply,
     Kind::Goodbye,
+    Kind::Rings,
 ];
 
 /// A frame as it lies in the bytes that came.
@@ -95,16 +99,20 @@ fn too_long(length: usize) -> Error {
 /// What has come of frames.
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
+    /// What has come, and room for more.
     bytes: Vec<u8>,
-    /// Where the next frame begins.
+    /// Where the next frame begins, and what has come ends.
     start: usize,
+    end: usize,
+    /// The last read has filled all the room there was.
+    is_filled: bool,
 }
+
+/// Room at first: an idle connection keeps no more.
+const LEAST: usize = 1 << 10;
 
 /// More than this is given back when nothing is left in it.
 const KEPT: usize = 1 << 16;
-
-/// Bytes that are read at once.
-const STEP: usize = 1 << 16;
 
 impl Incoming {
     /// Reads once, by `read`; returns how many bytes came.
@@ -115,15 +123,17 @@ impl Incoming {
         read: impl FnOnce(&mut [u8]) -> std::io::Result<usize>,
     ) -> std::io::Result<usize> {
         if self.start > 0 {
-            self.bytes.drain(..self.start);
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
             self.start = 0;
         }
-        let have = self.bytes.len();
-        let room = STEP.max(have);
-        self.bytes.resize(have + room, 0);
-        let outcome = read(&mut self.bytes[have..]);
-        let came = *outcome.as_ref().unwrap_or(&0);
-        self.bytes.truncate(have + came);
+        if self.is_filled || self.bytes.len() == self.end {
+            let length = (self.bytes.len() * 2).max(LEAST);
+            self.bytes.resize(length, 0);
+        }
+        let outcome = read(&mut self.bytes[self.end..]);
+        self.end += *outcome.as_ref().unwrap_or(&0);
+        self.is_filled = self.end == self.bytes.len();
         outcome
     }
 
@@ -132,7 +142,7 @@ impl Incoming {
     /// # Errors
     /// It is no frame; nothing after it is one.
     pub(super) fn next(&mut self) -> Result<Option<Frame<'_>>> {
-        let rest = &self.bytes[self.start..];
+        let rest = &self.bytes[self.start..self.end];
         let Some((header, _)) = rest.split_first_chunk::<HEADER>() else {
             self.give_back();
             return Ok(None);
@@ -153,7 +163,7 @@ impl Incoming {
             return corrupt("it announced a longer call than there are");
         }
         let end = self.start + HEADER + length;
-        if self.bytes.len() < end {
+        if self.end < end {
             return Ok(None);
         }
         let body = self.start + HEADER..end;
@@ -168,11 +178,11 @@ impl Incoming {
     }
 
     fn give_back(&mut self) {
-        if self.start == self.bytes.len() {
+        if self.start == self.end {
             self.start = 0;
-            self.bytes.clear();
-            if self.bytes.capacity() > KEPT {
-                self.bytes = Vec::new();
+            self.end = 0;
+            if self.bytes.len() > KEPT {
+                *self = Incoming::default();
             }
         }
     }

@@ -25,8 +25,9 @@ use std::time::Duration;
 /// A forked child connects anew when it first uses the manager or a proxy of it.
 ///
 /// # Cost
-/// A call is a message to the manager's process over a Unix socket, and one back. `cargo xtask bench manager` measures it
-/// beside a bare round trip.
+/// A call is a message to the manager's process and one back: at first over a Unix socket, and from the 32nd call of a process on
+/// by shared memory. If manager and client run on two processors, such a call takes few microseconds and no system call, as long as both are
+/// busy; otherwise two wake-ups. `cargo xtask bench manager` measures both beside a bare round trip (docs/performance.md).
 ///
 /// # Examples
 /// ```

@@ -63,6 +63,7 @@ mod frame;
 mod grant;
 mod held;
 mod list;
+mod local;
 #[expect(
     clippy::module_inception,
     reason = "the type is called like the module"

@@ -5,6 +5,7 @@ mod data;
 mod death;
 mod hostile;
 mod lives;
+mod local;
 mod locks;
 mod meetings;
 mod objects;
@@ -52,6 +53,13 @@ fn main() -> ExitCode {
         lives::a_forked_child_has_a_session_of_its_own,
         lives::a_manager_serves_at_a_path,
         lives::another_manager_at_the_same_path_is_not_taken_for_the_old_one,
+        local::a_client_that_calls_often_uses_shared_memory,
+        local::without_memory_files_calls_go_by_the_socket,
+        local::clients_killed_at_random_harm_no_other,
+        local::a_client_that_scribbles_over_its_rings_harms_itself_only,
+        local::a_child_that_is_forked_amid_calls_has_rings_of_its_own,
+        local::a_stopped_client_slows_nobody,
+        local::many_calls_need_no_more_memory,
         death::a_killed_holder_leaves_the_lock_to_the_next,
         death::a_killed_receiver_leaves_its_message_to_the_next,
         death::a_forked_copy_of_a_dead_client_keeps_nothing,

@@ -1,10 +1,16 @@
 //! Calls that wait for their replies, and which thread reads for all.
 
 use crate::manager::frame::{Incoming, Kind};
+use crate::manager::local::{self, DESCRIPTORS, GRANTED, Rings};
 use crate::manager::reply::Reply;
 use crate::manager::server::PROTOCOL;
 use crate::{Error, ErrorKind, Result};
+use rustix::net::RecvFlags;
 use std::collections::HashMap;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::thread::Thread;
 
 #[derive(Debug)]
@@ -13,6 +19,19 @@ struct Waiting {
     reply: Option<Reply>,
     /// It sleeps until another thread wakes it.
     is_parked: bool,
+    /// It waits for room.
+    is_writer: bool,
+}
+
+/// How bytes come from the manager.
+#[derive(Debug, Default)]
+enum Link {
+    #[default]
+    Socket,
+    /// By the socket; rings were asked for, or are there.
+    Asked(Vec<OwnedFd>),
+    Offered(local::Incoming),
+    Rings(local::Incoming),
 }
 
 /// What a thread that waits for a reply is to do.
@@ -39,6 +58,11 @@ pub(super) struct Calls {
     /// The call whose thread reads.
     reader: Option<u64>,
     incoming: Incoming,
+    link: Link,
+    /// Threads that have their replies, and are to be woken.
+    woken: Vec<Thread>,
+    /// The ring to the manager, until somebody writes by it.
+    offered: Option<local::Outgoing>,
     server: Option<u64>,
     failure: Option<Error>,
 }
@@ -54,6 +78,7 @@ impl Calls {
             thread: std::thread::current(),
             reply: None,
             is_parked: false,
+            is_writer: false,
         };
         self.waiting.insert(self.latest, waiting);
         Ok(self.latest)
@@ -120,8 +145,78 @@ impl Calls {
         }
     }
 
-    pub(super) fn incoming(&mut self) -> &mut Incoming {
-        &mut self.incoming
+    /// Says that a call is none: its thread waits for room.
+    pub(super) fn wait_for_room(&mut self, call: u64) {
+        if let Some(waiting) = self.waiting.get_mut(&call) {
+            waiting.is_writer = true;
+        }
+    }
+
+    /// Wakes the threads that wait for room.
+    pub(super) fn wake_writers(&mut self) {
+        for waiting in self.waiting.values_mut().filter(|it| it.is_writer) {
+            waiting.is_parked = false;
+            waiting.thread.unpark();
+        }
+    }
+
+    /// Reads once; an error of the kind `WouldBlock` if there is nothing.
+    pub(super) fn read(&mut self, socket: &UnixStream) -> io::Result<usize> {
+        self.incoming.read(|buffer| match &mut self.link {
+            Link::Rings(ring) => ring.read(buffer),
+            Link::Asked(descriptors) => {
+                let message =
+                    procession_sys::socket::receive(socket.as_fd(), buffer, RecvFlags::empty())?;
+                descriptors.extend(message.descriptors);
+                Ok(message.length)
+            }
+            Link::Socket | Link::Offered(_) => (&*socket).read(buffer),
+        })
+    }
+
+    /// Expects an answer to the question for rings.
+    pub(super) fn ask_for_rings(&mut self) {
+        self.link = Link::Asked(Vec::new());
+    }
+
+    /// Takes the threads that are to be woken.
+    pub(super) fn take_woken(&mut self) -> Vec<Thread> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Takes the ring to the manager, once.
+    pub(super) fn take_offered(&mut self) -> Option<local::Outgoing> {
+        self.offered.take()
+    }
+
+    /// The rings, if replies come by them.
+    pub(super) fn rings(&self) -> Option<&Arc<Rings>> {
+        match &self.link {
+            Link::Rings(ring) => Some(ring.rings()),
+            _ => None,
+        }
+    }
+
+    /// Learns of an offer of rings, or that what follows comes by them.
+    fn hear_of_rings(&mut self, is_granted: bool) -> bool {
+        self.link = match std::mem::take(&mut self.link) {
+            Link::Asked(descriptors) => {
+                let descriptors = <[OwnedFd; DESCRIPTORS]>::try_from(descriptors).ok();
+                let descriptors = descriptors.filter(|_| is_granted);
+                // Without room for them there is the socket.
+                match descriptors.map(Rings::open) {
+                    Some(Ok(rings)) => {
+                        let (incoming, outgoing) = local::ends(&rings);
+                        self.offered = Some(outgoing);
+                        Link::Offered(incoming)
+                    }
+                    _ => Link::Socket,
+                }
+            }
+            Link::Offered(incoming) => Link::Rings(incoming),
+            Link::Socket | Link::Rings(_) => return false,
+        };
+        true
     }
 
     /// Gives out what has come.
@@ -146,6 +241,13 @@ impl Calls {
                         }
                         None => (frame.kind, frame.call, None),
                     },
+                    Kind::Rings => {
+                        let is_granted = frame.body == [GRANTED];
+                        if self.hear_of_rings(is_granted) {
+                            continue;
+                        }
+                        (Kind::Rings, 0, None)
+                    }
                     kind => (kind, frame.call, None),
                 },
             };
@@ -153,7 +255,10 @@ impl Calls {
                 (Kind::Reply, Some(reply)) => {
                     if let Some(waiting) = self.waiting.get_mut(&call) {
                         waiting.reply = Some(reply);
-                        waiting.thread.unpark();
+                        // One that is not parked asks before it parks.
+                        if std::mem::take(&mut waiting.is_parked) {
+                            self.woken.push(waiting.thread.clone());
+                        }
                     }
                 }
                 (Kind::Goodbye, _) => {

@@ -6,24 +6,26 @@
 
 mod calls;
 mod outgoing;
+mod reading;
+mod writing;
 
 use super::blob;
 use super::frame::{self, Kind, NO_WAIT};
+use super::local::Rings;
 use super::reply::Reply;
 use super::server::PROTOCOL;
 use crate::error::Context;
 use crate::os::socket::peer_credentials;
 use crate::process_token;
-use crate::{Deadline, Error, ErrorKind, Result, poll};
+use crate::{Deadline, Error, ErrorKind, Result};
 use calls::{Calls, Turn};
 use outgoing::Outgoing;
-use rustix::event::{PollFd, PollFlags};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
-use std::io::Read;
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How long a manager may take to answer that a call is cancelled, or to read what is sent to it, after the
@@ -41,8 +43,15 @@ pub(super) struct Connection {
     /// The process that connected: a forked child has a connection of its own.
     process: u64,
     outgoing: Mutex<Outgoing>,
+    /// There was no room for something that is to be sent.
+    has_unsent: AtomicBool,
     calls: Mutex<Calls>,
+    /// Set once, when replies begin to come by them.
+    rings: OnceLock<Arc<Rings>>,
 }
+
+/// A connection with so many calls asks for shared memory. Those that are hardly used do without, and save the memory.
+const CALLS_BEFORE_RINGS: u64 = 32;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it holds one of these.
@@ -84,7 +93,9 @@ impl Connection {
             server: 0,
             process: process_token::current(),
             outgoing: Mutex::default(),
+            has_unsent: AtomicBool::new(false),
             calls: Mutex::default(),
+            rings: OnceLock::new(),
         };
         let deadline = Deadline::after(GREETING);
         connection.send(&plain(Kind::Hello, 0, PROTOCOL), deadline)?;
@@ -138,6 +149,9 @@ impl Connection {
     /// The manager has ended, or has read nothing for [`GRACE`]; the connection has ended then,
     /// and all that was granted with it.
     pub(super) fn tell<Q: Serialize>(&self, object: u64, request: &Q) -> Result<()> {
+        if let Some(failure) = lock(&self.calls).failure() {
+            return Err(failure);
+        }
         let mut frame = Vec::new();
         append_call(&mut frame, Kind::Tell, 0, 0, object, request)?;
         self.send(&frame, Deadline::after(GRACE))
@@ -151,6 +165,10 @@ impl Connection {
     ) -> Result<Reply> {
         let about = |error: Error| error.about(target.name);
         let call = lock(&self.calls).begin().map_err(about)?;
+        if call == CALLS_BEFORE_RINGS {
+            lock(&self.calls).ask_for_rings();
+            self.send(&plain(Kind::Rings, 0, &[]), with_grace(deadline))?;
+        }
         let flags = if deadline == Deadline::NOW {
             NO_WAIT
         } else {
@@ -214,9 +232,14 @@ impl Connection {
     /// Sends a frame. While there is no room for it, reads for all: the manager may be waiting
     /// until its replies are read.
     fn send(&self, frame: &[u8], deadline: Deadline) -> Result<()> {
-        let pushed = lock(&self.outgoing).push(&self.socket, frame);
+        let pushed = {
+            let mut outgoing = lock(&self.outgoing);
+            let end = outgoing.push(&self.socket, frame);
+            end.map(|end| (end, outgoing.has_written(end)))
+        };
         let mut outcome = match pushed {
-            Ok(end) => self.write_up_to(end, deadline),
+            Ok((_, true)) => Ok(()),
+            Ok((end, false)) => self.write_up_to(end, deadline),
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
@@ -233,59 +256,6 @@ impl Connection {
             outcome = Err(lock(&self.calls).failure().unwrap_or(failure));
         }
         outcome
-    }
-
-    fn write_up_to(&self, end: u64, deadline: Deadline) -> Result<()> {
-        loop {
-            {
-                let mut outgoing = lock(&self.outgoing);
-                outgoing.flush(&self.socket)?;
-                if outgoing.has_written(end) {
-                    return Ok(());
-                }
-            }
-            let mut wanted = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::OUT)];
-            if poll::wait(&mut wanted, deadline)? == 0 {
-                return Err(Error::new(deadline.error_kind(), "calling manager", ""));
-            }
-            if wanted[0].revents().contains(PollFlags::IN) {
-                self.read_now()?;
-            }
-        }
-    }
-
-    /// Reads once, and gives out what came.
-    fn read_once(&self, deadline: Deadline) -> Result<()> {
-        poll::readable(&self.socket, deadline)?;
-        self.read_now()
-    }
-
-    /// Reads what is there, and gives it out. Several threads may do so: each takes in what it
-    /// has read before the next one reads.
-    fn read_now(&self) -> Result<()> {
-        let operation = "calling manager";
-        let mut calls = lock(&self.calls);
-        let outcome = calls.incoming().read(|buffer| (&self.socket).read(buffer));
-        match outcome {
-            Ok(0) => calls.fail(
-                Error::new(ErrorKind::ProcessDied, operation, "")
-                    .because("the manager's process has ended"),
-            ),
-            Ok(_) => calls.take_in(),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => calls.fail(
-                Error::new(ErrorKind::ProcessDied, operation, "")
-                    .because("the manager's process has ended"),
-            ),
-            Err(error) => {
-                let failed: std::io::Result<()> = Err(error);
-                if let Err(error) = failed.during(operation, "") {
-                    calls.fail(error);
-                }
-            }
-        }
-        calls.failure().map_or(Ok(()), Err)
     }
 
     /// Ends the session: the manager takes back what was granted.

@@ -2,21 +2,25 @@
 
 use crate::Result;
 use crate::error::Context;
+use crate::manager::local::{self, Rings};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 /// More than this is given back when all is sent.
 const KEPT: usize = 1 << 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    /// What did not fit into the socket yet.
+    /// What did not fit yet.
     bytes: Vec<u8>,
     sent: usize,
-    /// Bytes of all frames so far, and how many of them are in the socket.
+    /// Bytes of all frames so far, and how many of them the manager can read.
     appended: u64,
     written: u64,
+    /// The ring, and from where on it takes the bytes instead of the socket.
+    ring: Option<(u64, local::Outgoing)>,
 }
 
 impl Outgoing {
@@ -24,22 +28,25 @@ impl Outgoing {
     /// [`has_written`](Outgoing::has_written).
     pub(super) fn push(&mut self, socket: &UnixStream, frame: &[u8]) -> Result<u64> {
         self.appended += frame.len() as u64;
-        let mut rest = frame;
-        if self.sent == self.bytes.len() {
-            let written = write(socket, frame)?;
-            self.written += written as u64;
-            rest = &frame[written..];
+        if self.has_unsent() {
+            self.bytes.extend_from_slice(frame);
+            self.flush(socket)?;
+        } else {
+            let written = self.put(socket, frame)?;
+            self.bytes.extend_from_slice(&frame[written..]);
         }
-        self.bytes.extend_from_slice(rest);
-        self.flush(socket)?;
         Ok(self.appended)
     }
 
     /// Writes what there is room for.
     pub(super) fn flush(&mut self, socket: &UnixStream) -> Result<()> {
-        let written = write(socket, &self.bytes[self.sent..])?;
-        self.sent += written;
-        self.written += written as u64;
+        if !self.has_unsent() {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        let outcome = self.put(socket, &bytes[self.sent..]);
+        self.bytes = bytes;
+        self.sent += outcome?;
         if self.sent == self.bytes.len() {
             self.bytes.clear();
             self.bytes.shrink_to(KEPT);
@@ -48,7 +55,49 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Returns `true` if the frame that ends there is in the socket.
+    fn put(&mut self, socket: &UnixStream, bytes: &[u8]) -> Result<usize> {
+        let mut done = 0;
+        while done < bytes.len() {
+            let rest = &bytes[done..];
+            let count = match &mut self.ring {
+                None => write(socket, rest)?,
+                Some((from, _)) if self.written < *from => {
+                    let most = usize::try_from(*from - self.written).unwrap_or(usize::MAX);
+                    write(socket, &rest[..rest.len().min(most)])?
+                }
+                Some((_, ring)) => ring.write(rest).during("calling manager", "")?,
+            };
+            if count == 0 {
+                break;
+            }
+            self.written += count as u64;
+            done += count;
+        }
+        Ok(done)
+    }
+
+    /// Sends a last frame by the socket, and all that follows by a ring.
+    pub(super) fn switch(
+        &mut self,
+        socket: &UnixStream,
+        last: &[u8],
+        ring: local::Outgoing,
+    ) -> Result<()> {
+        self.ring = Some((self.appended + last.len() as u64, ring));
+        self.push(socket, last).map(drop)
+    }
+
+    /// The rings, once it uses them.
+    pub(super) fn rings(&self) -> Option<&Arc<Rings>> {
+        self.ring.as_ref().map(|(_, ring)| ring.rings())
+    }
+
+    /// Returns `true` if there was no room for something.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.sent < self.bytes.len()
+    }
+
+    /// Returns `true` if the manager can read the frame that ends there, whatever becomes of this process.
     pub(super) fn has_written(&self, end: u64) -> bool {
         self.written >= end
     }

@@ -4,10 +4,12 @@
 //! connects. What a call leads to, answers to other clients included, is sent in the same turn.
 
 mod accepting;
+mod hearing;
 mod hosting;
 mod listener;
 mod replies;
 mod requests;
+mod rings;
 mod session;
 mod settings;
 mod table;
@@ -17,13 +19,16 @@ pub(super) use requests::PROTOCOL;
 pub(super) use settings::Settings;
 
 use super::frame::Kind;
+use super::local::Rings;
 use super::objects::{Replies, SessionId, Workers};
 use crate::error::Context;
-use crate::{Deadline, Result};
+use crate::{Deadline, Result, spin};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use session::{Progress, Session};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
 use table::Table;
 
 /// What epoll says of a listener: this bit, and which one it is.
@@ -32,13 +37,21 @@ const LISTENER: u64 = 1 << 63;
 /// Calls that threads have answered.
 const WORKERS: u64 = u64::MAX;
 
-/// What epoll says of a session: its number, and which of its two descriptors.
+/// What epoll says of a session: its number, and which of its descriptors.
 fn of_socket(id: SessionId) -> EventData {
-    EventData::new_u64(id.0 << 1)
+    EventData::new_u64(id.0 << 2)
 }
 
+const PROCESS: u64 = 1;
+
 fn of_process(id: SessionId) -> EventData {
-    EventData::new_u64(id.0 << 1 | 1)
+    EventData::new_u64(id.0 << 2 | PROCESS)
+}
+
+const DOORBELL: u64 = 2;
+
+fn of_doorbell(id: SessionId) -> EventData {
+    EventData::new_u64(id.0 << 2 | DOORBELL)
 }
 
 pub(super) struct Server {
@@ -58,6 +71,12 @@ pub(super) struct Server {
     ended: Vec<SessionId>,
     /// Sessions with frames that were not heard, because nothing was read of what was sent to them.
     resumed: Vec<SessionId>,
+    /// Sessions with rings that were used lately, which are looked at before the server sleeps.
+    lively: Vec<(SessionId, Arc<Rings>)>,
+    /// The last look at them was for a while.
+    has_looked: bool,
+    /// How many sessions have rings.
+    offered: usize,
     /// When the last of those that do not read are left, once somebody has asked for the end.
     ending: Option<Deadline>,
     /// Until when the listeners are left alone: there were no descriptors for another client.
@@ -85,6 +104,9 @@ impl Server {
             touched: Vec::new(),
             ended: Vec::new(),
             resumed: Vec::new(),
+            lively: Vec::new(),
+            has_looked: false,
+            offered: 0,
             ending: None,
             deaf_until: None,
         })
@@ -105,9 +127,13 @@ impl Server {
         };
         while !is_over(self) {
             events.clear();
+            let was_lively = !self.lively.is_empty();
+            let may_sleep = self.serve_rings();
+            let since = (was_lively && may_sleep && self.has_looked).then(Instant::now);
             let expiry = self.table.next_expiry().map(Deadline::at);
             let resumes = (!self.resumed.is_empty()).then_some(Deadline::NOW);
-            let wakes = [self.ending, self.deaf_until, expiry, resumes];
+            let looks = (!may_sleep).then_some(Deadline::NOW);
+            let wakes = [self.ending, self.deaf_until, expiry, resumes, looks];
             let wake = wakes.into_iter().flatten().reduce(Deadline::min);
             let left = wake.unwrap_or(Deadline::NEVER).timespec();
             let room = rustix::buffer::spare_capacity(&mut events);
@@ -115,12 +141,16 @@ impl Server {
                 Err(rustix::io::Errno::INTR) => continue,
                 outcome => outcome.during("waiting for clients of manager", "")?,
             };
-            self.table.expire(std::time::Instant::now());
+            if let Some(since) = since {
+                spin::slept(since.elapsed(), true);
+            }
+            self.table.expire(Instant::now());
             if self.deaf_until.is_some_and(Deadline::has_passed) {
                 self.listen_again();
             }
             for id in std::mem::take(&mut self.resumed) {
                 self.work(id, false);
+                self.enliven(id);
                 self.settle();
             }
             for event in &events {
@@ -138,11 +168,23 @@ impl Server {
         if data & LISTENER != 0 {
             return self.accept((data & !LISTENER) as usize);
         }
-        let id = SessionId(data >> 1);
-        if data & 1 == 1 {
-            // What it had said before it ended counts.
-            while self.hear(id, true) {}
-            return self.end_session(id);
+        let id = SessionId(data >> 2);
+        let uses_rings = self.rings_of(id).is_some();
+        match data & 3 {
+            PROCESS => return self.hear_last(id),
+            DOORBELL => {
+                // There may be room for what is to be sent, too.
+                self.flush(id);
+                return self.enliven(id);
+            }
+            _ if uses_rings && !flags.contains(EventFlags::OUT) => {
+                let session = self.sessions.get_mut(&id);
+                if session.is_some_and(Session::has_closed) {
+                    self.hear_last(id);
+                }
+                return;
+            }
+            _ => {}
         }
         if flags.contains(EventFlags::OUT) {
             self.flush(id);
@@ -167,56 +209,6 @@ impl Server {
         }
     }
 
-    /// Hears what a client says: what one read gives, and then it is the next one's turn. Returns `true` if
-    /// there may be more. If it `is_over`, its replies do not matter any more.
-    fn hear(&mut self, id: SessionId, is_over: bool) -> bool {
-        let Some(session) = self.sessions.get_mut(&id) else {
-            return false;
-        };
-        if !session.is_heard() && !session.is_ending && !is_over {
-            return false;
-        }
-        let progress = session.read();
-        if let Progress::Some = progress {
-            self.work(id, is_over);
-            return true;
-        }
-        if let Progress::Ended = progress {
-            // What was not heard while it did not read.
-            self.work(id, true);
-            self.end_session(id);
-        }
-        false
-    }
-
-    /// Does what the frames of a client ask for, as long as it reads the replies.
-    fn work(&mut self, id: SessionId, is_over: bool) {
-        loop {
-            self.give_replies();
-            let Some(session) = self.sessions.get_mut(&id) else {
-                return;
-            };
-            if !session.is_heard() && !is_over {
-                return;
-            }
-            let mut incoming = std::mem::take(&mut session.incoming);
-            let outcome = match incoming.next() {
-                Ok(Some(frame)) => self.obey(id, &frame),
-                Ok(None) => Ok(false),
-                Err(error) => Err(error),
-            };
-            if let Some(session) = self.sessions.get_mut(&id) {
-                session.incoming = incoming;
-            }
-            match outcome {
-                Ok(true) => {}
-                Ok(false) => return,
-                // Nobody that we could answer speaks so.
-                Err(_) => return self.end_session(id),
-            }
-        }
-    }
-
     /// Sends what there is room for.
     fn flush(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else {
@@ -234,8 +226,9 @@ impl Server {
             self.resumed.push(id);
         }
         let mut flags = EventFlags::empty();
-        flags.set(EventFlags::IN, is_heard);
-        flags.set(EventFlags::OUT, has);
+        // What uses its rings says by its socket that it has ended, and nothing else.
+        flags.set(EventFlags::IN, is_heard || session.rings().is_some());
+        flags.set(EventFlags::OUT, has && session.awaits_socket());
         if session.wanted != flags
             && epoll::modify(&self.epoll, &*session, of_socket(id), flags).is_ok()
         {
@@ -254,6 +247,9 @@ impl Server {
         let _ = epoll::delete(&self.epoll, &session);
         if let Some(process) = session.process() {
             let _ = epoll::delete(&self.epoll, process);
+        }
+        if session.is_offered() {
+            self.take_back(id, &session);
         }
         drop(session);
         self.table.end_session(id, &mut self.replies);

@@ -80,6 +80,14 @@ impl Server {
                 self.end_session(id);
                 return Ok(false);
             }
+            Kind::Rings if !session.is_offered() => self.offer_rings(id),
+            Kind::Rings => {
+                if !session.use_rings() {
+                    return Err(corrupt());
+                }
+                self.flush(id);
+                self.enliven(id);
+            }
             Kind::Hello | Kind::Welcome | Kind::Reply => return Err(corrupt()),
         }
         Ok(true)

@@ -1,13 +1,15 @@
 //! One client of a server: its socket, what came of it and what is to be sent to it.
 
 use crate::manager::frame::{self, Incoming, Kind};
+use crate::manager::local::{self, Rings};
 use crate::manager::reply::{Refusal, Reply};
 use rustix::event::epoll::EventFlags;
 use rustix::net::SendFlags;
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 /// A client that does not read has so many bytes of replies; until it reads them, nothing more of
 /// it is heard.
@@ -20,6 +22,12 @@ pub(super) struct Session {
     pub(super) incoming: Incoming,
     outgoing: Vec<u8>,
     sent: usize,
+    /// What the socket still has to take before the ring takes the rest.
+    before: Vec<u8>,
+    /// The rings that it was offered.
+    local: Option<Local>,
+    /// Its ring is looked at before the server sleeps.
+    pub(super) is_lively: bool,
     /// Calls that were not answered yet, with their objects.
     pub(super) calls: HashMap<u64, u64>,
     pub(super) is_greeted: bool,
@@ -27,6 +35,13 @@ pub(super) struct Session {
     pub(super) is_ending: bool,
     /// What epoll reports of its socket.
     pub(super) wanted: EventFlags,
+}
+
+/// Rings of a client, and whether it uses them.
+struct Local {
+    incoming: local::Incoming,
+    outgoing: local::Outgoing,
+    is_used: bool,
 }
 
 /// How far a read or a write came.
@@ -47,6 +62,9 @@ impl Session {
             incoming: Incoming::default(),
             outgoing: Vec::new(),
             sent: 0,
+            before: Vec::new(),
+            local: None,
+            is_lively: false,
             calls: HashMap::new(),
             is_greeted: false,
             is_ending: false,
@@ -65,30 +83,103 @@ impl Session {
 
     /// Returns `true` if something waits to be sent.
     pub(super) fn has_outgoing(&self) -> bool {
-        self.sent < self.outgoing.len()
+        self.sent < self.outgoing.len() || !self.before.is_empty()
+    }
+
+    /// Returns `true` if epoll has to tell when there is room in the socket.
+    pub(super) fn awaits_socket(&self) -> bool {
+        self.rings().is_none() || !self.before.is_empty()
+    }
+
+    /// The rings that it uses.
+    pub(super) fn rings(&self) -> Option<&Arc<Rings>> {
+        let local = self.local.as_ref().filter(|local| local.is_used)?;
+        Some(local.incoming.rings())
+    }
+
+    /// Keeps the rings that it is offered.
+    pub(super) fn offer(&mut self, rings: &Arc<Rings>) {
+        let (incoming, outgoing) = local::ends(rings);
+        self.local = Some(Local {
+            incoming,
+            outgoing,
+            is_used: false,
+        });
+    }
+
+    /// Has what it says from now on come by the rings that it was offered, and what it is told go by them. Returns
+    /// `false` if it was offered none, or does so already.
+    pub(super) fn use_rings(&mut self) -> bool {
+        let Some(local) = self.local.as_mut().filter(|local| !local.is_used) else {
+            return false;
+        };
+        local.is_used = true;
+        self.say(Kind::Rings, &[]);
+        self.before = std::mem::take(&mut self.outgoing);
+        self.before.drain(..std::mem::take(&mut self.sent));
+        true
+    }
+
+    /// The doorbell of the rings that it was offered.
+    pub(super) fn doorbell(&self) -> Option<BorrowedFd<'_>> {
+        self.local
+            .as_ref()
+            .map(|local| local.incoming.rings().doorbell())
+    }
+
+    /// Returns `true` if it was offered rings.
+    pub(super) fn is_offered(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// Returns `true` if a client that uses its rings has closed its socket, or says something by it.
+    pub(super) fn has_closed(&mut self) -> bool {
+        let read = rustix::io::read(&self.socket, &mut [0]);
+        read.is_ok() || read.is_err_and(|errno| matches!(waits(&errno.into()), Progress::Ended))
     }
 
     pub(super) fn read(&mut self) -> Progress {
         let socket = &mut self.socket;
-        match self.incoming.read(|buffer| socket.read(buffer)) {
+        let outcome = match self.local.as_mut().filter(|local| local.is_used) {
+            Some(local) => self.incoming.read(|buffer| local.incoming.read(buffer)),
+            None => self.incoming.read(|buffer| socket.read(buffer)),
+        };
+        match outcome {
             Ok(0) => Progress::Ended,
             Ok(_) => Progress::Some,
             Err(error) => waits(&error),
         }
     }
 
+    fn write_some(&mut self) -> std::io::Result<usize> {
+        let rest = &self.outgoing[self.sent..];
+        match self.local.as_mut().filter(|local| local.is_used) {
+            Some(local) => match local.outgoing.write(rest)? {
+                0 => Err(ErrorKind::WouldBlock.into()),
+                count => Ok(count),
+            },
+            None => Ok(rustix::net::send(&self.socket, rest, SendFlags::NOSIGNAL)?),
+        }
+    }
+
     pub(super) fn write(&mut self) -> Progress {
-        while self.has_outgoing() {
-            let rest = &self.outgoing[self.sent..];
-            match rustix::net::send(&self.socket, rest, SendFlags::NOSIGNAL) {
+        while !self.before.is_empty() {
+            match rustix::net::send(&self.socket, &self.before, SendFlags::NOSIGNAL) {
+                Ok(count) if count == self.before.len() => self.before = Vec::new(),
+                Ok(count) => drop(self.before.drain(..count)),
+                Err(errno) => return waits(&errno.into()),
+            }
+        }
+        while self.sent < self.outgoing.len() {
+            match self.write_some() {
                 Ok(count) => self.sent += count,
-                Err(errno) => {
+                Err(error) => {
                     // A client that always has something under way never has sent all.
                     if self.sent >= KEPT && self.sent >= self.outgoing.len() / 2 {
                         self.outgoing.drain(..self.sent);
                         self.sent = 0;
                     }
-                    return waits(&errno.into());
+                    return waits(&error);
                 }
             }
         }

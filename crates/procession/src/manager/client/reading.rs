@@ -1,0 +1,111 @@
+//! Reading for all threads, from the socket or from a ring.
+
+use super::{Connection, lock, plain};
+use crate::error::Context;
+use crate::manager::frame::Kind;
+use crate::manager::local::Rings;
+use crate::{Deadline, Error, ErrorKind, Result, poll, spin};
+use procession_sys::Errno;
+use rustix::event::{PollFd, PollFlags};
+use std::sync::Arc;
+use std::time::Instant;
+
+const OPERATION: &str = "calling manager";
+
+fn has_ended() -> Error {
+    Error::new(ErrorKind::ProcessDied, OPERATION, "").because("the manager's process has ended")
+}
+
+impl Connection {
+    /// Waits until something comes, and gives out what came.
+    pub(super) fn read_once(&self, deadline: Deadline) -> Result<()> {
+        let Some(rings) = self.rings.get() else {
+            poll::readable(&self.socket, deadline)?;
+            return self.read_now();
+        };
+        if rings.look() {
+            self.read_now()?;
+            return self.write_for_others();
+        }
+        let slept = match rings.incoming().announce() {
+            true => Ok((true, false)),
+            false => self.sleep(rings, deadline),
+        };
+        rings.incoming().wake();
+        let (is_awake, is_over) = slept?;
+        if !is_awake {
+            return Err(Error::new(deadline.error_kind(), OPERATION, ""));
+        }
+        self.read_now()?;
+        if is_over {
+            self.read_end(rings)?;
+        }
+        self.write_for_others()
+    }
+
+    /// Sleeps until the doorbell is rung, or the manager has ended: whether something has happened, and whether that.
+    fn sleep(&self, rings: &Rings, deadline: Deadline) -> Result<(bool, bool)> {
+        let socket = PollFd::new(&self.socket, PollFlags::IN);
+        let doorbell = rings.doorbell();
+        let mut wanted = [socket, PollFd::from_borrowed_fd(doorbell, PollFlags::IN)];
+        let since = rings.is_beside().then(Instant::now);
+        let is_awake = poll::wait(&mut wanted, deadline)? > 0;
+        if let Some(since) = since {
+            spin::slept(since.elapsed(), is_awake);
+        }
+        if !wanted[1].revents().is_empty() {
+            rings.clear_doorbell();
+        }
+        Ok((is_awake, !wanted[0].revents().is_empty()))
+    }
+
+    /// Reads what is there, and gives it out. Several threads may do so: each takes in what it
+    /// has read before the next one reads.
+    pub(super) fn read_now(&self) -> Result<()> {
+        let mut calls = lock(&self.calls);
+        match calls.read(&self.socket) {
+            Ok(0) => calls.fail(has_ended()),
+            Ok(_) => calls.take_in(),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                calls.fail(has_ended());
+            }
+            Err(error) => {
+                let failed: std::io::Result<()> = Err(error);
+                if let Err(error) = failed.during(OPERATION, "") {
+                    calls.fail(error);
+                }
+            }
+        }
+        let woken = calls.take_woken();
+        if let Some(rings) = calls.rings()
+            && self.rings.get().is_none()
+        {
+            let _ = self.rings.set(Arc::clone(rings));
+        }
+        let offered = calls.take_offered();
+        let outcome = calls.failure().map_or(Ok(()), Err);
+        drop(calls);
+        for thread in woken {
+            thread.unpark();
+        }
+        if let Some(ring) = offered {
+            lock(&self.outgoing).switch(&self.socket, &plain(Kind::Rings, 0, &[]), ring)?;
+        }
+        outcome
+    }
+
+    /// Something has come by the socket, which says nothing any more but that it ends: what came by the ring before that counts.
+    fn read_end(&self, rings: &Rings) -> Result<()> {
+        let read = rustix::io::read(&self.socket, &mut [0]);
+        if let Err(Errno::AGAIN | Errno::INTR) = read {
+            return Ok(());
+        }
+        while rings.incoming().has_bytes() {
+            self.read_now()?;
+        }
+        lock(&self.calls).fail(has_ended());
+        Err(has_ended())
+    }
+}

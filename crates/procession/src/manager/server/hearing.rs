@@ -1,0 +1,71 @@
+//! What clients say is read and done.
+
+use super::Server;
+use super::session::Progress;
+use crate::manager::objects::SessionId;
+
+/// Reads of what a client had said before it ended.
+const MOST_LAST_READS: usize = 1 << 20;
+
+impl Server {
+    /// Hears what a client says: what one read gives, and then it is the next one's turn. Returns `true` if
+    /// there may be more. If it `is_over`, its replies do not matter any more.
+    pub(super) fn hear(&mut self, id: SessionId, is_over: bool) -> bool {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return false;
+        };
+        if !session.is_heard() && !session.is_ending && !is_over {
+            return false;
+        }
+        let progress = session.read();
+        if let Progress::Some = progress {
+            self.work(id, is_over);
+            return true;
+        }
+        if let Progress::Ended = progress {
+            // What was not heard while it did not read.
+            self.work(id, true);
+            self.end_session(id);
+        }
+        false
+    }
+
+    /// Hears what a client had said before it ended, which counts, and ends its session.
+    pub(super) fn hear_last(&mut self, id: SessionId) {
+        // A forked copy of it may go on for ever.
+        for _ in 0..MOST_LAST_READS {
+            if !self.hear(id, true) {
+                break;
+            }
+        }
+        self.end_session(id);
+    }
+
+    /// Does what the frames of a client ask for, as long as it reads the replies.
+    pub(super) fn work(&mut self, id: SessionId, is_over: bool) {
+        loop {
+            self.give_replies();
+            let Some(session) = self.sessions.get_mut(&id) else {
+                return;
+            };
+            if !session.is_heard() && !is_over {
+                return;
+            }
+            let mut incoming = std::mem::take(&mut session.incoming);
+            let outcome = match incoming.next() {
+                Ok(Some(frame)) => self.obey(id, &frame),
+                Ok(None) => Ok(false),
+                Err(error) => Err(error),
+            };
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.incoming = incoming;
+            }
+            match outcome {
+                Ok(true) => {}
+                Ok(false) => return,
+                // Nobody that we could answer speaks so.
+                Err(_) => return self.end_session(id),
+            }
+        }
+    }
+}
