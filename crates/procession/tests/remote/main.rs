@@ -1,8 +1,9 @@
-//! What local and remote queues have in common, by the same bodies.
+//! What local and remote queues, locks, permits and events have in common, by the same bodies.
 
 mod bodies;
 #[path = "../common/elsewhere.rs"]
 mod elsewhere;
+mod locks;
 mod random;
 mod setting;
 mod table;
@@ -55,8 +56,11 @@ fn bodies_of<S: Setting>() -> Vec<(String, Test)> {
 
 fn main() -> ExitCode {
     procession::init();
-    let mut tests = testkit::tests![table::the_table_has_each_body];
+    let mut tests = testkit::tests![table::the_tables_have_each_body];
     table::check_names(bodies_of::<Remote>().into_iter().map(|(name, _)| name));
+    let (names, locks) = locks::tests();
+    table::check_names_of_locks(&names);
+    tests.extend(locks);
     tests.extend(bodies_of::<Local>().into_iter().map(|(_, test)| test));
     tests.extend(bodies_of::<Remote>().into_iter().map(|(_, test)| test));
     tests.push(Test::new(

@@ -66,8 +66,8 @@ impl Journal {
     }
 }
 
-/// A process that works until it is killed.
-fn started(work: impl FnOnce()) -> Child {
+/// A process that works until it is done, or killed.
+pub(crate) fn started(work: impl FnOnce()) -> Child {
     match process::fork().unwrap() {
         Fork::Parent(child) => child,
         Fork::Child => {
