@@ -217,3 +217,42 @@ fn each_item_that_documents_name_by_its_module_or_type_is_there() {
     );
     assert!(!names.contains("wait_never"));
 }
+
+/// The type and the method of `Dict::get`.
+fn method(code: &str) -> Option<(&str, &str)> {
+    let (owner, method) = code.split_once("::")?;
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let is_type = owner.starts_with(|letter: char| letter.is_ascii_uppercase());
+    let is_path = owner.chars().chain(method.chars()).all(is_name);
+    (is_type && is_path && method.starts_with(|letter: char| letter.is_ascii_lowercase()))
+        .then_some((owner, method))
+}
+
+#[test]
+fn each_method_that_the_guide_from_python_names_is_one_of_its_type() {
+    let sources = sources();
+    let guide = fs::read_to_string(format!("{ROOT}/docs/from-python.md")).unwrap();
+    let (_, managers) = guide.split_once("## Managers").expect("the section");
+    let (mut missing, mut checked) = (Vec::new(), 0);
+    for (owner, name) in managers.split('`').filter_map(method) {
+        checked += 1;
+        // The type may be made by a macro, and have methods in several files.
+        let defines = |text: &String| {
+            text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<"))
+        };
+        let is_its = |text: &String| {
+            text.contains(&format!("{owner} {{")) || text.contains(&format!("{owner}<"))
+        };
+        let library = sources
+            .iter()
+            .filter(|(path, _)| path.starts_with("/procession/"));
+        if !library
+            .map(|(_, text)| text)
+            .any(|text| defines(text) && is_its(text))
+        {
+            missing.push(format!("no {owner}::{name}"));
+        }
+    }
+    require_none(&missing);
+    assert!(checked > 80, "{checked}");
+}

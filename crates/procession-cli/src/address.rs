@@ -1,12 +1,12 @@
 //! The addresses that `send` and `recv` use.
 
 use crate::failure::Failure;
+use crate::host::Host;
+use crate::manager::queue::Place;
 use clap::Args;
 use procession::Error;
-use procession::channel::{self, Key};
 use procession::os::fifo::Fifo;
 use procession::os::sysv;
-use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -21,41 +21,8 @@ pub(crate) enum Address {
     PosixQueue(String),
     SysvQueue(sysv::Key),
     Queue(String),
-}
-
-/// A port of a machine, by its address or its name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Host {
-    pub(crate) name: String,
-    pub(crate) port: u16,
-}
-
-impl Host {
-    fn parse(text: &str) -> Option<Host> {
-        let (name, port) = text.rsplit_once(':')?;
-        let bare = name.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
-        // An address with colons has brackets, so that the port is told apart.
-        let name = match bare {
-            Some(bare) => bare.parse::<IpAddr>().ok().map(|_| bare)?,
-            None => Some(name).filter(|name| !name.is_empty() && !name.contains(':'))?,
-        };
-        let port = port.parse().ok()?;
-        let name = name.to_owned();
-        Some(Host { name, port })
-    }
-
-    /// To listen at, or to connect to.
-    pub(crate) fn address(&self, key: Key) -> channel::Address {
-        match self.name.parse::<IpAddr>() {
-            Ok(number) => channel::Address::tcp((number, self.port).into(), key),
-            Err(_) => channel::Address::tcp_host(&self.name, self.port, key),
-        }
-    }
-
-    /// For the standard library.
-    pub(crate) fn pair(&self) -> (&str, u16) {
-        (&self.name, self.port)
-    }
+    /// A queue of a manager.
+    Remote(Place),
 }
 
 /// What other users may do with the object, and which objects of other users are used.
@@ -133,11 +100,13 @@ pub(crate) const ADDRESSES: &str = "Addresses:\n  \
     posix-mq:/NAME  a POSIX message queue; created if missing, and kept\n  \
     sysv-mq:KEY     a System V message queue; created if missing, and kept\n  \
     queue:NAME      a queue in shared memory; it is removed with its last user, so sending waits\n                  \
-    until everything has been received";
+    until everything has been received\n  \
+    queue:NAME@MANAGER  a queue of the manager at unix:PATH or tcp:HOST:PORT (`procession serve`); created if\n                  \
+    missing, of text, and kept; a message that was not printed goes to another receiver";
 
 /// The kinds of addresses, for messages.
 const KINDS: &str = "file:PATH, fifo:PATH, unix:PATH, tcp:HOST:PORT, udp:HOST:PORT, \
-     posix-mq:/NAME, sysv-mq:KEY, queue:NAME";
+     posix-mq:/NAME, sysv-mq:KEY, queue:NAME, queue:NAME@MANAGER";
 
 impl Address {
     pub(crate) fn parse(text: &str) -> Result<Address, String> {
@@ -161,7 +130,10 @@ impl Address {
             "udp" => Address::Udp(host()?),
             "posix-mq" => Address::PosixQueue(rest.to_owned()),
             "sysv-mq" => Address::SysvQueue(key(rest)?),
-            "queue" => Address::Queue(rest.to_owned()),
+            "queue" => match Place::parse(rest) {
+                Some(place) => Address::Remote(place?),
+                None => Address::Queue(rest.to_owned()),
+            },
             _ => {
                 return Err(format!(
                     "unknown kind of address {kind:?}; an address is one of {KINDS}"
@@ -182,26 +154,5 @@ fn key(text: &str) -> Result<sysv::Key, String> {
         _ => Err(format!(
             "invalid System V key {text:?} (examples: 1234, 0x4d2)"
         )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_a_name_or_an_address() {
-        let host = |name: &str, port| {
-            let name = name.to_owned();
-            Some(Host { name, port })
-        };
-        assert_eq!(Host::parse("build7:7000"), host("build7", 7000));
-        assert_eq!(Host::parse("127.0.0.1:1"), host("127.0.0.1", 1));
-        assert_eq!(Host::parse("[::1]:65535"), host("::1", 65535));
-        for wrong in [
-            "", "7000", ":7000", "a:", "a:65536", "::1:7", "[a]:7", "a:b:7",
-        ] {
-            assert_eq!(Host::parse(wrong), None, "{wrong}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The list of subcommands; each has its arguments beside what it does.
 
-use crate::{objects, pi, recv, send, transports};
+use crate::{key, manager, objects, pi, recv, send, transports};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Programs made of several processes.
@@ -16,7 +16,8 @@ use clap::{Parser, Subcommand, ValueEnum};
         procession recv fifo:/tmp/news    print what others write there (echo hi > /tmp/news)\n  \
         procession send queue:jobs a b c  send three messages to the receivers of a queue\n  \
         procession run gzip {} ::: *.log  run a command for each argument, several at once\n  \
-        procession ls                     list named locks and values",
+        procession ls                     list named locks and values\n  \
+        procession serve unix:/run/stock  run a manager; call it by `procession call`",
     after_long_help = "Examples:\n  \
         procession pi                     pi, computed by ten processes, over pipes\n  \
         procession pi --via all           the same over every transport\n  \
@@ -25,7 +26,8 @@ use clap::{Parser, Subcommand, ValueEnum};
         procession recv fifo:/tmp/news    print what others write there (echo hi > /tmp/news)\n  \
         procession send queue:jobs a b c  send three messages to the receivers of a queue\n  \
         procession run gzip {} ::: *.log  run a command for each argument, several at once\n  \
-        procession ls                     list named locks and values\n\n\
+        procession ls                     list named locks and values\n  \
+        procession serve unix:/run/stock  run a manager; call it by `procession call`\n\n\
         Exit codes:\n  \
         0 ok, 1 a task failed, 2 usage, 3 not found, 4 permission denied, 124 timeout,\n  \
         125 procession itself failed, 128+n ended by signal n, as in shells\n  \
@@ -58,8 +60,17 @@ pub(crate) enum Command {
     Send(send::Arguments),
     /// Receive messages, and print each as a line.
     Recv(recv::Arguments),
-    /// List named shared objects: locks, values, segments.
+    /// List named shared objects: locks, values, segments; or the objects of a manager.
     Ls(objects::ListArguments),
+    /// Run a manager: dictionaries, lists, queues, counters, events for other processes and hosts.
+    ///
+    /// It runs in the foreground, until it is interrupted or a client ends it. When clients can connect, it prints its
+    /// address, and notifies the service manager (NOTIFY_SOCKET) if there is one.
+    Serve(manager::serve::Arguments),
+    /// Call a method of an object of a manager, and print the result as JSON.
+    Call(manager::call::Arguments),
+    /// Create a key for connections over the network.
+    Key(key::Arguments),
     /// List shared objects that no process uses any more; with `--remove`, remove them.
     Gc(objects::GcArguments),
 }
@@ -67,7 +78,11 @@ pub(crate) enum Command {
 impl Command {
     /// Returns `true` if the command prints to standard output.
     pub(crate) fn prints(&self) -> bool {
-        !matches!(self, Command::Send(_))
+        match self {
+            Command::Send(_) | Command::Key(_) => false,
+            Command::Serve(arguments) => !arguments.quiet,
+            _ => true,
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     Task(procession::pool::TaskError),
     /// Several runs, some of which failed; the table says which.
     Runs { failed: usize, of: usize },
+    /// A method of an object of a manager panicked.
+    Method(procession::manager::CallError),
     /// Some jobs failed, which have said so themselves.
     Jobs { failed: u64, code: i32 },
     /// A signal asked us to stop.
@@ -97,7 +99,7 @@ impl Failure {
                 ErrorKind::InvalidInput => 2,
                 _ => 125,
             },
-            Failure::Worker(_) | Failure::Task(_) | Failure::Runs { .. } => 1,
+            Failure::Worker(_) | Failure::Task(_) | Failure::Method(_) | Failure::Runs { .. } => 1,
             Failure::Jobs { code, .. } => *code,
             Failure::Signal(signal) => 128 + signal.as_raw(),
             Failure::OutputClosed => 128 + Signal::PIPE.as_raw(),
@@ -131,6 +133,7 @@ impl Failure {
             }
             Failure::Worker(error) => say(error),
             Failure::Task(error) => say(error),
+            Failure::Method(error) => say(error),
             Failure::Runs { failed, of } => say(&format!("{failed} of {of} runs failed")),
             Failure::Jobs { failed: 1, .. } => say(&"a job failed"),
             Failure::Jobs { failed, .. } => say(&format!("{failed} jobs failed")),

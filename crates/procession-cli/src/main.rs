@@ -10,7 +10,10 @@
 mod address;
 mod args;
 mod failure;
+mod host;
+mod key;
 mod lines;
+mod manager;
 mod objects;
 mod options;
 mod output;
@@ -69,6 +72,9 @@ fn run(arguments: &CommandLine) -> Result<(), Failure> {
         Command::Send(arguments) => send::run(arguments),
         Command::Recv(arguments) => recv::run(arguments),
         Command::Ls(arguments) => objects::list(arguments),
+        Command::Serve(arguments) => manager::serve::run(arguments),
+        Command::Call(arguments) => manager::call::run(arguments),
+        Command::Key(arguments) => key::run(arguments),
         Command::Gc(arguments) => objects::collect_garbage(arguments),
     }
 }

@@ -1,6 +1,7 @@
 //! `procession ls` and `procession gc`: shared objects that have a name.
 
 use crate::failure::Failure;
+use crate::manager::address::{KeyFile, ManagerAddress};
 use crate::options::FormatArguments;
 use crate::output;
 use crate::say::say;
@@ -11,6 +12,11 @@ use std::time::SystemTime;
 
 #[derive(Args, Debug)]
 pub(crate) struct ListArguments {
+    /// Address of a manager (unix:PATH or tcp:HOST:PORT), whose objects are listed instead.
+    #[arg(value_parser = ManagerAddress::parse)]
+    pub(crate) manager: Option<ManagerAddress>,
+    #[command(flatten)]
+    pub(crate) key: KeyFile,
     #[command(flatten)]
     pub(crate) format: FormatArguments,
 }
@@ -65,6 +71,10 @@ impl Entry {
 }
 
 pub(crate) fn list(arguments: &ListArguments) -> Result<(), Failure> {
+    if let Some(address) = &arguments.manager {
+        let key_file = arguments.key.path.as_deref();
+        return crate::manager::list::list(address, key_file, arguments.format.is_json());
+    }
     let objects: Vec<Entry> = shm::list()?.iter().map(Entry::of).collect();
     if arguments.format.is_json() {
         return output::print_json(&Report {

@@ -3,10 +3,12 @@
 use crate::address::{ADDRESSES, Address, OtherUsers};
 use crate::failure::Failure;
 use crate::failure::system;
+use crate::host::key;
 use crate::lines::{Lines, PIECE, Stream};
+use crate::manager::queue::RemoteQueue;
 use crate::options::duration;
 use crate::output::Output;
-use crate::send::{CAPACITY, MESSAGE_BYTES, MESSAGES, key, plain_file};
+use crate::send::{CAPACITY, MESSAGE_BYTES, MESSAGES, plain_file};
 use crate::waiting::Waiting;
 use clap::Args;
 use procession::__private::error::ErrorBuilder;
@@ -154,6 +156,10 @@ impl Drop for Leftover {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     check(arguments)?;
+    if let Address::Remote(place) = &arguments.address {
+        let queue = RemoteQueue::open(place, arguments.key_file.as_deref())?;
+        return receive_remote(arguments, &queue);
+    }
     let mut waiting = Waiting::new(arguments.timeout)?;
     let mut leftover = Leftover::default();
     let mut source = Source::open(arguments, &mut leftover)?;
@@ -169,6 +175,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             message.push(b'\n');
         }
         output.write(&message, &mut waiting)?;
+    }
+    Ok(())
+}
+
+/// Receives from a queue of a manager. A signal ends this program at any point: what was not acknowledged goes to
+/// another receiver.
+fn receive_remote(arguments: &Arguments, queue: &RemoteQueue) -> Result<(), Failure> {
+    let mut waiting = Waiting::ended_by_signals(arguments.timeout);
+    let mut output = Output::new()?;
+    let mut message = Vec::new();
+    for _ in 0..arguments.count.unwrap_or(u64::MAX) {
+        let delivery = queue.recv(&mut message, waiting.deadline())?;
+        if !arguments.raw {
+            message.push(b'\n');
+        }
+        output.write(&message, &mut waiting)?;
+        delivery.ack()?;
     }
     Ok(())
 }
@@ -243,6 +266,8 @@ impl Source {
                 Source::SysvQueue(queue, select, arguments.with_kind)
             }
             Address::Queue(name) => Source::Queue(queue::open_or_create_bytes(name, CAPACITY)?.1),
+            // Has a loop of its own.
+            Address::Remote(place) => return Err(Failure::Usage(place.to_string())),
         })
     }
 

@@ -1,13 +1,15 @@
 //! `procession send`: messages from the shell.
 
-use crate::address::{ADDRESSES, Address, Host, OtherUsers};
+use crate::address::{ADDRESSES, Address, OtherUsers};
 use crate::failure::{Failure, system};
+use crate::host::{Host, key};
 use crate::lines::{Lines, Stream};
+use crate::manager::queue::RemoteQueue;
 use crate::options::duration;
 use crate::waiting::Waiting;
 use clap::Args;
 use procession::__private::error::ErrorBuilder;
-use procession::channel::{self, Endpoint, Key, SendTimeoutError};
+use procession::channel::{self, Endpoint, SendTimeoutError};
 use procession::os::{pipe, posix, sysv};
 use procession::process::Inherited;
 use procession::queue::{self, Sender};
@@ -64,6 +66,7 @@ enum Sink {
     PosixQueue(posix::MessageQueue, u32),
     SysvQueue(sysv::MessageQueue, i64),
     Queue(Sender<[u8]>, String),
+    Remote(Box<RemoteQueue>),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -73,6 +76,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         _ => Waiting::ended_by_signals(arguments.timeout),
     };
     arguments.other_users.check(&arguments.address)?;
+    if arguments.close && matches!(arguments.address, Address::Remote(_)) {
+        let why = "--close applies only to queue:NAME; a queue of a manager stays open";
+        return Err(Failure::Usage(why.to_owned()));
+    }
     let mut sink = Sink::open(arguments)?;
     if arguments.messages.is_empty() {
         send_input(&mut sink, arguments.raw, &mut waiting)?;
@@ -119,14 +126,6 @@ pub(crate) fn plain_file(path: &Path, options: &std::fs::OpenOptions) -> Result<
     file.map_err(|error| Failure::File(path.to_owned(), error))
 }
 
-/// The key that a connection over the network needs.
-pub(crate) fn key(path: Option<&Path>) -> Result<Key, Failure> {
-    let path = path.ok_or_else(|| {
-        Failure::Usage("a network connection needs --key-file FILE (at least 32 random bytes, the same at both ends)".to_owned())
-    })?;
-    Ok(Key::from_file(path)?)
-}
-
 impl Sink {
     fn open(arguments: &Arguments) -> Result<Sink, Failure> {
         let deadline = Deadline::from(arguments.timeout);
@@ -171,6 +170,10 @@ impl Sink {
                 let (sender, _) = queue::open_or_create_bytes(name, CAPACITY)?;
                 Sink::Queue(sender, name.clone())
             }
+            Address::Remote(place) => {
+                let queue = RemoteQueue::open(place, arguments.key_file.as_deref())?;
+                Sink::Remote(Box::new(queue))
+            }
         })
     }
 
@@ -206,6 +209,7 @@ impl Sink {
             Sink::SysvQueue(queue, kind) => {
                 waiting.attempt(|deadline| queue.send_deadline(*kind, message, deadline))
             }
+            Sink::Remote(queue) => queue.send(message, waiting.deadline()),
             Sink::Queue(sender, _) => waiting.attempt(|deadline| {
                 sender
                     .send_bytes_deadline(message, deadline)

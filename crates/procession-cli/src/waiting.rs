@@ -42,6 +42,11 @@ impl Waiting {
         self.attempt_until(Deadline::from(self.timeout), attempt)
     }
 
+    /// Until when one attempt may take.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::from(self.timeout)
+    }
+
     /// [`attempt`](Waiting::attempt), however long it takes.
     pub(crate) fn attempt_long<T>(
         &mut self,

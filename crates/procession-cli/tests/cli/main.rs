@@ -2,6 +2,7 @@
 
 mod interruption;
 mod jobs;
+mod managers;
 mod messages;
 mod objects;
 mod pi;
@@ -77,6 +78,14 @@ fn main() -> std::process::ExitCode {
         run_edges::a_log_need_not_be_a_file,
         run_edges::numbers_that_are_too_large_are_meant_or_refused,
         objects::objects_are_listed_with_their_users,
+        managers::objects_are_created_and_called,
+        managers::programs_and_shells_share_objects,
+        managers::objects_of_other_types_are_called_by_their_methods,
+        managers::a_wrong_call_says_what_to_try,
+        managers::a_server_ends_in_order,
+        managers::a_server_tells_that_it_is_ready,
+        managers::a_queue_of_a_manager_keeps_what_was_not_printed,
+        managers::a_key_is_new_and_secret,
         objects::garbage_is_shown_first_and_removed_when_asked,
     ];
     tests.extend(run::tests());

@@ -8,6 +8,10 @@ pub mod limits {
 }
 pub mod manager;
 pub mod transport;
+pub mod untyped {
+    //! Objects of managers, for tools that know no types.
+    pub use crate::manager::untyped::*;
+}
 
 pub use crate::process::{NAMED_TASKS, NamedTask};
 pub use linkme;

@@ -78,7 +78,7 @@ where
         Ok(shape(ObjectKind::Dict, "dictionary", &schemas))
     }
 
-    fn of(proxy: Proxy) -> Dict<K, V> {
+    pub(super) fn of(proxy: Proxy) -> Dict<K, V> {
         Dict {
             proxy: Arc::new(proxy),
             types: PhantomData,

@@ -64,7 +64,7 @@ impl<T: Serialize + DeserializeOwned> List<T> {
         Ok(shape(ObjectKind::List, "list", &[schema_of::<T>()?]))
     }
 
-    fn of(proxy: Proxy) -> List<T> {
+    pub(super) fn of(proxy: Proxy) -> List<T> {
         List {
             proxy: Arc::new(proxy),
             types: PhantomData,

@@ -248,12 +248,12 @@ impl Manager {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn names(&self) -> Result<Vec<(String, String)>> {
-        let names: Vec<(String, Shape)> =
-            self.ask("listing objects of manager", "", &Request::Names)?;
-        Ok(names
-            .into_iter()
-            .map(|(name, shape)| (name, shape.text))
-            .collect())
+        let shapes = self.shapes()?.into_iter();
+        Ok(shapes.map(|(name, shape)| (name, shape.text)).collect())
+    }
+
+    pub(super) fn shapes(&self) -> Result<Vec<(String, Shape)>> {
+        self.ask("listing objects of manager", "", &Request::Names)
     }
 
     /// Counts what the manager has.

@@ -62,6 +62,7 @@ mod event;
 mod frame;
 mod grant;
 mod held;
+mod json;
 mod list;
 mod local;
 #[expect(
@@ -82,6 +83,7 @@ mod semaphore;
 mod served;
 mod server;
 mod set;
+pub(crate) mod untyped;
 mod user;
 mod value;
 
@@ -93,6 +95,7 @@ pub use condvar::Condvar;
 pub use counter::Counter;
 pub use dict::Dict;
 pub use event::Event;
+pub use json::Json;
 pub use list::List;
 pub use manager::{ManagedObject, Manager, Statistics};
 pub use mutex::{Mutex, MutexGuard};

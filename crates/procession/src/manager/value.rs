@@ -60,7 +60,7 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
         Ok(shape(ObjectKind::Value, "value", &[schema_of::<T>()?]))
     }
 
-    fn of(proxy: Proxy) -> Value<T> {
+    pub(super) fn of(proxy: Proxy) -> Value<T> {
         Value {
             proxy: Arc::new(proxy),
             types: PhantomData,

@@ -76,6 +76,34 @@ impl Schema {
         }
     }
 
+    /// The one of the types that look like this. What it is made of is never freed.
+    pub(crate) fn of_text(text: &str) -> Schema {
+        let text: &'static str = Box::leak(text.to_owned().into_boxed_str());
+        Schema {
+            number: Fingerprint::new(text, text.len()).number() & !CHOSEN,
+            name: text,
+            text: Some(text),
+        }
+    }
+
+    /// Reads the beginning of what [`describe`](Schema::describe) writes: what the type looks like, and what is left.
+    pub(crate) fn described(text: &str) -> Option<(&str, &str)> {
+        let (name, rest) = text.strip_prefix('`')?.split_once('`')?;
+        let Some(shape) = rest.strip_prefix(" (") else {
+            return Some((name, rest));
+        };
+        let mut depth = 1_usize;
+        let end = shape.find(|letter| {
+            match letter {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        })?;
+        Some((&shape[..end], &shape[end + 1..]))
+    }
+
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::from_number(self.number)
     }

@@ -5,10 +5,16 @@ use std::collections::BTreeMap;
 const PI: &str = "3.1415926504066944\n";
 
 fn main() -> std::process::ExitCode {
-    testkit::run(testkit::examples::tests(
-        env!("CARGO_MANIFEST_DIR"),
-        expected(),
-    ))
+    let mut tests = testkit::examples::tests(env!("CARGO_MANIFEST_DIR"), expected());
+    tests.extend(testkit::tests![a_dictionary_and_a_queue_take_sixteen_lines]);
+    testkit::run(tests)
+}
+
+/// What is neither empty nor a comment.
+fn a_dictionary_and_a_queue_take_sixteen_lines() {
+    let lines = include_str!("../../examples/71_manager_queue.rs").lines();
+    let code = lines.filter(|line| !line.trim().is_empty() && !line.trim().starts_with("//"));
+    assert!(code.count() <= 16);
 }
 
 fn expected() -> BTreeMap<&'static str, &'static str> {
@@ -223,6 +229,12 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
             "it was interrupted, and all was done: true\n",
         ),
         ("68_pi_pool", PI),
+        (
+            "69_manager",
+            "t: Some(5), e: Some(2)\n[\"a tin of tea\", \"tea and toast\"]\n",
+        ),
+        ("71_manager_queue", "[(\"tea\", 3), (\"bread\", 5)]\n"),
+        ("72_manager_per_test", "both pass, whichever is first\n"),
         (
             "70_own_object",
             "4 pages\nstart: Some(\"welcome\")\npage 2: Some(\"text 2\")\n\

@@ -119,7 +119,7 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         Ok(shape(ObjectKind::Queue, "queue", &[schema_of::<T>()?]))
     }
 
-    fn of(proxy: Proxy) -> Queue<T> {
+    pub(super) fn of(proxy: Proxy) -> Queue<T> {
         Queue {
             proxy: Arc::new(proxy),
             types: PhantomData,

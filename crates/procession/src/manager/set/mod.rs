@@ -72,7 +72,7 @@ impl<T: Serialize + DeserializeOwned> Set<T> {
         Ok(shape(ObjectKind::Set, "set", &[schema_of::<T>()?]))
     }
 
-    fn of(proxy: Proxy) -> Set<T> {
+    pub(super) fn of(proxy: Proxy) -> Set<T> {
         Set {
             proxy: Arc::new(proxy),
             types: PhantomData,
