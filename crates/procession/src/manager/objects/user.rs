@@ -36,8 +36,10 @@ struct Call {
 }
 
 /// Calls of one object.
-#[derive(Default)]
 struct Line {
+    /// Calls that may be with the workers at the same time: no more than there are threads, so that one object's calls
+    /// do not stand before all those of others.
+    limit: usize,
     waiting: VecDeque<Call>,
     /// Bytes of those that wait.
     bytes: usize,
@@ -47,11 +49,22 @@ struct Line {
 }
 
 impl Line {
+    fn new(limit: usize) -> Line {
+        Line {
+            limit,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            running: Vec::new(),
+            is_exclusive: false,
+        }
+    }
+
     /// Takes the first call out if it can begin now.
     fn next(&mut self) -> Option<Call> {
         let first = self.waiting.front()?;
         let is_alone = self.running.is_empty();
-        if !is_alone && (self.is_exclusive || first.entry.is_exclusive) {
+        let must_wait = self.is_exclusive || first.entry.is_exclusive;
+        if self.running.len() >= self.limit || !is_alone && must_wait {
             return None;
         }
         let call = self.waiting.pop_front()?;
@@ -145,7 +158,7 @@ impl User {
         User(Some(Arc::new(Host {
             hosted,
             shape,
-            line: Mutex::default(),
+            line: Mutex::new(Line::new(workers.limit())),
             workers,
         })))
     }
@@ -294,7 +307,7 @@ mod tests {
 
     #[test]
     fn calls_begin_in_their_order_and_one_that_changes_is_alone() {
-        let mut line = Line::default();
+        let mut line = Line::new(16);
         for (call, is_exclusive) in [(1, false), (2, false), (3, true), (4, true), (5, false)] {
             push(&mut line, call, is_exclusive);
         }
@@ -313,8 +326,20 @@ mod tests {
     }
 
     #[test]
+    fn one_object_has_no_more_calls_with_the_workers_than_there_are_threads() {
+        let mut line = Line::new(2);
+        for call in 1..=5 {
+            push(&mut line, call, false);
+        }
+        assert_eq!(begin(&mut line), [1, 2]);
+        end(&mut line, 2);
+        assert_eq!(begin(&mut line), [3]);
+        assert_eq!(line.bytes, 2);
+    }
+
+    #[test]
     fn calls_of_a_session_that_has_ended_do_not_begin() {
-        let mut line = Line::default();
+        let mut line = Line::new(16);
         for call in 1..=4 {
             push(&mut line, call, true);
         }

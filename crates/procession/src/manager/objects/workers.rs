@@ -72,6 +72,11 @@ impl Workers {
         })))
     }
 
+    /// Returns how many jobs run at the same time at most.
+    pub(super) fn limit(&self) -> usize {
+        lock(&self.0.state).limit
+    }
+
     /// Has a thread run the job, after all that were submitted before.
     ///
     /// Returns `false` if there is no thread and none can be started. The job is there all the
