@@ -18,7 +18,7 @@ fn main() -> procession::Result<()> {
     std::panic::set_hook(Box::new(|_| {}));
     for how in ["return", "exit", "late", "kill", "terminate"] {
         let builder = match how {
-            "late" => Builder::new().deadline(Duration::from_millis(20)),
+            "late" => Builder::new().timeout(Duration::from_millis(20)),
             _ => Builder::new(),
         };
         let mut child = builder.spawn(end, how.to_owned())?;

@@ -52,9 +52,9 @@ const LIMITS: Limits = Limits {
 };
 
 impl Address {
-    /// A socket at a path, of up to 107 bytes, for processes of this user on this
-    /// machine: the kernel says whose they are, each to the other. What they say
-    /// goes through [shared memory](super::Flavor::Shared).
+    /// Returns the address of a socket at a path of up to 107 bytes, for processes of this user on
+    /// this machine: the kernel tells each side the user of the other. Messages go through
+    /// [shared memory](super::Flavor::Shared).
     ///
     /// # Examples
     /// See [`Address`].

@@ -33,7 +33,7 @@ where
     connect_deadline(address, Deadline::NEVER)
 }
 
-/// [`connect`], waiting at most `timeout`.
+/// Connects as [`connect`] does, waiting at most `timeout`.
 ///
 /// # Errors
 /// [`TimedOut`](crate::ErrorKind::TimedOut), and as [`connect`].
@@ -58,7 +58,7 @@ where
     connect_deadline(address, Deadline::after(timeout))
 }
 
-/// [`connect`], waiting at most until `deadline`.
+/// Connects as [`connect`] does, waiting at most until `deadline`.
 ///
 /// # Errors
 /// As [`connect_timeout`].

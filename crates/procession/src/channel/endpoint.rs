@@ -43,7 +43,7 @@ impl<S: ?Sized, R: ?Sized> Endpoint<S, R> {
         }
     }
 
-    /// The two ways, for two threads or two processes. Each side sees the end of
+    /// Returns the two ways, for two threads or two processes. Each side sees the end of
     /// each way by itself.
     ///
     /// # Examples
@@ -228,7 +228,7 @@ impl<S: ?Sized, R: Serialize + DeserializeOwned> Endpoint<S, R> {
         self.reader.recv_deadline(deadline)
     }
 
-    /// [`recv`](Endpoint::recv) as a future.
+    /// Receives as [`recv`](Endpoint::recv) does, as a future.
     ///
     /// # Errors
     /// As [`Reader::recv_async`].
@@ -267,7 +267,8 @@ impl<S: ?Sized, R: Serialize + DeserializeOwned> Endpoint<S, R> {
         self.reader.iter()
     }
 
-    /// The messages that come, until the end or an error; as [`Reader::results`].
+    /// Returns an iterator over the messages that come, until the end or an error, as
+    /// [`Reader::results`] does.
     ///
     /// # Examples
     /// ```
@@ -338,7 +339,7 @@ impl<R: ?Sized> Endpoint<[u8], R> {
         self.send_bytes_deadline(bytes, Deadline::after(timeout))
     }
 
-    /// [`send_bytes`](Endpoint::send_bytes), waiting at most until `deadline`.
+    /// Sends as [`send_bytes`](Endpoint::send_bytes) does, waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`Writer::send_bytes_deadline`].
@@ -366,7 +367,7 @@ impl<S: ?Sized> Endpoint<S, [u8]> {
         self.reader.recv_bytes(into)
     }
 
-    /// [`recv_bytes`](Endpoint::recv_bytes), if there is a message.
+    /// Receives as [`recv_bytes`](Endpoint::recv_bytes) does, if there is a message.
     ///
     /// # Errors
     /// As [`Reader::try_recv`].
@@ -377,7 +378,7 @@ impl<S: ?Sized> Endpoint<S, [u8]> {
         self.reader.try_recv_bytes(into)
     }
 
-    /// [`recv_bytes`](Endpoint::recv_bytes), waiting at most `timeout`.
+    /// Receives as [`recv_bytes`](Endpoint::recv_bytes) does, waiting at most `timeout`.
     ///
     /// # Errors
     /// As [`Reader::recv_timeout`].
@@ -392,7 +393,7 @@ impl<S: ?Sized> Endpoint<S, [u8]> {
         self.recv_bytes_deadline(into, Deadline::after(timeout))
     }
 
-    /// [`recv_bytes`](Endpoint::recv_bytes), waiting at most until `deadline`.
+    /// Receives as [`recv_bytes`](Endpoint::recv_bytes) does, waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`Reader::recv_deadline`].

@@ -92,7 +92,7 @@ impl Key {
         Key::from_bytes(bytes.trim_ascii()).map_err(|error| error.about(path.display()))
     }
 
-    /// The bytes, to be stored where nobody else can read them.
+    /// Returns the bytes, to be stored where nobody else can read them.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0

@@ -128,7 +128,7 @@ impl<S: ?Sized, R: ?Sized> Listener<S, R> {
         })
     }
 
-    /// Where it listens, with the port that it has.
+    /// Returns the address that it listens at, with the port that it has.
     ///
     /// # Examples
     /// ```

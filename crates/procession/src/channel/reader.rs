@@ -204,7 +204,7 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
             .map_err(|hindrance| hindrance.of_recv_timeout(self))
     }
 
-    /// [`recv`](Reader::recv) as a future. In shared memory, for any executor; with
+    /// Receives as [`recv`](Reader::recv) does, as a future. In shared memory, for any executor; with
     /// the feature `tokio`, in its runtime, for the other flavors as well. Dropped
     /// before it is ready, it has received nothing.
     ///
@@ -359,7 +359,7 @@ impl Reader<[u8]> {
             .map_err(|hindrance| hindrance.of_recv(self))
     }
 
-    /// [`recv_bytes`](Reader::recv_bytes), if there is a message.
+    /// Receives as [`recv_bytes`](Reader::recv_bytes) does, if there is a message.
     ///
     /// # Errors
     /// As [`Reader::try_recv`].
@@ -371,7 +371,7 @@ impl Reader<[u8]> {
             .map_err(|hindrance| hindrance.of_try_recv(self))
     }
 
-    /// [`recv_bytes`](Reader::recv_bytes), waiting at most `timeout`.
+    /// Receives as [`recv_bytes`](Reader::recv_bytes) does, waiting at most `timeout`.
     ///
     /// # Errors
     /// As [`Reader::recv_timeout`].
@@ -386,7 +386,7 @@ impl Reader<[u8]> {
         self.recv_bytes_deadline(into, Deadline::after(timeout))
     }
 
-    /// [`recv_bytes`](Reader::recv_bytes), waiting at most until `deadline`.
+    /// Receives as [`recv_bytes`](Reader::recv_bytes) does, waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Reader::recv_deadline).

@@ -255,13 +255,14 @@ impl Builder {
     /// use procession::process::{Builder, TaskError};
     /// use std::time::Duration;
     /// fn sleep(_: ()) { std::thread::sleep(Duration::from_secs(3600)); }
-    /// let mut task = Builder::new().deadline(Duration::from_millis(10)).spawn(sleep, ())?;
+    /// let mut task = Builder::new().timeout(Duration::from_millis(10)).spawn(sleep, ())?;
     /// assert!(matches!(task.join(), Err(TaskError::TimedOut(..))));
     /// # Ok::<(), procession::Error>(())
     /// ```
     #[must_use]
-    pub fn deadline(mut self, after: Duration) -> Builder {
-        self.settings.deadline = Some(after);
+    #[doc(alias = "deadline")]
+    pub fn timeout(mut self, timeout: Duration) -> Builder {
+        self.settings.deadline = Some(timeout);
         self
     }
 

@@ -50,7 +50,7 @@ static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
 ///
 /// # If a handler hangs
 /// The handlers of a task have ten seconds together. Then the kernel kills the process; if the
-/// function had returned, its result counts. A [`deadline`](super::Builder::deadline), and
+/// function had returned, its result counts. A [`timeout`](super::Builder::timeout), and
 /// [`JoinHandle::kill`](super::JoinHandle::kill), end it earlier. In the first process of a program
 /// nothing bounds them.
 ///

@@ -175,7 +175,7 @@ impl TaskError {
     /// use procession::process::Builder;
     /// use std::time::Duration;
     /// fn sleep(_: ()) { std::thread::sleep(Duration::from_secs(3600)); }
-    /// let mut task = Builder::new().deadline(Duration::from_millis(10)).spawn(sleep, ())?;
+    /// let mut task = Builder::new().timeout(Duration::from_millis(10)).spawn(sleep, ())?;
     /// assert!(task.join().unwrap_err().is_timeout());
     /// # Ok::<(), procession::Error>(())
     /// ```

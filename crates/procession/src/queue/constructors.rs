@@ -211,7 +211,7 @@ pub fn open_or_create_bytes(name: &str, capacity: usize) -> Result<Halves<[u8]>>
     Options::new().capacity(capacity).open_or_create(name)
 }
 
-/// Removes a name; those who have the queue keep it.
+/// Removes the name of a queue. Processes that have the queue open keep it.
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound).

@@ -147,7 +147,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
             .map_err(|hindrance| hindrance.of_recv(&*self.side))
     }
 
-    /// [`recv_delivery`](Receiver::recv_delivery), if there is a message.
+    /// Receives as [`recv_delivery`](Receiver::recv_delivery) does, if there is a message.
     ///
     /// # Errors
     /// As [`try_recv`](Receiver::try_recv).
@@ -159,7 +159,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
             .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
-    /// [`recv_delivery`](Receiver::recv_delivery), waiting at most `timeout`.
+    /// Receives as [`recv_delivery`](Receiver::recv_delivery) does, waiting at most `timeout`.
     ///
     /// # Errors
     /// As [`recv_timeout`](Receiver::recv_timeout).
@@ -173,7 +173,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         self.recv_delivery_deadline(Deadline::after(timeout))
     }
 
-    /// [`recv_delivery`](Receiver::recv_delivery), waiting at most until `deadline`.
+    /// Receives as [`recv_delivery`](Receiver::recv_delivery) does, waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Receiver::recv_deadline).

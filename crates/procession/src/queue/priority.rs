@@ -282,14 +282,14 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
         }
     }
 
-    /// Whether nothing is at a priority, and nothing will come.
+    /// Returns `true` if nothing is at a priority and nothing will come.
     fn is_over(&self, priority: usize) -> bool {
         let receiver = &self.receivers[priority];
         receiver.is_empty() && receiver.is_disconnected()
     }
 
-    /// The messages that come, each with its priority, until nothing is there and
-    /// nothing will come.
+    /// Returns an iterator over the messages that come, each with its priority, until nothing
+    /// is there and nothing will come.
     ///
     /// # Panics
     /// As [`Receiver::iter`].
@@ -297,7 +297,8 @@ impl<T: Serialize + DeserializeOwned> PriorityReceiver<T> {
         std::iter::from_fn(|| iter::item(self.recv()))
     }
 
-    /// The messages that come, each with its priority; as [`Receiver::results`].
+    /// Returns an iterator over the messages that come, each with its priority, as
+    /// [`Receiver::results`] does.
     pub fn results(&self) -> impl Iterator<Item = Result<(usize, T)>> + '_ {
         iter::results(|| self.recv())
     }
@@ -312,13 +313,13 @@ impl<T> PriorityReceiver<T> {
         }
     }
 
-    /// How many messages wait, of all priorities.
+    /// Returns how many messages wait, of all priorities.
     #[must_use]
     pub fn len(&self) -> usize {
         self.receivers.iter().map(Receiver::len).sum()
     }
 
-    /// Whether none waits.
+    /// Returns `true` if no message waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 const MEMBERS_AT: usize = 64;
 
-/// Members beyond the parties: those who come in place of others.
+/// Members beyond the parties: those that come in place of others.
 const SPARE_MEMBERS: usize = 8;
 
 const CLASS: Class = Class {

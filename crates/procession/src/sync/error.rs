@@ -1,24 +1,23 @@
-//! Why a lock could not be had, or not as it should be.
+//! Why a lock was not acquired, or was acquired in a bad state.
 
 use crate::error::Named;
 use crate::{Deadline, Error, ErrorKind};
 use procession_core::Failure;
 use std::fmt;
 
-/// Why a lock could not be had, or not as it should be: `G` is the guard, for
-/// the cases in which the caller has it all the same, and `R` the one for
-/// repairs.
+/// Why a lock was not acquired, or was acquired in a bad state. In the second case the error
+/// holds the lock: `G` is its guard, and `R` is the guard for repairing the value.
 ///
 /// `?` turns it into an [`Error`], a boxed `std::error::Error` (with `Send + Sync` or
-/// without) or a `std::io::Error`, and gives the lock back. It is no `std::error::Error`
-/// itself: it may have the guard, which is not to outlive its lock, and such boxes outlive
-/// everything. `anyhow::Error` takes what is one and nothing else: there, write
+/// without) or a `std::io::Error`, and releases the lock. It is no `std::error::Error`
+/// itself, because such errors may outlive everything and a guard must not outlive its lock.
+/// `anyhow::Error` takes only types that are: there, write
 /// `lock().map_err(Error::from)?`.
 ///
 /// # If a process dies
-/// With `?`, what a dead holder left is given up, as by everybody who
-/// drops a guard for repairs: nobody can take the lock any more. Who can repair the
-/// value looks for [`OwnerDied`](LockError::OwnerDied).
+/// With `?`, the value that a dead holder left is given up, as when a guard for repairs is
+/// dropped: nobody can take the lock any more. A program that can repair the value matches
+/// [`OwnerDied`](LockError::OwnerDied).
 ///
 /// # Examples
 /// ```
@@ -44,18 +43,17 @@ use std::fmt;
 /// # Ok::<(), Anything>(())
 /// ```
 pub enum LockError<G, R = G> {
-    /// The caller has the lock, which was held by somebody who died: what it
-    /// protects may be half changed.
+    /// The caller has the lock, whose last holder died: the value may be half changed.
     OwnerDied(R),
-    /// The caller has the lock; somebody panicked while holding it.
+    /// The caller has the lock; a thread panicked while it held it.
     Poisoned(G),
-    /// The caller does not have it: the deadline passed, it holds it already,
-    /// nobody has repaired what a dead holder left, or the system failed.
+    /// The caller does not have the lock: the deadline passed, the caller holds it already,
+    /// nobody has repaired the value that a dead holder left, or the system failed.
     Failed(Error),
 }
 
 impl<G, R> LockError<G, R> {
-    /// Returns the kind of error that it is.
+    /// Returns the kind of the [`Error`] that this converts into.
     ///
     /// # Examples
     /// ```

@@ -151,7 +151,7 @@ impl<T: ShmSafe> Locked<T> {
         self.object.body().atomic_u64(8)
     }
 
-    /// Takes the lock; who holds it now, and how it was found.
+    /// Takes the lock, and returns its new holder and how the lock was found.
     #[inline]
     pub(super) fn acquire(
         &self,

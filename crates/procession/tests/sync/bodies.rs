@@ -209,6 +209,38 @@ pub(crate) fn readers_share_and_writers_do_not(setting: Setting) {
     drop(lock.try_write().unwrap());
 }
 
+fn write_once((given, begin): (Given<RwLock<[u64; 2]>>, Barrier)) {
+    begin.wait_timeout(LONG).unwrap();
+    given.get().write_timeout(LONG).unwrap()[0] += 1;
+}
+
+pub(crate) fn a_writer_that_waits_comes_before_later_readers(setting: Setting) {
+    let lock = setting.make(|| RwLock::new([0, 0]), |name| RwLock::create(name, [0, 0]));
+    let begin = Barrier::new(2).unwrap();
+    // Before the lock is held, which a fork refuses.
+    let writer = setting.start(write_once, (setting.give(&lock), begin.clone()));
+    let reading = lock.read().unwrap();
+    begin.wait_timeout(LONG).unwrap();
+    // A read lock is held, so a reader is refused only because a writer waits. If readers
+    // that come were let in before it, this would not end.
+    std::thread::scope(|threads| {
+        let refused = threads.spawn(|| {
+            loop {
+                match lock.try_read() {
+                    Ok(reading) => drop(reading),
+                    Err(error) => return error.kind(),
+                }
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(refused.join().unwrap(), ErrorKind::WouldBlock);
+    });
+    assert_eq!(reading[0], 0);
+    drop(reading);
+    writer.join();
+    assert_eq!(lock.read().unwrap()[0], 1);
+}
+
 fn die_reading((given, is_thread): (Given<RwLock<[u64; 2]>>, bool)) {
     let lock = given.get();
     std::mem::forget(lock.read().unwrap());

@@ -230,7 +230,7 @@ pub(crate) fn a_time_that_is_no_point_in_time_is_no_limit_to_processes() {
             StartMethod::Spawn,
         ] {
             let builder = Builder::new().start_method(method);
-            let builder = builder.deadline(time).start_timeout(time);
+            let builder = builder.timeout(time).start_timeout(time);
             let mut task = builder.spawn(|x: u8| x + 1, 7).unwrap();
             assert_eq!(task.join().unwrap(), 8, "{method:?}, {time:?}");
         }

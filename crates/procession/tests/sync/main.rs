@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         a_panic_poisons_and_is_no_death,
         a_reentrant_mutex_is_held_until_the_last_guard_goes,
         readers_share_and_writers_do_not,
+        a_writer_that_waits_comes_before_later_readers,
         a_dead_reader_leaves_nothing_and_a_dead_writer_is_told_of,
         a_semaphore_lets_so_many_in,
         permits_of_the_dead_return,

@@ -302,7 +302,7 @@ pub(crate) fn a_hook_runs_before_the_task(method: StartMethod) {
 pub(crate) fn a_deadline_is_kept(method: StartMethod) {
     let start = Instant::now();
     let mut child = by(method)
-        .deadline(Duration::from_millis(50))
+        .timeout(Duration::from_millis(50))
         .spawn(
             |()| -> () {
                 signal::ignore(Signal::TERM).unwrap();
@@ -318,14 +318,14 @@ pub(crate) fn a_deadline_is_kept(method: StartMethod) {
     assert!(start.elapsed() >= Duration::from_millis(50));
     // One that was killed before is not one that was late.
     let mut child = by(method)
-        .deadline(Duration::from_secs(3600))
+        .timeout(Duration::from_secs(3600))
         .spawn(|()| std::thread::park(), ())
         .unwrap();
     child.kill().unwrap();
     assert_eq!(child.join().unwrap_err().signal(), Some(Signal::KILL));
     // One that is in time is not touched.
     let mut child = by(method)
-        .deadline(Duration::from_secs(3600))
+        .timeout(Duration::from_secs(3600))
         .spawn(|()| 5, ())
         .unwrap();
     assert_eq!(child.join().unwrap(), 5);

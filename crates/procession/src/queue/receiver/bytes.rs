@@ -34,7 +34,7 @@ impl Receiver<[u8]> {
             .map_err(|hindrance| hindrance.of_recv(&*self.side))
     }
 
-    /// [`recv_bytes`](Receiver::recv_bytes), if there is a message.
+    /// Receives as [`recv_bytes`](Receiver::recv_bytes) does, if there is a message.
     ///
     /// # Errors
     /// As [`try_recv`](Receiver::try_recv).
@@ -46,7 +46,7 @@ impl Receiver<[u8]> {
             .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
-    /// [`recv_bytes`](Receiver::recv_bytes), waiting at most `timeout`.
+    /// Receives as [`recv_bytes`](Receiver::recv_bytes) does, waiting at most `timeout`.
     ///
     /// # Errors
     /// As [`recv_timeout`](Receiver::recv_timeout).
@@ -61,7 +61,7 @@ impl Receiver<[u8]> {
         self.recv_bytes_deadline(into, Deadline::after(timeout))
     }
 
-    /// [`recv_bytes`](Receiver::recv_bytes), waiting at most until `deadline`.
+    /// Receives as [`recv_bytes`](Receiver::recv_bytes) does, waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Receiver::recv_deadline).
@@ -89,7 +89,7 @@ impl Receiver<[u8]> {
             .map_err(|hindrance| hindrance.of_recv(&*self.side))
     }
 
-    /// [`recv_borrowed`](Receiver::recv_borrowed), if there is a message.
+    /// Receives as [`recv_borrowed`](Receiver::recv_borrowed) does, if there is a message.
     ///
     /// # Errors
     /// As [`try_recv`](Receiver::try_recv).
@@ -101,7 +101,7 @@ impl Receiver<[u8]> {
             .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
-    /// [`recv_borrowed`](Receiver::recv_borrowed), waiting at most `timeout`.
+    /// Receives as [`recv_borrowed`](Receiver::recv_borrowed) does, waiting at most `timeout`.
     ///
     /// # Errors
     /// As [`recv_timeout`](Receiver::recv_timeout).
@@ -115,7 +115,7 @@ impl Receiver<[u8]> {
         self.recv_borrowed_deadline(Deadline::after(timeout))
     }
 
-    /// [`recv_borrowed`](Receiver::recv_borrowed), waiting at most until `deadline`.
+    /// Receives as [`recv_borrowed`](Receiver::recv_borrowed) does, waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Receiver::recv_deadline).

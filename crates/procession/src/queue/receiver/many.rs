@@ -64,7 +64,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
             .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
-    /// [`recv_many`](Receiver::recv_many), waiting for the first at most `timeout`.
+    /// Receives as [`recv_many`](Receiver::recv_many) does, waiting for the first at most `timeout`.
     ///
     /// # Errors
     /// As [`recv_timeout`](Receiver::recv_timeout), if there was no first.
@@ -80,7 +80,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         self.recv_many_deadline(into, max, Deadline::after(timeout))
     }
 
-    /// [`recv_many`](Receiver::recv_many), waiting for the first at most until `deadline`.
+    /// Receives as [`recv_many`](Receiver::recv_many) does, waiting for the first at most until `deadline`.
     ///
     /// # Errors
     /// As [`recv_deadline`](Receiver::recv_deadline), if there was no first.
@@ -175,7 +175,7 @@ impl Receiver<[u8]> {
             .map_err(|hindrance| hindrance.of_try_recv(&*self.side))
     }
 
-    /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first at most
+    /// Receives as [`recv_many_bytes`](Receiver::recv_many_bytes) does, waiting for the first at most
     /// `timeout`.
     ///
     /// # Errors
@@ -192,7 +192,7 @@ impl Receiver<[u8]> {
         self.recv_many_bytes_deadline(max, show, Deadline::after(timeout))
     }
 
-    /// [`recv_many_bytes`](Receiver::recv_many_bytes), waiting for the first at most
+    /// Receives as [`recv_many_bytes`](Receiver::recv_many_bytes) does, waiting for the first at most
     /// until `deadline`.
     ///
     /// # Errors

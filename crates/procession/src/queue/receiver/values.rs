@@ -84,7 +84,7 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
             .map_err(|hindrance| hindrance.of_recv_timeout(&*self.side))
     }
 
-    /// [`recv`](Receiver::recv) as a future, for any executor. Dropped before it is
+    /// Receives as [`recv`](Receiver::recv) does, as a future, for any executor. Dropped before it is
     /// ready, it has received nothing.
     ///
     /// Wakers are called on a thread of the library. One that takes longer than 20 ms

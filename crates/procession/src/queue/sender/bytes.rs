@@ -85,7 +85,7 @@ impl Sender<[u8]> {
             .map_err(|hindrance| hindrance.of_send(&*self.side, ()))
     }
 
-    /// [`reserve`](Sender::reserve), if there is room now.
+    /// Reserves as [`reserve`](Sender::reserve) does, if there is room now.
     ///
     /// # Errors
     /// As [`try_send`](Sender::try_send).
@@ -113,7 +113,7 @@ impl Sender<[u8]> {
             .map_err(|hindrance| hindrance.of_try_send(&*self.side, ()))
     }
 
-    /// [`reserve`](Sender::reserve), waiting at most `timeout`.
+    /// Reserves as [`reserve`](Sender::reserve) does, waiting at most `timeout`.
     ///
     /// # Errors
     /// As [`send_timeout`](Sender::send_timeout).
@@ -128,7 +128,7 @@ impl Sender<[u8]> {
         self.reserve_deadline(bytes, Deadline::after(timeout))
     }
 
-    /// [`reserve`](Sender::reserve), waiting at most until `deadline`.
+    /// Reserves as [`reserve`](Sender::reserve) does, waiting at most until `deadline`.
     ///
     /// # Errors
     /// As [`send_deadline`](Sender::send_deadline).

@@ -66,7 +66,7 @@ impl<T: ?Sized> Sender<T> {
         self.join_deadline(Deadline::NOW)
     }
 
-    /// [`join`](Sender::join), waiting at most `timeout`.
+    /// Waits as [`join`](Sender::join) does, at most `timeout`.
     ///
     /// # Errors
     /// [`TimedOut`](ErrorKind::TimedOut), and as [`join`](Sender::join).
@@ -77,7 +77,7 @@ impl<T: ?Sized> Sender<T> {
         self.join_deadline(Deadline::after(timeout))
     }
 
-    /// [`join`](Sender::join), waiting at most until `deadline`.
+    /// Waits as [`join`](Sender::join) does, at most until `deadline`.
     ///
     /// # Errors
     /// As [`join_timeout`](Sender::join_timeout).

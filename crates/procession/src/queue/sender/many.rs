@@ -63,7 +63,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
             .map_err(|(hindrance, message)| hindrance.of_try_send(&*self.side, message))
     }
 
-    /// [`send_many`](Sender::send_many), waiting for room at most `timeout` in all.
+    /// Sends as [`send_many`](Sender::send_many) does, waiting for room at most `timeout` in all.
     ///
     /// # Errors
     /// Has the first message that was not sent; those before it were. As
@@ -79,7 +79,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
         self.send_many_deadline(messages, Deadline::after(timeout))
     }
 
-    /// [`send_many`](Sender::send_many), waiting for room at most until `deadline`.
+    /// Sends as [`send_many`](Sender::send_many) does, waiting for room at most until `deadline`.
     ///
     /// # Errors
     /// Has the first message that was not sent; those before it were. As
@@ -195,7 +195,7 @@ impl Sender<[u8]> {
             .map_err(|(hindrance, count)| hindrance.of_try_send(&*self.side, count))
     }
 
-    /// [`send_many_bytes`](Sender::send_many_bytes), waiting for room at most `timeout`
+    /// Sends as [`send_many_bytes`](Sender::send_many_bytes) does, waiting for room at most `timeout`
     /// in all.
     ///
     /// # Errors
@@ -211,7 +211,7 @@ impl Sender<[u8]> {
         self.send_many_bytes_deadline(messages, Deadline::after(timeout))
     }
 
-    /// [`send_many_bytes`](Sender::send_many_bytes), waiting for room at most
+    /// Sends as [`send_many_bytes`](Sender::send_many_bytes) does, waiting for room at most
     /// until `deadline`.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ impl<T: Serialize + DeserializeOwned> Sender<T> {
             .map_err(|hindrance| hindrance.of_send_timeout(&*self.side, message))
     }
 
-    /// [`send`](Sender::send) as a future, for any executor. Dropped before it is
+    /// Sends as [`send`](Sender::send) does, as a future, for any executor. Dropped before it is
     /// ready, it has sent nothing; only of a queue of [capacity
     /// 0](crate::queue#a-queue-of-capacity-0), a receiver may have taken the message just before.
     ///
