@@ -116,9 +116,9 @@ impl Address {
         &self.0
     }
 
-    /// What the messages of a connection are, both ways, by a name and a version of your
-    /// own, instead of by what the types look like: as
-    /// [`queue::Options::schema`](crate::queue::Options::schema). Both sides have to say
+    /// Sets what the messages of a connection are, both ways, by a name and a version of your
+    /// own, instead of by what the types look like, as
+    /// [`queue::Options::schema`](crate::queue::Options::schema) does. Both sides have to set
     /// the same.
     ///
     /// # Examples

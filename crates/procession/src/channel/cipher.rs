@@ -1,5 +1,5 @@
 //! The cipher of one direction of an encrypted connection: what the Noise protocol calls a
-//! `CipherState`. Without a socket, so that whoever owns the socket decides how to wait.
+//! `CipherState`. Without a socket, so that the owner of the socket decides how to wait.
 //!
 //! ChaCha20-Poly1305 with the number of the message as its nonce, which is not sent. Every 2^32
 //! messages the key is replaced by Noise's `REKEY`.

@@ -141,7 +141,7 @@ impl Inlet {
             .with_descriptor(|descriptor| copy(descriptor).during("waiting for message", ""))
     }
 
-    /// Whether part of something was read.
+    /// Returns `true` if part of something was read.
     pub(super) fn has_some(&self) -> bool {
         match self {
             Inlet::Shared(_) | Inlet::Packets(_) => false,

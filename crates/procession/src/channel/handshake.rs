@@ -13,7 +13,7 @@
 //!
 //! This is `Noise_NNpsk0_25519_ChaChaPoly_SHA256`: `e` is a Curve25519 key that is used for this
 //! connection only, and the tags are right only if the key of both sides is the same. So what was
-//! recorded cannot be read by somebody who learns the key later (forward secrecy), and a hello that
+//! recorded cannot be read by anybody that learns the key later (forward secrecy), and a hello that
 //! is sent again leads nowhere: only the proof, which is the first message of the connection, shows
 //! that the client has the key and is there. Nothing is decoded before, and no length is announced:
 //! each message has one. The mark is authenticated as Noise's prologue.

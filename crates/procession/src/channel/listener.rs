@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// [`connect`](super::connect) with the opposite ones, or is refused.
 ///
 /// # If a process dies
-/// When the listener is gone, those who connect are told at once. A socket that was
+/// When the listener is gone, clients that connect are told at once. A socket that was
 /// left by a killed listener is taken over by the next one.
 ///
 /// # Across fork and exec

@@ -8,9 +8,9 @@
 //! | [`Packets`](Flavor::Packets) | packets of a Unix socket | yes | where no memory is to be shared |
 //! | [`Pipe`](Flavor::Pipe) | frames in a pipe | no | where pipes are all there is |
 //!
-//! Between programs that do not start each other, a [`Listener`] waits for those
-//! who [`connect`]: over a Unix socket, which makes a shared channel, or, with the
-//! feature `network`, over TCP, where a key proves who is who and every byte is
+//! Between programs that do not start each other, a [`Listener`] waits for programs
+//! that [`connect`]: over a Unix socket, which makes a shared channel, or, with the
+//! feature `network`, over TCP, where both sides prove that they have the key and every byte is
 //! encrypted. Whatever there is in between, both sides have an [`Endpoint`].
 //!
 //! When the reader is gone, sends fail. (After the death of the reader's process, sends

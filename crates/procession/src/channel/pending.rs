@@ -19,7 +19,7 @@ enum Talk {
 }
 
 impl Pending {
-    /// Somebody who has just connected; `None` if it is already known to be wrong.
+    /// A client that has just connected; `None` if it is already known to be wrong.
     pub(super) fn new(socket: OwnedFd, address: &Address) -> Option<Pending> {
         let talk = match &address.0 {
             Target::Unix(_) => Talk::Unix(unix::Pending::new(socket)?),

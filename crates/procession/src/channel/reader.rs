@@ -62,7 +62,7 @@ impl<T: ?Sized> Reader<T> {
         self.inlet.borrow().0.descriptor()
     }
 
-    /// Whether part of a message was read from there.
+    /// Returns `true` if part of a message was read from there.
     fn has_some(&self) -> bool {
         self.inlet.borrow().0.has_some()
     }
@@ -272,9 +272,9 @@ impl<T: Serialize + DeserializeOwned> Reader<T> {
         std::iter::from_fn(|| queue::item(self.recv()))
     }
 
-    /// The messages that come, until the end, or until one cannot be received: then
-    /// the error is the last item. Where that was about one message, what comes after
-    /// it can be had by asking again.
+    /// Returns an iterator over the messages that come, until the end, or until one cannot be
+    /// received: then the error is the last item. If only that message cannot be decoded, call
+    /// this again for the messages after it.
     ///
     /// # Examples
     /// ```

@@ -7,11 +7,11 @@
 //!
 //! Three things ask, because each of them alone has a gap:
 //!
-//! | state of the connection | who asks |
+//! | state of the connection | which side asks |
 //! |---|---|
 //! | nothing is under way | the kernel, by keep-alive probes |
 //! | all that was written is under way | the kernel, by `TCP_USER_TIMEOUT` |
-//! | something waits to be sent, because the other side does not read | whoever waits here, by `TCP_INFO` |
+//! | something waits to be sent, because the other side does not read | the thread that waits here, by `TCP_INFO` |
 //!
 //! In the last state `TCP_USER_TIMEOUT` must be off: it would end the connection to
 //! a living host whose process reads slowly, since the kernel takes a closed window
@@ -119,7 +119,7 @@ impl Silence {
         });
     }
 
-    /// Whether the other host is known to be lost.
+    /// Returns `true` if the other host is known to be lost.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
     }
@@ -178,7 +178,7 @@ fn keep_alive(socket: BorrowedFd<'_>, limit: Duration) -> procession_sys::Result
     sockopt::set_tcp_user_timeout(socket, limit.as_millis() as u32)
 }
 
-/// Whether the kernel says with this that the other host does not answer.
+/// Returns `true` if the kernel says with this that the other host does not answer.
 fn says_loss(errno: Errno) -> bool {
     matches!(
         errno,

@@ -95,7 +95,7 @@ impl Writes {
         repeat(&self.peer, PollFlags::OUT, deadline, operation, call)
     }
 
-    /// Whether part of something was written, so that nothing can follow.
+    /// Returns `true` if part of something was written, so that nothing can follow.
     #[cfg(feature = "network")]
     pub(super) fn is_broken(&self) -> bool {
         self.broken

@@ -1,4 +1,4 @@
-//! Connections over TCP, for who has the key.
+//! Connections over TCP, for programs that have the key.
 
 use super::address::Limits;
 use super::cipher::Cipher;

@@ -19,7 +19,7 @@ const MARK: [u8; 8] = *b"procchn2";
 /// The mark, and what the side that connects sends and receives.
 const HELLO: usize = MARK.len() + 16;
 
-/// How long to leave a listener alone that has no room for another one who waits.
+/// How long to leave a listener alone that has no room for another client that waits.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Refuses another user's process.

@@ -116,7 +116,7 @@ impl Holding {
         })
     }
 
-    /// Whether this is the process that took it, and not a forked copy.
+    /// Returns `true` if this is the process that took it, and not a forked copy.
     #[inline]
     fn is_ours(&self) -> bool {
         self.process.is_some() && self.side.process() == self.process

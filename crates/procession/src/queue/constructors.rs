@@ -92,7 +92,7 @@ pub fn unbounded<T: Serialize + DeserializeOwned>() -> Result<Halves<T>> {
     Options::new().anonymous()
 }
 
-/// [`unbounded`], of byte strings, which need no encoding.
+/// Makes an [`unbounded`] queue of byte strings, which need no encoding.
 ///
 /// # Errors
 /// As [`unbounded`].

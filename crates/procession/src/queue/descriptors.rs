@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The word of the block's length has the tag as long as the packet is wanted; the
-//! tag is never used again while it could be. Whoever looks for a packet has a lock,
+//! tag is never used again while it could be. A process that looks for a packet has a lock,
 //! for some system calls: the position from which a socket is looked at without
 //! taking belongs to the socket (`SO_PEEK_OFF`). Packets of messages that are done
 //! with, or were never published because their senders died, are taken away when
@@ -39,13 +39,13 @@ use std::time::Duration;
 
 const PACKET: usize = 12;
 
-/// Packets that a socket takes whoever has set its limits (`max_dgram_qlen`).
+/// Packets that a socket takes under any limit (`max_dgram_qlen`).
 const PACKETS: usize = 10;
 
 /// Most descriptors of a message.
 const MAX: usize = PACKETS * MAX_DESCRIPTORS;
 
-/// How long somebody who was stopped while looking for a packet is waited for.
+/// How long to wait for a process that was stopped while it looks for a packet.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 const SENDING: &str = "sending descriptors";

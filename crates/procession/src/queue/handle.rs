@@ -51,7 +51,7 @@ impl Side {
         self.peer.as_ref().is_some_and(Peer::has_hung_up)
     }
 
-    /// Whether no receiver is left, of a sender: then none will ever be, and the queue
+    /// Returns `true` if no receiver is left, of a sender: then none will ever be, and the queue
     /// is closed, so that every sender in every process is refused from now on.
     #[cold]
     pub(super) fn are_receivers_gone(&self) -> bool {

@@ -23,7 +23,7 @@
 //! ```
 //!
 //! Slots and blocks are allocated as they are needed, the first ones first, in the order
-//! in which they come to be used: whoever finds too few allocates more, and says so in
+//! in which they come to be used: a process that finds too few allocates more, and says so in
 //! the word afterwards. Several may allocate the same without a lock: the kernel does it
 //! one after the other, and what fails takes back only the pages that it has added.
 //!
@@ -48,7 +48,7 @@ pub(super) const TAGS: usize = 152;
 pub(super) const UNTIDY: usize = 160;
 pub(super) const MESSAGES: usize = 192;
 pub(super) const ROOM: usize = 256;
-/// In the line of the one before, which whoever has received looks at anyway.
+/// In the line of the one before, which a receiver looks at anyway.
 pub(super) const DONE: usize = 264;
 const SIZES: usize = 320;
 /// How many slots are allocated, and how many blocks: read by all, seldom written.

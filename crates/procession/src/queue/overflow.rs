@@ -1,7 +1,7 @@
 //! Memory for messages that do not fit into their blocks.
 //!
 //! Each block can have a range of the queue's file to itself, behind everything else,
-//! of which nothing is allocated at first. Whoever has the block may use the range.
+//! of which nothing is allocated at first. The process that has the block may use the range.
 //! The ranges follow each other, so that they end where little more than the memory
 //! in use would end, and it takes no long file to have them
 //! ([`ranges`](procession_core::queue::ranges)).
@@ -25,7 +25,7 @@ const FAVOURED: usize = 4;
 const KEPT: usize = 64;
 
 /// Said with the bytes of an overflow range while they are being allocated, or given back: some
-/// of them may not be there. If that fails, or whoever is at it is killed, it stays.
+/// of them may not be there. If that fails, or the process that does it is killed, it stays.
 const IN_DOUBT: u64 = 1 << 63;
 
 /// How many bytes are there for certain.

@@ -43,7 +43,7 @@ pub fn prioritized<T: Serialize + DeserializeOwned>(
     Options::new().capacity(capacity).prioritized(priorities)
 }
 
-/// [`prioritized`], where senders wait for no room: each priority is
+/// Makes a queue as [`prioritized`] does, whose senders never wait for room: each priority is
 /// [unbounded](super::unbounded()), and has its share of a quarter of the machine's
 /// memory.
 ///
@@ -170,7 +170,7 @@ impl<T: Serialize + DeserializeOwned> PrioritySender<T> {
 }
 
 impl<T> PrioritySender<T> {
-    /// How many priorities there are.
+    /// Returns the number of priorities.
     ///
     /// # Examples
     /// ```

@@ -112,7 +112,7 @@ impl Schema {
         self.number
     }
 
-    /// Whether a handle of a queue with this fingerprint may be one of ours: the type
+    /// Returns `true` if a handle of a queue with this fingerprint may be one of ours: the type
     /// is what it is, or somebody has vouched for it.
     pub(super) fn accepts(&self, fingerprint: u64) -> bool {
         fingerprint & CHOSEN != 0 || fingerprint == self.number

@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// That there is something to receive, if only the end.
 pub(crate) struct Messages(pub(super) Arc<Side>);
 
-/// That there is room, or nobody who would ever make some.
+/// That there is room, or no receiver that would ever make some.
 pub(crate) struct Room(pub(super) Arc<Side>);
 
 impl Source for Messages {

@@ -55,7 +55,7 @@ impl<'a> Caller<'a> {
         Caller::of_thread(registry, 0)
     }
 
-    /// Whether its time is over.
+    /// Returns `true` if its time is over.
     pub(crate) fn is_over(&self) -> bool {
         self.deadline.remaining() == Some(Duration::ZERO)
     }

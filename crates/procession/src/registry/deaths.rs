@@ -59,7 +59,7 @@ impl Registry {
         let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, newer);
     }
 
-    /// Whether there is proof that the owner of a place is dead; `seen` is its word,
+    /// Returns `true` if there is proof that the owner of a place is dead; `seen` is its word,
     /// of somebody who lives as far as that says.
     fn has_ended(&self, place: usize, seen: u64) -> bool {
         let generation = core::generation(seen);
@@ -180,7 +180,7 @@ impl Registry {
         found
     }
 
-    /// Whether the owner of a place lives.
+    /// Returns `true` if the owner of a place lives.
     fn is_taken(&self, place: usize, seen: u64) -> bool {
         match Life::of(seen) {
             Life::Free | Life::Dead => false,
@@ -188,7 +188,7 @@ impl Registry {
         }
     }
 
-    /// Whether somebody who lives takes part, or by `is_on_its_way` is about to.
+    /// Returns `true` if somebody who lives takes part, or by `is_on_its_way` is about to.
     ///
     /// Who takes part may have given it to somebody else and died before its place was
     /// looked at: the other one is on its way afterwards, or has come since.

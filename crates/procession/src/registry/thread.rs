@@ -58,7 +58,7 @@ fn end() {
     }
 }
 
-/// Whether a thread of this process has ended and leaked guards, so that it will never
+/// Returns `true` if a thread of this process has ended and leaked guards, so that it will never
 /// give back what it holds.
 pub(super) fn has_left(number: u16) -> bool {
     let number = usize::from(number);

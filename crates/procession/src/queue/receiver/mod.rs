@@ -121,7 +121,7 @@ impl<T: ?Sized> Receiver<T> {
         self.side.peer()
     }
 
-    /// Whether nothing will come any more.
+    /// Returns `true` if nothing will come any more.
     pub(super) fn is_disconnected(&self) -> bool {
         self.side.ring.is_closed() || self.side.is_other_side_gone()
     }

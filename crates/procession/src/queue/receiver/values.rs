@@ -147,9 +147,9 @@ impl<T: Serialize + DeserializeOwned> Receiver<T> {
         std::iter::from_fn(|| iter::item(self.recv()))
     }
 
-    /// The messages that come, until nothing is there and nothing will come, or until
-    /// one cannot be received: then the error is the last item. Where that was about
-    /// one message, what comes after it can be had by asking again.
+    /// Returns an iterator over the messages that come, until nothing is there and nothing will
+    /// come, or until one cannot be received: then the error is the last item. If only that
+    /// message cannot be decoded, call this again for the messages after it.
     ///
     /// # Examples
     /// ```

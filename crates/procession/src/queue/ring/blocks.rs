@@ -127,7 +127,7 @@ impl Ring {
         (word & !layout::IN_OVERFLOW) >> layout::LENGTH_BITS
     }
 
-    /// Whether a packet that is called so is wanted for the message in a block.
+    /// Returns `true` if a packet that is called so is wanted for the message in a block.
     pub(in crate::queue) fn wants(&self, block: usize, tag: u64) -> bool {
         block < self.layout.blocks && self.raw().is_in_use(block) && self.tag_of(block) == tag
     }

@@ -73,7 +73,7 @@ impl Ring {
             .map(|_| true)
     }
 
-    /// Whether senders do not wait for room.
+    /// Returns `true` if senders do not wait for room.
     pub(super) fn is_unbounded(&self) -> bool {
         self.layout.max_memory > 0
     }

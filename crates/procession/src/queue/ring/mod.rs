@@ -209,8 +209,8 @@ impl Ring {
         EventCount(self.word(layout::DONE))
     }
 
-    /// Wakes who waits for room after a block was given back, and those who wait
-    /// until all are.
+    /// Wakes a sender that waits for room after a block was given back, and the threads that
+    /// wait until all are.
     #[inline]
     fn notify_of_room(&self, count: u32, caller: &Caller<'_>) {
         if self.room().has_sleepers_after_swap() {
@@ -228,7 +228,7 @@ impl Ring {
         }
     }
 
-    /// Whether somebody died or went since this process last looked into it.
+    /// Returns `true` if somebody died or went since this process last looked into it.
     #[inline]
     fn has_news(&self) -> bool {
         let deaths = self.object.registry().deaths().load(Ordering::Acquire);

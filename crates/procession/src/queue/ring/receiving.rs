@@ -48,7 +48,7 @@ impl Ring {
         }
     }
 
-    /// After many messages in a row, whoever is as fast as the senders takes each line
+    /// After many messages in a row, a receiver as fast as the senders takes each line
     /// from them as soon as it has something new: better to leave it to them for some
     /// messages.
     #[inline]
@@ -145,7 +145,7 @@ impl Ring {
         self.give_back(block, caller);
     }
 
-    /// Whether there is something to receive, if only the end.
+    /// Returns `true` if there is something to receive, if only the end.
     pub(in crate::queue) fn has_message(&self, caller: &Caller<'_>) -> bool {
         let raw = self.raw();
         let is_there = match self.is_rendezvous() {
@@ -158,7 +158,7 @@ impl Ring {
                 && raw.has_orphan(caller)
     }
 
-    /// Gives a block back, and wakes one who waits for room.
+    /// Gives a block back, and wakes a sender that waits for room.
     pub(in crate::queue) fn give_back(&self, block: usize, caller: &Caller<'_>) {
         self.raw().give_back(block);
         self.notify_of_room(1, caller);
@@ -167,7 +167,7 @@ impl Ring {
 
 /// Messages that are received one after the other, of whose room senders that do not
 /// sleep hear at the end, however that comes: code of users runs between two of them,
-/// and may panic, or wait for somebody who waits for room.
+/// and may panic, or wait for a sender that waits for room.
 #[derive(Debug)]
 pub(in crate::queue) struct Row<'a> {
     ring: &'a Ring,
@@ -238,7 +238,7 @@ pub(in crate::queue) enum Keep {
     Nobody,
 }
 
-/// Whether another receiver, or this one later, may be able to read a message: there
+/// Returns `true` if another receiver, or this one later, may be able to read a message: there
 /// is no room for its descriptors, say.
 pub(in crate::queue) fn is_for_another(error: &Error) -> bool {
     use ErrorKind::{Busy, LimitReached, NoSpace, TimedOut};

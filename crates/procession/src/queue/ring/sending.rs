@@ -166,7 +166,7 @@ impl Ring {
         }
     }
 
-    /// Whether it is some time ago that a sender of this process looked whether a
+    /// Returns `true` if it is some time ago that a sender of this process looked whether a
     /// receiver is left. No count tells of all ends: a receiver may be lost on the way
     /// to a process that never had it, and the sockets of a killed one are closed
     /// after its end is marked.
@@ -252,7 +252,7 @@ impl Ring {
         Ok(Some(()))
     }
 
-    /// Whether there is room for a message, or a receiver that waits for it.
+    /// Returns `true` if there is room for a message, or a receiver that waits for it.
     pub(in crate::queue) fn has_room(&self) -> bool {
         match self.is_rendezvous() {
             true => self.has_request(),

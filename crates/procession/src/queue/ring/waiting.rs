@@ -17,14 +17,14 @@ impl Ring {
         self.messages().notify(u32::MAX, caller);
     }
 
-    /// Announces one who waits for something to receive.
+    /// Announces a thread that waits for something to receive.
     pub(in crate::queue) fn announce_for_message(&self) -> Result<Watched> {
         let caller = self.object.caller(Deadline::NOW)?;
         let key = self.messages().announce(&caller);
         self.watched(layout::MESSAGES, key.seen())
     }
 
-    /// Announces one who waits for room.
+    /// Announces a thread that waits for room.
     pub(in crate::queue) fn announce_for_room(&self) -> Result<Watched> {
         let caller = self.object.caller(Deadline::NOW)?;
         let key = self.room().announce(&caller);
@@ -38,14 +38,14 @@ impl Ring {
         ])
     }
 
-    /// Wakes another one who waits for something to receive.
+    /// Wakes another thread that waits for something to receive.
     pub(in crate::queue) fn pass_message_on(&self) {
         if let Some(caller) = self.object.holder() {
             self.messages().notify(self.whom_to_wake(), &caller);
         }
     }
 
-    /// Wakes another one who waits for room.
+    /// Wakes another thread that waits for room.
     pub(in crate::queue) fn pass_room_on(&self) {
         if let Some(caller) = self.object.holder() {
             self.room().notify(self.whom_to_wake(), &caller);

@@ -33,7 +33,7 @@ use std::sync::Arc;
 ///
 /// # Cost
 /// Three atomic operations and two copies of the message; a system call to wake
-/// somebody who sleeps.
+/// a receiver that sleeps.
 ///
 /// # Examples
 /// See [`bounded`](super::bounded).
