@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A condition variable of a manager: a thread that holds a [`Mutex`](super::Mutex) of the same manager waits until another thread
+/// A condition variable of a manager: a thread that holds a [`Mutex`](super::Mutex) of the same manager (not a reentrant one) waits until another thread
 /// has changed the value that the mutex protects. As [`sync::Condvar`](crate::sync::Condvar).
 ///
 /// # Blocking

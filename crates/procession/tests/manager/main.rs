@@ -9,6 +9,7 @@ mod local;
 mod locks;
 mod meetings;
 mod objects;
+mod storm;
 mod user;
 
 use procession::manager::Manager;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         meetings::the_last_party_acts_before_the_others_pass,
         meetings::a_thread_takes_a_reentrant_mutex_again,
         meetings::a_reentrant_mutex_tells_of_deaths_and_panics,
+        storm::clients_that_are_killed_at_any_moment_leave_all_in_order,
         locks::guards_outlive_their_manager_without_harm,
         user::objects_of_ones_own_are_called,
         user::what_is_asked_for_must_be_there,
