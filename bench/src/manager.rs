@@ -50,15 +50,33 @@ pub(crate) fn run() -> Result<(), Failure> {
         // The manager's process inherits where it may run.
         pin(processors - 1);
         let (manager, mut bare) = (Manager::start()?, Bare::start()?);
+        let by_socket = without_memory_files(Manager::start)?;
         rustix::thread::sched_setaffinity(None, &everywhere)?;
         pin(0);
+        println!("by shared memory:");
         calls(&manager, &mut bare, &python)?;
+        println!("by the socket:");
+        calls(&by_socket, &mut bare, &python)?;
         rustix::thread::sched_setaffinity(None, &everywhere)?;
         if processors == 2 {
             threads(&manager)?;
         }
     }
     Ok(())
+}
+
+/// What is started so may create no memory file, so that its clients stay with their sockets.
+fn without_memory_files<T>(start: impl FnOnce() -> T) -> T {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Fsize);
+    let few = Rlimit {
+        current: Some(16 << 10),
+        ..limit
+    };
+    setrlimit(Resource::Fsize, few).expect("a lower limit");
+    let started = start();
+    setrlimit(Resource::Fsize, limit).expect("the limit of before");
+    started
 }
 
 fn python() -> HashMap<String, f64> {
