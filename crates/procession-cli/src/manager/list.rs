@@ -79,7 +79,7 @@ pub(crate) fn list(
     }
     output::print(table.trim_fmt())?;
     say!(
-        "{} objects, {} with a name; {} clients, this one included",
+        "objects: {}, of them with a name: {}; clients, this one included: {}",
         counted.objects,
         counted.names,
         counted.clients
