@@ -3,7 +3,12 @@
 mod bodies;
 #[path = "../common/elsewhere.rs"]
 mod elsewhere;
+#[cfg(feature = "network")]
+mod hosts;
 mod locks;
+#[cfg(feature = "network")]
+#[path = "../common/on_host.rs"]
+mod on_host;
 mod random;
 mod setting;
 mod table;
@@ -57,10 +62,15 @@ fn bodies_of<S: Setting>() -> Vec<(String, Test)> {
 fn main() -> ExitCode {
     procession::init();
     let mut tests = testkit::tests![table::the_tables_have_each_body];
-    table::check_names(bodies_of::<Remote>().into_iter().map(|(name, _)| name));
     let (names, locks) = locks::tests();
-    table::check_names_of_locks(&names);
     tests.extend(locks);
+    tests.push(Test::new(
+        "table::what_the_tables_name_is_there",
+        move || {
+            table::check_names(bodies_of::<Remote>().into_iter().map(|(name, _)| name));
+            table::check_names_of_locks(&names);
+        },
+    ));
     tests.extend(bodies_of::<Local>().into_iter().map(|(_, test)| test));
     tests.extend(bodies_of::<Remote>().into_iter().map(|(_, test)| test));
     tests.push(Test::new(
@@ -71,5 +81,13 @@ fn main() -> ExitCode {
         "random::kills_lose_and_repeat_nothing_unmarked::remote",
         random::kills_lose_and_repeat_nothing_unmarked::<Remote>,
     ));
+    #[cfg(feature = "network")]
+    tests.extend(testkit::tests![
+        hosts::objects_are_used_from_every_host,
+        hosts::a_proxy_travels_from_host_to_host,
+        hosts::what_a_host_had_that_vanishes_goes_to_another,
+        hosts::a_short_cut_costs_nothing,
+        hosts::a_manager_that_was_restarted_is_another_one,
+    ]);
     testkit::run(tests)
 }

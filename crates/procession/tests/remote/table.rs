@@ -155,6 +155,10 @@ const LOCKS: &[(&str, &str)] = &[
         "the two are not run by one text yet",
     ),
     (
+        "a_writer_that_waits_comes_before_later_readers",
+        "the two are not run by one text yet",
+    ),
+    (
         "a_bounded_semaphore_has_a_bound",
         "the two are not run by one text yet",
     ),
