@@ -166,6 +166,27 @@ where
         self.ask::<Blob>(&request)?.get()
     }
 
+    /// Sets the value of a key that has none, to what `make` returns; returns the value that it has then. If several clients do so at
+    /// the same time, all get the value of one.
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Dict, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let dict: Dict<String, u32> = manager.dict()?;
+    /// dict.insert("tea".to_owned(), 3)?;
+    /// let tea = dict.get_or_insert_with("tea".to_owned(), || panic!("it is there"))?;
+    /// assert_eq!(tea, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "entry")]
+    pub fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> Result<V> {
+        match decoded(self.ask(&Request::Get(Blob::of(&key)?))?)? {
+            Some(there) => Ok(there),
+            None => self.get_or_insert(key, make()),
+        }
+    }
+
     /// Removes a key; returns the value that it had.
     ///
     /// # Examples
@@ -185,6 +206,26 @@ where
         Q: Serialize + ?Sized,
     {
         decoded(self.ask(&Request::Remove(Blob::of(key)?))?)
+    }
+
+    /// Removes several keys, in one call and at one moment; returns how many had a value.
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Dict, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let dict: Dict<String, u32> = manager.dict()?;
+    /// dict.insert("tea".to_owned(), 3)?;
+    /// assert_eq!(dict.remove_many(["tea", "bread"])?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remove_many<'a, Q>(&self, keys: impl IntoIterator<Item = &'a Q>) -> Result<usize>
+    where
+        K: Borrow<Q>,
+        Q: Serialize + ?Sized + 'a,
+    {
+        let keys = keys.into_iter().map(Blob::of).collect::<Result<_>>()?;
+        Ok(self.ask::<u64>(&Request::RemoveMany(keys))? as usize)
     }
 
     /// Returns `true` if the key has a value.
@@ -270,8 +311,8 @@ where
         ))
     }
 
-    /// Changes the value of a key, or removes it, at one moment: `change` has a copy of what is there, and
-    /// is called again if somebody else has changed it meanwhile. Returns what is there then; what
+    /// Changes the value of a key, inserts it, or removes it, at one moment: what `entry` does for the maps of std. `change` has
+    /// a copy of what is there, and is called again if somebody else has changed it meanwhile. Returns what is there then; what
     /// `change` returns is ignored.
     ///
     /// # Examples
@@ -357,6 +398,42 @@ where
             let last = entries.last().map_or(after, |(number, ..)| *number);
             Ok((last, entries))
         })
+    }
+
+    /// Returns the keys one after the other, some at a time, as [`iter`](Dict::iter); values do not travel.
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Dict, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let dict: Dict<String, u32> = manager.dict()?;
+    /// dict.extend([("tea".to_owned(), 3), ("bread".to_owned(), 5)])?;
+    /// let keys = dict.keys().collect::<procession::Result<Vec<_>>>()?;
+    /// assert_eq!(keys, ["tea", "bread"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn keys(&self) -> impl Iterator<Item = Result<K>> + '_ {
+        super::chunks::each(Some(0), move |after| {
+            let keys: Vec<(u64, Blob)> = self.ask(&Request::Keys(after, CHUNK))?;
+            let last = keys.last().map_or(after, |(number, _)| *number);
+            Ok((last, keys))
+        })
+        .map(|key| key?.1.get())
+    }
+
+    /// Returns the values one after the other, some at a time, as [`iter`](Dict::iter).
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{Dict, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let dict: Dict<String, u32> = manager.dict()?;
+    /// dict.extend([("tea".to_owned(), 3), ("bread".to_owned(), 5)])?;
+    /// assert_eq!(dict.values().sum::<procession::Result<u32>>()?, 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn values(&self) -> impl Iterator<Item = Result<V>> + '_ {
+        self.entries().map(|entry| entry?.2.get())
     }
 
     /// Returns a copy of all entries as of one moment.

@@ -2,7 +2,7 @@
 
 use super::blob::{Blob, decoded};
 use super::manager::{ManagedObject, Manager, sealed};
-use super::objects::list::Request;
+use super::objects::list::{Position, Request};
 use super::objects::{Initial, ObjectKind, Shape};
 use super::proxy::{Proxy, schema_of, shape};
 use crate::{Deadline, Error, ErrorKind, Result};
@@ -36,6 +36,9 @@ pub struct List<T> {
     proxy: Arc<Proxy>,
     types: PhantomData<fn() -> T>,
 }
+
+/// Values that the manager looks at in one call.
+const LOOKED_AT: u64 = 1 << 16;
 
 /// Bytes of values that an iterator has at once.
 const CHUNK: u64 = 1 << 16;
@@ -280,6 +283,9 @@ impl<T: Serialize + DeserializeOwned> List<T> {
 
     /// Reverses the order.
     ///
+    /// # Cost
+    /// The manager moves each value, and does nothing else meanwhile.
+    ///
     /// # Examples
     /// ```
     /// # use procession::manager::{List, Manager};
@@ -296,6 +302,12 @@ impl<T: Serialize + DeserializeOwned> List<T> {
 
     /// Returns the first position of a value.
     ///
+    /// In a list of more than 65,536 values, each so many are looked at as of a moment of their own: where others insert or remove
+    /// meanwhile, a value may be missed.
+    ///
+    /// # Cost
+    /// A call for each 65,536 values.
+    ///
     /// # Examples
     /// ```
     /// # use procession::manager::{List, Manager};
@@ -307,8 +319,70 @@ impl<T: Serialize + DeserializeOwned> List<T> {
     /// ```
     #[doc(alias = "index")]
     pub fn position(&self, value: &T) -> Result<Option<usize>> {
-        let place: Option<u64> = self.ask(&Request::Position(Blob::of(value)?))?;
-        Ok(place.map(|place| place as usize))
+        let value = Blob::of(value)?;
+        let mut from = 0;
+        loop {
+            match self.ask(&Request::Position(value.clone(), from, LOOKED_AT))? {
+                Position::At(place) => return Ok(Some(place as usize)),
+                Position::None => return Ok(None),
+                Position::Behind(place) => from = place,
+            }
+        }
+    }
+
+    /// Replaces `count` values from a position on by others, as many as there are, in one call and at one moment; returns
+    /// those that were there. With `count` 0, it inserts values before the position.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput): the list is shorter.
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{List, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let list: List<u32> = manager.list()?;
+    /// list.extend([5, 6, 7])?;
+    /// assert_eq!(list.splice(1, 2, [1, 2, 3])?, [6, 7]);
+    /// assert_eq!(list.snapshot()?, [5, 1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "set_range")]
+    #[doc(alias = "insert_many")]
+    #[doc(alias = "remove_range")]
+    pub fn splice(
+        &self,
+        from: usize,
+        count: usize,
+        values: impl IntoIterator<Item = T>,
+    ) -> Result<Vec<T>> {
+        let values = values.into_iter().map(|value| Blob::of(&value));
+        let values = values.collect::<Result<_>>()?;
+        let request = Request::Splice(from as u64, count as u64, values);
+        let removed: Option<Vec<Blob>> = self.ask(&request)?;
+        let removed = removed.ok_or_else(|| self.no_such(from.saturating_add(count)))?;
+        removed.iter().map(Blob::get).collect()
+    }
+
+    /// Sorts the list, at one moment.
+    ///
+    /// # Cost
+    /// That of [`update`](List::update): this process sorts, since the manager knows no types.
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::{List, Manager};
+    /// # let manager = Manager::start()?;
+    /// # let list: List<u32> = manager.list()?;
+    /// list.extend([6, 7, 5])?;
+    /// list.sort()?;
+    /// assert_eq!(list.snapshot()?, [5, 6, 7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sort(&self) -> Result<()>
+    where
+        T: Ord,
+    {
+        self.update(|values| values.sort())
     }
 
     /// Replaces the value at a position if it is `expected`; otherwise returns what is there.
@@ -353,7 +427,7 @@ impl<T: Serialize + DeserializeOwned> List<T> {
     /// assert_eq!(list.snapshot()?, [5, 6, 7]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[doc(alias = "sort")]
+    #[doc(alias = "sort_by")]
     pub fn update<R>(&self, mut change: impl FnMut(&mut Vec<T>) -> R) -> Result<R> {
         loop {
             let request = Request::Range(0, u64::MAX, u64::MAX);

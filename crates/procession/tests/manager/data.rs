@@ -2,8 +2,9 @@
 
 use crate::{LONG, manager};
 use procession::ErrorKind;
-use procession::manager::{Array, Counter, Namespace, Set};
+use procession::manager::{Array, Counter, Dict, List, Namespace, PriorityQueue, Set};
 use procession::process::{self, Fork};
+use procession::queue::TrySendError;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use testkit::random::Random;
@@ -290,4 +291,195 @@ pub(crate) fn a_namespace_keeps_types_apart() {
     assert_eq!(settings.names().unwrap().len(), 1);
     assert!(settings.remove("threads").unwrap());
     assert!(settings.names().unwrap().is_empty());
+}
+
+pub(crate) fn a_dictionary_is_what_std_has() {
+    let manager = manager();
+    let dict: Dict<u64, u64> = manager.dict().unwrap();
+    let mut oracle: Vec<(u64, u64)> = Vec::new();
+    let mut random = Random::new();
+    for round in 0..500 {
+        let key = random.below(12);
+        let place = oracle.iter().position(|(there, _)| *there == key);
+        let there = place.map(|place| oracle[place].1);
+        match random.below(7) {
+            0 | 1 => {
+                assert_eq!(dict.insert(key, round).unwrap(), there);
+                match place {
+                    Some(place) => oracle[place].1 = round,
+                    None => oracle.push((key, round)),
+                }
+            }
+            2 => {
+                let now = dict.get_or_insert_with(key, || round).unwrap();
+                assert_eq!(now, there.unwrap_or(round));
+                if place.is_none() {
+                    oracle.push((key, round));
+                }
+            }
+            3 => {
+                assert_eq!(dict.remove(&key).unwrap(), there);
+                oracle.retain(|(there, _)| *there != key);
+            }
+            4 => {
+                let keys = some(&mut random);
+                let before = oracle.len();
+                oracle.retain(|(there, _)| !keys.contains(there));
+                let removed = dict.remove_many(&keys).unwrap();
+                assert_eq!(removed, before - oracle.len());
+            }
+            5 => {
+                let keys = some(&mut random);
+                let values = keys.iter().map(|key| {
+                    let there = oracle.iter().find(|(there, _)| there == key);
+                    there.map(|(_, value)| *value)
+                });
+                let values: Vec<Option<u64>> = values.collect();
+                assert_eq!(dict.get_many(&keys).unwrap(), values);
+            }
+            _ => {
+                // Removes every second one.
+                let now = dict.update(key, |value| *value = value.filter(|value| value % 2 == 0));
+                assert_eq!(now.unwrap(), there.filter(|there| there % 2 == 0));
+                if there.is_some_and(|there| there % 2 == 1) {
+                    oracle.retain(|(there, _)| *there != key);
+                }
+            }
+        }
+        assert_eq!(dict.snapshot().unwrap(), oracle);
+        let entries = dict
+            .keys()
+            .map(Result::unwrap)
+            .zip(dict.values().map(Result::unwrap));
+        assert!(entries.eq(oracle.iter().copied()));
+    }
+}
+
+pub(crate) fn a_list_is_what_std_has() {
+    let manager = manager();
+    let list: List<u64> = manager.list().unwrap();
+    let mut oracle: Vec<u64> = Vec::new();
+    let mut random = Random::new();
+    for round in 0..500 {
+        let index = random.below(oracle.len() as u64 + 1) as usize;
+        match random.below(8) {
+            0 => {
+                list.insert(index, round).unwrap();
+                oracle.insert(index, round);
+            }
+            1 => match list.remove(index) {
+                Ok(value) => assert_eq!(value, oracle.remove(index)),
+                Err(error) => assert_eq!(
+                    (error.kind(), index),
+                    (ErrorKind::InvalidInput, oracle.len())
+                ),
+            },
+            2 => {
+                let count = random.below((oracle.len() - index) as u64 + 1) as usize;
+                let values = vec![round; random.below(5) as usize];
+                let removed = oracle.splice(index..index + count, values.clone());
+                let removed: Vec<u64> = removed.collect();
+                assert_eq!(list.splice(index, count, values).unwrap(), removed);
+            }
+            3 => {
+                let value = random.below(round + 1);
+                let place = oracle.iter().position(|there| *there == value);
+                assert_eq!(list.position(&value).unwrap(), place);
+            }
+            4 => {
+                list.sort().unwrap();
+                oracle.sort_unstable();
+            }
+            5 => {
+                list.reverse().unwrap();
+                oracle.reverse();
+            }
+            6 => assert_eq!(list.pop().unwrap(), oracle.pop()),
+            _ => {
+                list.extend([round, 0]).unwrap();
+                oracle.extend([round, 0]);
+            }
+        }
+        assert_eq!(list.snapshot().unwrap(), oracle);
+    }
+    let error = list.splice(oracle.len(), 1, [1]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    assert!(list.splice(usize::MAX, 1, [1]).is_err());
+}
+
+pub(crate) fn a_long_list_is_searched_in_parts() {
+    const LENGTH: u64 = 200_000;
+    let manager = manager();
+    let list: List<u64> = manager.list().unwrap();
+    list.extend(0..LENGTH).unwrap();
+    for value in [0, 65_535, 65_536, 131_072, LENGTH - 1] {
+        assert_eq!(list.position(&value).unwrap(), Some(value as usize));
+    }
+    assert_eq!(list.position(&LENGTH).unwrap(), None);
+    list.insert(100_000, 7).unwrap();
+    assert_eq!(list.get_range(99_999, 3).unwrap(), [99_999, 7, 100_000]);
+    assert_eq!(list.remove(100_000).unwrap(), 7);
+    assert!(list.iter().map(Result::unwrap).eq(0..LENGTH));
+    // What is dropped by another thread is gone at once.
+    list.clear().unwrap();
+    assert!(list.is_empty().unwrap());
+    list.push(1).unwrap();
+    assert_eq!(list.snapshot().unwrap(), [1]);
+}
+
+pub(crate) fn the_highest_priority_comes_first() {
+    let manager = manager();
+    let queue: PriorityQueue<u64> = manager.priority_queue().unwrap();
+    let mut oracle: Vec<(usize, u64)> = Vec::new();
+    let mut random = Random::new();
+    for round in 0..500 {
+        match random.below(3) {
+            0 => match queue.try_recv() {
+                Ok(message) => assert_eq!(message, oracle.remove(0)),
+                Err(error) => assert!(error.kind() == ErrorKind::WouldBlock && oracle.is_empty()),
+            },
+            1 => {
+                let priority = random.below(4) as usize;
+                queue.send(priority, round).unwrap();
+                let behind = oracle.iter().position(|(there, _)| *there < priority);
+                oracle.insert(behind.unwrap_or(oracle.len()), (priority, round));
+            }
+            _ if oracle.is_empty() => {}
+            _ => {
+                // What is given back is the first of its priority again.
+                let delivery = queue.recv_delivery().unwrap();
+                assert_eq!((delivery.priority(), *delivery), oracle[0]);
+                drop(delivery);
+            }
+        }
+        assert_eq!(queue.len().unwrap(), oracle.len());
+    }
+    queue.send_many(9, 0..1000).unwrap();
+    let first = (0..1000).map(|_| queue.recv().unwrap());
+    assert!(first.eq((0..1000).map(|number| (9, number))));
+}
+
+pub(crate) fn the_message_of_a_killed_receiver_keeps_its_priority() {
+    let manager = manager();
+    let queue = manager.bounded_priority_queue::<u64>(1).unwrap();
+    queue.send(0, 0).unwrap();
+    assert_eq!(queue.try_send(9, 9), Err(TrySendError::Full(9)));
+    assert_eq!(queue.recv().unwrap(), (0, 0));
+    // The message of a killed receiver comes before all others of its priority.
+    queue.send(1, 7).unwrap();
+    match process::fork().unwrap() {
+        Fork::Child => {
+            let delivery = queue.recv_delivery().unwrap();
+            assert_eq!(*delivery, 7);
+            std::mem::forget(delivery);
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
+                .unwrap();
+        }
+        Fork::Parent(child) => {
+            child.wait().unwrap();
+            let delivery = queue.recv_delivery_timeout(LONG).unwrap();
+            assert_eq!((*delivery, delivery.priority()), (7, 1));
+            assert!(delivery.is_redelivered());
+        }
+    }
 }

@@ -109,4 +109,8 @@ impl Object for Array {
         }
         Ok(())
     }
+
+    fn size(&self) -> usize {
+        self.0.len()
+    }
 }

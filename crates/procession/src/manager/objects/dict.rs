@@ -1,5 +1,6 @@
 //! The server's side of a dictionary.
 
+use super::discard;
 use super::object::{Caller, Object, Replies};
 use super::ordered::Ordered;
 use crate::Result;
@@ -18,6 +19,8 @@ pub(in crate::manager) enum Request {
     GetOrInsert(Blob, Blob),
     /// `Option<Blob>`: what was there
     Remove(Blob),
+    /// `u64`: how many of them were there
+    RemoveMany(Vec<Blob>),
     /// `bool`
     ContainsKey(Blob),
     /// `u64`
@@ -28,6 +31,8 @@ pub(in crate::manager) enum Request {
     CompareExchange(Blob, Option<Blob>, Option<Blob>),
     /// `Vec<(u64, Blob, Blob)>`: entries behind this one, up to so many bytes
     Entries(u64, u64),
+    /// `Vec<(u64, Blob)>`: the same without values
+    Keys(u64, u64),
 }
 
 /// Keys and values in the order in which the keys were inserted.
@@ -51,10 +56,16 @@ impl Object for Dict {
                 }
             },
             Request::Remove(key) => replies.done(caller, &self.0.remove(&key)),
+            Request::RemoveMany(keys) => {
+                let removed = keys.iter().filter_map(|key| self.0.remove(key));
+                replies.done(caller, &(removed.count() as u64));
+            }
             Request::ContainsKey(key) => replies.done(caller, &self.0.contains(&key)),
             Request::Len => replies.done(caller, &(self.0.len() as u64)),
             Request::Clear => {
-                self.0 = Ordered::default();
+                let garbage = std::mem::take(&mut self.0);
+                let count = garbage.len();
+                discard(garbage, count);
                 replies.done(caller, &());
             }
             Request::Extend(entries) => {
@@ -77,11 +88,20 @@ impl Object for Dict {
                 };
                 replies.done(caller, &outcome);
             }
+            Request::Keys(after, max_bytes) => {
+                let keys = self.0.behind(after, max_bytes, |_| 0);
+                let keys: Vec<_> = keys.map(|(number, key, _)| (number, key)).collect();
+                replies.done(caller, &keys);
+            }
             Request::Entries(after, max_bytes) => {
                 let entries = self.0.behind(after, max_bytes, |value| value.0.len());
                 replies.done(caller, &entries.collect::<Vec<_>>());
             }
         }
         Ok(())
+    }
+
+    fn size(&self) -> usize {
+        self.0.len()
     }
 }

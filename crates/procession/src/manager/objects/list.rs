@@ -1,10 +1,11 @@
 //! The server's side of a list.
 
+use super::chunked::Chunked;
+use super::discard;
 use super::object::{Caller, Object, Replies};
 use crate::Result;
 use crate::manager::blob::{Blob, decode};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::manager) enum Request {
@@ -26,23 +27,35 @@ pub(in crate::manager) enum Request {
     Len,
     Truncate(u64),
     Reverse,
-    /// `Option<u64>`: where it is first
-    Position(Blob),
+    /// `Position`: where it is, looking at so many values from one on
+    Position(Blob, u64, u64),
+    /// `Option<Vec<Blob>>`: so many values from one on, which become these; none if the list is shorter
+    Splice(u64, u64, Vec<Blob>),
     /// `bool`: whether the list was still of this version, and is now this one
     Replace(u64, Vec<Blob>),
     /// `Result<(), Option<Blob>>`: at a position, the second replaces the first, or what is there instead
     CompareExchange(u64, Blob, Blob),
 }
 
+/// How far a search came.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::manager) enum Position {
+    At(u64),
+    /// Not before this position, behind which nothing was looked at.
+    Behind(u64),
+    /// Nowhere.
+    None,
+}
+
 #[derive(Debug, Default)]
 pub(in crate::manager) struct List {
-    values: VecDeque<Blob>,
+    values: Chunked,
     /// How often it was changed.
     version: u64,
 }
 
 impl List {
-    fn changed(&mut self) -> &mut VecDeque<Blob> {
+    fn changed(&mut self) -> &mut Chunked {
         self.version += 1;
         &mut self.values
     }
@@ -55,8 +68,7 @@ impl List {
         let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let mut bytes = 0;
         self.values
-            .iter()
-            .skip(place(from))
+            .from(place(from))
             .take(place(count))
             .take_while(|value| {
                 let is_first = bytes == 0;
@@ -64,6 +76,30 @@ impl List {
                 is_first || bytes <= max_bytes
             })
             .collect()
+    }
+}
+
+impl List {
+    fn position(&self, value: &Blob, from: u64, count: u64) -> Position {
+        let length = self.values.len() as u64;
+        let end = from.saturating_add(count).min(length);
+        let count = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX);
+        let place = usize::try_from(from).unwrap_or(usize::MAX);
+        let mut looked_at = self.values.from(place).take(count);
+        match looked_at.position(|there| there == value) {
+            Some(place) => Position::At(from + place as u64),
+            None if end < length => Position::Behind(end),
+            None => Position::None,
+        }
+    }
+
+    fn splice(&mut self, from: usize, count: usize, values: Vec<Blob>) -> Vec<Blob> {
+        let there = self.changed();
+        let behind = there.split_off(from + count);
+        let removed = there.split_off(from);
+        there.append(Chunked::from_iter(values));
+        there.append(behind);
+        removed.into_values().collect()
     }
 }
 
@@ -102,21 +138,30 @@ impl Object for List {
             Request::Len => replies.done(caller, &(self.values.len() as u64)),
             Request::Truncate(length) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
-                self.changed().truncate(length);
+                let garbage = self.changed().split_off(length);
+                let count = garbage.len();
+                discard(garbage, count);
                 replies.done(caller, &());
             }
             Request::Reverse => {
-                self.changed().make_contiguous().reverse();
+                self.changed().reverse();
                 replies.done(caller, &());
             }
-            Request::Position(value) => {
-                let place = self.values.iter().position(|there| *there == value);
-                replies.done(caller, &place.map(|place| place as u64));
+            Request::Position(value, from, count) => {
+                replies.done(caller, &self.position(&value, from, count));
+            }
+            Request::Splice(from, count, values) => {
+                let fits = from.checked_add(count);
+                let fits = fits.is_some_and(|end| end <= self.values.len() as u64);
+                let removed = fits.then(|| self.splice(from as usize, count as usize, values));
+                replies.done(caller, &removed);
             }
             Request::Replace(version, values) => {
                 let same = version == self.version;
                 if same {
-                    *self.changed() = values.into();
+                    let garbage = std::mem::replace(self.changed(), Chunked::from_iter(values));
+                    let count = garbage.len();
+                    discard(garbage, count);
                 }
                 replies.done(caller, &same);
             }
@@ -125,7 +170,9 @@ impl Object for List {
                 let outcome = match there == Some(&expected) {
                     false => Err(there.cloned()),
                     true => {
-                        self.changed()[index as usize] = new;
+                        if let Some(there) = self.changed().get_mut(index as usize) {
+                            *there = new;
+                        }
                         Ok(())
                     }
                 };
@@ -133,5 +180,9 @@ impl Object for List {
             }
         }
         Ok(())
+    }
+
+    fn size(&self) -> usize {
+        self.values.len()
     }
 }

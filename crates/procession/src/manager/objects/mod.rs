@@ -5,11 +5,14 @@
 
 pub(super) mod array;
 pub(super) mod barrier;
+mod chunked;
 pub(super) mod condition;
 pub(super) mod condvar;
 pub(super) mod counter;
 pub(super) mod dict;
+mod discard;
 pub(super) mod event;
+mod lanes;
 pub(super) mod list;
 mod methods;
 pub(super) mod mutex;
@@ -29,6 +32,7 @@ pub(super) mod value;
 mod waiting;
 mod workers;
 
+pub(super) use discard::discard;
 pub(super) use methods::Answer;
 pub use methods::{Hosted, Methods};
 pub(super) use object::{Caller, Object, Replies, SessionId};
@@ -57,7 +61,12 @@ pub(super) fn make(kind: ObjectKind, initial: Initial) -> Result<Box<dyn Object>
         (ObjectKind::Event, Initial::Empty) => Box::<event::Event>::default(),
         (ObjectKind::Value, Initial::Value(value)) => Box::new(value::Value::new(value)),
         (ObjectKind::Mutex, Initial::Value(value)) => Box::new(mutex::Mutex::new(value)),
-        (ObjectKind::Queue, Initial::Capacity(capacity)) => Box::new(queue::Queue::new(capacity)),
+        (ObjectKind::Queue, Initial::Capacity(capacity)) => {
+            Box::new(queue::Queue::new(capacity, false))
+        }
+        (ObjectKind::PriorityQueue, Initial::Capacity(capacity)) => {
+            Box::new(queue::Queue::new(capacity, true))
+        }
         (ObjectKind::Set, Initial::Empty) => Box::<set::Set>::default(),
         (ObjectKind::Namespace, Initial::Empty) => Box::<namespace::Namespace>::default(),
         (ObjectKind::Array, Initial::Values(values)) => Box::new(array::Array::new(values)),

@@ -87,6 +87,11 @@ pub(in crate::manager) trait Object: Send {
     /// The request is none of this object's.
     fn call(&mut self, caller: Caller, request: &[u8], replies: &mut Replies) -> Result<()>;
 
+    /// About how many values it has: dropping many takes long.
+    fn size(&self) -> usize {
+        0
+    }
+
     /// Forgets a caller that waits; returns `false` if none does.
     fn cancel(&mut self, _session: SessionId, _call: u64) -> bool {
         false

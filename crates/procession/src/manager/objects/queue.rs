@@ -3,18 +3,21 @@
 //! What was received is remembered until it is acknowledged: if the session of its receiver ends
 //! before, it goes to the front again, and is marked.
 
+use super::lanes::{Lanes, Message};
 use super::object::{Caller, Object, Replies, SessionId};
 use super::waiting::Waiting;
 use crate::Result;
 use crate::manager::blob::{Blob, decode};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::manager) enum Request {
     /// `u64`: how many of them were taken in, which is at least one; answered when there is room
     /// for one.
     Send(Vec<Blob>),
+    /// As `Send`, with a priority: the highest is received first.
+    SendAt(u64, Vec<Blob>),
     /// [`Delivered`], when there is one.
     Recv,
     /// The message was dealt with.
@@ -34,32 +37,29 @@ pub(in crate::manager) struct Delivered {
     pub(in crate::manager) message: Blob,
     /// It was delivered before, to a receiver that did not acknowledge it.
     pub(in crate::manager) is_redelivered: bool,
-}
-
-#[derive(Debug)]
-struct Message {
-    bytes: Blob,
-    is_redelivered: bool,
+    pub(in crate::manager) priority: u64,
 }
 
 #[derive(Debug)]
 pub(in crate::manager) struct Queue {
     /// 0: as many as come.
     capacity: u64,
-    messages: VecDeque<Message>,
+    has_priorities: bool,
+    messages: Lanes,
     /// By receivers, so that what a session has is found without a look at the others'.
     unacknowledged: BTreeMap<(SessionId, u64), Message>,
     latest: u64,
     receivers: Waiting<()>,
-    senders: Waiting<Vec<Blob>>,
+    senders: Waiting<(u64, Vec<Blob>)>,
     joining: Waiting<()>,
 }
 
 impl Queue {
-    pub(super) fn new(capacity: u64) -> Queue {
+    pub(super) fn new(capacity: u64, has_priorities: bool) -> Queue {
         Queue {
             capacity,
-            messages: VecDeque::new(),
+            has_priorities,
+            messages: Lanes::default(),
             unacknowledged: BTreeMap::new(),
             latest: 0,
             receivers: Waiting::default(),
@@ -75,22 +75,42 @@ impl Queue {
         }
     }
 
-    fn send(&mut self, caller: Caller, messages: Vec<Blob>, replies: &mut Replies) {
+    fn send(
+        &mut self,
+        caller: Caller,
+        (priority, messages): (u64, Vec<Blob>),
+        replies: &mut Replies,
+    ) {
         match self.room() == 0 || self.senders.len() > 0 {
-            true => self.senders.push(caller, messages, replies),
-            false => self.take_in(caller, messages, replies),
+            true => self.senders.push(caller, (priority, messages), replies),
+            false => self.take_in(caller, (priority, messages), replies),
+        }
+    }
+
+    /// The sender whose turn it is: of those that wait with the highest priority, the first.
+    fn next_sender(&mut self) -> Option<(Caller, (u64, Vec<Blob>))> {
+        match self.has_priorities {
+            true => self.senders.pop_highest(|(priority, _)| *priority),
+            false => self.senders.pop(),
         }
     }
 
     /// Takes in as many as there is room for.
-    fn take_in(&mut self, caller: Caller, messages: Vec<Blob>, replies: &mut Replies) {
+    fn take_in(
+        &mut self,
+        caller: Caller,
+        (priority, messages): (u64, Vec<Blob>),
+        replies: &mut Replies,
+    ) {
         let before = self.messages.len();
         let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
-        let taken = messages.into_iter().take(room).map(|bytes| Message {
-            bytes,
-            is_redelivered: false,
-        });
-        self.messages.extend(taken);
+        for bytes in messages.into_iter().take(room) {
+            self.messages.push_back(Message {
+                bytes,
+                is_redelivered: false,
+                priority,
+            });
+        }
         replies.done(caller, &((self.messages.len() - before) as u64));
     }
 
@@ -100,6 +120,7 @@ impl Queue {
             number: self.latest,
             message: message.bytes.clone(),
             is_redelivered: message.is_redelivered,
+            priority: message.priority,
         };
         replies.done(caller, &delivered);
         let number = (caller.session, self.latest);
@@ -110,7 +131,7 @@ impl Queue {
     /// those that wait for the end.
     fn settle(&mut self, replies: &mut Replies) {
         loop {
-            while !self.messages.is_empty()
+            while self.messages.len() > 0
                 && let Some((receiver, ())) = self.receivers.pop()
                 && let Some(message) = self.messages.pop_front()
             {
@@ -119,7 +140,7 @@ impl Queue {
             if self.room() == 0 {
                 break;
             }
-            let Some((sender, messages)) = self.senders.pop() else {
+            let Some((sender, messages)) = self.next_sender() else {
                 break;
             };
             self.take_in(sender, messages, replies);
@@ -133,7 +154,7 @@ impl Queue {
 
     /// Every message was dealt with.
     fn is_done(&self) -> bool {
-        self.messages.is_empty() && self.unacknowledged.is_empty()
+        self.messages.len() == 0 && self.unacknowledged.is_empty()
     }
 
     fn requeue(&mut self, mut message: Message) {
@@ -145,7 +166,8 @@ impl Queue {
 impl Object for Queue {
     fn call(&mut self, caller: Caller, request: &[u8], replies: &mut Replies) -> Result<()> {
         match decode(request)? {
-            Request::Send(messages) => self.send(caller, messages, replies),
+            Request::Send(messages) => self.send(caller, (0, messages), replies),
+            Request::SendAt(priority, messages) => self.send(caller, (priority, messages), replies),
             Request::Recv => match self.messages.pop_front() {
                 Some(message) => self.deliver(caller, message, replies),
                 None => self.receivers.push(caller, (), replies),
@@ -166,6 +188,10 @@ impl Object for Queue {
         }
         self.settle(replies);
         Ok(())
+    }
+
+    fn size(&self) -> usize {
+        self.messages.len()
     }
 
     fn cancel(&mut self, session: SessionId, call: u64) -> bool {

@@ -1,5 +1,6 @@
 //! The server's side of a set.
 
+use super::discard;
 use super::object::{Caller, Object, Replies};
 use super::ordered::Ordered;
 use crate::Result;
@@ -96,7 +97,9 @@ impl Object for Set {
             }
             Request::Len => replies.done(caller, &(self.0.len() as u64)),
             Request::Clear => {
-                self.0 = Ordered::default();
+                let garbage = std::mem::take(&mut self.0);
+                let count = garbage.len();
+                discard(garbage, count);
                 replies.done(caller, &());
             }
             Request::Entries(after, max_bytes) => {
@@ -106,5 +109,9 @@ impl Object for Set {
             }
         }
         Ok(())
+    }
+
+    fn size(&self) -> usize {
+        self.0.len()
     }
 }

@@ -74,6 +74,7 @@ pub(in crate::manager) enum ObjectKind {
     Condvar,
     Barrier,
     ReentrantMutex,
+    PriorityQueue,
 }
 
 /// What a new object begins as.

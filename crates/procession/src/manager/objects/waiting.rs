@@ -61,6 +61,20 @@ impl<T> Waiting<T> {
         self.take(place)
     }
 
+    /// The caller with the highest key, and of several the first. Looks at all.
+    pub(in crate::manager) fn pop_highest<K: Ord>(
+        &mut self,
+        key: impl Fn(&T) -> K,
+    ) -> Option<(Caller, T)> {
+        let places = (self.first..).zip(&self.places);
+        let keys = places.filter_map(|(place, waits)| {
+            let (_, wants) = waits.as_ref()?;
+            Some((key(wants), std::cmp::Reverse(place)))
+        });
+        let (_, std::cmp::Reverse(place)) = keys.max()?;
+        self.take(place)
+    }
+
     /// What the first of them wants.
     pub(in crate::manager) fn front(&self) -> Option<&(Caller, T)> {
         self.places.front()?.as_ref()

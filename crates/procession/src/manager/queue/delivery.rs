@@ -1,6 +1,6 @@
 //! Messages that were delivered and are to be acknowledged.
 
-use crate::manager::objects::queue::Request;
+use crate::manager::objects::queue::{Delivered, Request};
 use crate::manager::proxy::Proxy;
 use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
@@ -16,15 +16,33 @@ pub struct Delivery<T: Serialize + DeserializeOwned> {
     held: Held,
     message: Option<T>,
     is_redelivered: bool,
+    priority: usize,
 }
 
 impl<T: Serialize + DeserializeOwned> Delivery<T> {
-    pub(super) fn new(held: Held, message: T, is_redelivered: bool) -> Delivery<T> {
+    pub(super) fn new(held: Held, message: T, delivered: &Delivered) -> Delivery<T> {
         Delivery {
             held,
             message: Some(message),
-            is_redelivered,
+            is_redelivered: delivered.is_redelivered,
+            priority: usize::try_from(delivered.priority).unwrap_or(usize::MAX),
         }
+    }
+
+    /// Returns the priority with which it was sent: 0 in a queue without priorities.
+    ///
+    /// # Examples
+    /// ```
+    /// # use procession::manager::Manager;
+    /// # let manager = Manager::start()?;
+    /// let queue = manager.priority_queue::<u32>()?;
+    /// queue.send(3, 1)?;
+    /// assert_eq!(queue.recv_delivery()?.priority(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn priority(&self) -> usize {
+        self.priority
     }
 
     /// Returns `true` if it was delivered before, to a receiver that did not acknowledge it.

@@ -1,6 +1,7 @@
 //! A queue that a manager owns.
 
 mod as_queue;
+pub(super) mod calls;
 mod delivery;
 mod receive;
 mod send;
@@ -11,8 +12,8 @@ use super::manager::{ManagedObject, Manager, sealed};
 use super::objects::queue::Request;
 use super::objects::{Initial, ObjectKind, Shape};
 use super::proxy::{Proxy, schema_of, shape};
-use crate::queue::{ErrorObject, Hindrance, Messaging};
-use crate::{Deadline, Error, Result};
+use crate::queue::{ErrorObject, Messaging};
+use crate::{Deadline, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -63,14 +64,6 @@ impl<T> Messaging for Queue<T> {
 }
 
 type Outcome<T, E> = std::result::Result<T, E>;
-
-/// Why nothing was sent or received.
-fn interruption(error: Error) -> Hindrance {
-    match error.is_timeout() || error.is_would_block() {
-        true => Hindrance::TimedOut,
-        false => Hindrance::Failed(error),
-    }
-}
 
 impl Manager {
     /// Creates a queue that takes as many messages as come.

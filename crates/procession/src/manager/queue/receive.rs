@@ -1,9 +1,7 @@
 //! Receiving from a queue of a manager.
 
-use super::delivery::{Delivery, Held};
-use super::{Outcome, Queue, interruption};
+use super::{Delivery, Outcome, Queue, calls};
 use crate::Deadline;
-use crate::manager::objects::queue::{Delivered, Request};
 use crate::queue::{Hindrance, RecvError, RecvTimeoutError, TryRecvError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -174,17 +172,6 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     }
 
     fn receive(&self, deadline: Deadline) -> Outcome<Delivery<T>, Hindrance> {
-        let delivered = self.ask("receiving from queue", &Request::Recv, deadline);
-        let delivered: Delivered = delivered.map_err(interruption)?;
-        // Decoding is code of the user, which may panic: then the message goes to another receiver.
-        let held = Held::new(&self.proxy, delivered.number);
-        match delivered.message.get() {
-            Ok(message) => Ok(Delivery::new(held, message, delivered.is_redelivered)),
-            Err(error) => {
-                // Nobody can decode it: it would come again and again.
-                let _ = held.finish(&Request::Ack(delivered.number));
-                Err(Hindrance::Failed(error.about(self.proxy.name())))
-            }
-        }
+        calls::receive(&self.proxy, deadline)
     }
 }

@@ -1,16 +1,12 @@
 //! Sending to a queue of a manager.
 
-use super::{Outcome, Queue, interruption};
-use crate::manager::blob::Blob;
+use super::{Outcome, Queue, calls};
+use crate::Deadline;
 use crate::manager::objects::queue::Request;
 use crate::queue::{Hindrance, SendError, SendTimeoutError, TrySendError};
-use crate::{Deadline, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
-
-/// Messages in one call.
-const AT_ONCE: usize = 256;
 
 impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// Sends a message, blocking while the queue is full.
@@ -87,21 +83,6 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     ) -> Outcome<(), SendTimeoutError<T>> {
         self.deliver(message, deadline)
             .map_err(|(hindrance, message)| hindrance.of_send_timeout(self, message))
-    }
-
-    fn deliver(&self, message: T, deadline: Deadline) -> Outcome<(), (Hindrance, T)> {
-        match self.deliver_some(std::slice::from_ref(&message), deadline) {
-            Ok(_) => Ok(()),
-            Err(error) => Err((interruption(error), message)),
-        }
-    }
-
-    /// Sends at least one of some messages, and as many as the queue has room for.
-    fn deliver_some(&self, messages: &[T], deadline: Deadline) -> Result<usize> {
-        let messages = messages.iter().map(Blob::of).collect::<Result<_>>()?;
-        let request = Request::Send(messages);
-        let taken: u64 = self.ask("sending to queue", &request, deadline)?;
-        Ok(taken as usize)
     }
 
     /// Sends messages in their order, several in one call, blocking while the queue is full. Returns how many.
@@ -189,29 +170,15 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
             .map_err(|(hindrance, message)| hindrance.of_send_timeout(self, message))
     }
 
+    fn deliver(&self, message: T, deadline: Deadline) -> Outcome<(), (Hindrance, T)> {
+        calls::send(&self.proxy, Request::Send, message, deadline)
+    }
+
     fn deliver_many(
         &self,
         messages: impl IntoIterator<Item = T>,
         deadline: Deadline,
     ) -> Outcome<usize, (Hindrance, T)> {
-        let mut messages = messages.into_iter();
-        let mut count = 0;
-        let mut some: Vec<T> = Vec::new();
-        loop {
-            some.extend(messages.by_ref().take(AT_ONCE - some.len()));
-            if some.is_empty() {
-                return Ok(count);
-            }
-            match self.deliver_some(&some, deadline) {
-                Ok(taken) => {
-                    let taken = taken.min(some.len());
-                    some.drain(..taken);
-                    count += taken;
-                }
-                Err(error) => {
-                    return Err((interruption(error), some.swap_remove(0)));
-                }
-            }
-        }
+        calls::send_many(&self.proxy, Request::Send, messages, deadline)
     }
 }

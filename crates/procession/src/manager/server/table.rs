@@ -292,8 +292,11 @@ impl Table {
     fn drop_reference(&mut self, number: u64, count: u64) {
         if let Some(entry) = self.entries.get_mut(&number) {
             entry.references = entry.references.saturating_sub(count);
-            if entry.references == 0 {
-                self.entries.remove(&number);
+            if entry.references == 0
+                && let Some(entry) = self.entries.remove(&number)
+            {
+                let count = entry.object.size();
+                objects::discard(entry.object, count);
             }
         }
     }
