@@ -12,7 +12,7 @@ pub(super) mod counter;
 pub(super) mod dict;
 mod discard;
 pub(super) mod event;
-mod lanes;
+mod levels;
 pub(super) mod list;
 mod methods;
 pub(super) mod mutex;

@@ -3,7 +3,7 @@
 //! What was received is remembered until it is acknowledged: if the session of its receiver ends
 //! before, it goes to the front again, and is marked.
 
-use super::lanes::{Lanes, Message};
+use super::levels::{Levels, Message};
 use super::object::{Caller, Object, Replies, SessionId};
 use super::waiting::Waiting;
 use crate::Result;
@@ -45,7 +45,7 @@ pub(in crate::manager) struct Queue {
     /// 0: as many as come.
     capacity: u64,
     has_priorities: bool,
-    messages: Lanes,
+    messages: Levels,
     /// By receivers, so that what a session has is found without a look at the others'.
     unacknowledged: BTreeMap<(SessionId, u64), Message>,
     latest: u64,
@@ -59,7 +59,7 @@ impl Queue {
         Queue {
             capacity,
             has_priorities,
-            messages: Lanes::default(),
+            messages: Levels::default(),
             unacknowledged: BTreeMap::new(),
             latest: 0,
             receivers: Waiting::default(),
