@@ -57,9 +57,9 @@ impl<T: Serialize + DeserializeOwned> PriorityQueue<T> {
     /// # use procession::manager::Manager;
     /// # let manager = Manager::start()?;
     /// # let queue = manager.priority_queue::<u32>()?;
-    /// use procession::queue::RecvTimeoutError;
     /// use std::time::Duration;
-    /// assert_eq!(queue.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+    /// let late = queue.recv_timeout(Duration::from_millis(1)).unwrap_err();
+    /// assert_eq!(late.kind(), procession::ErrorKind::TimedOut);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_timeout(&self, timeout: Duration) -> Outcome<(usize, T), RecvTimeoutError> {
