@@ -19,7 +19,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub(super) type DirectionKey = Zeroizing<[u8; 32]>;
 
 /// How many bytes a message grows by when it is encrypted.
-pub(super) const TAG: usize = 16;
+pub(crate) const TAG: usize = 16;
 
 /// Messages after which the key is replaced.
 const REKEY_AFTER: u64 = 1 << 32;
@@ -29,7 +29,7 @@ const REKEY_NONCE: u64 = u64::MAX;
 
 /// The key of one direction, and how many messages have gone it.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Cipher {
+pub(crate) struct Cipher {
     key: [u8; 32],
     messages: u64,
     rekey_after: u64,
@@ -63,7 +63,7 @@ impl Cipher {
     }
 
     /// Encrypts the next message where it lies, and returns its tag.
-    pub(super) fn encrypt(&mut self, message: &mut [u8]) -> [u8; TAG] {
+    pub(crate) fn encrypt(&mut self, message: &mut [u8]) -> [u8; TAG] {
         let (key, nonce) = self.next();
         let tag = key.seal_in_place_separate_tag(nonce, Aad::empty(), message);
         let tag = tag.expect("a length that the cipher can take");
@@ -72,7 +72,7 @@ impl Cipher {
 
     /// Decrypts the next message, which ends with its tag, where it lies. `None`: it is
     /// not what the other side encrypted next, and nothing after it can be decrypted.
-    pub(super) fn decrypt<'a>(&mut self, message: &'a mut [u8]) -> Option<&'a mut [u8]> {
+    pub(crate) fn decrypt<'a>(&mut self, message: &'a mut [u8]) -> Option<&'a mut [u8]> {
         let (key, nonce) = self.next();
         key.open_in_place(nonce, Aad::empty(), message).ok()
     }

@@ -35,27 +35,27 @@ const EPHEMERAL: usize = 32;
 const TYPES: usize = 16;
 
 /// Bytes of each message.
-pub(super) const HELLO: usize = MARK.len() + EPHEMERAL + TAG;
-pub(super) const CHALLENGE: usize = EPHEMERAL + TYPES + TAG;
-pub(super) const PROOF: usize = TYPES + TAG;
+pub(crate) const HELLO: usize = MARK.len() + EPHEMERAL + TAG;
+pub(crate) const CHALLENGE: usize = EPHEMERAL + TYPES + TAG;
+pub(crate) const PROOF: usize = TYPES + TAG;
 
 /// What a side sends and receives, as numbers for the shapes of the types.
-pub(super) type Types = [u64; 2];
+pub(crate) type Types = [u64; 2];
 
 /// What both sides know when they trust each other.
 #[derive(Debug)]
-pub(super) struct Trust {
-    pub(super) to_server: Cipher,
-    pub(super) to_client: Cipher,
+pub(crate) struct Trust {
+    pub(crate) to_server: Cipher,
+    pub(crate) to_client: Cipher,
     /// Of the other side.
-    pub(super) types: Types,
+    pub(crate) types: Types,
 }
 
 /// The side that connects.
-pub(super) struct Client(Box<HandshakeState>);
+pub(crate) struct Client(Box<HandshakeState>);
 
 /// The side that listens, after the client's hello.
-pub(super) struct Server {
+pub(crate) struct Server {
     /// The ciphers of both directions, unless the hello was of another key.
     ciphers: Option<(Cipher, Cipher)>,
 }
@@ -105,7 +105,7 @@ fn types_of(bytes: &[u8]) -> Types {
 
 impl Client {
     /// Returns the first message.
-    pub(super) fn greet(key: &Key) -> Result<(Client, [u8; HELLO])> {
+    pub(crate) fn greet(key: &Key) -> Result<(Client, [u8; HELLO])> {
         let mut state = begin(key, |builder| builder.build_initiator())?;
         let mut hello = [0; HELLO];
         hello[..MARK.len()].copy_from_slice(&MARK);
@@ -116,7 +116,7 @@ impl Client {
     }
 
     /// Checks the server's proof, and returns the client's.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         mut self,
         challenge: &[u8; CHALLENGE],
         types: Types,
@@ -149,7 +149,7 @@ impl Server {
     ///
     /// # Errors
     /// It speaks another protocol.
-    pub(super) fn challenge(
+    pub(crate) fn challenge(
         key: &Key,
         types: Types,
         hello: &[u8; HELLO],
@@ -171,7 +171,7 @@ impl Server {
     }
 
     /// Checks the client's proof.
-    pub(super) fn check(self, proof: &[u8; PROOF]) -> Result<Trust> {
+    pub(crate) fn check(self, proof: &[u8; PROOF]) -> Result<Trust> {
         let other_key = || refused("it has another key");
         let (mut to_server, to_client) = self.ciphers.ok_or_else(other_key)?;
         let mut proof = *proof;

@@ -98,6 +98,15 @@ impl Key {
         &self.0
     }
 
+    /// What names it where the key itself must not go: a part of its hash.
+    pub(crate) fn id(&self) -> [u8; 8] {
+        let named = [b"procession key id", &self.pre_shared()[..]].concat();
+        let digest = ring::digest::digest(&ring::digest::SHA256, &Zeroizing::new(named));
+        let mut id = [0; 8];
+        id.copy_from_slice(&digest.as_ref()[..8]);
+        id
+    }
+
     /// As the handshake takes it: 32 bytes, whatever its length.
     pub(super) fn pre_shared(&self) -> Zeroizing<[u8; 32]> {
         let digest = ring::digest::digest(&ring::digest::SHA256, &self.0);

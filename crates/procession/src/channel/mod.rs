@@ -56,6 +56,8 @@ mod host;
 #[cfg(feature = "network")]
 mod key;
 mod listener;
+#[cfg(feature = "network")]
+pub(crate) mod network;
 mod options;
 mod packets;
 mod pending;
@@ -75,6 +77,8 @@ pub use crate::queue::{
 };
 pub use address::Address;
 pub(crate) use address::Target;
+#[cfg(feature = "network")]
+pub(crate) use address::require_key;
 pub use connect::{connect, connect_deadline, connect_timeout};
 pub use direction::Flavor;
 pub use endpoint::Endpoint;

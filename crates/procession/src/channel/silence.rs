@@ -166,7 +166,35 @@ impl Silence {
     }
 }
 
-fn keep_alive(socket: BorrowedFd<'_>, limit: Duration) -> procession_sys::Result<()> {
+/// `TCP_USER_TIMEOUT` of a socket whose owner waits for it in a loop of its own.
+#[derive(Debug)]
+pub(crate) struct UserTimeout {
+    limit: Duration,
+    is_on: Option<bool>,
+}
+
+impl UserTimeout {
+    pub(crate) fn new(limit: Duration) -> UserTimeout {
+        let limit = limit.clamp(MIN, MAX);
+        UserTimeout { limit, is_on: None }
+    }
+
+    /// Limits the silence if all that was written is under way. While something waits because the other side does not read,
+    /// the kernel would take that for silence.
+    pub(crate) fn written(&mut self, socket: BorrowedFd<'_>) {
+        let on = procession_sys::socket::unsent(socket).is_ok_and(|bytes| bytes == 0);
+        if self.is_on != Some(on) {
+            let limit = if on { self.limit.as_millis() as u32 } else { 0 };
+            if sockopt::set_tcp_user_timeout(socket, limit).is_ok() {
+                self.is_on = Some(on);
+            }
+        }
+    }
+}
+
+/// Has the kernel ask a silent host whether it is there.
+pub(crate) fn keep_alive(socket: BorrowedFd<'_>, limit: Duration) -> procession_sys::Result<()> {
+    let limit = limit.clamp(MIN, MAX);
     let second = Duration::from_secs(1);
     let idle = Duration::from_secs((limit / 2).as_secs()).max(second);
     let interval = Duration::from_secs(((limit - idle) / 3).as_secs()).max(second);
@@ -179,7 +207,7 @@ fn keep_alive(socket: BorrowedFd<'_>, limit: Duration) -> procession_sys::Result
 }
 
 /// Returns `true` if the kernel says with this that the other host does not answer.
-fn says_loss(errno: Errno) -> bool {
+pub(crate) fn says_loss(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::TIMEDOUT

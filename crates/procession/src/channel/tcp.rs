@@ -1,6 +1,6 @@
 //! Connections over TCP, for programs that have the key.
 
-use super::address::Limits;
+use super::address::{Limits, Target};
 use super::cipher::Cipher;
 use super::direction::{Inlet, Outlet};
 use super::encrypted;
@@ -17,14 +17,14 @@ use crate::{Deadline, Error, ErrorKind, Result};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-pub(super) fn listen(host: &Host) -> Result<OwnedFd> {
+pub(crate) fn listen(host: &Host) -> Result<OwnedFd> {
     let operation = "listening";
     let addresses = host.resolve(operation, Deadline::NEVER)?;
     let bind = |address| TcpListener::bind(address).during(operation, address);
     Ok(any(&addresses, bind)?.into())
 }
 
-pub(super) fn local_address(socket: &OwnedFd) -> Result<SocketAddr> {
+pub(crate) fn local_address(socket: &OwnedFd) -> Result<SocketAddr> {
     let operation = "listening";
     let address = rustix::net::getsockname(socket).during(operation, "")?;
     SocketAddr::try_from(address).during(operation, "")
@@ -157,6 +157,46 @@ impl AsFd for Pending {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Connects to a port, and proves to the other side that this one has the key, and the other way round. Returns the socket,
+/// over which nothing was said after that, and what encrypts it.
+pub(crate) fn connect_encrypted(
+    types: [u64; 2],
+    address: &Address,
+    key: &Key,
+    deadline: Deadline,
+) -> Result<(OwnedFd, Trust)> {
+    let operation = "connecting";
+    let Target::Tcp { host, limits, .. } = address.target() else {
+        return Err(Error::new(ErrorKind::Unsupported, operation, address));
+    };
+    let about = |error: Error| error.about(address);
+    let stream = any(
+        &host.resolve(operation, deadline).map_err(about)?,
+        |candidate| reach(candidate, address, deadline),
+    )?;
+    stream.set_nonblocking(true).during(operation, address)?;
+    let socket: OwnedFd = stream.try_clone().during(operation, address)?.into();
+    let mut streams = Streams::new(stream.into(), *limits).map_err(about)?;
+    let (client, hello) = Client::greet(key)?;
+    let said = streams.writes.write(&hello, deadline);
+    said.map_err(error_of).map_err(about)?;
+    let challenge = streams.take::<CHALLENGE>(deadline);
+    let challenge = challenge.map_err(|error| match error.kind() {
+        ErrorKind::ProcessDied => error_of(Hindrance::Disconnected),
+        _ => error,
+    });
+    let (proof, trust) = client
+        .answer(&challenge.map_err(about)?, types)
+        .map_err(about)?;
+    if trust.types != types {
+        return Err(Error::new(ErrorKind::Incompatible, operation, address)
+            .because("it is no manager of this version"));
+    }
+    let said = streams.writes.write(&proof, deadline);
+    said.map_err(error_of).map_err(about)?;
+    Ok((socket, trust))
 }
 
 /// Connects to a port, at the first of the addresses where that is possible.

@@ -1,5 +1,16 @@
 //! Where a manager is reached.
 
+use super::client::Stream;
+#[cfg(feature = "network")]
+use super::frame::TYPES;
+#[cfg(feature = "network")]
+use super::keys;
+#[cfg(feature = "network")]
+use super::sealed::{Opener, Sealer};
+#[cfg(feature = "network")]
+use crate::channel::network::{self, Trust, UserTimeout};
+#[cfg(feature = "network")]
+use crate::channel::require_key;
 use crate::channel::{Address, Target};
 use crate::error::Context;
 use crate::name::random_bytes;
@@ -8,7 +19,6 @@ use procession_sys::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with, sockopt};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -80,6 +90,8 @@ pub(super) enum Route {
     /// A name that is drawn at random and goes with the manager's process.
     Private(String),
     Path(PathBuf),
+    /// A TCP address as text, the id of its key, and how long the other host may be silent.
+    Tcp(String, [u8; 8], Duration),
 }
 
 impl Route {
@@ -90,8 +102,16 @@ impl Route {
     }
 
     /// Connects, waiting at most `timeout` while as many wait to be accepted as may.
-    pub(super) fn connect(&self, timeout: Duration) -> Result<UnixStream> {
+    pub(super) fn connect(&self, timeout: Duration) -> Result<Stream> {
         let operation = "connecting to manager";
+        let address = match self {
+            Route::Private(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
+            Route::Path(path) => SocketAddrUnix::new(&**path),
+            Route::Tcp(text, key, lost_after) => {
+                return connect_tcp(text, *key, *lost_after, timeout);
+            }
+        };
+        let address = address.during(operation, self)?;
         let socket = socket_with(
             AddressFamily::UNIX,
             SocketType::STREAM,
@@ -102,15 +122,10 @@ impl Route {
         // The kernel's limit for connect(2) as well; socket(7).
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))
             .during(operation, self)?;
-        let address = match self {
-            Route::Private(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
-            Route::Path(path) => SocketAddrUnix::new(&**path),
-        };
-        let address = address.during(operation, self)?;
         let deadline = Deadline::after(timeout);
         loop {
             match rustix::net::connect(&socket, &address) {
-                Ok(()) => return Ok(socket.into()),
+                Ok(()) => return Ok(Stream::Plain(socket)),
                 Err(Errno::INTR) if !deadline.has_passed() => {}
                 Err(Errno::CONNREFUSED | Errno::NOENT) => {
                     return Err(Error::new(ErrorKind::NotFound, operation, self)
@@ -126,11 +141,45 @@ impl Route {
     }
 }
 
+#[cfg(feature = "network")]
+fn connect_tcp(
+    text: &str,
+    key: [u8; 8],
+    lost_after: Duration,
+    timeout: Duration,
+) -> Result<Stream> {
+    let operation = "connecting to manager";
+    let key = keys::find(key).ok_or_else(|| {
+        Error::new(ErrorKind::PermissionDenied, operation, text)
+            .because("this process does not have the key of that manager")
+            .with_hint("give it the key with `Manager::add_key`")
+    })?;
+    let address = text.parse::<Address>()?.lost_after(lost_after);
+    let deadline = Deadline::after(timeout);
+    let (socket, trust) = network::connect_encrypted(TYPES, &address, &key, deadline)?;
+    let Trust {
+        to_server,
+        to_client,
+        ..
+    } = trust;
+    let sealer = Sealer::new(to_server, UserTimeout::new(lost_after));
+    Ok(Stream::Sealed(socket, sealer, Opener::new(to_client)))
+}
+
+#[cfg(not(feature = "network"))]
+fn connect_tcp(text: &str, _: [u8; 8], _: Duration, _: Duration) -> Result<Stream> {
+    Err(
+        Error::new(ErrorKind::Unsupported, "connecting to manager", text)
+            .because("this program was built without the feature `network`"),
+    )
+}
+
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Route::Private(name) => f.write_str(name),
             Route::Path(path) => write!(f, "unix:{}", path.display()),
+            Route::Tcp(text, ..) => f.write_str(text),
         }
     }
 }
@@ -145,12 +194,15 @@ impl Place {
         Place(routes)
     }
 
-    /// The place that an address names.
+    /// The place that an address names; this process has its key from now on.
     pub(super) fn of(address: &Address) -> Result<Place> {
         let route = match address.target() {
             Target::Unix(path) => Route::Path(path.clone()),
             #[cfg(feature = "network")]
-            Target::Tcp { .. } => return Err(unsupported(address)),
+            Target::Tcp { key, limits, .. } => {
+                let key = require_key(key.as_ref()).map_err(|error| error.about(address))?;
+                Route::Tcp(address.to_string(), keys::remember(key), limits.lost_after)
+            }
         };
         Ok(Place(vec![route]))
     }
@@ -158,12 +210,6 @@ impl Place {
     pub(super) fn routes(&self) -> &[Route] {
         &self.0
     }
-}
-
-#[cfg(feature = "network")]
-pub(super) fn unsupported(address: &Address) -> Error {
-    Error::new(ErrorKind::Unsupported, "using address of manager", address)
-        .because("a manager is reached over Unix sockets")
 }
 
 impl fmt::Display for Place {

@@ -92,6 +92,14 @@ fn host(server: &mut server::Server, objects: Objects) -> Result<()> {
 impl Builder {
     /// Adds an address at which the manager listens. A manager may have several, such as a path and a TCP port.
     ///
+    /// A TCP address has a [key](crate::channel::Key), which clients must have; port 0 stands for a free one. Every byte is encrypted, as it is
+    /// between [channels](crate::channel::Listener). A connection has five seconds to prove that it has the key; of more than 64 that have not
+    /// yet, the oldest is closed. A client whose host is silent for [`Address::lost_after`] has died: what it held goes
+    /// back.
+    ///
+    /// Proxies carry the addresses of the manager that make sense elsewhere. They do not carry keys: see
+    /// `Manager::add_key`.
+    ///
     /// An address that is none is reported by [`start`](Builder::start), [`listen`](Builder::listen) and
     /// [`serve`](Builder::serve).
     ///
@@ -212,6 +220,14 @@ impl Builder {
             .insert(0, Listener::private(&private.to_string())?);
         let mut routes = vec![private];
         for address in &sockets.addresses {
+            // Nobody connects to "all addresses of this host".
+            #[cfg(feature = "network")]
+            if address
+                .socket_address()
+                .is_some_and(|address| address.ip().is_unspecified())
+            {
+                continue;
+            }
             routes.extend_from_slice(Place::of(address)?.routes());
         }
         let arguments = (sockets.listeners, settings, self.setup.transpose()?);

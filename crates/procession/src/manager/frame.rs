@@ -9,6 +9,13 @@
 
 use crate::{Error, ErrorKind, Result};
 
+/// What a client says first, and a server: the version of the protocol.
+pub(super) const PROTOCOL: &[u8; 8] = b"procman1";
+
+/// What a manager and its client say in a handshake that they are, so that a channel finds out that it is wrong.
+#[cfg(feature = "network")]
+pub(super) const TYPES: [u64; 2] = [u64::from_le_bytes(*PROTOCOL); 2];
+
 /// Bytes before the body.
 pub(super) const HEADER: usize = 14;
 
@@ -135,6 +142,22 @@ impl Incoming {
         self.end += *outcome.as_ref().unwrap_or(&0);
         self.is_filled = self.end == self.bytes.len();
         outcome
+    }
+
+    /// Adds what came another way.
+    #[cfg(feature = "network")]
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// What no frame was taken of.
+    #[cfg(all(test, feature = "network"))]
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..]
     }
 
     /// Takes the next frame, if all of it has come.

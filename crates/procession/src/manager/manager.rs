@@ -63,6 +63,8 @@ pub struct Statistics {
     pub names: u64,
     /// Processes that are connected.
     pub clients: u64,
+    /// Connections that were sent away: another user's, without the key, beyond the limit.
+    pub refused: u64,
     /// Proxies on their way from one process to another.
     pub travelling: u64,
 }
@@ -100,11 +102,13 @@ impl Manager {
 
     /// Connects to the manager that [serves](Manager::serve) at an address.
     ///
-    /// A path, or an address as text or as a value ([`ToAddress`]): `/run/jobs`, `unix:/run/jobs`. Proxies that this
+    /// A path, or an address as text or as a value ([`ToAddress`]): `/run/jobs`, `unix:/run/jobs`, or an
+    /// `Address::tcp` with the key of a manager on another host. Proxies that this
     /// process sends to others carry the address by which it has reached the manager.
     ///
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound): no manager listens there
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): it has another key
     /// - [`Untrusted`](ErrorKind::Untrusted): it is another user's
     /// - [`Incompatible`](ErrorKind::Incompatible): it speaks another version of the protocol
     /// - [`TimedOut`](ErrorKind::TimedOut): it has neither accepted nor answered for ten seconds
@@ -139,6 +143,27 @@ impl Manager {
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// Gives this process a key, for proxies of managers on other hosts that will arrive here.
+    ///
+    /// A proxy carries the id of the key of its manager, and never the key. A process that has
+    /// [connected](Manager::connect) with a key, or [listens](super::Builder::bind) with it, has it already. Another one,
+    /// such as a task, is given it by this function; a task gets it as bytes, through the pipe of its argument.
+    ///
+    /// # Across fork and exec
+    /// A forked child has the keys of its parent. A task and an executed program begin with none.
+    ///
+    /// # Examples
+    /// ```
+    /// use procession::channel::Key;
+    /// use procession::manager::Manager;
+    /// Manager::add_key(&Key::generate()?);
+    /// # Ok::<(), procession::Error>(())
+    /// ```
+    #[cfg(feature = "network")]
+    pub fn add_key(key: &crate::channel::Key) {
+        super::keys::remember(key);
     }
 
     /// Gives an object a name, which keeps it until it is [unregistered](Manager::unregister).
@@ -275,6 +300,7 @@ impl Manager {
             objects: stats.objects,
             names: stats.names,
             clients: stats.sessions,
+            refused: stats.refused,
             travelling: stats.tickets,
         })
     }

@@ -63,6 +63,8 @@ mod frame;
 mod grant;
 mod held;
 mod json;
+#[cfg(feature = "network")]
+mod keys;
 mod list;
 mod local;
 #[expect(
@@ -80,6 +82,8 @@ mod reentrant;
 mod reply;
 mod root;
 mod rwlock;
+#[cfg(feature = "network")]
+mod sealed;
 mod semaphore;
 mod served;
 mod server;

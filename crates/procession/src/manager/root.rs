@@ -39,4 +39,5 @@ pub(super) struct Stats {
     pub(super) names: u64,
     pub(super) sessions: u64,
     pub(super) tickets: u64,
+    pub(super) refused: u64,
 }

@@ -8,6 +8,8 @@ mod lives;
 mod local;
 mod locks;
 mod meetings;
+#[cfg(feature = "network")]
+mod network;
 mod objects;
 mod storm;
 mod user;
@@ -25,7 +27,8 @@ pub(crate) fn manager() -> Manager {
 
 fn main() -> ExitCode {
     procession::init();
-    testkit::run(testkit::tests![
+    #[cfg_attr(not(feature = "network"), expect(unused_mut))]
+    let mut tests = testkit::tests![
         addresses::a_manager_has_several_addresses,
         addresses::a_proxy_finds_its_manager_by_any_route,
         addresses::addresses_that_are_none_are_refused,
@@ -124,5 +127,17 @@ fn main() -> ExitCode {
         user::a_client_killed_at_any_system_call_of_a_method_leaves_the_object_whole,
         user::clients_create_objects_of_ones_own,
         user::what_a_killed_client_had_ordered_goes,
-    ])
+    ];
+    #[cfg(feature = "network")]
+    tests.extend(testkit::tests![
+        network::a_manager_is_used_over_tcp,
+        network::a_killed_client_over_tcp_holds_no_lock,
+        network::who_has_not_the_key_is_refused,
+        network::silent_strangers_keep_nobody_out,
+        network::a_connection_cut_at_any_byte_is_an_error,
+        network::a_recorded_session_leads_nowhere,
+        network::a_manager_that_is_started_anew_is_another_one,
+        network::a_stopped_client_is_not_lost,
+    ]);
+    testkit::run(tests)
 }

@@ -1,9 +1,9 @@
 //! Calls that wait for their replies, and which thread reads for all.
 
+use crate::manager::frame::PROTOCOL;
 use crate::manager::frame::{Incoming, Kind};
 use crate::manager::local::{self, DESCRIPTORS, GRANTED, Rings};
 use crate::manager::reply::Reply;
-use crate::manager::server::PROTOCOL;
 use crate::{Error, ErrorKind, Result};
 use rustix::net::RecvFlags;
 use std::collections::HashMap;
@@ -12,6 +12,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::Thread;
+
+#[cfg(feature = "network")]
+use crate::manager::sealed::Opener;
 
 #[derive(Debug)]
 struct Waiting {
@@ -59,6 +62,9 @@ pub(super) struct Calls {
     reader: Option<u64>,
     incoming: Incoming,
     link: Link,
+    /// Decrypts, over the network.
+    #[cfg(feature = "network")]
+    pub(super) opener: Option<Opener>,
     /// Threads that have their replies, and are to be woken.
     woken: Vec<Thread>,
     /// The ring to the manager, until somebody writes by it.
@@ -162,6 +168,10 @@ impl Calls {
 
     /// Reads once; an error of the kind `WouldBlock` if there is nothing.
     pub(super) fn read(&mut self, socket: &UnixStream) -> io::Result<usize> {
+        #[cfg(feature = "network")]
+        if let Some(opener) = &mut self.opener {
+            return opener.read(socket, &mut self.incoming);
+        }
         self.incoming.read(|buffer| match &mut self.link {
             Link::Rings(ring) => ring.read(buffer),
             Link::Asked(descriptors) => {

@@ -5,17 +5,20 @@
 //! other thread.
 
 mod calls;
+mod failure;
 mod outgoing;
 mod reading;
+mod stream;
 mod writing;
 
+pub(super) use stream::Stream;
+
 use super::blob;
+use super::frame::PROTOCOL;
 use super::frame::{self, Kind, NO_WAIT};
 use super::local::Rings;
 use super::reply::Reply;
-use super::server::PROTOCOL;
 use crate::error::Context;
-use crate::os::socket::peer_credentials;
 use crate::process_token;
 use crate::{Deadline, Error, ErrorKind, Result};
 use calls::{Calls, Turn};
@@ -37,7 +40,9 @@ pub(super) const GREETING: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// A Unix socket, or a TCP socket, which is used alike.
     socket: UnixStream,
+    is_remote: bool,
     /// Which server it is: another one at the same address has another number.
     pub(super) server: u64,
     /// The process that connected: a forked child has a connection of its own.
@@ -75,26 +80,32 @@ fn thread_number() -> u64 {
 }
 
 impl Connection {
-    pub(super) fn new(socket: UnixStream) -> Result<Connection> {
+    pub(super) fn new(stream: Stream) -> Result<Connection> {
         let operation = "connecting to manager";
-        let peer = peer_credentials(&socket)?;
-        let us = rustix::process::geteuid().as_raw();
-        if peer.uid != us {
-            return Err(
-                Error::new(ErrorKind::Untrusted, operation, "").because(format!(
-                    "it is a process of user {}, not of user {us}",
-                    peer.uid
-                )),
-            );
-        }
+        #[cfg_attr(not(feature = "network"), expect(unused_mut))]
+        let (mut outgoing, mut calls) = (Outgoing::default(), Calls::default());
+        let (socket, is_remote) = match stream {
+            Stream::Plain(socket) => {
+                stream::check_user(&socket)?;
+                (socket, false)
+            }
+            #[cfg(feature = "network")]
+            Stream::Sealed(socket, sealer, opener) => {
+                outgoing.sealer = Some(sealer);
+                calls.opener = Some(opener);
+                (socket, true)
+            }
+        };
+        let socket = UnixStream::from(socket);
         socket.set_nonblocking(true).during(operation, "")?;
         let mut connection = Connection {
             socket,
+            is_remote,
             server: 0,
             process: process_token::current(),
-            outgoing: Mutex::default(),
+            outgoing: Mutex::new(outgoing),
             has_unsent: AtomicBool::new(false),
-            calls: Mutex::default(),
+            calls: Mutex::new(calls),
             rings: OnceLock::new(),
         };
         let deadline = Deadline::after(GREETING);
@@ -165,7 +176,7 @@ impl Connection {
     ) -> Result<Reply> {
         let about = |error: Error| error.about(target.name);
         let call = lock(&self.calls).begin().map_err(about)?;
-        if call == CALLS_BEFORE_RINGS {
+        if call == CALLS_BEFORE_RINGS && !self.is_remote {
             lock(&self.calls).ask_for_rings();
             self.send(&plain(Kind::Rings, 0, &[]), with_grace(deadline))?;
         }

@@ -5,8 +5,13 @@ use crate::error::Context;
 use crate::manager::local::{self, Rings};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+#[cfg(feature = "network")]
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+
+#[cfg(feature = "network")]
+use crate::manager::sealed::Sealer;
 
 /// More than this is given back when all is sent.
 const KEPT: usize = 1 << 16;
@@ -21,12 +26,23 @@ pub(super) struct Outgoing {
     written: u64,
     /// The ring, and from where on it takes the bytes instead of the socket.
     ring: Option<(u64, local::Outgoing)>,
+    /// Encrypts, over the network.
+    #[cfg(feature = "network")]
+    pub(super) sealer: Option<Sealer>,
 }
 
 impl Outgoing {
     /// Adds a frame, and writes what there is room for. Returns where the frame ends, for
     /// [`has_written`](Outgoing::has_written).
     pub(super) fn push(&mut self, socket: &UnixStream, frame: &[u8]) -> Result<u64> {
+        #[cfg(feature = "network")]
+        if let Some(sealer) = &mut self.sealer {
+            let before = self.bytes.len();
+            sealer.seal(frame, &mut self.bytes);
+            self.appended += (self.bytes.len() - before) as u64;
+            self.flush(socket)?;
+            return Ok(self.appended);
+        }
         self.appended += frame.len() as u64;
         if self.has_unsent() {
             self.bytes.extend_from_slice(frame);
@@ -51,6 +67,10 @@ impl Outgoing {
             self.bytes.clear();
             self.bytes.shrink_to(KEPT);
             self.sent = 0;
+        }
+        #[cfg(feature = "network")]
+        if let Some(sealer) = &mut self.sealer {
+            sealer.written(socket.as_fd());
         }
         Ok(())
     }

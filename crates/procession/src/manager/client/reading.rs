@@ -1,20 +1,15 @@
 //! Reading for all threads, from the socket or from a ring.
 
-use super::{Connection, lock, plain};
-use crate::error::Context;
+use super::{Connection, failure, lock, plain};
 use crate::manager::frame::Kind;
 use crate::manager::local::Rings;
-use crate::{Deadline, Error, ErrorKind, Result, poll, spin};
+use crate::{Deadline, Error, Result, poll, spin};
 use procession_sys::Errno;
 use rustix::event::{PollFd, PollFlags};
 use std::sync::Arc;
 use std::time::Instant;
 
 const OPERATION: &str = "calling manager";
-
-fn has_ended() -> Error {
-    Error::new(ErrorKind::ProcessDied, OPERATION, "").because("the manager's process has ended")
-}
 
 impl Connection {
     /// Waits until something comes, and gives out what came.
@@ -63,20 +58,12 @@ impl Connection {
     /// has read before the next one reads.
     pub(super) fn read_now(&self) -> Result<()> {
         let mut calls = lock(&self.calls);
-        match calls.read(&self.socket) {
-            Ok(0) => calls.fail(has_ended()),
-            Ok(_) => calls.take_in(),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
-                calls.fail(has_ended());
-            }
-            Err(error) => {
-                let failed: std::io::Result<()> = Err(error);
-                if let Err(error) = failed.during(OPERATION, "") {
-                    calls.fail(error);
-                }
-            }
+        let outcome = calls.read(&self.socket);
+        let has_more = outcome.as_ref().is_ok_and(|count| *count > 0);
+        match failure::of_read(outcome, self.is_remote) {
+            Some(failure) => calls.fail(failure),
+            None if has_more => calls.take_in(),
+            None => {}
         }
         let woken = calls.take_woken();
         if let Some(rings) = calls.rings()
@@ -105,7 +92,7 @@ impl Connection {
         while rings.incoming().has_bytes() {
             self.read_now()?;
         }
-        lock(&self.calls).fail(has_ended());
-        Err(has_ended())
+        lock(&self.calls).fail(failure::ended(self.is_remote));
+        Err(failure::ended(self.is_remote))
     }
 }

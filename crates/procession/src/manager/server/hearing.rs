@@ -17,7 +17,11 @@ impl Server {
         if !session.is_heard() && !session.is_ending && !is_over {
             return false;
         }
+        let was_proved = session.is_proved();
         let progress = session.read();
+        if !was_proved && session.is_proved() {
+            self.forget_handshake(id);
+        }
         if let Progress::Some = progress {
             self.work(id, is_over);
             return true;

@@ -1,5 +1,9 @@
 //! The sockets at which a server waits for clients.
 
+#[cfg(feature = "network")]
+use crate::channel::network;
+#[cfg(feature = "network")]
+use crate::channel::require_key;
 use crate::channel::socket_path::{self, SocketPath};
 use crate::channel::{Address, Target};
 use crate::error::Context;
@@ -10,11 +14,14 @@ use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::time::Duration;
 
 /// A listening socket, which can be given to the process that serves.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::manager) struct Listener {
     socket: Handle<OwnedFd>,
+    /// Of a TCP port: the key, and how long clients may be silent.
+    tcp: Option<(Vec<u8>, Duration)>,
 }
 
 /// A listener, the address that it has, and its path, which is kept until it is dropped.
@@ -29,6 +36,7 @@ impl Listener {
         rustix::io::ioctl_fionbio(&socket, true).during("starting manager", "")?;
         Ok(Listener {
             socket: Handle::new(socket),
+            tcp: None,
         })
     }
 
@@ -50,8 +58,25 @@ impl Listener {
                 })
             }
             #[cfg(feature = "network")]
-            Target::Tcp { .. } => Err(crate::manager::address::unsupported(address)),
+            Target::Tcp { host, key, limits } => {
+                let key = require_key(key.as_ref()).map_err(|error| error.about(address))?;
+                let socket = network::listen(host)?;
+                let mut here = Address::tcp(network::local_address(&socket)?, key.clone());
+                here = here.lost_after(limits.lost_after);
+                let mut listener = Listener::new(socket)?;
+                listener.tcp = Some((key.expose().to_vec(), limits.lost_after));
+                Ok(Bound {
+                    listener,
+                    address: here,
+                    path: None,
+                })
+            }
         }
+    }
+
+    /// Of a TCP port: the key that clients must have, and how long they may be silent.
+    pub(super) fn tcp(&self) -> Option<&(Vec<u8>, Duration)> {
+        self.tcp.as_ref()
     }
 
     /// Accepts a client, if one waits.

@@ -4,8 +4,12 @@
 //! connects. What a call leads to, answers to other clients included, is sent in the same turn.
 
 mod accepting;
+#[cfg(feature = "network")]
+mod handshake;
 mod hearing;
 mod hosting;
+#[cfg(feature = "network")]
+mod link;
 mod listener;
 mod replies;
 mod requests;
@@ -15,7 +19,6 @@ mod settings;
 mod table;
 
 pub(super) use listener::Listener;
-pub(super) use requests::PROTOCOL;
 pub(super) use settings::Settings;
 
 use super::frame::Kind;
@@ -25,7 +28,7 @@ use crate::error::Context;
 use crate::{Deadline, Result, spin};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use session::{Progress, Session};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,6 +62,10 @@ pub(super) struct Server {
     epoll: OwnedFd,
     listeners: Vec<Listener>,
     sessions: HashMap<SessionId, Session>,
+    /// Sessions that have not proved yet that they may be clients, oldest first, and until when they may.
+    handshakes: VecDeque<(Deadline, SessionId)>,
+    /// Those that were sent away.
+    refused: u64,
     latest_session: u64,
     latest_ticket: u64,
     table: Table,
@@ -96,6 +103,8 @@ impl Server {
             epoll,
             listeners,
             sessions: HashMap::new(),
+            handshakes: VecDeque::new(),
+            refused: 0,
             latest_session: 0,
             latest_ticket: 0,
             table: Table::default(),
@@ -133,7 +142,15 @@ impl Server {
             let expiry = self.table.next_expiry().map(Deadline::at);
             let resumes = (!self.resumed.is_empty()).then_some(Deadline::NOW);
             let looks = (!may_sleep).then_some(Deadline::NOW);
-            let wakes = [self.ending, self.deaf_until, expiry, resumes, looks];
+            let handshakes = self.next_handshake();
+            let wakes = [
+                self.ending,
+                self.deaf_until,
+                expiry,
+                resumes,
+                looks,
+                handshakes,
+            ];
             let wake = wakes.into_iter().flatten().reduce(Deadline::min);
             let left = wake.unwrap_or(Deadline::NEVER).timespec();
             let room = rustix::buffer::spare_capacity(&mut events);
@@ -145,6 +162,7 @@ impl Server {
                 spin::slept(since.elapsed(), true);
             }
             self.table.expire(Instant::now());
+            self.end_handshakes();
             if self.deaf_until.is_some_and(Deadline::has_passed) {
                 self.listen_again();
             }
@@ -252,6 +270,9 @@ impl Server {
             self.take_back(id, &session);
         }
         drop(session);
+        if self.forget_handshake(id) {
+            self.refused += 1;
+        }
         self.table.end_session(id, &mut self.replies);
     }
 
@@ -264,6 +285,12 @@ impl Server {
             if let Some(session) = self.sessions.get_mut(&id)
                 && !session.is_ending
             {
+                if !session.is_proved() {
+                    session.is_ending = true;
+                    self.end_session(id);
+                    told = true;
+                    continue;
+                }
                 session.is_ending = true;
                 session.say(Kind::Goodbye, &[]);
                 self.flush(id);

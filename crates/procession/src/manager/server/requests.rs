@@ -2,15 +2,12 @@
 
 use super::Server;
 use crate::manager::blob;
-use crate::manager::frame::{Frame, Kind, NO_WAIT};
+use crate::manager::frame::{Frame, Kind, NO_WAIT, PROTOCOL};
 use crate::manager::objects::{Caller, SessionId};
 use crate::manager::reply::{Refusal, Reply};
 use crate::manager::root::{self, ROOT};
 use crate::{Deadline, Error, ErrorKind, Result};
 use std::time::Duration;
-
-/// What a client says first, and a server: the version of the protocol.
-pub(in crate::manager) const PROTOCOL: &[u8; 8] = b"procman1";
 
 /// What all versions begin with.
 const FAMILY: &[u8] = b"procman";
@@ -80,6 +77,7 @@ impl Server {
                 self.end_session(id);
                 return Ok(false);
             }
+            Kind::Rings if !session.is_local() => return Err(corrupt()),
             Kind::Rings if !session.is_offered() => self.offer_rings(id),
             Kind::Rings => {
                 if !session.use_rings() {
@@ -112,7 +110,10 @@ impl Server {
                 reply(self.table.lend(id, object, self.latest_ticket))
             }
             Request::Adopt(object, ticket) => reply(self.table.adopt(id, object, ticket)),
-            Request::Stats => Reply::of(&self.table.stats(self.sessions.len())),
+            Request::Stats => {
+                let clients = self.sessions.len() - self.handshakes.len();
+                Reply::of(&self.table.stats(clients, self.refused))
+            }
             Request::Shutdown => {
                 self.ending.get_or_insert(Deadline::after(FAREWELL));
                 Reply::of(&())

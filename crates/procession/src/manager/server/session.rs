@@ -1,5 +1,9 @@
 //! One client of a server: its socket, what came of it and what is to be sent to it.
 
+#[cfg(feature = "network")]
+use super::handshake::Handshake;
+#[cfg(feature = "network")]
+use super::link::Link;
 use crate::manager::frame::{self, Incoming, Kind};
 use crate::manager::local::{self, Rings};
 use crate::manager::reply::{Refusal, Reply};
@@ -17,6 +21,9 @@ const MAX_UNREAD: usize = 1 << 20;
 
 pub(super) struct Session {
     socket: UnixStream,
+    /// Encrypts, over the network.
+    #[cfg(feature = "network")]
+    link: Option<Link>,
     /// The process at the other end: a forked child may keep the socket of one that has ended.
     process: Option<OwnedFd>,
     pub(super) incoming: Incoming,
@@ -58,6 +65,8 @@ impl Session {
     pub(super) fn new(socket: UnixStream, process: Option<OwnedFd>) -> Session {
         Session {
             socket,
+            #[cfg(feature = "network")]
+            link: None,
             process,
             incoming: Incoming::default(),
             outgoing: Vec::new(),
@@ -72,18 +81,62 @@ impl Session {
         }
     }
 
+    /// One over the network, which has not proved yet that it may be a client.
+    #[cfg(feature = "network")]
+    pub(super) fn unproved(socket: UnixStream, handshake: Handshake) -> Session {
+        let mut session = Session::new(socket, None);
+        session.link = Some(Link::Unproved(handshake));
+        session
+    }
+
+    /// Returns `true` if the other end has proved that it may be a client.
+    #[cfg(feature = "network")]
+    pub(super) fn is_proved(&self) -> bool {
+        self.link.as_ref().is_none_or(Link::is_proved)
+    }
+
+    #[cfg(not(feature = "network"))]
+    #[expect(clippy::unused_self, reason = "the network has more to say")]
+    pub(super) fn is_proved(&self) -> bool {
+        true
+    }
+
+    /// Bytes that are encrypted and were not sent.
+    #[cfg(feature = "network")]
+    fn unsent(&self) -> usize {
+        self.link.as_ref().map_or(0, Link::unsent)
+    }
+
+    #[cfg(not(feature = "network"))]
+    #[expect(clippy::unused_self, reason = "the network has more to say")]
+    fn unsent(&self) -> usize {
+        0
+    }
+
+    /// Returns `true` if it is on this machine.
+    #[cfg(feature = "network")]
+    pub(super) fn is_local(&self) -> bool {
+        self.link.is_none()
+    }
+
+    #[cfg(not(feature = "network"))]
+    #[expect(clippy::unused_self, reason = "the network has more to say")]
+    pub(super) fn is_local(&self) -> bool {
+        true
+    }
+
     pub(super) fn process(&self) -> Option<BorrowedFd<'_>> {
         self.process.as_ref().map(AsFd::as_fd)
     }
 
     /// Returns `true` if more of it is to be heard.
     pub(super) fn is_heard(&self) -> bool {
-        !self.is_ending && self.outgoing.len() - self.sent < MAX_UNREAD
+        !self.is_ending && self.outgoing.len() - self.sent + self.unsent() < MAX_UNREAD
     }
 
     /// Returns `true` if something waits to be sent.
     pub(super) fn has_outgoing(&self) -> bool {
-        self.sent < self.outgoing.len() || !self.before.is_empty()
+        self.sent < self.outgoing.len() || !self.before.is_empty() || self.unsent() > 0
     }
 
     /// Returns `true` if epoll has to tell when there is room in the socket.
@@ -139,6 +192,14 @@ impl Session {
     }
 
     pub(super) fn read(&mut self) -> Progress {
+        #[cfg(feature = "network")]
+        if let Some(link) = &mut self.link {
+            return match link.read(self.socket.as_fd(), &mut self.incoming) {
+                Ok(0) => Progress::Ended,
+                Ok(_) => Progress::Some,
+                Err(error) => waits(&error),
+            };
+        }
         let socket = &mut self.socket;
         let outcome = match self.local.as_mut().filter(|local| local.is_used) {
             Some(local) => self.incoming.read(|buffer| local.incoming.read(buffer)),
@@ -163,6 +224,21 @@ impl Session {
     }
 
     pub(super) fn write(&mut self) -> Progress {
+        #[cfg(feature = "network")]
+        if let Some(link) = &mut self.link {
+            return match link.write(self.socket.as_fd(), &self.outgoing[self.sent..]) {
+                Ok(count) => {
+                    self.sent += count;
+                    if self.sent == self.outgoing.len() {
+                        self.sent = 0;
+                        self.outgoing.clear();
+                        self.outgoing.shrink_to(KEPT);
+                    }
+                    Progress::Some
+                }
+                Err(error) => waits(&error),
+            };
+        }
         while !self.before.is_empty() {
             match rustix::net::send(&self.socket, &self.before, SendFlags::NOSIGNAL) {
                 Ok(count) if count == self.before.len() => self.before = Vec::new(),

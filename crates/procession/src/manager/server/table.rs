@@ -276,12 +276,13 @@ impl Table {
         }
     }
 
-    pub(super) fn stats(&self, sessions: usize) -> Stats {
+    pub(super) fn stats(&self, sessions: usize, refused: u64) -> Stats {
         Stats {
             objects: self.entries.len() as u64,
             names: self.names.len() as u64,
             sessions: sessions as u64,
             tickets: self.tickets.len() as u64,
+            refused,
         }
     }
 
@@ -328,12 +329,15 @@ mod tests {
         table.end_session(SessionId(1), &mut Replies::default());
         table.adopt(SessionId(2), number, 7).unwrap();
         table.expire(Instant::now());
-        assert_eq!(table.stats(1).tickets, 1);
+        assert_eq!(table.stats(1, 0).tickets, 1);
         let expiry = table.next_expiry().expect("the other one expires");
         table.expire(expiry);
-        assert_eq!((table.stats(1).tickets, table.stats(1).objects), (0, 1));
+        assert_eq!(
+            (table.stats(1, 0).tickets, table.stats(1, 0).objects),
+            (0, 1)
+        );
         table.release(SessionId(2), number, 1, &mut Replies::default());
-        assert_eq!(table.stats(1).objects, 0);
+        assert_eq!(table.stats(1, 0).objects, 0);
     }
 
     #[test]
@@ -341,9 +345,9 @@ mod tests {
         let (mut table, number) = table();
         table.lend(SessionId(1), number, 7).unwrap();
         table.end_session(SessionId(1), &mut Replies::default());
-        assert_eq!(table.stats(0).objects, 1);
+        assert_eq!(table.stats(0, 0).objects, 1);
         table.expire(table.next_expiry().expect("it expires"));
-        assert_eq!(table.stats(0).objects, 0);
+        assert_eq!(table.stats(0, 0).objects, 0);
         assert!(table.adopt(SessionId(2), number, 7).is_err());
     }
 
@@ -354,9 +358,9 @@ mod tests {
         table.release(SessionId(2), number, 5, &mut replies);
         table.retain(SessionId(2), number).unwrap();
         table.release(SessionId(2), number, 5, &mut replies);
-        assert_eq!(table.stats(1).objects, 1);
+        assert_eq!(table.stats(1, 0).objects, 1);
         table.release(SessionId(1), number, 5, &mut replies);
-        assert_eq!(table.stats(1).objects, 0);
+        assert_eq!(table.stats(1, 0).objects, 0);
     }
 
     /// Remembers what it was told.
@@ -424,6 +428,6 @@ mod tests {
                 [format!("call {session}"), format!("end {session}")]
             );
         }
-        assert_eq!(table.stats(0).objects, 0);
+        assert_eq!(table.stats(0, 0).objects, 0);
     }
 }
