@@ -147,17 +147,17 @@ impl Incoming {
     /// Adds what came another way.
     #[cfg(feature = "network")]
     pub(super) fn append(&mut self, bytes: &[u8]) {
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
+        self.bytes.truncate(self.end);
+        self.bytes.drain(..self.start);
+        self.start = 0;
         self.bytes.extend_from_slice(bytes);
+        self.end = self.bytes.len();
     }
 
     /// What no frame was taken of.
     #[cfg(all(test, feature = "network"))]
     pub(super) fn unread(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes[self.start..self.end]
     }
 
     /// Takes the next frame, if all of it has come.
