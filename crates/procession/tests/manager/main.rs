@@ -1,6 +1,7 @@
 //! Objects of managers, and what becomes of them when somebody dies.
 
 mod addresses;
+mod crowd;
 mod data;
 mod death;
 mod hostile;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
         objects::values_that_cannot_be_kept_are_refused,
         objects::many_threads_share_one_connection,
         objects::threads_with_long_and_short_calls_do_not_block_each_other,
+        crowd::a_crowd_at_a_socket_loses_no_wake_up,
+        crowd::a_crowd_at_a_ring_loses_no_wake_up,
         data::a_set_is_what_std_has,
         data::members_of_a_set_are_popped_once,
         data::an_array_is_what_std_has,

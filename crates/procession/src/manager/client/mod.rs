@@ -23,9 +23,11 @@ use crate::process_token;
 use crate::{Deadline, Error, ErrorKind, Result};
 use calls::{Calls, Turn};
 use outgoing::Outgoing;
+use rustix::event::{EventfdFlags, eventfd};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -50,6 +52,8 @@ pub(super) struct Connection {
     outgoing: Mutex<Outgoing>,
     /// There was no room for something that is to be sent.
     has_unsent: AtomicBool,
+    /// An eventfd(2) that wakes the thread that waits at the socket.
+    interruption: OwnedFd,
     calls: Mutex<Calls>,
     /// Set once, when replies begin to come by them.
     rings: OnceLock<Arc<Rings>>,
@@ -98,6 +102,8 @@ impl Connection {
         };
         let socket = UnixStream::from(socket);
         socket.set_nonblocking(true).during(operation, "")?;
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let interruption = eventfd(0, flags).during(operation, "")?;
         let mut connection = Connection {
             socket,
             is_remote,
@@ -105,6 +111,7 @@ impl Connection {
             process: process_token::current(),
             outgoing: Mutex::new(outgoing),
             has_unsent: AtomicBool::new(false),
+            interruption,
             calls: Mutex::new(calls),
             rings: OnceLock::new(),
         };
@@ -245,8 +252,15 @@ impl Connection {
     fn send(&self, frame: &[u8], deadline: Deadline) -> Result<()> {
         let pushed = {
             let mut outgoing = lock(&self.outgoing);
+            let others_wait = outgoing.has_unsent();
             let end = outgoing.push(&self.socket, frame);
-            end.map(|end| (end, outgoing.has_written(end)))
+            let end = end.map(|end| (end, outgoing.has_written(end)));
+            drop(outgoing);
+            if others_wait {
+                // What they want to send may have gone with it.
+                lock(&self.calls).wake_writers();
+            }
+            end
         };
         let mut outcome = match pushed {
             Ok((_, true)) => Ok(()),

@@ -107,9 +107,15 @@ impl Outgoing {
         self.push(socket, last).map(drop)
     }
 
-    /// The rings, once it uses them.
-    pub(super) fn rings(&self) -> Option<&Arc<Rings>> {
-        self.ring.as_ref().map(|(_, ring)| ring.rings())
+    /// The rings, if room in a ring is waited for; `None` if it is room in the socket.
+    pub(super) fn ring_in_use(&self) -> Option<&Arc<Rings>> {
+        let (from, ring) = self.ring.as_ref()?;
+        (self.written >= *from).then(|| ring.rings())
+    }
+
+    /// How many bytes the manager can read, or has read.
+    pub(super) fn written(&self) -> u64 {
+        self.written
     }
 
     /// Returns `true` if there was no room for something.

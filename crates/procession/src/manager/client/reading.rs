@@ -6,7 +6,9 @@ use crate::manager::local::Rings;
 use crate::{Deadline, Error, Result, poll, spin};
 use procession_sys::Errno;
 use rustix::event::{PollFd, PollFlags};
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 const OPERATION: &str = "calling manager";
@@ -15,8 +17,7 @@ impl Connection {
     /// Waits until something comes, and gives out what came.
     pub(super) fn read_once(&self, deadline: Deadline) -> Result<()> {
         let Some(rings) = self.rings.get() else {
-            poll::readable(&self.socket, deadline)?;
-            return self.read_now();
+            return self.read_socket(deadline);
         };
         if rings.look() {
             self.read_now()?;
@@ -36,6 +37,48 @@ impl Connection {
             self.read_end(rings)?;
         }
         self.write_for_others()
+    }
+
+    /// Waits until something comes by the socket, there is room for what others want to send, or one of them begins to wait
+    /// for room.
+    fn read_socket(&self, deadline: Deadline) -> Result<()> {
+        let (mut is_full, mut ring) = (false, None);
+        if self.has_unsent.load(Ordering::SeqCst) {
+            ring = lock(&self.outgoing).ring_in_use().map(Arc::clone);
+            is_full = ring.is_none();
+        }
+        let mut flags = PollFlags::IN;
+        flags.set(PollFlags::OUT, is_full);
+        let others = ring
+            .as_ref()
+            .map_or(self.interruption.as_fd(), |ring| ring.doorbell());
+        let mut wanted = [
+            PollFd::new(&self.socket, flags),
+            PollFd::from_borrowed_fd(self.interruption.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(others, PollFlags::IN),
+        ];
+        let count = 2 + usize::from(ring.is_some());
+        if poll::wait(&mut wanted[..count], deadline)? == 0 {
+            return Err(Error::new(deadline.error_kind(), OPERATION, ""));
+        }
+        if !wanted[1].revents().is_empty() {
+            let _ = rustix::io::read(&self.interruption, &mut [0; 8]);
+        }
+        if let Some(ring) = &ring
+            && !wanted[2].revents().is_empty()
+        {
+            ring.clear_doorbell();
+        }
+        // An end is read as well.
+        if !wanted[0].revents().difference(PollFlags::OUT).is_empty() {
+            self.read_now()?;
+        }
+        self.write_for_others()
+    }
+
+    /// Has the thread that waits at the socket look anew at what is wanted.
+    pub(super) fn interrupt(&self) {
+        let _ = rustix::io::write(&self.interruption, &1u64.to_ne_bytes());
     }
 
     /// Sleeps until the doorbell is rung, or the manager has ended: whether something has happened, and whether that.

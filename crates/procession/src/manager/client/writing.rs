@@ -1,9 +1,11 @@
 //! Waiting for room, when the manager is slower than its clients.
+//!
+//! One thread waits for the manager for all: the one that reads. Threads that wait for room tell it so, and are woken by
+//! whoever has written something.
 
 use super::calls::Turn;
 use super::{Connection, lock};
-use crate::{Deadline, Error, Result, poll};
-use rustix::event::{PollFd, PollFlags};
+use crate::{Deadline, Error, Result};
 use std::sync::atomic::Ordering;
 
 impl Connection {
@@ -11,24 +13,12 @@ impl Connection {
     pub(super) fn write_up_to(&self, end: u64, deadline: Deadline) -> Result<()> {
         let mut place = None;
         let outcome = loop {
-            let uses_rings = {
-                let mut outgoing = lock(&self.outgoing);
-                // Said before the attempt: whoever is told that there is room looks whether it is wanted.
-                self.has_unsent.store(true, Ordering::SeqCst);
-                if let Err(error) = outgoing.flush(&self.socket) {
-                    break Err(error);
-                }
-                self.has_unsent
-                    .store(outgoing.has_unsent(), Ordering::SeqCst);
-                if outgoing.has_written(end) {
-                    break Ok(());
-                }
-                outgoing.rings().is_some()
-            };
-            let outcome = match uses_rings {
-                true => self.wait_for_ring(&mut place, deadline),
-                false => self.wait_for_socket(deadline),
-            };
+            match self.write_on(end) {
+                Ok(true) => break Ok(()),
+                Ok(false) => {}
+                Err(error) => break Err(error),
+            }
+            let outcome = self.wait_for_room(&mut place, deadline);
             if outcome.is_err() {
                 break outcome;
             }
@@ -39,31 +29,18 @@ impl Connection {
         outcome
     }
 
-    fn wait_for_socket(&self, deadline: Deadline) -> Result<()> {
-        let mut wanted = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::OUT)];
-        if poll::wait(&mut wanted, deadline)? == 0 {
-            return Err(is_late(deadline));
-        }
-        match wanted[0].revents().contains(PollFlags::IN) {
-            true => self.read_now(),
-            false => Ok(()),
-        }
-    }
-
-    /// One thread hears the doorbell for all: the one that reads. `place` is the caller's among those that wait, as if it
-    /// had a call.
-    fn wait_for_ring(&self, place: &mut Option<u64>, deadline: Deadline) -> Result<()> {
+    /// `place` is the caller's among those that wait, as if it had a call.
+    fn wait_for_room(&self, place: &mut Option<u64>, deadline: Deadline) -> Result<()> {
         if deadline.has_passed() {
-            return Err(is_late(deadline));
+            return Err(Error::new(deadline.error_kind(), "calling manager", ""));
         }
         let mut calls = lock(&self.calls);
-        let place = match *place {
-            Some(place) => place,
-            None => {
-                let new = calls.begin()?;
-                calls.wait_for_room(new);
-                *place.insert(new)
-            }
+        let Some(place) = *place else {
+            // Whoever writes from now on wakes this thread; so it tries once more before it waits.
+            let new = calls.begin()?;
+            calls.wait_for_room(new);
+            *place = Some(new);
+            return Ok(());
         };
         let turn = calls.turn(place)?;
         drop(calls);
@@ -77,6 +54,8 @@ impl Connection {
                 }
             }
             Turn::Wait => {
+                // The one that reads may not know yet that room is waited for.
+                self.interrupt();
                 match deadline.remaining() {
                     None => std::thread::park(),
                     Some(left) => std::thread::park_timeout(left),
@@ -87,21 +66,29 @@ impl Connection {
         }
     }
 
-    /// Writes what there was no room for, for those that wait for that.
-    pub(super) fn write_for_others(&self) -> Result<()> {
-        if !self.has_unsent.load(Ordering::SeqCst) {
-            return Ok(());
-        }
+    /// Writes what there is room for, and wakes those that may have waited for that. Returns `true` if the manager
+    /// can read what ends there.
+    pub(super) fn write_on(&self, end: u64) -> Result<bool> {
         let mut outgoing = lock(&self.outgoing);
+        // Said before the attempt: whoever is told that there is room looks whether it is wanted.
+        self.has_unsent.store(true, Ordering::SeqCst);
+        let before = outgoing.written();
         outgoing.flush(&self.socket)?;
         self.has_unsent
             .store(outgoing.has_unsent(), Ordering::SeqCst);
+        let (after, is_written) = (outgoing.written(), outgoing.has_written(end));
         drop(outgoing);
-        lock(&self.calls).wake_writers();
-        Ok(())
+        if after > before {
+            lock(&self.calls).wake_writers();
+        }
+        Ok(is_written)
     }
-}
 
-fn is_late(deadline: Deadline) -> Error {
-    Error::new(deadline.error_kind(), "calling manager", "")
+    /// Writes what there was no room for, for those that wait for that.
+    pub(super) fn write_for_others(&self) -> Result<()> {
+        match self.has_unsent.load(Ordering::SeqCst) {
+            true => self.write_on(u64::MAX).map(drop),
+            false => Ok(()),
+        }
+    }
 }
