@@ -95,13 +95,15 @@ impl Address {
     /// use procession::channel::{Address, Key};
     /// let address = Address::tcp_host("build7.example", 7000, Key::generate()?);
     /// assert_eq!(address.to_string(), "tcp:build7.example:7000");
+    /// let address = Address::tcp_host("fd00::2", 7000, Key::generate()?);
+    /// assert_eq!(address.to_string(), "tcp:[fd00::2]:7000");
     /// # Ok::<(), procession::Error>(())
     /// ```
     #[cfg(feature = "network")]
     #[must_use]
     pub fn tcp_host(name: impl Into<String>, port: u16, key: Key) -> Address {
         Address::of_tcp(Target::Tcp {
-            host: Host::Name(name.into(), port),
+            host: Host::named(name.into(), port),
             key: Some(key),
             limits: LIMITS,
         })

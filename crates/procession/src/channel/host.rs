@@ -3,7 +3,7 @@
 use crate::error::Context;
 use crate::{Deadline, Error, ErrorKind, Result};
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{self, RecvTimeoutError};
 
 /// A port of a machine that is told by its number or by its name.
@@ -14,6 +14,14 @@ pub(crate) enum Host {
 }
 
 impl Host {
+    /// A name, which may be a number as well.
+    pub(super) fn named(name: String, port: u16) -> Host {
+        match name.parse::<IpAddr>() {
+            Ok(number) => Host::Number((number, port).into()),
+            Err(_) => Host::Name(name, port),
+        }
+    }
+
     /// Reads `NAME:PORT`, `IPv4:PORT` or `[IPv6]:PORT`.
     pub(super) fn parse(text: &str) -> Option<Host> {
         if let Ok(number) = text.parse() {
