@@ -7,7 +7,7 @@ use procession::manager::{Dict, Manager, Mutex, Queue};
 use procession::process::Child;
 use procession::sync::LockError;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 use testkit::hosts::Hosts;
 
