@@ -43,7 +43,11 @@ impl Host {
 /// The key that a connection over the network needs.
 pub(crate) fn key(path: Option<&Path>) -> Result<Key, Failure> {
     let path = path.ok_or_else(|| {
-        Failure::Usage("a network connection needs --key-file FILE (at least 32 random bytes, the same at both ends)".to_owned())
+        Failure::Usage(
+            "a network connection needs --key-file FILE (at least 32 random bytes, the same at both ends)\n  \
+             try: `procession key new FILE` makes one; options stand before an object's name"
+                .to_owned(),
+        )
     })?;
     Ok(Key::from_file(path)?)
 }

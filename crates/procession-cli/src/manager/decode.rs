@@ -2,16 +2,65 @@
 
 use super::types::{Type, Variant};
 
+/// Deeper values could use up the stack.
+const MAX_DEPTH: usize = 512;
+/// Values without bytes, such as a billion of `()`, would otherwise be text without end.
+const MAX_JSON_BYTES: usize = 256 << 20;
+
 /// Returns the JSON of an encoded value.
 ///
 /// # Errors
-/// It is no value of the type.
+/// It is no value of the type, or its JSON is too deep or too long.
 pub(crate) fn json(of: &Type, bytes: &[u8]) -> Result<String, String> {
+    json_within(MAX_JSON_BYTES, of, bytes)
+}
+
+fn json_within(room: usize, of: &Type, bytes: &[u8]) -> Result<String, String> {
     let mut left = bytes;
-    let mut out = String::new();
-    match decode(of, &mut left, &mut Vec::new(), &mut out) {
-        Some(()) if left.is_empty() => Ok(out),
+    let mut levels = Levels::default();
+    let mut out = Text::new(room);
+    match decode(of, &mut left, &mut levels, &mut out) {
+        Some(()) if left.is_empty() && out.has_room() => Ok(out.json),
+        _ if !out.has_room() => Err(format!("its JSON is longer than {} MiB", room >> 20)),
+        _ if levels.were_too_deep => Err(format!("it is deeper than {MAX_DEPTH} levels")),
         _ => Err("the value is not what its description says".to_owned()),
+    }
+}
+
+/// The types around a value.
+#[derive(Default)]
+struct Levels<'a> {
+    types: Vec<&'a Type>,
+    /// How many calls are under way, also of types that are no levels.
+    depth: usize,
+    were_too_deep: bool,
+}
+
+/// What has been written, and how much more may be.
+struct Text {
+    json: String,
+    room: usize,
+}
+
+impl Text {
+    fn new(room: usize) -> Text {
+        let json = String::new();
+        Text { json, room }
+    }
+
+    fn push_str(&mut self, text: &str) {
+        self.room = self.room.saturating_sub(text.len());
+        if self.has_room() {
+            self.json.push_str(text);
+        }
+    }
+
+    fn push(&mut self, letter: char) {
+        self.push_str(letter.encode_utf8(&mut [0; 4]));
+    }
+
+    fn has_room(&self) -> bool {
+        self.room > 0
     }
 }
 
@@ -50,26 +99,45 @@ fn text<'b>(left: &mut &'b [u8]) -> Option<&'b str> {
 fn decode<'a>(
     of: &'a Type,
     left: &mut &[u8],
-    levels: &mut Vec<&'a Type>,
-    out: &mut String,
+    levels: &mut Levels<'a>,
+    out: &mut Text,
 ) -> Option<()> {
-    if let Type::Recursion(up) = of {
-        let at = levels.len().checked_sub(*up)?;
-        let mut outside = levels[..at].to_vec();
-        return decode(levels[at], left, &mut outside, out);
+    levels.were_too_deep |= levels.depth == MAX_DEPTH;
+    if levels.were_too_deep || !out.has_room() {
+        return None;
     }
-    if of.is_level() {
-        levels.push(of);
-    }
-    let outcome = decode_parts(of, left, levels, out);
-    if of.is_level() {
-        levels.pop();
-    }
+    levels.depth += 1;
+    let outcome = match of {
+        Type::Recursion(up) => decode_outer(*up, left, levels, out),
+        of if of.is_level() => {
+            levels.types.push(of);
+            let outcome = decode_parts(of, left, levels, out);
+            levels.types.pop();
+            outcome
+        }
+        of => decode_parts(of, left, levels, out),
+    };
+    levels.depth -= 1;
+    outcome
+}
+
+/// A value of the type that is `up` levels outside.
+fn decode_outer<'a>(
+    up: usize,
+    left: &mut &[u8],
+    levels: &mut Levels<'a>,
+    out: &mut Text,
+) -> Option<()> {
+    let at = levels.types.len().checked_sub(up)?;
+    let of = *levels.types.get(at)?;
+    let inside = levels.types.split_off(at);
+    let outcome = decode(of, left, levels, out);
+    levels.types.extend(inside);
     outcome
 }
 
 /// Numbers that readers of JSON may round are strings.
-fn number(text: &str, is_small: bool, out: &mut String) {
+fn number(text: &str, is_small: bool, out: &mut Text) {
     match is_small {
         true => out.push_str(text),
         false => out.push_str(&quoted(text)),
@@ -79,8 +147,8 @@ fn number(text: &str, is_small: bool, out: &mut String) {
 fn decode_parts<'a>(
     of: &'a Type,
     left: &mut &[u8],
-    levels: &mut Vec<&'a Type>,
-    out: &mut String,
+    levels: &mut Levels<'a>,
+    out: &mut Text,
 ) -> Option<()> {
     match of {
         Type::Bool => out.push_str(match take(left, 1)? {
@@ -153,8 +221,8 @@ fn decode_parts<'a>(
 fn sequence<'a>(
     of: &'a Type,
     left: &mut &[u8],
-    levels: &mut Vec<&'a Type>,
-    out: &mut String,
+    levels: &mut Levels<'a>,
+    out: &mut Text,
 ) -> Option<()> {
     out.push('[');
     for index in 0..length(left)? {
@@ -169,17 +237,20 @@ fn map<'a>(
     key: &'a Type,
     value: &'a Type,
     left: &mut &[u8],
-    levels: &mut Vec<&'a Type>,
-    out: &mut String,
+    levels: &mut Levels<'a>,
+    out: &mut Text,
 ) -> Option<()> {
     out.push('{');
     for index in 0..length(left)? {
         out.push_str(if index > 0 { "," } else { "" });
-        let mut text = String::new();
-        decode(key, left, levels, &mut text)?;
-        match text.starts_with('"') {
-            true => out.push_str(&text),
-            false => out.push_str(&quoted(&text)),
+        let mut text = Text::new(out.room);
+        let outcome = decode(key, left, levels, &mut text);
+        // Quotes within quotes double the text at each level.
+        out.room = text.room;
+        outcome?;
+        match text.json.starts_with('"') {
+            true => out.push_str(&text.json),
+            false => out.push_str(&quoted(&text.json)),
         }
         out.push(':');
         decode(value, left, levels, out)?;
@@ -191,8 +262,8 @@ fn map<'a>(
 fn tuple<'a>(
     parts: &'a [(Type, usize)],
     left: &mut &[u8],
-    levels: &mut Vec<&'a Type>,
-    out: &mut String,
+    levels: &mut Levels<'a>,
+    out: &mut Text,
 ) -> Option<()> {
     out.push('[');
     let types = parts
@@ -209,8 +280,8 @@ fn tuple<'a>(
 fn structure<'a>(
     fields: &'a [(String, Type)],
     left: &mut &[u8],
-    levels: &mut Vec<&'a Type>,
-    out: &mut String,
+    levels: &mut Levels<'a>,
+    out: &mut Text,
 ) -> Option<()> {
     out.push('{');
     for (index, (name, of)) in fields.iter().enumerate() {
@@ -275,6 +346,48 @@ mod tests {
             json(&text, &argument(&text, "7 \"").unwrap()).unwrap(),
             r#""7 \"""#
         );
+    }
+
+    #[test]
+    fn values_without_end_are_refused() {
+        let many = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+        let decoded =
+            |of: &str, bytes: &[u8]| json_within(1 << 20, &Type::parse(of).unwrap(), bytes);
+        for (of, bytes) in [
+            ("[()]", &many[..]),
+            ("(() × 1000000000000)", &[]),
+            ("[{a: (), b: {}}]", &many),
+            ("[[Nothing]]", &[&[1], &many[..]].concat()),
+        ] {
+            let said = decoded(of, bytes).unwrap_err();
+            assert_eq!(said, "its JSON is longer than 1 MiB", "{of}");
+        }
+        // Each level of the first takes a byte, the others take none.
+        for (of, bytes) in [
+            ("{next: ^1?}", &[1; 100_000][..]),
+            ("Node(^1)", &[]),
+            ("{a: ^1, b: ^1}", &[]),
+            ("<A(^1)>", &[0; 100_000]),
+            ("{a: [^1]}", &[2; 100_000]),
+            ("{a: {^1 => ()}}", &[1; 100_000]),
+        ] {
+            let said = decoded(of, bytes).unwrap_err();
+            assert_eq!(said, "it is deeper than 512 levels", "{of}");
+        }
+        // A level that there is not.
+        for of in ["^0", "^1", "^18446744073709551615", "{a: ^0}", "{a: ^2}"] {
+            assert!(decoded(of, &[]).is_err(), "{of}");
+            assert!(argument(&Type::parse(of).unwrap(), "{\"a\":1}").is_err());
+        }
+        let endless = argument(&Type::parse("Node(^1)").unwrap(), "1");
+        assert_eq!(endless.unwrap_err(), "a type without end");
+        let tree = Type::parse("Node([^1])").unwrap();
+        let encoded = argument(&tree, "[[],[[]]]").unwrap();
+        assert_eq!(json(&tree, &encoded).unwrap(), "[[],[[]]]");
+        // What is deep, and ends.
+        let mut deep = vec![1; 100];
+        deep.push(0);
+        assert_eq!(decoded("{next: ^1?}", &deep).unwrap().len(), 101 * 9 + 4);
     }
 
     #[test]

@@ -49,8 +49,12 @@ pub(crate) fn encode<'a>(
 ) -> Result<(), String> {
     if let Type::Recursion(up) = of {
         let at = levels.len().checked_sub(*up).ok_or("an unknown type")?;
+        let outer = *levels.get(at).ok_or("an unknown type")?;
+        if is_endless(outer) {
+            return Err("a type without end".to_owned());
+        }
         let mut outside = levels[..at].to_vec();
-        return encode(levels[at], value, &mut outside, out);
+        return encode(outer, value, &mut outside, out);
     }
     if of.is_level() {
         levels.push(of);
@@ -60,6 +64,15 @@ pub(crate) fn encode<'a>(
         levels.pop();
     }
     outcome
+}
+
+/// Returns `true` if each value of the type is within another one, without JSON around it that could end.
+fn is_endless(of: &Type) -> bool {
+    match of {
+        Type::Newtype(inner) | Type::Option(inner) => is_endless(inner),
+        Type::Recursion(_) => true,
+        _ => false,
+    }
 }
 
 fn encode_parts<'a>(
@@ -202,7 +215,8 @@ fn tuple<'a>(
     levels: &mut Vec<&'a Type>,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
-    let length = parts.iter().map(|(_, count)| count).sum::<usize>();
+    let counts = parts.iter().map(|(_, count)| *count);
+    let length = counts.fold(0, usize::saturating_add);
     let items = value.as_array().filter(|items| items.len() == length);
     let items = items.ok_or_else(|| format!("{value} is not an array of {length} values"))?;
     let types = parts

@@ -18,19 +18,21 @@ impl Call<'_> {
         let types = types
             .and_then(|(arguments, result)| Some((Type::parse(arguments)?, Type::parse(result)?)));
         let (arguments, result) = types.ok_or_else(|| self.opaque(&method.text))?;
-        let parts: Vec<&Type> = match &arguments {
-            Type::Unit => Vec::new(),
-            Type::Tuple(parts) => parts
-                .iter()
-                .flat_map(|(part, count)| std::iter::repeat_n(part, *count))
-                .collect(),
+        let parts = match &arguments {
+            Type::Unit => &[][..],
+            Type::Tuple(parts) => &parts[..],
             _ => return Err(self.opaque(&method.text)),
         };
-        if parts.len() != self.arguments.len() {
-            return Err(self.count(&format!("{} arguments: {}", parts.len(), method.text)));
+        let counts = parts.iter().map(|(_, count)| *count);
+        let count = counts.fold(0, usize::saturating_add);
+        if count != self.arguments.len() {
+            return Err(self.count(&format!("{count} arguments: {}", method.text)));
         }
+        let types = parts
+            .iter()
+            .flat_map(|(part, count)| std::iter::repeat_n(part, *count));
         let mut bytes = Vec::new();
-        for (part, text) in parts.iter().zip(self.arguments) {
+        for (part, text) in types.zip(self.arguments) {
             bytes.extend(self.value(part, text)?.0);
         }
         let call = (self.manager, self.object, self.method);

@@ -3,6 +3,7 @@
 mod interruption;
 mod jobs;
 mod managers;
+mod managers_network;
 mod messages;
 mod objects;
 mod pi;
@@ -86,6 +87,9 @@ fn main() -> std::process::ExitCode {
         managers::a_server_tells_that_it_is_ready,
         managers::a_queue_of_a_manager_keeps_what_was_not_printed,
         managers::a_key_is_new_and_secret,
+        managers_network::a_manager_is_called_over_tcp,
+        managers_network::a_wrong_key_is_refused_and_the_server_unharmed,
+        managers_network::messages_go_through_a_manager_over_tcp,
         objects::garbage_is_shown_first_and_removed_when_asked,
     ];
     tests.extend(run::tests());
