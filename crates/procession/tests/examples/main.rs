@@ -235,6 +235,7 @@ fn expected() -> BTreeMap<&'static str, &'static str> {
         ),
         ("71_manager_queue", "[(\"tea\", 3), (\"bread\", 5)]\n"),
         ("72_manager_per_test", "both pass, whichever is first\n"),
+        ("73_remote_workers", "100 squares, their sum is 338350\n"),
         (
             "70_own_object",
             "4 pages\nstart: Some(\"welcome\")\npage 2: Some(\"text 2\")\n\

@@ -1,7 +1,7 @@
 //! Waiting for room, when the manager is slower than its clients.
 //!
 //! One thread waits for the manager for all: the one that reads. Threads that wait for room tell it so, and are woken by
-//! whoever has written something.
+//! the thread that has written something.
 
 use super::calls::Turn;
 use super::{Connection, lock};
