@@ -246,6 +246,31 @@ mod tests {
     }
 
     #[test]
+    fn the_highest_goes_first_and_of_equals_the_one_that_came_first() {
+        // With more than a few, the places are indexed.
+        for count in [7, 5 * FEW as u64] {
+            let mut next = numbers(count);
+            let (mut waiting, mut expected) = (Waiting::default(), Vec::new());
+            let mut replies = Replies::default();
+            for call in 0..count {
+                let priority = next(3);
+                waiting.push(caller(1, call), priority, &mut replies);
+                expected.push((std::cmp::Reverse(priority), call));
+            }
+            // One that gave up leaves a place that is empty.
+            assert!(waiting.cancel(SessionId(1), 3));
+            expected.retain(|(_, call)| *call != 3);
+            expected.sort();
+            for (priority, call) in expected {
+                let (caller, wants) = waiting.pop_highest(|wants| *wants).unwrap();
+                assert_eq!((caller.call, wants), (Some(call), priority.0));
+            }
+            assert!(waiting.pop_highest(|wants| *wants).is_none());
+            assert_eq!(waiting.len(), 0);
+        }
+    }
+
+    #[test]
     fn one_that_only_tries_or_wants_no_answer_does_not_wait() {
         let (mut waiting, mut replies) = (Waiting::default(), Replies::default());
         let tries = Caller {
