@@ -23,6 +23,9 @@ enum Entry {
     Acknowledged,
 }
 
+/// Where the entry stands in a line, above the message.
+const ENTRY: u32 = 56;
+
 /// A file that every process appends to, and that outlives all of them.
 struct Journal(File);
 
@@ -35,9 +38,9 @@ impl Journal {
     }
 
     fn add(&self, entry: Entry, message: u64) {
-        let mut line = [0; 9];
-        line[0] = entry as u8;
-        line[1..].copy_from_slice(&message.to_le_bytes());
+        assert!(message < 1 << ENTRY);
+        // A page holds a whole number of lines: one that crossed into another could be torn by a kill.
+        let line = (message | (entry as u64) << ENTRY).to_le_bytes();
         assert_eq!((&self.0).write(&line).unwrap(), line.len());
     }
 
@@ -53,14 +56,13 @@ impl Journal {
             Entry::WillAcknowledge,
             Entry::Acknowledged,
         ];
-        bytes
-            .chunks(9)
+        let lines = bytes.chunks_exact(8);
+        assert!(lines.remainder().is_empty());
+        lines
             .map(|line| {
-                let message = line[1..].try_into().unwrap();
-                (
-                    entries[usize::from(line[0]) - 1],
-                    u64::from_le_bytes(message),
-                )
+                let line = u64::from_le_bytes(line.try_into().unwrap());
+                let entry = entries[(line >> ENTRY) as usize - 1];
+                (entry, line & ((1 << ENTRY) - 1))
             })
             .collect()
     }

@@ -74,6 +74,8 @@ pub(super) struct Server {
     replies: Replies,
     /// Sessions with something to send.
     touched: Vec<SessionId>,
+    /// Sessions that take nothing any more.
+    closed: Vec<SessionId>,
     /// Sessions that end with this turn.
     ended: Vec<SessionId>,
     /// Sessions with frames that were not heard, because nothing was read of what was sent to them.
@@ -111,6 +113,7 @@ impl Server {
             workers: None,
             replies: Replies::default(),
             touched: Vec::new(),
+            closed: Vec::new(),
             ended: Vec::new(),
             resumed: Vec::new(),
             lively: Vec::new(),
@@ -219,7 +222,10 @@ impl Server {
             while let Some(id) = self.touched.pop() {
                 self.flush(id);
             }
-            if let Some(id) = self.ended.pop() {
+            if let Some(id) = self.closed.pop() {
+                // What it had said before it ended counts.
+                self.hear_last(id);
+            } else if let Some(id) = self.ended.pop() {
                 self.remove_session(id);
             } else if self.ending.is_none() || !self.say_goodbye() {
                 return;
@@ -234,7 +240,7 @@ impl Server {
         };
         let was_heard = session.is_heard();
         if let Progress::Ended = session.write() {
-            return self.end_session(id);
+            return self.closed.push(id);
         }
         let (has, is_heard) = (session.has_outgoing(), session.is_heard());
         if session.is_ending && !has {
