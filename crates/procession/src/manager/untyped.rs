@@ -257,7 +257,7 @@ mod tests {
         );
         type Long =
             std::collections::BTreeMap<(Nested, Nested), (Nested, u8, Nested, u16, Nested, u32)>;
-        type Longer = (Long, u8, Long, u16, Long);
+        type Longer = (Long, u8, Long, u16, Long, u32, Long, u64, Long);
         let longer = [schema_of::<Longer>().unwrap()];
         assert_eq!(texts(shape(ObjectKind::List, "list", &longer)), None);
     }
