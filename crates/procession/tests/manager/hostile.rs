@@ -150,7 +150,8 @@ pub(crate) fn a_client_that_waits_too_often_is_refused() {
 
 pub(crate) fn a_client_that_does_not_read_slows_nobody() {
     let served = served();
-    let value: Value<Vec<u8>> = served.manager.value(&vec![7; 100_000]).unwrap();
+    const LENGTH: usize = 2_000_000;
+    let value: Value<String> = served.manager.value(&"-".repeat(LENGTH)).unwrap();
     let mut stream = connect(&served.path);
     stream.set_nonblocking(true).unwrap();
     // `Get` of the first object, again and again, until nobody takes it any more.
@@ -163,13 +164,26 @@ pub(crate) fn a_client_that_does_not_read_slows_nobody() {
     }
     assert!(asked < 1_000_000, "all was heard");
     for _ in 0..100 {
-        assert_eq!(value.get().unwrap().len(), 100_000);
+        assert_eq!(value.get().unwrap().len(), LENGTH);
     }
     drop(stream);
     testkit::eventually("it has gone", || {
         served.manager.statistics().unwrap().clients == 1
     });
+    // What it had asked for, and would never have read, was not collected when it had gone.
+    let kib = peak_memory(served.process.pid());
+    let all = asked * LENGTH as u64 / 1024;
+    assert!(all > 200 << 10, "{asked} calls are not enough to tell");
+    assert!(kib < 100 << 10, "{kib} KiB");
     served.end();
+}
+
+/// The most memory that a process had so far, in KiB.
+fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let mut words = line.unwrap().split_whitespace().skip(1);
+    words.next().unwrap().parse().unwrap()
 }
 
 pub(crate) fn a_thousand_clients_and_ten_thousand_waits() {

@@ -17,7 +17,8 @@
 //!
 //! # Trust
 //! Neither side believes what the other one may have written: indices are checked, bytes are copied out before they are looked at, and a side
-//! whose ring makes no sense ends the session. Without memory, descriptors or seals the session stays with its socket.
+//! whose ring makes no sense ends the session. The doorbells are shared as they are: a process of this user that clears `O_NONBLOCK`
+//! of one and fills it can make the other side wait at it, as it could stop that side with a signal. Without memory, descriptors or seals the session stays with its socket.
 
 mod end;
 mod rings;
@@ -28,7 +29,7 @@ pub(super) use rings::Rings;
 use crate::{Error, ErrorKind};
 
 /// Bytes that a ring holds.
-const ROOM: usize = 32 << 10;
+pub(super) const ROOM: usize = 32 << 10;
 
 /// What a client is told that does not get rings.
 pub(super) const REFUSED: u8 = 0;

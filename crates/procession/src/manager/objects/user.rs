@@ -74,6 +74,23 @@ impl Line {
         Some(call)
     }
 
+    /// Takes out a call that runs no longer, or never will.
+    fn end(&mut self, ticket: &Arc<Ticket>) {
+        self.running.retain(|running| !Arc::ptr_eq(running, ticket));
+    }
+
+    /// Takes out a call that waits; returns `false` if it does not.
+    fn give_up(&mut self, session: SessionId, call: u64) -> bool {
+        let mut waiting = self.waiting.iter();
+        let Some(place) = waiting.position(|waiting| waiting.ticket.is_of(session, call)) else {
+            return false;
+        };
+        if let Some(call) = self.waiting.remove(place) {
+            self.bytes -= call.arguments.len();
+        }
+        true
+    }
+
     fn remove(&mut self, is_removed: impl Fn(&Ticket) -> bool) -> bool {
         let before = self.waiting.len();
         self.waiting.retain(|call| !is_removed(&call.ticket));
@@ -105,7 +122,12 @@ impl Host {
             let host = Arc::clone(self);
             let ticket = Arc::clone(&call.ticket);
             let has_thread = self.workers.submit(Box::new(move || host.perform(call)));
-            if !has_thread && ticket.close() == Closed::BeforeItBegan {
+            if has_thread {
+                continue;
+            }
+            // Its job finds it closed.
+            self.line().end(&ticket);
+            if ticket.close() == Closed::BeforeItBegan {
                 let why = "the manager cannot start a thread for its methods";
                 let refused = refused(ErrorKind::LimitReached, why);
                 self.workers.answer(ticket.caller, refused);
@@ -141,11 +163,7 @@ impl Host {
                 self.workers.answer(ticket.caller, answered);
             }
         }
-        {
-            let mut line = self.line();
-            line.running
-                .retain(|running| !Arc::ptr_eq(running, &ticket));
-        }
+        self.line().end(&ticket);
         self.begin();
         drop_quietly(self);
     }
@@ -213,7 +231,7 @@ impl Object for User {
     fn cancel(&mut self, session: SessionId, call: u64) -> bool {
         let host = self.host();
         let mut line = host.line();
-        if line.remove(|ticket| ticket.is_of(session, call)) {
+        if line.give_up(session, call) {
             drop(line);
             // Those behind it may not have to wait any more.
             host.begin();
@@ -345,7 +363,7 @@ mod tests {
         }
         assert_eq!(begin(&mut line), [1]);
         assert!(line.remove(|ticket| ticket.session() == SessionId(0)));
-        assert!(!line.remove(|ticket| ticket.is_of(SessionId(1), 4)));
+        assert!(!line.give_up(SessionId(1), 4));
         assert_eq!(line.bytes, 1);
         end(&mut line, 1);
         assert_eq!(begin(&mut line), [3]);

@@ -4,9 +4,6 @@ use super::Server;
 use super::session::Progress;
 use crate::manager::objects::SessionId;
 
-/// Reads of what a client had said before it ended.
-const MOST_LAST_READS: usize = 1 << 20;
-
 impl Server {
     /// Hears what a client says: what one read gives, and then it is the next one's turn. Returns `true` if
     /// there may be more. If it `is_over`, its replies do not matter any more.
@@ -14,7 +11,7 @@ impl Server {
         let Some(session) = self.sessions.get_mut(&id) else {
             return false;
         };
-        if !session.is_heard() && !session.is_ending && !is_over {
+        if session.has_ended || !session.is_heard() && !session.is_ending && !is_over {
             return false;
         }
         let was_proved = session.is_proved();
@@ -28,6 +25,9 @@ impl Server {
         }
         if let Progress::Ended = progress {
             // What was not heard while it did not read.
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.is_over = true;
+            }
             self.work(id, true);
             self.end_session(id);
         }
@@ -36,12 +36,17 @@ impl Server {
 
     /// Hears what a client had said before it ended, which counts, and ends its session.
     pub(super) fn hear_last(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        session.is_over = true;
         // A forked copy of it may go on for ever.
-        for _ in 0..MOST_LAST_READS {
-            if !self.hear(id, true) {
-                break;
-            }
-        }
+        let until = session.heard.saturating_add(session.unheard());
+        let is_left = |server: &Server| {
+            let session = server.sessions.get(&id);
+            session.is_some_and(|session| session.heard < until)
+        };
+        while is_left(self) && self.hear(id, true) {}
         self.end_session(id);
     }
 

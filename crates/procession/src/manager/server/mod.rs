@@ -261,7 +261,10 @@ impl Server {
     }
 
     fn end_session(&mut self, id: SessionId) {
-        self.ended.push(id);
+        let session = self.sessions.get_mut(&id);
+        if session.is_some_and(|session| !std::mem::replace(&mut session.has_ended, true)) {
+            self.ended.push(id);
+        }
     }
 
     fn remove_session(&mut self, id: SessionId) {

@@ -40,6 +40,12 @@ pub(super) struct Session {
     pub(super) is_greeted: bool,
     /// It has been told that nothing follows.
     pub(super) is_ending: bool,
+    /// Nobody is there any more to be answered.
+    pub(super) is_over: bool,
+    /// It is among those that are removed: nothing of it is heard.
+    pub(super) has_ended: bool,
+    /// Bytes that came.
+    pub(super) heard: u64,
     /// What epoll reports of its socket.
     pub(super) wanted: EventFlags,
 }
@@ -77,6 +83,9 @@ impl Session {
             calls: HashMap::new(),
             is_greeted: false,
             is_ending: false,
+            is_over: false,
+            has_ended: false,
+            heard: 0,
             wanted: EventFlags::IN,
         }
     }
@@ -194,22 +203,33 @@ impl Session {
     pub(super) fn read(&mut self) -> Progress {
         #[cfg(feature = "network")]
         if let Some(link) = &mut self.link {
-            return match link.read(self.socket.as_fd(), &mut self.incoming) {
-                Ok(0) => Progress::Ended,
-                Ok(_) => Progress::Some,
-                Err(error) => waits(&error),
-            };
+            let outcome = link.read(self.socket.as_fd(), &mut self.incoming);
+            return self.progress(outcome);
         }
         let socket = &mut self.socket;
         let outcome = match self.local.as_mut().filter(|local| local.is_used) {
             Some(local) => self.incoming.read(|buffer| local.incoming.read(buffer)),
             None => self.incoming.read(|buffer| socket.read(buffer)),
         };
+        self.progress(outcome)
+    }
+
+    fn progress(&mut self, outcome: std::io::Result<usize>) -> Progress {
         match outcome {
             Ok(0) => Progress::Ended,
-            Ok(_) => Progress::Some,
+            Ok(count) => {
+                self.heard += count as u64;
+                Progress::Some
+            }
             Err(error) => waits(&error),
         }
+    }
+
+    /// How many bytes there may be that were not heard yet. More may come at any time, of a forked copy of the client.
+    pub(super) fn unheard(&self) -> u64 {
+        let socket = rustix::io::ioctl_fionread(&self.socket).unwrap_or(0);
+        let ring = self.local.as_ref().map_or(0, |_| local::ROOM);
+        socket + ring as u64
     }
 
     fn write_some(&mut self) -> std::io::Result<usize> {
@@ -234,6 +254,7 @@ impl Session {
                         self.outgoing.clear();
                         self.outgoing.shrink_to(KEPT);
                     }
+                    self.forget_sent();
                     Progress::Some
                 }
                 Err(error) => waits(&error),
@@ -250,11 +271,7 @@ impl Session {
             match self.write_some() {
                 Ok(count) => self.sent += count,
                 Err(error) => {
-                    // A client that always has something under way never has sent all.
-                    if self.sent >= KEPT && self.sent >= self.outgoing.len() / 2 {
-                        self.outgoing.drain(..self.sent);
-                        self.sent = 0;
-                    }
+                    self.forget_sent();
                     return waits(&error);
                 }
             }
@@ -263,6 +280,14 @@ impl Session {
         self.outgoing.clear();
         self.outgoing.shrink_to(KEPT);
         Progress::Some
+    }
+
+    /// A client that always has something under way never has been sent all.
+    fn forget_sent(&mut self) {
+        if self.sent >= KEPT && self.sent >= self.outgoing.len() / 2 {
+            self.outgoing.drain(..self.sent);
+            self.sent = 0;
+        }
     }
 
     pub(super) fn say(&mut self, kind: Kind, body: &[u8]) {
@@ -275,6 +300,9 @@ impl Session {
 
     pub(super) fn answer(&mut self, call: u64, reply: &Reply) {
         self.calls.remove(&call);
+        if self.is_over {
+            return;
+        }
         let write = |out: &mut Vec<u8>| reply.write(out);
         if let Err(error) = frame::append(&mut self.outgoing, Kind::Reply, 0, call, write) {
             let refusal = Refusal::new(error.kind(), error.to_string());
