@@ -128,8 +128,7 @@ impl Route {
                 Ok(()) => return Ok(Stream::Plain(socket)),
                 Err(Errno::INTR) if !deadline.has_passed() => {}
                 Err(Errno::CONNREFUSED | Errno::NOENT) => {
-                    return Err(Error::new(ErrorKind::NotFound, operation, self)
-                        .because("no manager listens there (any more)"));
+                    return Err(nobody_listens(operation, self));
                 }
                 Err(Errno::AGAIN | Errno::INTR) => {
                     return Err(Error::new(ErrorKind::TimedOut, operation, self)
@@ -139,6 +138,11 @@ impl Route {
             }
         }
     }
+}
+
+fn nobody_listens(operation: &'static str, address: &dyn fmt::Display) -> Error {
+    Error::new(ErrorKind::NotFound, operation, address)
+        .because("no manager listens there (any more)")
 }
 
 #[cfg(feature = "network")]
@@ -156,7 +160,13 @@ fn connect_tcp(
     })?;
     let address = text.parse::<Address>()?.lost_after(lost_after);
     let deadline = Deadline::after(timeout);
-    let (socket, trust) = network::connect_encrypted(TYPES, &address, &key, deadline)?;
+    let connected = network::connect_encrypted(TYPES, &address, &key, deadline);
+    let (socket, trust) = connected.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::CONNREFUSED.raw_os_error() => {
+            nobody_listens(operation, &address)
+        }
+        _ => error,
+    })?;
     let Trust {
         to_server,
         to_client,

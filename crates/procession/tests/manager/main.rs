@@ -134,6 +134,7 @@ fn main() -> ExitCode {
     #[cfg(feature = "network")]
     tests.extend(testkit::tests![
         network::a_manager_is_used_over_tcp,
+        network::where_nobody_listens_there_is_no_manager,
         network::a_killed_client_over_tcp_holds_no_lock,
         network::who_has_not_the_key_is_refused,
         network::silent_strangers_keep_nobody_out,

@@ -51,6 +51,14 @@ pub(crate) fn a_manager_is_used_over_tcp() {
     testkit::eventually("it has gone", || manager.statistics().unwrap().clients == 1);
 }
 
+pub(crate) fn where_nobody_listens_there_is_no_manager() {
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let number = port.local_addr().unwrap().port();
+    drop(port);
+    let error = connect(number, &Key::generate().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}
+
 pub(crate) fn a_killed_client_over_tcp_holds_no_lock() {
     fn hold((port, key): Port) {
         let manager = connect(port, &Key::from_bytes(&key).unwrap()).unwrap();
