@@ -96,8 +96,11 @@ fn docs() -> bool {
     let published = crate::members::published();
     let mut arguments = vec!["doc", "--no-deps", "--all-features"];
     arguments.extend(published.iter().flat_map(|it| ["--package", &it.name]));
+    // In the workspace a package has the features that another one wants of it.
+    let alone = |name: &String| cargo_with(&["doc", "--no-deps", "--package", name], &strict);
     cargo_with(&["doc", "--workspace", "--no-deps"], &strict)
         && !published.is_empty()
+        && published.iter().all(|it| alone(&it.name))
         && cargo_with(&arguments, &as_docs_rs)
 }
 

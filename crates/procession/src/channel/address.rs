@@ -246,7 +246,7 @@ pub(crate) fn require_key(key: Option<&Key>) -> Result<&Key> {
 }
 
 /// Reads `unix:PATH` or, with the feature `network`, `tcp:HOST:PORT`, where HOST is a name or an IP address (IPv6 in
-/// brackets). The key of a TCP address is no part of its text: give it with [`with_key`](Address::with_key).
+/// brackets). The key of a TCP address is no part of its text: give it with `with_key`.
 ///
 /// # Examples
 /// ```

@@ -92,9 +92,9 @@ fn host(server: &mut server::Server, objects: Objects) -> Result<()> {
 impl Builder {
     /// Adds an address at which the manager listens. A manager may have several, such as a path and a TCP port.
     ///
-    /// A TCP address has a [key](crate::channel::Key), which clients must have; port 0 stands for a free one. Every byte is encrypted, as it is
+    /// A TCP address has a key (`channel::Key`), which clients must have; port 0 stands for a free one. Every byte is encrypted, as it is
     /// between [channels](crate::channel::Listener). A connection has five seconds to prove that it has the key; of more than 64 that have not
-    /// yet, the oldest is closed. A client whose host is silent for [`Address::lost_after`] has died: what it held goes
+    /// yet, the oldest is closed. A client whose host is silent for `Address::lost_after` has died: what it held goes
     /// back.
     ///
     /// Proxies carry the addresses of the manager that make sense elsewhere. They do not carry keys: see

@@ -29,7 +29,8 @@
 //!   that it had received and not acknowledged go to another receiver, marked; its waits end; its
 //!   references go.
 //!   A process that drops its last proxy of an object while it holds a lock or a permit of it gives that up likewise.
-//! - The manager: every call fails ([`ProcessDied`](crate::ErrorKind::ProcessDied)), those that wait included.
+//! - The manager: every call fails ([`ProcessDied`](crate::ErrorKind::ProcessDied); over the network
+//!   [`ConnectionLost`](crate::ErrorKind::ConnectionLost)), those that wait included.
 //!
 //! # Examples
 //! ```
