@@ -24,7 +24,8 @@ use std::time::Duration;
 
 /// What names the address of a manager: an [`Address`], its text (`unix:PATH`, `tcp:HOST:PORT`), or a path.
 ///
-/// A text that begins with neither `unix:` nor `tcp:` is a path.
+/// A text that begins with neither `unix:` nor `tcp:` is a path. A text that begins with `tcp:` has no key, without which
+/// nothing connects and nothing is bound: give an [`Address`] with its key.
 ///
 /// # Examples
 /// ```

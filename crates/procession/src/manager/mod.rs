@@ -20,7 +20,16 @@
 //! Every call blocks until the manager has answered, also while its process is stopped. Calls that wait for other clients
 //! (`lock`, `recv`, `send`, `wait`, `join`) have forms with a limit. When it has passed, they wait for the manager to confirm that
 //! nothing was done, at most ten seconds: then the connection is given up, with all that was granted to this process. What gives something back
-//! (dropping a guard or a proxy, `ack`, `requeue`) blocks until the kernel has the message, at most ten seconds, likewise.
+//! (dropping a guard or a proxy, `ack`, `requeue`) blocks until the kernel has the message, at most ten seconds, likewise. It is
+//! not answered. On one machine the manager gets it even if this process is killed. Over a network it can be lost with the
+//! connection: then an acknowledged message comes again, and the value of a lock stays as it was.
+//!
+//! A connection that was given up, or has failed, is not made again: every proxy that this process has of the manager fails from
+//! then on. [`connect`](Manager::connect) again, and [`get`](Manager::get) the objects by their names.
+//!
+//! # Limits
+//! A call and its answer have at most 64 MiB each, and 100,000 calls of a process may wait: more is
+//! [`LimitReached`](crate::ErrorKind::LimitReached). Read larger objects with their iterators.
 //!
 //! # If a process dies
 //! - A client: its session ends. Locks that it held go to the next one, as [`OwnerDied`](crate::sync::LockError::OwnerDied), with the
@@ -28,7 +37,9 @@
 //!   [`Broken`](crate::ErrorKind::Broken); waits of others at its condition variables end; messages
 //!   that it had received and not acknowledged go to another receiver, marked; its waits end; its
 //!   references go.
-//!   A process that drops its last proxy of an object while it holds a lock or a permit of it gives that up likewise.
+//!   A guard that was forgotten keeps its lock until the process drops its last proxy of the object, or ends.
+//!   A holder on a host that was silent for too long may still run, and does not know that it has lost the lock: let what it changes
+//!   elsewhere compare the tokens of guards.
 //! - The manager: every call fails ([`ProcessDied`](crate::ErrorKind::ProcessDied); over the network
 //!   [`ConnectionLost`](crate::ErrorKind::ConnectionLost)), those that wait included.
 //!

@@ -121,8 +121,9 @@ impl PidFd {
     /// ```
     /// use procession::process::{Command, PidFd};
     /// use procession::Deadline;
-    /// let child = Command::new("true").spawn()?;
+    /// let child = Command::new("sleep").arg("1000").spawn()?;
     /// let watch = PidFd::open(child.pid())?;
+    /// child.kill()?;
     /// watch.wait()?;
     /// watch.wait_deadline(Deadline::NOW)?;
     /// # Ok::<(), procession::Error>(())

@@ -174,7 +174,7 @@ impl<T: Serialize + DeserializeOwned> PriorityQueue<T> {
         self.join_deadline(Deadline::NEVER)
     }
 
-    /// Fails with [`WouldBlock`](std::io::ErrorKind::WouldBlock) unless every message that was sent is acknowledged.
+    /// Fails with [`WouldBlock`](crate::ErrorKind::WouldBlock) unless every message that was sent is acknowledged.
     ///
     /// # Examples
     /// ```

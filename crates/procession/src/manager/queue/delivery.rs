@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// A message that is to be acknowledged.
 ///
-/// Dropped without it, also by a panic, and if its process is killed, it goes to another receiver.
+/// If it is dropped before that, also by a panic, or its process is killed, the message goes back to the front of the queue.
 #[must_use = "dropped, it is delivered again"]
 pub struct Delivery<T: Serialize + DeserializeOwned> {
     held: Held,
@@ -103,7 +103,7 @@ impl<T: Serialize + DeserializeOwned> Delivery<T> {
         message.ok_or_else(|| Error::new(ErrorKind::Other, "receiving from queue", ""))
     }
 
-    /// Gives the message to another receiver, before all others.
+    /// Puts the message back before all others, marked as redelivered. The next receiver gets it, which may be this one.
     ///
     /// # Errors
     /// The manager has ended.
