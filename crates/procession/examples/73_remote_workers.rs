@@ -4,6 +4,7 @@
 
 use procession::channel::{Address, Key};
 use procession::manager::{Dict, Manager, Queue};
+use procession::queue::TryRecvError;
 use std::error::Error;
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -16,11 +17,15 @@ fn work(address: &str, key_file: &str) -> Result<(), Box<dyn Error>> {
     let jobs: Queue<u64> = manager.get("jobs")?;
     let squares: Dict<u64, u64> = manager.get("squares")?;
     // If this worker is lost before `ack`, another one gets the job.
-    while let Ok(job) = jobs.try_recv_delivery() {
+    loop {
+        let job = match jobs.try_recv_delivery() {
+            Ok(job) => job,
+            Err(TryRecvError::Empty) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
         squares.insert(*job, *job * *job)?;
         job.ack()?;
     }
-    Ok(())
 }
 
 /// As `procession key new FILE` makes it: only its owner can read it, and everybody could read an argument.

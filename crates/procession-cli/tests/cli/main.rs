@@ -9,6 +9,7 @@ mod objects;
 mod pi;
 mod run;
 mod run_edges;
+mod serving;
 mod streams;
 mod transports;
 

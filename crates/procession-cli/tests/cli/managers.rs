@@ -1,49 +1,34 @@
 //! `serve`, `call`, `ls ADDRESS`, `key`, and queues of managers.
 
+use crate::serving::{self, Serving, fails, piped};
 use crate::{json, procession, run, stderr, stdout};
 use procession::manager::{self, Dict, Json, List, Manager, Objects, Queue};
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::{Child, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A manager that is a process of its own, in a directory of its own.
-struct Server {
-    directory: PathBuf,
-    child: Child,
-}
+/// A manager at a path.
+struct Server(Serving);
 
 impl Server {
     fn start() -> Server {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("procession-m-{}-{number}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir(&directory).unwrap();
+        let directory = serving::directory();
         let address = format!("unix:{}", directory.join("m").display());
-        let mut child = procession(&["serve", &address])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        lines.read_line(&mut line).unwrap();
-        assert_eq!(line, format!("listening at {address}\n"));
-        Server { directory, child }
+        let mut command = procession(&["serve", &address]);
+        let serving = Serving::start(directory, command.stderr(Stdio::piped()));
+        assert_eq!(serving.address, address);
+        Server(serving)
     }
 
     fn address(&self) -> String {
-        format!("unix:{}", self.directory.join("m").display())
+        self.0.address.clone()
     }
 
     fn connect(&self) -> Manager {
-        Manager::connect(self.directory.join("m")).unwrap()
+        Manager::connect(self.0.directory.join("m")).unwrap()
     }
 
     fn call(&self, arguments: &[&str]) -> Output {
@@ -65,22 +50,6 @@ impl Server {
     fn fails(&self, arguments: &[&str], code: i32, expected: &str) {
         fails(&self.call(arguments), code, expected);
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
-#[track_caller]
-fn fails(output: &Output, code: i32, expected: &str) {
-    let said = stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(said.contains(expected), "{said}");
-    assert_eq!(stdout(output), "");
 }
 
 fn signal(child: &Child, signal: Signal) {
@@ -314,7 +283,7 @@ pub(crate) fn a_wrong_call_says_what_to_try() {
     server.fails(&["e", "wait", "--timeout", "20ms"], 124, "`e`: timed out");
     server.says(&["q", "--create", "queue", "len"], "0");
     server.fails(&["q", "recv", "--timeout", "20ms"], 124, "`q`: timed out");
-    let nobody = server.directory.join("nobody");
+    let nobody = server.0.directory.join("nobody");
     let nobody = format!("unix:{}", nobody.display());
     fails(
         &run(&["call", &nobody, "d", "len"]),
@@ -339,19 +308,13 @@ pub(crate) fn a_wrong_call_says_what_to_try() {
 pub(crate) fn a_server_ends_in_order() {
     for by in [Signal::TERM, Signal::INT] {
         let mut server = Server::start();
-        let mut waiting =
-            procession(&["call", &server.address(), "e", "--create", "event", "wait"]);
-        let waiting = waiting
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let waiting = piped(&["call", &server.address(), "e", "--create", "event", "wait"]);
         let manager = server.connect();
         testkit::eventually("it waits", || manager.statistics().unwrap().names == 1);
-        signal(&server.child, by);
-        assert_eq!(server.child.wait().unwrap().code(), Some(0));
+        signal(&server.0.child, by);
+        assert_eq!(server.0.child.wait().unwrap().code(), Some(0));
         assert!(
-            !server.directory.join("m").exists(),
+            !server.0.directory.join("m").exists(),
             "the socket is removed"
         );
         let output = waiting.wait_with_output().unwrap();
@@ -361,19 +324,14 @@ pub(crate) fn a_server_ends_in_order() {
     // And told to by a client.
     let mut server = Server::start();
     server.connect().shutdown().unwrap();
-    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert_eq!(server.0.child.wait().unwrap().code(), Some(0));
     // A killed one.
     let mut server = Server::start();
-    let mut waiting = procession(&["recv", &format!("queue:q@{}", server.address())]);
-    let waiting = waiting
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let waiting = piped(&["recv", &format!("queue:q@{}", server.address())]);
     let manager = server.connect();
     testkit::eventually("it waits", || manager.statistics().unwrap().names == 1);
-    server.child.kill().unwrap();
-    server.child.wait().unwrap();
+    server.0.child.kill().unwrap();
+    server.0.child.wait().unwrap();
     fails(&waiting.wait_with_output().unwrap(), 1, "manager");
 }
 
@@ -417,10 +375,7 @@ pub(crate) fn a_queue_of_a_manager_keeps_what_was_not_printed() {
     let manager = server.connect();
     let queue: Queue<String> = manager.get("jobs").unwrap();
     for by in [Signal::TERM, Signal::KILL] {
-        let waiting = procession(&["recv", &place])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let waiting = piped(&["recv", &place]);
         testkit::eventually("it waits", || manager.statistics().unwrap().clients == 2);
         signal(&waiting, by);
         let output = waiting.wait_with_output().unwrap();

@@ -209,6 +209,7 @@ impl<T: Serialize + DeserializeOwned> Array<T> {
 
     /// Changes the value at a position at one moment: `change` has a copy, and is called again if somebody else has
     /// changed the value meanwhile. Returns what it is then; what `change` returns is ignored.
+    /// So `change` must have no effect elsewhere.
     ///
     /// # Examples
     /// ```

@@ -107,8 +107,8 @@ impl Barrier {
     /// Arrives, and blocks until all parties have arrived.
     ///
     /// # Errors
-    /// [`Broken`](ErrorKind::Broken): a party died, timed out or called
-    /// [`abort`](Barrier::abort).
+    /// [`Broken`](ErrorKind::Broken): a party died, timed out, called [`abort`](Barrier::abort) or
+    /// [`reset`](Barrier::reset), or its action panicked. The manager has ended.
     ///
     /// # Examples
     /// ```

@@ -314,6 +314,7 @@ where
     /// Changes the value of a key, inserts it, or removes it, at one moment: what `entry` does for the maps of std. `change` has
     /// a copy of what is there, and is called again if somebody else has changed it meanwhile. Returns what is there then; what
     /// `change` returns is ignored.
+    /// So `change` must have no effect elsewhere.
     ///
     /// # Examples
     /// ```

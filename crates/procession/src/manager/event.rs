@@ -71,7 +71,7 @@ impl Event {
         self.proxy.call("calling event", request, deadline)
     }
 
-    /// Sets it, which wakes all that wait.
+    /// Sets the event, and wakes all that wait for it.
     ///
     /// # Errors
     /// The manager has ended. As all methods.
@@ -89,7 +89,7 @@ impl Event {
         self.ask(&Request::Set, Deadline::NEVER)
     }
 
-    /// Clears it.
+    /// Clears the event.
     ///
     /// # Examples
     /// ```
@@ -105,7 +105,7 @@ impl Event {
         self.ask(&Request::Clear, Deadline::NEVER)
     }
 
-    /// Returns `true` if it is set.
+    /// Returns `true` if the event is set.
     ///
     /// # Examples
     /// ```

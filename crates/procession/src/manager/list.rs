@@ -385,7 +385,7 @@ impl<T: Serialize + DeserializeOwned> List<T> {
         self.update(|values| values.sort())
     }
 
-    /// Replaces the value at a position if it is `expected`; otherwise returns what is there.
+    /// Replaces the value at a position if it is `expected`; otherwise returns what is there, or `None` if the list is not so long.
     ///
     /// # Examples
     /// ```
@@ -413,6 +413,7 @@ impl<T: Serialize + DeserializeOwned> List<T> {
 
     /// Changes the list as a whole, at one moment: `change` has a copy of it, and is called again if
     /// somebody else has changed the list meanwhile. Returns what `change` returned at last.
+    /// So `change` must have no effect elsewhere.
     ///
     /// # Cost
     /// The whole list goes there and back, each time.

@@ -145,6 +145,7 @@ impl Namespace {
 
     /// Changes the value of a name, or removes it, at one moment: `change` has a copy of what is there, and is called
     /// again if somebody else has changed it meanwhile. Returns what is there then; what `change` returns is ignored.
+    /// So `change` must have no effect elsewhere.
     ///
     /// # Errors
     /// As [`get`](Namespace::get).

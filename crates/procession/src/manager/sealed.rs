@@ -180,4 +180,23 @@ mod tests {
         let (arrived, is_believed) = opened(&[&sent[..], &sent[..]].concat());
         assert_eq!((&arrived[..], is_believed), (&b"a frame"[..], false));
     }
+
+    #[test]
+    fn a_record_that_is_left_out_or_comes_too_early_is_found_out() {
+        let mut sealer = Sealer::new(
+            cipher_for_tests(),
+            UserTimeout::new(Duration::from_secs(30)),
+        );
+        let [first, second, third] = [b"one", b"two", b"six"].map(|bytes| {
+            let mut record = Vec::new();
+            sealer.seal(bytes, &mut record);
+            record
+        });
+        let left_out = [&first[..], &third].concat();
+        assert_eq!(opened(&left_out), (b"one".to_vec(), false));
+        let too_early = [&second[..], &first, &third].concat();
+        assert_eq!(opened(&too_early), (Vec::new(), false));
+        let whole = [&first[..], &second, &third].concat();
+        assert_eq!(opened(&whole), (b"onetwosix".to_vec(), true));
+    }
 }

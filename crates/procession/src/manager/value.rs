@@ -88,7 +88,7 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
         self.ask::<Blob>(&Request::Get)?.get()
     }
 
-    /// Sets it.
+    /// Sets the value.
     ///
     /// # Examples
     /// ```
@@ -103,7 +103,7 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
         self.replace(value).map(drop)
     }
 
-    /// Sets it, and returns what it was.
+    /// Sets the value, and returns the one that was there.
     ///
     /// # Examples
     /// ```
@@ -136,9 +136,10 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
         }
     }
 
-    /// Changes it at one moment: `change` has a copy, and is called again if somebody else has changed
+    /// Changes the value at one moment: `change` has a copy, and is called again if somebody else has changed
     /// the value meanwhile. Returns what it is then; what `change` returns is
     /// ignored.
+    /// So `change` must have no effect elsewhere.
     ///
     /// # Examples
     /// ```

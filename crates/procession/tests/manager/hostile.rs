@@ -178,6 +178,32 @@ pub(crate) fn a_client_that_does_not_read_slows_nobody() {
     served.end();
 }
 
+pub(crate) fn what_a_client_said_while_it_did_not_read_counts() {
+    let served = served();
+    let value: Value<String> = served.manager.value(&"-".repeat(2_000_000)).unwrap();
+    let event = served.manager.event().unwrap();
+    let request = |object: u64, request: u8| {
+        let mut body = object.to_le_bytes().to_vec();
+        body.extend_from_slice(&[0; 8]);
+        body.push(request);
+        body
+    };
+    // Two answers that it does not read, so that no more of it is heard, and something that is not answered: `Set` of the
+    // second object.
+    let mut said = frame(2, 1, &request(1, 0));
+    said.extend_from_slice(&frame(2, 2, &request(1, 0)));
+    said.extend_from_slice(&frame(3, 0, &request(2, 0)));
+    let mut stream = connect(&served.path);
+    stream.write_all(&said).unwrap();
+    // The first answer is on its way, so all of it has come.
+    stream.read_exact(&mut [0; 14]).unwrap();
+    assert_eq!(value.get().unwrap().len(), 2_000_000);
+    assert!(!event.is_set().unwrap(), "it was heard");
+    drop(stream);
+    event.wait_timeout(LONG).unwrap();
+    served.end();
+}
+
 /// The most memory that a process had so far, in KiB.
 fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

@@ -90,6 +90,7 @@ fn main() -> ExitCode {
         hostile::another_version_is_told_which_this_is,
         hostile::a_client_that_waits_too_often_is_refused,
         hostile::a_client_that_does_not_read_slows_nobody,
+        hostile::what_a_client_said_while_it_did_not_read_counts,
         lives::a_path_that_a_killed_manager_left_is_taken_over,
         lives::a_listener_that_accepts_nothing_keeps_nobody_waiting,
         hostile::a_thousand_clients_and_ten_thousand_waits,

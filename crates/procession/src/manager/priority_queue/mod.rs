@@ -128,6 +128,9 @@ impl<T: Serialize + DeserializeOwned> PriorityQueue<T> {
 
     /// Returns the number of messages that wait for a receiver.
     ///
+    /// # Errors
+    /// The manager has ended.
+    ///
     /// # Examples
     /// ```
     /// # use procession::manager::Manager;
@@ -144,6 +147,9 @@ impl<T: Serialize + DeserializeOwned> PriorityQueue<T> {
 
     /// Returns `true` if no message waits for a receiver.
     ///
+    /// # Errors
+    /// The manager has ended.
+    ///
     /// # Examples
     /// ```
     /// # use procession::manager::Manager;
@@ -157,6 +163,9 @@ impl<T: Serialize + DeserializeOwned> PriorityQueue<T> {
     }
 
     /// Blocks until every message that was sent is acknowledged.
+    ///
+    /// # Errors
+    /// The manager has ended.
     ///
     /// # Examples
     /// ```
@@ -193,6 +202,9 @@ impl<T: Serialize + DeserializeOwned> PriorityQueue<T> {
 
     /// Blocks until every message that was sent is acknowledged, at most `timeout`.
     ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut); the manager has ended.
+    ///
     /// # Examples
     /// ```
     /// # use procession::manager::Manager;
@@ -206,6 +218,9 @@ impl<T: Serialize + DeserializeOwned> PriorityQueue<T> {
     }
 
     /// Blocks until every message that was sent is acknowledged, at most until `deadline`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut); the manager has ended.
     ///
     /// # Examples
     /// ```

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 impl<T: Serialize + DeserializeOwned> PriorityQueue<T> {
-    /// Receives the message that is first and acknowledges it, and returns its priority and it, blocking while the queue is empty.
+    /// Receives and acknowledges the first message, blocking while the queue is empty. Returns its priority and the message.
     ///
     /// # Errors
     /// [`Failed`](RecvError::Failed): the manager has ended, or the message cannot be decoded.

@@ -84,7 +84,7 @@ impl Manager {
         Ok(Queue::of(self.create(Queue::<T>::shape()?, initial)?))
     }
 
-    /// Creates a queue of at most `capacity` messages, which is at least one.
+    /// Creates a queue of at most `capacity` messages. A `capacity` of 0 counts as 1.
     ///
     /// # Errors
     /// The manager has ended; the type cannot be sent.
@@ -130,6 +130,9 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     /// Returns the number of messages that wait for a receiver.
     ///
+    /// # Errors
+    /// The manager has ended.
+    ///
     /// # Examples
     /// ```
     /// # use procession::manager::{Queue, Manager};
@@ -146,6 +149,9 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     /// Returns `true` if no message waits for a receiver.
     ///
+    /// # Errors
+    /// The manager has ended.
+    ///
     /// # Examples
     /// ```
     /// # use procession::manager::{Queue, Manager};
@@ -159,6 +165,9 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     }
 
     /// Blocks until every message that was sent is acknowledged.
+    ///
+    /// # Errors
+    /// The manager has ended.
     ///
     /// # Examples
     /// ```
@@ -195,6 +204,9 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
 
     /// Blocks until every message that was sent is acknowledged, at most `timeout`.
     ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut); the manager has ended.
+    ///
     /// # Examples
     /// ```
     /// # use procession::manager::{Queue, Manager};
@@ -208,6 +220,9 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     }
 
     /// Blocks until every message that was sent is acknowledged, at most until `deadline`.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut); the manager has ended.
     ///
     /// # Examples
     /// ```

@@ -39,9 +39,14 @@ impl Server {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
+        if session.has_ended {
+            return;
+        }
         session.is_over = true;
         // A forked copy of it may go on for ever.
         let until = session.heard.saturating_add(session.unheard());
+        // What came while it did not read.
+        self.work(id, true);
         let is_left = |server: &Server| {
             let session = server.sessions.get(&id);
             session.is_some_and(|session| session.heard < until)
