@@ -93,6 +93,11 @@ impl Scheduler {
         now: Instant,
         idle_timeout: Option<Duration>,
     ) -> Option<Instant> {
+        if idle_timeout.is_some() {
+            // Whoever took the last result may have left the end of its batch unread, and a worker with
+            // something to be read is not idle.
+            self.collect();
+        }
         let mut next = None;
         for worker in &mut self.workers {
             // Whoever wants it later, when its time is past, tells the supervisor.

@@ -11,6 +11,7 @@ use crate::process::task::record::Status;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 #[test]
 fn a_record_that_lies_about_its_batch_loses_no_argument() {
@@ -50,6 +51,29 @@ fn a_pool_that_is_over_has_answered_all() {
         house.die(worker);
     }
     assert!(house.scheduler.is_gone());
+    house.finish();
+}
+
+#[test]
+fn a_worker_is_idle_though_nobody_has_read_how_its_last_batch_went() {
+    let mut house = House::new(1, Limits::default());
+    house.start();
+    house.become_ready(0);
+    house.take();
+    house.spawn(0, 0);
+    let fake = house.workers.get_mut(&0).unwrap();
+    let post = fake.begin_batch();
+    assert!(!post.exact || fake.taking.end_exact());
+    fake.answer(OF_HANDLES);
+    // Somebody takes the result; what comes after it waits until somebody looks.
+    house.take();
+    assert!(post.slow, "an end follows");
+    house.workers.get_mut(&0).unwrap().end(post, 1);
+    let (now, timeout) = (Instant::now(), Duration::from_secs(1));
+    house.scheduler.dismiss_idle(now, Some(timeout));
+    house.scheduler.dismiss_idle(now + timeout, Some(timeout));
+    house.work(0, How::Well);
+    assert!(house.workers.is_empty(), "it was told to end");
     house.finish();
 }
 
